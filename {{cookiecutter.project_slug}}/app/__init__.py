@@ -1,0 +1,1 @@
+"""The service. Start reading at `main.py`."""

@@ -1,0 +1,1 @@
+"""Who may do what: permissions, roles, policies and the route class that enforces them."""

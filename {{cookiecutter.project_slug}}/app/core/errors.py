@@ -1,0 +1,212 @@
+"""One error class, one shape: problem details (RFC 9457), and RFC 6749's errors below `/oauth/`.
+
+Raise a `Problem` anywhere; `install_error_handlers` turns it, and every error of the framework, into an answer.
+No answer repeats a value that the client sent.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+OAUTH_PREFIX = "/oauth/"
+
+
+class Problem(Exception):  # noqa: N818  # the RFC's own term
+    """An error that the client is told of.
+
+    `status`, `title` and `type` are those of RFC 9457; `oauth_error` is the code of RFC 6749 section 5.2 that stands
+    in for it below `/oauth/`. `detail` goes to the client: it never holds a value that was sent, nor an internal.
+    """
+
+    status = 500
+    title = "Internal Server Error"
+    type = "about:blank"
+    oauth_error = "invalid_request"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[Mapping[str, object]] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.errors = errors
+
+
+class BadRequest(Problem):
+    """The request cannot be understood."""
+
+    status, title = 400, "Bad Request"
+
+
+class Unauthenticated(Problem):
+    """No valid credentials came with the request (RFC 6750 section 3)."""
+
+    status, title, oauth_error = 401, "Unauthorized", "invalid_client"
+
+    def __init__(self, detail: str, *, challenge: str = "Bearer") -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+
+
+class Forbidden(Problem):
+    """The principal may not do this."""
+
+    status, title, oauth_error = 403, "Forbidden", "access_denied"
+
+
+class NotFound(Problem):
+    """There is no such thing, or it is not the principal's to see."""
+
+    status, title = 404, "Not Found"
+
+
+class MethodNotAllowed(Problem):
+    """The path exists, the method on it does not."""
+
+    status, title = 405, "Method Not Allowed"
+
+
+class RequestTimeout(Problem):
+    """The client took too long to send its request."""
+
+    status, title = 408, "Request Timeout"
+
+
+class Conflict(Problem):
+    """The request is fine, the state of the thing forbids it."""
+
+    status, title = 409, "Conflict"
+
+
+class PayloadTooLarge(Problem):
+    """The body is larger than the service reads."""
+
+    status, title = 413, "Content Too Large"
+
+
+class UriTooLong(Problem):
+    """The request target is longer than the service reads."""
+
+    status, title = 414, "URI Too Long"
+
+
+class UnsupportedMediaType(Problem):
+    """The body is not of the type that the route takes."""
+
+    status, title = 415, "Unsupported Media Type"
+
+
+class Unprocessable(Problem):
+    """The body was read, and breaks a rule."""
+
+    status, title = 422, "Unprocessable Content"
+
+
+class HeadersTooLarge(Problem):
+    """The header fields are too many or too large (RFC 6585)."""
+
+    status, title = 431, "Request Header Fields Too Large"
+
+
+class _RetryLater(Problem):
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail, headers={"Retry-After": str(max(1, retry_after))})
+
+
+class TooManyRequests(_RetryLater):
+    """A limit is reached (RFC 6585); `retry_after` is in seconds."""
+
+    status, title, oauth_error = 429, "Too Many Requests", "temporarily_unavailable"
+
+
+class Unavailable(_RetryLater):
+    """The service cannot answer now; `retry_after` is in seconds."""
+
+    status, title, oauth_error = 503, "Service Unavailable", "temporarily_unavailable"
+
+
+def problem_response(problem: Problem, scope: Scope) -> Response:
+    """The answer for `problem`: RFC 6749 section 5.2 below `/oauth/`, RFC 9457 everywhere else."""
+    path: str = scope["path"]
+    if path.startswith(OAUTH_PREFIX):
+        # RFC 6749 has no 422: a parameter that breaks a rule is a bad request.
+        status = HTTPStatus.BAD_REQUEST if problem.status == HTTPStatus.UNPROCESSABLE_ENTITY else problem.status
+        error = {"error": problem.oauth_error, "error_description": problem.detail}
+        return JSONResponse(error, status_code=status, headers=problem.headers)
+    body: dict[str, Any] = {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        "instance": quote(path),
+        "request_id": scope.get("state", {}).get("request_id"),
+    }
+    if problem.errors is not None:
+        body["errors"] = list(problem.errors)
+    return JSONResponse(
+        body, status_code=problem.status, headers=problem.headers, media_type="application/problem+json"
+    )
+
+
+async def send_problem(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with `problem` from a middleware."""
+    await problem_response(problem, scope)(scope, receive, send)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Give every error that an endpoint or the router can raise the one shape."""
+
+    async def on_problem(request: Request, error: Exception) -> Response:
+        return problem_response(cast("Problem", error), request.scope)
+
+    async def on_http_exception(request: Request, error: Exception) -> Response:
+        return problem_response(_from_http_exception(cast("HTTPException", error)), request.scope)
+
+    async def on_validation_error(request: Request, error: Exception) -> Response:
+        return problem_response(_from_validation_error(cast("RequestValidationError", error)), request.scope)
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+
+
+def _from_http_exception(error: HTTPException) -> Problem:
+    """A framework's error as a problem. Its detail is dropped: it may hold what the client sent."""
+    phrase = HTTPStatus(error.status_code).phrase
+    problem = Problem(f"{phrase}.", headers=error.headers)
+    problem.status, problem.title = error.status_code, _TITLES.get(error.status_code, phrase)
+    return problem
+
+
+def _from_validation_error(error: RequestValidationError) -> Problem:
+    """Where and why each part was refused, never the value itself (ASVS 16.2.5)."""
+    where_and_why = [
+        {"location": [_safe_step(step) for step in item["loc"]], "reason": _reason(item)} for item in error.errors()
+    ]
+    return Unprocessable("The request breaks a rule; see errors.", errors=where_and_why)
+
+
+def _safe_step(step: object) -> object:
+    """A step of a location as it may be shown: the name of an unknown field is what the client sent."""
+    return step if isinstance(step, int) or str(step).isidentifier() and len(str(step)) <= _LONGEST_STEP else "?"
+
+
+def _reason(item: Mapping[str, Any]) -> str:
+    """Pydantic's reason without the value: where a message may quote its input, its type has to do."""
+    return str(item["type"]) if item["type"] in _QUOTING_TYPES else str(item["msg"])
+
+
+_TITLES = {cls.status: cls.title for cls in Problem.__subclasses__()} | {429: "Too Many Requests"}
+_LONGEST_STEP = 64
+# Error types whose message is made of the input, or of an exception's own text.
+_QUOTING_TYPES = frozenset({"json_invalid", "uuid_parsing", "url_parsing", "assertion_error"})

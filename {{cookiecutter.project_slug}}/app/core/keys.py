@@ -1,0 +1,44 @@
+"""One secret, many keys: every purpose has a key of its own, derived from `SECRET_KEY`.
+
+HKDF with SHA-256 (RFC 5869), the purpose as `info`: a token made for one purpose is noise to every other
+(ASVS 9.2.2, 11.4.4). The first secret makes new values; the fallbacks still read old ones, so that a key can be
+rotated without signing anybody out (ASVS 11.2.2).
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import SecretStr
+
+KEY_BYTES = 32
+
+
+class Purpose(StrEnum):
+    """What a derived key is for. A value is never reused or changed: it is part of the derivation."""
+
+    ACCESS_TOKEN = "access-token/v1"  # noqa: S105  # names the purpose, is no secret
+    CURSOR = "cursor/v1"
+
+
+def derive_key(secret: SecretStr, purpose: Purpose) -> bytes:
+    """Derive the 32-byte key of `purpose` from one secret."""
+    hkdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode())
+    return hkdf.derive(secret.get_secret_value().encode())
+
+
+class KeyRing:
+    """The keys of every purpose, the current one first, then those of the fallbacks."""
+
+    def __init__(self, secret_key: SecretStr, fallbacks: Sequence[SecretStr] = ()) -> None:
+        secrets = (secret_key, *fallbacks)
+        self._keys = {purpose: tuple(derive_key(secret, purpose) for secret in secrets) for purpose in Purpose}
+
+    def current(self, purpose: Purpose) -> bytes:
+        """The key that makes new values."""
+        return self._keys[purpose][0]
+
+    def all(self, purpose: Purpose) -> tuple[bytes, ...]:
+        """Every key that may have made a value still in use, the current one first."""
+        return self._keys[purpose]

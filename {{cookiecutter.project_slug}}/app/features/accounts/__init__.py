@@ -1,0 +1,1 @@
+"""Users: their profile, their password and their administration."""

@@ -1,0 +1,1 @@
+"""Every sign-in as one row that can be listed and ended."""

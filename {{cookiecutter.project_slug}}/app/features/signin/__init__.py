@@ -1,0 +1,1 @@
+"""Signing in: passwords against tokens, refresh families, revocation."""

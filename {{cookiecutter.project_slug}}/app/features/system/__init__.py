@@ -1,0 +1,1 @@
+"""Health, service information and the API description."""
