@@ -1,0 +1,80 @@
+"""The route class that enforces policies, and the census that no route escapes it.
+
+The policy is enforced before the body is read: who may not call a route cannot make it parse anything either. FastAPI
+would read and parse the body before it runs a dependency, so a policy is no dependency.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, NamedTuple
+
+from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute, iter_route_contexts
+
+from app.access.policies import Policy, PolicyError, policy_of
+from app.access.principal import Principal
+from app.core.errors import Forbidden
+from app.core.security_events import SecurityEvent, security_event
+from app.http.strict_json import StrictRequest
+
+Authenticate = Callable[[Request], Awaitable[Principal]]
+"""Makes the principal of a request, or raises `Unauthenticated`. `main.py` puts it into `app.state.authenticate`."""
+
+
+class GuardedRoute(APIRoute):
+    """A route whose handler declares one policy. Without one, it cannot be made, and the boot stops."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        self.policy = policy_of(endpoint)
+        super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler behind the policy, reading strictly."""
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            if self.policy.needs_principal:
+                await _admit(request, self.policy)
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return guarded
+
+
+async def _admit(request: Request, policy: Policy) -> None:
+    authenticate: Authenticate = request.app.state.authenticate
+    principal = await authenticate(request)
+    request.state.principal = principal
+    request.state.principal_id = str(principal.user_id)
+    try:
+        policy.enforce(principal)
+    except Forbidden:
+        security_event(
+            SecurityEvent.ACCESS_DENIED, outcome="denied", user_id=principal.user_id, policy=str(policy)
+        )
+        raise
+
+
+class RoutePolicy(NamedTuple):
+    """A line of the route table."""
+
+    method: str
+    path: str
+    policy: Policy
+
+
+def route_policies(app: FastAPI) -> list[RoutePolicy]:
+    """The policy of every method of every path, sorted by path.
+
+    Raises `PolicyError` for a route that `GuardedRoute` does not guard (a mounted application, a plain Starlette route,
+    a websocket), because nothing would ask who calls it.
+    """
+    return sorted(_census(app), key=lambda line: (line.path, line.method))
+
+
+def _census(app: FastAPI) -> Iterator[RoutePolicy]:
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if not isinstance(route, GuardedRoute):
+            message = f"{context.path} is a {type(route).__name__}; only a GuardedRoute has a policy"
+            raise PolicyError(message)
+        for method in context.methods or ():
+            yield RoutePolicy(method, context.path or "", route.policy)

@@ -1,0 +1,121 @@
+"""The OpenAPI document: what each operation really asks for and answers.
+
+Security requirements come from the policies, error answers from the one error shape: neither is written by hand
+beside a route, so neither can be forgotten.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.access.guard import route_policies
+from app.access.policies import Allow, Policy
+from app.core.errors import OAUTH_PREFIX
+
+_PROBLEM = {
+    "type": "object",
+    "title": "Problem",
+    "description": "RFC 9457 problem details.",
+    "required": ["type", "title", "status", "detail", "instance", "request_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "request_id": {"type": ["string", "null"]},
+        "errors": {
+            "type": "array",
+            "description": "Where and why, in a 422.",
+            "items": {
+                "type": "object",
+                "required": ["location", "reason"],
+                "properties": {
+                    "location": {"type": "array", "items": {"type": ["string", "integer"]}},
+                    "reason": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+_OAUTH_ERROR = {
+    "type": "object",
+    "title": "OAuthError",
+    "description": "RFC 6749 section 5.2.",
+    "required": ["error", "error_description"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+}
+_BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"}
+
+_ALWAYS = {"400": "The request is malformed", "429": "A limit is reached", "503": "Not able to answer now"}
+_SIGNED_IN = {"401": "Not signed in"}
+_ALLOWED = {"403": "The permission is missing"}
+_WITH_BODY = {"413": "The body is too large", "415": "The body is of another type"}
+_VALIDATED = {"422": "A rule is broken"}
+_WITH_ID = {"404": "There is no such thing, or it is not yours"}
+_OTHER = {"default": "Any other error"}
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Let `app.openapi()` make the document, once."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = {"accessToken": _BEARER}
+    schemas = components.setdefault("schemas", {})
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    schemas.update(Problem=_PROBLEM, OAuthError=_OAUTH_ERROR)
+    for method, path, policy in route_policies(app):
+        operation = document["paths"].get(path, {}).get(method.lower())
+        if operation is not None:
+            _complete(operation, path, policy)
+    return document
+
+
+def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
+    if policy.needs_principal:
+        operation["security"] = [{"accessToken": []}]
+        operation["x-policy"] = str(policy)
+    responses = operation["responses"]
+    for status, description in _errors(operation, path, policy).items():
+        declared = responses.get(status, {})
+        keep = {} if status == "422" else declared
+        responses[status] = {"description": description} | keep | {"content": _content(path)}
+    for status, response in responses.items():
+        if status.startswith(("4", "5")):
+            response["content"] = _content(path)
+
+
+def _errors(operation: dict[str, Any], path: str, policy: Policy) -> dict[str, str]:
+    """The error answers that the operation can give."""
+    errors = _ALWAYS | _OTHER
+    if policy.needs_principal:
+        errors |= _SIGNED_IN
+    if isinstance(policy, Allow):
+        errors |= _ALLOWED
+    if "requestBody" in operation:
+        errors |= _WITH_BODY
+    if ("requestBody" in operation or "parameters" in operation) and not path.startswith(OAUTH_PREFIX):
+        errors |= _VALIDATED
+    if path.startswith(OAUTH_PREFIX):
+        operation["responses"].pop("422", None)
+    if "{" in path:
+        errors |= _WITH_ID
+    return errors
+
+
+def _content(path: str) -> dict[str, Any]:
+    if path.startswith(OAUTH_PREFIX):
+        return {"application/json": {"schema": {"$ref": "#/components/schemas/OAuthError"}}}
+    return {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

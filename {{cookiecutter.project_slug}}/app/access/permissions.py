@@ -1,0 +1,14 @@
+"""The vocabulary of access: what may be done, as `resource:action`."""
+
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """Everything that a role can allow. A permission is also an OAuth 2 scope of the same name (RFC 6749 section 3.3)."""
+
+    ACCOUNT_READ = "account:read"
+    ACCOUNT_WRITE = "account:write"
+    DOCS_READ = "docs:read"
+    ROLES_ASSIGN = "roles:assign"
+    USERS_READ = "users:read"
+    USERS_WRITE = "users:write"

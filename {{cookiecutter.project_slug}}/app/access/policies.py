@@ -1,0 +1,99 @@
+"""Policies: pure functions of the principal. Every handler names exactly one.
+
+    @router.get("/users")
+    @policy(Allow(Permission.USERS_READ))
+    async def list_users() -> …
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from app.access.permissions import Permission
+from app.access.principal import Principal
+from app.core.errors import Forbidden
+
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+_ATTRIBUTE = "__access_policy__"
+
+
+class PolicyError(Exception):
+    """A route does not have exactly one policy. The boot stops."""
+
+
+class Policy(ABC):
+    """Decides whether a principal may call a route."""
+
+    needs_principal = True
+
+    @abstractmethod
+    def enforce(self, principal: Principal) -> None:
+        """Return if the principal may; raise a `Problem` otherwise."""
+
+
+@dataclass(frozen=True)
+class Public(Policy):
+    """Everybody, signed in or not. Credentials are not looked at."""
+
+    needs_principal = False
+
+    def enforce(self, principal: Principal) -> None:
+        """Allow."""
+
+    def __str__(self) -> str:
+        """Its name in the route table."""
+        return "Public"
+
+
+@dataclass(frozen=True)
+class Authenticated(Policy):
+    """Whoever is signed in."""
+
+    def enforce(self, principal: Principal) -> None:
+        """Allow: that there is a principal is all that is asked."""
+
+    def __str__(self) -> str:
+        """Its name in the route table."""
+        return "Authenticated"
+
+
+@dataclass(frozen=True)
+class Allow(Policy):
+    """Whoever has the permission, by role and by the token's scope."""
+
+    permission: Permission
+
+    def enforce(self, principal: Principal) -> None:
+        """Raise `Forbidden` with RFC 6750's `insufficient_scope` where the permission is missing."""
+        if self.permission not in principal.permissions:
+            challenge = f'Bearer error="insufficient_scope", scope="{self.permission}"'
+            message = f"This needs the permission {self.permission}."
+            raise Forbidden(message, headers={"WWW-Authenticate": challenge})
+
+    def __str__(self) -> str:
+        """Its name in the route table."""
+        return f"Allow({self.permission})"
+
+
+def policy(rule: Policy) -> Callable[[_Endpoint], _Endpoint]:
+    """Declare the policy of a handler; it stands between the route's decorator and the handler."""
+
+    def declare(endpoint: _Endpoint) -> _Endpoint:
+        if hasattr(endpoint, _ATTRIBUTE):
+            message = f"{endpoint.__qualname__} has two policies; keep one"
+            raise PolicyError(message)
+        setattr(endpoint, _ATTRIBUTE, rule)
+        return endpoint
+
+    return declare
+
+
+def policy_of(endpoint: Callable[..., Any]) -> Policy:
+    """The policy that the handler declares; raises `PolicyError` where it declares none."""
+    rule = getattr(endpoint, _ATTRIBUTE, None)
+    if not isinstance(rule, Policy):
+        name = getattr(endpoint, "__qualname__", repr(endpoint))
+        message = f"{name} declares no policy; put @policy(…) between the route's decorator and the function"
+        raise PolicyError(message)
+    return rule

@@ -1,0 +1,144 @@
+"""The database: one object that opens units of work, for SQLite and PostgreSQL alike.
+
+Reading takes `database.read()`: no transaction, one statement sees one state. Writing takes `database.transaction()`:
+it commits at the end of the block and rolls back when the block raises. A service that must keep a change although it
+answers with an error raises after the block.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, DateTime, Dialect, MetaData, Uuid, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.types import TypeDecorator
+from uuid import UUID
+
+# What a driver or the pool raises when the database cannot be reached or does not answer in time.
+UNAVAILABLE_ERRORS = (OperationalError, InterfaceError, PoolTimeoutError, OSError)
+
+_BUSY_SECONDS = 10
+_POOL_TIMEOUT_SECONDS = 10
+_SQLITE_READERS = 4
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC; SQLite, which knows no time zones, gives it back aware too."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time without a zone: it would be read as another one."""
+        if value is not None and value.tzinfo is None:
+            message = "a time without a zone cannot be stored"
+            raise ValueError(message)
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Say that what was stored in UTC is UTC."""
+        return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+class Base(DeclarativeBase):
+    """The base of every table. Constraints have names, so that a migration can drop them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, UUID: Uuid}  # noqa: RUF012  # SQLAlchemy's own declaration
+
+
+class Database:
+    """The engines of one database, and the units of work on them."""
+
+    def __init__(self, url: SecretStr) -> None:
+        dsn = url.get_secret_value()
+        if make_url(dsn).get_backend_name() == "sqlite":
+            reader, writer = _sqlite_engines(dsn)
+        else:
+            reader, writer = _postgresql_engines(dsn)
+        self._engines = (reader, writer)
+        self._reads = async_sessionmaker(reader, expire_on_commit=False, autoflush=False)
+        self._writes = async_sessionmaker(writer, expire_on_commit=False)
+
+    def read(self) -> AsyncSession:
+        """A unit that reads, for `async with`: each statement is its own transaction, and holds no lock."""
+        return self._reads()
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A unit that writes, for `async with`: committed at its end, rolled back when it raises."""
+        return self._writes.begin()
+
+    async def ping(self) -> None:
+        """Ask the database for an answer; raises one of `UNAVAILABLE_ERRORS` where there is none."""
+        async with self.read() as unit:
+            await unit.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for engine in self._engines:
+            await engine.dispose()
+
+
+def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
+    """SQLite has many readers beside one writer: writers queue here, in order, not in the file's lock."""
+    common: dict[str, Any] = {"hide_parameters": True, "pool_timeout": _POOL_TIMEOUT_SECONDS}
+    reader = create_async_engine(
+        dsn,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        pool_size=_SQLITE_READERS,
+        max_overflow=0,
+        connect_args={"timeout": _BUSY_SECONDS},
+        **common,
+    )
+    writer = create_async_engine(
+        dsn,
+        pool_size=1,
+        max_overflow=0,
+        # No implicit BEGIN by the driver: `_begin_immediate` opens every transaction.
+        connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},
+        **common,
+    )
+    for engine in (reader, writer):
+        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(writer.sync_engine, "begin", _begin_immediate)
+    return reader, writer
+
+
+def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
+    writer = create_async_engine(
+        dsn,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_timeout=_POOL_TIMEOUT_SECONDS,
+        skip_autocommit_rollback=True,
+        connect_args={"timeout": _BUSY_SECONDS, "server_settings": {"timezone": "UTC"}},
+    )
+    return writer.execution_options(isolation_level="AUTOCOMMIT"), writer
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock at once: a transaction that reads first could otherwise not upgrade its lock."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,55 @@
+"""The schema: where it stands, and bringing it up to date with Alembic.
+
+`upgrade` is safe when several processes call it at once: `migrations/env.py` takes a lock in the database first.
+"""
+
+import asyncio
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from pydantic import SecretStr
+from sqlalchemy import Connection
+
+from app.core.database import Database
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+class OutdatedSchemaError(Exception):
+    """The database does not have the schema that this version of the service needs."""
+
+
+def alembic_config(database_url: SecretStr) -> Config:
+    """The configuration with which Alembic finds the migrations and the database."""
+    config = Config(attributes={"database_url": database_url})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
+async def upgrade(database_url: SecretStr) -> None:
+    """Bring the schema up to date."""
+    await asyncio.to_thread(command.upgrade, alembic_config(database_url), "head")
+
+
+async def require_current(database: Database, database_url: SecretStr) -> None:
+    """Raise `OutdatedSchemaError` unless the schema is exactly the one of this version."""
+    expected = set(ScriptDirectory.from_config(alembic_config(database_url)).get_heads())
+    async with database.read() as unit:
+        found = await (await unit.connection()).run_sync(_applied)
+    if found != expected:
+        message = (
+            f"The database schema is at {_names(found)}, this version needs {_names(expected)}. "
+            "Run `uv run manage migrate`, then start again."
+        )
+        raise OutdatedSchemaError(message)
+
+
+def _applied(connection: Connection) -> set[str]:
+    return set(MigrationContext.configure(connection).get_current_heads())
+
+
+def _names(revisions: set[str]) -> str:
+    return ", ".join(sorted(revisions)) or "nothing"

@@ -1,0 +1,93 @@
+"""Lists in parts: a cursor names the last row that was given, so that inserts and deletions shift nothing.
+
+A cursor is opaque and signed: a client can only hand back one that the same list gave.
+"""
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
+from uuid import UUID
+
+from fastapi import Query
+from sqlalchemy import Select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.core.errors import Unprocessable
+from app.core.keys import KeyRing, Purpose
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many items at most.")]
+CursorText = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the part before.")]
+
+_SIGNATURE_BYTES = 32
+
+
+class Listed(Protocol):
+    """A row that a list orders by the time it was made."""
+
+    @property
+    def id(self) -> UUID:
+        """Its identity, which decides between rows of the same time."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was made."""
+
+
+Row = TypeVar("Row", bound=Listed)
+
+
+class Part(NamedTuple):
+    """Which part of a list is asked for."""
+
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+
+
+class Cursors:
+    """Signs and reads the cursors of one list."""
+
+    def __init__(self, keys: KeyRing, name: str) -> None:
+        self._keys = keys.all(Purpose.CURSOR)
+        self._name = name.encode()
+
+    def select(
+        self,
+        statement: Select[Any],
+        part: Part,
+        order: tuple[InstrumentedAttribute[datetime], InstrumentedAttribute[UUID]],
+    ) -> Select[Any]:
+        """The statement for one part, newest first, with one row more than asked for to see whether there is a next."""
+        if part.cursor is not None:
+            statement = statement.where(tuple_(*order) < self._read(part.cursor))
+        return statement.order_by(*(column.desc() for column in order)).limit(part.limit + 1)
+
+    def cut(self, rows: Sequence[Row], part: Part) -> tuple[Sequence[Row], str | None]:
+        """The rows of the part and the cursor of the next one."""
+        if len(rows) <= part.limit:
+            return rows, None
+        rows = rows[: part.limit]
+        return rows, self._write(rows[-1])
+
+    def _write(self, last: Listed) -> str:
+        payload = f"{last.created_at.isoformat()}|{last.id}".encode()
+        return urlsafe_b64encode(self._sign(self._keys[0], payload) + payload).decode().rstrip("=")
+
+    def _read(self, cursor: str) -> tuple[datetime, UUID]:
+        try:
+            raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        except ValueError:
+            raw = b""
+        signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
+        if not any(hmac.compare_digest(self._sign(key, payload), signature) for key in self._keys):
+            message = "The cursor is not one that this list gave."
+            raise Unprocessable(message)
+        time, identity = payload.decode().split("|")
+        return datetime.fromisoformat(time), UUID(identity)
+
+    def _sign(self, key: bytes, payload: bytes) -> bytes:
+        return hmac.digest(key, self._name + b"\0" + payload, "sha256")

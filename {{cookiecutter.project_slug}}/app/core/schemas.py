@@ -1,0 +1,54 @@
+"""The bases of what comes in and what goes out, and the text types that all features share."""
+
+import unicodedata
+from datetime import datetime
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+Item = TypeVar("Item")
+
+
+class RequestBody(BaseModel):
+    """A JSON body: no coercion, no unknown field (ASVS 15.3.3, 15.3.5)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Answer(BaseModel):
+    """What the service answers: only the declared fields leave it (ASVS 15.3.1)."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Page(Answer, Generic[Item]):
+    """A part of a list. `next_cursor` asks for the next part, and is null at the end."""
+
+    items: list[Item]
+    next_cursor: str | None
+
+
+def _printable(text: str) -> str:
+    """Refuse what no name holds: control characters, line breaks, directional overrides, unassigned code points."""
+    if any(unicodedata.category(character) in _UNPRINTABLE for character in text):
+        message = "must not hold control or formatting characters"
+        raise ValueError(message)
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        message = "must not be blank"
+        raise ValueError(message)
+    return text.strip()
+
+
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+DisplayName = Annotated[
+    str, Field(min_length=1, max_length=100), AfterValidator(_printable), AfterValidator(_not_blank)
+]
+"""A name as people write it: 1 to 100 characters on one line."""
+
+Timestamp = Annotated[datetime, PlainSerializer(lambda time: time.isoformat().replace("+00:00", "Z"), return_type=str)]
+"""A time in UTC, as RFC 3339 with `Z`."""

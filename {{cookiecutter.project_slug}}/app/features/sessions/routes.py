@@ -1,0 +1,61 @@
+"""My sessions: see them, end them (ASVS 7.5.2)."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+
+from app.access.guard import GuardedRoute
+from app.access.permissions import Permission
+from app.access.policies import Allow, policy
+from app.access.principal import CurrentPrincipal
+from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
+from app.core.schemas import Page
+from app.features.sessions.schemas import SessionAnswer
+from app.features.sessions.service import SessionService
+
+router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=GuardedRoute)
+
+
+async def _service(request: Request) -> SessionService:
+    service: SessionService = request.app.state.sessions
+    return service
+
+
+Sessions = Annotated[SessionService, Depends(_service)]
+
+
+@router.get("")
+@policy(Allow(Permission.ACCOUNT_READ))
+async def list_sessions(
+    sessions: Sessions, principal: CurrentPrincipal, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
+) -> Page[SessionAnswer]:
+    """My sessions that are alive, newest first."""
+    rows, next_cursor = await sessions.list_alive(principal.user_id, Part(limit, cursor))
+    items = [
+        SessionAnswer(
+            id=row.id,
+            current=row.id == principal.session_id,
+            created_at=row.created_at,
+            last_seen_at=row.last_seen_at,
+            expires_at=row.expires_at,
+            ip=row.ip,
+            user_agent=row.user_agent,
+        )
+        for row in rows
+    ]
+    return Page(items=items, next_cursor=next_cursor)
+
+
+@router.delete("", status_code=204)
+@policy(Allow(Permission.ACCOUNT_WRITE))
+async def end_other_sessions(sessions: Sessions, principal: CurrentPrincipal) -> None:
+    """End every session of mine but this one."""
+    await sessions.end_others(principal.user_id, principal.session_id)
+
+
+@router.delete("/{session_id}", status_code=204)
+@policy(Allow(Permission.ACCOUNT_WRITE))
+async def end_session(session_id: UUID, sessions: Sessions, principal: CurrentPrincipal) -> None:
+    """End one session of mine; ending this one signs me out."""
+    await sessions.end_own(principal.user_id, session_id)

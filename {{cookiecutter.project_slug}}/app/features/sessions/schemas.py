@@ -1,0 +1,17 @@
+"""What a session looks like from outside."""
+
+from uuid import UUID
+
+from app.core.schemas import Answer, Timestamp
+
+
+class SessionAnswer(Answer):
+    """A sign-in; `current` is the one that asks."""
+
+    id: UUID
+    current: bool
+    created_at: Timestamp
+    last_seen_at: Timestamp
+    expires_at: Timestamp
+    ip: str
+    user_agent: str
