@@ -4,15 +4,25 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import ForeignKey, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from app.access.roles import Role
 from app.core.database import Base
+
+
+class UserRole(Base):
+    """A role that a user has."""
+
+    __tablename__ = "user_roles"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(32), primary_key=True)
 
 
 class User(Base):
     """A person's account.
 
-    `email` is the address as it was given, `mailbox` what makes two spellings of one address the same account.
+    `email` is the address as it is written to, `mailbox` what makes two spellings of one address the same account.
     """
 
     __tablename__ = "users"
@@ -24,12 +34,9 @@ class User(Base):
     password_hash: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
+    role_rows: Mapped[list[UserRole]] = relationship(lazy="selectin", cascade="all, delete-orphan", passive_deletes=True)
 
-
-class UserRole(Base):
-    """A role that a user has."""
-
-    __tablename__ = "user_roles"
-
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
-    role: Mapped[str] = mapped_column(String(32), primary_key=True)
+    @property
+    def roles(self) -> frozenset[Role]:
+        """The roles of the user."""
+        return frozenset(Role(row.role) for row in self.role_rows)

@@ -19,6 +19,9 @@ from app.features.sessions.models import Session
 
 _LONGEST_USER_AGENT = 300
 
+SessionSelect = Select[tuple[UUID, datetime, str, str]]
+"""Selects `user_id`, `authenticated_at`, `methods` and `scope` of one session."""
+
 
 class EndReason(StrEnum):
     """Why a session ended."""
@@ -73,8 +76,8 @@ class SessionService:
         seen = update(Session).where(Session.id == session_id, self._alive()).values(last_seen_at=utc_now())
         return (await unit.execute(seen.returning(Session))).scalar_one_or_none()
 
-    def select_alive(self, session_id: UUID) -> Select[tuple[UUID, datetime, str, str]]:
-        """User, time and methods of authentication, and scope of the session, if it is alive."""
+    def select_alive(self, session_id: UUID) -> SessionSelect:
+        """The statement that finds the session if it is alive."""
         columns = (Session.user_id, Session.authenticated_at, Session.methods, Session.scope)
         return select(*columns).where(Session.id == session_id, self._alive())
 
@@ -96,8 +99,7 @@ class SessionService:
     async def end_own(self, user_id: UUID, session_id: UUID) -> None:
         """End one session of the user; what is not theirs is not there."""
         async with self._database.transaction() as unit:
-            mine = and_(Session.id == session_id, Session.user_id == user_id)
-            ended = await self._end(unit, mine, EndReason.ENDED_BY_USER)
+            ended = await self.end_if_own(unit, user_id, session_id, EndReason.ENDED_BY_USER)
         if not ended:
             message = "There is no such session."
             raise NotFound(message)
@@ -107,6 +109,10 @@ class SessionService:
         """End every session of the user but the current one."""
         async with self._database.transaction() as unit:
             await self.end_all(unit, user_id, EndReason.ENDED_BY_USER, keep=current)
+
+    async def end_if_own(self, unit: AsyncSession, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
+        """End one session if it is the user's and alive; whether it was."""
+        return bool(await self._end(unit, and_(Session.id == session_id, Session.user_id == user_id), reason))
 
     async def end(self, unit: AsyncSession, session_id: UUID, reason: EndReason) -> None:
         """End one session."""

@@ -1,0 +1,113 @@
+"""My account, and the administration of all of them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+
+from app.access.guard import GuardedRoute
+from app.access.permissions import Permission
+from app.access.policies import Allow, Authenticated, policy
+from app.access.principal import CurrentPrincipal
+from app.access.roles import ROLE_PERMISSIONS
+from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
+from app.core.schemas import Page
+from app.features.accounts.administration import AccountAdministration
+from app.features.accounts.schemas import (
+    AccountAnswer,
+    AccountChange,
+    PasswordChange,
+    ProfileChange,
+    RoleAnswer,
+    RoleAssignment,
+)
+from app.features.accounts.service import AccountService
+
+router = APIRouter(tags=["accounts"], route_class=GuardedRoute)
+
+
+async def _accounts(request: Request) -> AccountService:
+    service: AccountService = request.app.state.accounts
+    return service
+
+
+async def _administration(request: Request) -> AccountAdministration:
+    service: AccountAdministration = request.app.state.administration
+    return service
+
+
+Accounts = Annotated[AccountService, Depends(_accounts)]
+Administration = Annotated[AccountAdministration, Depends(_administration)]
+
+
+@router.get("/users/me")
+@policy(Allow(Permission.ACCOUNT_READ))
+async def read_me(accounts: Accounts, principal: CurrentPrincipal) -> AccountAnswer:
+    """Who I am."""
+    return AccountAnswer.of(await accounts.get(principal.user_id))
+
+
+@router.patch("/users/me")
+@policy(Allow(Permission.ACCOUNT_WRITE))
+async def change_me(change: ProfileChange, accounts: Accounts, principal: CurrentPrincipal) -> AccountAnswer:
+    """Change what I am called."""
+    if "display_name" in change.model_fields_set:
+        return AccountAnswer.of(await accounts.change_profile(principal.user_id, change.display_name))
+    return AccountAnswer.of(await accounts.get(principal.user_id))
+
+
+@router.post("/users/me/password", status_code=204)
+@policy(Allow(Permission.ACCOUNT_WRITE))
+async def change_my_password(change: PasswordChange, accounts: Accounts, principal: CurrentPrincipal) -> None:
+    """Change my password; every other session of mine ends."""
+    await accounts.change_password(principal, change.current_password, change.new_password)
+
+
+@router.get("/users")
+@policy(Allow(Permission.USERS_READ))
+async def list_users(
+    administration: Administration, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
+) -> Page[AccountAnswer]:
+    """All accounts, newest first."""
+    users, next_cursor = await administration.list_accounts(Part(limit, cursor))
+    return Page(items=[AccountAnswer.of(user) for user in users], next_cursor=next_cursor)
+
+
+@router.get("/users/{user_id}")
+@policy(Allow(Permission.USERS_READ))
+async def read_user(user_id: UUID, accounts: Accounts) -> AccountAnswer:
+    """One account."""
+    return AccountAnswer.of(await accounts.get(user_id))
+
+
+@router.patch("/users/{user_id}", responses={409: {"description": "This is the last administrator"}})
+@policy(Allow(Permission.USERS_WRITE))
+async def change_user(
+    user_id: UUID, change: AccountChange, administration: Administration, principal: CurrentPrincipal
+) -> AccountAnswer:
+    """Rename, disable or enable an account; disabling ends its sessions."""
+    return AccountAnswer.of(await administration.change(principal, user_id, change))
+
+
+@router.delete("/users/{user_id}", status_code=204, responses={409: {"description": "This is the last administrator"}})
+@policy(Allow(Permission.USERS_WRITE))
+async def delete_user(user_id: UUID, administration: Administration, principal: CurrentPrincipal) -> None:
+    """Delete an account with all that belongs to it."""
+    await administration.delete(principal, user_id)
+
+
+@router.put("/users/{user_id}/roles", responses={409: {"description": "This is the last administrator"}})
+@policy(Allow(Permission.ROLES_ASSIGN))
+async def assign_roles(
+    user_id: UUID, assignment: RoleAssignment, administration: Administration, principal: CurrentPrincipal
+) -> AccountAnswer:
+    """Set the roles of an account; its sessions end."""
+    return AccountAnswer.of(await administration.assign_roles(principal, user_id, assignment.roles))
+
+
+@router.get("/roles")
+@policy(Authenticated())
+async def list_roles() -> Page[RoleAnswer]:
+    """The roles and what each allows."""
+    items = [RoleAnswer(name=role, permissions=sorted(allowed)) for role, allowed in ROLE_PERMISSIONS.items()]
+    return Page(items=items, next_cursor=None)

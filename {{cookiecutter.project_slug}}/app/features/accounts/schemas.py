@@ -1,0 +1,86 @@
+"""What an account looks like from outside, and what may be changed about it."""
+
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import Field, field_validator
+
+from app.access.permissions import Permission
+from app.access.roles import Role, permissions_of
+from app.core.schemas import Answer, DisplayName, RequestBody, Timestamp
+from app.features.accounts.models import User
+from app.features.accounts.passwords import GivenPassword, NewPassword
+
+
+class AccountAnswer(Answer):
+    """An account, without its password."""
+
+    id: UUID
+    email: str
+    display_name: str | None
+    roles: list[Role]
+    permissions: list[Permission]
+    disabled: bool
+    created_at: Timestamp
+
+    @classmethod
+    def of(cls, user: User) -> Self:
+        """The answer for a user; permissions are what the roles allow."""
+        return cls(
+            id=user.id,
+            email=user.email,
+            display_name=user.display_name,
+            roles=sorted(user.roles),
+            permissions=sorted(permissions_of(user.roles)),
+            disabled=user.disabled_at is not None,
+            created_at=user.created_at,
+        )
+
+
+class ProfileChange(RequestBody):
+    """What I can change about myself. A field that is left out stays as it is; null clears it."""
+
+    display_name: DisplayName | None = None
+
+
+class AccountChange(ProfileChange):
+    """What an administrator can change about an account."""
+
+    disabled: bool | None = Field(default=None)
+
+    @field_validator("disabled")
+    @classmethod
+    def _not_null(cls, disabled: bool | None) -> bool:  # noqa: FBT001  # pydantic calls it
+        if disabled is None:
+            message = "must be true or false"
+            raise ValueError(message)
+        return disabled
+
+
+class PasswordChange(RequestBody):
+    """A change of my password, with the one that I have."""
+
+    current_password: GivenPassword
+    new_password: NewPassword
+
+
+class RoleAssignment(RequestBody):
+    """All the roles that the user has from now on."""
+
+    # Not strict: a JSON string is the role of that name.
+    roles: Annotated[list[Annotated[Role, Field(strict=False)]], Field(min_length=1, max_length=len(Role))]
+
+    @field_validator("roles")
+    @classmethod
+    def _each_once(cls, roles: list[Role]) -> list[Role]:
+        if len(set(roles)) != len(roles):
+            message = "must name each role once"
+            raise ValueError(message)
+        return roles
+
+
+class RoleAnswer(Answer):
+    """A role and what it allows."""
+
+    name: Role
+    permissions: list[Permission]

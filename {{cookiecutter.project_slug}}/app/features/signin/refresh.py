@@ -1,0 +1,52 @@
+"""Refresh tokens: one-time, opaque, stored hashed; those of one session are a family (RFC 9700 section 4.14.2).
+
+Whoever presents a token that was used before has a copy of it, or the owner's copy was used by somebody else: the whole
+family ends. That is committed before the error is raised, so that no error answer can roll it back.
+"""
+
+import hashlib
+import re
+import secrets
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import utc_now
+from app.features.signin.models import RefreshToken
+
+PREFIX = "rt_"
+_RANDOM_BYTES = 32
+_SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
+
+
+async def issue(unit: AsyncSession, session_id: UUID) -> str:
+    """Add a refresh token of 256 random bits to the family."""
+    token = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+    unit.add(RefreshToken(token_hash=_digest(token), session_id=session_id, created_at=utc_now()))
+    await unit.flush()
+    return token
+
+
+async def use(unit: AsyncSession, token: str) -> UUID | None:
+    """Use the token up; the session it belongs to, or None if it is unknown or was used before."""
+    if not _SHAPE.fullmatch(token):
+        return None
+    using = (
+        update(RefreshToken)
+        .where(RefreshToken.token_hash == _digest(token), RefreshToken.used_at.is_(None))
+        .values(used_at=utc_now())
+        .returning(RefreshToken.session_id)
+    )
+    return await unit.scalar(using)
+
+
+async def family(unit: AsyncSession, token: str) -> UUID | None:
+    """The session of a token, used or not; None if there is no such token."""
+    if not _SHAPE.fullmatch(token):
+        return None
+    return await unit.scalar(select(RefreshToken.session_id).where(RefreshToken.token_hash == _digest(token)))
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

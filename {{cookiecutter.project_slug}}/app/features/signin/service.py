@@ -1,0 +1,177 @@
+"""Signing in and staying signed in: passwords and refresh tokens against access tokens."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.principal import Principal
+from app.access.roles import permissions_of
+from app.core.database import Database
+from app.core.errors import Unavailable
+from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.email_address import parse_email_address
+from app.features.accounts.passwords import PasswordHasher
+from app.features.accounts.service import AccountService, Credentials
+from app.features.sessions.service import Client, EndReason, SessionService
+from app.features.signin import refresh
+from app.features.signin.errors import InvalidGrant, InvalidScope
+from app.features.signin.limits import SignInLimits
+from app.features.signin.tokens import AccessTokens, Grant, InvalidTokenError
+
+_BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
+_NOBODY = UUID(int=0)
+
+
+class WrongCredentials(Exception):  # noqa: N818  # the caller decides which answer it is
+    """Address and password do not open an account. Why not is told to nobody (ASVS 6.3.8)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a sign-in or a refresh gives."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    scope: str
+
+
+class SignInService:
+    """Gives, renews and revokes tokens."""
+
+    def __init__(  # noqa: PLR0913  # one for each thing that a sign-in touches
+        self,
+        database: Database,
+        accounts: AccountService,
+        sessions: SessionService,
+        hasher: PasswordHasher,
+        limits: SignInLimits,
+        tokens: AccessTokens,
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._sessions = sessions
+        self._hasher = hasher
+        self._limits = limits
+        self._tokens = tokens
+
+    async def sign_in(self, email: str, password: SecretStr, client: Client) -> TokenPair:
+        """Start a session for whoever knows the password.
+
+        Raises `WrongCredentials` (unknown, wrong and disabled alike, in the same time), `TooManyRequests`, `Unavailable`.
+        """
+        try:
+            mailbox = parse_email_address(email).mailbox
+        except ValueError:
+            mailbox = email.casefold()
+        credentials = await self._accounts.credentials(mailbox)
+        # Asked for an unknown account too: the same statements, the same time.
+        known = await self._sessions.is_known_address(credentials.user_id if credentials else _NOBODY, client.ip)
+        attempt = await self._limits.reserve(mailbox, client.ip, known_address=known)
+        try:
+            verification = await self._hasher.verify(password, credentials and credentials.password_hash)
+        except Unavailable:
+            await attempt.give_back()
+            raise
+        pair = None
+        if credentials and credentials.enabled and verification.valid:
+            pair = await self._open_session(credentials, verification.new_hash, client)
+        if pair is None:
+            user_id = credentials and credentials.user_id
+            security_event(SecurityEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
+            raise WrongCredentials
+        await attempt.give_back()
+        return pair
+
+    async def _open_session(self, credentials: Credentials, new_hash: str | None, client: Client) -> TokenPair | None:
+        async with self._database.transaction() as unit:
+            roles = await self._accounts.admit(unit, credentials, new_hash)
+            if roles is None:
+                return None
+            scope = " ".join(sorted(permissions_of(roles)))
+            session = await self._sessions.start(
+                unit, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client
+            )
+            refresh_token = await refresh.issue(unit, session.id)
+        security_event(
+            SecurityEvent.SIGNIN_SUCCEEDED,
+            outcome="success",
+            user_id=credentials.user_id,
+            session_id=session.id,
+            method=_BY_PASSWORD,
+        )
+        grant = Grant(session.user_id, session.id, scope, (_BY_PASSWORD,), session.authenticated_at)
+        return self._pair(grant, refresh_token)
+
+    async def renew(self, token: str, scope: str | None) -> TokenPair:
+        """Exchange a refresh token for new tokens; `scope` may narrow the access token, not widen it.
+
+        Raises `InvalidGrant` or `InvalidScope`. A token that was used before ends its family.
+        """
+        async with self._database.transaction() as unit:
+            session_id = await refresh.use(unit, token)
+            renewed = session_id and await self._rotate(unit, session_id, scope)
+            reused = None if session_id else await self._end_family(unit, token)
+        if reused:
+            security_event(SecurityEvent.TOKEN_REUSED, outcome="denied", session_id=reused)
+        if not renewed:
+            message = "The refresh token is not valid."
+            raise InvalidGrant(message)
+        grant, refresh_token = renewed
+        security_event(
+            SecurityEvent.TOKEN_REFRESHED, outcome="success", user_id=grant.user_id, session_id=grant.session_id
+        )
+        return self._pair(grant, refresh_token)
+
+    async def _rotate(self, unit: AsyncSession, session_id: UUID, scope: str | None) -> tuple[Grant, str] | None:
+        session = await self._sessions.refresh(unit, session_id)
+        if session is None or not await self._accounts.is_enabled(unit, session.user_id):
+            return None
+        narrowed = _narrow(session.scope, scope)
+        grant = Grant(
+            session.user_id, session.id, narrowed, tuple(session.methods.split()), session.authenticated_at
+        )
+        return grant, await refresh.issue(unit, session.id)
+
+    async def _end_family(self, unit: AsyncSession, token: str) -> UUID | None:
+        """End the session of a token that was used before, if there is one."""
+        session_id = await refresh.family(unit, token)
+        if session_id is not None:
+            await self._sessions.end(unit, session_id, EndReason.REFRESH_TOKEN_REUSED)
+        return session_id
+
+    async def revoke(self, token: str, principal: Principal) -> None:
+        """End the session of one of the principal's own tokens (RFC 7009); any other token changes nothing."""
+        async with self._database.transaction() as unit:
+            session_id = await self._session_of(unit, token)
+            revoked = session_id is not None and await self._sessions.end_if_own(
+                unit, principal.user_id, session_id, EndReason.REVOKED
+            )
+        if revoked:
+            security_event(
+                SecurityEvent.TOKEN_REVOKED, outcome="success", user_id=principal.user_id, session_id=session_id
+            )
+
+    async def _session_of(self, unit: AsyncSession, token: str) -> UUID | None:
+        if token.startswith(refresh.PREFIX):
+            return await refresh.family(unit, token)
+        try:
+            return self._tokens.verify(token).session_id
+        except InvalidTokenError:
+            return None
+
+    def _pair(self, grant: Grant, refresh_token: str) -> TokenPair:
+        return TokenPair(self._tokens.issue(grant), self._tokens.expires_in, refresh_token, grant.scope)
+
+
+def _narrow(granted: str, asked: str | None) -> str:
+    """The part of the granted scope that is asked for: all of it by default (RFC 6749 section 6)."""
+    if asked is None:
+        return granted
+    wanted = set(asked.split())
+    if not wanted or not wanted <= set(granted.split()):
+        message = "The scope asks for more than was granted."
+        raise InvalidScope(message)
+    return " ".join(sorted(wanted))

@@ -1,0 +1,106 @@
+"""Access tokens: JWTs after RFC 9068, signed with the key of their purpose alone.
+
+A token says who and since when; whether it still holds is for its session to say, at every request.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from joserfc.jwt import JWTClaimsRegistry
+
+from app.core.clock import utc_now
+from app.core.keys import KeyRing, Purpose
+from app.core.settings import Settings
+
+_ALGORITHM = "HS256"
+_HEADER = {"alg": _ALGORITHM, "typ": "at+jwt"}
+_LONGEST_TOKEN = 4096
+
+
+class InvalidTokenError(Exception):
+    """The text is not an access token of this service that holds now."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What an access token says, once it is verified."""
+
+    user_id: UUID
+    session_id: UUID
+    scope: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What an access token is made for."""
+
+    user_id: UUID
+    session_id: UUID
+    scope: str
+    methods: tuple[str, ...]
+    authenticated_at: datetime
+
+
+class AccessTokens:
+    """Makes and verifies access tokens. Issuer and audience are the service's public URL."""
+
+    def __init__(self, settings: Settings, keys: KeyRing) -> None:
+        self._issuer = settings.public_url
+        self._lifetime = timedelta(minutes=settings.access_token_minutes)
+        self._keys = [OctKey.import_key(key) for key in keys.all(Purpose.ACCESS_TOKEN)]
+        self._registry = JWTClaimsRegistry(
+            now=lambda: int(utc_now().timestamp()),
+            leeway=0,
+            iss={"essential": True, "value": self._issuer},
+            aud={"essential": True, "value": self._issuer},
+            **{name: {"essential": True} for name in ("exp", "iat", "sub", "sid", "jti", "scope", "auth_time", "amr")},
+        )
+
+    @property
+    def expires_in(self) -> int:
+        """The lifetime of a token, in seconds."""
+        return int(self._lifetime.total_seconds())
+
+    def issue(self, grant: Grant) -> str:
+        """Make a token for the grant."""
+        now = utc_now()
+        claims = {
+            "iss": self._issuer,
+            "aud": self._issuer,
+            "sub": str(grant.user_id),
+            "sid": str(grant.session_id),
+            "jti": str(uuid4()),
+            "iat": int(now.timestamp()),
+            "exp": int((now + self._lifetime).timestamp()),
+            "auth_time": int(grant.authenticated_at.timestamp()),
+            "amr": list(grant.methods),
+            "scope": grant.scope,
+        }
+        return jwt.encode(_HEADER, claims, self._keys[0], algorithms=[_ALGORITHM])
+
+    def verify(self, token: str) -> AccessClaims:
+        """Verify a token with every key of the ring; raises `InvalidTokenError`."""
+        if len(token) > _LONGEST_TOKEN:
+            raise InvalidTokenError
+        for key in self._keys:
+            try:
+                decoded = jwt.decode(token, key, algorithms=[_ALGORITHM])
+            except (JoseError, ValueError):
+                continue
+            return self._read(decoded.header, decoded.claims)
+        raise InvalidTokenError
+
+    def _read(self, header: dict[str, Any], claims: dict[str, Any]) -> AccessClaims:
+        # Exactly the header that is issued: no `crit`, no key that comes with the token (RFC 8725 section 3).
+        if header != _HEADER:
+            raise InvalidTokenError
+        try:
+            self._registry.validate(claims)
+            return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"]), frozenset(claims["scope"].split()))
+        except (JoseError, ValueError, TypeError, AttributeError):
+            raise InvalidTokenError from None

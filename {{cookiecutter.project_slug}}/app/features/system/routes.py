@@ -1,0 +1,59 @@
+"""Health, service information, and the API description."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from app.access.guard import GuardedRoute
+from app.access.permissions import Permission
+from app.access.policies import Allow, Authenticated, Policy, Public, policy
+from app.core.database import UNAVAILABLE_ERRORS
+from app.core.errors import Unavailable
+from app.features.system.schemas import Health, Info
+
+health_router = APIRouter(tags=["system"], route_class=GuardedRoute)
+router = APIRouter(tags=["system"], route_class=GuardedRoute)
+
+_RETRY_AFTER_SECONDS = 5
+
+
+@health_router.get("/livez")
+@policy(Public())
+async def livez() -> Health:
+    """Up: the process answers."""
+    return Health()
+
+
+@health_router.get("/readyz")
+@policy(Public())
+async def readyz(request: Request) -> Health:
+    """Able to serve: the database answers, and Redis where it is set. 503 otherwise."""
+    try:
+        await request.app.state.database.ping()
+    except UNAVAILABLE_ERRORS:
+        message = "The database does not answer."
+        raise Unavailable(message, retry_after=_RETRY_AFTER_SECONDS) from None
+    await request.app.state.limiter.ping()
+    return Health()
+
+
+@router.get("/info")
+@policy(Authenticated())
+async def info(request: Request) -> Info:
+    """What this service is called, who runs it, and how much each user may keep."""
+    return Info.model_validate(request.app.state.settings)
+
+
+def docs_router(*, production: bool) -> APIRouter:
+    """The OpenAPI document: open in development, for `docs:read` in production (ASVS 13.4.5)."""
+    docs = APIRouter(route_class=GuardedRoute)
+    rule: Policy = Allow(Permission.DOCS_READ) if production else Public()
+
+    @docs.get("/openapi.json", include_in_schema=False)
+    @policy(rule)
+    async def openapi(request: Request) -> JSONResponse:
+        document: dict[str, Any] = request.app.openapi()
+        return JSONResponse(document)
+
+    return docs
