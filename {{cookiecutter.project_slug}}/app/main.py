@@ -1,0 +1,117 @@
+"""The composition root: the one place that wires the service. It reads top to bottom.
+
+The ASGI application is `app.main:app`; it is made when it is first asked for, so that importing this module for
+`create_app` reads no settings.
+"""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from limits import parse as parse_limit
+
+from app.access.guard import GuardedRoute, route_policies
+from app.access.openapi import install_openapi
+from app.core.database import Database
+from app.core.errors import install_error_handlers
+from app.core.keys import KeyRing
+from app.core.limiter import Limiter
+from app.core.logging import configure_logging
+from app.core.migrations import require_current, upgrade
+from app.core.settings import Settings, SettingsError, load_settings
+from app.features.accounts.administration import AccountAdministration
+from app.features.accounts.passwords import PasswordHasher
+from app.features.accounts.routes import router as accounts_router
+from app.features.accounts.service import AccountService
+from app.features.sessions.routes import router as sessions_router
+from app.features.sessions.service import SessionService
+from app.features.signin.authenticate import BearerAuthenticator
+from app.features.signin.limits import SignInLimits
+from app.features.signin.routes import oauth_router, router as signin_router
+from app.features.signin.service import SignInService
+from app.features.signin.tokens import AccessTokens
+from app.features.system.routes import docs_router, health_router, router as system_router
+from app.http.stack import middleware
+
+API_PREFIX = "/api/v1"
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the service; raises `SettingsError` for unusable settings, `PolicyError` for a route without one policy."""
+    settings = settings or load_settings()
+    configure_logging(settings)
+    limiter = Limiter(settings.redis_url)
+    app = FastAPI(
+        title=settings.app_name,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        middleware=middleware(settings, limiter),
+        lifespan=_lifespan,
+    )
+    app.router.route_class = GuardedRoute
+    _wire(app, settings, limiter)
+    _include_routes(app, settings)
+    install_error_handlers(app)
+    install_openapi(app)
+    route_policies(app)
+    return app
+
+
+def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
+    """Make every service once, from the lowest up, and put it where the routes find it."""
+    keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
+    database = Database(settings.database_url)
+    hasher = PasswordHasher()
+    tokens = AccessTokens(settings, keys)
+    signin_limit = parse_limit(settings.rate_limit_signin)
+    sessions = SessionService(database, settings, keys)
+    accounts = AccountService(database, sessions, hasher, limiter, signin_limit)
+    app.state.settings = settings
+    app.state.database = database
+    app.state.limiter = limiter
+    app.state.hasher = hasher
+    app.state.sessions = sessions
+    app.state.accounts = accounts
+    app.state.administration = AccountAdministration(database, sessions, keys)
+    app.state.signin = SignInService(
+        database, accounts, sessions, hasher, SignInLimits(limiter, signin_limit), tokens
+    )
+    app.state.authenticate = BearerAuthenticator(tokens, sessions, accounts)
+
+
+def _include_routes(app: FastAPI, settings: Settings) -> None:
+    api = APIRouter(prefix=API_PREFIX, route_class=GuardedRoute)
+    for router in (system_router, signin_router, accounts_router, sessions_router):
+        api.include_router(router)
+    for router in (health_router, docs_router(production=settings.production), oauth_router, api):
+        app.include_router(router)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Stand on a current schema before the first request; close everything after the last."""
+    settings: Settings = app.state.settings
+    database: Database = app.state.database
+    if not settings.production:
+        await upgrade(settings.database_url)
+    await require_current(database, settings.database_url)
+    yield
+    app.state.hasher.close()
+    await app.state.limiter.close()
+    await database.close()
+
+
+def __getattr__(name: str) -> FastAPI:
+    """Make `app` when a server asks for it; unusable settings end the process with a readable message."""
+    if name != "app":
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    try:
+        app = create_app()
+    except SettingsError as error:
+        sys.exit(str(error))
+    globals()["app"] = app
+    return app

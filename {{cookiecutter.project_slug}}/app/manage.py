@@ -1,0 +1,24 @@
+"""The command line: `uv run manage …`."""
+
+import typer
+
+from app.commands.check import check
+from app.commands.create_admin import create_admin
+from app.commands.migrate import migrate
+from app.commands.routes import routes
+from app.commands.serve import serve
+
+cli = typer.Typer(
+    name="manage",
+    help="Run and look after the service. Settings come from the environment and `.env`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (serve, migrate, create_admin, check, routes):
+    cli.command()(command)
+
+
+def main() -> None:
+    """Run a command."""
+    cli()

@@ -1,0 +1,56 @@
+"""How Alembic reaches the database: the URL of the settings, one lock, one transaction."""
+
+import asyncio
+
+from alembic import context
+from pydantic import SecretStr
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.core.database import Base
+from app.core.settings import load_settings
+from app.features.accounts import models as accounts
+from app.features.sessions import models as sessions
+from app.features.signin import models as signin
+
+# The models that `alembic revision --autogenerate` compares with the database.
+MODELS = (accounts, sessions, signin)
+
+_LOCK_ID = 0x6D69_6772_6174_6500
+_SQLITE_LOCK_SECONDS = 60
+
+
+def database_url() -> SecretStr:
+    """The database of whoever called Alembic from code, or the one of the settings."""
+    given: SecretStr | None = context.config.attributes.get("database_url")
+    return given or load_settings().database_url
+
+
+def migrate(connection: Connection) -> None:
+    """Migrate in one transaction, after every other process that migrates."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
+    context.configure(
+        connection=connection, target_metadata=Base.metadata, render_as_batch=is_sqlite, transactional_ddl=True
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def main() -> None:
+    """Open one connection for the migration."""
+    dsn = database_url().get_secret_value()
+    # On SQLite the driver must not open transactions of its own: `migrate` does.
+    options = {"timeout": _SQLITE_LOCK_SECONDS, "isolation_level": None} if dsn.startswith("sqlite") else {}
+    engine = create_async_engine(dsn, connect_args=options, hide_parameters=True)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(migrate)
+    finally:
+        await engine.dispose()
+
+
+asyncio.run(main())

@@ -1,0 +1,1 @@
+"""The tests: they mirror `app/` one to one; `security/` holds the proofs that cut across."""
