@@ -53,7 +53,11 @@ DEPENDENCIES = frozenset(
 # RFC 5322 `dot-atom`, RFC 1123 host name of at least two labels.
 ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-EMAIL = re.compile(rf"(?=.{{1,64}}@){ATOM}(?:\.{ATOM})*@(?:{LABEL}\.)+(?!\d+$){LABEL}")
+EMAIL = re.compile(rf"{ATOM}(?:\.{ATOM})*@(?:{LABEL}\.)+(?!\d+$){LABEL}")
+LONGEST_LOCAL_PART = 64
+
+# Where a piece of Jinja begins. (This file is rendered too, so it cannot be written in one piece.)
+JINJA = re.compile(r"\{[%#\{]")
 
 # https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters: text that reads in another order than it runs.
 BIDI_CONTROLS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
@@ -111,7 +115,7 @@ def email_problems(address: str, longest: int) -> Iterator[str]:
     """Find what keeps a text from being an e-mail address."""
     if len(address) > longest:
         yield f"has {len(address)} characters, and {longest} are the most"
-    elif not EMAIL.fullmatch(address):
+    elif not EMAIL.fullmatch(address) or address.index("@") > LONGEST_LOCAL_PART:
         yield "is not an e-mail address"
 
 
@@ -123,7 +127,7 @@ def choice_problems(key: str, answer: object) -> Iterator[str]:
 
 def jinja_problems(given: object, answer: str) -> Iterator[str]:
     """Find out whether Cookiecutter made something else of an answer than what was given on its command line."""
-    if isinstance(given, str) and given != answer and any(mark in given for mark in ("{" "{", "{" "%", "{" "#")):
+    if isinstance(given, str) and given != answer and JINJA.search(given):
         yield "holds Jinja, which Cookiecutter runs where an answer is given by option; type it at the prompt instead"
 
 

@@ -1,133 +1,191 @@
-"""The rules for settings: for one value, for values together, and for production.
+"""The rules for single settings: pure functions that give a value in its one form, or raise `ValueError`.
 
-A rule for one value takes a text and returns it in one form, or says what is wrong.
-No message repeats the value: it may be a secret.
+A message says what is wrong and never repeats the value: it goes to a terminal and into logs.
 """
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import unicodedata
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import NoReturn
 from urllib.parse import SplitResult, urlsplit
 
-from limits import parse as parse_limit
-from pydantic import SecretStr
+from limits import parse_many as parse_limits
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-if TYPE_CHECKING:
-    from app.core.settings import Settings
+MIN_KEY_BYTES = 32
+MIN_DISTINCT_CHARACTERS = 8
+# Compared without case and punctuation. Each is long enough not to turn up in a random key.
+PLACEHOLDERS = (
+    "changeit", "changeme", "changethis", "defaultkey", "examplekey", "insecure", "mysecret", "notasecret",
+    "notsecure", "passphrase", "password", "placeholder", "replaceme", "replacethis", "secretkey", "secretsecret",
+    "supersecret", "topsecret", "verysecret", "yourkeyhere", "yoursecret",
+)  # fmt: skip
+# Widest networks that proxies stand in: 10.0.0.0/8 and fc00::/7.
+MIN_PREFIX = {4: 8, 6: 7}
 
-SHORTEST_KEY_BYTES = 32
-
-_FEWEST_CHARACTERS_IN_KEY = 12
-_PLACEHOLDERS = ("replace-me", "replaceme", "changeme", "changethis", "change-me", "placeholder", "your-secret", "example")
-_WEAK_PASSWORDS = {"", "app", "postgres", "password", "secret", "admin", "root", "changeme", "changethis", "replace-me"}
-_ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
-_HOST_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"(\*\.)?{_HOST_LABEL}(\.{_HOST_LABEL})*\.?|\[[0-9a-f:.]+\]", re.ASCII)
-
-
-def secret_key(key: SecretStr) -> SecretStr:
-    """A key that is long, varied and no placeholder (ASVS 11.2.3, 13.2.3)."""
-    text = key.get_secret_value()
-    if any(placeholder in text.lower() for placeholder in _PLACEHOLDERS):
-        message = "is a placeholder"
-        raise ValueError(message)
-    if len(text.encode()) < SHORTEST_KEY_BYTES or len(set(text)) < _FEWEST_CHARACTERS_IN_KEY:
-        message = f"must be random and at least {SHORTEST_KEY_BYTES} bytes long"
-        raise ValueError(message)
-    return key
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_ASYNC_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+}
+_REDIS_SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss", "unix": "unix"}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def database_url(url: SecretStr) -> SecretStr:
-    """An SQLite or PostgreSQL URL, with the asynchronous driver of either."""
+def plain_text(value: str) -> str:
+    """A text of one line: no control, format or unassigned characters, no space around it."""
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in value):
+        refuse("holds control characters or line breaks")
+    if not value.strip():
+        refuse("is blank")
+    return value.strip()
+
+
+def email(value: str) -> str:
+    """An e-mail address in ASCII."""
+    if not _EMAIL.fullmatch(value):
+        refuse("is not an e-mail address")
+    return value
+
+
+def secret_key(value: str) -> str:
+    """A key of at least 256 bits that was drawn at random, as far as one can see (ASVS 11.2.3, 13.2.3)."""
+    if any(character.isspace() or character == "," or not character.isprintable() for character in value):
+        refuse("holds a space, a comma or a control character")
+    if len(value.encode()) < MIN_KEY_BYTES:
+        refuse(f"is shorter than {MIN_KEY_BYTES} bytes")
+    letters = re.sub(r"[\W_]", "", value).casefold()
+    if any(word in letters for word in PLACEHOLDERS):
+        refuse("is a placeholder")
+    if len(set(value)) < MIN_DISTINCT_CHARACTERS or _repeats(value) or _counts(value):
+        refuse("is not random: it repeats itself or counts up")
+    return value
+
+
+def _repeats(value: str) -> bool:
+    """Whether the text is a shorter one written at least twice in a row."""
+    return any(value[period:] == value[:-period] for period in range(1, len(value) // 2 + 1))
+
+
+def _counts(value: str) -> bool:
+    """Whether most characters follow from the one before, as in `abcdef` or `987654`."""
+    steps = [ord(after) - ord(before) for before, after in zip(value, value[1:], strict=False)]
+    return sum(abs(step) <= 1 for step in steps) > len(steps) / 2
+
+
+def database_dsn(value: str) -> str:
+    """A database URL with the asynchronous driver of its kind: SQLite in a file, or PostgreSQL."""
+    _no_space(value)
     try:
-        parsed = make_url(url.get_secret_value())
+        url = make_url(value)
     except (ArgumentError, ValueError):
-        parsed = None
-    driver = parsed and _ASYNC_DRIVERS.get(parsed.drivername.partition("+")[0])
-    if parsed is None or driver is None or parsed.drivername not in {parsed.get_backend_name(), driver, "postgres"}:
-        message = "must start with sqlite:// or postgresql://"
-        raise ValueError(message)
-    if driver.startswith("sqlite") and (not parsed.database or parsed.database == ":memory:"):
-        message = "must name a file: an SQLite database in memory is lost with each connection"
-        raise ValueError(message)
-    return SecretStr(parsed.set(drivername=driver).render_as_string(hide_password=False))
+        refuse("is not a database URL")
+    driver = _ASYNC_DRIVERS.get(url.drivername)
+    if driver is None:
+        refuse("is for another database than SQLite and PostgreSQL, or names another driver than ours")
+    if url.get_backend_name() == "sqlite" and (url.database in {None, "", ":memory:"} or url.host):
+        refuse("names no file: write sqlite:/// and a relative path, or sqlite://// and an absolute one")
+    if not url.database:
+        refuse("names no database: write it after the host, as in postgresql://user:password@host/name")
+    if "sslmode" in url.query:  # libpq's name; asyncpg knows the same values as `ssl`
+        url = url.set(query={("ssl" if key == "sslmode" else key): kept for key, kept in url.query.items()})
+    return url.set(drivername=driver).render_as_string(hide_password=False)
 
 
-def redis_url(url: SecretStr) -> SecretStr:
-    """A Redis or Valkey URL, as redis-py reads it."""
-    scheme = urlsplit(url.get_secret_value()).scheme
-    if scheme not in {"redis", "rediss", "unix"}:
-        message = "must start with redis://, rediss:// or unix://"
-        raise ValueError(message)
-    return url
+def redis_dsn(value: str) -> str:
+    """The URL of a Redis or Valkey server, in the schemes that redis-py knows."""
+    parts = _split(value)
+    scheme = _REDIS_SCHEMES.get(parts.scheme)
+    if scheme is None:
+        refuse("does not begin with redis://, rediss:// or unix://")
+    if scheme == "unix" and not parts.path.strip("/"):
+        refuse("names no socket")
+    if scheme != "unix" and not (parts.hostname and re.fullmatch(r"/?\d*", parts.path)):
+        refuse("names no host, or a database that is not a number")
+    return scheme + value[len(parts.scheme) :]
 
 
-def origin(text: str) -> str:
-    """A web origin: scheme, host and maybe a port, in lower case and without a slash at the end (RFC 6454)."""
-    parsed = _split(text.strip().removesuffix("/"))
-    host = parsed.hostname or ""
-    name = f"[{host}]" if ":" in host else host
-    bare = not (parsed.path or parsed.query or parsed.fragment or "@" in parsed.netloc or name.startswith("*"))
-    if parsed.scheme not in {"http", "https"} or not _HOST.fullmatch(name) or not bare:
-        message = "must be like https://api.example.com, without a path"
-        raise ValueError(message)
-    default_port = {"http": 80, "https": 443}[parsed.scheme]
-    port = f":{parsed.port}" if parsed.port not in {None, default_port} else ""
-    return f"{parsed.scheme}://{name}{port}"
+def origin(value: str) -> str:
+    """Scheme, host and port as browsers write them (RFC 6454 §6.2); a `/` at the end is left out."""
+    if value in {"*", "null"}:
+        refuse(f'cannot be "{value}": name each origin')
+    parts = _split(value)
+    if parts.scheme not in _DEFAULT_PORTS:
+        refuse("does not begin with https:// or http://")
+    if parts.username is not None or parts.path not in {"", "/"} or parts.query or parts.fragment or value[-1] in "?#":
+        refuse("holds more than a scheme, a host and a port")
+    name = _host(f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or "")
+    port = "" if parts.port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{name}{port}"
 
 
-def host_pattern(text: str) -> str:
-    """A host name, an address, `*.` before a name for all below it, or `*`."""
-    host = text.strip().lower().removesuffix(".")
-    if host != "*" and not _HOST.fullmatch(host):
-        message = "must hold host names without scheme or port, like api.example.com"
-        raise ValueError(message)
-    return host
+def host_pattern(value: str) -> str:
+    """A host name or address without a port, `*.` and a domain for all names below it, or `*` for every host."""
+    value = value.lower()
+    if value == "*":
+        return value
+    return "*." + _host(value[2:]) if value.startswith("*.") else _host(value)
 
 
-def rate_limit(text: str) -> str:
-    """A limit in the notation of the limits library, like `10/15minutes`."""
+def is_wide(pattern: str) -> bool:
+    """Whether the pattern lets in hosts of anybody: `*`, or everything below a top-level domain."""
+    return pattern == "*" or (pattern.startswith("*.") and "." not in pattern[2:])
+
+
+def network(value: str) -> IPv4Network | IPv6Network:
+    """An address or a network in CIDR notation."""
     try:
-        limit = parse_limit(text)
+        return ip_network(value)
     except ValueError:
-        limit = None
-    if limit is None or limit.amount < 1:
-        message = "must be like 10/15minutes"
-        raise ValueError(message)
-    return text
+        refuse("is not an address or a network, or has bits set beyond its prefix")
 
 
-def contradictions(settings: "Settings") -> Iterator[str]:
-    """What does not go together, whatever the environment."""
-    if settings.secret_key in settings.secret_key_fallbacks:
-        yield "SECRET_KEY_FALLBACKS holds SECRET_KEY itself. Keep only earlier keys there."
-    if settings.session_idle_days > settings.session_max_days:
-        yield "SESSION_IDLE_DAYS is more than SESSION_MAX_DAYS. Make it the same or less."
-
-
-def weaknesses_in_production(settings: "Settings") -> Iterator[str]:
-    """What production refuses (ASVS 12.2.1, 13.2.3, 13.4.2)."""
-    if not settings.public_url:
-        yield "PUBLIC_URL is missing. Example: PUBLIC_URL=https://api.example.com"
-    elif not settings.public_url.startswith("https://"):
-        yield "PUBLIC_URL must start with https:// in production. Example: PUBLIC_URL=https://api.example.com"
-    if "*" in settings.allowed_hosts:
-        yield "ALLOWED_HOSTS must not be * in production. Name the hosts. Example: ALLOWED_HOSTS=api.example.com"
-    if any(not origin.startswith("https://") for origin in settings.cors_origins):
-        yield "CORS_ORIGINS must start with https:// in production. Example: CORS_ORIGINS=https://app.example.com"
-    if any(network.prefixlen == 0 for network in settings.trusted_proxies):
-        yield "TRUSTED_PROXIES must not hold every address in production. Example: TRUSTED_PROXIES=10.0.0.0/8"
-    if make_url(settings.database_url.get_secret_value()).password in _WEAK_PASSWORDS:
-        yield "DATABASE_URL has a password that everybody knows. Set a random one."
-
-
-def _split(text: str) -> SplitResult:
-    message = "must be like https://api.example.com"
+def rate_limit(value: str) -> str:
+    """One limit in the notation of the limits library, as in `10/15minutes`."""
     try:
-        parsed = urlsplit(text)
-        parsed.port  # noqa: B018  # raises for a port that is none
+        limits = parse_limits(value)
     except ValueError:
-        raise ValueError(message) from None
-    return parsed
+        limits = []
+    if len(limits) != 1 or limits[0].amount < 1 or limits[0].multiples < 1:
+        refuse("is not one limit of the form count/period")
+    return value
+
+
+def _host(value: str) -> str:
+    """A host name in ASCII or an address, in lower case; IPv6 in brackets."""
+    if value.startswith("[") and value.endswith("]"):
+        try:
+            return f"[{IPv6Address(value[1:-1])}]"
+        except ValueError:
+            refuse("holds brackets without an IPv6 address")
+    value = value.lower()
+    if not _NAME.fullmatch(value) or len(value) > 253:  # noqa: PLR2004  # RFC 1035 §3.1
+        refuse("is not a host name in ASCII (write other scripts as xn--…), or has a port")
+    return value.removesuffix(".")
+
+
+def _split(value: str) -> SplitResult:
+    """The parts of a URL whose port is a number; `urlsplit` alone drops line breaks and checks the port late."""
+    _no_space(value)
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        refuse("is not a URL")
+    return parts
+
+
+def _no_space(value: str) -> None:
+    if any(character.isspace() or not character.isprintable() for character in value):
+        refuse("holds a space or a control character")
+
+
+def refuse(message: str) -> NoReturn:
+    """Say what is wrong with a value, without the value."""
+    raise ValueError(message)

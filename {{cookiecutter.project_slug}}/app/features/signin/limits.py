@@ -6,16 +6,12 @@ from elsewhere locks out only those who come from elsewhere, not the owner.
 """
 
 import hashlib
-from ipaddress import IPv6Address, ip_address
 
 from limits import RateLimitItem
 
 from app.core.errors import TooManyRequests
-from app.core.limiter import Limiter
+from app.core.limiter import Limiter, subscriber
 from app.core.security_events import SecurityEvent, security_event
-
-_IPV6_NETWORK_BITS = 64
-
 
 class Attempt:
     """A sign-in that has been counted."""
@@ -43,8 +39,8 @@ class SignInLimits:
         # The mailbox is what somebody typed into a field: a digest keeps it out of Redis.
         account = hashlib.sha256(mailbox.encode()).hexdigest()
         keys = [
-            ("signin", "address", _network(ip)),
-            ("signin", "account", account, _network(ip) if known_address else "elsewhere"),
+            ("signin", "address", subscriber(ip)),
+            ("signin", "account", account, subscriber(ip) if known_address else "elsewhere"),
         ]
         reserved: list[tuple[str, ...]] = []
         for key in keys:
@@ -56,14 +52,3 @@ class SignInLimits:
                 raise TooManyRequests(message, retry_after=verdict.retry_after)
             reserved.append(key)
         return Attempt(self._limiter, self._limit, keys)
-
-
-def _network(ip: str) -> str:
-    """What one subscriber has: an IPv4 address, or a /64 of IPv6."""
-    try:
-        address = ip_address(ip)
-    except ValueError:
-        return ip
-    if isinstance(address, IPv6Address):
-        return str(int(address) >> _IPV6_NETWORK_BITS)
-    return ip

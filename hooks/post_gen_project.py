@@ -1,0 +1,119 @@
+"""Write `.env` with secrets that exist nowhere else, and say what comes next.
+
+Cookiecutter keeps a copy of every answer and of this rendered file, so no secret is part of either: each is drawn here,
+in this process. A failure makes Cookiecutter remove the project, so nothing here needs a network or another program.
+"""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+# The answers, as data: in a raw string of JSON, whatever they hold stays text.
+ANSWERS = r"""{{ cookiecutter | tojson }}"""
+
+EXAMPLE = Path(".env.example")
+ENV = Path(".env")
+OWNER_ONLY = 0o600
+# O_EXCL refuses a link too; O_NOFOLLOW says so once more where the platform has it. O_BINARY is Windows's.
+CREATE_ANEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+PLACEHOLDER = "replace-me"
+SECRET_BYTES = 64
+# Which settings of the example hold a placeholder, by the database that was chosen.
+SECRET_SETTINGS = {"sqlite": ("SECRET_KEY",), "postgresql": ("SECRET_KEY", "DATABASE_URL")}
+
+NEXT_STEPS = {
+    "sqlite": (),
+    "postgresql": ("DATABASE_URL in .env has a new random password: give it to the role `app` of your server.",),
+}
+COMMANDS = (
+    ("make run", "install, migrate, and serve on http://127.0.0.1:8000"),
+    ("make test", "run the tests"),
+    ("make", "list everything else"),
+)
+COMMANDS_WITHOUT_MAKE = "uv run manage migrate", "uv run manage serve"
+BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+class HookError(Exception):
+    """The project cannot be finished; the message says why."""
+
+
+def fill_secrets(example: str, settings: tuple[str, ...]) -> str:
+    """Put a random value of its own in place of each setting's placeholder. Other lines, answers too, stay as they are."""
+    lines = example.splitlines(keepends=True)
+    for setting in settings:
+        places = [index for index, line in enumerate(lines) if line.startswith(f"{setting}=") and PLACEHOLDER in line]
+        if len(places) != 1:
+            message = f"{EXAMPLE} must have one line {setting}=… with the text {PLACEHOLDER}; it has {len(places)}"
+            raise HookError(message)
+        lines[places[0]] = lines[places[0]].replace(PLACEHOLDER, secrets.token_urlsafe(SECRET_BYTES))
+    return "".join(lines)
+
+
+def create_private(path: Path, content: bytes) -> bool:
+    """Create a file that its owner alone can read. False, and nothing is touched, where something has its name."""
+    try:
+        descriptor = os.open(path, CREATE_ANEW, OWNER_ONLY)
+    except FileExistsError:
+        return False
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    except OSError:
+        path.unlink()
+        raise
+    return True
+
+
+def write_env(database: str) -> bool:
+    """Make `.env` from the example. False where there is one already, which stays as it is."""
+    example = EXAMPLE.read_bytes().decode()
+    return create_private(ENV, fill_secrets(example, SECRET_SETTINGS[database]).encode())
+
+
+def wants_colour(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Colour is for a terminal whose user has not said no: https://no-color.org."""
+    return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+
+
+def next_steps(slug: str, database: str, *, created: bool, colour: bool) -> str:
+    """What was made, and what to do with it."""
+    on, off = (BOLD, PLAIN) if colour else ("", "")
+    env = "a new secret key is in .env, which git ignores" if created else ".env was there, and stays as it was"
+    width = max(len(command) for command, _ in COMMANDS)
+    return "\n".join(
+        [
+            "",
+            f"{on}{slug} is ready{off}: {env}.",
+            *NEXT_STEPS[database],
+            "",
+            f"  {on}cd {slug}{off}",
+            *(f"  {on}{command:<{width}}{off}  {what}" for command, what in COMMANDS),
+            "",
+            f"Without make: {' and then '.join(COMMANDS_WITHOUT_MAKE)}",
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Finish the project; 1 where that cannot be done."""
+    answers = json.loads(ANSWERS)
+    slug, database = answers["project_slug"], answers["database"]
+    try:
+        created = write_env(database)
+    except (HookError, OSError) as error:
+        sys.stderr.write(f"ERROR: {error}\n")
+        return 1
+    colour = wants_colour(sys.stdout, os.environ)
+    sys.stdout.write(next_steps(slug, database, created=created, colour=colour))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The middleware stack: one concern for each file, pure ASGI, in the order of `stack.py`."""

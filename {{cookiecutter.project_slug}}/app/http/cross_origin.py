@@ -1,0 +1,50 @@
+"""Requests that a browser sends with a cookie because a page of somebody else told it to (ASVS 3.5.1).
+
+Only unsafe methods with a cookie are asked: without a cookie, nothing is there to be abused. In this order:
+
+1. `Sec-Fetch-Site`, which no page can set: `same-origin` is a page of ours, `none` is the user's own doing.
+2. `Origin`, for anything else and for browsers without Fetch Metadata: ours, or one that `CORS_ORIGINS` lists.
+3. Neither of them: refused, for no browser of today sends a cookie without either.
+"""
+
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.core.errors import Forbidden, send_problem
+from app.core.security_events import SecurityEvent, security_event
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_SITES = ([b"same-origin"], [b"none"])
+
+
+class CrossOriginMiddleware:
+    """Refuses a cross-origin request that carries a cookie and could change something."""
+
+    def __init__(self, app: ASGIApp, *, public_url: str, origins: Iterable[str]) -> None:
+        self.app = app
+        self.own = public_url.encode()
+        self.listed = frozenset(origin.encode() for origin in origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let requests of our own pages, and of listed origins, through."""
+        if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS and _values(scope, b"cookie"):
+            if not self._is_ours(_values(scope, b"sec-fetch-site"), _values(scope, b"origin")):
+                security_event(SecurityEvent.CROSS_ORIGIN_REFUSED, outcome="denied")
+                message = "A page of another origin may not do this."
+                await send_problem(Forbidden(message), scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _is_ours(self, sites: list[bytes], origins: list[bytes]) -> bool:
+        if sites in _OWN_SITES:
+            return True
+        if len(origins) != 1:
+            return False
+        if sites:
+            return origins[0] in self.listed
+        return origins[0] == self.own or origins[0] in self.listed
+
+
+def _values(scope: Scope, name: bytes) -> list[bytes]:
+    return [value for key, value in scope["headers"] if key == name]

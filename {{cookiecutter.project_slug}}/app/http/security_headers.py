@@ -1,0 +1,48 @@
+"""Security headers on every answer, whoever makes it (ASVS 3.4, 14.3.2).
+
+An answer that sets one of them itself keeps its own value: a page has its own content security policy.
+"""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS = (
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    # Not no-referrer: browsers then send `Origin: null` with their own forms.
+    (b"referrer-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-permitted-cross-domain-policies", b"none"),
+    # What an answer holds depends on who asks: no cache may keep it for the next one.
+    (b"cache-control", b"no-store"),
+)
+_VARY = (b"vary", b"Authorization, Cookie, Origin")
+
+
+class SecurityHeadersMiddleware:
+    """Adds what the answer does not have."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the headers."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = list(message.get("headers", ()))
+                present = {name.lower() for name, _ in own}
+                missing = [header for header in HEADERS if header[0] not in present]
+                message["headers"] = [*own, *missing, _VARY]
+            await send(message)
+
+        await self.app(scope, receive, send_secured)

@@ -1,0 +1,50 @@
+"""The stack: every middleware in its place, outermost first."""
+
+from limits import parse as parse_limit
+from starlette.middleware import Middleware
+
+from app.core.limiter import Limiter
+from app.core.settings import Settings
+from app.http.access_log import AccessLogMiddleware
+from app.http.body_limit import BodyLimitMiddleware
+from app.http.cors import CorsMiddleware
+from app.http.cross_origin import CrossOriginMiddleware
+from app.http.head import HeadMiddleware
+from app.http.https import HttpsMiddleware
+from app.http.last_resort import LastResortMiddleware
+from app.http.proxies import ProxiesMiddleware
+from app.http.rate_limit import RateLimitMiddleware
+from app.http.request_id import RequestIdMiddleware
+from app.http.security_headers import SecurityHeadersMiddleware
+from app.http.trusted_host import TrustedHostMiddleware
+from app.http.well_formed import WellFormedMiddleware
+
+
+def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:
+    """The middleware of the service, outermost first."""
+    https = [Middleware(HttpsMiddleware)] if settings.production else []
+    return [
+        # Answers nothing itself; all below need to know who the client is.
+        Middleware(ProxiesMiddleware, trusted=settings.trusted_proxies),
+        # Outside of every log line and every answer.
+        Middleware(RequestIdMiddleware, trusted=settings.trusted_proxies),
+        # Sees what is sent in the end, the answers of all below too.
+        Middleware(AccessLogMiddleware),
+        # Outside of whatever can answer or crash.
+        Middleware(SecurityHeadersMiddleware),
+        # Inside of the headers, so that a 500 has them; outside of all that can crash.
+        Middleware(LastResortMiddleware),
+        # From here on a request has one meaning.
+        Middleware(WellFormedMiddleware),
+        Middleware(TrustedHostMiddleware, allowed=settings.allowed_hosts),
+        *https,
+        # Before anything reads the body.
+        Middleware(BodyLimitMiddleware),
+        # Outside of the refusals below, so that a page of a listed origin can read them.
+        Middleware(CorsMiddleware, origins=settings.cors_origins),
+        Middleware(CrossOriginMiddleware, public_url=settings.public_url, origins=settings.cors_origins),
+        # Counts what is not refused for free.
+        Middleware(RateLimitMiddleware, limiter=limiter, limit=parse_limit(settings.rate_limit_default)),
+        # Next to the routes, which know GET alone.
+        Middleware(HeadMiddleware),
+    ]

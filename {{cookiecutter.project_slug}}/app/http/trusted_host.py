@@ -1,0 +1,38 @@
+"""Only hosts of `ALLOWED_HOSTS`: no answer is made for a name that somebody else chose (ASVS 4.1.3)."""
+
+import re
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.core.errors import BadRequest, send_problem
+from app.core.security_events import SecurityEvent, security_event
+
+_HOST = re.compile(r"(?P<name>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
+
+
+class TrustedHostMiddleware:
+    """Refuses a request whose `Host` is missing, there twice, malformed or of somebody else."""
+
+    def __init__(self, app: ASGIApp, *, allowed: Iterable[str]) -> None:
+        self.app = app
+        self.any = "*" in allowed
+        self.names = frozenset(allowed)
+        self.suffixes = tuple(pattern[1:] for pattern in allowed if pattern.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request for this service through."""
+        if scope["type"] == "http":
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            if len(hosts) != 1 or not self._is_allowed(hosts[0].decode("latin-1")):
+                security_event(SecurityEvent.HOST_REFUSED, outcome="denied")
+                await send_problem(BadRequest("The request is for another host."), scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def _is_allowed(self, host: str) -> bool:
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = match["name"].lower().removesuffix(".")
+        return self.any or name in self.names or bool(self.suffixes and name.endswith(self.suffixes))
