@@ -32,6 +32,7 @@ from app.features.signin.routes import oauth_router, router as signin_router
 from app.features.signin.service import SignInService
 from app.features.signin.tokens import AccessTokens
 from app.features.system.routes import docs_router, health_router, router as system_router
+from app.http.allowed_methods import install_allowed_methods
 from app.http.stack import middleware
 
 API_PREFIX = "/api/v1"
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _wire(app, settings, limiter)
     _include_routes(app, settings)
     install_error_handlers(app)
+    install_allowed_methods(app)
     install_openapi(app)
     route_policies(app)
     return app

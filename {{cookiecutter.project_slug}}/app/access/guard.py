@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
+from fastapi.params import Form
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from app.access.policies import Policy, PolicyError, policy_of
@@ -30,11 +31,16 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler behind the policy, reading strictly."""
         handle = super().get_route_handler()
+        body = self.body_field
+        form = body is not None and isinstance(body.field_info, Form)
 
         async def guarded(request: Request) -> Response:
             if self.policy.needs_principal:
                 await _admit(request, self.policy)
-            return await handle(StrictRequest(request.scope, request.receive))
+            strict = StrictRequest(request.scope, request.receive)
+            if body is not None:
+                await strict.load(form=form)
+            return await handle(strict)
 
         return guarded
 

@@ -125,6 +125,13 @@ def origin(value: str) -> str:
     return f"{parts.scheme}://{name}{port}"
 
 
+def public_url(value: str) -> str:
+    """The origin under which the service is reached."""
+    if not value:
+        refuse("is missing: production has no default for it")
+    return origin(value)
+
+
 def host_pattern(value: str) -> str:
     """A host name or address without a port, `*.` and a domain for all names below it, or `*` for every host."""
     value = value.lower()

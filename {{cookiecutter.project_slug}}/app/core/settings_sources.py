@@ -18,7 +18,12 @@ MAX_SECRET_BYTES = 64 * 1024
 
 
 class SourceError(Exception):
-    """A source cannot be read. The message names the file and shows none of its content."""
+    """A file cannot be read. The message names it and shows none of its content."""
+
+    def __init__(self, path: Path, problem: str) -> None:
+        super().__init__(f"{path} {problem}")
+        self.path = path
+        self.problem = problem
 
 
 class _FileSource(PydanticBaseSettingsSource):
@@ -77,8 +82,7 @@ def _read(path: Path) -> str:
     except OSError as error:
         problem = f"cannot be read ({error.strerror or 'input or output error'})"
     # Raised here, not in the handlers: an exception in the chain would carry the content of the file.
-    message = f"The file {path} {problem}."
-    raise SourceError(message)
+    raise SourceError(path, problem)
 
 
 def _strangers(text: str, fields: set[str]) -> Iterator[tuple[str, None]]:

@@ -9,13 +9,16 @@ from app.core.errors import BadRequest, PayloadTooLarge, RequestTimeout, send_pr
 MAX_BODY_BYTES = 1024 * 1024
 BODY_SECONDS = 30.0
 
-# The rest of a refused body is not read: the connection cannot be used again.
-_CLOSE = {"Connection": "close"}
+_LONGEST_LENGTH = 18
 _TOO_LARGE = "The body is larger than 1 MiB."
 
 
 class BodyLimitMiddleware:
-    """Refuses a body that says it is too large; raises the same `Problem` while reading one that turns out so."""
+    """Refuses a body that says it is too large; raises the same `Problem` while reading one that turns out so.
+
+    The connection stays open for the rest of a refused body, which the server drops: a client that sends before it
+    reads would lose the answer with the connection. `deadline_protocol.py` bounds that.
+    """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_BODY_BYTES, seconds: float = BODY_SECONDS) -> None:
         self.app = app
@@ -28,12 +31,10 @@ class BodyLimitMiddleware:
             await self.app(scope, receive, send)
             return
         lengths = [value for name, value in scope["headers"] if name == b"content-length"]
-        if lengths and not (len(lengths) == 1 and lengths[0].isdigit()):
-            await send_problem(BadRequest("Content-Length is not a number.", headers=_CLOSE), scope, receive, send)
+        if lengths and not (len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) <= _LONGEST_LENGTH):
+            await send_problem(BadRequest("Content-Length is not a number."), scope, receive, send)
         elif lengths and int(lengths[0]) > self.max_bytes:
-            await send_problem(PayloadTooLarge(_TOO_LARGE, headers=_CLOSE), scope, receive, send)
-        elif lengths == [b"0"] or not (lengths or _is_chunked(scope)):
-            await self.app(scope, receive, send)
+            await send_problem(PayloadTooLarge(_TOO_LARGE), scope, receive, send)
         else:
             await self.app(scope, self._bounded(receive), send)
 
@@ -51,15 +52,11 @@ class BodyLimitMiddleware:
                     message = await receive()
             except TimeoutError:
                 message_text = "The body did not arrive in time."
-                raise RequestTimeout(message_text, headers=_CLOSE) from None
+                raise RequestTimeout(message_text, headers={"Connection": "close"}) from None
             received += len(message.get("body", b""))
             if received > self.max_bytes:
-                raise PayloadTooLarge(_TOO_LARGE, headers=_CLOSE)
+                raise PayloadTooLarge(_TOO_LARGE)
             complete = not message.get("more_body", False)
             return message
 
         return receive_bounded
-
-
-def _is_chunked(scope: Scope) -> bool:
-    return any(name == b"transfer-encoding" for name, _ in scope["headers"])

@@ -28,7 +28,7 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = self._brought(scope) or uuid4().hex
+        request_id = self._brought(scope) or new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         header = (HEADER, request_id.encode())
 
@@ -46,6 +46,11 @@ class RequestIdMiddleware:
             return None
         brought = [value.decode("latin-1") for key, value in scope["headers"] if key == HEADER]
         return brought[0] if len(brought) == 1 and _ACCEPTED.fullmatch(brought[0]) else None
+
+
+def new_request_id() -> str:
+    """A name that nobody had before."""
+    return uuid4().hex
 
 
 def request_id_of(scope: Scope) -> str | None:

@@ -1,0 +1,129 @@
+"""The rules between settings: defaults that depend on others, and what production refuses (ASVS 13.2.3, 13.4.2).
+
+Each function takes a value in its one form and the settings that stand above it in the class. A setting that is wrong
+itself is not among those; then the rule that needs it is left out, for the boot is refused anyway.
+"""
+
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr, ValidationInfo
+from sqlalchemy.engine import make_url
+
+from app.core.settings_rules import MIN_PREFIX, PLACEHOLDERS, is_wide, refuse
+from app.core.settings_types import Environment, LogFormat
+
+LOCAL_URL = "http://127.0.0.1:8000"
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+# Passwords that images, manuals and templates ship.
+KNOWN_PASSWORDS = frozenset(
+    {"", "123456", "12345678", "admin", "app", "default", "example", "foobared", "guest", "mysecretpassword", "pass"}
+    | {"postgres", "postgresql", "redis", "root", "secret", "test", "user", "valkey"}
+)
+
+
+def default_public_url(settings: dict[str, Any]) -> str:
+    """The local server; in production nothing, which the rule of the setting refuses."""
+    return "" if _in_production(settings) else LOCAL_URL
+
+
+def default_log_format(settings: dict[str, Any]) -> LogFormat:
+    """JSON for the collectors of production, a console's lines for people."""
+    return LogFormat.JSON if _in_production(settings) else LogFormat.CONSOLE
+
+
+def default_hosts(settings: dict[str, Any]) -> tuple[str, ...]:
+    """The host of `PUBLIC_URL`; in development and test this machine's own names as well."""
+    own = host_of(settings["public_url"])
+    return (own,) if _in_production(settings) else tuple(dict.fromkeys((own, *LOCAL_HOSTS)))
+
+
+def host_of(url: str) -> str:
+    """The host of an origin as it stands in `ALLOWED_HOSTS`: without the port, IPv6 in brackets."""
+    name = urlsplit(url).hostname or ""
+    return f"[{name}]" if ":" in name else name
+
+
+def other_keys(keys: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
+    """Fallbacks are other keys than `SECRET_KEY`: the same one twice would mean that nothing was rotated."""
+    if info.data.get("secret_key") in keys:
+        refuse("holds the same key as SECRET_KEY")
+    return keys
+
+
+def guarded_public_url(url: str, info: ValidationInfo) -> str:
+    """In production `PUBLIC_URL` is set and is https (ASVS 12.2.1)."""
+    if _in_production(info.data) and not url.startswith("https://"):
+        refuse("must begin with https:// in production")
+    return url
+
+
+def guarded_hosts(patterns: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    """In production nobody else's host is allowed: links and redirects could be poisoned."""
+    if _in_production(info.data) and any(is_wide(pattern) for pattern in patterns):
+        refuse("cannot allow every host in production: name each")
+    return patterns
+
+
+def guarded_origins(origins: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+    """In production no page that came over plain http may call with credentials (ASVS 3.4.2)."""
+    if _in_production(info.data) and any(origin.startswith("http://") for origin in origins):
+        refuse("cannot hold a plain http:// origin in production")
+    return origins
+
+
+def guarded_proxies(
+    networks: tuple[IPv4Network | IPv6Network, ...], info: ValidationInfo
+) -> tuple[IPv4Network | IPv6Network, ...]:
+    """In production no network so wide that clients stand in it: they could claim any address (ASVS 4.1.3)."""
+    if _in_production(info.data) and any(network.prefixlen < MIN_PREFIX[network.version] for network in networks):
+        refuse("cannot trust a network as wide as that in production: name the addresses of the proxies")
+    return networks
+
+
+def guarded_database(url: SecretStr, info: ValidationInfo) -> SecretStr:
+    """In production a password that everybody knows is refused (ASVS 13.2.3)."""
+    parts = make_url(url.get_secret_value())
+    if _in_production(info.data) and parts.password is not None and is_known_password(parts.password, parts.username):
+        refuse("holds a password that everybody knows")
+    return url
+
+
+def guarded_redis(url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    """In production a server on another machine has a password, and not one that everybody knows (ASVS 13.2.3)."""
+    if url is None or not _in_production(info.data):
+        return url
+    parts = urlsplit(url.get_secret_value())
+    if parts.password is None and not is_local(parts.hostname):
+        refuse("holds no password")
+    if parts.password is not None and is_known_password(unquote(parts.password), parts.username):
+        refuse("holds a password that everybody knows")
+    return url
+
+
+def within_longest(days: int, info: ValidationInfo) -> int:
+    """A session cannot lie idle for longer than it may last at all (ASVS 7.3.2)."""
+    if days < info.data.get("session_idle_days", 0):
+        refuse("is shorter than SESSION_IDLE_DAYS")
+    return days
+
+
+def is_known_password(password: str, user: str | None) -> bool:
+    """Whether the password is the name of its user, a default, or a placeholder."""
+    letters = re.sub(r"[\W_]", "", password).casefold()
+    return password == user or letters in KNOWN_PASSWORDS or any(word in letters for word in PLACEHOLDERS)
+
+
+def is_local(host: str | None) -> bool:
+    """Whether the host is this machine; no host means a socket."""
+    try:
+        return host in {None, "localhost"} or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _in_production(settings: Mapping[str, Any]) -> bool:
+    return settings.get("environment") is Environment.PRODUCTION
