@@ -6,6 +6,7 @@ from starlette.middleware import Middleware
 from app.core.limiter import Limiter
 from app.core.settings import Settings
 from app.http.access_log import AccessLogMiddleware
+from app.http.allowed_methods import KnownMethodsMiddleware
 from app.http.body_limit import BodyLimitMiddleware
 from app.http.cors import CorsMiddleware
 from app.http.cross_origin import CrossOriginMiddleware
@@ -38,10 +39,13 @@ def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:
         Middleware(WellFormedMiddleware),
         Middleware(TrustedHostMiddleware, allowed=settings.allowed_hosts),
         *https,
-        # Before anything reads the body.
-        Middleware(BodyLimitMiddleware),
+        Middleware(KnownMethodsMiddleware),
         # Outside of the refusals below, so that a page of a listed origin can read them.
         Middleware(CorsMiddleware, origins=settings.cors_origins),
+        # Once more, for a crash of a route: so that such a page can read that answer too.
+        Middleware(LastResortMiddleware),
+        # Before anything reads the body.
+        Middleware(BodyLimitMiddleware),
         Middleware(CrossOriginMiddleware, public_url=settings.public_url, origins=settings.cors_origins),
         # Counts what is not refused for free.
         Middleware(RateLimitMiddleware, limiter=limiter, limit=parse_limit(settings.rate_limit_default)),
