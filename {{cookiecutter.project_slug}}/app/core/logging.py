@@ -33,7 +33,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_PIPE, render],
+            processors=[*_PIPE, render],
         )
     )
     root = logging.getLogger()
@@ -44,6 +44,8 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         foreign.handlers.clear()
         foreign.propagate = True
     logging.captureWarnings(capture=True)
+    # A failing handler would print the record itself, unredacted.
+    logging.raiseExceptions = False
     sys.excepthook = _log_uncaught
     structlog.configure(
         processors=[structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

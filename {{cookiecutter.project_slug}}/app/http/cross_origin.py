@@ -28,15 +28,17 @@ class CrossOriginMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let requests of our own pages, and of listed origins, through."""
-        if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS and _values(scope, b"cookie"):
-            if not self._is_ours(_values(scope, b"sec-fetch-site"), _values(scope, b"origin")):
-                security_event(SecurityEvent.CROSS_ORIGIN_REFUSED, outcome="denied")
-                message = "A page of another origin may not do this."
-                await send_problem(Forbidden(message), scope, receive, send)
-                return
+        if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS and not self._is_ours(scope):
+            security_event(SecurityEvent.CROSS_ORIGIN_REFUSED, outcome="denied")
+            message = "A page of another origin may not do this."
+            await send_problem(Forbidden(message), scope, receive, send)
+            return
         await self.app(scope, receive, send)
 
-    def _is_ours(self, sites: list[bytes], origins: list[bytes]) -> bool:
+    def _is_ours(self, scope: Scope) -> bool:
+        sites, origins = _values(scope, b"sec-fetch-site"), _values(scope, b"origin")
+        if not _values(scope, b"cookie"):
+            return True
         if sites in _OWN_SITES:
             return True
         if len(origins) != 1:

@@ -10,7 +10,7 @@ from typing import Any
 
 import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.core.errors import BadRequest, HeadersTooLarge, Problem, problem_response
 from app.http.request_id import HEADER, new_request_id
@@ -40,7 +40,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Expect that what comes while no request is under way is the head of one, and that it is not too large."""
-        if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+        if self._deadline is None and not _is_under_way(self.cycle):
             self._expect_head()
         self._unfinished_bytes += len(data)
         super().data_received(data)
@@ -85,7 +85,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         if self.transport.is_closing():
             return
-        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+        if _is_under_way(self.cycle) and self.cycle.response_started:
             self.transport.close()
             return
         request_id = new_request_id()
@@ -113,3 +113,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _is_under_way(cycle: RequestResponseCycle | None) -> bool:
+    return cycle is not None and not cycle.response_complete

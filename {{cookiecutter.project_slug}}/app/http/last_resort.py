@@ -35,7 +35,8 @@ class LastResortMiddleware:
             # Raised by a middleware: the handlers of the application only see what its routes raise.
             if not started:
                 await send_problem(problem, scope, receive, send)
-        except Exception:
+        except Exception:  # noqa: BLE001  # the last resort
             _log.exception("unhandled_error")
             if not started:
-                await send_problem(Problem("The service failed. The request id names the log line."), scope, receive, send)
+                failed = Problem("The service failed. The request id names the log line.")
+                await send_problem(failed, scope, receive, send)
