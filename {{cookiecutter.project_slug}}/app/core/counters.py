@@ -4,7 +4,7 @@ The storages of the limits library are not used: the one in memory looks at ever
 10 000 clients, against 1 µs here), the one in Redis needs two round trips and cannot take a count back.
 """
 
-from time import monotonic
+from time import time
 from typing import Protocol
 
 from pydantic import SecretStr
@@ -52,7 +52,7 @@ class MemoryCounters:
 
     async def hit(self, key: str, amount: int, seconds: int) -> tuple[int, float]:
         """Count one where fewer than `amount` are; give the count before it, and the seconds left."""
-        now = monotonic()
+        now = time()
         windows = self._live(seconds, now)
         before, ends = windows.get(key, (0, now + seconds))
         if before < amount:
@@ -61,7 +61,7 @@ class MemoryCounters:
 
     async def refund(self, key: str, seconds: int) -> None:
         """Take one back, where one is."""
-        windows = self._live(seconds, monotonic())
+        windows = self._live(seconds, time())
         count, ends = windows.get(key, (0, 0.0))
         if count:
             windows[key] = (count - 1, ends)

@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
 
 from app.core.database import Database
 
@@ -30,7 +31,10 @@ def alembic_config(database_url: SecretStr) -> Config:
 
 
 async def upgrade(database_url: SecretStr) -> None:
-    """Bring the schema up to date."""
+    """Bring the schema up to date; the folder of an SQLite file is made where it is missing."""
+    url = make_url(database_url.get_secret_value())
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(command.upgrade, alembic_config(database_url), "head")
 
 
