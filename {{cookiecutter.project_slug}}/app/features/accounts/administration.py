@@ -1,6 +1,7 @@
 """What administrators do with accounts: list, change, disable, delete, assign roles.
 
-Two rules hold for all of it: nobody acts on an account that may do more than they may, and the last administrator stays.
+Two rules hold for all of it: nobody acts on an account that may do more than they may, and the last
+administrator stays.
 """
 
 from collections.abc import Iterable

@@ -19,8 +19,8 @@ class EmailAddress(NamedTuple):
 def parse_email_address(text: str) -> EmailAddress:
     """Parse an address (RFC 5321, internationalised by RFC 6531); raises `ValueError` without repeating it.
 
-    The mailbox is the local part in Unicode's compatibility form, case-folded, at the domain in its ASCII form: look-alike
-    spellings are one account. Whether mail arrives there is not judged.
+    The mailbox is the local part in Unicode's compatibility form, case-folded, at the domain in its ASCII form:
+    look-alike spellings are one account. Whether mail arrives there is not judged.
     """
     try:
         parsed = validate_email(text, check_deliverability=False, test_environment=True)

@@ -19,7 +19,7 @@ from app.features.sessions.models import Session
 
 _LONGEST_USER_AGENT = 300
 
-SessionSelect = Select[tuple[UUID, datetime, str, str]]
+SessionSelect = Select[UUID, datetime, str, str]
 """Selects `user_id`, `authenticated_at`, `methods` and `scope` of one session."""
 
 

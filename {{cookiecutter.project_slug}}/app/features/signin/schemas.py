@@ -23,7 +23,7 @@ class TokenAnswer(Answer):
     """RFC 6749 section 5.1."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # RFC 6750's name of the type
     expires_in: int
     refresh_token: str
     scope: str

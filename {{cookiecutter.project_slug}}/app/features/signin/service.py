@@ -41,7 +41,7 @@ class TokenPair:
 class SignInService:
     """Gives, renews and revokes tokens."""
 
-    def __init__(  # noqa: PLR0913  # one for each thing that a sign-in touches
+    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that a sign-in touches
         self,
         database: Database,
         accounts: AccountService,
@@ -60,7 +60,8 @@ class SignInService:
     async def sign_in(self, email: str, password: SecretStr, client: Client) -> TokenPair:
         """Start a session for whoever knows the password.
 
-        Raises `WrongCredentials` (unknown, wrong and disabled alike, in the same time), `TooManyRequests`, `Unavailable`.
+        Raises `WrongCredentials` (unknown, wrong and disabled alike, in the same time), `TooManyRequests` or
+        `Unavailable`.
         """
         try:
             mailbox = parse_email_address(email).mailbox
@@ -71,7 +72,7 @@ class SignInService:
         known = await self._sessions.is_known_address(credentials.user_id if credentials else _NOBODY, client.ip)
         attempt = await self._limits.reserve(mailbox, client.ip, known_address=known)
         try:
-            verification = await self._hasher.verify(password, credentials and credentials.password_hash)
+            verification = await self._hasher.verify(password, credentials.password_hash if credentials else None)
         except Unavailable:
             await attempt.give_back()
             raise

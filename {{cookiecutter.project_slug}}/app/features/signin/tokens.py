@@ -20,6 +20,9 @@ from app.core.settings import Settings
 _ALGORITHM = "HS256"
 _HEADER = {"alg": _ALGORITHM, "typ": "at+jwt"}
 _LONGEST_TOKEN = 4096
+_REQUIRED: dict[str, Any] = {
+    name: {"essential": True} for name in ("exp", "iat", "sub", "sid", "jti", "scope", "auth_time", "amr")
+}
 
 
 class InvalidTokenError(Exception):
@@ -58,7 +61,7 @@ class AccessTokens:
             leeway=0,
             iss={"essential": True, "value": self._issuer},
             aud={"essential": True, "value": self._issuer},
-            **{name: {"essential": True} for name in ("exp", "iat", "sub", "sid", "jti", "scope", "auth_time", "amr")},
+            **_REQUIRED,
         )
 
     @property
