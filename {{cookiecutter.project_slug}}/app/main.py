@@ -78,9 +78,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     app.state.sessions = sessions
     app.state.accounts = accounts
     app.state.administration = AccountAdministration(database, sessions, keys)
-    app.state.signin = SignInService(
-        database, accounts, sessions, hasher, SignInLimits(limiter, signin_limit), tokens
-    )
+    app.state.signin = SignInService(database, accounts, sessions, hasher, SignInLimits(limiter, signin_limit), tokens)
     app.state.authenticate = BearerAuthenticator(tokens, sessions, accounts)
 
 

@@ -53,9 +53,7 @@ async def _admit(request: Request, policy: Policy) -> None:
     try:
         policy.enforce(principal)
     except Forbidden:
-        security_event(
-            SecurityEvent.ACCESS_DENIED, outcome="denied", user_id=principal.user_id, policy=str(policy)
-        )
+        security_event(SecurityEvent.ACCESS_DENIED, outcome="denied", user_id=principal.user_id, policy=str(policy))
         raise
 
 

@@ -1,8 +1,8 @@
 """Policies: pure functions of the principal. Every handler names exactly one.
 
-    @router.get("/users")
-    @policy(Allow(Permission.USERS_READ))
-    async def list_users() -> …
+@router.get("/users")
+@policy(Allow(Permission.USERS_READ))
+async def list_users() -> …
 """
 
 from abc import ABC, abstractmethod

@@ -171,9 +171,7 @@ class AccountService:
             if replaced is None:
                 message = "The password was changed meanwhile."
                 raise Conflict(message)
-            await self._sessions.end_all(
-                unit, principal.user_id, EndReason.PASSWORD_CHANGED, keep=principal.session_id
-            )
+            await self._sessions.end_all(unit, principal.user_id, EndReason.PASSWORD_CHANGED, keep=principal.session_id)
         security_event(
             SecurityEvent.PASSWORD_CHANGED,
             outcome="success",

@@ -51,9 +51,7 @@ class SessionService:
         self._longest = timedelta(days=settings.session_max_days)
         self._cursors = Cursors(keys, "sessions")
 
-    async def start(
-        self, unit: AsyncSession, user_id: UUID, *, scope: str, methods: str, client: Client
-    ) -> Session:
+    async def start(self, unit: AsyncSession, user_id: UUID, *, scope: str, methods: str, client: Client) -> Session:
         """Add a session for a user who has just proved who they are."""
         now = utc_now()
         session = Session(
@@ -118,9 +116,7 @@ class SessionService:
         """End one session."""
         await self._end(unit, Session.id == session_id, reason)
 
-    async def end_all(
-        self, unit: AsyncSession, user_id: UUID, reason: EndReason, *, keep: UUID | None = None
-    ) -> None:
+    async def end_all(self, unit: AsyncSession, user_id: UUID, reason: EndReason, *, keep: UUID | None = None) -> None:
         """End every session of the user, but for the one to keep."""
         theirs = Session.user_id == user_id
         await self._end(unit, theirs if keep is None else and_(theirs, Session.id != keep), reason)

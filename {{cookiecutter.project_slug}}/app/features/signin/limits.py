@@ -13,6 +13,7 @@ from app.core.errors import TooManyRequests
 from app.core.limiter import Limiter, subscriber
 from app.core.security_events import SecurityEvent, security_event
 
+
 class Attempt:
     """A sign-in that has been counted."""
 

@@ -131,9 +131,7 @@ class SignInService:
         if session is None or not await self._accounts.is_enabled(unit, session.user_id):
             return None
         narrowed = _narrow(session.scope, scope)
-        grant = Grant(
-            session.user_id, session.id, narrowed, tuple(session.methods.split()), session.authenticated_at
-        )
+        grant = Grant(session.user_id, session.id, narrowed, tuple(session.methods.split()), session.authenticated_at)
         return grant, await refresh.issue(unit, session.id)
 
     async def _end_family(self, unit: AsyncSession, token: str) -> UUID | None:
