@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Permission(StrEnum):
-    """Everything that a role can allow. A permission is also an OAuth 2 scope of the same name (RFC 6749 section 3.3)."""
+    """Everything that a role can allow. Each is an OAuth 2 scope of the same name (RFC 6749 section 3.3)."""
 
     ACCOUNT_READ = "account:read"
     ACCOUNT_WRITE = "account:write"
