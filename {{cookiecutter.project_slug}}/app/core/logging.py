@@ -43,6 +43,9 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         foreign = logging.getLogger(name)
         foreign.handlers.clear()
         foreign.propagate = True
+    # `http/access_log.py` writes the access line; uvicorn's has the query in it.
+    logging.getLogger("uvicorn.access").propagate = False
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     # A failing handler would print the record itself, unredacted.
     logging.raiseExceptions = False
@@ -118,4 +121,4 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
 
 _PIPE: tuple[Processor, ...] = (structlog.contextvars.merge_contextvars, _add_origin, _add_traceback, _redact)
 # Loggers that bring handlers of their own.
-_FOREIGN = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi", "alembic", "sqlalchemy", "py.warnings")
+_FOREIGN = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "alembic", "sqlalchemy", "py.warnings")

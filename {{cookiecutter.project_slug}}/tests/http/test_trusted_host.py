@@ -1,0 +1,62 @@
+"""`app/http/trusted_host.py`: which hosts are ours."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.http.trusted_host import TrustedHostMiddleware
+from tests.support.asgi import Recorder, call, http_scope
+
+pytestmark = [pytest.mark.anyio, pytest.mark.asvs("4.1.3")]
+
+ALLOWED = ("service.example", "*.internal.example", "127.0.0.1", "[::1]")
+
+
+async def status(*hosts: str | bytes, allowed: tuple[str, ...] = ALLOWED) -> int:
+    """The status of the answer; the application answers 200."""
+    recorder = Recorder()
+    answer = await call(TrustedHostMiddleware(recorder, allowed=allowed), http_scope(headers=[("host", h) for h in hosts]))
+    assert recorder.called is (answer.status == 200)
+    return answer.status
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["service.example", "SERVICE.example", "service.example:8443", "service.example.", "a.internal.example"]
+    + ["a.b.internal.example:80", "127.0.0.1:8000", "[::1]", "[::1]:8000"],
+)
+async def test_ours(host: str) -> None:
+    """A listed name, in any case, with any port; a name below a wildcard; an address."""
+    assert await status(host) == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "service.example.evil.example", "evilservice.example", "internal.example", "xinternal.example"]
+    + ["service.example@evil.example", "service.example/evil", "service.example, evil.example", "service.example:port"]
+    + ["service.example:123456", "", " ", "http://service.example", "[::2]", "127.0.0.2", "service.example\\evil"]
+    + ["service.example#", "service.example?", b"service.example\xff", "sеrvice.example".encode()],
+)
+async def test_not_ours(host: str | bytes) -> None:
+    """Other names, look-alikes and malformed values are refused."""
+    assert await status(host) == 400
+
+
+@pytest.mark.asvs("4.2.1")
+async def test_exactly_one() -> None:
+    """No host, or two, even the same one twice, is refused."""
+    assert await status() == 400
+    assert await status("service.example", "service.example") == 400
+
+
+async def test_any() -> None:
+    """`*` takes every well-formed name, and still no malformed one."""
+    assert await status("anything.example", allowed=("*",)) == 200
+    assert await status("any thing", allowed=("*",)) == 400
+
+
+@pytest.mark.asvs("16.3.3")
+async def test_is_logged() -> None:
+    """A refusal is a security event."""
+    with capture_logs() as lines:
+        await status("evil.example")
+    assert [(line["event"], line["outcome"]) for line in lines] == [("host_refused", "denied")]
