@@ -19,6 +19,7 @@ from app.core.keys import KeyRing
 from app.core.limiter import Limiter
 from app.core.logging import configure_logging
 from app.core.migrations import require_current, upgrade
+from app.core.outages import install_outage_handlers
 from app.core.settings import Settings, SettingsError, load_settings
 from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.passwords import PasswordHasher
@@ -56,6 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _wire(app, settings, limiter)
     _include_routes(app, settings)
     install_error_handlers(app)
+    install_outage_handlers(app)
     install_allowed_methods(app)
     install_openapi(app)
     route_policies(app)

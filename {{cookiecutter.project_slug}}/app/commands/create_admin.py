@@ -10,12 +10,12 @@ from limits import parse as parse_limit
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from app.access.roles import Role
-from app.commands.support import fail, settings_or_exit
-from app.core.database import UNAVAILABLE_ERRORS, Database
+from app.commands.support import database_faults, fail, settings_or_exit
+from app.core.database import Database
 from app.core.errors import Problem
 from app.core.keys import KeyRing
 from app.core.limiter import Limiter
-from app.core.migrations import OutdatedSchemaError, require_current
+from app.core.migrations import require_current
 from app.core.settings import Settings
 from app.features.accounts.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, NewPassword, PasswordHasher
 from app.features.accounts.service import AccountService
@@ -34,15 +34,12 @@ def create_admin(email: _Email, password_stdin: _FromStdin = False) -> None:  # 
     password = _read_password() if password_stdin else SecretStr(secrets.token_urlsafe(_RANDOM_PASSWORD_BYTES))
     settings = settings_or_exit()
     try:
-        asyncio.run(_create(settings, email, password))
+        with database_faults():
+            asyncio.run(_create(settings, email, password))
     except ValueError as error:
         fail(f"--email {error}. Example: --email admin@example.com")
-    except OutdatedSchemaError as error:
-        fail(str(error))
     except Problem as problem:
         fail(problem.detail)
-    except UNAVAILABLE_ERRORS as error:
-        fail(f"The database does not answer ({type(error).__name__}). Is it running, and is DATABASE_URL right?")
     typer.echo(f"Created the administrator {email}.")
     if not password_stdin:
         typer.echo(f"Password, shown this once: {password.get_secret_value()}")

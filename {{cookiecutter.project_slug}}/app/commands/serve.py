@@ -1,10 +1,14 @@
 """`manage serve`: the server, with the options that this service is tested with."""
 
+import asyncio
 from typing import Annotated
 
 import typer
 
-from app.commands.support import settings_or_exit
+from app.commands.support import database_faults, settings_or_exit
+from app.core.database import Database
+from app.core.migrations import require_current
+from app.core.settings import Settings
 from app.http.server import run_server
 
 
@@ -15,5 +19,16 @@ def serve(
     reload: Annotated[bool, typer.Option("--reload", help="Start anew when the code changes.")] = False,  # noqa: FBT002
 ) -> None:
     """Serve the application."""
-    settings_or_exit()
+    settings = settings_or_exit()
+    if settings.production:
+        with database_faults():
+            asyncio.run(_require_current(settings))
     run_server("app.main:app", host=host, port=port, workers=workers, reload=reload)
+
+
+async def _require_current(settings: Settings) -> None:
+    database = Database(settings.database_url)
+    try:
+        await require_current(database, settings.database_url)
+    finally:
+        await database.close()
