@@ -29,8 +29,10 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the settings of whoever runs the tests out of them."""
+    monkeypatch.setattr("app.core.settings.ENV_FILE", tmp_path / "no.env")
+    monkeypatch.setattr("app.core.settings.SECRETS_DIR", tmp_path / "no-secrets")
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
 
@@ -62,7 +64,7 @@ def make_settings(tmp_path: Path, migrated_database: Path) -> MakeSettings:
             "log_format": "json",
             **overrides,
         }
-        return Settings(_env_file=None, **values)
+        return Settings(**values)
 
     return make
 

@@ -20,7 +20,14 @@ _START_SECONDS = 30
 _STOP_SECONDS = 20
 _SERVE = "from app.manage import main; main()"
 # The same server with a deadline that a test can wait for.
-_SERVE_IMPATIENT = "from app.http.server import run_server; run_server('app.main:app', host={host!r}, port={port}, head_seconds={seconds})"  # noqa: E501
+_SERVE_IMPATIENT = """
+from app.core.logging import configure_logging
+from app.core.settings import load_settings
+from app.http.server import run_server
+
+configure_logging(load_settings())
+run_server("app.main:app", host={host!r}, port={port}, head_seconds={seconds})
+"""
 
 
 class ServerProcess:

@@ -1,0 +1,119 @@
+"""`app/http/server.py`: the process that serves: how it starts, and how it ends."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import HOST, ServerProcess, environment, request
+
+# Takes a second to answer.
+_SLOW_APP = """
+import asyncio
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await asyncio.sleep(1 if scope["path"] == "/slow" else 0)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+    await send({"type": "http.response.body", "body": b"done"})
+"""
+
+
+@pytest.mark.asvs("16.2.4")
+def test_serves_and_ends_with_zero(tmp_path: Path) -> None:
+    """`manage serve` says where it listens, sends no Server header, ends at SIGTERM with 0; each line it writes is JSON."""
+    with ServerProcess(tmp_path) as server:
+        head = server.send(request("GET", "/livez")).lower()
+        assert b"\r\nserver:" not in head
+        assert b"\r\ndate:" in head
+        assert server.stop() == 0
+        lines = [json.loads(line) for line in server.output().splitlines()]
+    assert server.url in [line.get("url") for line in lines if line["event"] == "listening"]
+
+
+def test_ctrl_c_ends_it_with_zero(tmp_path: Path) -> None:
+    """Ctrl-C is no error, and prints no traceback."""
+    with ServerProcess(tmp_path) as server:
+        assert server.stop(signal.SIGINT) == 0
+        assert "Traceback" not in server.output()
+
+
+def test_workers_serve_and_end(tmp_path: Path) -> None:
+    """Several processes serve one port, with the same bounds, and end together."""
+    with ServerProcess(tmp_path, "--workers", "2") as server:
+        assert server.send(b"GET /livez HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400")
+        assert server.stop() == 0
+        assert not server.is_up()
+
+
+def test_reload_starts_anew(tmp_path: Path) -> None:
+    """With `--reload` the service is served too, and ends cleanly."""
+    with ServerProcess(tmp_path, "--reload") as server:
+        assert server.send(request("GET", "/livez")).startswith(b"HTTP/1.1 200")
+        assert server.stop() == 0
+        assert not server.is_up()
+
+
+def test_a_port_in_use_is_said_in_words(tmp_path: Path) -> None:
+    """Where the port is taken, one readable line says so and the exit code is 1: no traceback."""
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-c", "from app.manage import main; main()", "serve", "--port", str(port)]
+        done = subprocess.run(  # noqa: S603  # our own interpreter
+            command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=30
+        )
+    assert done.returncode == 1
+    assert f"Cannot listen on {HOST}:{port}: " in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
+    """SIGTERM takes no answer away from those who are waiting, and lets nobody new in."""
+    (tmp_path / "slow_app.py").write_text(_SLOW_APP)
+    with socket.create_server((HOST, 0)) as probe:
+        port = probe.getsockname()[1]
+    code = f"from app.http.server import run_server; run_server('slow_app:app', host={HOST!r}, port={port})"
+    settings = environment(tmp_path)
+    settings["PYTHONPATH"] += f":{tmp_path}"
+    with subprocess.Popen([sys.executable, "-c", code], env=settings, stdout=subprocess.DEVNULL) as process:  # noqa: S603
+        _wait_for(port)
+        answers: list[bytes] = []
+        waiting = threading.Thread(target=lambda: answers.append(_ask(port, "/slow")))
+        waiting.start()
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        waiting.join(10)
+        assert process.wait(10) == 0
+    assert answers
+    assert answers[0].endswith(b"done")
+
+
+def _ask(port: int, path: str) -> bytes:
+    with socket.create_connection((HOST, port), timeout=10) as connection:
+        connection.sendall(request("GET", path, "Connection: close"))
+        answer = b""
+        while received := connection.recv(65536):
+            answer += received
+        return answer
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(200):
+        try:
+            _ask(port, "/")
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    pytest.fail("the server did not start")

@@ -1,0 +1,332 @@
+"""Bytes that no HTTP client sends, against the real server: smuggling, floods, and clients that dawdle."""
+
+import json
+import re
+import socket
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from app.http.security_headers import HEADERS
+from tests.support.server import HOST, ServerProcess, is_closed_within, read_answer, request
+
+HEAD_SECONDS = 1.5
+JSON = "Content-Type: application/json"
+SIGNIN = "/api/v1/signin"
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The service, with a short deadline for heads."""
+    with ServerProcess(tmp_path_factory.mktemp("server"), head_seconds=HEAD_SECONDS) as running:
+        yield running
+
+
+def status_of(answer: bytes) -> int:
+    """The status of an answer; 0 where the connection was closed without one."""
+    return int(answer.split(b" ", 2)[1]) if answer else 0
+
+
+def raw(*lines: str, body: bytes = b"", end: str = "\r\n") -> bytes:
+    """The bytes of a request, line by line as they are given."""
+    return "".join(line + end for line in (*lines, "")).encode("latin-1") + body
+
+
+POST = f"POST {SIGNIN} HTTP/1.1"
+GET = "GET /livez HTTP/1.1"
+HOST_LINE = f"Host: {HOST}"
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+MALFORMED = {
+    "length and chunked": raw(POST, HOST_LINE, JSON, "Content-Length: 4", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+    "chunked and length": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", "Content-Length: 4", body=b"0\r\n\r\n"),
+    "two lengths": raw(POST, HOST_LINE, JSON, "Content-Length: 0", "Content-Length: 44", body=SMUGGLED),
+    "the same length twice": raw(POST, HOST_LINE, JSON, "Content-Length: 2", "Content-Length: 2", body=b"{}"),
+    "length list": raw(POST, HOST_LINE, JSON, "Content-Length: 0, 44", body=SMUGGLED),
+    "signed length": raw(POST, HOST_LINE, JSON, "Content-Length: +2", body=b"{}"),
+    "negative length": raw(POST, HOST_LINE, JSON, "Content-Length: -1"),
+    "endless length": raw(POST, HOST_LINE, JSON, "Content-Length: " + "9" * 40),
+    "space before colon": raw(POST, HOST_LINE, JSON, "Content-Length : 2", body=b"{}"),
+    "te identity": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: identity", body=b"{}"),
+    "te xchunked": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: xchunked", body=b"0\r\n\r\n"),
+    "te chunked, identity": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked, identity", body=b"0\r\n\r\n"),
+    "te twice": raw(
+        POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", "Transfer-Encoding: identity", body=b"0\r\n\r\n"
+    ),
+    "te with length and tab": raw(
+        POST, HOST_LINE, JSON, "Transfer-Encoding:\tchunked", "Content-Length: 4", body=b"0\r\n\r\n"
+    ),
+    "bad chunk size": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", body=b"zz\r\n{}\r\n0\r\n\r\n"),
+    "signed chunk size": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", body=b"+2\r\n{}\r\n0\r\n\r\n"),
+    "chunk too long": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", body=b"1\r\n{}\r\n0\r\n\r\n"),
+    "folded header": raw(GET, HOST_LINE, "X-Folded: a\r\n b"),
+    "folded host": raw(GET, "Host:\r\n 127.0.0.1"),
+    "bare line feeds": raw(GET, HOST_LINE, end="\n"),
+    "bare line feed in a header": raw(GET, HOST_LINE, "X-A: a\nX-B: b"),
+    "bare carriage return": raw(GET, HOST_LINE, "X-A: a\rX-B: b"),
+    "nul in a header": raw(GET, HOST_LINE, "X-A: a\0b"),
+    "header without colon": raw(GET, HOST_LINE, "X-A"),
+    "header without name": raw(GET, HOST_LINE, ": a"),
+    "header name with space": raw(GET, HOST_LINE, "X A: a"),
+    "line before the headers": raw(GET, " Host: evil.example", HOST_LINE),
+    "no host": raw(GET),
+    "two hosts": raw(GET, HOST_LINE, "Host: evil.example"),
+    "the same host twice": raw(GET, HOST_LINE, HOST_LINE),
+    "foreign host": raw(GET, "Host: evil.example"),
+    "host with user": raw(GET, f"Host: {HOST}@evil.example"),
+    "no host in 1.0": raw("GET /livez HTTP/1.0"),
+    "absolute target": raw("GET http://evil.example/livez HTTP/1.1", HOST_LINE),
+    "authority target": raw("CONNECT evil.example:443 HTTP/1.1", HOST_LINE),
+    "asterisk target": raw("OPTIONS * HTTP/1.1", HOST_LINE),
+    "version 0.9": raw("GET /livez"),
+    "version 1.2": raw("GET /livez HTTP/1.2", HOST_LINE),
+    "version 3.0": raw("GET /livez HTTP/3.0", HOST_LINE),
+    "h2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "tls hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 64,
+    "unknown method": raw("FOO /livez HTTP/1.1", HOST_LINE),
+    "lower-case method": raw("get /livez HTTP/1.1", HOST_LINE),
+    "raw bytes in the path": raw("GET /caf\xe9 HTTP/1.1", HOST_LINE),
+    "encoded line break": raw("GET /%0d%0aSet-Cookie:a=b HTTP/1.1", HOST_LINE),
+    "encoded nul": raw("GET /livez%00 HTTP/1.1", HOST_LINE),
+    "space in the target": raw("GET /livez x HTTP/1.1", HOST_LINE),
+}
+
+
+@pytest.mark.asvs("4.2.1")
+@pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED.keys())
+def test_malformed_is_refused(server: ServerProcess, sent: bytes) -> None:
+    """Whatever two servers could read in two ways is a 400, and nothing that hides in it is answered as well."""
+    with server.connection() as connection:
+        connection.sendall(sent)
+        answer = read_answer(connection)
+        assert status_of(answer) == 400, answer
+        connection.settimeout(0.2)
+        try:
+            more = connection.recv(65536)
+        except (TimeoutError, ConnectionError):
+            more = b""
+    assert b"HTTP/1.1 200" not in answer + more
+    assert b"HTTP/1.1 404" not in answer + more
+
+
+@pytest.mark.asvs("4.2.1", "3.4.1", "3.4.4", "16.5.1")
+@pytest.mark.parametrize("name", ["length and chunked", "folded header", "foreign host", "header without colon"])
+def test_a_refusal_is_an_answer_like_any_other(server: ServerProcess, name: str) -> None:
+    """What the parser refuses has the headers, the request id and the shape of every other error."""
+    head, _, body = server.send(MALFORMED[name]).partition(b"\r\n\r\n")
+    fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
+    assert {header for header, _ in HEADERS} <= set(fields)
+    assert fields[b"content-type"] == b"application/problem+json"
+    assert re.fullmatch(rb"[0-9a-f]{32}", fields[b"x-request-id"])
+    assert json.loads(body)["request_id"] == fields[b"x-request-id"].decode()
+
+
+@pytest.mark.asvs("4.2.1")
+def test_the_parser_closes_what_it_refuses(server: ServerProcess) -> None:
+    """After bytes that cannot be read, nobody can know where the next request begins."""
+    with server.connection() as connection:
+        connection.sendall(MALFORMED["length and chunked"] + SMUGGLED)
+        assert status_of(read_answer(connection)) == 400
+        assert is_closed_within(connection, 1)
+
+
+def test_http_1_0_is_served_and_closed(server: ServerProcess) -> None:
+    """An old client that names a host gets its answer, and the connection ends with it."""
+    with server.connection() as connection:
+        connection.sendall(raw("GET /livez HTTP/1.0", HOST_LINE))
+        assert status_of(read_answer(connection)) == 200
+        assert is_closed_within(connection, 1)
+
+
+def test_pipelined_requests_are_answered_in_order(server: ServerProcess) -> None:
+    """Requests on one connection do not disturb each other, also after one that is refused by the application."""
+    with server.connection() as connection:
+        connection.sendall(request("GET", "/nowhere") + request("GET", "/livez?a=1&a=2") + request("GET", "/livez"))
+        received = b""
+        while received.count(b"HTTP/1.1 ") < 3 or not received.endswith(b"}"):
+            received += connection.recv(65536)
+    assert re.findall(rb"HTTP/1\.1 (\d+)", received) == [b"404", b"400", b"200"]
+
+
+@pytest.mark.asvs("4.2.1")
+def test_trailers_are_no_headers(server: ServerProcess) -> None:
+    """What comes after the body is not added to the headers that were judged before it."""
+    body = b"2\r\n{}\r\n0\r\nAuthorization: Bearer x\r\nAuthorization: Bearer y\r\nHost: evil.example\r\n\r\n"
+    with server.connection() as connection:
+        connection.sendall(raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", body=body))
+        assert status_of(read_answer(connection)) == 422
+        connection.sendall(request("GET", "/livez"))
+        assert status_of(read_answer(connection)) == 200
+
+
+@pytest.mark.asvs("13.4.4")
+@pytest.mark.parametrize("path", ["/livez", "/nowhere"])
+def test_trace_is_refused(server: ServerProcess, path: str) -> None:
+    """TRACE would send credentials back to whoever made a browser ask."""
+    answer = server.send(request("TRACE", path, "Cookie: canary=1"))
+    assert status_of(answer) == 405
+    assert b"canary" not in answer
+
+
+@pytest.mark.asvs("4.4.1")
+def test_no_websocket(server: ServerProcess) -> None:
+    """There is no websocket: the request is answered as what it would be without the upgrade."""
+    upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: eA==")
+    assert status_of(server.send(request("GET", "/nowhere", *upgrade))) == 404
+    smuggled = request("GET", "/nowhere", *upgrade, "Content-Length: 44", body=SMUGGLED)
+    assert b"HTTP/1.1 200" not in server.send(smuggled)
+
+
+@pytest.mark.asvs("5.2.1")
+def test_a_large_body_is_refused_before_it_comes(server: ServerProcess) -> None:
+    """A body that says it is too large is refused although none of it was sent, and a waiting client is not told to."""
+    answer = server.send(request("POST", SIGNIN, JSON, f"Content-Length: {50 * MIB}"))
+    assert status_of(answer) == 413
+    answer = server.send(request("POST", SIGNIN, JSON, f"Content-Length: {50 * MIB}", "Expect: 100-continue"))
+    assert status_of(answer) == 413
+
+
+@pytest.mark.asvs("5.2.1", "15.2.2")
+@pytest.mark.parametrize("framing", ["Transfer-Encoding: chunked", f"Content-Length: {50 * MIB}"])
+def test_fifty_megabytes_cost_no_memory(server: ServerProcess, framing: str) -> None:
+    """A client that sends 50 MB before it looks gets its 413, and the server keeps nothing of it."""
+    process = psutil.Process(server.process.pid)
+    before = process.memory_info().rss
+    peak = 0
+    piece = b" " * MIB
+    chunk = b"%x\r\n%b\r\n" % (len(piece), piece) if "chunked" in framing else piece
+    with server.connection() as connection:
+        connection.sendall(request("POST", SIGNIN, JSON, framing))
+        for _ in range(50):
+            connection.sendall(chunk)
+            peak = max(peak, process.memory_info().rss)
+        assert status_of(read_answer(connection)) == 413
+    assert peak - before < 16 * MIB
+
+
+@pytest.mark.asvs("5.2.1")
+def test_the_connection_lives_on_after_a_refused_body(server: ServerProcess) -> None:
+    """When the refused body has come to its end, the next request on the connection is answered."""
+    with server.connection() as connection:
+        connection.sendall(request("POST", SIGNIN, JSON, f"Content-Length: {2 * MIB}", body=b" " * 2 * MIB))
+        assert status_of(read_answer(connection)) == 413
+        connection.sendall(request("GET", "/livez"))
+        assert status_of(read_answer(connection)) == 200
+
+
+FLOODS = {
+    "a header without an end": raw(GET, HOST_LINE)[:-2] + b"X-Endless: " + b"x" * (4 * MIB),
+    "headers without an end": raw(GET, HOST_LINE)[:-2] + b"X-Many: x\r\n" * 400_000,
+    "a target without an end": b"GET /" + b"x" * (4 * MIB),
+    "a method without an end": b"X" * (4 * MIB),
+    "line breaks without an end": b"\r\n" * (2 * MIB),
+    "trailers without an end": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", body=b"0\r\n")
+    + b"X-Many: x\r\n" * 400_000,
+    "a trailer without an end": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", body=b"0\r\nX: ") + b"x" * 4 * MIB,
+    "a chunk extension without an end": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", body=b"1;")
+    + b"x" * (4 * MIB),
+}
+
+
+@pytest.mark.asvs("15.2.2")
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS.keys())
+def test_a_head_has_an_end(server: ServerProcess, flood: bytes) -> None:
+    """Whatever has no end is cut off soon, and costs no memory."""
+    process = psutil.Process(server.process.pid)
+    before = process.memory_info().rss
+    with server.connection() as connection:
+        try:
+            connection.sendall(flood)
+            answer = read_answer(connection)
+        except ConnectionError:
+            answer = b""
+        assert status_of(answer) in {0, 400, 431}
+        assert is_closed_within(connection, 1)
+    assert process.memory_info().rss - before < 16 * MIB
+    assert server.is_up()
+
+
+@pytest.mark.parametrize(
+    ("status", "head"),
+    [
+        (431, request("GET", "/livez", *["X-Many: x"] * 120)),
+        (431, request("GET", "/livez", "X-Large: " + "x" * 40_000)),
+        (414, request("GET", "/" + "x" * 9000)),
+    ],
+)
+def test_what_is_too_much_but_fits(server: ServerProcess, status: int, head: bytes) -> None:
+    """Too many headers, too large ones, too long a target: each is told by its status."""
+    assert status_of(server.send(head)) == status
+
+
+DAWDLERS = {
+    "nothing": [],
+    "half a line": [b"GET /li"],
+    "half a head": [raw(GET, HOST_LINE)[:-2]],
+    "a byte now and then": [bytes([byte]) for byte in raw(GET, HOST_LINE, "X-Slow: " + "x" * 100)],
+    "line breaks": [b"\r\n"] * 100,
+}
+
+
+@pytest.mark.asvs("15.2.2")
+@pytest.mark.parametrize("pieces", DAWDLERS.values(), ids=DAWDLERS.keys())
+@pytest.mark.parametrize("first", [b"", request("GET", "/livez")], ids=["at once", "after a request"])
+def test_a_dawdler_is_let_go(server: ServerProcess, first: bytes, pieces: list[bytes]) -> None:
+    """A connection without a complete head is closed after the deadline, however its bytes are spread."""
+    with server.connection() as connection:
+        if first:
+            connection.sendall(first)
+            assert status_of(read_answer(connection)) == 200
+            if not pieces:
+                return  # Idle after a request: the keep-alive of ten seconds, which is uvicorn's own.
+        started = time.monotonic()
+        _dribble(connection, pieces, started + 3 * HEAD_SECONDS)
+        assert is_closed_within(connection, 3 * HEAD_SECONDS)
+        assert time.monotonic() - started < 3 * HEAD_SECONDS
+
+
+@pytest.mark.asvs("15.2.2", "5.2.1")
+def test_a_refused_body_that_never_ends_is_let_go(server: ServerProcess) -> None:
+    """Who goes on sending what nobody reads is cut off by the same deadline."""
+    with server.connection() as connection:
+        connection.sendall(request("POST", SIGNIN, JSON, f"Content-Length: {50 * MIB}"))
+        assert status_of(read_answer(connection)) == 413
+        started = time.monotonic()
+        _dribble(connection, [b"x"] * 100, started + 3 * HEAD_SECONDS)
+        assert is_closed_within(connection, 3 * HEAD_SECONDS)
+        assert time.monotonic() - started < 3 * HEAD_SECONDS
+
+
+def test_two_hundred_dawdlers_keep_nobody_out(server: ServerProcess) -> None:
+    """While two hundred half-open connections wait for their end, others are served; then all are closed."""
+    dawdlers = [socket.create_connection((HOST, server.port)) for _ in range(200)]
+    for connection in dawdlers:
+        connection.sendall(b"GET /livez HTTP/1.1\r\n")
+    assert server.is_up()
+    assert all(is_closed_within(connection, 3 * HEAD_SECONDS) for connection in dawdlers)
+    for connection in dawdlers:
+        connection.close()
+
+
+@pytest.mark.asvs("16.2.4", "16.4.1", "14.2.4")
+def test_every_line_of_it_all_is_json(server: ServerProcess) -> None:
+    """Hostile bytes leave one parsable line each, without the bytes, and no crash."""
+    server.send(request("GET", "/%1b[31mcanary-path?x=canary-query", "User-Agent: \x1b[31mcanary-agent"))
+    lines = [json.loads(line) for line in server.output().splitlines()]
+    assert "canary" not in server.output()
+    assert [line for line in lines if line["level"] in {"error", "critical"}] == []
+
+
+def _dribble(connection: socket.socket, pieces: list[bytes], until: float) -> None:
+    """Send the pieces one by one, until the peer has had enough."""
+    for piece in pieces:
+        if time.monotonic() > until:
+            return
+        try:
+            connection.sendall(piece)
+        except ConnectionError:
+            return
+        time.sleep(0.1)
