@@ -44,8 +44,8 @@ test: check ## Run every test, of the template and of rendered projects
 
 check: setup ## Check format, lint and types; changes no file
 	@git clean -fdXq -- '$(TEMPLATE)'
-	$(RUN) ruff format --check .
-	$(RUN) ruff check .
+	$(RUN) ruff format --check hooks scripts tests
+	$(RUN) ruff check hooks scripts tests
 	$(RUN) mypy
 	@$(RUN) python -m cookiecutter --no-input -f --config-file scripts/cookiecutter.yaml -o build/check . >build/check.log
 	cd '$(TEMPLATE)' && $(abspath $(RUN)) ruff format --no-cache --check --config ../$(CHECKED)/pyproject.toml .

@@ -1,5 +1,6 @@
 """Bytes that no HTTP client sends, against the real server: smuggling, floods, and clients that dawdle."""
 
+import contextlib
 import json
 import re
 import socket
@@ -217,34 +218,31 @@ def test_the_connection_lives_on_after_a_refused_body(server: ServerProcess) -> 
         assert status_of(read_answer(connection)) == 200
 
 
+_CHUNKED = raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked")
 FLOODS = {
-    "a header without an end": raw(GET, HOST_LINE)[:-2] + b"X-Endless: " + b"x" * (4 * MIB),
-    "headers without an end": raw(GET, HOST_LINE)[:-2] + b"X-Many: x\r\n" * 400_000,
-    "a target without an end": b"GET /" + b"x" * (4 * MIB),
-    "a method without an end": b"X" * (4 * MIB),
-    "line breaks without an end": b"\r\n" * (2 * MIB),
-    "trailers without an end": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", body=b"0\r\n")
-    + b"X-Many: x\r\n" * 400_000,
-    "a trailer without an end": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", body=b"0\r\nX: ") + b"x" * 4 * MIB,
-    "a chunk extension without an end": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", body=b"1;")
-    + b"x" * (4 * MIB),
+    "a header without an end": (raw(GET, HOST_LINE)[:-2] + b"X-Endless: ", b"x"),
+    "headers without an end": (raw(GET, HOST_LINE)[:-2], b"X-Many: x\r\n"),
+    "a target without an end": (b"GET /", b"x"),
+    "a method without an end": (b"", b"X"),
+    "line breaks without an end": (b"", b"\r\n"),
+    "trailers without an end": (_CHUNKED + b"0\r\n", b"X-Many: x\r\n"),
+    "a trailer without an end": (_CHUNKED + b"0\r\nX-Endless: ", b"x"),
+    "a chunk extension without an end": (_CHUNKED + b"1;", b"x"),
 }
 
 
 @pytest.mark.asvs("15.2.2")
-@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS.keys())
-def test_a_head_has_an_end(server: ServerProcess, flood: bytes) -> None:
-    """Whatever has no end is cut off soon, and costs no memory."""
+@pytest.mark.parametrize(("start", "piece"), FLOODS.values(), ids=FLOODS.keys())
+def test_a_head_has_an_end(server: ServerProcess, start: bytes, piece: bytes) -> None:
+    """Whatever has no end is cut off soon, long before the deadline, and costs no memory."""
     process = psutil.Process(server.process.pid)
     before = process.memory_info().rss
-    with server.connection() as connection:
-        try:
-            connection.sendall(flood)
-            answer = read_answer(connection)
-        except ConnectionError:
-            answer = b""
-        assert status_of(answer) in {0, 400, 431}
-        assert is_closed_within(connection, 1)
+    sent = 0
+    with server.connection() as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(start)
+        while sent < 64 * MIB:
+            sent += connection.send(piece * (MIB // len(piece)))
+    assert sent < 16 * MIB
     assert process.memory_info().rss - before < 16 * MIB
     assert server.is_up()
 
