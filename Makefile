@@ -1,51 +1,67 @@
 # `make` lists what it can do. It needs Python 3.11 or newer, make and git; everything else is fetched into this folder.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix trees bench clean
+.PHONY: help requirements setup demo test check fix trees bench clean
 
 PYTHON ?= python3
 PORT ?= 8000
 TEMPLATE := {{cookiecutter.project_slug}}
-CHECKED := build/check/my-secure-api
+RUFF := $(CURDIR)/.venv/bin/ruff
+# The rendered project's rules, for its sources where they stand; no cache may lie there, for a bake would copy it.
+RENDERED_RULES := --no-cache --config $(CURDIR)/build/check/my-secure-api/pyproject.toml
 
 # uv is used where it is on PATH; otherwise it is fetched into .tools.
 UV := $(shell command -v uv 2>/dev/null)
 ifeq ($(UV),)
-UV := .tools/bin/uv
+UV := $(CURDIR)/.tools/bin/uv
 endif
 RUN := $(UV) run --no-sync
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.tools/bin/uv:
-	@echo "Fetching uv into .tools …"
-	@$(PYTHON) -m venv .tools && .tools/bin/python -m pip install --quiet --disable-pip-version-check uv
-
-.PHONY: requirements
 requirements:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "This needs Python 3.11 or newer as $(PYTHON). Install it, or run: make PYTHON=/path/to/python"; exit 1; }
 	@command -v git >/dev/null || { echo "This needs git. Install it from https://git-scm.com/downloads"; exit 1; }
 
-ifeq ($(UV),.tools/bin/uv)
-.tools/bin/uv: | requirements
-setup: .tools/bin/uv
-endif
+$(CURDIR)/.tools/bin/uv: | requirements
+	@echo "Fetching uv into .tools …"
+	@$(PYTHON) -m venv .tools && .tools/bin/python -m pip install --quiet --disable-pip-version-check uv
 
-setup: requirements ## Install the tools into .venv
+setup: requirements $(filter $(CURDIR)/%,$(UV)) ## Install the tools into .venv
 	@$(UV) sync --quiet --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 
-demo: setup ## Render, install and serve the default project on 127.0.0.1:8000 (PORT=8001 for another)
+demo: setup ## Render, install and serve the default project on 127.0.0.1:8000 (PORT=8001 for another port)
 	@$(RUN) python scripts/demo.py --port $(PORT)
 
-test: check ## Run every test, of the template and of rendered projects
+test: check ## Check everything, and run the tests of the template and of rendered projects
 	$(RUN) pytest -n auto -m "not rendered"
 	$(RUN) pytest -m rendered
 
-check: setup ## Check format, lint and types; changes no file
-	@git clean -fdXq -- '$(TEMPLATE)'
-	$(RUN) ruff format --check hooks scripts tests
-	$(RUN) ruff check hooks scripts tests
+check: setup build/check ## Check format, lint and types; changes no file
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
 	$(RUN) mypy
-	@$(RUN) python -m cookiecutter --no-input -f --config-file scripts/cookiecutter.yaml -o build/check . >build/check.log
-	cd '$(TEMPLATE)' && $(abspath $(RUN)) ruff format --no-cache --check --config ../$(CHECKED)/pyproject.toml .
+	cd '$(TEMPLATE)' && $(RUFF) format --check $(RENDERED_RULES) .
+	cd '$(TEMPLATE)' && $(RUFF) check $(RENDERED_RULES) .
+
+fix: setup build/check ## Format, and fix what lint can fix
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+	cd '$(TEMPLATE)' && $(RUFF) check --fix $(RENDERED_RULES) .
+	cd '$(TEMPLATE)' && $(RUFF) format $(RENDERED_RULES) .
+
+.PHONY: build/check
+build/check: setup
+	@git clean -fdXq -- '$(TEMPLATE)'
+	@mkdir -p build
+	@$(RUN) cookiecutter --no-input -f --config-file scripts/cookiecutter.yaml -o build/check . >build/check.log
+
+trees: setup ## Write the file lists of tests/trees anew
+	@$(RUN) python -m scripts.trees
+
+bench: setup ## Measure how long a project takes to render
+	@$(RUN) python scripts/bench.py
+
+clean: ## Remove everything that these commands made
+	@git clean -fdXq

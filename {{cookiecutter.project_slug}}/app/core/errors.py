@@ -198,7 +198,7 @@ def _from_validation_error(error: RequestValidationError) -> Problem:
 
 def _safe_step(step: object) -> object:
     """A step of a location as it may be shown: the name of an unknown field is what the client sent."""
-    return step if isinstance(step, int) or str(step).isidentifier() and len(str(step)) <= _LONGEST_STEP else "?"
+    return step if isinstance(step, int) or (str(step).isidentifier() and len(str(step)) <= _LONGEST_STEP) else "?"
 
 
 def _reason(item: Mapping[str, Any]) -> str:

@@ -56,7 +56,7 @@ def is_secret_name(name: str) -> bool:
 
 def redact(value: Any, depth: int = 0) -> Any:
     """The value as it may be logged: JSON types only, masked, bounded and printable."""
-    if value is None or isinstance(value, bool | int | float) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, bool | int | float) and not isinstance(value, Enum)):
         return value
     if isinstance(value, SecretStr | SecretBytes):
         return MASK

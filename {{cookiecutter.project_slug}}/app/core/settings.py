@@ -18,7 +18,16 @@ from app.core.settings_report import Problem, problems_of, report
 from app.core.settings_sources import DotenvFile, SecretFiles, SourceError
 from app.core.settings_types import Environment, LogFormat, LogLevel
 
-__all__ = ["ENV_FILE", "SECRETS_DIR", "Environment", "LogFormat", "LogLevel", "Settings", "SettingsError", "load_settings"]
+__all__ = [
+    "ENV_FILE",
+    "SECRETS_DIR",
+    "Environment",
+    "LogFormat",
+    "LogLevel",
+    "Settings",
+    "SettingsError",
+    "load_settings",
+]
 
 ENV_FILE = Path(".env")
 SECRETS_DIR = Path("/run/secrets")
@@ -96,9 +105,11 @@ class Settings(BaseSettings):
         description="Earlier values of `SECRET_KEY`: what they made can still be read. Remove them after"
         " `SESSION_MAX_DAYS`.",
     )
-    database_url: Annotated[SecretStr, _secret(rules.database_dsn), AfterValidator(production.guarded_database)] = Field(
-        description="SQLite (a relative path is relative to the working directory) or PostgreSQL.",
-        examples=["sqlite:///./app.db"],
+    database_url: Annotated[SecretStr, _secret(rules.database_dsn), AfterValidator(production.guarded_database)] = (
+        Field(
+            description="SQLite (a relative path is relative to the working directory) or PostgreSQL.",
+            examples=["sqlite:///./app.db"],
+        )
     )
     redis_url: Annotated[
         Annotated[SecretStr, _secret(rules.redis_dsn)] | None, AfterValidator(production.guarded_redis)

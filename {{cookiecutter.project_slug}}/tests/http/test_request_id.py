@@ -40,7 +40,9 @@ async def test_a_trusted_proxy_may_bring_one() -> None:
 
 
 @pytest.mark.asvs("16.4.1")
-@pytest.mark.parametrize("brought", ["short", "x" * 65, "has space", "line\x0abreak", "é" * 10, "<script>1</script>", ""])
+@pytest.mark.parametrize(
+    "brought", ["short", "x" * 65, "has space", "line\x0abreak", "é" * 10, "<script>1</script>", ""]
+)
 async def test_a_malformed_one_is_replaced(brought: str) -> None:
     """What does not fit the pattern never reaches an answer or a log."""
     assert OWN.fullmatch(await named(PROXY, brought))

@@ -13,8 +13,8 @@ from app.http.security_headers import HEADERS
 from app.http.stack import middleware
 from tests.conftest import PUBLIC_URL, MakeSettings, StartService
 from tests.support.asgi import call, http_scope
-from tests.support.service import Service
 from tests.support.server import free_port
+from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
 

@@ -187,7 +187,9 @@ async def test_reads_forms(client: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.asvs("3.5.2")
-@pytest.mark.parametrize("content_type", [JSON, "text/plain", "multipart/form-data; boundary=x", f"{FORM}; charset=latin-1"])
+@pytest.mark.parametrize(
+    "content_type", [JSON, "text/plain", "multipart/form-data; boundary=x", f"{FORM}; charset=latin-1"]
+)
 async def test_takes_forms_alone(client: httpx2.AsyncClient, content_type: str) -> None:
     """Other types, multipart too, are 415."""
     assert (await post(client, "/form", b"a=1", content_type)).status_code == 415

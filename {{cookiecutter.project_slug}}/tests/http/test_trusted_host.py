@@ -14,7 +14,9 @@ ALLOWED = ("service.example", "*.internal.example", "127.0.0.1", "[::1]")
 async def status(*hosts: str | bytes, allowed: tuple[str, ...] = ALLOWED) -> int:
     """The status of the answer; the application answers 200."""
     recorder = Recorder()
-    answer = await call(TrustedHostMiddleware(recorder, allowed=allowed), http_scope(headers=[("host", h) for h in hosts]))
+    answer = await call(
+        TrustedHostMiddleware(recorder, allowed=allowed), http_scope(headers=[("host", h) for h in hosts])
+    )
     assert recorder.called is (answer.status == 200)
     return answer.status
 

@@ -19,7 +19,8 @@ async def status(path: bytes = b"/things", query: bytes = b"", headers: Headers 
 
 @pytest.mark.asvs("1.1.1")
 @pytest.mark.parametrize(
-    "part", [b"plain", b"caf%C3%A9", b"a%20b", b"%252e%252e", b"%2e%2e", b"%f0%9f%98%80", b"a+b", b"100%25", b"~.-_!$'()*,;:@"]
+    "part",
+    [b"plain", b"caf%C3%A9", b"a%20b", b"%252e%252e", b"%2e%2e", b"%f0%9f%98%80", b"a+b", b"100%25", b"~.-_!$'()*,;:@"],
 )
 async def test_lets_ordinary_targets_pass(part: bytes) -> None:
     """Encoded text, encoded percent signs and the characters of RFC 3986 are fine."""

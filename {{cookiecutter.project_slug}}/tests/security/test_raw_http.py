@@ -42,8 +42,12 @@ HOST_LINE = f"Host: {HOST}"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 MALFORMED = {
-    "length and chunked": raw(POST, HOST_LINE, JSON, "Content-Length: 4", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
-    "chunked and length": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", "Content-Length: 4", body=b"0\r\n\r\n"),
+    "length and chunked": raw(
+        POST, HOST_LINE, JSON, "Content-Length: 4", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"
+    ),
+    "chunked and length": raw(
+        POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", "Content-Length: 4", body=b"0\r\n\r\n"
+    ),
     "two lengths": raw(POST, HOST_LINE, JSON, "Content-Length: 0", "Content-Length: 44", body=SMUGGLED),
     "the same length twice": raw(POST, HOST_LINE, JSON, "Content-Length: 2", "Content-Length: 2", body=b"{}"),
     "length list": raw(POST, HOST_LINE, JSON, "Content-Length: 0, 44", body=SMUGGLED),

@@ -42,7 +42,11 @@ class ServerProcess:
             command = ["-c", _SERVE_IMPATIENT.format(host=HOST, port=self.port, seconds=head_seconds)]
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(  # noqa: S603  # our own interpreter
-                [sys.executable, *command], cwd=folder, env=environment(folder, **settings), stdout=output, stderr=output
+                [sys.executable, *command],
+                cwd=folder,
+                env=environment(folder, **settings),
+                stdout=output,
+                stderr=output,
             )
 
     def __enter__(self) -> Self:
@@ -56,7 +60,9 @@ class ServerProcess:
         message = f"The server did not start:\n{self.output()}"
         raise RuntimeError(message)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End it."""
         self.stop()
 
@@ -127,7 +133,9 @@ def read_answer(connection: socket.socket) -> bytes:
             return answer
         answer += received
     head, _, body = answer.partition(b"\r\n\r\n")
-    length = next((int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), 0)
+    length = next(
+        (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), 0
+    )
     while len(body) < length:
         received = connection.recv(65536)
         if not received:

@@ -1,0 +1,42 @@
+"""The exact list of files of each option set, in `tests/trees`; `make trees` writes it anew."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter
+
+ROOT = Path(__file__).parents[1]
+TREES = ROOT / "tests" / "trees"
+# The name of a list, and the answers that make a difference to it.
+OPTION_SETS = {"sqlite": {"database": "sqlite"}, "postgresql": {"database": "postgresql"}}
+
+
+def tree(project: Path) -> list[str]:
+    """Every file of a project, as sorted POSIX paths."""
+    return sorted(path.relative_to(project).as_posix() for path in project.rglob("*") if not path.is_dir())
+
+
+def render(answers: dict[str, str], folder: Path) -> Path:
+    """Render the template into a folder, and leave the user's home alone."""
+    config = folder / "cookiecutter.yaml"
+    config.write_text(f"cookiecutters_dir: {folder.as_posix()}\nreplay_dir: {folder.as_posix()}\n", encoding="utf-8")
+    return Path(
+        cookiecutter(
+            str(ROOT), no_input=True, extra_context=answers, output_dir=str(folder), config_file=str(config)
+        )
+    )
+
+
+def main() -> int:
+    """Write every list."""
+    for name, answers in OPTION_SETS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            files = tree(render(answers, Path(folder)))
+        (TREES / f"{name}.txt").write_text("\n".join(files) + "\n", encoding="utf-8", newline="\n")
+        sys.stdout.write(f"tests/trees/{name}.txt: {len(files)} files\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

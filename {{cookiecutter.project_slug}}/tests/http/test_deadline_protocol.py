@@ -1,0 +1,117 @@
+"""`app/http/deadline_protocol.py`: one connection, with a transport that only records.
+
+The deadlines and bounds are shown by the real server, in `tests/security/test_raw_http.py`.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from app.http.deadline_protocol import MAX_HEAD_BYTES, DeadlineProtocol
+from tests.support.server import request
+
+pytestmark = [pytest.mark.anyio, pytest.mark.asvs("4.2.1")]
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("203.0.113.7", 1), "sockname": ("127.0.0.1", 8000)})
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += bytes(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        """Nothing is read."""
+
+    def resume_reading(self) -> None:
+        """Nothing is read."""
+
+
+async def half_an_answer(_: Scope, receive: Receive, send: Send) -> None:
+    """Begin an answer, and wait for the body."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[tuple[DeadlineProtocol, Transport]]:
+    """A connection that has just been opened."""
+    config = Config(half_an_answer, log_config=None, ws="none", proxy_headers=False)
+    protocol = DeadlineProtocol(config=config, server_state=ServerState(), app_state={}, head_seconds=60)
+    transport = Transport()
+    protocol.connection_made(transport)
+    yield protocol, transport
+    protocol.connection_lost(None)
+
+
+async def test_refuses_what_it_cannot_read(connection: tuple[DeadlineProtocol, Transport]) -> None:
+    """Malformed bytes get one 400 and one log line, with one request id; what comes later gets nothing."""
+    protocol, transport = connection
+    with capture_logs() as lines:
+        protocol.data_received(b"\x00\x01\r\n\r\n")
+        first = transport.written
+        protocol.send_400_response("again")
+    head, _, body = first.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"\r\nconnection: close" in head
+    assert transport.closed
+    assert transport.written == first
+    assert [(line["event"], line["client"]) for line in lines] == [("request_unreadable", "203.0.113.7")]
+    assert json.loads(body)["request_id"] == lines[0]["request_id"]
+
+
+async def test_refuses_too_large_a_head(connection: tuple[DeadlineProtocol, Transport]) -> None:
+    """A head that grows beyond the bound is 431."""
+    protocol, transport = connection
+    protocol.data_received(b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD_BYTES)
+    assert transport.written.startswith(b"HTTP/1.1 431 ")
+    assert transport.closed
+
+
+async def test_a_large_body_in_one_piece_is_no_head(connection: tuple[DeadlineProtocol, Transport]) -> None:
+    """Head and body that arrive together are not taken for a large head."""
+    protocol, transport = connection
+    body = b"x" * (4 * MAX_HEAD_BYTES)
+    protocol.data_received(request("POST", "/", f"Content-Length: {len(body) + 1}", body=body))
+    await asyncio.sleep(0)
+    assert transport.written.startswith(b"HTTP/1.1 200 ")
+    assert not transport.closed
+
+
+async def test_no_error_in_the_middle_of_an_answer(connection: tuple[DeadlineProtocol, Transport]) -> None:
+    """Where an answer has begun, malformed bytes close the connection and write nothing into it."""
+    protocol, transport = connection
+    protocol.data_received(request("POST", "/", "Transfer-Encoding: chunked"))
+    await asyncio.sleep(0)
+    begun = transport.written
+    assert begun.startswith(b"HTTP/1.1 200 ")
+    protocol.data_received(b"malformed\r\n")
+    assert transport.written == begun
+    assert transport.closed
+
+
+async def test_says_nothing_of_upgrades(connection: tuple[DeadlineProtocol, Transport]) -> None:
+    """A request to upgrade is a request, and no reason for a warning."""
+    protocol, transport = connection
+    with capture_logs() as lines:
+        protocol.data_received(request("GET", "/", "Connection: Upgrade", "Upgrade: websocket"))
+        await asyncio.sleep(0)
+    assert transport.written.startswith(b"HTTP/1.1 200 ")
+    assert lines == []
