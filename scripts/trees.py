@@ -22,9 +22,7 @@ def render(answers: dict[str, str], folder: Path) -> Path:
     config = folder / "cookiecutter.yaml"
     config.write_text(f"cookiecutters_dir: {folder.as_posix()}\nreplay_dir: {folder.as_posix()}\n", encoding="utf-8")
     return Path(
-        cookiecutter(
-            str(ROOT), no_input=True, extra_context=answers, output_dir=str(folder), config_file=str(config)
-        )
+        cookiecutter(str(ROOT), no_input=True, extra_context=answers, output_dir=str(folder), config_file=str(config))
     )
 
 

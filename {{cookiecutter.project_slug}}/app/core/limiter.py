@@ -4,6 +4,7 @@ The limits library reads the notation of a limit. When Redis does not answer, no
 (ASVS 16.5.2).
 """
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from math import ceil
 from typing import NamedTuple
@@ -54,6 +55,7 @@ class Limiter:
         await self._counters.close()
 
 
+@lru_cache(maxsize=4096)
 def subscriber(ip: str) -> str:
     """What one subscriber has: an IPv4 address, or the /64 of an IPv6 address. To be counted together."""
     try:

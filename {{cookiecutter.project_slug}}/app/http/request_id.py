@@ -4,15 +4,16 @@ A trusted proxy may bring one, where it fits a strict pattern; nobody else can c
 """
 
 import re
-from uuid import uuid4
+from os import urandom
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from app.http.proxies import Networks, client_ip_of, is_trusted
 
 HEADER = b"x-request-id"
 
+_ID_BYTES = 16
 _ACCEPTED = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 
 
@@ -37,8 +38,11 @@ class RequestIdMiddleware:
                 message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
-        with bound_contextvars(request_id=request_id, client=client_ip_of(scope)):
+        bound = bind_contextvars(request_id=request_id, client=client_ip_of(scope))
+        try:
             await self.app(scope, receive, send_named)
+        finally:
+            reset_contextvars(**bound)
 
     def _brought(self, scope: Scope) -> str | None:
         client = scope.get("client")
@@ -50,7 +54,7 @@ class RequestIdMiddleware:
 
 def new_request_id() -> str:
     """A name that nobody had before."""
-    return uuid4().hex
+    return urandom(_ID_BYTES).hex()
 
 
 def request_id_of(scope: Scope) -> str | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,19 +20,20 @@ class TrustedHostMiddleware:
         self.any = "*" in allowed
         self.names = frozenset(allowed)
         self.suffixes = tuple(pattern[1:] for pattern in allowed if pattern.startswith("*."))
+        self.is_allowed = lru_cache(maxsize=256)(self._is_allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request for this service through."""
         if scope["type"] == "http":
             hosts = [value for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or not self._is_allowed(hosts[0].decode("latin-1")):
+            if len(hosts) != 1 or not self.is_allowed(hosts[0]):
                 security_event(SecurityEvent.HOST_REFUSED, outcome="denied")
                 await send_problem(BadRequest("The request is for another host."), scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
-    def _is_allowed(self, host: str) -> bool:
-        match = _HOST.fullmatch(host)
+    def _is_allowed(self, host: bytes) -> bool:
+        match = _HOST.fullmatch(host.decode("latin-1"))
         if match is None:
             return False
         name = match["name"].lower().removesuffix(".")

@@ -14,6 +14,7 @@ MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
 MAX_TARGET_BYTES = 8 * 1024
 
+_PLAIN = re.compile(rb"[A-Za-z0-9/_.~-]*")
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CREDENTIALS = frozenset(
@@ -38,10 +39,13 @@ class WellFormedMiddleware:
 
 
 def _header_problem(scope: Scope) -> Problem | None:
-    headers = scope["headers"]
-    if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+    size = credentials = 0
+    for name, value in scope["headers"]:
+        size += len(name) + len(value)
+        credentials += name == b"authorization"
+    if size > MAX_HEADER_BYTES or len(scope["headers"]) > MAX_HEADERS:
         return HeadersTooLarge("The header fields are too many or too large.")
-    if sum(name == b"authorization" for name, _ in headers) > 1:
+    if credentials > 1:
         return BadRequest("There is more than one Authorization header.")
     return None
 
@@ -65,6 +69,8 @@ def _target_problem(scope: Scope) -> Problem | None:
 
 def _is_text(part: bytes) -> bool:
     """Whether a part of the target is printable ASCII that decodes to printable UTF-8."""
+    if _PLAIN.fullmatch(part):
+        return True
     if _BAD_ESCAPE.search(part) or not part.isascii():
         return False
     try:

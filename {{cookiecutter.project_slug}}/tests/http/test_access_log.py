@@ -43,7 +43,7 @@ def log_of() -> LogOf:
         with capture_logs(processors=[merge_contextvars]) as lines:
             async with httpx2.AsyncClient(transport=httpx2.ASGITransport(stack), base_url="http://service") as client:
                 await client.request(method, path)
-        (line,) = (line for line in lines if line["event"] == "request")
+        (line,) = (dict(line) for line in lines if line["event"] == "request")
         return line
 
     return log

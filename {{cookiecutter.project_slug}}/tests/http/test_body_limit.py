@@ -1,6 +1,7 @@
 """`app/http/body_limit.py`: how large a body may be, and how slow."""
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -80,7 +81,9 @@ async def test_has_a_deadline() -> None:
 
 async def test_the_deadline_is_for_the_body_alone() -> None:
     """Once the body is complete, waiting for the client to go away takes as long as it takes."""
-    messages = iter([{"type": "http.request", "body": b"x", "more_body": False}, {"type": "http.disconnect"}])
+    messages: Iterator[Message] = iter(
+        [{"type": "http.request", "body": b"x", "more_body": False}, {"type": "http.disconnect"}]
+    )
 
     async def receive() -> Message:
         await asyncio.sleep(0.03)

@@ -28,12 +28,15 @@ class Transport(asyncio.Transport):
         self.closed = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep it."""
         self.written += bytes(data)
 
     def close(self) -> None:
+        """Remember that it was closed."""
         self.closed = True
 
     def is_closing(self) -> bool:
+        """Whether it was closed."""
         return self.closed
 
     def pause_reading(self) -> None:

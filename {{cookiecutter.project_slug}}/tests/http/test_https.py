@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.asvs("4.1.2", "12.2.1")]
     ],
 )
 async def test_plain_http_is_refused_and_not_redirected(scheme: str, path: str, status: int) -> None:
-    """A plain request gets an error, for a redirect would teach clients to send tokens in the clear; probes may pass."""
+    """A plain request gets an error, for a redirect teaches clients to send tokens in the clear; probes may pass."""
     recorder = Recorder()
     answer = await call(HttpsMiddleware(recorder), http_scope(path=path, scheme=scheme))
     assert answer.status == status

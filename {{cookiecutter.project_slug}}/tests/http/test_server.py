@@ -32,7 +32,7 @@ async def app(scope, receive, send):
 
 @pytest.mark.asvs("16.2.4")
 def test_serves_and_ends_with_zero(tmp_path: Path) -> None:
-    """`manage serve` says where it listens, sends no Server header, ends at SIGTERM with 0; each line it writes is JSON."""
+    """`manage serve` logs where it listens, sends no Server header, ends at SIGTERM with 0; each line is JSON."""
     with ServerProcess(tmp_path) as server:
         head = server.send(request("GET", "/livez")).lower()
         assert b"\r\nserver:" not in head

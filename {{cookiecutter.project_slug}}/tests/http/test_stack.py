@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 
 from app.access.policies import Public, policy
 from app.core.limiter import Limiter
+from app.http.last_resort import LastResortMiddleware
 from app.http.security_headers import HEADERS
 from app.http.stack import middleware
 from tests.conftest import PUBLIC_URL, MakeSettings, StartService
@@ -150,12 +151,12 @@ async def test_production_refuses_plain_http(make_settings: MakeSettings, start:
 async def test_nothing_is_between_the_stack_and_a_crash_of_its_own(make_settings: MakeSettings) -> None:
     """A crash of a middleware itself is answered with the headers, for the last resort stands outside of it."""
     stack = middleware(make_settings(), Limiter(None))
-    names = [entry.cls.__name__ for entry in stack]  # type: ignore[attr-defined]
+    innermost = [entry.cls for entry in stack].index(LastResortMiddleware)
     broken = Middleware(_Broken)
 
     app = _Broken(None)
-    for cls, args, kwargs in reversed([*stack[: names.index("LastResortMiddleware") + 1], broken]):
-        app = cls(app, *args, **kwargs)  # type: ignore[assignment]
+    for cls, args, kwargs in reversed([*stack[: innermost + 1], broken]):
+        app = cls(app, *args, **kwargs)
     answer = await call(app, http_scope(headers=[("host", "service.example")]))
     assert answer.status == 500
     assert all(answer.header(name) for name in ON_EVERY_ANSWER)

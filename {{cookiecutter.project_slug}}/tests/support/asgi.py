@@ -78,6 +78,7 @@ class Recorder:
         return bool(self.scope)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read and answer."""
         self.scope = scope
         while True:
             message = await receive()
