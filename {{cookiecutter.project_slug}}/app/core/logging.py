@@ -1,124 +1,207 @@
-"""Logging: one line for each event, JSON or for people to read, everything through one pipe.
+"""Logging: one pipe for every line, whoever writes it, with secrets taken out and one event on one line.
 
-Our own events and those of foreign loggers (uvicorn, SQLAlchemy, warnings, uncaught errors) pass the same processors:
-context, UTC time, traceback, redaction, one renderer. What is not redacted cannot reach the output.
+The service logs with `structlog.get_logger(__name__)`: a stable name in snake_case, and fields. Lines of libraries,
+warnings, and exceptions that nobody caught go through the same pipe. `docs/logging.md` describes what comes out.
 """
 
 import logging
-import os
 import sys
-import traceback
-from datetime import UTC, datetime
+import threading
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
-import orjson
 import structlog
-from structlog.types import EventDict, Processor, WrappedLogger
 
-from app.core.redaction import redact_fields, redact_text
+from app.core.clock import utc_now
+from app.core.log_lines import Renderer, render_console, render_json, wants_colours
+from app.core.redaction import escape, redact_fields, redact_text
 from app.core.settings import LogFormat, Settings
+from app.core.tracebacks import describe
 
-_LONGEST_TRACEBACK = 16 * 1024
-_RESET = "\x1b[0m"
-_COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+_OWN_LOGGER = "app"
+_OWN_KEYS = frozenset({"timestamp", "level", "event", "logger", "exception"})
+# What every record has; anything else was given as `extra`. uvicorn's `color_message` repeats the message.
+_RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
-def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
-    """Send every log line to `stream` (standard output by default). May be called again."""
-    stream = stream or sys.stdout
-    render = _render_json if settings.log_format is LogFormat.JSON else _console_renderer(colour=_wants_colour(stream))
-    level = settings.log_level.value.upper()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
-            processors=[*_PIPE, render],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    for name in _FOREIGN:
-        foreign = logging.getLogger(name)
-        foreign.handlers.clear()
-        foreign.propagate = True
-    # `http/access_log.py` writes the access line; uvicorn's has the query in it.
-    logging.getLogger("uvicorn.access").propagate = False
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.captureWarnings(capture=True)
-    # A failing handler would print the record itself, unredacted.
-    logging.raiseExceptions = False
-    sys.excepthook = _log_uncaught
+def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
+    """Send every line of this process through one pipe to `stream`: by default, whatever `sys.stdout` is then.
+
+    May be called again; the last call counts.
+    """
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    pipe = _Pipe(_renderer(settings.log_format, stream), stream)
     structlog.configure(
-        processors=[structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
+        processors=[structlog.contextvars.merge_contextvars, pipe.render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=pipe.logger,
+        cache_logger_on_first_use=False,  # a module's logger has to follow a later configuration
+    )
+    _take_over(_ForeignHandler(pipe), level)
+    _catch_uncaught()
+
+
+def _renderer(log_format: LogFormat, stream: TextIO | None) -> Renderer:
+    if log_format is LogFormat.JSON:
+        return render_json
+    return partial(render_console, colours=wants_colours(stream or sys.stdout))
+
+
+class _Pipe:
+    """From an event to the stream. Nothing that is logged can make it raise, or lose the line."""
+
+    def __init__(self, renderer: Renderer, stream: TextIO | None) -> None:
+        self._renderer = renderer
+        self._stream = stream
+
+    def logger(self, name: str = _OWN_LOGGER) -> "_Logger":
+        return _Logger(self, name)
+
+    def render(self, logger: Any, method: str, fields: MutableMapping[str, Any]) -> bytes:
+        """Make the line: structlog's last processor, and that of foreign records."""
+        try:
+            return self._renderer(_line(logger.name, method, fields))
+        except Exception as error:  # noqa: BLE001  # a line that cannot be made must not fail what is being logged
+            return self._renderer(_lost_line(method, fields, error))
+
+    def write(self, line: bytes) -> None:
+        """Write the line in one piece. A stream that is closed or full takes nothing, and nobody down with it."""
+        with suppress(Exception):
+            stream = self._stream or sys.stdout
+            if hasattr(stream, "buffer"):
+                stream.buffer.write(line + b"\n")
+            else:
+                stream.write(line.decode() + "\n")
+            stream.flush()
+
+
+class _Logger:
+    """What structlog calls with a finished line."""
+
+    __slots__ = ("_pipe", "name")
+
+    def __init__(self, pipe: _Pipe, name: str) -> None:
+        self._pipe = pipe
+        self.name = name
+
+    def msg(self, line: bytes) -> None:
+        self._pipe.write(line)
+
+    log = debug = info = warn = warning = error = critical = fatal = exception = failure = err = msg
+
+
+class _ForeignHandler(logging.Handler):
+    """Puts the records of the standard library's logging into the pipe."""
+
+    def __init__(self, pipe: _Pipe) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record; unlike the standard handlers, an ill-formed one is not printed raw to stderr."""
+        logger = self._pipe.logger(record.name)
+        fields = {key: value for key, value in vars(record).items() if key not in _RECORD_KEYS}
+        fields |= structlog.contextvars.get_contextvars()
+        try:
+            fields["event"] = record.getMessage()
+        except Exception:  # noqa: BLE001  # arguments that do not fit, or whose own text raises
+            fields["event"] = record.msg
+        if record.exc_info:
+            fields["exc_info"] = record.exc_info
+        if record.stack_info:
+            fields["stack"] = record.stack_info
+        self._pipe.write(self._pipe.render(logger, record.levelname.lower(), fields))
+
+
+def _line(logger: str, level: str, fields: MutableMapping[str, Any]) -> dict[str, Any]:
+    event = fields.pop("event", "")
+    error = _error_of(fields.pop("exc_info", None))
+    line = {
+        "timestamp": _timestamp(),
+        "level": escape(level),
+        "event": redact_text(event if type(event) is str else str(event)),
+        "logger": escape(logger),
+    }
+    for key, value in redact_fields(fields).items():
+        line[f"{key}_" if key in _OWN_KEYS else key] = value
+    if error is not None:
+        line |= redact_fields({"exception": describe(error)})
+    return line
+
+
+def _lost_line(method: str, fields: Mapping[str, Any], error: Exception) -> dict[str, Any]:
+    """What is left when making the line failed: no value can be trusted, but that something happened is kept."""
+    event = fields.get("event")
+    known = isinstance(event, str) and event.isidentifier()
+    return {
+        "timestamp": _timestamp(),
+        "level": method if method.isidentifier() else "error",
+        "event": str(event)[:64] if known else "unwritable_event",
+        "logger": f"{_OWN_LOGGER}.core.logging",
+        "lost": type(error).__name__,
+    }
+
+
+def _error_of(exc_info: object) -> BaseException | None:
+    if isinstance(exc_info, tuple):
+        exc_info = exc_info[1]
+    elif exc_info is True:
+        exc_info = sys.exception()
+    return exc_info if isinstance(exc_info, BaseException) else None
+
+
+def _timestamp() -> str:
+    return utc_now().isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _take_over(handler: _ForeignHandler, level: int) -> None:
+    """Give every foreign logger this one handler in the place of those that write to a stream themselves.
+
+    Foreign lines below INFO are never written: drivers print statements with their parameters there.
+    """
+    loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    for logger in (logging.root, *loggers):
+        for old in list(logger.handlers):
+            if type(old) in {logging.StreamHandler, _ForeignHandler}:
+                logger.removeHandler(old)
+    handler.setLevel(max(level, logging.INFO))
+    logging.root.setLevel(handler.level)
+    logging.root.addHandler(handler)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
+        logging.getLogger(name).propagate = True
+    # The service writes an access line of its own; uvicorn's holds the query string.
+    logging.getLogger("uvicorn.access").propagate = False
+    # Twice, for what is already captured is not captured anew when somebody else has put their function back.
+    logging.captureWarnings(capture=False)
+    logging.captureWarnings(capture=True)
+
+
+def _catch_uncaught() -> None:
+    sys.excepthook = _on_uncaught
+    # Where a tool has put hooks of its own, it wants to see these itself.
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _on_thread_died
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _on_unraisable
+
+
+def _on_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        structlog.get_logger(__name__).critical("uncaught_exception", exc_info=error)
+
+
+def _on_thread_died(died: threading.ExceptHookArgs) -> None:
+    structlog.get_logger(__name__).critical(
+        "thread_died", thread=died.thread and died.thread.name, exc_info=died.exc_value
     )
 
 
-def _add_origin(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Time, level and logger, from the record that the line is made of."""
-    record: logging.LogRecord = event.pop("_record")
-    event.pop("_from_structlog", None)
-    event["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
-    event["level"] = record.levelname.lower()
-    event["logger"] = record.name
-    return event
-
-
-def _add_traceback(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """An exception as text: frames and messages, never the values of local variables (ASVS 16.2.5)."""
-    raised = event.pop("exc_info", None)
-    event.pop("stack_info", None)
-    if raised is True:
-        raised = sys.exc_info()
-    if isinstance(raised, BaseException):
-        raised = (type(raised), raised, raised.__traceback__)
-    if raised and raised[0] is not None:
-        event["exception"] = "".join(traceback.format_exception(*raised))
-    return event
-
-
-def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    exception = event.pop("exception", None)
-    clean = redact_fields(event)
-    if exception is not None:
-        clean["exception"] = redact_text(exception, _LONGEST_TRACEBACK)
-    return clean
-
-
-def _render_json(_: WrappedLogger, __: str, event: EventDict) -> str:
-    return orjson.dumps(event).decode()
-
-
-def _console_renderer(*, colour: bool) -> Processor:
-    """A line for people: time, level, event, then the fields; a traceback below it, indented."""
-
-    def render(_: WrappedLogger, __: str, event: EventDict) -> str:
-        level = event.pop("level")
-        exception = event.pop("exception", None)
-        head = f"{event.pop('timestamp')[11:19]} {level:<8} {event.pop('event')}"
-        fields = " ".join(f"{name}={value!r}" for name, value in event.items() if value is not None)
-        lines = exception.split("\\n") if exception else []
-        text = "\n".join([f"{head}  {fields}".rstrip(), *(f"  | {line}" for line in lines)])
-        return f"{_COLOURS.get(level, '')}{text}{_RESET}" if colour else text
-
-    return render
-
-
-def _wants_colour(stream: TextIO) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR")
-
-
-def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Log what ends the process; Ctrl-C is not an error."""
-    if issubclass(kind, KeyboardInterrupt):
-        return
-    logging.getLogger("app").critical("uncaught_error", exc_info=(kind, error, trace))
-
-
-_PIPE: tuple[Processor, ...] = (structlog.contextvars.merge_contextvars, _add_origin, _add_traceback, _redact)
-# Loggers that bring handlers of their own.
-_FOREIGN = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "alembic", "sqlalchemy", "py.warnings")
+def _on_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    structlog.get_logger(__name__).error(
+        "unraisable_exception", source=unraisable.object, exc_info=unraisable.exc_value
+    )

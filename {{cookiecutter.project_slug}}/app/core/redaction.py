@@ -1,103 +1,195 @@
-"""What a log line never shows: secrets, by the name of their field, by their type, and by their shape.
+"""What a log line may hold: every value becomes bounded plain data, without secrets and on one line.
 
-Names catch what is known, shapes what slips through: a token in an exception's text, a password in a URL. Everything
-is bounded, and no character can forge a line (ASVS 16.2.5, 16.4.1).
+Secrets are found by the key they stand under, by their type, and by their shape in any text (ASVS 14.2.4, 16.2.5).
+Characters that a terminal or a parser could act on are escaped (ASVS 16.4.1). Objects are shown by the name of their
+type alone, unless their type is known to be harmless: nothing is trusted to have a discreet `repr`.
 """
 
+import math
 import re
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from itertools import islice
+from pathlib import PurePath
 from typing import Any
+from uuid import UUID
 
-from pydantic import SecretBytes, SecretStr
+from pydantic import Secret, SecretBytes, SecretStr
 
-MASK = "**********"
+from app.core.secret_shapes import MASK, redact_shapes
+
 LONGEST_TEXT = 2048
+LONGEST_LINE = 16_384
+DEEPEST = 6
+MOST_ITEMS = 64
 
-_DEEPEST = 6
-_MOST_ITEMS = 50
+_LONGEST_KEY = 64
+_ITEM_COST = 8
+_CUT = "…"
+_INT64 = range(-(2**63), 2**64)
 
-_SECRET_NAME = re.compile(
-    r"pass(word|wd|phrase)|secret|token|authori[sz]ation|cookie|api[_-]?key|private[_-]?key|credential|"
-    r"^(pwd|jwt|otp|pin|dsn|session)$|(database|redis|smtp)_url",
-    re.IGNORECASE,
+# A key is sensitive when one of these is in it, once it is lower case and without separators …
+_SENSITIVE = re.compile(
+    "passw|passphrase|secret|token|authori[sz]ation|cookie|credential|bearer"
+    "|(?:api|private|signing|encryption|access|master|session)key|codeverifier|recoverycode|assertion"
 )
-_SECRET_SHAPES = (
-    # JSON Web Tokens, whole or without their signature.
-    re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"),
-    # Refresh tokens of this service.
-    re.compile(r"rt_[A-Za-z0-9_-]{20,}"),
-    # Credentials of an Authorization header.
-    re.compile(r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/=-]{6,}|(?<=\bbasic )[A-Za-z0-9+/=]{6,}"),
-    # User and password in a URL.
-    re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"),
-    # A password hash.
-    re.compile(r"\$(?:argon2(?:id|i|d)|2[aby]|scrypt)\$[^\s'\"]+"),
-    # A private key, to its end or to that of the text.
-    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-    # `password=…` in a form, a query, or a dictionary's text.
-    re.compile(
-        r"(?i)(?<=password)['\"]?\s*[=:]\s*[^\s&,;})]+|(?<=passwd)['\"]?\s*[=:]\s*[^\s&,;})]+"
-        r"|(?<=secret)['\"]?\s*[=:]\s*[^\s&,;})]+|(?<=token)['\"]?\s*[=:]\s*[^\s&,;})]+"
-    ),
-    # The values in PostgreSQL's detail of a broken constraint.
-    re.compile(r"(?<=\)=\().*?(?=\) (?:already exists|is not present|conflicts))", re.DOTALL),
+# … or when one of its words is one of these, which are too short to be looked for inside of others.
+_SENSITIVE_WORDS = frozenset({"auth", "csrf", "jwt", "otp", "pass", "pin", "pw", "pwd", "totp", "xsrf"})
+_WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+_SEPARATORS = str.maketrans("", "", "-_. :[]")
+
+_Plain = str | int | float | bool | None
+
+
+def is_sensitive(key: str) -> bool:
+    """Whether what stands under this key is a secret, whatever it looks like."""
+    return _is_sensitive(key) if len(key) <= _LONGEST_KEY else _is_sensitive.__wrapped__(key[:LONGEST_TEXT])
+
+
+@lru_cache(maxsize=1024)
+def _is_sensitive(key: str) -> bool:
+    if _SENSITIVE.search(key.lower().translate(_SEPARATORS)):
+        return True
+    return not _SENSITIVE_WORDS.isdisjoint(word.lower() for word in _WORD.findall(key))
+
+
+def escape(text: str) -> str:
+    """Write every character that is not printable as its escape: controls, line ends, bidi marks, surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def redact_text(text: str, limit: int = LONGEST_TEXT) -> str:
+    """The text without secrets, on one line, and at most `limit` characters and a mark long."""
+    # A secret is recognised in the double of what is kept, so that the cut cannot leave the half of one.
+    kept = escape(redact_shapes(text[: 2 * limit]))
+    if len(kept) <= limit and len(text) <= 2 * limit:
+        return kept
+    return f"{kept[:limit]}{_CUT}[of {len(text)}]"
+
+
+def redact(value: object) -> Any:
+    """The value as plain data of bounded size that JSON can hold; never raises `RecursionError` for a cycle."""
+    return _Redactor().any(value, DEEPEST)
+
+
+def redact_fields(fields: Mapping[str, object]) -> dict[str, Any]:
+    """The fields of a line, within one common budget."""
+    return _Redactor().mapping(fields, DEEPEST)
+
+
+class _Redactor:
+    """Turns values into data, and stops when the budget of characters is spent."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = LONGEST_LINE
+
+    def any(self, value: object, depth: int) -> Any:
+        if self._left <= 0 or depth < 0:
+            return _CUT
+        self._left -= _ITEM_COST
+        plain = _SCALARS.get(type(value))
+        if plain is None and not isinstance(value, _CONTAINERS):
+            plain = _scalar_of(value)
+        if plain is not None:
+            data = plain(value)
+            if isinstance(data, str):
+                data = redact_text(data, min(LONGEST_TEXT, max(self._left, _ITEM_COST)))
+                self._left -= len(data)
+            return data
+        if isinstance(value, Mapping):
+            return self.mapping(value, depth)
+        if hasattr(value, "_asdict"):  # a named tuple, or a row of the database
+            return self.mapping(value._asdict(), depth)
+        return self._items(value, depth)  # type: ignore[arg-type]
+
+    def mapping(self, value: Mapping[Any, object], depth: int) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for key, item in islice(value.items(), MOST_ITEMS):
+            name = key if isinstance(key, str) else str(_scalar(key))
+            hidden = is_sensitive(name) and not (item is None or isinstance(item, bool))
+            shown = name if name.isidentifier() and len(name) <= _LONGEST_KEY else redact_text(name, _LONGEST_KEY)
+            self._left -= len(shown)
+            data[shown] = MASK if hidden else self.any(item, depth - 1)
+        return data if len(value) <= MOST_ITEMS else data | {_CUT: f"{len(value)} items"}
+
+    def _items(self, value: "Iterable[object]", depth: int) -> list[Any]:
+        items = list(islice(value, MOST_ITEMS + 1))
+        if len(items) == 2 and isinstance(items[0], str) and is_sensitive(items[0]):  # noqa: PLR2004  # a name and its value
+            return [self.any(items[0], depth - 1), MASK]
+        data = [self.any(item, depth - 1) for item in items[:MOST_ITEMS]]
+        return data if len(items) <= MOST_ITEMS else [*data, _CUT]
+
+
+def _integer(value: Any) -> _Plain:
+    number = int(value)
+    return number if number in _INT64 else f"<integer of {number.bit_length()} bits>"
+
+
+def _real(value: Any) -> _Plain:
+    return float(value) if math.isfinite(value) else str(float(value))
+
+
+def _bytes(value: Any) -> _Plain:
+    """The size alone: keys and bodies are bytes."""
+    return f"<{len(value)} bytes>"
+
+
+def _member(value: Any) -> _Plain:
+    return value.value if isinstance(value.value, str | int) else str(value.name)
+
+
+def _error(value: Any) -> _Plain:
+    return f"{type(value).__name__}: {value}"
+
+
+def _masked(_: Any) -> _Plain:
+    return MASK
+
+
+def _itself(value: Any) -> _Plain:
+    return value  # type: ignore[no-any-return]
+
+
+def _opaque(value: object) -> _Plain:
+    shown = value if isinstance(value, type) or callable(value) and hasattr(value, "__qualname__") else type(value)
+    return f"<{getattr(shown, '__module__', '')}.{shown.__qualname__}>"
+
+
+_CONTAINERS = (Mapping, tuple, list, set, frozenset)
+_SCALARS: dict[type, Callable[[Any], _Plain]] = {
+    str: _itself,
+    bool: _itself,
+    type(None): _itself,
+    int: _integer,
+    float: _real,
+} | dict.fromkeys(
+    (UUID, datetime, date, time, timedelta, Decimal, IPv4Address, IPv6Address, IPv4Network, IPv6Network), str
 )
-# A text without any of these needs no search for a shape.
-_HINTS = re.compile(r"(?i)eyJ|rt_|bearer|basic|://|\$|PRIVATE KEY|passw|secret|token|\)=\(")
-_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# In this order: an enumeration of texts is a text too, and shows its value.
+_SUBCLASSES: tuple[tuple[type | tuple[type, ...], Callable[[Any], _Plain]], ...] = (
+    ((SecretStr, SecretBytes, Secret), _masked),
+    (Enum, _member),
+    (str, str),
+    (int, _integer),
+    (float, _real),
+    ((bytes, bytearray, memoryview), _bytes),
+    (BaseException, _error),
+    ((PurePath, datetime, date, Decimal), str),
+)
 
 
-def is_secret_name(name: str) -> bool:
-    """Whether a field of this name holds a secret."""
-    return bool(_SECRET_NAME.search(name)) and not name.endswith(("_type", "_id", "_count", "_hint"))
+def _scalar_of(value: object) -> Callable[[Any], _Plain]:
+    return next((plain for kind, plain in _SUBCLASSES if isinstance(value, kind)), _opaque)
 
 
-def redact(value: Any, depth: int = 0) -> Any:
-    """The value as it may be logged: JSON types only, masked, bounded and printable."""
-    if value is None or (isinstance(value, bool | int | float) and not isinstance(value, Enum)):
-        return value
-    if isinstance(value, SecretStr | SecretBytes):
-        return MASK
-    if isinstance(value, str):
-        return redact_text(str(value.value) if isinstance(value, Enum) else value)
-    if depth >= _DEEPEST:
-        return "…"
-    if isinstance(value, Mapping):
-        return redact_fields(value, depth + 1)
-    if isinstance(value, list | tuple | set | frozenset):
-        return [redact(item, depth + 1) for item in list(value)[:_MOST_ITEMS]]
-    return redact_text(_text(value))
-
-
-def redact_fields(fields: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
-    """The fields with the secret ones masked, by name or by value."""
-    return {
-        redact_text(str(name)): MASK if is_secret_name(str(name)) and value is not None else redact(value, depth)
-        for name, value in list(fields.items())[:_MOST_ITEMS]
-    }
-
-
-def redact_text(text: str, longest: int = LONGEST_TEXT) -> str:
-    """The text without what looks like a secret, cut, with everything escaped that is not printable."""
-    if _HINTS.search(text):
-        for shape in _SECRET_SHAPES:
-            text = shape.sub(MASK, text)
-    if len(text) > longest:
-        text = f"{text[:longest]}… ({len(text)} characters)"
-    return text if text.isprintable() else "".join(_printable(character) for character in text)
-
-
-def _printable(character: str) -> str:
-    if unicodedata.category(character) not in _UNPRINTABLE:
-        return character
-    return character.encode("unicode_escape").decode("ascii")
-
-
-def _text(value: object) -> str:
-    """A text for any object; one whose text cannot be made does not cost the line."""
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001  # whatever a foreign `__str__` raises
-        return f"<{type(value).__name__}>"
+def _scalar(value: object) -> _Plain:
+    """A value that is shown in one piece, such as the key of a mapping."""
+    return _SCALARS.get(type(value), _scalar_of(value))(value)

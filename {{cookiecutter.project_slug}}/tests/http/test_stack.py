@@ -151,7 +151,7 @@ async def test_production_refuses_plain_http(make_settings: MakeSettings, start:
 async def test_nothing_is_between_the_stack_and_a_crash_of_its_own(make_settings: MakeSettings) -> None:
     """A crash of a middleware itself is answered with the headers, for the last resort stands outside of it."""
     stack = middleware(make_settings(), Limiter(None))
-    innermost = [entry.cls for entry in stack].index(LastResortMiddleware)
+    innermost = next(place for place, entry in enumerate(stack) if entry.cls is LastResortMiddleware)
     broken = Middleware(_Broken)
 
     app = _Broken(None)

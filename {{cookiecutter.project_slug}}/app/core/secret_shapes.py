@@ -1,0 +1,83 @@
+"""Secrets that are recognised by their shape, in any text: messages, exceptions, statements, addresses.
+
+A shape catches what stands in running text, where no key tells. It errs towards hiding: a harmless word after
+`password=` goes too, and so does every e-mail address, which is personal data (ASVS 14.2.4, 16.2.5).
+"""
+
+import re
+
+MASK = "**********"
+
+# Without one of these, no shape can match; most values of a line (identifiers, methods, routes) have none.
+_CANDIDATE = re.compile(r"[ =:@$%+\n]|eyJ|rt_")
+
+_QUOTED = r"""b?(?:"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$))"""
+# Between a name and its value: `=`, `:`, `=>`, also quoted, or a comma in a pair such as `('password', 'x')`.
+_ASSIGNED = r"""(?:\\?["']?\s{0,4}(?:=>|=|:|%3[adAD])|\\?["']\s{0,4},)\s{0,4}\\?"""
+_NAME = (
+    r"(?:passw(?:or)?d|passphrase|\bpwd|\bpw|secret(?!s:)|token|api[\s_-]?key|private[\s_-]?key|credential"
+    r"|assertion|code_verifier|csrf|\botp|\bpin)"
+)
+
+# Each shape with the texts of which one must be there, in lower case, and what to put in its place.
+_SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
+    (
+        ("private key",),
+        re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)", re.DOTALL),
+        MASK,
+    ),
+    (("eyj",), re.compile(r"eyJ[A-Za-z0-9_-]{8,}={0,2}(?:\.[A-Za-z0-9_-]*){0,4}"), MASK),
+    (("rt_",), re.compile(r"\brt_[A-Za-z0-9_-]{16,}"), MASK),
+    (("$",), re.compile(r"\$(?:argon2\w*|2[abxy]|scrypt|pbkdf2[\w-]*|[156y])\$[^\s'\",)]+"), MASK),
+    # What PostgreSQL adds to an error holds the values of the row, on as many lines as they have.
+    (
+        ("detail:", "failing row", ")=(", "parameters:"),
+        re.compile(r"(DETAIL: |Failing row contains |\)=|\[parameters: ).*?(?=\n\[SQL|\n\(Background|\Z)", re.DOTALL),
+        rf"\1{MASK}",
+    ),
+    (
+        ("query argument", "input syntax"),
+        re.compile(r"(query argument \$\d+: |input syntax for [\w ]{1,40}: ).*?(?=\n\[SQL|\n\(Background|\Z)", re.DOTALL),
+        rf"\1{MASK}",
+    ),
+    # Header fields: everything up to the end of the line, for a cookie field holds many pairs.
+    (
+        ("authorization", "cookie"),
+        re.compile(rf"((?:authorization|cookie2?)[\w-]{{0,20}}{_ASSIGNED})(?:{_QUOTED}|[^\r\n\"']+)", re.IGNORECASE),
+        rf"\1{MASK}",
+    ),
+    (
+        ("bearer", "basic", "dpop"),
+        re.compile(r"""\b(bearer|basic|dpop)((?:\s|%20|\+){1,4})["']?[^\s"',;<>]+""", re.IGNORECASE),
+        rf"\1\2{MASK}",
+    ),
+    (
+        ("passw", "passphrase", "pwd", "pw", "secret", "token", "key", "credential", "assertion", "code_ver", "csrf", "otp", "pin"),
+        re.compile(rf"({_NAME}[\w\[\].-]{{0,40}}{_ASSIGNED})(?:{_QUOTED}|[^\s&;,)\]}}\"']+)", re.IGNORECASE),
+        rf"\1{MASK}",
+    ),
+    # Pydantic's errors and OAuth's answers.
+    (
+        ("input", "code", "state"),
+        re.compile(rf"(\binput(?:_value)?{_ASSIGNED}|[?&](?:code|state)=)(?:{_QUOTED}|[^\s&;,)\]}}\"']+)"),
+        rf"\1{MASK}",
+    ),
+    # Credentials in a URL; a port, which also follows a colon, is none.
+    (
+        ("://",),
+        re.compile(r"""://(?:[^\s/@"'<>]{1,512}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,512})@"""),
+        f"://{MASK}@",
+    ),
+    (("@",), re.compile(r"""(?<![^\s"'<>(){}\[\],;:=&/?|])[^\s"'<>(){}\[\],;:=&/?|@]+@[\w-]+(?:\.[\w-]+)+"""), MASK),
+)
+
+
+def redact_shapes(text: str) -> str:
+    """The text with a mask in the place of everything that has the shape of a secret or of an e-mail address."""
+    if not _CANDIDATE.search(text):
+        return text
+    lowered = text.lower()
+    for hints, shape, replacement in _SHAPES:
+        if any(hint in lowered for hint in hints):
+            text = shape.sub(replacement, text)
+    return text
