@@ -44,7 +44,7 @@ class HookError(Exception):
 
 
 def fill_secrets(example: str, settings: tuple[str, ...]) -> str:
-    """Put a random value of its own in place of each setting's placeholder. Other lines, answers too, stay as they are."""
+    """Put a random value of its own in place of each setting's placeholder. Other lines stay as they are."""
     lines = example.splitlines(keepends=True)
     for setting in settings:
         places = [index for index, line in enumerate(lines) if line.startswith(f"{setting}=") and PLACEHOLDER in line]

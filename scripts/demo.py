@@ -31,13 +31,20 @@ STOP_SECONDS = 15
 WHAT_TO_TRY = """
 The service runs on {url}; its code is in {project}.
 
-  Open    {url}/openapi.json
-  Try     curl -s {url}/api/v1/signin -H 'Content-Type: application/json' -d '{{"email":"{email}","password":"{password}"}}'
-          curl -s {url}/api/v1/users/me -H 'Authorization: Bearer ACCESS_TOKEN'   (put in the access_token of the answer)
-  Sign in as {email}, password {password} (made for this demo, and shown this once)
+  Open     {url}/openapi.json
+  Sign in  curl -s {url}/api/v1/signin -H 'Content-Type: application/json' \\
+             -d '{{"email": "{email}", "password": "{password}"}}'
+  Ask      curl -s {url}/api/v1/users/me -H 'Authorization: Bearer ACCESS_TOKEN'
 
-Ctrl-C stops it.
+The password was made for this demo, and is shown this once. Ctrl-C stops the service.
 """
+
+# What the service reads from the environment. The demo has its own, whatever the shell has for another project.
+SETTINGS = (
+    "ACCESS_TOKEN_MINUTES ADMIN_EMAIL ALLOWED_HOSTS APP_NAME CORS_ORIGINS DATABASE_URL ENVIRONMENT ITEMS_PER_USER "
+    "LOG_FORMAT LOG_LEVEL OAUTH_PASSWORD_GRANT PUBLIC_URL RATE_LIMIT_DEFAULT RATE_LIMIT_SIGNIN REDIS_URL REGISTRATION "
+    "SECRET_KEY SECRET_KEY_FALLBACKS SESSION_IDLE_DAYS SESSION_MAX_DAYS TRUSTED_PROXIES"
+).split()
 
 
 class DemoError(Exception):
@@ -60,9 +67,8 @@ def require_free_port(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except (OSError, OverflowError) as error:
-            raise DemoError(
-                f"Port {port} of {HOST} cannot be used ({error}). Stop what uses it, or take another: make demo PORT=8001"
-            ) from None
+            message = f"Port {port} of {HOST} cannot be used ({error}). Stop what uses it, or: make demo PORT=8001"
+            raise DemoError(message) from None
 
 
 def make_room(folder: Path) -> None:
@@ -117,7 +123,8 @@ def render(folder: Path) -> Path:
 
 def project_environment(environment: Mapping[str, str], port: int) -> dict[str, str]:
     """The environment of the project's own commands: not in this template's `.venv`, at the port that was asked for."""
-    kept = {name: value for name, value in environment.items() if name not in {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"}}
+    dropped = {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT", *SETTINGS}
+    kept = {name: value for name, value in environment.items() if name.upper() not in dropped}
     return {**kept, "PUBLIC_URL": f"http://{HOST}:{port}"}
 
 
@@ -166,7 +173,9 @@ def serve(uv: str, project: Path, environment: Mapping[str, str], port: int, pas
 
 
 def stop(server: "subprocess.Popen[bytes]") -> None:
-    """End the server: with the request to end, then, where it does not, at once."""
+    """End the server: with the request to end, then, where it does not, at once. A second Ctrl-C changes nothing."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     if server.poll() is None:
         server.terminate()
         try:

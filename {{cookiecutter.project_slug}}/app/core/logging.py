@@ -17,11 +17,12 @@ import structlog
 
 from app.core.clock import utc_now
 from app.core.log_lines import Renderer, render_console, render_json, wants_colours
-from app.core.redaction import escape, redact_fields, redact_text
+from app.core.redaction import redact_fields, redact_text
 from app.core.settings import LogFormat, Settings
 from app.core.tracebacks import describe
 
 _OWN_LOGGER = "app"
+_LONGEST_EVENT = 64
 _OWN_KEYS = frozenset({"timestamp", "level", "event", "logger", "exception"})
 # What every record has; anything else was given as `extra`. uvicorn's `color_message` repeats the message.
 _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -116,14 +117,15 @@ class _ForeignHandler(logging.Handler):
         self._pipe.write(self._pipe.render(logger, record.levelname.lower(), fields))
 
 
-def _line(logger: str, level: str, fields: MutableMapping[str, Any]) -> dict[str, Any]:
+def _line(logger: str, level: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    fields = dict(fields)
     event = fields.pop("event", "")
     error = _error_of(fields.pop("exc_info", None))
     line = {
         "timestamp": _timestamp(),
-        "level": escape(level),
+        "level": redact_text(level),
         "event": redact_text(event if type(event) is str else str(event)),
-        "logger": escape(logger),
+        "logger": redact_text(logger),
     }
     for key, value in redact_fields(fields).items():
         line[f"{key}_" if key in _OWN_KEYS else key] = value
@@ -135,11 +137,11 @@ def _line(logger: str, level: str, fields: MutableMapping[str, Any]) -> dict[str
 def _lost_line(method: str, fields: Mapping[str, Any], error: Exception) -> dict[str, Any]:
     """What is left when making the line failed: no value can be trusted, but that something happened is kept."""
     event = fields.get("event")
-    known = isinstance(event, str) and event.isidentifier()
+    known = type(event) is str and event.isidentifier() and len(event) <= _LONGEST_EVENT
     return {
         "timestamp": _timestamp(),
         "level": method if method.isidentifier() else "error",
-        "event": str(event)[:64] if known else "unwritable_event",
+        "event": event if known else "unwritable_event",
         "logger": f"{_OWN_LOGGER}.core.logging",
         "lost": type(error).__name__,
     }

@@ -20,7 +20,7 @@ from uuid import UUID
 
 from pydantic import Secret, SecretBytes, SecretStr
 
-from app.core.secret_shapes import MASK, redact_shapes
+from app.core.secret_shapes import MASK, may_hold_secrets, redact_shapes
 
 LONGEST_TEXT = 2048
 LONGEST_LINE = 16_384
@@ -28,6 +28,7 @@ DEEPEST = 6
 MOST_ITEMS = 64
 
 _LONGEST_KEY = 64
+_LONGEST_NAME = 32  # shorter than any secret that could pass for a name
 _ITEM_COST = 8
 _CUT = "…"
 _INT64 = range(-(2**63), 2**64)
@@ -66,6 +67,8 @@ def escape(text: str) -> str:
 
 def redact_text(text: str, limit: int = LONGEST_TEXT) -> str:
     """The text without secrets, on one line, and at most `limit` characters and a mark long."""
+    if len(text) <= limit and text.isprintable() and not may_hold_secrets(text):
+        return text
     # A secret is recognised in the double of what is kept, so that the cut cannot leave the half of one.
     kept = escape(redact_shapes(text[: 2 * limit]))
     if len(kept) <= limit and len(text) <= 2 * limit:
@@ -92,9 +95,16 @@ class _Redactor:
         self._left = LONGEST_LINE
 
     def any(self, value: object, depth: int) -> Any:
+        """The value as data; one whose own methods raise is shown by its type, and spoils nothing else."""
         if self._left <= 0 or depth < 0:
             return _CUT
         self._left -= _ITEM_COST
+        try:
+            return self._data(value, depth)
+        except Exception as error:  # noqa: BLE001  # whatever a foreign object raises
+            return f"<unreadable {type(value).__qualname__}: {type(error).__qualname__}>"
+
+    def _data(self, value: object, depth: int) -> Any:
         plain = _SCALARS.get(type(value))
         if plain is None and not isinstance(value, _CONTAINERS):
             plain = _scalar_of(value)
@@ -113,9 +123,9 @@ class _Redactor:
     def mapping(self, value: Mapping[Any, object], depth: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
         for key, item in islice(value.items(), MOST_ITEMS):
-            name = key if isinstance(key, str) else str(_scalar(key))
+            name = key if type(key) is str else str(_scalar(key))
             hidden = is_sensitive(name) and not (item is None or isinstance(item, bool))
-            shown = name if name.isidentifier() and len(name) <= _LONGEST_KEY else redact_text(name, _LONGEST_KEY)
+            shown = name if name.isidentifier() and len(name) <= _LONGEST_NAME else redact_text(name, _LONGEST_KEY)
             self._left -= len(shown)
             data[shown] = MASK if hidden else self.any(item, depth - 1)
         return data if len(value) <= MOST_ITEMS else data | {_CUT: f"{len(value)} items"}
@@ -159,7 +169,7 @@ def _itself(value: Any) -> _Plain:
 
 
 def _opaque(value: object) -> _Plain:
-    shown = value if isinstance(value, type) or callable(value) and hasattr(value, "__qualname__") else type(value)
+    shown = value if hasattr(value, "__qualname__") else type(value)
     return f"<{getattr(shown, '__module__', '')}.{shown.__qualname__}>"
 
 

@@ -37,13 +37,15 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     ),
     (
         ("query argument", "input syntax"),
-        re.compile(r"(query argument \$\d+: |input syntax for [\w ]{1,40}: ).*?(?=\n\[SQL|\n\(Background|\Z)", re.DOTALL),
+        re.compile(
+            r"(query argument \$\d+: |input syntax for [\w ]{1,40}: ).*?(?=\n\[SQL|\n\(Background|\Z)", re.DOTALL
+        ),
         rf"\1{MASK}",
     ),
     # Header fields: everything up to the end of the line, for a cookie field holds many pairs.
     (
         ("authorization", "cookie"),
-        re.compile(rf"((?:authorization|cookie2?)[\w-]{{0,20}}{_ASSIGNED})(?:{_QUOTED}|[^\r\n\"']+)", re.IGNORECASE),
+        re.compile(rf"((?:authorization|cookie2?)[\w-]{{0,20}}{_ASSIGNED})(?:{_QUOTED}|[^\r\n]+)", re.IGNORECASE),
         rf"\1{MASK}",
     ),
     (
@@ -52,32 +54,60 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         rf"\1\2{MASK}",
     ),
     (
-        ("passw", "passphrase", "pwd", "pw", "secret", "token", "key", "credential", "assertion", "code_ver", "csrf", "otp", "pin"),
-        re.compile(rf"({_NAME}[\w\[\].-]{{0,40}}{_ASSIGNED})(?:{_QUOTED}|[^\s&;,)\]}}\"']+)", re.IGNORECASE),
+        (
+            "passw",
+            "passphrase",
+            "pwd",
+            "pw",
+            "secret",
+            "token",
+            "key",
+            "credential",
+            "assertion",
+            "code_ver",
+            "csrf",
+            "otp",
+            "pin",
+        ),
+        re.compile(rf"({_NAME}[\w\[\].-]{{0,40}}{_ASSIGNED})(?:{_QUOTED}|[^\s&]+)", re.IGNORECASE),
         rf"\1{MASK}",
     ),
     # Pydantic's errors and OAuth's answers.
     (
         ("input", "code", "state"),
-        re.compile(rf"(\binput(?:_value)?{_ASSIGNED}|[?&](?:code|state)=)(?:{_QUOTED}|[^\s&;,)\]}}\"']+)"),
+        re.compile(rf"(\binput(?:_value)?{_ASSIGNED}|[?&](?:code|state)=)(?:{_QUOTED}|[^\s&]+)"),
         rf"\1{MASK}",
     ),
     # Credentials in a URL; a port, which also follows a colon, is none.
     (
         ("://",),
-        re.compile(r"""://(?:[^\s/@"'<>]{1,512}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,512})@"""),
+        re.compile(r"""://(?:[^\s/@"'<>]{1,256}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,256})@"""),
         f"://{MASK}@",
     ),
-    (("@",), re.compile(r"""(?<![^\s"'<>(){}\[\],;:=&/?|])[^\s"'<>(){}\[\],;:=&/?|@]+@[\w-]+(?:\.[\w-]+)+"""), MASK),
+    # One candidate a word, so that a long text costs no more than its length.
+    (
+        ("@", "%40"),
+        re.compile(r"""(?<![^\s"'<>(){}\[\],;:=&/?|@])[^\s"'<>(){}\[\],;:=&/?|@]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"""),
+        MASK,
+    ),
 )
+
+
+_HINTS = sorted({hint for hints, _, _ in _SHAPES for hint in hints})
+_BY_HINT = tuple((frozenset(hints), shape.sub, replacement) for hints, shape, replacement in _SHAPES)
+
+
+def may_hold_secrets(text: str) -> bool:
+    """Whether any shape could match: a quick answer, for most values of a line hold nothing of the kind."""
+    return _CANDIDATE.search(text) is not None
 
 
 def redact_shapes(text: str) -> str:
     """The text with a mask in the place of everything that has the shape of a secret or of an e-mail address."""
-    if not _CANDIDATE.search(text):
-        return text
     lowered = text.lower()
-    for hints, shape, replacement in _SHAPES:
-        if any(hint in lowered for hint in hints):
-            text = shape.sub(replacement, text)
+    found = [hint for hint in _HINTS if hint in lowered]
+    if found:
+        for hints, substitute, replacement in _BY_HINT:
+            if not hints.isdisjoint(found):
+                text = substitute(replacement, text)
     return text
