@@ -98,7 +98,9 @@ def test_a_bad_answer_is_refused_and_leaves_nothing(bake: Bake, prompt: str, ans
 def test_all_bad_answers_are_named_at_once(bake: Bake) -> None:
     """Nobody answers seven prompts again for each mistake."""
     baked = bake(project_name=" ", project_slug="No Slug", admin_email="nobody", description="x" * 300)
-    named = [line.split()[1] for line in baked.terminal.splitlines() if line.startswith("ERROR: ") and "Example" in line]
+    named = [
+        line.split()[1] for line in baked.terminal.splitlines() if line.startswith("ERROR: ") and "Example" in line
+    ]
     assert sorted(set(named)) == ["admin_email", "description", "project_name", "project_slug"]
     assert baked.is_empty
 

@@ -49,7 +49,9 @@ def test_nothing_of_the_template_is_left_over(baked: Baked) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "other"), [("sqlite", "postgresql://"), ("postgresql", "DATABASE_URL=sqlite")], ids=["sqlite", "postgresql"]
+    ("chosen", "other"),
+    [("sqlite", "postgresql://"), ("postgresql", "DATABASE_URL=sqlite")],
+    ids=["sqlite", "postgresql"],
 )
 def test_the_env_names_the_chosen_database_alone(
     chosen: str, other: str, projects: dict[tuple[str, str], Baked]

@@ -42,7 +42,9 @@ def test_git_does_not_track_env(bake: Bake) -> None:
     project = bake().project
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     subprocess.run(["git", "add", "--all"], cwd=project, check=True)
-    tracked = subprocess.run(["git", "ls-files"], cwd=project, check=True, capture_output=True, text=True).stdout.split()
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=project, check=True, capture_output=True, text=True
+    ).stdout.split()
     assert ".env.example" in tracked
     assert ".env" not in tracked
 

@@ -1,0 +1,108 @@
+"""The functions of the post-generation hook."""
+
+import importlib.util
+import io
+import os
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def hook() -> ModuleType:
+    """The hook as it stands, unrendered: its functions take what they need as arguments."""
+    spec = importlib.util.spec_from_file_location("post_gen_project", ROOT / "hooks" / "post_gen_project.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def test_each_secret_is_drawn_for_itself(hook: ModuleType) -> None:
+    """Key and password differ, and an answer that looks like the placeholder stays."""
+    example = "APP_NAME='replace-me'\nSECRET_KEY=replace-me\nDATABASE_URL=postgresql://app:replace-me@h/app\n"
+    name, key, url = hook.fill_secrets(example, ("SECRET_KEY", "DATABASE_URL")).splitlines()
+    assert name == "APP_NAME='replace-me'"
+    assert "replace-me" not in key + url
+    assert key.removeprefix("SECRET_KEY=") not in url
+
+
+@pytest.mark.parametrize("example", ["", "SECRET_KEY=\n", "SECRET_KEY=replace-me\nSECRET_KEY=replace-me\n"])
+def test_fails_loudly_where_the_placeholder_is_not_there_once(hook: ModuleType, example: str) -> None:
+    """A template that lost its placeholder does not make projects with an empty key."""
+    with pytest.raises(hook.HookError, match="SECRET_KEY"):
+        hook.fill_secrets(example, ("SECRET_KEY",))
+
+
+def test_creates_a_private_file_once(hook: ModuleType, tmp_path: Path) -> None:
+    """The second time nothing is touched."""
+    path = tmp_path / ".env"
+    assert hook.create_private(path, b"first")
+    assert not hook.create_private(path, b"second")
+    assert path.read_bytes() == b"first"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_follows_no_link(hook: ModuleType, tmp_path: Path) -> None:
+    """A dangling link is something that has the name."""
+    path = tmp_path / ".env"
+    path.symlink_to(tmp_path / "target")
+    assert not hook.create_private(path, b"secret")
+    assert not (tmp_path / "target").exists()
+
+
+def test_leaves_no_half_file_when_the_disk_is_full(
+    hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that fails leaves nothing behind that would be taken for finished."""
+
+    class FullDisk(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    def full(descriptor: int, _: str) -> FullDisk:
+        os.close(descriptor)
+        return FullDisk()
+
+    monkeypatch.setattr(hook.os, "fdopen", full)
+    with pytest.raises(OSError, match="No space"):
+        hook.create_private(tmp_path / ".env", b"secret")
+    assert not (tmp_path / ".env").exists()
+
+
+@pytest.mark.parametrize(
+    ("stream", "environment", "wanted"),
+    [
+        (Terminal(), {}, True),
+        (Terminal(), {"NO_COLOR": "1"}, False),
+        (Terminal(), {"TERM": "dumb"}, False),
+        (io.StringIO(), {}, False),
+    ],
+    ids=["terminal", "NO_COLOR", "dumb", "pipe"],
+)
+def test_colour_is_for_terminals_that_want_it(
+    hook: ModuleType, stream: io.StringIO, environment: dict[str, str], *, wanted: bool
+) -> None:
+    """https://no-color.org."""
+    assert hook.wants_colour(stream, environment) is wanted
+
+
+def test_the_next_steps_name_what_to_type(hook: ModuleType) -> None:
+    """Folder, first command, and the way without make; PostgreSQL needs one more thing."""
+    steps = hook.next_steps("my-api", "postgresql", created=True, colour=False)
+    for words in ("cd my-api", "make run", "uv run manage", "give it to the role `app`"):
+        assert words in steps
+    assert "\x1b" not in steps
+    assert "\x1b[1m" in hook.next_steps("my-api", "sqlite", created=True, colour=True)

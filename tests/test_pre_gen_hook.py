@@ -1,0 +1,87 @@
+"""The functions of the pre-generation hook."""
+
+import importlib.util
+from types import ModuleType
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def hook() -> ModuleType:
+    """The hook as it stands, unrendered: its functions take the answers as arguments."""
+    spec = importlib.util.spec_from_file_location("pre_gen_project", ROOT / "hooks" / "pre_gen_project.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_examples_are_answers_that_work(hook: ModuleType) -> None:
+    """What a message recommends is accepted."""
+    assert hook.problems(hook.EXAMPLES, {}) == []
+
+
+@pytest.mark.parametrize("slug", ["a", "my-secure-api", "api2", "x" * 50])
+def test_accepts_slugs_that_name_a_folder_everywhere(hook: ModuleType, slug: str) -> None:
+    """Lower-case letters, digits and single hyphens."""
+    assert list(hook.slug_problems(slug, 50)) == []
+
+
+@pytest.mark.parametrize(
+    ("slug", "reason"),
+    [
+        ("", "must be lower-case"),
+        ("x" * 51, "51 characters"),
+        ("Api", "must be lower-case"),
+        ("api-", "must be lower-case"),
+        ("ａｐｉ", "must be lower-case"),
+        ("com1", "Windows"),
+        ("lambda", "word of Python"),
+        ("tests", "part of the project"),
+        ("asyncio", "standard library"),
+        ("pydantic-settings", "package that the project installs"),
+    ],
+)
+def test_says_why_a_slug_is_refused(hook: ModuleType, slug: str, reason: str) -> None:
+    """Each reason has its own words."""
+    assert any(reason in problem for problem in hook.slug_problems(slug, 50))
+
+
+@pytest.mark.parametrize("address", ["a@example.com", "first.last+tag@sub.example.org", "o'neil@example.com"])
+def test_accepts_addresses(hook: ModuleType, address: str) -> None:
+    """Addresses as people have them."""
+    assert list(hook.email_problems(address, 254)) == []
+
+
+@pytest.mark.parametrize(
+    "address", ["", "a", "@b.c", "a@b", "a@b.1", "a..b@c.de", "a@-b.de", "a@b.de ", "a@b.de\n", "x" * 65 + "@b.de"]
+)
+def test_refuses_what_is_no_address(hook: ModuleType, address: str) -> None:
+    """Nothing that a mail server would not take."""
+    assert list(hook.email_problems(address, 254)) != []
+
+
+@pytest.mark.parametrize(
+    "character", ["\n", "\r", "\t", "\0", "\x1b", "\x7f", "\u0085", "\u2028", "\u202e", "\ud800", "\ufeff"]
+)
+def test_refuses_characters_that_are_no_text_of_one_line(hook: ModuleType, character: str) -> None:
+    """Control characters, line breaks, bidirectional overrides, half characters."""
+    assert any(f"U+{ord(character):04X}" in problem for problem in hook.text_problems(f"a{character}b", 80))
+
+
+def test_refuses_a_choice_that_is_none(hook: ModuleType) -> None:
+    """A replayed answer was never checked by Cookiecutter."""
+    (problem,) = hook.problems({**hook.EXAMPLES, "license": "GPL"}, {})
+    assert problem.startswith("license must be one of MIT")
+
+
+def test_the_list_of_dependencies_has_what_the_project_installs(hook: ModuleType) -> None:
+    """A project cannot be called like a package that it depends on."""
+    skin = (ROOT / "{{cookiecutter.project_slug}}" / "pyproject.toml").read_text(encoding="utf-8")
+    lines = [line.strip() for line in skin.splitlines()]
+    named = {line.strip('",').split(">=")[0].split("[")[0] for line in lines if line.startswith('"') and ">=" in line}
+    assert len(named) > 20
+    assert named <= hook.DEPENDENCIES

@@ -1,0 +1,47 @@
+"""Rendered projects: each passes its own checks and tests, on every Python of this machine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import bake_into
+
+pytestmark = pytest.mark.rendered
+
+
+def make(project: Path, *targets: str, python: str | None = None) -> None:
+    """Run make in a project as its user does: without the environment of this template."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"}
+    }
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+    if python is not None:
+        environment["UV_PYTHON"] = python
+    done = subprocess.run(
+        ["make", *targets],
+        cwd=project,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-8000:]
+
+
+def test_the_default_project_passes_its_own_check(tmp_path: Path) -> None:
+    """Format, lint, types, import contracts, every test with its coverage; and nothing of it changes a tracked file."""
+    project = bake_into(tmp_path, {}).project
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    subprocess.run(["git", "add", "--all"], cwd=project, check=True)
+    make(project, "check")
+    changed = subprocess.run(["git", "diff", "--name-only"], cwd=project, check=True, capture_output=True, text=True)
+    assert changed.stdout == ""
+
+
+def test_the_postgresql_project_passes_its_own_tests(tmp_path: Path) -> None:
+    """The other option set runs its suite as well."""
+    make(bake_into(tmp_path, {"database": "postgresql", "license": "Proprietary"}).project, "test")
