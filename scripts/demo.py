@@ -40,7 +40,29 @@ The password was made for this demo, and is shown this once. Ctrl-C stops the se
 """
 
 # What the service reads from the environment. The demo has its own, whatever the shell has for another project.
-SETTINGS = ["ACCESS_TOKEN_MINUTES", "ADMIN_EMAIL", "ALLOWED_HOSTS", "APP_NAME", "CORS_ORIGINS", "DATABASE_URL", "ENVIRONMENT", "ITEMS_PER_USER", "LOG_FORMAT", "LOG_LEVEL", "OAUTH_PASSWORD_GRANT", "PUBLIC_URL", "RATE_LIMIT_DEFAULT", "RATE_LIMIT_SIGNIN", "REDIS_URL", "REGISTRATION", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "SESSION_IDLE_DAYS", "SESSION_MAX_DAYS", "TRUSTED_PROXIES"]
+SETTINGS = [
+    "ACCESS_TOKEN_MINUTES",
+    "ADMIN_EMAIL",
+    "ALLOWED_HOSTS",
+    "APP_NAME",
+    "CORS_ORIGINS",
+    "DATABASE_URL",
+    "ENVIRONMENT",
+    "ITEMS_PER_USER",
+    "LOG_FORMAT",
+    "LOG_LEVEL",
+    "OAUTH_PASSWORD_GRANT",
+    "PUBLIC_URL",
+    "RATE_LIMIT_DEFAULT",
+    "RATE_LIMIT_SIGNIN",
+    "REDIS_URL",
+    "REGISTRATION",
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "SESSION_IDLE_DAYS",
+    "SESSION_MAX_DAYS",
+    "TRUSTED_PROXIES",
+]
 
 
 class DemoError(Exception):

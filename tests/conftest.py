@@ -4,7 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,9 +94,10 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], 
 
 
 @pytest.fixture(params=COMBINATIONS, ids="-".join)
-def baked(request: pytest.FixtureRequest, projects: dict[tuple[str, str], Baked]) -> Iterator[Baked]:
+def baked(request: pytest.FixtureRequest, projects: dict[tuple[str, str], Baked]) -> Baked:
     """Each combination in turn."""
-    yield projects[request.param]
+    combination: tuple[str, str] = request.param
+    return projects[combination]
 
 
 @pytest.fixture

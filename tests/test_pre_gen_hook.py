@@ -37,7 +37,7 @@ def test_accepts_slugs_that_name_a_folder_everywhere(hook: ModuleType, slug: str
         ("x" * 51, "51 characters"),
         ("Api", "must be lower-case"),
         ("api-", "must be lower-case"),
-        ("ａｐｉ", "must be lower-case"),
+        ("\uff41\uff50\uff49", "must be lower-case"),
         ("com1", "Windows"),
         ("lambda", "word of Python"),
         ("tests", "part of the project"),
