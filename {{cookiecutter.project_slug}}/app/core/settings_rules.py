@@ -6,6 +6,7 @@ A message says what is wrong and never repeats the value: it goes to a terminal 
 import re
 import unicodedata
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from itertools import pairwise
 from typing import NoReturn
 from urllib.parse import SplitResult, urlsplit
 
@@ -75,7 +76,7 @@ def _repeats(value: str) -> bool:
 
 def _counts(value: str) -> bool:
     """Whether most characters follow from the one before, as in `abcdef` or `987654`."""
-    steps = [ord(after) - ord(before) for before, after in zip(value, value[1:], strict=False)]
+    steps = [ord(after) - ord(before) for before, after in pairwise(value)]
     return sum(abs(step) <= 1 for step in steps) > len(steps) / 2
 
 

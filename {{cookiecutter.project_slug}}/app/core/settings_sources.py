@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 MAX_SECRET_BYTES = 64 * 1024
+_LONGEST_NAME = 40
 
 
 class SourceError(Exception):
@@ -99,4 +100,4 @@ def _strangers(text: str, fields: set[str]) -> Iterator[tuple[str, None]]:
 
 
 def _is_name(word: str) -> bool:
-    return word.isascii() and word.isidentifier() and len(word) <= 40 and word in {word.upper(), word.lower()}
+    return word.isascii() and word.isidentifier() and len(word) <= _LONGEST_NAME and word in {word.upper(), word.lower()}
