@@ -100,4 +100,6 @@ def _strangers(text: str, fields: set[str]) -> Iterator[tuple[str, None]]:
 
 
 def _is_name(word: str) -> bool:
-    return word.isascii() and word.isidentifier() and len(word) <= _LONGEST_NAME and word in {word.upper(), word.lower()}
+    return (
+        word.isascii() and word.isidentifier() and len(word) <= _LONGEST_NAME and word in {word.upper(), word.lower()}
+    )
