@@ -174,15 +174,26 @@ def _opaque(value: object) -> _Plain:
 
 
 _CONTAINERS = (Mapping, tuple, list, set, frozenset)
+_SHOWN_AS_TEXT: tuple[type, ...] = (
+    UUID,
+    datetime,
+    date,
+    time,
+    timedelta,
+    Decimal,
+    IPv4Address,
+    IPv6Address,
+    IPv4Network,
+    IPv6Network,
+)
 _SCALARS: dict[type, Callable[[Any], _Plain]] = {
     str: _itself,
     bool: _itself,
     type(None): _itself,
     int: _integer,
     float: _real,
-} | dict.fromkeys(
-    (UUID, datetime, date, time, timedelta, Decimal, IPv4Address, IPv6Address, IPv4Network, IPv6Network), str
-)
+}
+_SCALARS.update(dict.fromkeys(_SHOWN_AS_TEXT, str))
 # In this order: an enumeration of texts is a text too, and shows its value.
 _SUBCLASSES: tuple[tuple[type | tuple[type, ...], Callable[[Any], _Plain]], ...] = (
     ((SecretStr, SecretBytes, Secret), _masked),
