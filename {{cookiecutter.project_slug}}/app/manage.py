@@ -2,6 +2,7 @@
 
 import typer
 
+from app.commands.check import check
 from app.commands.create_admin import create_admin
 from app.commands.migrate import migrate
 from app.commands.routes import routes
@@ -14,7 +15,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, migrate, create_admin, routes):
+for command in (serve, migrate, create_admin, check, routes):
     cli.command()(command)
 
 

@@ -28,7 +28,7 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     ),
     (("eyj",), re.compile(r"eyJ[A-Za-z0-9_-]{8,}={0,2}(?:\.[A-Za-z0-9_-]*){0,4}"), MASK),
     (("rt_",), re.compile(r"\brt_[A-Za-z0-9_-]{16,}"), MASK),
-    (("$",), re.compile(r"\$(?:argon2\w*|2[abxy]|scrypt|pbkdf2[\w-]*|[156y])\$[^\s'\",)]+"), MASK),
+    (("$",), re.compile(r"\$(?:argon2\w*|2[abxy]|scrypt|pbkdf2[\w-]*|[156y])\$[^\s'\")]+"), MASK),
     # What PostgreSQL adds to an error holds the values of the row, on as many lines as they have.
     (
         ("detail:", "failing row", ")=(", "parameters:"),
@@ -81,7 +81,7 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     # Credentials in a URL; a port, which also follows a colon, is none.
     (
         ("://",),
-        re.compile(r"""://(?:[^\s/@"'<>]{1,256}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,256})@"""),
+        re.compile(r"""://(?:[^\s/"'<>]{1,256}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,256})@"""),
         f"://{MASK}@",
     ),
     # One candidate a word, so that a long text costs no more than its length.

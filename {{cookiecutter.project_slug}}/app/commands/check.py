@@ -1,0 +1,77 @@
+"""`manage check`: judge the settings, for people and for pipelines."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from app.core import settings as configuration
+from app.core.deploy_check import Finding, Level, deploy_findings, unusable
+from app.core.settings import SettingsError, load_settings
+
+_SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
+_COLOURS = {Level.INFO: None, Level.WARNING: "yellow", Level.ERROR: "red"}
+
+
+class OutputFormat(StrEnum):
+    """How the findings are written."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+
+
+def check(
+    deploy: Annotated[
+        bool, typer.Option("--deploy", help="Judge as for production, whatever ENVIRONMENT says.")
+    ] = False,  # noqa: FBT002
+    fail_level: Annotated[Level, typer.Option(help="The least level that makes the exit code 1.")] = Level.ERROR,
+    output: Annotated[OutputFormat, typer.Option("--format", help="How to write the findings.")] = OutputFormat.TEXT,
+) -> None:
+    """Judge the settings. Exit code 1 where a finding is of --fail-level or above; no finding shows a value."""
+    findings = _findings(deploy=deploy)
+    if output is OutputFormat.JSON:
+        typer.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+    elif output is OutputFormat.SARIF:
+        typer.echo(json.dumps(_sarif(findings), indent=2))
+    else:
+        _write_text(findings)
+    if any(finding.level.rank >= fail_level.rank for finding in findings):
+        raise typer.Exit(1)
+
+
+def _findings(*, deploy: bool) -> list[Finding]:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        return unusable(error)
+    return deploy_findings(settings, configuration.ENV_FILE) if deploy else []
+
+
+def _write_text(findings: list[Finding]) -> None:
+    for finding in findings:
+        typer.secho(
+            f"{finding.level:<8}{finding.setting} {finding.message}. {finding.hint}", fg=_COLOURS[finding.level]
+        )
+    if not findings:
+        typer.echo("Nothing to say against the settings.")
+
+
+def _sarif(findings: list[Finding]) -> dict[str, Any]:
+    """SARIF 2.1.0, as code scanning services read it."""
+    results = [
+        {
+            "ruleId": finding.id,
+            "level": _SARIF_LEVELS[finding.level],
+            "message": {"text": f"{finding.setting} {finding.message}. {finding.hint}"},
+            "locations": [{"physicalLocation": {"artifactLocation": {"uri": ".env"}}}],
+        }
+        for finding in findings
+    ]
+    rules = [{"id": rule} for rule in dict.fromkeys(finding.id for finding in findings)]
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": {"name": "manage check", "rules": rules}}, "results": results}],
+    }

@@ -1,0 +1,148 @@
+"""What `manage check` finds: settings that cannot be used, and those that production should not have.
+
+Each finding has an id that stays, so that a pipeline can name the ones that it accepts.
+"""
+
+import stat
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from sqlalchemy.engine import make_url
+
+from app.core.settings import Settings, SettingsError
+from app.core.settings_production import is_local
+from app.core.settings_types import LogFormat, LogLevel
+
+_READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Level(StrEnum):
+    """How much a finding matters, the least first."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+    @property
+    def rank(self) -> int:
+        """Its place: a higher one matters more."""
+        return list(Level).index(self)
+
+
+class Finding(NamedTuple):
+    """One thing to know: its lasting id, level and setting, what it is, and what to do about it. Never a value."""
+
+    id: str
+    level: Level
+    setting: str
+    message: str
+    hint: str
+
+
+def unusable(error: SettingsError) -> list[Finding]:
+    """The settings that stop the boot."""
+    return [Finding("settings.E001", Level.ERROR, setting, message, hint) for setting, message, hint in error.problems]
+
+
+def deploy_findings(settings: Settings, env_file: Path) -> list[Finding]:
+    """What is not as production should have it, whatever `ENVIRONMENT` says."""
+    return [*_of_environment(settings), *_of_stores(settings), *_of_tokens(settings), *_of_file(env_file)]
+
+
+def _of_environment(settings: Settings) -> Iterator[Finding]:
+    if not settings.production:
+        yield Finding(
+            "deploy.E001",
+            Level.ERROR,
+            "ENVIRONMENT",
+            "is not production: its rules are not enforced",
+            "Remove it, or set ENVIRONMENT=production",
+        )
+    if not settings.public_url.startswith("https://"):
+        yield Finding(
+            "deploy.E002",
+            Level.ERROR,
+            "PUBLIC_URL",
+            "is plain http: tokens can be read on the way",
+            "Example: PUBLIC_URL=https://api.example.com",
+        )
+    if any(host.startswith("*") for host in settings.allowed_hosts):
+        yield Finding(
+            "deploy.W001", Level.WARNING, "ALLOWED_HOSTS", "holds a wildcard", "Name each host that is served"
+        )
+    if settings.admin_email.endswith(("@example.com", "@example.org", "@example.net")):
+        yield Finding("deploy.W002", Level.WARNING, "ADMIN_EMAIL", "reaches nobody", "Set an address that is read")
+    if settings.log_format is not LogFormat.JSON:
+        yield Finding("deploy.W003", Level.WARNING, "LOG_FORMAT", "is for people", "Set LOG_FORMAT=json for collectors")
+    if settings.log_level is LogLevel.DEBUG:
+        yield Finding("deploy.W004", Level.WARNING, "LOG_LEVEL", "is debug, which tells too much", "Set LOG_LEVEL=info")
+    if not settings.trusted_proxies:
+        yield Finding(
+            "deploy.I001",
+            Level.INFO,
+            "TRUSTED_PROXIES",
+            "is empty: behind a proxy every request seems to be plain http from one address, and is refused",
+            "Name the addresses of the proxy. Example: TRUSTED_PROXIES=10.0.0.5",
+        )
+
+
+def _of_stores(settings: Settings) -> Iterator[Finding]:
+    database = make_url(settings.database_url.get_secret_value())
+    if database.get_backend_name() == "sqlite":
+        yield Finding(
+            "deploy.W005",
+            Level.WARNING,
+            "DATABASE_URL",
+            "is SQLite: one machine, one disk",
+            "Use PostgreSQL for more than one machine",
+        )
+    elif not is_local(database.host) and database.query.get("ssl") != "verify-full":
+        yield Finding(
+            "deploy.W006",
+            Level.WARNING,
+            "DATABASE_URL",
+            "reaches another machine without verified TLS",
+            "Add ?ssl=verify-full",
+        )
+    if settings.redis_url is None:
+        yield Finding(
+            "deploy.W007",
+            Level.WARNING,
+            "REDIS_URL",
+            "is not set: each process counts its rate limits for itself",
+            "Set it where more than one process serves",
+        )
+        return
+    redis = urlsplit(settings.redis_url.get_secret_value())
+    if redis.scheme == "redis" and not is_local(redis.hostname):
+        yield Finding("deploy.W008", Level.WARNING, "REDIS_URL", "reaches another machine without TLS", "Use rediss://")
+
+
+def _of_tokens(settings: Settings) -> Iterator[Finding]:
+    if settings.oauth_password_grant:
+        yield Finding(
+            "deploy.W009",
+            Level.WARNING,
+            "OAUTH_PASSWORD_GRANT",
+            "is on: RFC 9700 and OWASP ASVS 10.4.4 ban the grant",
+            "Let clients sign in at /api/v1/signin",
+        )
+    if settings.secret_key_fallbacks:
+        yield Finding(
+            "deploy.I002",
+            Level.INFO,
+            "SECRET_KEY_FALLBACKS",
+            "still reads what earlier keys made",
+            "Remove each key when nothing made with it is in use",
+        )
+
+
+def _of_file(env_file: Path) -> Iterator[Finding]:
+    if sys.platform != "win32" and env_file.is_file() and env_file.stat().st_mode & _READABLE_BY_OTHERS:
+        yield Finding(
+            "deploy.E003", Level.ERROR, ".env", "can be read by other users of this machine", "Run: chmod 600 .env"
+        )
