@@ -23,9 +23,9 @@ class OutputFormat(StrEnum):
 
 
 def check(
-    deploy: Annotated[
+    deploy: Annotated[  # noqa: FBT002  # an option
         bool, typer.Option("--deploy", help="Judge as for production, whatever ENVIRONMENT says.")
-    ] = False,  # noqa: FBT002
+    ] = False,
     fail_level: Annotated[Level, typer.Option(help="The least level that makes the exit code 1.")] = Level.ERROR,
     output: Annotated[OutputFormat, typer.Option("--format", help="How to write the findings.")] = OutputFormat.TEXT,
 ) -> None:

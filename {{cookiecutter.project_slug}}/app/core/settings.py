@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     )
     cors_origins: Annotated[tuple[_Origin, ...], _List, AfterValidator(production.guarded_origins)] = Field(
         (),
-        description="Other origins whose pages may call with credentials. Never `*`.",
+        description="Other origins whose pages may call. Never `*`.",
         examples=["https://app.example.com"],
     )
     trusted_proxies: Annotated[tuple[_Network, ...], _List, AfterValidator(production.guarded_proxies)] = Field(

@@ -1,0 +1,85 @@
+"""My sessions."""
+
+from uuid import uuid4
+
+import pytest
+
+from tests.support.service import Service
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.asvs("7.5.2")
+async def test_lists_mine_alone_and_marks_the_current_one(service: Service) -> None:
+    """Two sign-ins of mine, none of anybody else's, with what helps to recognise them."""
+    person, first = await service.signed_in()
+    second = await service.sign_in(person, headers={"User-Agent": "Second/1.0"})
+    await service.signed_in()
+    body = (await service.client.get("/api/v1/sessions", headers=second.bearer)).json()
+    assert body["next_cursor"] is None
+    assert [(item["current"], item["user_agent"] == "Second/1.0") for item in body["items"]] == [
+        (True, True),
+        (False, False),
+    ]
+    assert set(body["items"][0]) == {"id", "current", "created_at", "last_seen_at", "expires_at", "ip", "user_agent"}
+    assert all(item["created_at"].endswith("Z") for item in body["items"])
+    assert (await service.whoami(first)).status_code == 200
+
+
+async def test_ends_one_of_mine(service: Service) -> None:
+    """The one that is ended is dead at once, the other goes on; a second time it is not there."""
+    person, first = await service.signed_in()
+    second = await service.sign_in(person)
+    items = (await service.client.get("/api/v1/sessions", headers=second.bearer)).json()["items"]
+    (other,) = (item["id"] for item in items if not item["current"])
+    assert (await service.client.delete(f"/api/v1/sessions/{other}", headers=second.bearer)).status_code == 204
+    assert (await service.whoami(first)).status_code == 401
+    assert (await service.refresh(first.refresh)).status_code == 400
+    assert (await service.whoami(second)).status_code == 200
+    assert (await service.client.delete(f"/api/v1/sessions/{other}", headers=second.bearer)).status_code == 404
+
+
+async def test_ends_all_others(service: Service) -> None:
+    """Only the session that asks stays, and nobody else's is touched."""
+    person, current = await service.signed_in()
+    others = [await service.sign_in(person) for _ in range(3)]
+    _, stranger = await service.signed_in()
+    assert (await service.client.delete("/api/v1/sessions", headers=current.bearer)).status_code == 204
+    assert [(await service.whoami(tokens)).status_code for tokens in (*others, current, stranger)] == [
+        401,
+        401,
+        401,
+        200,
+        200,
+    ]
+
+
+@pytest.mark.asvs("8.2.2")
+async def test_somebody_elses_session_is_not_there(service: Service) -> None:
+    """404, as for one that does not exist, and it goes on."""
+    _, mine = await service.signed_in()
+    _, other = await service.signed_in()
+    items = (await service.client.get("/api/v1/sessions", headers=other.bearer)).json()["items"]
+    for session_id in (items[0]["id"], uuid4()):
+        assert (await service.client.delete(f"/api/v1/sessions/{session_id}", headers=mine.bearer)).status_code == 404
+    assert (await service.whoami(other)).status_code == 200
+
+
+async def test_a_list_comes_in_parts(service: Service) -> None:
+    """Each session once, whatever the size of the parts; a cursor of another list is refused."""
+    person, tokens = await service.signed_in()
+    for _ in range(4):
+        await service.sign_in(person)
+    seen: list[str] = []
+    cursor: str | None = ""
+    last = ""
+    while cursor is not None:
+        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        body = (await service.client.get("/api/v1/sessions", params=query, headers=tokens.bearer)).json()
+        seen += [item["id"] for item in body["items"]]
+        cursor = body["next_cursor"]
+        last = cursor or last
+    assert len(seen) == len(set(seen)) == 5
+    for forged in (last[:-2] + "AA", "nonsense", "é"):
+        answer = await service.client.get("/api/v1/sessions", params={"cursor": forged}, headers=tokens.bearer)
+        assert answer.status_code == 422
