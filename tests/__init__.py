@@ -1,1 +1,1 @@
-"""The tests of the template; those of the service are in the template folder."""
+"""The tests of the template."""

@@ -1,106 +1,102 @@
-"""What the tests of the template share: rendering, once for each option set where nothing is changed."""
+"""Fixtures: the template is baked once for each set of answers that tests only look at."""
 
-import itertools
+import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-SLUG = "my-secure-api"
-LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary")
-DATABASES = ("sqlite", "postgresql")
-COMBINATIONS = tuple(itertools.product(LICENSES, DATABASES))
+from tests.baked import ROOT, BakedProject
+
+Bake = Callable[..., BakedProject]
+Refused = Callable[..., list[str]]
+Cookiecutter = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@dataclass(frozen=True)
-class Baked:
-    """What one run of Cookiecutter left behind: in its output folder, its home, and on the terminal."""
+@pytest.fixture(scope="session")
+def bake(cookies_session: Any) -> Bake:  # noqa: ANN401  # the class of pytest-cookies is not typed
+    """Bake with answers, once for each; the project is to be looked at, and not to be changed."""
+    baked: dict[frozenset[tuple[str, str]], BakedProject] = {}
 
-    folder: Path
-    home: Path
-    exit_code: int
-    terminal: str
+    def bake_once(**answers: str) -> BakedProject:
+        key = frozenset(answers.items())
+        if key not in baked:
+            result = cookies_session.bake(extra_context=answers)
+            assert result.exception is None, result.exception
+            baked[key] = BakedProject(Path(result.project_path), answers)
+        return baked[key]
 
-    @property
-    def project(self) -> Path:
-        """The one project in the output folder."""
-        (project,) = (path for path in self.folder.iterdir() if path.is_dir())
-        return project
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was left in the output folder."""
-        return not any(self.folder.iterdir())
-
-
-Bake = Callable[..., Baked]
-
-
-def bake_into(
-    place: Path, answers: dict[str, str], *options: str, environment: dict[str, str] | None = None, stdin: str = ""
-) -> Baked:
-    """Run Cookiecutter as a user does: as a program, with a home and a folder of its own."""
-    home, folder, temporary = place / "home", place / "out", place / "tmp"
-    for path in (home, folder, temporary):
-        path.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "cookiecutter", "-o", str(folder), *(options or ["--no-input"]), str(ROOT)]
-    done = subprocess.run(
-        [*command, *(f"{key}={value}" for key, value in answers.items())],
-        cwd=place,
-        env={
-            **os.environ,
-            "HOME": str(home),
-            "USERPROFILE": str(home),
-            "TMPDIR": str(temporary),
-            "NO_COLOR": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            **(environment or {}),
-        },
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
-    return Baked(folder, home, done.returncode, done.stdout + done.stderr)
+    return bake_once
 
 
 @pytest.fixture
-def bake(tmp_path: Path) -> Bake:
-    """Render with some answers, into a place of its own."""
-    numbers = itertools.count()
+def cookiecutter(tmp_path: Path) -> Cookiecutter:
+    """The command `cookiecutter`, with its own home, output folder and temporary folder under `tmp_path`."""
+    for name in ("home", "out", "temp"):
+        (tmp_path / name).mkdir()
+    config = tmp_path / "config.yaml"
+    config.write_text(f"cookiecutters_dir: {tmp_path / 'home'}\nreplay_dir: {tmp_path / 'home'}\n", encoding="utf-8")
 
-    def run(*options: str, environment: dict[str, str] | None = None, stdin: str = "", **answers: str) -> Baked:
-        place = tmp_path / f"bake-{next(numbers)}"
-        return bake_into(place, answers, *options, environment=environment, stdin=stdin)
+    def run(
+        *options: str,
+        answers: Mapping[str, str] | None = None,
+        typed: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        template: str = str(ROOT),
+    ) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "cookiecutter", "--config-file", str(config), "-o", str(tmp_path / "out")]
+        command += [*options] if typed is not None else ["--no-input", *options]
+        command += [template, *(f"{key}={value}" for key, value in (answers or {}).items())]
+        return subprocess.run(
+            command,
+            input=typed,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": str(tmp_path / "temp"), "PYTHONUTF8": "1", **(environment or {})},
+        )
 
     return run
 
 
-@pytest.fixture(scope="session")
-def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Baked]:
-    """Every combination of choices, rendered once; for tests that change nothing."""
-    place = tmp_path_factory.mktemp("combinations")
-    return {
-        (license_name, database): bake_into(
-            place / f"{license_name}-{database}", {"license": license_name, "database": database}
-        )
-        for license_name, database in COMBINATIONS
-    }
-
-
-@pytest.fixture(params=COMBINATIONS, ids="-".join)
-def baked(request: pytest.FixtureRequest, projects: dict[tuple[str, str], Baked]) -> Baked:
-    """Each combination in turn."""
-    combination: tuple[str, str] = request.param
-    return projects[combination]
-
-
 @pytest.fixture
-def default(projects: dict[tuple[str, str], Baked]) -> Baked:
-    """What a user gets who only presses Enter."""
-    return projects["MIT", "sqlite"]
+def refused(cookiecutter: Cookiecutter, tmp_path: Path) -> Refused:
+    """Bake with answers that must be refused: what the hook said, after nothing was found left on disk."""
+
+    def run(**answers: str) -> list[str]:
+        before = sorted(path.name for path in tmp_path.iterdir())
+        done = cookiecutter(answers=answers)
+        assert done.returncode != 0, answers
+        assert list((tmp_path / "out").iterdir()) == []
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
+        return [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+
+    return run
+
+
+def _load(name: str) -> ModuleType:
+    """A hook as a module. It is Python before it is rendered, too."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "hooks" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def pre_hook() -> ModuleType:
+    """The functions of `hooks/pre_gen_project.py`."""
+    return _load("pre_gen_project")
+
+
+@pytest.fixture(scope="session")
+def post_hook() -> ModuleType:
+    """The functions of `hooks/post_gen_project.py`."""
+    return _load("post_gen_project")

@@ -86,7 +86,7 @@ def test_unusable_settings_are_errors_that_show_no_value(run: Run) -> None:
         ({"REDIS_URL": "redis://:6h3JfKq9zz@redis.service.test"}, {"deploy.W008"}),
         ({"OAUTH_PASSWORD_GRANT": "true"}, {"deploy.W009"}),
         ({"TRUSTED_PROXIES": ""}, {"deploy.I001"}),
-        ({"SECRET_KEY_FALLBACKS": secrets.token_urlsafe(64)}, {"deploy.I002"}),
+        ({"SECRET_KEY_FALLBACKS": "Zq7mTt0rWvX9bLc2NfHs5JyGd8Ke4PaUpR3xVn6s"}, {"deploy.I002"}),
     ],
     ids=str,
 )

@@ -60,7 +60,6 @@ class AccessTokens:
             now=lambda: int(utc_now().timestamp()),
             leeway=0,
             iss={"essential": True, "value": self._issuer},
-            aud={"essential": True, "value": self._issuer},
             **_REQUIRED,
         )
 
@@ -100,7 +99,8 @@ class AccessTokens:
 
     def _read(self, header: dict[str, Any], claims: dict[str, Any]) -> AccessClaims:
         # Exactly the header that is issued: no `crit`, no key that comes with the token (RFC 8725 section 3).
-        if header != _HEADER:
+        # One audience: a token that is also meant for somebody else could be used by them (RFC 9068 section 4).
+        if header != _HEADER or claims.get("aud") != self._issuer:
             raise InvalidTokenError
         try:
             self._registry.validate(claims)

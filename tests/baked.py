@@ -1,0 +1,48 @@
+"""A rendered project, and how tests look at it."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+ROOT = Path(__file__).parents[1]
+TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
+LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary")
+DATABASES = ("sqlite", "postgresql")
+COMBINATIONS = [
+    {"license": license_name, "database": database} for license_name, database in product(LICENSES, DATABASES)
+]
+
+
+@dataclass(frozen=True)
+class BakedProject:
+    """A project on disk, and the answers it was made of."""
+
+    path: Path
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+    def files(self) -> Iterator[Path]:
+        """Every file."""
+        return (path for path in sorted(self.path.rglob("*")) if path.is_file())
+
+    def text(self, name: str) -> str:
+        """What a file says."""
+        return (self.path / name).read_text(encoding="utf-8")
+
+    def toml(self, name: str = "pyproject.toml") -> dict[str, Any]:
+        """A TOML file, parsed."""
+        return tomllib.loads(self.text(name))
+
+    def env(self, name: str = ".env") -> dict[str, str | None]:
+        """A dotenv file, read as the service reads it."""
+        return dict(dotenv_values(stream=StringIO(self.text(name))))
+
+
+def combination_name(answers: Mapping[str, str]) -> str:
+    """A readable name of a test."""
+    return "-".join(answers.values())

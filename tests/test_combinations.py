@@ -1,0 +1,125 @@
+"""Every combination of choices renders to files that parse, and holds nothing of what was not chosen."""
+
+import ast
+import configparser
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.baked import COMBINATIONS, ROOT, BakedProject, combination_name
+from tests.conftest import Bake
+
+FIRST_LINES = {
+    "MIT": "MIT License",
+    "Apache-2.0": "Apache License",
+    "BSD-3-Clause": "BSD 3-Clause License",
+    "Proprietary": "Copyright (c) Your Name. All rights reserved.",
+}
+LEFTOVERS = re.compile(r"\{\{|\{%|\{#|cookiecutter", re.IGNORECASE)
+# Where Python's own formatting, or the way to update a project, needs them.
+MAY_HOLD_BRACES = {".py"}
+
+
+@pytest.fixture(params=COMBINATIONS, ids=combination_name)
+def project(request: pytest.FixtureRequest, bake: Bake) -> BakedProject:
+    """A project of each combination."""
+    return bake(**request.param)
+
+
+def parse_python(text: str) -> None:
+    """Compile it."""
+    compile(ast.parse(text), "<rendered>", "exec")
+
+
+def parse_editorconfig(text: str) -> None:
+    """Read it as what it is: an INI file with a line before its first section."""
+    configparser.ConfigParser().read_string(f"[top]\n{text}")
+
+
+PARSERS: dict[str, Callable[[str], object]] = {
+    ".py": parse_python,
+    ".yml": yaml.safe_load,
+    ".yaml": yaml.safe_load,
+    ".json": json.loads,
+    ".editorconfig": parse_editorconfig,
+}
+
+
+def test_files_parse(project: BakedProject) -> None:
+    """Python compiles; YAML, JSON, TOML and dotenv files parse; all text is UTF-8 with one line end at its end."""
+    for path in project.files():
+        text = path.read_bytes().decode("utf-8")
+        assert "\r" not in text, path
+        assert not text or (text.endswith("\n") and not text.endswith("\n\n")), path
+        PARSERS.get(path.suffix or path.name, str)(text)
+    assert project.toml()["project"]["name"] == "my-secure-api"
+    assert None not in project.env().values()
+
+
+def test_nothing_of_the_template_is_left(project: BakedProject) -> None:
+    """No Jinja is left in a rendered file, and no word of Cookiecutter."""
+    found = [
+        path
+        for path in project.files()
+        if path.suffix not in MAY_HOLD_BRACES and LEFTOVERS.search(path.read_text("utf-8"))
+    ]
+    assert [path.relative_to(project.path).as_posix() for path in found if path.name != "README.md"] == []
+
+
+def test_license(project: BakedProject) -> None:
+    """LICENSE is the chosen one alone, in the name of the author, and pyproject.toml says the same."""
+    text, name = project.text("LICENSE"), project.answers["license"]
+    metadata = project.toml()["project"]
+    assert text.strip().splitlines()[0].strip() == FIRST_LINES[name]
+    assert "Your Name" in text
+    assert [other for other, line in FIRST_LINES.items() if line in text] == [name]
+    assert metadata["license"] == ("LicenseRef-Proprietary" if name == "Proprietary" else name)
+    assert ("Private :: Do Not Upload" in metadata.get("classifiers", [])) == (name == "Proprietary")
+
+
+def test_mit_text_is_the_templates_own(bake: Bake) -> None:
+    """The MIT text is that of the template's own LICENSE, but for the name."""
+    rendered = bake(license="MIT", database="sqlite").text("LICENSE").replace("Your Name", "X")
+    own = re.sub(r"(?m)^Copyright .*$", "Copyright (c) X", (ROOT / "LICENSE").read_text(encoding="utf-8"))
+    assert rendered == own
+
+
+def test_database(project: BakedProject) -> None:
+    """Only the chosen database is set, and its driver is among what the service needs to run."""
+    url = project.env()["DATABASE_URL"] or ""
+    runtime = " ".join(project.toml()["project"]["dependencies"])
+    if project.answers["database"] == "sqlite":
+        assert url.startswith("sqlite:///")
+        assert "aiosqlite" in runtime
+    else:
+        assert url.startswith("postgresql://app:")
+        assert "aiosqlite" not in runtime
+        assert "asyncpg" in runtime
+
+
+def test_database_changes_only_the_skin(bake: Bake) -> None:
+    """The choice of the database changes no line of code."""
+    sqlite, postgresql = bake(license="MIT", database="sqlite"), bake(license="MIT", database="postgresql")
+    different = {
+        path.relative_to(sqlite.path).as_posix()
+        for path in sqlite.files()
+        if path.read_bytes() != (postgresql.path / path.relative_to(sqlite.path)).read_bytes()
+    }
+    assert different <= {".env", ".env.example", "README.md", "pyproject.toml"}
+
+
+def test_placeholders_are_only_in_the_example(project: BakedProject) -> None:
+    """The text of a placeholder is in no setting of `.env`, and its names are those of the example."""
+    assert "replace-me" in project.text(".env.example")
+    assert "replace-me" not in project.text(".env")
+    assert list(project.env()) == list(project.env(".env.example"))
+
+
+def test_update_keeps_the_key(project: BakedProject) -> None:
+    """cruft is told to leave `.env` alone, and git to ignore it."""
+    assert ".env" in project.toml()["tool"]["cruft"]["skip"]
+    assert ".env" in Path(project.path / ".gitignore").read_text("utf-8").splitlines()

@@ -1,0 +1,81 @@
+"""The boot stops on a route that has not exactly one policy."""
+
+from collections.abc import Callable
+
+import pytest
+from fastapi import APIRouter, FastAPI, WebSocket
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+from app.access.guard import GuardedRoute, route_policies
+from app.access.policies import Authenticated, PolicyError, Public, policy
+
+
+async def endpoint() -> None:
+    """A handler that declares nothing."""
+
+
+def plain_route(app: FastAPI) -> None:
+    """A route of Starlette, past FastAPI."""
+    app.router.routes.append(Route("/plain", PlainTextResponse("open")))
+
+
+def mounted_application(app: FastAPI) -> None:
+    """Somebody else's application."""
+    app.router.routes.append(Mount("/other", PlainTextResponse("open")))
+
+
+def default_route_class(app: FastAPI) -> None:
+    """A router whose author forgot the route class."""
+    router = APIRouter()
+    router.get("/forgotten")(endpoint)
+    app.include_router(router)
+
+
+def socket(app: FastAPI) -> None:
+    """A websocket."""
+
+    async def talk(socket: WebSocket) -> None:
+        await socket.accept()
+
+    app.add_api_websocket_route("/socket", talk)
+
+
+@pytest.mark.parametrize("add", [plain_route, mounted_application, default_route_class, socket])
+def test_a_route_that_nothing_guards_stops_the_boot(add: Callable[[FastAPI], None]) -> None:
+    """However it was added, the census sees it."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    add(app)
+    with pytest.raises(PolicyError, match="only a GuardedRoute has a policy"):
+        route_policies(app)
+
+
+def test_a_handler_without_a_policy_cannot_become_a_route() -> None:
+    """The message says what to write, and where."""
+    router = APIRouter(route_class=GuardedRoute)
+    with pytest.raises(PolicyError, match="endpoint declares no policy; put @policy"):
+        router.get("/open")(endpoint)
+
+
+def test_a_handler_has_one_policy() -> None:
+    """Two would leave open which of them holds."""
+
+    async def twice() -> None: ...
+
+    policy(Public())(twice)
+    with pytest.raises(PolicyError, match="two policies"):
+        policy(Authenticated())(twice)
+
+
+def test_the_census_sees_through_nested_routers() -> None:
+    """Prefixes add up, every method has its line."""
+    inner = APIRouter(prefix="/inner", route_class=GuardedRoute)
+    inner.api_route("/x", methods=["GET", "POST"])(policy(Public())(endpoint))
+    outer = APIRouter(prefix="/outer", route_class=GuardedRoute)
+    outer.include_router(inner)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(outer)
+    assert [(line.method, line.path) for line in route_policies(app)] == [
+        ("GET", "/outer/inner/x"),
+        ("POST", "/outer/inner/x"),
+    ]

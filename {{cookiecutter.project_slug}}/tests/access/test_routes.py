@@ -1,0 +1,91 @@
+"""Who may call what: the table of all routes, and each of them asked by everybody."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from fastapi import FastAPI
+
+from app.access.guard import route_policies
+from app.access.policies import Allow
+from app.access.roles import Role, permissions_of
+from tests.conftest import StartService
+from tests.support.service import Service
+
+pytestmark = pytest.mark.anyio
+
+TABLE = Path(__file__).with_name("routes.txt")
+ASKERS = (None, *Role)
+
+
+def may(policy: object, asker: Role | None) -> bool:
+    """What the policy says about an asker, by the tables alone."""
+    if isinstance(policy, Allow):
+        return asker is not None and policy.permission in permissions_of([asker])
+    return asker is not None or str(policy) == "Public"
+
+
+def table(app: FastAPI) -> str:
+    """Method, path, policy, and who may: the text of `routes.txt`."""
+    lines = [f"{'method':<8}{'path':<32}{'policy':<24}{'nobody':<8}{'member':<8}{'auditor':<9}admin"]
+    for method, path, policy in route_policies(app):
+        nobody, member, auditor, admin = ("yes" if may(policy, asker) else "-" for asker in ASKERS)
+        lines.append(f"{method:<8}{path:<32}{policy!s:<24}{nobody:<8}{member:<8}{auditor:<9}{admin}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.asvs("8.1.1", "8.2.1")
+async def test_the_table_is_the_one_on_record(start: StartService) -> None:
+    """A change of access shows as a change of `routes.txt`, which this test writes where it is missing, and fails."""
+    async with start(environment="production") as service:
+        found = table(service.app)
+    if not TABLE.exists():
+        TABLE.write_text(found, encoding="utf-8")
+        pytest.fail("routes.txt was missing and has been written: look at it")
+    assert found == TABLE.read_text(encoding="utf-8")
+
+
+@pytest.mark.asvs("8.2.1", "14.3.2")
+@pytest.mark.parametrize("asker", ASKERS, ids=str)
+async def test_every_method_of_every_path_is_asked_by_everybody(service: Service, asker: Role | None) -> None:
+    """401 for whoever is nobody, 403 for whoever may not, neither for whoever may; and no answer is cached."""
+    for method, path, policy in route_policies(service.app):
+        headers = {"X-Role": "admin", "X-User-ID": str(uuid4())}  # what no server may believe
+        if asker is not None:
+            _, tokens = await service.signed_in(asker)
+            headers |= tokens.bearer
+        target = path.replace("{user_id}", str(uuid4())).replace("{session_id}", str(uuid4()))
+        answer = await service.client.request(method, target, headers=headers)
+        if may(policy, asker):
+            # Signing in without a body is no question of access.
+            assert answer.status_code not in {401, 403}, (method, path)
+        else:
+            assert answer.status_code == (401 if asker is None else 403), (method, path)
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "Authorization" in answer.headers["Vary"]
+
+
+async def test_the_policy_comes_before_the_body(service: Service) -> None:
+    """Who may not call a route cannot make it parse anything: no 4xx of the body is seen."""
+    _, tokens = await service.signed_in()
+    for headers, status in (({}, 401), (tokens.bearer, 403)):
+        answer = await service.client.put(
+            f"/api/v1/users/{uuid4()}/roles", content=b"{" * 1000, headers={"Content-Type": "text/plain", **headers}
+        )
+        assert answer.status_code == status
+
+
+@pytest.mark.asvs("13.4.5")
+async def test_the_description_of_the_api_is_guarded_in_production(start: StartService) -> None:
+    """Open while developing; in production for `docs:read` alone."""
+    async with start() as service:
+        assert (await service.client.get("/openapi.json")).status_code == 200
+    async with start(environment="production") as service:
+        assert (await service.client.get("/openapi.json")).status_code == 401
+        _, member = await service.signed_in()
+        assert (await service.client.get("/openapi.json", headers=member.bearer)).status_code == 403
+        _, admin = await service.signed_in(Role.ADMIN)
+        assert (await service.client.get("/openapi.json", headers=admin.bearer)).status_code == 200
+        for path in ("/docs", "/redoc", "/metrics", "/.env", "/.git/config"):
+            assert (await service.client.get(path)).status_code == 404

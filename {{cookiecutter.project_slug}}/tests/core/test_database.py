@@ -1,0 +1,106 @@
+"""Units of work, and what SQLite is told."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.core.database import Database
+from app.core.migrations import OutdatedSchemaError, require_current
+from app.features.accounts.models import User, UserRole
+from tests.support.service import Service
+
+pytestmark = pytest.mark.anyio
+
+
+def user(**fields: object) -> User:
+    """A row that can be stored."""
+    name = uuid4().hex
+    return User(**{"email": name, "mailbox": name, "created_at": datetime.now(UTC), **fields})
+
+
+async def count(database: Database) -> int:
+    """How many users there are."""
+    async with database.read() as unit:
+        return int(await unit.scalar(select(func.count()).select_from(User)) or 0)
+
+
+async def test_a_transaction_is_kept_whole_or_not_at_all(service: Service) -> None:
+    """An error rolls everything back."""
+    database = service.app.state.database
+    async with database.transaction() as unit:
+        unit.add(user())
+    assert await count(database) == 1
+    with pytest.raises(RuntimeError):
+        async with database.transaction() as unit:
+            unit.add(user())
+            await unit.flush()
+            raise RuntimeError
+    assert await count(database) == 1
+
+
+async def test_times_come_back_in_utc(service: Service) -> None:
+    """Whatever zone they were given in; one without a zone is refused."""
+    database = service.app.state.database
+    given = datetime(2026, 1, 1, 12, 0, tzinfo=timezone(timedelta(hours=5)))
+    row = user(created_at=given)
+    async with database.transaction() as unit:
+        unit.add(row)
+    async with database.read() as unit:
+        found = await unit.scalar(select(User.created_at).where(User.id == row.id))
+    assert found == given
+    assert found.tzinfo is UTC
+    with pytest.raises(StatementError):
+        async with database.transaction() as unit:
+            unit.add(user(created_at=datetime(2026, 1, 1)))  # noqa: DTZ001  # what is refused
+
+
+@pytest.mark.asvs("16.2.5")
+async def test_an_error_of_the_database_shows_no_value(service: Service) -> None:
+    """A broken constraint is named without what broke it; foreign keys are enforced."""
+    database = service.app.state.database
+    with pytest.raises(IntegrityError) as caught:
+        async with database.transaction() as unit:
+            unit.add_all([user(mailbox="canary@people.example"), user(mailbox="canary@people.example")])
+    assert "canary" not in str(caught.value)
+    with pytest.raises(IntegrityError):
+        async with database.transaction() as unit:
+            unit.add(UserRole(user_id=uuid4(), role="member"))
+
+
+async def test_readers_do_not_wait_for_a_writer(service: Service) -> None:
+    """Write-ahead log: what is not committed is not seen, and nobody is locked out."""
+    database = service.app.state.database
+    async with database.transaction() as unit:
+        unit.add(user())
+        await unit.flush()
+        assert await count(database) == 0
+    async with database.read() as unit:
+        assert await unit.scalar(text("PRAGMA journal_mode")) == "wal"
+
+
+async def test_a_new_file_has_no_current_schema(tmp_path: Path) -> None:
+    """The message says what to run."""
+    url = SecretStr(f"sqlite+aiosqlite:///{tmp_path / 'new.db'}")
+    database = Database(url)
+    try:
+        with pytest.raises(OutdatedSchemaError, match="uv run manage migrate"):
+            await require_current(database, url)
+    finally:
+        await database.close()
+
+
+async def test_postgresql_uses_one_pool_for_both_kinds_of_units() -> None:
+    """No connection is made before it is needed, and the URL is the driver's."""
+    database = Database(SecretStr("postgresql+asyncpg://app:secret@127.0.0.1:9/app"))
+    with pytest.raises(OSError):  # noqa: PT011  # nothing listens there
+        await database.ping()
+    await database.close()
+    engine = create_async_engine("postgresql+asyncpg://app:secret@127.0.0.1:9/app")
+    assert "secret" not in repr(engine)
+    await engine.dispose()
