@@ -97,13 +97,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Stand on a current schema before the first request; close everything after the last."""
     settings: Settings = app.state.settings
     database: Database = app.state.database
-    if not settings.production:
-        await upgrade(settings.database_url)
-    await require_current(database, settings.database_url)
-    yield
-    app.state.hasher.close()
-    await app.state.limiter.close()
-    await database.close()
+    try:
+        if not settings.production:
+            await upgrade(settings.database_url)
+        await require_current(database, settings.database_url)
+        yield
+    finally:
+        app.state.hasher.close()
+        await app.state.limiter.close()
+        await database.close()
 
 
 def __getattr__(name: str) -> FastAPI:

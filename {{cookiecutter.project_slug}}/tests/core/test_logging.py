@@ -19,17 +19,15 @@ import structlog
 from app.core import logging as subject
 from app.core.logging import configure_logging
 from app.core.secret_shapes import MASK
-from app.core.settings import Settings
-from tests.conftest import MakeSettings
-from tests.support.logs import Log, captured_log
+from tests.support.logs import Log, captured_log, log_settings
 
 CANARY = "c4naryValue"
 
 
 @pytest.fixture
-def log(make_settings: MakeSettings) -> Iterator[Log]:
+def log() -> Iterator[Log]:
     """The log, as JSON at `info`."""
-    with captured_log(make_settings(log_format="json")) as captured:
+    with captured_log(log_settings()) as captured:
         yield captured
 
 
@@ -138,9 +136,9 @@ def test_exceptions(log: Log) -> None:
     assert "exception" not in without
 
 
-def test_levels(make_settings: MakeSettings) -> None:
+def test_levels() -> None:
     """Below `LOG_LEVEL` nothing is written, neither of our own nor of others."""
-    with captured_log(make_settings(log_level="warning")) as log:
+    with captured_log(log_settings(log_level="warning")) as log:
         for write in (structlog.get_logger(), logging.getLogger("x")):
             write.info("no")
             write.warning("yes")
@@ -148,9 +146,9 @@ def test_levels(make_settings: MakeSettings) -> None:
 
 
 @pytest.mark.asvs("16.2.5")
-def test_others_never_write_debug_lines(make_settings: MakeSettings) -> None:
+def test_others_never_write_debug_lines() -> None:
     """Drivers print statements with their parameters at `debug`, even where such a logger was set to it."""
-    with captured_log(make_settings(log_level="debug")) as log:
+    with captured_log(log_settings(log_level="debug")) as log:
         logging.getLogger("aiosqlite").debug("executing %s", CANARY)
         chatty = logging.getLogger("chatty")
         chatty.setLevel(logging.DEBUG)
@@ -164,7 +162,7 @@ def test_warnings(log: Log) -> None:
     for _ in range(2):
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            configure_logging(_settings_like("json"), stream=log.stream)
+            configure_logging(log_settings(), stream=log.stream)
             warnings.warn(f"careful\npassword={CANARY}", stacklevel=1)
     assert [line["logger"] for line in log.lines] == ["py.warnings", "py.warnings"]
     assert CANARY not in log.text
@@ -186,7 +184,7 @@ def test_an_interrupt_is_no_error(log: Log, capsys: pytest.CaptureFixture[str]) 
     assert "KeyboardInterrupt" in capsys.readouterr().err
 
 
-def test_exceptions_in_threads_and_finalisers(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exceptions_in_threads_and_finalisers(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are lines too."""
 
     class Falling:
@@ -195,7 +193,7 @@ def test_exceptions_in_threads_and_finalisers(make_settings: MakeSettings, monke
 
     monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
     monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
-    with captured_log(make_settings()) as log:
+    with captured_log(log_settings()) as log:
         thread = threading.Thread(target=lambda: 1 / 0, name="worker")
         thread.start()
         thread.join()
@@ -210,12 +208,12 @@ def test_exceptions_in_threads_and_finalisers(make_settings: MakeSettings, monke
         assert (unraisable["event"], unraisable["exception"][0]["type"]) == ("unraisable_exception", "ValueError")
 
 
-def test_hooks_of_tools_are_left_to_them(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hooks_of_tools_are_left_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A debugger or a test runner that has put its own hook keeps it."""
     hook = SimpleNamespace()
     monkeypatch.setattr(threading, "excepthook", hook)
     monkeypatch.setattr(sys, "unraisablehook", hook)
-    with captured_log(make_settings()):
+    with captured_log(log_settings()):
         assert threading.excepthook is hook
         assert sys.unraisablehook is hook
 
@@ -260,20 +258,20 @@ def test_an_event_that_is_no_text(log: Log) -> None:
     assert lost["lost"] == "RuntimeError"
 
 
-def test_a_closed_stream_stops_nobody(make_settings: MakeSettings) -> None:
+def test_a_closed_stream_stops_nobody() -> None:
     """Where the reader is gone the line is, but the caller goes on."""
-    with captured_log(make_settings()) as log:
+    with captured_log(log_settings()) as log:
         log.stream.close()
         structlog.get_logger().info("event")
         logging.getLogger("x").info("event")
 
 
 def test_goes_to_what_stdout_is_then(
-    make_settings: MakeSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By default, lines follow `sys.stdout`, also to a stream that takes only text."""
-    with captured_log(make_settings()):
-        configure_logging(make_settings())
+    with captured_log(log_settings()):
+        configure_logging(log_settings())
         structlog.get_logger().info("first")
         assert json.loads(capsys.readouterr().out)["event"] == "first"
         monkeypatch.setattr(sys, "stdout", text := io.StringIO())
@@ -282,29 +280,29 @@ def test_goes_to_what_stdout_is_then(
         assert capsys.readouterr() == ("", "")
 
 
-def test_the_last_configuration_counts(make_settings: MakeSettings) -> None:
+def test_the_last_configuration_counts() -> None:
     """Configured again, also loggers that were used before write each line once, to the new stream."""
     own, foreign = structlog.get_logger("a"), logging.getLogger("b")
-    with captured_log(make_settings()) as first:
+    with captured_log(log_settings()) as first:
         own.info("one")
         foreign.info("one")
-        with captured_log(make_settings()) as second:
+        with captured_log(log_settings()) as second:
             own.info("two")
             foreign.info("two")
         assert [line["event"] for line in first.lines] == ["one", "one"]
         assert [line["event"] for line in second.lines] == ["two", "two"]
 
 
-def test_takes_over_what_wrote_by_itself(make_settings: MakeSettings, capsys: pytest.CaptureFixture[str]) -> None:
+def test_takes_over_what_wrote_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
     """uvicorn's own configuration is replaced, and its access lines, which hold query strings, are off."""
     names = ("uvicorn", "uvicorn.error", "uvicorn.access", "sqlalchemy.engine")
-    with captured_log(make_settings()):  # for what it puts back
+    with captured_log(log_settings()):  # for what it puts back
         for name in names:
             logging.getLogger(name).addHandler(logging.StreamHandler(sys.stderr))
         logging.getLogger("uvicorn").propagate = False
         kept = logging.NullHandler()
         logging.getLogger("uvicorn").addHandler(kept)
-        with captured_log(make_settings()) as log:
+        with captured_log(log_settings()) as log:
             for name in names:
                 logging.getLogger(name).warning("from %s", name)
             assert [line["logger"] for line in log.lines] == ["uvicorn", "uvicorn.error", "sqlalchemy.engine"]
@@ -331,9 +329,9 @@ def test_one_event_is_one_line_with_many_threads(log: Log) -> None:
 
 
 @pytest.mark.asvs("16.4.1")
-def test_console(make_settings: MakeSettings) -> None:
+def test_console() -> None:
     """Text for people: one line an event, and marked lines for a traceback that no message can imitate."""
-    with captured_log(make_settings(log_format="console")) as log:
+    with captured_log(log_settings(log_format="console")) as log:
         structlog.get_logger().info("event", user="a\n2026-11-24T10:00:00.000000Z info forged")
         try:
             raise ValueError("a\n2026-11-24T10:00:00.000000Z info forged")  # noqa: EM101, TRY301  # the text matters
@@ -356,7 +354,3 @@ def test_a_line_is_cheap(log: Log) -> None:
         write("request", **fields)
     assert (time.process_time() - start) / count < 0.0005
     assert len(log.lines) == count
-
-
-def _settings_like(log_format: str) -> Settings:
-    return Settings.model_construct(log_format=log_format, log_level="info")

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import secrets
 import sys
 import threading
 from collections.abc import Iterator
@@ -45,6 +46,12 @@ class Log:
         """The only line: fails when there are more, or none."""
         (line,) = self.lines
         return line
+
+
+def log_settings(log_format: str = "json", log_level: str = "info") -> Settings:
+    """Settings that say how to log, and nothing else that matters."""
+    values: dict[str, Any] = {"environment": "test", "secret_key": secrets.token_urlsafe(64)}
+    return Settings(_env_file=None, log_format=log_format, log_level=log_level, **values)  # type: ignore[arg-type]
 
 
 @contextmanager
