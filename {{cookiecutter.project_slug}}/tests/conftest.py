@@ -1,5 +1,6 @@
 """What all tests share: settings of their own, and the real application on a real SQLite file."""
 
+import asyncio
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -38,10 +39,10 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-async def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file with the current schema, to copy for each test."""
     path = tmp_path_factory.mktemp("database") / "migrated.db"
-    await upgrade(SecretStr(f"sqlite+aiosqlite:///{path}"))
+    asyncio.run(upgrade(SecretStr(f"sqlite+aiosqlite:///{path}")))
     return path
 
 

@@ -107,8 +107,8 @@ def test_the_other_commands_speak_plainly(manage: Manage) -> None:
 
 def test_serve_stops_in_words_before_it_listens(manage: Manage, tmp_path: Path) -> None:
     """In production on an outdated schema; and with settings that cannot be used."""
-    production = {"ENVIRONMENT": "", "PUBLIC_URL": "https://api.service.example"}
-    code, _, err = manage("serve", **production, DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}")
+    new, url = f"sqlite:///{tmp_path / 'new.db'}", "https://api.service.example"
+    code, _, err = manage("serve", ENVIRONMENT="", PUBLIC_URL=url, DATABASE_URL=new)
     assert (code, "uv run manage migrate" in err) == (1, True)
     code, _, err = manage("serve", SECRET_KEY="short")
     assert (code, "SECRET_KEY" in err) == (1, True)

@@ -119,7 +119,7 @@ def test_texts_are_no_formats(log: Log) -> None:
 def test_exceptions(log: Log) -> None:
     """An exception is data on the same line, given in any of the usual ways."""
     try:
-        raise ValueError("first\nsecond")  # noqa: EM101, TRY301  # the text matters
+        raise ValueError("first\nsecond")  # noqa: TRY301  # the text matters
     except ValueError as error:
         structlog.get_logger().exception("one")
         structlog.get_logger().error("two", exc_info=error)
@@ -210,7 +210,7 @@ def test_exceptions_in_threads_and_finalisers(monkeypatch: pytest.MonkeyPatch) -
 
 def test_hooks_of_tools_are_left_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A debugger or a test runner that has put its own hook keeps it."""
-    hook = SimpleNamespace()
+    hook: Any = SimpleNamespace()
     monkeypatch.setattr(threading, "excepthook", hook)
     monkeypatch.setattr(sys, "unraisablehook", hook)
     with captured_log(log_settings()):
@@ -242,7 +242,7 @@ def test_a_crash_in_the_pipe_keeps_the_line(log: Log, monkeypatch: pytest.Monkey
     monkeypatch.setattr(subject, "redact_fields", crash)
     structlog.get_logger().error("signin_failed", user=CANARY)
     structlog.get_logger().info(f"not a name {CANARY}")
-    logging.getLogger("x").warning(CANARY + " said")
+    logging.getLogger("x").warning(CANARY + " said")  # noqa: G003  # as foreign code does it
     first, second, third = log.lines
     assert (first["event"], first["level"], first["lost"]) == ("signin_failed", "error", "LookupError")
     assert second["event"] == third["event"] == "unwritable_event"
@@ -266,9 +266,7 @@ def test_a_closed_stream_stops_nobody() -> None:
         logging.getLogger("x").info("event")
 
 
-def test_goes_to_what_stdout_is_then(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_goes_to_what_stdout_is_then(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """By default, lines follow `sys.stdout`, also to a stream that takes only text."""
     with captured_log(log_settings()):
         configure_logging(log_settings())
@@ -294,7 +292,7 @@ def test_the_last_configuration_counts() -> None:
 
 
 def test_takes_over_what_wrote_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    """uvicorn's own configuration is replaced, and its access lines, which hold query strings, are off."""
+    """Uvicorn's own configuration is replaced, and its access lines, which hold query strings, are off."""
     names = ("uvicorn", "uvicorn.error", "uvicorn.access", "sqlalchemy.engine")
     with captured_log(log_settings()):  # for what it puts back
         for name in names:
@@ -334,7 +332,7 @@ def test_console() -> None:
     with captured_log(log_settings(log_format="console")) as log:
         structlog.get_logger().info("event", user="a\n2026-11-24T10:00:00.000000Z info forged")
         try:
-            raise ValueError("a\n2026-11-24T10:00:00.000000Z info forged")  # noqa: EM101, TRY301  # the text matters
+            raise ValueError("a\n2026-11-24T10:00:00.000000Z info forged")  # noqa: TRY301  # the text matters
         except ValueError:
             structlog.get_logger().exception("failed")
         first, second, *traceback = log.raw_lines

@@ -144,7 +144,7 @@ class _UnreadableError(Exception):
 INDISCREET: dict[str, Callable[[], object]] = {
     "SecretStr": lambda: SecretStr(CANARY),
     "SecretBytes": lambda: SecretBytes(CANARY.encode()),
-    "bytes": lambda: CANARY.encode(),
+    "bytes": CANARY.encode,
     "bytearray": lambda: bytearray(CANARY.encode()),
     "memoryview": lambda: memoryview(CANARY.encode()),
     "model": lambda: _Model(name=CANARY),

@@ -12,7 +12,7 @@ CANARY = "c4naryValue"
 def _raised(error: BaseException) -> BaseException:
     local = CANARY  # what a careless traceback would show
     try:
-        raise error
+        raise error  # noqa: TRY301  # what is tested
     except BaseException as caught:  # noqa: BLE001  # any kind
         assert local
         return caught
@@ -41,7 +41,7 @@ def test_causes_contexts_members_and_notes() -> None:
     cause.add_note("a note")
     group = ExceptionGroup("group", [OSError("member"), TimeoutError("other")])
     group.__cause__ = cause
-    with pytest.raises(RuntimeError) as during:
+    with pytest.raises(RuntimeError) as during:  # noqa: PT012  # what is tested
         try:
             raise group
         except ExceptionGroup:

@@ -70,7 +70,7 @@ def test_a_port_in_use_is_said_in_words(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         command = [sys.executable, "-c", "from app.manage import main; main()", "serve", "--port", str(port)]
-        done = subprocess.run(  # noqa: S603  # our own interpreter
+        done = subprocess.run(  # our own interpreter
             command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=30
         )
     assert done.returncode == 1
@@ -86,7 +86,7 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
     code = f"from app.http.server import run_server; run_server('slow_app:app', host={HOST!r}, port={port})"
     settings = environment(tmp_path)
     settings["PYTHONPATH"] += f":{tmp_path}"
-    with subprocess.Popen([sys.executable, "-c", code], env=settings, stdout=subprocess.DEVNULL) as process:  # noqa: S603
+    with subprocess.Popen([sys.executable, "-c", code], env=settings, stdout=subprocess.DEVNULL) as process:
         _wait_for(port)
         answers: list[bytes] = []
         waiting = threading.Thread(target=lambda: answers.append(_ask(port, "/slow")))

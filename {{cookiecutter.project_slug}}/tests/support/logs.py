@@ -50,8 +50,15 @@ class Log:
 
 def log_settings(log_format: str = "json", log_level: str = "info") -> Settings:
     """Settings that say how to log, and nothing else that matters."""
-    values: dict[str, Any] = {"environment": "test", "secret_key": secrets.token_urlsafe(64)}
-    return Settings(_env_file=None, log_format=log_format, log_level=log_level, **values)  # type: ignore[arg-type]
+    values: dict[str, Any] = {
+        "environment": "test",
+        "admin_email": "operator@service.example",
+        "secret_key": secrets.token_urlsafe(64),
+        "database_url": "sqlite:///unused.db",
+        "log_format": log_format,
+        "log_level": log_level,
+    }
+    return Settings(_env_file=None, **values)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class ServerProcess:
         if head_seconds is not None:
             command = ["-c", _SERVE_IMPATIENT.format(host=HOST, port=self.port, seconds=head_seconds)]
         with self.log.open("wb") as output:
-            self.process = subprocess.Popen(  # noqa: S603  # our own interpreter
+            self.process = subprocess.Popen(  # our own interpreter
                 [sys.executable, *command],
                 cwd=folder,
                 env=environment(folder, **settings),

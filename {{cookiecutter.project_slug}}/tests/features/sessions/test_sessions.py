@@ -74,7 +74,7 @@ async def test_a_list_comes_in_parts(service: Service) -> None:
     cursor: str | None = ""
     last = ""
     while cursor is not None:
-        query = {"limit": 2, **({"cursor": cursor} if cursor else {})}
+        query = {"limit": "2"} | ({"cursor": cursor} if cursor else {})
         body = (await service.client.get("/api/v1/sessions", params=query, headers=tokens.bearer)).json()
         seen += [item["id"] for item in body["items"]]
         cursor = body["next_cursor"]
