@@ -13,6 +13,8 @@ import pytest
 
 from tests.baked import ROOT, BakedProject
 
+pytest_plugins = ["tests.cli"]
+
 Bake = Callable[..., BakedProject]
 Refused = Callable[..., list[str]]
 Cookiecutter = Callable[..., "subprocess.CompletedProcess[str]"]

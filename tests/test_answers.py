@@ -6,7 +6,7 @@ import pytest
 from dotenv import dotenv_values
 from markdown_it import MarkdownIt
 
-from tests.conftest import Bake, Baked
+from tests.cli import Bake, Baked
 
 HARMLESS = [
     'The "Quoted" API',
@@ -69,9 +69,9 @@ def texts_of(baked: Baked) -> tuple[str, str, str, str]:
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_an_unusual_text_arrives_as_it_is(bake: Bake, text: str) -> None:
+def test_an_unusual_text_arrives_as_it_is(bake_cli: Bake, text: str) -> None:
     """Quotes, backslashes, shell, Python, TOML, YAML, HTML and other scripts stay text in every file."""
-    baked = bake(project_name=text, project_slug="unusual", description=text, author_name=text)
+    baked = bake_cli(project_name=text, project_slug="unusual", description=text, author_name=text)
     assert baked.exit_code == 0, baked.terminal
     name, description, author, readme = texts_of(baked)
     assert (name, description, author) == (text, text, text)
@@ -84,10 +84,10 @@ def test_an_unusual_text_arrives_as_it_is(bake: Bake, text: str) -> None:
 
 
 @pytest.mark.parametrize(("prompt", "answer"), REFUSED)
-def test_a_bad_answer_is_refused_and_leaves_nothing(bake: Bake, prompt: str, answer: str) -> None:
+def test_a_bad_answer_is_refused_and_leaves_nothing(bake_cli: Bake, prompt: str, answer: str) -> None:
     """The message names the prompt and an answer that works, and no file or folder stays."""
     answers = {"project_slug": "refused", prompt: answer}
-    baked = bake(**answers)
+    baked = bake_cli(**answers)
     assert baked.exit_code != 0
     assert f"ERROR: {prompt} " in baked.terminal
     assert "Example: " in baked.terminal
@@ -95,9 +95,9 @@ def test_a_bad_answer_is_refused_and_leaves_nothing(bake: Bake, prompt: str, ans
     assert not (baked.folder.parent / "outside").exists()
 
 
-def test_all_bad_answers_are_named_at_once(bake: Bake) -> None:
+def test_all_bad_answers_are_named_at_once(bake_cli: Bake) -> None:
     """Nobody answers seven prompts again for each mistake."""
-    baked = bake(project_name=" ", project_slug="No Slug", admin_email="nobody", description="x" * 300)
+    baked = bake_cli(project_name=" ", project_slug="No Slug", admin_email="nobody", description="x" * 300)
     named = [
         line.split()[1] for line in baked.terminal.splitlines() if line.startswith("ERROR: ") and "Example" in line
     ]
@@ -105,16 +105,16 @@ def test_all_bad_answers_are_named_at_once(bake: Bake) -> None:
     assert baked.is_empty
 
 
-def test_an_answer_typed_at_the_prompt_may_hold_jinja(bake: Bake) -> None:
+def test_an_answer_typed_at_the_prompt_may_hold_jinja(bake_cli: Bake) -> None:
     """What is typed is data: it is not run, and arrives as it was typed."""
-    baked = bake("-v", stdin="{{ 7 * 7 }} API\ntyped\n\n\n\n1\n1\n")
+    baked = bake_cli("-v", stdin="{{ 7 * 7 }} API\ntyped\n\n\n\n1\n1\n")
     assert baked.exit_code == 0, baked.terminal
     assert texts_of(baked)[0] == "{{ 7 * 7 }} API"
 
 
-def test_the_prompts_read_like_questions(bake: Bake) -> None:
+def test_the_prompts_read_like_questions(bake_cli: Bake) -> None:
     """Each prompt has words for people, and each choice says what it changes."""
-    baked = bake("-v", stdin="\n" * 7)
+    baked = bake_cli("-v", stdin="\n" * 7)
     assert baked.exit_code == 0, baked.terminal
     for words in ("What is the service called?", "Which database does it start with?", "one file, nothing to install"):
         assert words in baked.terminal

@@ -120,6 +120,6 @@ def test_placeholders_are_only_in_the_example(project: BakedProject) -> None:
 
 
 def test_update_keeps_the_key(project: BakedProject) -> None:
-    """cruft is told to leave `.env` alone, and git to ignore it."""
+    """Cruft is told to leave `.env` alone, and git to ignore it."""
     assert ".env" in project.toml()["tool"]["cruft"]["skip"]
     assert ".env" in Path(project.path / ".gitignore").read_text("utf-8").splitlines()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.baked import ROOT
 
 DEMO = [sys.executable, str(ROOT / "scripts" / "demo.py")]
 

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.baked import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import bake_into
+from tests.cli import bake_into
 
 pytestmark = pytest.mark.rendered
 

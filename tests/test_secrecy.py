@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from tests.conftest import DATABASES, ROOT, SLUG, Bake, Baked, bake_into
+from tests.baked import DATABASES, ROOT
+from tests.cli import SLUG, Bake, Baked, bake_into
 
 RENDERS = 200
 
@@ -23,9 +24,9 @@ def secrets_of(project: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("database", DATABASES)
-def test_the_secrets_are_in_no_file_but_env_and_not_on_the_terminal(bake: Bake, database: str) -> None:
+def test_the_secrets_are_in_no_file_but_env_and_not_on_the_terminal(bake_cli: Bake, database: str) -> None:
     """Not in another file of the project, the replay in the home, the rendered hooks in the temp folder, the output."""
-    baked = bake(database=database)
+    baked = bake_cli(database=database)
     secrets = secrets_of(baked.project)
     assert len(secrets) == (1 if database == "sqlite" else 2)
     place = baked.folder.parent
@@ -37,9 +38,9 @@ def test_the_secrets_are_in_no_file_but_env_and_not_on_the_terminal(bake: Bake, 
         assert [path for path in searched if secret.encode() in path.read_bytes()] == []
 
 
-def test_git_does_not_track_env(bake: Bake) -> None:
+def test_git_does_not_track_env(bake_cli: Bake) -> None:
     """`git add --all` leaves `.env` out, and takes its example."""
-    project = bake().project
+    project = bake_cli().project
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     subprocess.run(["git", "add", "--all"], cwd=project, check=True)
     tracked = subprocess.run(
@@ -50,11 +51,11 @@ def test_git_does_not_track_env(bake: Bake) -> None:
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
-def test_only_the_owner_can_read_env(bake: Bake, mask: int) -> None:
+def test_only_the_owner_can_read_env(bake_cli: Bake, mask: int) -> None:
     """Mode 0600, whatever the umask of the user."""
     before = os.umask(mask)
     try:
-        baked = bake()
+        baked = bake_cli()
     finally:
         os.umask(before)
     assert stat.S_IMODE((baked.project / ".env").stat().st_mode) == 0o600
@@ -83,11 +84,11 @@ def test_a_link_named_env_is_not_followed(tmp_path: Path) -> None:
     assert (project / ".env").is_symlink()
 
 
-def test_the_hooks_need_no_other_program_and_no_network(bake: Bake) -> None:
+def test_the_hooks_need_no_other_program_and_no_network(bake_cli: Bake) -> None:
     """With nothing on PATH and every proxy dead, the project is made all the same."""
     dead = "http://127.0.0.1:9"
     environment = {"PATH": "", "http_proxy": dead, "https_proxy": dead, "ALL_PROXY": dead}
-    baked = bake(environment=environment)
+    baked = bake_cli(environment=environment)
     assert baked.exit_code == 0, baked.terminal
     assert (baked.project / ".env").is_file()
 
@@ -119,8 +120,8 @@ def test_two_hundred_renders_give_two_hundred_keys(default: Baked) -> None:
     assert len(keys) == RENDERS
 
 
-def test_the_terminal_gets_colour_only_where_it_wants_it(bake: Bake) -> None:
+def test_the_terminal_gets_colour_only_where_it_wants_it(bake_cli: Bake) -> None:
     """No escape sequence where the output is no terminal."""
-    baked = bake(environment={"NO_COLOR": ""})
+    baked = bake_cli(environment={"NO_COLOR": ""})
     assert "\x1b" not in baked.terminal
     assert "cd my-secure-api" in baked.terminal

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, SLUG
+from tests.baked import ROOT
+from tests.cli import SLUG
 
 
 @pytest.fixture
