@@ -23,6 +23,7 @@ from app.core.tracebacks import describe
 
 _OWN_LOGGER = "app"
 _LONGEST_EVENT = 64
+_LONGEST_STACK = 1500
 _OWN_KEYS = frozenset({"timestamp", "level", "event", "logger", "exception"})
 # What every record has; anything else was given as `extra`. uvicorn's `color_message` repeats the message.
 _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -113,7 +114,8 @@ class _ForeignHandler(logging.Handler):
         if record.exc_info:
             fields["exc_info"] = record.exc_info
         if record.stack_info:
-            fields["stack"] = record.stack_info
+            # Its end is where the line was logged.
+            fields["stack"] = record.stack_info[-_LONGEST_STACK:]
         self._pipe.write(self._pipe.render(logger, record.levelname.lower(), fields))
 
 
