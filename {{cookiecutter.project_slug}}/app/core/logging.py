@@ -23,6 +23,7 @@ from app.core.tracebacks import describe
 
 _OWN_LOGGER = "app"
 _LONGEST_EVENT = 64
+_MOST_STACK_LINES = 20
 _LONGEST_STACK = 1500
 _OWN_KEYS = frozenset({"timestamp", "level", "event", "logger", "exception"})
 # What every record has; anything else was given as `extra`. uvicorn's `color_message` repeats the message.
@@ -177,7 +178,10 @@ def _take_over(handler: _ForeignHandler, level: int) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
         logging.getLogger(name).propagate = True
     # The service writes an access line of its own; uvicorn's holds the query string.
-    logging.getLogger("uvicorn.access").propagate = False
+    access = logging.getLogger("uvicorn.access")
+    access.propagate, access.disabled = False, True
+    # At every start Alembic says which database it found.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     # Twice, for what is already captured is not captured anew when somebody else has put their function back.
     logging.captureWarnings(capture=False)
     logging.captureWarnings(capture=True)

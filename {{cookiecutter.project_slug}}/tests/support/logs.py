@@ -69,6 +69,9 @@ def captured_log(settings: Settings) -> Iterator[Log]:
     before = [(logger, list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     config = structlog.get_config()
+    for logger in loggers:
+        # Those of pytest too: its handlers raise where a record is ill-formed.
+        logger.handlers = []
     try:
         configure_logging(settings, stream=captured.stream)
         yield captured
