@@ -9,6 +9,10 @@ RUFF := $(CURDIR)/.venv/bin/ruff
 # The rendered project's rules, for its sources where they stand; no cache may lie there, for a bake would copy it.
 RENDERED_RULES := --no-cache --config $(CURDIR)/build/check/my-secure-api/pyproject.toml
 
+# Named, and not `.`: ruff would read the pyproject.toml of the template, which is no TOML before it is rendered.
+SOURCES := hooks scripts tests
+RENDERED_SOURCES := app migrations tests
+
 # uv is used where it is on PATH; otherwise it is fetched into .tools.
 UV := $(shell command -v uv 2>/dev/null)
 ifeq ($(UV),)
@@ -39,17 +43,17 @@ test: check ## Check everything, and run the tests of the template and of render
 	$(RUN) pytest -m rendered
 
 check: setup build/check ## Check format, lint and types; changes no file
-	$(RUN) ruff format --check .
-	$(RUN) ruff check .
+	$(RUN) ruff format --check $(SOURCES)
+	$(RUN) ruff check $(SOURCES)
 	$(RUN) mypy
-	cd '$(TEMPLATE)' && $(RUFF) format --check $(RENDERED_RULES) .
-	cd '$(TEMPLATE)' && $(RUFF) check $(RENDERED_RULES) .
+	cd '$(TEMPLATE)' && $(RUFF) format --check $(RENDERED_RULES) $(RENDERED_SOURCES)
+	cd '$(TEMPLATE)' && $(RUFF) check $(RENDERED_RULES) $(RENDERED_SOURCES)
 
 fix: setup build/check ## Format, and fix what lint can fix
-	$(RUN) ruff check --fix .
-	$(RUN) ruff format .
-	cd '$(TEMPLATE)' && $(RUFF) check --fix $(RENDERED_RULES) .
-	cd '$(TEMPLATE)' && $(RUFF) format $(RENDERED_RULES) .
+	$(RUN) ruff check --fix $(SOURCES)
+	$(RUN) ruff format $(SOURCES)
+	cd '$(TEMPLATE)' && $(RUFF) check --fix $(RENDERED_RULES) $(RENDERED_SOURCES)
+	cd '$(TEMPLATE)' && $(RUFF) format $(RENDERED_RULES) $(RENDERED_SOURCES)
 
 .PHONY: build/check
 build/check: setup
