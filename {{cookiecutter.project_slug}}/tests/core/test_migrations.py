@@ -1,8 +1,6 @@
 """The schema: applied, reversed, without drift, by several at once, and as `alembic` does it."""
 
 import asyncio
-import os
-import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +13,11 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, inspect
 
 from app.core.database import Base
-from app.core.migrations import MIGRATIONS, alembic_config, upgrade
+from app.core.migrations import alembic_config, upgrade
 from tests.conftest import StartService
+from tests.support.server import PROJECT, environment
 
 pytestmark = pytest.mark.anyio
-
-PROJECT = MIGRATIONS.parent
 
 
 def tables(path: Path) -> set[str]:
@@ -52,17 +49,6 @@ def test_leaves_no_drift(migrated_database: Path) -> None:
     engine.dispose()
 
 
-def environment(path: Path) -> dict[str, str]:
-    """The settings for a process."""
-    return {
-        **os.environ,
-        "ENVIRONMENT": "test",
-        "ADMIN_EMAIL": "operator@service.example",
-        "SECRET_KEY": secrets.token_urlsafe(64),
-        "DATABASE_URL": f"sqlite:///{path}",
-    }
-
-
 def test_several_processes_can_migrate_at_once(tmp_path: Path) -> None:
     """Each ends well, and the schema is there once; `alembic upgrade head` is the same as `manage migrate`."""
     path = tmp_path / "app.db"
@@ -70,7 +56,7 @@ def test_several_processes_can_migrate_at_once(tmp_path: Path) -> None:
     alembic = [sys.executable, "-m", "alembic", "upgrade", "head"]
     running = [
         subprocess.Popen(
-            arguments, cwd=PROJECT, env=environment(path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            arguments, cwd=PROJECT, env=environment(tmp_path, DATABASE_URL=f"sqlite:///{path}"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         for arguments in (migrate, alembic, migrate, alembic)
     ]
