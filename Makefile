@@ -50,9 +50,9 @@ check: setup build/check ## Check format, lint and types; changes no file
 	cd '$(TEMPLATE)' && $(RUFF) check $(RENDERED_RULES) $(RENDERED_SOURCES)
 
 fix: setup build/check ## Format, and fix what lint can fix
-	$(RUN) ruff check --fix $(SOURCES)
+	$(RUN) ruff check --fix-only $(SOURCES)
 	$(RUN) ruff format $(SOURCES)
-	cd '$(TEMPLATE)' && $(RUFF) check --fix $(RENDERED_RULES) $(RENDERED_SOURCES)
+	cd '$(TEMPLATE)' && $(RUFF) check --fix-only $(RENDERED_RULES) $(RENDERED_SOURCES)
 	cd '$(TEMPLATE)' && $(RUFF) format $(RENDERED_RULES) $(RENDERED_SOURCES)
 
 .PHONY: build/check

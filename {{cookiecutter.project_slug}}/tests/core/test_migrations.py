@@ -56,7 +56,11 @@ def test_several_processes_can_migrate_at_once(tmp_path: Path) -> None:
     alembic = [sys.executable, "-m", "alembic", "upgrade", "head"]
     running = [
         subprocess.Popen(
-            arguments, cwd=PROJECT, env=environment(tmp_path, DATABASE_URL=f"sqlite:///{path}"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            arguments,
+            cwd=PROJECT,
+            env=environment(tmp_path, DATABASE_URL=f"sqlite:///{path}"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         for arguments in (migrate, alembic, migrate, alembic)
     ]
