@@ -11,7 +11,7 @@ RENDERED_RULES := --no-cache --config $(CURDIR)/build/check/my-secure-api/pyproj
 
 # Named, and not `.`: ruff would read the pyproject.toml of the template, which is no TOML before it is rendered.
 SOURCES := hooks scripts tests
-RENDERED_SOURCES := app migrations tests
+RENDERED_SOURCES := app bench migrations tests
 
 # uv is used where it is on PATH; otherwise it is fetched into .tools.
 UV := $(shell command -v uv 2>/dev/null)

@@ -55,7 +55,7 @@ def test_serves_the_project_until_ctrl_c(tmp_path: Path) -> None:
         assert found is not None, text
         url, body = found[1], found[2].encode()
         assert url == f"http://127.0.0.1:{port}/api/v1/signin"
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
         with urllib.request.urlopen(request) as answer:  # noqa: S310
             assert json.load(answer)["access_token"]
     finally:

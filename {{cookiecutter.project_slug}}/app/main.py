@@ -81,7 +81,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     app.state.accounts = accounts
     app.state.administration = AccountAdministration(database, sessions, keys)
     app.state.signin = SignInService(database, accounts, sessions, hasher, SignInLimits(limiter, signin_limit), tokens)
-    app.state.authenticate = BearerAuthenticator(tokens, sessions, accounts)
+    app.state.authenticate = BearerAuthenticator(tokens, accounts)
 
 
 def _include_routes(app: FastAPI, settings: Settings) -> None:

@@ -27,7 +27,7 @@ class Principal:
     methods: tuple[str, ...]
 
 
-def _principal_of(request: Request) -> Principal:
+async def _principal_of(request: Request) -> Principal:
     principal: Principal = request.state.principal
     return principal
 

@@ -20,12 +20,14 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
+from app.core import sqlite_driver
+
 # What a driver or the pool raises when the database cannot be reached or does not answer in time.
 UNAVAILABLE_ERRORS = (OperationalError, InterfaceError, PoolTimeoutError, OSError)
 
 _BUSY_SECONDS = 10
 _POOL_TIMEOUT_SECONDS = 10
-_SQLITE_READERS = 4
+_SQLITE_READERS = 2
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -96,13 +98,14 @@ class Database:
 def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
     """SQLite has many readers beside one writer: writers queue here, in order, not in the file's lock."""
     common: dict[str, Any] = {"hide_parameters": True, "pool_timeout": _POOL_TIMEOUT_SECONDS}
+    connect: dict[str, Any] = {"timeout": _BUSY_SECONDS, "async_creator_fn": sqlite_driver.connect}
     reader = create_async_engine(
         dsn,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
         pool_size=_SQLITE_READERS,
         max_overflow=0,
-        connect_args={"timeout": _BUSY_SECONDS},
+        connect_args=connect,
         **common,
     )
     writer = create_async_engine(
@@ -110,7 +113,7 @@ def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
         pool_size=1,
         max_overflow=0,
         # No implicit BEGIN by the driver: `_begin_immediate` opens every transaction.
-        connect_args={"timeout": _BUSY_SECONDS, "isolation_level": None},
+        connect_args={**connect, "isolation_level": None},
         **common,
     )
     for engine in (reader, writer):

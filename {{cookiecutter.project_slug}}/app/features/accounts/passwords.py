@@ -28,7 +28,7 @@ NewPassword = Annotated[SecretStr, Field(min_length=SHORTEST_PASSWORD, max_lengt
 GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 """A password that is being checked. Its bound is only there to bound the work."""
 
-_OWASP_ARGON2ID = Argon2Hasher(memory_cost=19456, time_cost=2, parallelism=1)
+OWASP_ARGON2ID = Argon2Hasher(memory_cost=19456, time_cost=2, parallelism=1)
 _QUEUE_LENGTH = 100
 _RETRY_AFTER_SECONDS = 5
 _NICENESS = 10
@@ -46,9 +46,9 @@ class Verification(NamedTuple):
 class PasswordHasher:
     """Hashes and verifies passwords in a bounded pool."""
 
-    def __init__(self, hasher: Argon2Hasher = _OWASP_ARGON2ID, queue_length: int = _QUEUE_LENGTH) -> None:
+    def __init__(self, hasher: Argon2Hasher = OWASP_ARGON2ID, queue_length: int = _QUEUE_LENGTH) -> None:
         self._hasher = hasher
-        self._workers = _cores()
+        self._workers = usable_cores()
         self._longest_queue = self._workers + queue_length
         self._pending = 0
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="argon2", initializer=_yield_to_others)
@@ -91,7 +91,8 @@ def _normalized(password: SecretStr) -> str:
     return unicodedata.normalize("NFKC", password.get_secret_value())
 
 
-def _cores() -> int:
+def usable_cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 

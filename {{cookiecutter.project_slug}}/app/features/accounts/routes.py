@@ -21,7 +21,7 @@ from app.features.accounts.schemas import (
     RoleAnswer,
     RoleAssignment,
 )
-from app.features.accounts.service import AccountService
+from app.features.accounts.service import Account, AccountService
 
 router = APIRouter(tags=["accounts"], route_class=GuardedRoute)
 
@@ -36,15 +36,21 @@ async def _administration(request: Request) -> AccountAdministration:
     return service
 
 
+async def _current_account(request: Request) -> Account:
+    account: Account = request.state.account
+    return account
+
+
 Accounts = Annotated[AccountService, Depends(_accounts)]
 Administration = Annotated[AccountAdministration, Depends(_administration)]
+CurrentAccount = Annotated[Account, Depends(_current_account)]
 
 
 @router.get("/users/me")
 @policy(Allow(Permission.ACCOUNT_READ))
-async def read_me(accounts: Accounts, principal: CurrentPrincipal) -> AccountAnswer:
+async def read_me(account: CurrentAccount) -> AccountAnswer:
     """Who I am."""
-    return AccountAnswer.of(await accounts.get(principal.user_id))
+    return AccountAnswer.of(account)
 
 
 @router.patch("/users/me")

@@ -10,6 +10,7 @@ from app.access.roles import Role, permissions_of
 from app.core.schemas import Answer, DisplayName, RequestBody, Timestamp
 from app.features.accounts.models import User
 from app.features.accounts.passwords import GivenPassword, NewPassword
+from app.features.accounts.service import Account
 
 
 class AccountAnswer(Answer):
@@ -24,7 +25,7 @@ class AccountAnswer(Answer):
     created_at: Timestamp
 
     @classmethod
-    def of(cls, user: User) -> Self:
+    def of(cls, user: User | Account) -> Self:
         """The answer for a user; permissions are what the roles allow."""
         return cls(
             id=user.id,

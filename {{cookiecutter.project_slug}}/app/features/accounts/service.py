@@ -7,7 +7,7 @@ from uuid import UUID
 
 from limits import RateLimitItem
 from pydantic import SecretStr
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,7 +21,26 @@ from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords import PasswordHasher
-from app.features.sessions.service import EndReason, SessionSelect, SessionService
+from app.features.sessions.service import SELECT_ALIVE, EndReason, SessionService, signed_in_from
+
+_users, _user_roles = User.__table__, UserRole.__table__
+_alive = SELECT_ALIVE.subquery()
+# What every request and every sign-in does is to be cheap: statements of the tables, not of the classes, made once.
+_IDENTIFY = (
+    select(_alive, _users.c.email, _users.c.display_name, _users.c.created_at, _user_roles.c.role)
+    .join(_users, (_users.c.id == _alive.c.user_id) & _users.c.disabled_at.is_(None))
+    .outerjoin(_user_roles, _user_roles.c.user_id == _alive.c.user_id)
+)
+_CREDENTIALS = select(
+    _users.c.id, _users.c.password_hash, _users.c.disabled_at, signed_in_from(_users.c.id).label("known_address")
+).where(_users.c.mailbox == bindparam("mailbox"))
+_ADMIT = (
+    select(_user_roles.c.role)
+    .select_from(_users.outerjoin(_user_roles, _user_roles.c.user_id == _users.c.id))
+    .where(_users.c.id == bindparam("user_id"), _users.c.password_hash == bindparam("password_hash"))
+    .where(_users.c.disabled_at.is_(None))
+    .with_for_update(of=_users)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +50,26 @@ class Credentials:
     user_id: UUID
     password_hash: str | None
     enabled: bool
+    known_address: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as it is at this moment."""
+
+    id: UUID
+    email: str
+    display_name: str | None
+    created_at: datetime
+    disabled_at: datetime | None
+    roles: frozenset[Role]
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The user behind a session that is alive, with the roles of this moment."""
+    """The account behind a session that is alive, and what the session says."""
 
-    user_id: UUID
-    roles: frozenset[Role]
+    account: Account
     authenticated_at: datetime
     methods: tuple[str, ...]
     scope: frozenset[str]
@@ -92,48 +123,50 @@ class AccountService:
             raise NotFound(message)
         return user
 
-    async def credentials(self, mailbox: str) -> Credentials | None:
-        """What a sign-in of the mailbox is checked against."""
-        columns = select(User.id, User.password_hash, User.disabled_at).where(User.mailbox == mailbox)
+    async def credentials(self, mailbox: str, ip: str) -> Credentials | None:
+        """What a sign-in of the mailbox from the address is checked against."""
         async with self._database.read() as unit:
-            row = (await unit.execute(columns)).one_or_none()
-        return row and Credentials(row.id, row.password_hash, enabled=row.disabled_at is None)
+            row = (await unit.execute(_CREDENTIALS, {"mailbox": mailbox, "ip": ip})).one_or_none()
+        if row is None:
+            return None
+        return Credentials(row.id, row.password_hash, row.disabled_at is None, row.known_address)
 
     async def admit(self, unit: AsyncSession, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
         """The roles of a user who is about to get a session, with their row locked until that is done.
 
         None if the account was disabled, deleted or given another password since `credentials` were read.
         """
-        unchanged = (User.id == credentials.user_id, User.password_hash == credentials.password_hash)
-        user = await unit.scalar(select(User).where(*unchanged, User.disabled_at.is_(None)).with_for_update())
-        if user is None:
+        found = {"user_id": credentials.user_id, "password_hash": credentials.password_hash}
+        rows = (await unit.execute(_ADMIT, found)).all()
+        if not rows:
             return None
         if new_hash is not None:
-            user.password_hash = new_hash
-        return user.roles
+            await unit.execute(update(User).where(User.id == credentials.user_id).values(password_hash=new_hash))
+        return frozenset(Role(row.role) for row in rows if row.role)
 
     async def is_enabled(self, unit: AsyncSession, user_id: UUID) -> bool:
         """Whether the account exists and is not disabled."""
         return bool(await unit.scalar(select(User.id).where(User.id == user_id, User.disabled_at.is_(None))))
 
-    async def identify(self, session: SessionSelect) -> Identity | None:
-        """The enabled user of the session that is selected, in one statement."""
-        alive = session.subquery()
-        statement = (
-            select(alive, UserRole.role)
-            .join(User, (User.id == alive.c.user_id) & User.disabled_at.is_(None))
-            .outerjoin(UserRole, UserRole.user_id == User.id)
-        )
+    async def identify(self, session_id: UUID) -> Identity | None:
+        """Whose session it is, if it is alive and the account is enabled: one statement, for every request."""
         async with self._database.read() as unit:
-            rows = (await unit.execute(statement)).all()
+            rows = (await unit.execute(_IDENTIFY, self._sessions.alive(session_id))).all()
         if not rows:
             return None
+        first = rows[0]
         return Identity(
-            user_id=rows[0].user_id,
-            roles=frozenset(Role(row.role) for row in rows if row.role),
-            authenticated_at=rows[0].authenticated_at,
-            methods=tuple(rows[0].methods.split()),
-            scope=frozenset(rows[0].scope.split()),
+            account=Account(
+                id=first.user_id,
+                email=first.email,
+                display_name=first.display_name,
+                created_at=first.created_at,
+                disabled_at=None,
+                roles=frozenset(Role(row.role) for row in rows if row.role),
+            ),
+            authenticated_at=first.authenticated_at,
+            methods=tuple(first.methods.split()),
+            scope=frozenset(first.scope.split()),
         )
 
     async def change_profile(self, user_id: UUID, display_name: str | None) -> User:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, and_, exists, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
@@ -19,8 +19,19 @@ from app.features.sessions.models import Session
 
 _LONGEST_USER_AGENT = 300
 
-SessionSelect = Select[UUID, datetime, str, str]
-"""Selects `user_id`, `authenticated_at`, `methods` and `scope` of one session."""
+_sessions = Session.__table__
+
+SELECT_ALIVE: Select[UUID, datetime, str, str] = (
+    select(_sessions.c.user_id, _sessions.c.authenticated_at, _sessions.c.methods, _sessions.c.scope)
+    .where(_sessions.c.id == bindparam("session_id"), _sessions.c.ended_at.is_(None))
+    .where(_sessions.c.expires_at > bindparam("now"), _sessions.c.last_seen_at > bindparam("idle_since"))
+)
+"""One session if it is alive, made once for every request to use; `SessionService.alive` has its parameters."""
+
+
+def signed_in_from(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """The part of a statement that tells whether the user has signed in from the address `:ip` before."""
+    return exists().where(_sessions.c.user_id == user_id, _sessions.c.ip == bindparam("ip"))
 
 
 class EndReason(StrEnum):
@@ -42,6 +53,15 @@ class Client:
     user_agent: str
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A session that has just begun."""
+
+    id: UUID
+    user_id: UUID
+    authenticated_at: datetime
+
+
 class SessionService:
     """Starts, refreshes, lists and ends sessions."""
 
@@ -51,22 +71,23 @@ class SessionService:
         self._longest = timedelta(days=settings.session_max_days)
         self._cursors = Cursors(keys, "sessions")
 
-    async def start(self, unit: AsyncSession, user_id: UUID, *, scope: str, methods: str, client: Client) -> Session:
+    async def start(self, unit: AsyncSession, user_id: UUID, *, scope: str, methods: str, client: Client) -> Started:
         """Add a session for a user who has just proved who they are."""
         now = utc_now()
-        session = Session(
-            user_id=user_id,
-            created_at=now,
-            authenticated_at=now,
-            last_seen_at=now,
-            expires_at=now + self._longest,
-            scope=scope,
-            methods=methods,
-            ip=client.ip,
-            user_agent=client.user_agent[:_LONGEST_USER_AGENT],
-        )
-        unit.add(session)
-        await unit.flush()
+        session = Started(uuid4(), user_id, now)
+        row = {
+            "id": session.id,
+            "user_id": user_id,
+            "created_at": now,
+            "authenticated_at": now,
+            "last_seen_at": now,
+            "expires_at": now + self._longest,
+            "scope": scope,
+            "methods": methods,
+            "ip": client.ip,
+            "user_agent": client.user_agent[:_LONGEST_USER_AGENT],
+        }
+        await unit.execute(insert(Session), row)
         return session
 
     async def refresh(self, unit: AsyncSession, session_id: UUID) -> Session | None:
@@ -74,16 +95,10 @@ class SessionService:
         seen = update(Session).where(Session.id == session_id, self._alive()).values(last_seen_at=utc_now())
         return (await unit.execute(seen.returning(Session))).scalar_one_or_none()
 
-    def select_alive(self, session_id: UUID) -> SessionSelect:
-        """The statement that finds the session if it is alive."""
-        columns = (Session.user_id, Session.authenticated_at, Session.methods, Session.scope)
-        return select(*columns).where(Session.id == session_id, self._alive())
-
-    async def is_known_address(self, user_id: UUID, ip: str) -> bool:
-        """Whether the user has signed in from the address before."""
-        async with self._database.read() as unit:
-            found = select(exists().where(Session.user_id == user_id, Session.ip == ip))
-            return bool(await unit.scalar(found))
+    def alive(self, session_id: UUID) -> dict[str, object]:
+        """The parameters of `SELECT_ALIVE` for a session at this moment."""
+        now = utc_now()
+        return {"session_id": session_id, "now": now, "idle_since": now - self._idle}
 
     async def list_alive(self, user_id: UUID, part: Part) -> tuple[list[Session], str | None]:
         """The user's sessions, newest first, and the cursor of the next part."""

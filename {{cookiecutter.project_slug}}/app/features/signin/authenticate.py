@@ -11,7 +11,6 @@ from app.access.roles import permissions_of
 from app.core.errors import Unauthenticated
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.service import AccountService
-from app.features.sessions.service import SessionService
 from app.features.signin.tokens import AccessTokens, InvalidTokenError
 
 _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's error code
@@ -20,13 +19,15 @@ _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's erro
 class BearerAuthenticator:
     """Makes the principal of a request; `access/guard.py` calls it where the policy needs one."""
 
-    def __init__(self, tokens: AccessTokens, sessions: SessionService, accounts: AccountService) -> None:
+    def __init__(self, tokens: AccessTokens, accounts: AccountService) -> None:
         self._tokens = tokens
-        self._sessions = sessions
         self._accounts = accounts
 
     async def __call__(self, request: Request) -> Principal:
-        """The principal; raises `Unauthenticated`, which is logged as a security event."""
+        """The principal; raises `Unauthenticated`, which is logged as a security event.
+
+        The account that was looked at on the way stays in `request.state.account`.
+        """
         values = request.headers.getlist("Authorization")
         if not values:
             raise _refused("no credentials", "Sign in first.", "Bearer")
@@ -37,14 +38,15 @@ class BearerAuthenticator:
             claims = self._tokens.verify(token)
         except InvalidTokenError:
             raise _refused("invalid token", "The access token is not valid.", _INVALID_TOKEN) from None
-        identity = await self._accounts.identify(self._sessions.select_alive(claims.session_id))
-        if identity is None or identity.user_id != claims.user_id:
+        identity = await self._accounts.identify(claims.session_id)
+        if identity is None or identity.account.id != claims.user_id:
             raise _refused("session ended", "The session has ended.", _INVALID_TOKEN)
-        allowed = permissions_of(identity.roles)
+        request.state.account = identity.account
+        allowed = permissions_of(identity.account.roles)
         return Principal(
-            user_id=identity.user_id,
+            user_id=identity.account.id,
             session_id=claims.session_id,
-            roles=identity.roles,
+            roles=identity.account.roles,
             permissions=frozenset(permission for permission in allowed if permission in claims.scope),
             authenticated_at=identity.authenticated_at,
             methods=identity.methods,

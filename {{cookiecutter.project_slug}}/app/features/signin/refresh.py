@@ -9,7 +9,7 @@ import re
 import secrets
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
@@ -23,8 +23,8 @@ _SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 async def issue(unit: AsyncSession, session_id: UUID) -> str:
     """Add a refresh token of 256 random bits to the family."""
     token = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
-    unit.add(RefreshToken(token_hash=_digest(token), session_id=session_id, created_at=utc_now()))
-    await unit.flush()
+    row = {"token_hash": _digest(token), "session_id": session_id, "created_at": utc_now()}
+    await unit.execute(insert(RefreshToken), row)
     return token
 
 

@@ -21,7 +21,6 @@ from app.features.signin.limits import SignInLimits
 from app.features.signin.tokens import AccessTokens, Grant, InvalidTokenError
 
 _BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
-_NOBODY = UUID(int=0)
 
 
 class WrongCredentials(Exception):  # noqa: N818  # the caller decides which answer it is
@@ -67,10 +66,9 @@ class SignInService:
             mailbox = parse_email_address(email).mailbox
         except ValueError:
             mailbox = email.casefold()
-        credentials = await self._accounts.credentials(mailbox)
-        # Asked for an unknown account too: the same statements, the same time.
-        known = await self._sessions.is_known_address(credentials.user_id if credentials else _NOBODY, client.ip)
-        attempt = await self._limits.reserve(mailbox, client.ip, known_address=known)
+        credentials = await self._accounts.credentials(mailbox, client.ip)
+        known_address = credentials is not None and credentials.known_address
+        attempt = await self._limits.reserve(mailbox, client.ip, known_address=known_address)
         try:
             verification = await self._hasher.verify(password, credentials.password_hash if credentials else None)
         except Unavailable:

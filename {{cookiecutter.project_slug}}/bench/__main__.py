@@ -1,0 +1,178 @@
+"""`make bench`: four ratios, each of two measurements in one run. Exit code 1 where one misses its bound."""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from uvicorn.loops.auto import auto_loop_factory
+
+from app.features.accounts.passwords import OWASP_ARGON2ID, usable_cores
+from bench.load import Result, http_request, load
+from bench.servers import Server, Service, running_bare_route, running_service
+
+ROUNDS = 3
+CONNECTIONS = 8
+SIGN_INS_IN_FLIGHT = 64
+MEBIBYTE = 1024 * 1024
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the report, and whether it keeps its bound."""
+
+    name: str
+    measured: str
+    ratio: str
+    bound: str
+    kept: bool
+
+    def __str__(self) -> str:
+        """The line."""
+        verdict = "ok" if self.kept else "MISSED"
+        return f"{self.name:<38}{self.measured:>18}   {self.ratio:<46}{self.bound:<14}{verdict}"
+
+
+def main() -> int:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the service in ratios.")
+    parser.add_argument("--seconds", type=float, default=5, help="how long each measurement takes (default: 5)")
+    seconds = parser.parse_args().seconds
+    kept = True
+    for figure in _figures(seconds):
+        print(figure, flush=True)
+        kept = kept and figure.kept
+    return 0 if kept else 1
+
+
+def _figures(seconds: float) -> Iterator[Figure]:
+    with running_service() as service, running_bare_route() as bare:
+        yield _requests(service, bare, seconds)
+    with running_service() as service:
+        yield from _under_flood(service, seconds)
+    with running_service() as service:
+        yield _sign_ins(service, seconds)
+
+
+def _requests(service: Service, bare: Server, seconds: float) -> Figure:
+    """A signed-in request against the same JSON from a bare route: rounds alternate, the median counts."""
+    ask = _whoami(service)
+    rates: dict[int, list[float]] = {service.server.port: [], bare.port: []}
+    for _ in range(ROUNDS):
+        for port, measured in rates.items():
+            result = _run(load(port, ask, connections=CONNECTIONS, seconds=seconds))
+            measured.append(_rate(result, seconds))
+    ours, theirs = (statistics.median(measured) for measured in rates.values())
+    ratio = ours / theirs
+    return Figure(
+        "Signed-in GET /api/v1/users/me", f"{ours:.0f} req/s", f"{ratio:.2f} x a bare route", ">= 0.10", ratio >= 0.10
+    )
+
+
+def _sign_ins(service: Service, seconds: float) -> Figure:
+    """Sign-ins against bare verifications of the same hash, on all cores both."""
+    flood = _signin(service)
+    sign_ins, raw = [], []
+    for _ in range(ROUNDS):
+        raw.append(_verifications(seconds))
+        result = _run(load(service.server.port, flood, connections=CONNECTIONS, seconds=seconds))
+        sign_ins.append(_rate(result, seconds))
+    ours, theirs = statistics.median(sign_ins), statistics.median(raw)
+    ratio = ours / theirs
+    return Figure("Sign-ins", f"{ours:.1f} /s", f"{ratio:.2f} x raw argon2id on the same cores", ">= 0.9", ratio >= 0.9)
+
+
+def _under_flood(service: Service, seconds: float) -> Iterator[Figure]:
+    """What another route and the memory feel while sign-ins are always under way."""
+    server, ask, flood = service.server, _whoami(service), _signin(service)
+    idle_memory = server.memory()
+    idle = _run(load(server.port, ask, connections=1, seconds=seconds))
+
+    async def both() -> tuple[Result, Result]:
+        return await asyncio.gather(
+            load(server.port, ask, connections=1, seconds=seconds),
+            load(server.port, flood, connections=SIGN_INS_IN_FLIGHT, seconds=seconds),
+        )
+
+    peak = _Peak(server)
+    busy, sign_ins = _run(both())
+    grown = (peak.stop() - idle_memory) / MEBIBYTE
+    _rate(sign_ins, seconds)
+    ratio = busy.p99() / idle.p99()
+    name = f"p99 while {SIGN_INS_IN_FLIGHT} sign-ins are under way"
+    yield Figure(name, f"{busy.p99() * 1000:.1f} ms", f"{ratio:.1f} x its idle p99", "<= 5", ratio <= 5)
+    yield Figure("Memory meanwhile", f"+{grown:.0f} MiB", "above idle", "<= 80 MiB", grown <= 80)
+
+
+class _Peak:
+    """Watches the memory of a server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._peak = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def stop(self) -> int:
+        """The most that it had, in bytes."""
+        self._done.set()
+        self._thread.join()
+        return self._peak
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.02):
+            self._peak = max(self._peak, self._server.memory())
+
+
+def _verifications(seconds: float) -> float:
+    """Raw verifications per second, by as many threads as there are cores."""
+    stored = OWASP_ARGON2ID.hash("a password to verify")
+    counts = [0] * usable_cores()
+    end = time.perf_counter() + seconds
+
+    def verify(place: int) -> None:
+        while time.perf_counter() < end:
+            OWASP_ARGON2ID.verify("a password to verify", stored)
+            counts[place] += 1
+
+    threads = [threading.Thread(target=verify, args=(place,)) for place in range(len(counts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(counts) / seconds
+
+
+def _run(measurement: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run one measurement on the fastest event loop there is."""
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        return runner.run(measurement)
+
+
+def _rate(result: Result, seconds: float) -> float:
+    """Requests per second; a request that was not answered 200 makes the measurement worthless."""
+    if set(result.statuses) != {200}:
+        message = f"Not every request was answered 200: {dict(result.statuses)}"
+        raise RuntimeError(message)
+    return len(result.seconds) / seconds
+
+
+def _whoami(service: Service) -> bytes:
+    return http_request("GET", "/api/v1/users/me", f"Authorization: Bearer {service.access_token()}")
+
+
+def _signin(service: Service) -> bytes:
+    return http_request("POST", "/api/v1/signin", body=json.dumps(service.credentials).encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

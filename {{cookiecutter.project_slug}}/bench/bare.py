@@ -1,0 +1,28 @@
+"""A bare FastAPI route that answers with the JSON of a signed-in `GET /api/v1/users/me`, and does nothing for it."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from fastapi import FastAPI
+
+from app.access.permissions import Permission
+from app.access.roles import Role
+from app.features.accounts.schemas import AccountAnswer
+
+app = FastAPI(openapi_url=None)
+
+_ANSWER = AccountAnswer(
+    id=UUID(int=0),
+    email="somebody@service.example",
+    display_name=None,
+    roles=[Role.ADMIN],
+    permissions=sorted(Permission),
+    disabled=False,
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+@app.get("/api/v1/users/me")
+async def me() -> AccountAnswer:
+    """The same answer for everybody."""
+    return _ANSWER

@@ -1,0 +1,82 @@
+"""A load of HTTP requests, as cheap to make as Python allows: the client shares the cores with what it measures."""
+
+import asyncio
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from time import perf_counter
+
+HOST = "127.0.0.1"
+
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+_HEAD_END = b"\r\n\r\n"
+
+
+@dataclass
+class Result:
+    """The seconds that each request took, and how often each status was answered."""
+
+    seconds: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+
+    def p99(self) -> float:
+        """The time that 99 of 100 requests did not exceed, in seconds."""
+        return sorted(self.seconds)[int(len(self.seconds) * 0.99)]
+
+
+class _Connection(asyncio.Protocol):
+    """Sends the request again as soon as it is answered, until it is told to stop."""
+
+    def __init__(self, request: bytes, result: Result) -> None:
+        self._request = request
+        self._result = result
+        self._received = b""
+        self._begin = 0.0
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of TCP
+        """Begin."""
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        """Note a whole answer, and ask again."""
+        self._received += data
+        head, separator, body = self._received.partition(_HEAD_END)
+        length = _LENGTH.search(head)
+        if not separator or (length and len(body) < int(length[1])):
+            return
+        self._result.seconds.append(perf_counter() - self._begin)
+        self._result.statuses[int(head[9:12])] += 1
+        self._received = b""
+        self._send()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+
+    def _send(self) -> None:
+        if self._transport is not None:
+            self._begin = perf_counter()
+            self._transport.write(self._request)
+
+
+async def load(port: int, request: bytes, *, connections: int, seconds: float) -> Result:
+    """Keep as many requests under way as there are connections, for some seconds."""
+    loop, result = asyncio.get_running_loop(), Result()
+    made = [await loop.create_connection(lambda: _Connection(request, result), HOST, port) for _ in range(connections)]
+    await asyncio.sleep(seconds)
+    kept = Result(list(result.seconds), Counter(result.statuses))
+    for _, connection in made:
+        connection.stop()
+    return kept
+
+
+def http_request(method: str, target: str, *headers: str, body: bytes = b"") -> bytes:
+    """The bytes of a request."""
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {HOST}", *headers]
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
