@@ -1,6 +1,7 @@
 """`make demo`: what a first-time user sees, also when something is in the way."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -96,3 +97,21 @@ def test_refuses_a_folder_that_it_did_not_make(tmp_path: Path) -> None:
     )
     assert "was not made by make demo" in text
     assert (tmp_path / "d" / "precious").exists()
+
+
+def test_starts_afresh_after_an_earlier_run_that_was_not_finished(tmp_path: Path) -> None:
+    """What it left is removed, and said so; a tool that then fails is named, with what it said."""
+    folder = tmp_path / "d"
+    (folder / "my-secure-api").mkdir(parents=True)
+    (folder / ".made-by-make-demo").touch()
+    half = folder / "my-secure-api" / "half-finished"
+    half.touch()
+    broken = tmp_path / "uv"
+    broken.write_text("#!/bin/sh\necho no network; exit 2\n", encoding="utf-8")
+    broken.chmod(0o755)
+    environment = {"PATH": os.environ["PATH"], "UV": str(broken)}
+    text = refused("--port", str(free_port()), "--folder", str(folder), environment=environment)
+    assert "Removing what an earlier run left" in text
+    assert not half.exists()
+    assert "Installing it failed." in text
+    assert "no network" in text
