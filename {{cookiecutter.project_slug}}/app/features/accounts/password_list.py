@@ -80,12 +80,13 @@ def _spellings(text: str) -> set[str]:
     return {read_as_letters(spelling) for spelling in spellings if len(spelling) >= SHORTEST_PASSWORD}
 
 
-def _rebuild(source: Path) -> None:
-    head = LIST.read_text(encoding="utf-8").partition("\n\n")[0]
+def rebuild(source: Path, target: Path = LIST) -> None:
+    """Write the list anew; its head stays."""
+    head = target.read_text(encoding="utf-8").partition("\n\n")[0]
     lines = source.read_text(encoding="utf-8").split("\n")
     entries = entries_of(line.rstrip("\r") for line in lines)
-    LIST.write_text("\n".join([head, "", *entries, ""]), encoding="utf-8", newline="\n")
+    target.write_text("\n".join([head, "", *entries, ""]), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
-    _rebuild(Path(sys.argv[1]))
+    rebuild(Path(sys.argv[1]))

@@ -4,13 +4,12 @@ Every function takes a folded text and is linear in its length but for a small f
 """
 
 import re
-from itertools import count, pairwise
 
 from app.features.accounts.password_text import without_padding
 
 _SHORTEST_WALK = 4
 _WALKS = (
-    "01234567890",
+    "0123456789012",
     "abcdefghijklmnopqrstuvwxyz",
     # Rows: QWERTY, QWERTZ, AZERTY, and the signs above the digits.
     "qwertyuiop[]",
@@ -31,8 +30,12 @@ _WALKS = (
     "1q2w3e4r5t6y7u8i9o0p",
     "qawsedrftgyhujikolp",
 )
-_FORWARD = frozenset(pair for walk in _WALKS for pair in pairwise(walk))
-_BACKWARD = frozenset((second, first) for first, second in _FORWARD)
+_STEPS_OF_WALKS = frozenset(
+    walk[start : start + _SHORTEST_WALK]
+    for line in _WALKS
+    for walk in (line, line[::-1])
+    for start in range(len(line) - _SHORTEST_WALK + 1)
+)
 
 _LONGEST_UNIT = 14
 _SAME = re.compile(r"(.)\1+", re.DOTALL)
@@ -72,10 +75,10 @@ def _repeats(text: str) -> bool:
 
 def _count(start: int, step: int, length: int) -> str:
     numbers = ""
-    for number in count(start, step):
-        if len(numbers) >= length or number < 0:
-            break
+    number = start
+    while len(numbers) < length and number >= 0:
         numbers += str(number)
+        number += step
     return numbers[:length]
 
 
@@ -83,16 +86,13 @@ def _without_walks(text: str) -> str:
     kept: list[str] = []
     start = 0
     while start < len(text):
-        end = max(_end_of_walk(text, start, _FORWARD), _end_of_walk(text, start, _BACKWARD))
-        if end - start < _SHORTEST_WALK:
-            end = start + 1
+        end = start
+        while text[end : end + _SHORTEST_WALK] in _STEPS_OF_WALKS:
+            end += 1
+        if end > start:
+            # The last part that fitted reaches on.
+            start = end + _SHORTEST_WALK - 1
+        else:
             kept.append(text[start])
-        start = end
+            start += 1
     return "".join(kept)
-
-
-def _end_of_walk(text: str, start: int, steps: frozenset[tuple[str, str]]) -> int:
-    end = start + 1
-    while end < len(text) and (text[end - 1], text[end]) in steps:
-        end += 1
-    return end

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.features.accounts.password_list import LIST, entries_of, listed_passwords, password_list
+from app.features.accounts.password_list import LIST, entries_of, listed_passwords, password_list, rebuild
 from app.features.accounts.password_text import folded
 from app.features.accounts.passwords import SHORTEST_PASSWORD
 from tests.support.server import PROJECT
@@ -56,15 +56,18 @@ def test_takes_all_long_passwords_and_the_most_common_words() -> None:
 
 
 def test_is_made_anew_by_a_command(tmp_path: Path) -> None:
-    """Over a copy of the code: the head stays, the entries are those of the file."""
+    """Over a copy of the code, and of the list: the head stays, the entries are those of the file."""
     shutil.copytree(PROJECT / "app", tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__"))
-    copy = tmp_path / LIST.relative_to(PROJECT)
+    copy, other = tmp_path / LIST.relative_to(PROJECT), tmp_path / "other.txt"
+    shutil.copyfile(LIST, other)
     source = tmp_path / "ranked.txt"
     source.write_bytes("dragon\r\n#hash and fifteen\r\n123\r\nzwölf Boxkämpfer\r\n".encode())
     command = [sys.executable, "-m", "app.features.accounts.password_list", str(source)]
     subprocess.run(command, cwd=tmp_path, check=True)
+    rebuild(source, other)
     head = LIST.read_text(encoding="utf-8").partition("\n\n")[0]
     assert copy.read_bytes() == f"{head}\n\n#hash and fifteen\ndragon\nzwölf Boxkämpfer\n".encode()
+    assert copy.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.asvs("6.1.2", "2.1.3", "6.2.4")

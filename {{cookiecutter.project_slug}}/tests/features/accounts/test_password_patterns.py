@@ -19,6 +19,8 @@ from app.features.accounts.password_patterns import essence, is_count, is_repeti
         ("!@#$%^&*()_+", ""),
         ("xyz", "xyz"),
         ("horse", "horse"),
+        ("desks of wooden edesk", "desks of woden edesk"),
+        ("abcde-abc-dcba", "-abc-"),
         ("passwordpassword", "pasword"),
         ("coffee with seven geese", "cofe with seven gese"),
         ("", ""),
