@@ -22,6 +22,7 @@ from app.core.migrations import require_current, upgrade
 from app.core.outages import install_outage_handlers
 from app.core.settings import Settings, SettingsError, load_settings
 from app.features.accounts.administration import AccountAdministration
+from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.routes import router as accounts_router
 from app.features.accounts.service import AccountService
@@ -72,7 +73,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     tokens = AccessTokens(settings, keys)
     signin_limit = parse_limit(settings.rate_limit_signin)
     sessions = SessionService(database, settings, keys)
-    accounts = AccountService(database, sessions, hasher, limiter, signin_limit)
+    accounts = AccountService(database, sessions, hasher, PasswordPolicy.of(settings), limiter, signin_limit)
     app.state.settings = settings
     app.state.database = database
     app.state.limiter = limiter

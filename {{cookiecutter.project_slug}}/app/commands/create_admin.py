@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 from limits import parse as parse_limit
-from pydantic import SecretStr, TypeAdapter, ValidationError
+from pydantic import SecretStr
 
 from app.access.roles import Role
 from app.commands.support import database_faults, fail, settings_or_exit
@@ -17,11 +17,13 @@ from app.core.keys import KeyRing
 from app.core.limiter import Limiter
 from app.core.migrations import require_current
 from app.core.settings import Settings
-from app.features.accounts.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, NewPassword, PasswordHasher
+from app.features.accounts.password_policy import PasswordPolicy
+from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
 
 _RANDOM_PASSWORD_BYTES = 18
+_LONGEST_LINE = 4096
 
 _Email = Annotated[str, typer.Option("--email", help="The address that the administrator signs in with.")]
 _FromStdin = Annotated[
@@ -46,15 +48,11 @@ def create_admin(email: _Email, password_stdin: _FromStdin = False) -> None:  # 
 
 
 def _read_password() -> SecretStr:
-    """One line of standard input, checked by the rule of every other path that sets a password."""
+    """One line of standard input, of which no more is read than can be a password."""
     try:
-        line = sys.stdin.buffer.readline().decode("utf-8").rstrip("\r\n")
-        password: SecretStr = TypeAdapter(NewPassword).validate_python(line)
+        return SecretStr(sys.stdin.buffer.readline(_LONGEST_LINE).decode("utf-8").rstrip("\r\n"))
     except UnicodeDecodeError:
         fail("The password on standard input is not UTF-8 text.")
-    except ValidationError:
-        fail(f"The password must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.")
-    return password
 
 
 async def _create(settings: Settings, email: str, password: SecretStr) -> None:
@@ -62,7 +60,8 @@ async def _create(settings: Settings, email: str, password: SecretStr) -> None:
     limiter = Limiter(None)
     hasher = PasswordHasher()
     sessions = SessionService(database, settings, KeyRing(settings.secret_key))
-    accounts = AccountService(database, sessions, hasher, limiter, parse_limit(settings.rate_limit_signin))
+    policy, limit = PasswordPolicy.of(settings), parse_limit(settings.rate_limit_signin)
+    accounts = AccountService(database, sessions, hasher, policy, limiter, limit)
     try:
         await require_current(database, settings.database_url)
         await accounts.create(email, password, [Role.ADMIN])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.server import environment
 
-PASSWORD = "correct horse battery staple"
+PASSWORD = "seven green lamps sing"
 
 
 class Manage:
@@ -62,8 +62,22 @@ def test_reads_the_password_from_standard_input(manage: Manage) -> None:
     assert "There is an account with this e-mail address already." in err
 
 
-@pytest.mark.asvs("6.2.1")
-@pytest.mark.parametrize("stdin", [b"", b"short", b"x" * 129, b"\xff" * 20])
+@pytest.mark.asvs("6.2.1", "6.2.4", "6.2.11")
+@pytest.mark.parametrize(
+    "stdin",
+    [
+        b"",
+        b"short",
+        b"x" * 129,
+        b"x" * 100_000,
+        b"\xff" * 20,
+        b"correct horse battery staple",
+        b"1qaz2wsx3edc4rfv\n",
+        b"Administrator-2024!",
+        b"people-ada-people-ada",
+    ],
+    ids=lambda stdin: repr(stdin[:24]),
+)
 def test_refuses_a_password_that_no_other_path_would_take(manage: Manage, stdin: bytes) -> None:
     """The same rule as over HTTP, and no echo."""
     code, _, err = manage("create-admin", "--email", "ada@people.example", "--password-stdin", stdin=stdin)

@@ -8,9 +8,9 @@ import asyncio
 import os
 import sys
 import threading
-import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Annotated, NamedTuple, TypeVar
 
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -18,6 +18,7 @@ from pydantic import Field, SecretStr
 
 from app.core.errors import Unavailable
 from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.password_text import normalized
 
 SHORTEST_PASSWORD = 15
 LONGEST_PASSWORD = 128
@@ -34,6 +35,13 @@ _RETRY_AFTER_SECONDS = 5
 _NICENESS = 10
 
 _Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedPassword:
+    """A password that may be set, in the form that is hashed. Only `PasswordPolicy.check` makes one."""
+
+    normalized: SecretStr
 
 
 class Verification(NamedTuple):
@@ -55,13 +63,15 @@ class PasswordHasher:
         # What an account without a password is checked against, so that it takes as long as any other.
         self._nobody = hasher.hash("nobody has this password")
 
-    async def hash(self, password: SecretStr) -> str:
+    async def hash(self, password: AcceptedPassword) -> str:
         """The hash to store; raises `Unavailable` where too many wait."""
-        return await self._run(lambda: self._hasher.hash(_normalized(password)))
+        return await self._run(lambda: self._hasher.hash(password.normalized.get_secret_value()))
 
     async def verify(self, password: SecretStr, stored: str | None) -> Verification:
         """Check a password; without a stored hash it takes as long, and is wrong. Raises `Unavailable` as `hash`."""
-        verification = await self._run(lambda: self._verify(_normalized(password), stored or self._nobody))
+        verification = await self._run(
+            lambda: self._verify(normalized(password.get_secret_value()), stored or self._nobody)
+        )
         return verification if stored else Verification(valid=False)
 
     async def _run(self, work: Callable[[], _Result]) -> _Result:
@@ -84,11 +94,6 @@ class PasswordHasher:
     def close(self) -> None:
         """Let the pool go."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _normalized(password: SecretStr) -> str:
-    """One form for every way in which keyboards compose the same characters (NIST SP 800-63B-4 section 3.1.1.2)."""
-    return unicodedata.normalize("NFKC", password.get_secret_value())
 
 
 def usable_cores() -> int:

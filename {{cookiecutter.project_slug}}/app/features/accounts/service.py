@@ -20,6 +20,7 @@ from app.core.limiter import Limiter
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.models import User, UserRole
+from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
 from app.features.sessions.service import SELECT_ALIVE, EndReason, SessionService, signed_in_from
 
@@ -78,30 +79,37 @@ class Identity:
 class AccountService:
     """Accounts, one at a time."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that an account touches
         self,
         database: Database,
         sessions: SessionService,
         hasher: PasswordHasher,
+        policy: PasswordPolicy,
         limiter: Limiter,
         password_limit: RateLimitItem,
     ) -> None:
         self._database = database
         self._sessions = sessions
         self._hasher = hasher
+        self._policy = policy
         self._limiter = limiter
         self._password_limit = password_limit
 
     async def create(
         self, email: str, password: SecretStr, roles: Iterable[Role], display_name: str | None = None
     ) -> UUID:
-        """Create an account; raises `Conflict` where the mailbox has one, `ValueError` for what is no address."""
+        """Create an account.
+
+        Raises `ValueError` for what is no address, `Unprocessable` for a password that the policy refuses, `Conflict`
+        where the mailbox has an account.
+        """
         address = parse_email_address(email)
+        accepted = self._policy.check(password, email=address.address, display_name=display_name, field="password")
         user = User(
             email=address.address,
             mailbox=address.mailbox,
             display_name=display_name,
-            password_hash=await self._hasher.hash(password),
+            password_hash=await self._hasher.hash(accepted),
             created_at=utc_now(),
             role_rows=[UserRole(role=role) for role in roles],
         )
@@ -182,7 +190,8 @@ class AccountService:
         if not verdict.allowed:
             message = "Too many attempts to change the password."
             raise TooManyRequests(message, retry_after=verdict.retry_after)
-        stored = (await self.get(principal.user_id)).password_hash
+        user = await self.get(principal.user_id)
+        stored = user.password_hash
         if not (await self._hasher.verify(current, stored)).valid:
             security_event(
                 SecurityEvent.PASSWORD_CHANGED,
@@ -193,7 +202,8 @@ class AccountService:
             message = "The current password is wrong."
             raise Forbidden(message)
         await self._limiter.refund(self._password_limit, *key)
-        await self._replace_password(principal, stored, await self._hasher.hash(new))
+        accepted = self._policy.check(new, email=user.email, display_name=user.display_name)
+        await self._replace_password(principal, stored, await self._hasher.hash(accepted))
 
     async def _replace_password(self, principal: Principal, old_hash: str | None, new_hash: str) -> None:
         unchanged = (User.id == principal.user_id, User.password_hash == old_hash)
