@@ -16,6 +16,7 @@ GOOD = {
     "SECRET_KEY": secrets.token_urlsafe(64),
     "DATABASE_URL": "postgresql://app:6h3JfKq9@127.0.0.1/app",
     "REDIS_URL": "redis://localhost:6379/0",
+    "SMTP_URL": "smtps://smtp.service.test",
     "PUBLIC_URL": "https://api.service.test",
     "TRUSTED_PROXIES": "10.0.0.5",
 }
@@ -85,6 +86,9 @@ def test_unusable_settings_are_errors_that_show_no_value(run: Run) -> None:
         ({"REDIS_URL": ""}, ["deploy.W007"]),
         ({"REDIS_URL": "redis://:6h3JfKq9zz@redis.service.test"}, ["deploy.W008"]),
         ({"OAUTH_PASSWORD_GRANT": "true"}, ["deploy.W009"]),
+        ({"ENVIRONMENT": "development", "SMTP_URL": ""}, ["deploy.E001", "deploy.E004", "deploy.W003"]),
+        ({"MAIL_FROM": "no-reply@example.com"}, ["deploy.W010"]),
+        ({"MAIL_FROM": "no-reply@service.test"}, []),
         ({"TRUSTED_PROXIES": ""}, ["deploy.I001"]),
         ({"SECRET_KEY_FALLBACKS": "Zq7mTt0rWvX9bLc2NfHs5JyGd8Ke4PaUpR3xVn6s"}, ["deploy.I002"]),
     ],
