@@ -1,8 +1,6 @@
 """The delivery: nothing is lost, nothing is sent twice while nobody dies, and nothing personal is logged."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -229,7 +227,7 @@ async def test_a_process_that_is_killed_loses_nothing(settings_for: SmtpSettings
             await office.add(mail())
             first = process(tmp_path, settings, lease=2)
             await until(lambda: server.attempts)
-            os.kill(first.process.pid, signal.SIGKILL)
+            first.process.kill()
             first.process.wait()
             row = await office.row()
             assert row.status == MailStatus.QUEUED

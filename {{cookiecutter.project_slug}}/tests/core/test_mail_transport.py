@@ -147,7 +147,7 @@ async def test_what_a_server_says_about_a_recipient(
     assert server.recipients == ["ada@people.example"]
     # The words of the server are not passed on, in no way.
     assert "canary" not in repr(caught.value)
-    assert caught.value.__context__ is None
+    assert (caught.value.__context__, caught.value.__cause__) == (None, None)
 
 
 @pytest.mark.parametrize(("answer", "kind"), [("554 5.7.1 spam", RefusedError), ("451 4.3.0 later", PostponedError)])
