@@ -3,7 +3,6 @@
 import asyncio
 import random
 import secrets
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -25,11 +24,9 @@ EMAIL = "ada@people.example"
 
 
 @pytest.fixture
-def manage(tmp_path: Path, migrated_database: Path) -> CommandLine:
-    """The command line over a migrated database."""
-    database = tmp_path / "app.db"
-    shutil.copyfile(migrated_database, database)
-    return CommandLine(tmp_path, f"sqlite:///{database}")
+def manage(command_line: CommandLine) -> CommandLine:
+    """The command line, by its name."""
+    return command_line
 
 
 def make_notes(manage: CommandLine, count: int) -> None:
@@ -126,13 +123,15 @@ def test_resealing_goes_on_where_it_was_killed(manage: CommandLine) -> None:
     """`kill -9` at several moments: every row opens with the two keys after each, and at the end with the new one."""
     manage = manage.with_notes()
     make_notes(manage, 1500)
+    begin = time.monotonic()
     assert manage(ROTATE)[0] == 0
+    usual = time.monotonic() - begin
     current, _ = manage.secrets()
     dice = random.Random(2)  # noqa: S311  # moments, not secrets
     begun = 0
-    for _ in range(6):
+    for _ in range(5):
         with manage.start(ROTATE, "--reseal") as process:
-            time.sleep(dice.uniform(0.8, 2.0))
+            time.sleep(usual * dice.uniform(0.6, 1.1))
             process.send_signal(signal.SIGKILL)
         begun += process.returncode == -signal.SIGKILL
         assert len(notes(manage, *manage.secrets())) == 1500
@@ -148,7 +147,7 @@ def test_killing_the_command_loses_no_key(manage: CommandLine) -> None:
     assert manage(ROTATE)[0] == 0
     usual = time.monotonic() - begin
     dice = random.Random(3)  # noqa: S311  # moments, not secrets
-    for _ in range(8):
+    for _ in range(6):
         before = manage.keys()
         with manage.start(ROTATE) as process:
             time.sleep(usual * dice.uniform(0.6, 1.0))
