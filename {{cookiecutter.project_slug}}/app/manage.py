@@ -5,6 +5,8 @@ import typer
 from app.commands.check import check
 from app.commands.create_admin import create_admin
 from app.commands.migrate import migrate
+from app.commands.purge import purge
+from app.commands.rotate_secret_key import rotate_secret_key
 from app.commands.routes import routes
 from app.commands.serve import serve
 
@@ -15,7 +17,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, migrate, create_admin, check, routes):
+for command in (serve, migrate, create_admin, check, routes, rotate_secret_key, purge):
     cli.command()(command)
 
 

@@ -60,6 +60,12 @@ class SecurityEvent(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105  # the name of an event
     """A user changed their password, or gave a wrong current one."""
 
+    SECRET_KEY_ROTATED = "secret_key_rotated"  # noqa: S105  # the name of an event
+    """Somebody put another `SECRET_KEY` into `.env`."""
+
+    SECRET_KEYS_RETIRED = "secret_keys_retired"  # noqa: S105  # the name of an event
+    """Somebody removed the earlier keys from `.env`."""
+
     SESSION_ENDED = "session_ended"
     """A session was ended by something other than its own sign-out."""
 

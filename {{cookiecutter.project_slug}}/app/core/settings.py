@@ -4,6 +4,7 @@ The names of the fields, in upper case, are the contract. Every secret is a `Sec
 error shows it. An unset `ENVIRONMENT` means production, and production refuses weak configuration (ASVS 13.4.2).
 """
 
+import os
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "load_settings",
+    "source_of",
 ]
 
 ENV_FILE = Path(".env")
@@ -102,8 +104,8 @@ class Settings(BaseSettings):
     )
     secret_key_fallbacks: Annotated[tuple[_Key, ...], _List, AfterValidator(production.other_keys)] = Field(
         (),
-        description="Earlier values of `SECRET_KEY`: what they made can still be read. Remove them after"
-        " `SESSION_MAX_DAYS`.",
+        description="Earlier values of `SECRET_KEY`: what they made can still be read. `manage rotate-secret-key`"
+        " adds and removes them.",
     )
     database_url: Annotated[SecretStr, _secret(rules.database_dsn), AfterValidator(production.guarded_database)] = (
         Field(
@@ -199,6 +201,21 @@ class Settings(BaseSettings):
         description="After how many days a session ends in any case (ASVS 7.3.2).",
         examples=["90"],
     )
+    retention_days: int = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="For how many days `manage purge` keeps what is over: sessions, tokens, mail.",
+        examples=["30"],
+    )
+    retention_address_days: int = Field(
+        365,
+        ge=1,
+        le=3650,
+        description="For how many days after its last use an address stays known as one that the user signs in from:"
+        " attacks from elsewhere do not lock them out there.",
+        examples=["365"],
+    )
 
     @property
     def production(self) -> bool:
@@ -236,3 +253,12 @@ def load_settings(**overrides: Any) -> Settings:
     except SourceError as error:
         problems = (Problem(str(error.path), error.problem, ""),)
     raise SettingsError(problems)
+
+
+def source_of(name: str) -> str | None:
+    """Where the value of a setting comes from: the environment, a path, or nowhere."""
+    if any(key.lower() == name and value for key, value in os.environ.items()):
+        return "the environment"
+    if name in DotenvFile(Settings, ENV_FILE)():
+        return str(ENV_FILE)
+    return str(SECRETS_DIR) if name in SecretFiles(Settings, SECRETS_DIR)() else None

@@ -1,0 +1,58 @@
+"""`manage purge`: delete what is over for longer than the retention settings say."""
+
+import asyncio
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from app.commands.progress import counted
+from app.commands.support import database_faults, settings_or_exit
+from app.commands.upkeep import KEPT, Kept, Wiring, wired
+from app.core.clock import utc_now
+from app.core.maintenance import foreseen, in_batches
+from app.core.settings import Settings
+
+_BATCH = 500
+_LARGEST_FORECAST = 10_000
+
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Delete nothing, and say how much would be deleted.")]
+
+
+def purge(dry_run: _DryRun = False) -> None:  # noqa: FBT002  # an option
+    """Delete sessions, tokens and mail that are over for more than RETENTION_DAYS.
+
+    Safe while the service runs, when several purge at once, and when it is stopped: run it daily. Of each user and
+    address the last session stays for RETENTION_ADDRESS_DAYS. Exit code 1 where the database or the settings cannot be
+    used.
+    """
+    settings = settings_or_exit()
+    with database_faults():
+        asyncio.run(_purge(settings, dry_run=dry_run))
+
+
+async def _purge(settings: Settings, *, dry_run: bool) -> None:
+    async with wired(settings) as wiring:
+        for kept in KEPT:
+            typer.echo(await _forecast(kept, wiring) if dry_run else await _delete(kept, wiring))
+
+
+async def _delete(kept: Kept, wiring: Wiring) -> str:
+    batch = partial(kept.service(wiring).purge, before=_before(wiring), limit=_BATCH)
+    deleted = 0
+    with counted(kept.name) as advance:
+        async for size in in_batches(wiring.database, batch):
+            advance(size)
+            deleted += size
+    return f"{kept.name}: {deleted} deleted"
+
+
+async def _forecast(kept: Kept, wiring: Wiring) -> str:
+    batch = partial(kept.service(wiring).purge, before=_before(wiring), limit=_LARGEST_FORECAST)
+    count = await foreseen(wiring.database, batch)
+    return f"{kept.name}: {count}{' or more' if count == _LARGEST_FORECAST else ''} to delete"
+
+
+def _before(wiring: Wiring) -> datetime:
+    return utc_now() - timedelta(days=wiring.settings.retention_days)

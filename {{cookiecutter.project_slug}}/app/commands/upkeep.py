@@ -1,0 +1,61 @@
+"""Who keeps rows that need upkeep: one line for each, wired as `main.py` wires the service."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from app.core.database import Database
+from app.core.keys import KeyRing
+from app.core.mail import Outbox
+from app.core.maintenance import Purgeable, Resealable
+from app.core.migrations import require_current
+from app.core.settings import Settings
+from app.features.sessions.service import SessionService
+from app.features.signin.retention import RefreshTokenRetention
+
+
+class Wiring(NamedTuple):
+    """What a service is made of."""
+
+    settings: Settings
+    database: Database
+    keys: KeyRing
+
+
+class Sealed(NamedTuple):
+    """Rows that a key sealed: what people call them, and how their service is made."""
+
+    name: str
+    service: Callable[[Wiring], Resealable]
+
+
+class Kept(NamedTuple):
+    """Rows that are worth nothing after some time: what people call them, and how their service is made."""
+
+    name: str
+    service: Callable[[Wiring], Purgeable]
+
+
+def _sessions(wiring: Wiring) -> SessionService:
+    return SessionService(wiring.database, wiring.settings, wiring.keys)
+
+
+SEALED: tuple[Sealed, ...] = (Sealed("mail", lambda wiring: Outbox(wiring.keys)),)
+
+# The tokens stand above their sessions: deleting a session deletes what is left of its tokens, however many.
+KEPT: tuple[Kept, ...] = (
+    Kept("refresh tokens", lambda wiring: RefreshTokenRetention(_sessions(wiring))),
+    Kept("sessions", _sessions),
+    Kept("mail", lambda wiring: Outbox(wiring.keys)),
+)
+
+
+@asynccontextmanager
+async def wired(settings: Settings) -> AsyncIterator[Wiring]:
+    """Open the database, which has the schema of this version, for the block."""
+    database = Database(settings.database_url)
+    try:
+        await require_current(database, settings.database_url)
+        yield Wiring(settings, database, KeyRing(settings.secret_key, settings.secret_key_fallbacks))
+    finally:
+        await database.close()

@@ -1,0 +1,171 @@
+"""`manage purge`, as processes over a real database, beside a service that runs."""
+
+import asyncio
+import secrets
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import httpx2
+import pytest
+from sqlalchemy import func, insert, select
+
+from app.core.clock import utc_now
+from app.core.database import Database
+from app.features.accounts.models import User
+from app.features.sessions.models import Session
+from app.features.signin.models import RefreshToken
+from tests.support.command_line import CommandLine
+from tests.support.server import HOST, ServerProcess
+
+PURGE = "purge"
+T = TypeVar("T")
+
+
+@pytest.fixture
+def manage(command_line: CommandLine) -> CommandLine:
+    """The command line, by its name."""
+    return command_line
+
+
+def fill(manage: CommandLine, sessions: int, *, days: float = 100, tokens: int = 2) -> None:
+    """Sessions of one user that were over that long ago, with used refresh tokens, all from one address."""
+
+    async def work(database: Database) -> None:
+        user = User(email="old@people.example", mailbox=secrets.token_hex(8), created_at=utc_now())
+        async with database.transaction() as unit:
+            unit.add(user)
+            await unit.flush()
+            over = utc_now() - timedelta(days=days)
+            rows = [
+                Session(
+                    user_id=user.id,
+                    created_at=over,
+                    authenticated_at=over,
+                    last_seen_at=over + timedelta(microseconds=number),
+                    expires_at=over + timedelta(days=90),
+                    ended_at=over + timedelta(microseconds=number),
+                    scope="",
+                    methods="pwd",
+                    ip="198.51.100.1",
+                    user_agent="",
+                )
+                for number in range(sessions)
+            ]
+            unit.add_all(rows)
+            await unit.flush()
+            values = [
+                {"token_hash": secrets.token_bytes(32), "session_id": row.id, "created_at": over, "used_at": over}
+                for row in rows
+                for _ in range(tokens)
+            ]
+            await unit.execute(insert(RefreshToken), values)
+
+    asyncio.run(with_database(manage, work))
+
+
+async def with_database(manage: CommandLine, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Do some work on the database of the commands."""
+    database = Database(manage.settings().database_url)
+    try:
+        return await work(database)
+    finally:
+        await database.close()
+
+
+def counts(manage: CommandLine) -> tuple[int, int]:
+    """How many tokens and sessions there are."""
+
+    async def work(database: Database) -> tuple[int, int]:
+        async with database.read() as unit:
+            tokens, sessions = [
+                int(await unit.scalar(select(func.count()).select_from(table)) or 0)
+                for table in (RefreshToken, Session)
+            ]
+            return tokens, sessions
+
+    return asyncio.run(with_database(manage, work))
+
+
+def test_deletes_in_batches_what_is_over(manage: CommandLine) -> None:
+    """The forecast is what is then deleted, a second run has nothing to do, and what is not over long enough stays."""
+    fill(manage, 1201)
+    fill(manage, 3, days=29)
+    forecast = manage(PURGE, "--dry-run")
+    assert forecast[:2] == (0, "refresh tokens: 2402 to delete\nsessions: 1200 to delete\n")
+    assert counts(manage) == (2408, 1204)
+    assert manage(PURGE)[:2] == (0, "refresh tokens: 2402 deleted\nsessions: 1200 deleted\n")
+    assert counts(manage) == (6, 4)
+    assert manage(PURGE)[:2] == (0, "refresh tokens: 0 deleted\nsessions: 0 deleted\n")
+
+
+def test_the_retention_is_a_setting(manage: CommandLine) -> None:
+    """A shorter one deletes more; an address that is forgotten takes its last session along."""
+    fill(manage, 10, days=20)
+    assert manage(PURGE)[1] == "refresh tokens: 0 deleted\nsessions: 0 deleted\n"
+    assert manage(PURGE, RETENTION_DAYS="10")[1] == "refresh tokens: 20 deleted\nsessions: 9 deleted\n"
+    both = {"RETENTION_DAYS": "10", "RETENTION_ADDRESS_DAYS": "10"}
+    assert manage(PURGE, **both)[1] == "refresh tokens: 0 deleted\nsessions: 1 deleted\n"
+    code, _, err = manage(PURGE, RETENTION_DAYS="0")
+    assert (code, "RETENTION_DAYS" in err) == (1, True)
+
+
+def test_a_large_forecast_is_bounded(manage: CommandLine) -> None:
+    """It holds the database for a moment only, and says that there is more."""
+    fill(manage, 5100)
+    assert "refresh tokens: 10000 or more to delete" in manage(PURGE, "--dry-run")[1]
+
+
+def test_two_at_once_share_the_work(manage: CommandLine) -> None:
+    """Both end well, and together they deleted each row once."""
+    fill(manage, 3001)
+    running = [manage.start(PURGE) for _ in range(2)]
+    outputs = [process.communicate(timeout=60)[0].decode() for process in running]
+    assert [process.returncode for process in running] == [0, 0]
+    deleted = [[int(line.rsplit(" ", 2)[1]) for line in output.splitlines()] for output in outputs]
+    assert [sum(column) for column in zip(*deleted, strict=True)] == [6002, 3000]
+    assert counts(manage) == (0, 1)
+
+
+def test_killed_in_the_middle_it_can_be_run_again(manage: CommandLine) -> None:
+    """What was deleted is deleted, the rest goes with the next run."""
+    fill(manage, 4001)
+    for delay in (1.0, 1.3):
+        with manage.start(PURGE) as process:
+            time.sleep(delay)
+            process.send_signal(signal.SIGKILL)
+    assert manage(PURGE)[0] == 0
+    assert counts(manage) == (0, 1)
+
+
+def test_the_service_writes_meanwhile(manage: CommandLine) -> None:
+    """People sign in and refresh while thousands of rows go, and no answer is an error or takes seconds."""
+    fill(manage, 8001)
+    created = manage.start("create-admin", "--email", "ada@people.example")
+    password = created.communicate(timeout=60)[0].decode().strip().rsplit(" ", 1)[1]
+    server = ServerProcess(manage.folder, SECRET_KEY="", DATABASE_URL=manage.database_url)
+    with server, httpx2.Client(base_url=f"http://{HOST}:{server.port}", timeout=20) as client:
+        answer = client.post("/api/v1/signin", json={"email": "ada@people.example", "password": password})
+        process, slowest, during = manage.start(PURGE), 0.0, 0
+        while process.poll() is None:
+            form = {"grant_type": "refresh_token", "refresh_token": answer.json()["refresh_token"]}
+            begin = time.monotonic()
+            answer = client.post("/oauth/token", data=form)
+            slowest = max(slowest, time.monotonic() - begin)
+            assert answer.status_code == 200, answer.text
+            during += 1
+        out = process.communicate()[0].decode()
+    assert (process.returncode, out) == (0, "refresh tokens: 16002 deleted\nsessions: 8000 deleted\n")
+    assert during > 10
+    assert slowest < 5
+
+
+def test_says_in_words_what_is_wrong(manage: CommandLine, tmp_path: Path) -> None:
+    """A schema of another version, and a database that is not there."""
+    code, _, err = manage(PURGE, DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}")
+    assert (code, "uv run manage migrate" in err) == (1, True)
+    code, _, err = manage(PURGE, "--dry-run", DATABASE_URL=f"sqlite:///{tmp_path / 'no' / 'folder.db'}")
+    assert (code, "The database does not answer" in err) == (1, True)

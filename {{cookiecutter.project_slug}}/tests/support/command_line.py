@@ -1,0 +1,81 @@
+"""`manage` as a process in a folder with an `.env` of its own."""
+
+import os
+import secrets
+import subprocess
+import sys
+from copy import copy
+from pathlib import Path
+from typing import Any, Self
+
+from dotenv import dotenv_values
+from pydantic import SecretStr
+
+from app.core.settings import Settings
+from tests.support.server import environment
+
+_WITH_NOTES = ("-m", "tests.support.notes")
+_PLAIN = ("-c", "from app.manage import main; main()")
+_LONG_AGO = 3600
+
+
+class CommandLine:
+    """The keys stand in `.env`, all else in the environment."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self._program = _PLAIN
+        self.folder = folder
+        self.env_file = folder / ".env"
+        self.database_url = database_url
+        self.environment = environment(folder, DATABASE_URL=database_url, SECRET_KEY="")
+        self.env_file.write_text(f"# keys\nSECRET_KEY={secrets.token_urlsafe(64)}\n", encoding="utf-8")
+        self.env_file.chmod(0o600)
+
+    def __call__(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
+        """Run a command: exit code, standard output, standard error, in none of which a key may stand."""
+        keys = self.keys()
+        process = self.start(*arguments, **settings)
+        output = [stream.decode() for stream in process.communicate(timeout=60)]
+        assert "Traceback" not in output[1], output[1]
+        assert not any(key in text for key in {*keys, *self.keys()} for text in output)
+        return process.returncode, output[0], output[1]
+
+    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a command."""
+        return subprocess.Popen(
+            [sys.executable, *self._program, *arguments],
+            cwd=self.folder,
+            env={**self.environment, **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def with_notes(self) -> Self:
+        """The same, with the feature of `notes.py` in the service."""
+        other = copy(self)
+        other._program = _WITH_NOTES  # noqa: SLF001  # its own
+        return other
+
+    def keys(self) -> list[str]:
+        """The keys in `.env`, the current one first."""
+        values = dotenv_values(self.env_file)
+        return [
+            key for key in f"{values.get('SECRET_KEY')},{values.get('SECRET_KEY_FALLBACKS') or ''}".split(",") if key
+        ]
+
+    def secrets(self) -> list[SecretStr]:
+        """The same, for a key ring."""
+        return [SecretStr(key) for key in self.keys()]
+
+    def let_time_pass(self) -> None:
+        """Make `.env` an hour older."""
+        before = self.env_file.stat().st_mtime - _LONG_AGO
+        os.utime(self.env_file, (before, before))
+
+    def settings(self) -> Settings:
+        """The settings of the commands, for a service in this process."""
+        given = {name.lower(): value for name, value in self.environment.items()}
+        values: dict[str, Any] = {name: given[name] for name in Settings.model_fields if name in given}
+        key, *fallbacks = self.keys()
+        return Settings(**{**values, "secret_key": key, "secret_key_fallbacks": ",".join(fallbacks)})

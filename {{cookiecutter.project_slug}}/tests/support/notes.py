@@ -1,0 +1,83 @@
+"""A feature of the tests' own, with a table of sealed rows: it shows what a feature needs for its upkeep.
+
+Run as a program, it is `manage` with this feature in the list. Its metadata is apart from the service's, whose schema
+has no such table.
+"""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import LargeBinary, MetaData, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.commands import upkeep
+from app.core.database import Base, Database
+from app.core.keys import KeyRing, Purpose
+from app.core.sealing import Sealer
+
+
+class NoteBase(Base):
+    """The base of tables that are not the service's."""
+
+    __abstract__ = True
+    metadata = MetaData()
+
+
+class Note(NoteBase):
+    """A text that is kept sealed."""
+
+    __tablename__ = "test_notes"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Notes:
+    """Keeps texts, sealed for their row."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._sealer = Sealer(keys, Purpose.CURSOR)
+
+    async def add(self, unit: AsyncSession, text: str) -> None:
+        """Keep a text."""
+        note_id = uuid4()
+        unit.add(Note(id=note_id, sealed=self._sealer.seal(text.encode(), identity=note_id.bytes)))
+        await unit.flush()
+
+    async def texts(self, unit: AsyncSession) -> list[str]:
+        """Every text; raises `SealBrokenError` where a key is missing."""
+        notes = await unit.scalars(select(Note))
+        return sorted(self._sealer.open(note.sealed, identity=note.id.bytes).decode() for note in notes)
+
+    async def reseal(self, unit: AsyncSession, *, limit: int) -> int:
+        """Seal up to `limit` rows with the current key that another one sealed; how many."""
+        notes = await unit.scalars(select(Note).order_by(Note.id))
+        stale = [note for note in notes if not self._sealer.is_current(note.sealed)][:limit]
+        for note in stale:
+            plain = self._sealer.open(note.sealed, identity=note.id.bytes)
+            note.sealed = self._sealer.seal(plain, identity=note.id.bytes)
+        await unit.flush()
+        return len(stale)
+
+
+async def create_notes(database: Database, keys: KeyRing, count: int) -> None:
+    """Make the table, with that many notes in it."""
+    async with database.transaction() as unit:
+        connection = await unit.connection()
+        await connection.run_sync(NoteBase.metadata.create_all)
+        for number in range(count):
+            await Notes(keys).add(unit, f"note {number:05}")
+
+
+async def read_notes(database: Database, *keys: Any) -> list[str]:
+    """Every text, read with these keys alone."""
+    async with database.read() as unit:
+        return await Notes(KeyRing(keys[0], keys[1:])).texts(unit)
+
+
+if __name__ == "__main__":
+    upkeep.SEALED = (upkeep.Sealed("notes", lambda wiring: Notes(wiring.keys)),)
+    from app.manage import main
+
+    main()
