@@ -25,6 +25,8 @@ from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.routes import router as accounts_router
 from app.features.accounts.service import AccountService
+from app.features.audit.routes import router as audit_router
+from app.features.audit.service import AuditTrail
 from app.features.sessions.routes import router as sessions_router
 from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator
@@ -75,6 +77,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     accounts = AccountService(database, sessions, hasher, limiter, signin_limit)
     app.state.settings = settings
     app.state.database = database
+    app.state.audit = AuditTrail(database, keys)
     app.state.limiter = limiter
     app.state.hasher = hasher
     app.state.sessions = sessions
@@ -86,7 +89,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
 
 def _include_routes(app: FastAPI, settings: Settings) -> None:
     api = APIRouter(prefix=API_PREFIX, route_class=GuardedRoute)
-    for router in (system_router, signin_router, accounts_router, sessions_router):
+    for router in (system_router, signin_router, accounts_router, sessions_router, audit_router):
         api.include_router(router)
     for router in (health_router, docs_router(production=settings.production), oauth_router, api):
         app.include_router(router)
@@ -101,7 +104,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if not settings.production:
             await upgrade(settings.database_url)
         await require_current(database, settings.database_url)
-        yield
+        async with app.state.audit.recording():
+            yield
     finally:
         app.state.hasher.close()
         await app.state.limiter.close()

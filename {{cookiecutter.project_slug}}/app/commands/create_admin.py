@@ -19,6 +19,7 @@ from app.core.migrations import require_current
 from app.core.settings import Settings
 from app.features.accounts.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, NewPassword, PasswordHasher
 from app.features.accounts.service import AccountService
+from app.features.audit.service import AuditTrail
 from app.features.sessions.service import SessionService
 
 _RANDOM_PASSWORD_BYTES = 18
@@ -61,11 +62,14 @@ async def _create(settings: Settings, email: str, password: SecretStr) -> None:
     database = Database(settings.database_url)
     limiter = Limiter(None)
     hasher = PasswordHasher()
-    sessions = SessionService(database, settings, KeyRing(settings.secret_key))
+    keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
+    audit = AuditTrail(database, keys)
+    sessions = SessionService(database, settings, keys)
     accounts = AccountService(database, sessions, hasher, limiter, parse_limit(settings.rate_limit_signin))
     try:
         await require_current(database, settings.database_url)
-        await accounts.create(email, password, [Role.ADMIN])
+        async with audit.recording():
+            await accounts.create(email, password, [Role.ADMIN])
     finally:
         hasher.close()
         await database.close()
