@@ -26,7 +26,7 @@ from app.core.event_flow import Held, Occurrence, hold_events
 # What a driver or the pool raises when the database cannot be reached or does not answer in time.
 UNAVAILABLE_ERRORS = (OperationalError, InterfaceError, PoolTimeoutError, OSError)
 
-RecordEvents = Callable[[AsyncSession, Sequence[Occurrence]], Awaitable[None]]
+RecordEvents = Callable[[AsyncSession, Sequence[Occurrence]], Awaitable[object]]
 """Adds events to the audit trail in the unit that they were told in; raises where it cannot."""
 
 _BUSY_SECONDS = 10
@@ -95,7 +95,11 @@ class Database:
         with hold_events() as held:
             async with self._writes.begin() as unit:
                 yield unit
-                await self._record_held(unit, held)
+                if unit.in_transaction():
+                    await self._record_held(unit, held)
+                else:
+                    # The block has rolled it back itself.
+                    held.undone = True
 
     async def _record_held(self, unit: AsyncSession, held: Held) -> None:
         """Record what was told in the unit: a change and its event are there together, or neither is."""

@@ -57,11 +57,22 @@ class Sink(Protocol):
 
 
 class Held:
-    """The events of a unit that has not ended."""
+    """The events of a unit that has not ended: those to be recorded in it, and those that it has recorded itself."""
 
     def __init__(self) -> None:
         self.occurrences: list[Occurrence] = []
+        self.recorded: list[Occurrence] = []
+        self.undone = False
         self.ended = False
+
+    def end(self, *, committed: bool) -> None:
+        """Log what was committed; of what was rolled back, pass on what was refused."""
+        self.ended = True
+        for occurrence in (*self.recorded, *self.occurrences) if committed else ():
+            _log_line(occurrence)
+        for occurrence in () if committed else self.occurrences:
+            if occurrence.outcome != "success":
+                _pass_on(occurrence)
 
 
 _sink: ContextVar[Sink | None] = ContextVar("event_sink", default=None)
@@ -79,17 +90,18 @@ def tell(action: str, outcome: Outcome, fields: Mapping[str, object]) -> None:
     """Take an event on its way."""
     sink = _sink.get()
     occurrence = Occurrence(action, outcome, fields, utc_now(), sink.origin() if sink else Origin())
-    held = _held.get()
-    if held is not None and not held.ended:
+    held = _open_unit()
+    if held is not None:
         held.occurrences.append(occurrence)
     else:
         _pass_on(occurrence)
 
 
-def log(occurrence: Occurrence) -> None:
-    """Write the line: at `info` when it succeeded, at `warning` when it failed or was denied."""
-    write = _log.info if occurrence.outcome == "success" else _log.warning
-    write(occurrence.action, outcome=occurrence.outcome, **occurrence.fields)
+def tell_recorded(occurrence: Occurrence) -> None:
+    """Log an event that its unit has recorded already, once the unit commits."""
+    held = _open_unit()
+    if held is not None:
+        held.recorded.append(occurrence)
 
 
 @contextmanager
@@ -112,21 +124,28 @@ def hold_events() -> Iterator[Held]:
     try:
         yield held
     except BaseException:
-        held.ended = True
-        for occurrence in held.occurrences:
-            if occurrence.outcome != "success":
-                _pass_on(occurrence)
+        held.end(committed=False)
         raise
     else:
-        held.ended = True
-        for occurrence in held.occurrences:
-            log(occurrence)
+        held.end(committed=not held.undone)
     finally:
         _held.set(before)
 
 
+def _open_unit() -> Held | None:
+    """The unit of this context. A task that it started may outlive it."""
+    held = _held.get()
+    return None if held is None or held.ended else held
+
+
+def _log_line(occurrence: Occurrence) -> None:
+    """Write the line: at `info` when it succeeded, at `warning` when it failed or was denied."""
+    write = _log.info if occurrence.outcome == "success" else _log.warning
+    write(occurrence.action, outcome=occurrence.outcome, **occurrence.fields)
+
+
 def _pass_on(occurrence: Occurrence) -> None:
-    log(occurrence)
+    _log_line(occurrence)
     sink = _sink.get()
     if sink is not None:
         sink.take(occurrence)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.core.errors import Unavailable
-from app.core.event_flow import Occurrence, Origin, Outcome, log
+from app.core.event_flow import Occurrence, Origin, Outcome, tell_recorded
 from app.core.keys import KeyRing
 from app.core.security_events import SecurityEvent
 from app.features.audit.chain import FIRST_DIGEST, ChainKeys, Head, digest_of
@@ -38,19 +38,24 @@ class Appender:
     def __init__(self, keys: KeyRing) -> None:
         self._chain = ChainKeys(keys)
 
-    async def __call__(self, unit: AsyncSession, occurrences: Sequence[Occurrence]) -> None:
-        """Add the events, in order; raises `Unavailable`, which rolls the unit back."""
+    async def __call__(self, unit: AsyncSession, occurrences: Sequence[Occurrence]) -> int:
+        """Add the events, in order, and a mark where one is due; how many rows that makes.
+
+        Raises `Unavailable`, which rolls the unit back.
+        """
         try:
-            await self._append(unit, [entry_of(occurrence) for occurrence in occurrences])
+            return await self._append(unit, [entry_of(occurrence) for occurrence in occurrences])
         except DBAPIError as error:
             _log.error("audit_unwritable", error=type(error).__name__, exc_info=error)
             raise unavailable() from error
 
-    async def _append(self, unit: AsyncSession, entries: list[Entry]) -> None:
+    async def _append(self, unit: AsyncSession, entries: list[Entry]) -> int:
         head = await _lock_head(unit)
         # A statement of its own, behind the lock: it sees what the writer before has committed.
         last = await unit.scalar(select(func.max(AuditEvent.sequence))) or 0
         entries = [*self._marks(head, last), *entries]
+        if not entries:
+            return 0
         sequence, digest = max(head.sequence, last) if head else last, head.digest if head else FIRST_DIGEST
         rows = []
         for sequence, entry in enumerate(entries, start=sequence + 1):  # noqa: B020  # goes on from where it stood
@@ -59,6 +64,7 @@ class Appender:
             rows.append({**row, "digest": digest, "mac": self._chain.row_mac(digest)})
         await unit.execute(insert(AuditEvent), rows)
         await _move_head(unit, self._chain.head(sequence, digest), is_new=head is None)
+        return len(rows)
 
     def _marks(self, head: Head | None, last: int) -> Iterable[Entry]:
         """The rows that go before, where the trail ended otherwise than under the current key."""
@@ -106,6 +112,6 @@ async def _move_head(unit: AsyncSession, head: Head, *, is_new: bool) -> None:
 
 def _mark(event: SecurityEvent, outcome: Outcome, **details: str) -> Entry:
     occurrence = Occurrence(event.value, outcome, details, utc_now(), Origin())
-    log(occurrence)
+    tell_recorded(occurrence)
     # As they are: a MAC has the shape of a secret, and is none.
     return {**entry_of(occurrence), "details": orjson.dumps(details).decode()}

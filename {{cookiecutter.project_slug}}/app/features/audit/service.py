@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database
 from app.core.event_flow import Occurrence, events_to
@@ -52,6 +53,7 @@ class AuditTrail:
         database.record_events_with(append)
         self._database = database
         self._keys = keys
+        self._append = append
         self._recorder = Recorder(database, append)
         self._cursors = Cursors(keys, "audit", by_number(lambda row: row.sequence))
 
@@ -62,13 +64,21 @@ class AuditTrail:
     @asynccontextmanager
     async def recording(self) -> AsyncIterator[None]:
         """A block whose events are recorded, those of the tasks it starts too; raises `Unavailable` if one was lost."""
+        lost = self._recorder.lost
         try:
             with events_to(self._recorder):
                 yield
         finally:
             await self._recorder.close()
-        if self._recorder.lost:
+        if self._recorder.lost > lost:
             raise unavailable()
+
+    async def reseal(self, unit: AsyncSession, *, limit: int) -> int:  # noqa: ARG002  # one row is all there can be
+        """Have the current key confirm what an earlier one did; 1, or 0 where it has.
+
+        The next event does the same. After it, the earlier key is needed no more.
+        """
+        return await self._append(unit, ())
 
     async def list_events(self, filters: Filters, part: Part) -> tuple[list[AuditEvent], str | None]:
         """Events, newest first, and the cursor of the next part."""

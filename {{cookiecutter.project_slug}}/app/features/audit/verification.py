@@ -91,15 +91,18 @@ class Verification:
         return max(self._last, self._head.sequence if self._head else 0)
 
     async def run(self, progress: Callable[[int], None] = lambda _: None) -> Report:
-        """Read up to the first flaw; `progress` is told of every row that is in order."""
+        """Read up to the first flaw; `progress` is told of every row that is in order. `begin` comes before it."""
         async for row in self._rows():
             flaw = self._flaw_of(row)
             if flaw is not None:
-                return Report(self._sequence, None, flaw)
+                return self._report(flaw)
             progress(1)
-        flaw = self._flaw_of_end()
-        anchor = Anchor(self._sequence, self._digest) if self._sequence and flaw is None else None
-        return Report(self._sequence, anchor, flaw)
+        return self._report(self._flaw_of_end())
+
+    def _report(self, flaw: Flaw | None) -> Report:
+        if flaw is not None:
+            return Report(max(0, min(self._sequence, flaw.sequence - 1)), None, flaw)
+        return Report(self._sequence, Anchor(self._sequence, self._digest) if self._sequence else None, None)
 
     async def _rows(self) -> AsyncIterator[Mapping[str, Any] | None]:
         """Every row in order; None for one that cannot even be read."""
@@ -137,16 +140,22 @@ class Verification:
             return Flaw(sequence, "was inserted")
         digest = digest_of(self._digest, row)
         known = self._chain.knows(row["key_id"])
+        if self._unconfirmed and known and not self._goes_on(row, sequence):
+            return Flaw(self._unconfirmed, _GONE)
         if digest != row["digest"] or (known and not self._chain.confirms_row(row)):
             return Flaw(sequence, "was changed, or put in the place of another one")
         flaw = self._distrust(row, sequence, known=known)
-        if flaw is not None:
-            return flaw
-        self._sequence, self._digest = sequence, digest
-        if self._anchor and sequence == self._anchor.sequence:
-            if digest != self._anchor.digest:
-                return Flaw(sequence, "is not the one that the anchor names, or one before it is not")
-            self._unconfirmed = 0
+        if flaw is None:
+            self._sequence, self._digest = sequence, digest
+            flaw = self._compare_with_anchor()
+        return flaw
+
+    def _compare_with_anchor(self) -> Flaw | None:
+        if self._anchor is None or self._anchor.sequence != self._sequence:
+            return None
+        if self._anchor.digest != self._digest:
+            return Flaw(self._sequence, "is not the one that the anchor names, or one before it is not")
+        self._unconfirmed = 0
         return None
 
     def _distrust(self, row: Mapping[str, Any], sequence: int, *, known: bool) -> Flaw | None:
@@ -154,16 +163,21 @@ class Verification:
         if row["action"] == SecurityEvent.AUDIT_CHAIN_BROKEN:
             return Flaw(sequence, f"marks that the trail before it had been tampered with: {row['details']}")
         goes_on = row["action"] == SecurityEvent.AUDIT_KEY_CHANGED
-        anchored = self._anchor is not None and sequence <= self._anchor.sequence + 1
-        if goes_on and row["outcome"] != "success" and not (anchored or self._was_genuine(row["details"])):
+        confirmed = row["outcome"] == "success" or self._is_anchored(sequence - 1)
+        if goes_on and not (confirmed or self._was_genuine(row["details"])):
             return Flaw(sequence, "goes on under another key behind rows whose end nothing confirms")
         if not known:
             self._unconfirmed = self._unconfirmed or sequence
         elif goes_on:
             self._unconfirmed = 0
-        elif self._unconfirmed and not anchored:
-            return Flaw(self._unconfirmed, _GONE)
         return None
+
+    def _goes_on(self, row: Mapping[str, Any], sequence: int) -> bool:
+        """Whether a row may stand behind rows that nothing confirms: the mark of another key, or what is anchored."""
+        return row["action"] == SecurityEvent.AUDIT_KEY_CHANGED or self._is_anchored(sequence)
+
+    def _is_anchored(self, sequence: int) -> bool:
+        return self._anchor is not None and sequence <= self._anchor.sequence
 
     def _was_genuine(self, details: str) -> bool:
         """Whether the head, which the writer of a mark could not confirm, can be confirmed with the keys of today."""
