@@ -29,6 +29,8 @@ from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.routes import router as accounts_router
 from app.features.accounts.service import AccountService
+from app.features.audit.routes import router as audit_router
+from app.features.audit.service import AuditTrail
 from app.features.sessions.routes import router as sessions_router
 from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator
@@ -80,6 +82,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     accounts = AccountService(database, sessions, hasher, PasswordPolicy.of(settings), limiter, signin_limit)
     app.state.settings = settings
     app.state.database = database
+    app.state.audit = AuditTrail(database, keys)
     app.state.limiter = limiter
     app.state.outbox = outbox
     app.state.mail_delivery = MailDelivery(database, outbox, mail_transport(settings))
@@ -93,7 +96,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
 
 def _include_routes(app: FastAPI, settings: Settings) -> None:
     api = APIRouter(prefix=API_PREFIX, route_class=GuardedRoute)
-    for router in (system_router, signin_router, accounts_router, sessions_router):
+    for router in (system_router, signin_router, accounts_router, sessions_router, audit_router):
         api.include_router(router)
     for router in (health_router, docs_router(production=settings.production), oauth_router, api):
         app.include_router(router)
@@ -108,7 +111,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         if not settings.production:
             await upgrade(settings.database_url)
         await require_current(database, settings.database_url)
-        async with app.state.mail_delivery.running():
+        async with app.state.audit.recording(), app.state.mail_delivery.running():
             yield
     finally:
         app.state.hasher.close()

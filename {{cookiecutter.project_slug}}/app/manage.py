@@ -2,6 +2,7 @@
 
 import typer
 
+from app.commands.audit import audit
 from app.commands.check import check
 from app.commands.create_admin import create_admin
 from app.commands.migrate import migrate
@@ -19,6 +20,7 @@ cli = typer.Typer(
 )
 for command in (serve, migrate, create_admin, check, routes, rotate_secret_key, purge):
     cli.command()(command)
+cli.add_typer(audit, name="audit")
 
 
 def main() -> None:

@@ -11,11 +11,12 @@ from app.core import mail_table as mail
 from app.core.database import Base
 from app.core.settings import load_settings
 from app.features.accounts import models as accounts
+from app.features.audit import models as audit
 from app.features.sessions import models as sessions
 from app.features.signin import models as signin
 
 # The models that `alembic revision --autogenerate` compares with the database.
-MODELS = (accounts, mail, sessions, signin)
+MODELS = (accounts, audit, mail, sessions, signin)
 
 _LOCK_ID = 0x6D69_6772_6174_6500
 _SQLITE_LOCK_SECONDS = 60

@@ -8,6 +8,7 @@ class Permission(StrEnum):
 
     ACCOUNT_READ = "account:read"
     ACCOUNT_WRITE = "account:write"
+    AUDIT_READ = "audit:read"
     DOCS_READ = "docs:read"
     ROLES_ASSIGN = "roles:assign"
     USERS_READ = "users:read"

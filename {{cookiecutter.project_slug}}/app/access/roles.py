@@ -18,7 +18,7 @@ _OWN_ACCOUNT = frozenset({Permission.ACCOUNT_READ, Permission.ACCOUNT_WRITE})
 
 ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.MEMBER: _OWN_ACCOUNT,
-    Role.AUDITOR: _OWN_ACCOUNT | {Permission.USERS_READ},
+    Role.AUDITOR: _OWN_ACCOUNT | {Permission.AUDIT_READ, Permission.USERS_READ},
     Role.ADMIN: frozenset(Permission),
 }
 

@@ -20,6 +20,7 @@ from app.core.settings import Settings
 from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.service import AccountService
+from app.features.audit.service import AuditTrail
 from app.features.sessions.service import SessionService
 
 _RANDOM_PASSWORD_BYTES = 18
@@ -59,12 +60,15 @@ async def _create(settings: Settings, email: str, password: SecretStr) -> None:
     database = Database(settings.database_url)
     limiter = Limiter(None)
     hasher = PasswordHasher()
-    sessions = SessionService(database, settings, KeyRing(settings.secret_key))
+    keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
+    audit = AuditTrail(database, keys)
+    sessions = SessionService(database, settings, keys)
     policy, limit = PasswordPolicy.of(settings), parse_limit(settings.rate_limit_signin)
     accounts = AccountService(database, sessions, hasher, policy, limiter, limit)
     try:
         await require_current(database, settings.database_url)
-        await accounts.create(email, password, [Role.ADMIN])
+        async with audit.recording():
+            await accounts.create(email, password, [Role.ADMIN])
     finally:
         hasher.close()
         await database.close()

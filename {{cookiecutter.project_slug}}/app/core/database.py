@@ -2,10 +2,11 @@
 
 Reading takes `database.read()`: no transaction, one statement sees one state. Writing takes `database.transaction()`:
 it commits at the end of the block and rolls back when the block raises. A service that must keep a change although it
-answers with an error raises after the block.
+answers with an error raises after the block. Security events that are told inside of a transaction are recorded in it.
 """
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -21,9 +22,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from app.core import sqlite_driver
+from app.core.event_flow import Held, Occurrence, hold_events
 
 # What a driver or the pool raises when the database cannot be reached or does not answer in time.
 UNAVAILABLE_ERRORS = (OperationalError, InterfaceError, PoolTimeoutError, OSError)
+
+RecordEvents = Callable[[AsyncSession, Sequence[Occurrence]], Awaitable[object]]
+"""Adds events to the audit trail in the unit that they were told in; raises where it cannot."""
 
 _BUSY_SECONDS = 10
 _POOL_TIMEOUT_SECONDS = 10
@@ -75,14 +80,38 @@ class Database:
         self._engines = (reader, writer)
         self._reads = async_sessionmaker(reader, expire_on_commit=False, autoflush=False)
         self._writes = async_sessionmaker(writer, expire_on_commit=False)
+        self._record: RecordEvents | None = None
+
+    def record_events_with(self, record: RecordEvents) -> None:
+        """Set who records the events of a unit, as the last thing before it is committed."""
+        self._record = record
 
     def read(self) -> AsyncSession:
         """A unit that reads, for `async with`: each statement is its own transaction, and holds no lock."""
         return self._reads()
 
-    def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A unit that writes, for `async with`: committed at its end, rolled back when it raises."""
-        return self._writes.begin()
+        with hold_events() as held:
+            async with self._writes.begin() as unit:
+                yield unit
+                if unit.in_transaction():
+                    await self._record_held(unit, held)
+                else:
+                    # The block has rolled it back itself.
+                    held.undone = True
+
+    async def _record_held(self, unit: AsyncSession, held: Held) -> None:
+        """Record what was told in the unit: a change and its event are there together, or neither is."""
+        if not held.occurrences:
+            return
+        if self._record is None:
+            message = "a security event was told, and nothing records those of this database: see record_events_with"
+            raise RuntimeError(message)
+        # First, so that a broken constraint shows before the end of the trail is locked, which is locked last of all.
+        await unit.flush()
+        await self._record(unit, held.occurrences)
 
     async def ping(self) -> None:
         """Ask the database for an answer; raises one of `UNAVAILABLE_ERRORS` where there is none."""

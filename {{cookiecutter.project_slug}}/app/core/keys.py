@@ -5,6 +5,7 @@ HKDF with SHA-256 (RFC 5869), the purpose as `info`: a token made for one purpos
 rotated without signing anybody out (ASVS 11.2.2).
 """
 
+import hmac
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -13,12 +14,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
 KEY_BYTES = 32
+KEY_ID_BYTES = 4
 
 
 class Purpose(StrEnum):
     """What a derived key is for. A value is never reused or changed: it is part of the derivation."""
 
     ACCESS_TOKEN = "access-token/v1"  # noqa: S105  # names the purpose, is no secret
+    AUDIT = "audit/v1"
     CURSOR = "cursor/v1"
     MAIL = "mail/v1"
 
@@ -27,6 +30,11 @@ def derive_key(secret: SecretStr, purpose: Purpose) -> bytes:
     """Derive the 32-byte key of `purpose` from one secret."""
     hkdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode())
     return hkdf.derive(secret.get_secret_value().encode())
+
+
+def key_id(key: bytes) -> bytes:
+    """A name of the key, in four bytes, that tells nothing about it."""
+    return hmac.digest(key, b"key id", "sha256")[:KEY_ID_BYTES]
 
 
 class KeyRing:

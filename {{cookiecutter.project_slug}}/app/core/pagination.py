@@ -5,7 +5,7 @@ A cursor is opaque and signed: a client can only hand back one that the same lis
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
@@ -38,7 +38,33 @@ class Listed(Protocol):
         """When it was made."""
 
 
-Row = TypeVar("Row", bound=Listed)
+Row = TypeVar("Row")
+Column = InstrumentedAttribute[Any]
+
+
+class Place(NamedTuple):
+    """How a cursor names a row: written as text, and read back as the values of the columns that the list orders by."""
+
+    write: Callable[[Any], str]
+    read: Callable[[str], tuple[object, ...]]
+
+
+def _write_time(row: Listed) -> str:
+    return f"{row.created_at.isoformat()}|{row.id}"
+
+
+def _read_time(text: str) -> tuple[object, ...]:
+    time, identity = text.split("|")
+    return datetime.fromisoformat(time), UUID(identity)
+
+
+BY_TIME = Place(_write_time, _read_time)
+"""For lists that are ordered by the time a row was made, then by its id."""
+
+
+def by_number(number_of: Callable[[Any], int]) -> Place:
+    """For lists that are ordered by a number that each row has alone."""
+    return Place(lambda row: str(number_of(row)), lambda text: (int(text),))
 
 
 class Part(NamedTuple):
@@ -51,16 +77,12 @@ class Part(NamedTuple):
 class Cursors:
     """Signs and reads the cursors of one list."""
 
-    def __init__(self, keys: KeyRing, name: str) -> None:
+    def __init__(self, keys: KeyRing, name: str, place: Place = BY_TIME) -> None:
         self._keys = keys.all(Purpose.CURSOR)
         self._name = name.encode()
+        self._place = place
 
-    def select(
-        self,
-        statement: Select[Any],
-        part: Part,
-        order: tuple[InstrumentedAttribute[datetime], InstrumentedAttribute[UUID]],
-    ) -> Select[Any]:
+    def select(self, statement: Select[Any], part: Part, order: tuple[Column, ...]) -> Select[Any]:
         """The statement for one part, newest first, with one row more than asked for to see whether there is a next."""
         if part.cursor is not None:
             statement = statement.where(tuple_(*order) < self._read(part.cursor))
@@ -73,11 +95,11 @@ class Cursors:
         rows = rows[: part.limit]
         return rows, self._write(rows[-1])
 
-    def _write(self, last: Listed) -> str:
-        payload = f"{last.created_at.isoformat()}|{last.id}".encode()
+    def _write(self, last: object) -> str:
+        payload = self._place.write(last).encode()
         return urlsafe_b64encode(self._sign(self._keys[0], payload) + payload).decode().rstrip("=")
 
-    def _read(self, cursor: str) -> tuple[datetime, UUID]:
+    def _read(self, cursor: str) -> tuple[object, ...]:
         try:
             raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         except ValueError:
@@ -86,8 +108,7 @@ class Cursors:
         if not any(hmac.compare_digest(self._sign(key, payload), signature) for key in self._keys):
             message = "The cursor is not one that this list gave."
             raise Unprocessable(message)
-        time, identity = payload.decode().split("|")
-        return datetime.fromisoformat(time), UUID(identity)
+        return self._place.read(payload.decode())
 
     def _sign(self, key: bytes, payload: bytes) -> bytes:
         return hmac.digest(key, self._name + b"\0" + payload, "sha256")

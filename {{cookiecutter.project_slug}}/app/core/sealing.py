@@ -4,17 +4,15 @@ AES-256-GCM with the identity of its place (table, row, owner, column) as additi
 moved to another row, does not open. A sealed value is `key id (4) | nonce (12) | ciphertext and tag (16)`, in bytes.
 """
 
-import hmac
 from os import urandom
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.core.keys import KeyRing, Purpose
+from app.core.keys import KEY_ID_BYTES, KeyRing, Purpose, key_id
 
-_KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
-_HEAD_BYTES = _KEY_ID_BYTES + _NONCE_BYTES
+_HEAD_BYTES = KEY_ID_BYTES + _NONCE_BYTES
 
 
 class SealBrokenError(Exception):
@@ -25,7 +23,7 @@ class Sealer:
     """Seals with the current key of a purpose, and opens with every key of the ring."""
 
     def __init__(self, keys: KeyRing, purpose: Purpose) -> None:
-        self._ciphers = [(_key_id(key), AESGCM(key)) for key in keys.all(purpose)]
+        self._ciphers = [(key_id(key), AESGCM(key)) for key in keys.all(purpose)]
 
     @property
     def key_id(self) -> bytes:
@@ -34,15 +32,15 @@ class Sealer:
 
     def seal(self, plain: bytes, *, identity: bytes) -> bytes:
         """Seal a value for its place. Sealed twice, it looks different each time."""
-        key_id, cipher = self._ciphers[0]
+        name, cipher = self._ciphers[0]
         nonce = urandom(_NONCE_BYTES)
-        return key_id + nonce + cipher.encrypt(nonce, plain, identity)
+        return name + nonce + cipher.encrypt(nonce, plain, identity)
 
     def open(self, sealed: bytes, *, identity: bytes) -> bytes:
         """The value that was sealed for this place; raises `SealBrokenError`."""
-        nonce, ciphertext = sealed[_KEY_ID_BYTES:_HEAD_BYTES], sealed[_HEAD_BYTES:]
-        for key_id, cipher in self._ciphers:
-            if sealed.startswith(key_id) and len(nonce) == _NONCE_BYTES:
+        nonce, ciphertext = sealed[KEY_ID_BYTES:_HEAD_BYTES], sealed[_HEAD_BYTES:]
+        for name, cipher in self._ciphers:
+            if sealed.startswith(name) and len(nonce) == _NONCE_BYTES:
                 try:
                     return cipher.decrypt(nonce, ciphertext, identity)
                 except InvalidTag:
@@ -52,8 +50,3 @@ class Sealer:
     def is_current(self, sealed: bytes) -> bool:
         """Whether the current key sealed it: anything else is to be sealed anew when the key is rotated."""
         return sealed.startswith(self.key_id)
-
-
-def _key_id(key: bytes) -> bytes:
-    """A name of the key that tells nothing about it."""
-    return hmac.digest(key, b"key id", "sha256")[:_KEY_ID_BYTES]

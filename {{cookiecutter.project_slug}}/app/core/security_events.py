@@ -1,15 +1,12 @@
 """Security events: what happened to accounts, sessions and rights, under names that do not change (ASVS 16.3).
 
-They are written at every `LOG_LEVEL`. `docs/logging.md` lists each of them with its fields.
+They are logged at every `LOG_LEVEL`, and each is a row of the audit trail. `docs/logging.md` lists them with their
+fields.
 """
 
-import logging
 from enum import StrEnum
-from typing import Literal
 
-import structlog
-
-Outcome = Literal["success", "failure", "denied"]
+from app.core.event_flow import Outcome, tell
 
 
 class SecurityEvent(StrEnum):
@@ -78,22 +75,20 @@ class SecurityEvent(StrEnum):
     HOST_REFUSED = "host_refused"
     """A request was for a host that this service is not."""
 
+    AUDIT_KEY_CHANGED = "audit_key_changed"
+    """The audit trail goes on under another key; a failure where the end of the old part could not be confirmed."""
+
+    AUDIT_CHAIN_BROKEN = "audit_chain_broken"
+    """The end of the audit trail was not as this service left it; it goes on behind this mark."""
+
     HASHING_SHED = "hashing_shed"
     """So many passwords were waiting to be verified that one was not taken."""
 
 
-# Not the level of the settings: a quiet log still tells of attacks (ASVS 16.3.1).
-_log = structlog.wrap_logger(
-    None,
-    wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
-    logger_factory_args=("security",),
-)
-
-
 def security_event(event: SecurityEvent, *, outcome: Outcome, **fields: object) -> None:
-    """Write a security event: at `info` when it succeeded, at `warning` when it failed or was denied.
+    """Tell of a security event: the log gets a line, the audit trail a row.
 
-    `fields` identify by id (`user_id`, `session_id`, `target_id`), never by a name, an address or a secret.
+    `fields` identify by id (`user_id`, `session_id`, `target_id` with a `target_type` unless it is a user), never by a
+    name, an address or a secret. Told inside of the transaction that makes a change, an event is committed with it.
     """
-    write = _log.info if outcome == "success" else _log.warning
-    write(event.value, outcome=outcome, **fields)
+    tell(event.value, outcome, fields)

@@ -7,6 +7,7 @@ from app.core.limiter import Limiter
 from app.core.settings import Settings
 from app.http.access_log import AccessLogMiddleware
 from app.http.allowed_methods import KnownMethodsMiddleware
+from app.http.audit import AuditMiddleware
 from app.http.body_limit import BodyLimitMiddleware
 from app.http.cors import CorsMiddleware
 from app.http.cross_origin import CrossOriginMiddleware
@@ -35,6 +36,8 @@ def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:
         Middleware(SecurityHeadersMiddleware),
         # Inside of the headers, so that a 500 has them; outside of all that can crash.
         Middleware(LastResortMiddleware),
+        # Outside of whatever refuses: no answer of all below goes out before its events are on record.
+        Middleware(AuditMiddleware),
         # From here on a request has one meaning.
         Middleware(WellFormedMiddleware),
         Middleware(TrustedHostMiddleware, allowed=settings.allowed_hosts),

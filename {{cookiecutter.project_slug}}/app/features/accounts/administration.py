@@ -41,7 +41,6 @@ class AccountAdministration:
 
     async def change(self, actor: Principal, user_id: UUID, change: AccountChange) -> User:
         """Change the name, disable or enable; what is left out of `change` stays as it is."""
-        event = None
         async with self._database.transaction() as unit:
             administrators = await _lock_administrators(unit)
             user = await self._find(unit, actor, user_id)
@@ -51,8 +50,7 @@ class AccountAdministration:
                 if change.disabled:
                     _keep_one(administrators, user)
                 event = await self._set_disabled(unit, user, disabled=change.disabled)
-        if event is not None:
-            security_event(event, outcome="success", user_id=actor.user_id, target_id=user_id)
+                security_event(event, outcome="success", user_id=actor.user_id, target_id=user_id)
         return user
 
     async def assign_roles(self, actor: Principal, user_id: UUID, roles: Iterable[Role]) -> User:
@@ -71,14 +69,14 @@ class AccountAdministration:
                 UserRole(role=role) for role in wanted - before
             ]
             await self._sessions.end_all(unit, user_id, EndReason.ROLES_CHANGED)
-        security_event(
-            SecurityEvent.ROLES_CHANGED,
-            outcome="success",
-            user_id=actor.user_id,
-            target_id=user_id,
-            before=sorted(before),
-            after=sorted(wanted),
-        )
+            security_event(
+                SecurityEvent.ROLES_CHANGED,
+                outcome="success",
+                user_id=actor.user_id,
+                target_id=user_id,
+                before=sorted(before),
+                after=sorted(wanted),
+            )
         return user
 
     async def delete(self, actor: Principal, user_id: UUID) -> None:
@@ -88,7 +86,7 @@ class AccountAdministration:
             user = await self._find(unit, actor, user_id)
             _keep_one(administrators, user)
             await unit.execute(delete(User).where(User.id == user_id))
-        security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success", user_id=actor.user_id, target_id=user_id)
+            security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success", user_id=actor.user_id, target_id=user_id)
 
     async def _find(self, unit: AsyncSession, actor: Principal, user_id: UUID) -> User:
         user = await unit.scalar(select(User).where(User.id == user_id).with_for_update())

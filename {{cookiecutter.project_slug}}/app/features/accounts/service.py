@@ -116,10 +116,13 @@ class AccountService:
         try:
             async with self._database.transaction() as unit:
                 unit.add(user)
+                await unit.flush()
+                security_event(
+                    SecurityEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(user.roles)
+                )
         except IntegrityError:
             message = "There is an account with this e-mail address already."
             raise Conflict(message) from None
-        security_event(SecurityEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(user.roles))
         return user.id
 
     async def get(self, user_id: UUID) -> User:
@@ -215,9 +218,9 @@ class AccountService:
                 message = "The password was changed meanwhile."
                 raise Conflict(message)
             await self._sessions.end_all(unit, principal.user_id, EndReason.PASSWORD_CHANGED, keep=principal.session_id)
-        security_event(
-            SecurityEvent.PASSWORD_CHANGED,
-            outcome="success",
-            user_id=principal.user_id,
-            session_id=principal.session_id,
-        )
+            security_event(
+                SecurityEvent.PASSWORD_CHANGED,
+                outcome="success",
+                user_id=principal.user_id,
+                session_id=principal.session_id,
+            )

@@ -115,10 +115,11 @@ class SessionService:
         """End one session of the user; what is not theirs is not there."""
         async with self._database.transaction() as unit:
             ended = await self.end_if_own(unit, user_id, session_id, EndReason.ENDED_BY_USER)
+            if ended:
+                security_event(SecurityEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
         if not ended:
             message = "There is no such session."
             raise NotFound(message)
-        security_event(SecurityEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
 
     async def end_others(self, user_id: UUID, current: UUID) -> None:
         """End every session of the user but the current one."""

@@ -94,13 +94,13 @@ class SignInService:
                 unit, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client
             )
             refresh_token = await refresh.issue(unit, session.id)
-        security_event(
-            SecurityEvent.SIGNIN_SUCCEEDED,
-            outcome="success",
-            user_id=credentials.user_id,
-            session_id=session.id,
-            method=_BY_PASSWORD,
-        )
+            security_event(
+                SecurityEvent.SIGNIN_SUCCEEDED,
+                outcome="success",
+                user_id=credentials.user_id,
+                session_id=session.id,
+                method=_BY_PASSWORD,
+            )
         grant = Grant(session.user_id, session.id, scope, (_BY_PASSWORD,), session.authenticated_at)
         return self._pair(grant, refresh_token)
 
@@ -112,16 +112,12 @@ class SignInService:
         async with self._database.transaction() as unit:
             session_id = await refresh.use(unit, token)
             renewed = session_id and await self._rotate(unit, session_id, scope)
-            reused = None if session_id else await self._end_family(unit, token)
-        if reused:
-            security_event(SecurityEvent.TOKEN_REUSED, outcome="denied", session_id=reused)
+            if session_id is None:
+                await self._end_family(unit, token)
         if not renewed:
             message = "The refresh token is not valid."
             raise InvalidGrant(message)
         grant, refresh_token = renewed
-        security_event(
-            SecurityEvent.TOKEN_REFRESHED, outcome="success", user_id=grant.user_id, session_id=grant.session_id
-        )
         return self._pair(grant, refresh_token)
 
     async def _rotate(self, unit: AsyncSession, session_id: UUID, scope: str | None) -> tuple[Grant, str] | None:
@@ -130,14 +126,16 @@ class SignInService:
             return None
         narrowed = _narrow(session.scope, scope)
         grant = Grant(session.user_id, session.id, narrowed, tuple(session.methods.split()), session.authenticated_at)
-        return grant, await refresh.issue(unit, session.id)
+        refresh_token = await refresh.issue(unit, session.id)
+        security_event(SecurityEvent.TOKEN_REFRESHED, outcome="success", user_id=session.user_id, session_id=session.id)
+        return grant, refresh_token
 
-    async def _end_family(self, unit: AsyncSession, token: str) -> UUID | None:
+    async def _end_family(self, unit: AsyncSession, token: str) -> None:
         """End the session of a token that was used before, if there is one."""
         session_id = await refresh.family(unit, token)
         if session_id is not None:
             await self._sessions.end(unit, session_id, EndReason.REFRESH_TOKEN_REUSED)
-        return session_id
+            security_event(SecurityEvent.TOKEN_REUSED, outcome="denied", session_id=session_id)
 
     async def revoke(self, token: str, principal: Principal) -> None:
         """End the session of one of the principal's own tokens (RFC 7009); any other token changes nothing."""
@@ -146,10 +144,10 @@ class SignInService:
             revoked = session_id is not None and await self._sessions.end_if_own(
                 unit, principal.user_id, session_id, EndReason.REVOKED
             )
-        if revoked:
-            security_event(
-                SecurityEvent.TOKEN_REVOKED, outcome="success", user_id=principal.user_id, session_id=session_id
-            )
+            if revoked:
+                security_event(
+                    SecurityEvent.TOKEN_REVOKED, outcome="success", user_id=principal.user_id, session_id=session_id
+                )
 
     async def _session_of(self, unit: AsyncSession, token: str) -> UUID | None:
         if token.startswith(refresh.PREFIX):

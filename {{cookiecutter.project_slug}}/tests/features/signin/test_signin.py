@@ -27,7 +27,7 @@ async def test_gives_the_tokens_of_rfc_6749(service: Service) -> None:
     body = answer.json()
     assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token", "scope"}
     assert (body["token_type"], body["expires_in"]) == ("Bearer", 600)
-    assert body["scope"] == "account:read account:write users:read"
+    assert body["scope"] == "account:read account:write audit:read users:read"
     assert answer.headers["Cache-Control"] == "no-store"
     me = (await service.whoami(tokens_of(answer))).json()
     assert (me["id"], me["email"], me["roles"]) == (str(person.id), person.email, ["auditor"])

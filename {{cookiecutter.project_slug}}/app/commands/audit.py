@@ -1,0 +1,100 @@
+"""`manage audit`: prove that the audit trail is whole, and take it elsewhere."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated
+
+import orjson
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from app.commands.support import FAILED, database_faults, fail, settings_or_exit
+from app.core.database import Database
+from app.core.keys import KeyRing
+from app.core.migrations import require_current
+from app.core.settings import Settings
+from app.features.audit.schemas import ExportedEvent, Moment
+from app.features.audit.service import Anchor, AuditTrail, Filters, Report
+
+audit = typer.Typer(help="Prove that the audit trail is whole, and take it elsewhere.", no_args_is_help=True)
+
+_EXAMPLE = "Example: 2026-01-31T12:00:00Z"
+
+_Since = Annotated[str | None, typer.Option(help=f"Only from this time on. {_EXAMPLE}")]
+_Until = Annotated[str | None, typer.Option(help=f"Only before this time. {_EXAMPLE}")]
+
+
+@audit.command()
+def verify(
+    expect_at_least: Annotated[
+        str | None,
+        typer.Option(metavar="N/HASH", help="What an earlier run printed: row N must still be there, as it was."),
+    ] = None,
+) -> None:
+    """Look at every row. Exit code 1 and its number for the first that was changed, removed or added."""
+    settings = settings_or_exit()
+    try:
+        anchor = Anchor.parse(expect_at_least) if expect_at_least else None
+    except ValueError:
+        fail("--expect-at-least is not of the form N/HASH, which an earlier run printed.")
+    with database_faults():
+        report = asyncio.run(_verify(settings, anchor))
+    if report.flaw is not None:
+        fail(f"{report.flaw} {report.rows} rows before it are in order.")
+    typer.echo(f"{report.rows} rows, none of them changed, removed or added.")
+    if report.anchor is not None:
+        typer.echo(f"Keep this where the database's administrators cannot write: {report.anchor}")
+
+
+@audit.command()
+def export(since: _Since = None, until: _Until = None) -> None:
+    """Write the trail to standard output, oldest first, one JSON object on each line."""
+    settings = settings_or_exit()
+    filters = Filters(since=_moment("--since", since), until=_moment("--until", until))
+    with database_faults():
+        asyncio.run(_export(settings, filters))
+
+
+async def _verify(settings: Settings, anchor: Anchor | None) -> Report:
+    async with _trail(settings) as trail:
+        verification = trail.verification(anchor)
+        rows = await verification.begin()
+        hidden = not sys.stderr.isatty()
+        with typer.progressbar(length=rows, label="Verifying", file=sys.stderr, hidden=hidden) as bar:
+            return await verification.run(bar.update)
+
+
+async def _export(settings: Settings, filters: Filters) -> None:
+    async with _trail(settings) as trail:
+        async for row in trail.export(filters):
+            line = orjson.dumps(ExportedEvent.of(row).model_dump(mode="json"))
+            try:
+                typer.echo(line)
+            except BrokenPipeError:
+                # Whoever reads has seen enough. Python would fail once more when it closes the stream.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(FAILED) from None
+
+
+@asynccontextmanager
+async def _trail(settings: Settings) -> AsyncIterator[AuditTrail]:
+    database = Database(settings.database_url)
+    try:
+        await require_current(database, settings.database_url)
+        yield AuditTrail(database, KeyRing(settings.secret_key, settings.secret_key_fallbacks))
+    finally:
+        await database.close()
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment: datetime = TypeAdapter(Moment).validate_python(text)
+    except ValidationError:
+        fail(f"{option} must be an RFC 3339 time with its zone. {_EXAMPLE}")
+    return moment

@@ -1,0 +1,1 @@
+"""The audit trail: every security event as a row that nobody can change unnoticed."""

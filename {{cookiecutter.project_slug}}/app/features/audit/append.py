@@ -1,0 +1,117 @@
+"""Appending: rows behind the last one, under the lock of the head.
+
+A writer believes the head only as far as its MAC goes. Where the end of the trail is not as the service left it, the
+writer goes on, so that nobody can stop the service by breaking the trail; but it leaves a mark in the trail, which
+`manage audit verify` reports for ever.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import orjson
+import structlog
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import utc_now
+from app.core.errors import Unavailable
+from app.core.event_flow import Occurrence, Origin, Outcome, tell_recorded
+from app.core.keys import KeyRing
+from app.core.security_events import SecurityEvent
+from app.features.audit.chain import FIRST_DIGEST, ChainKeys, Head, digest_of
+from app.features.audit.entries import Entry, entry_of
+from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
+
+_RETRY_AFTER_SECONDS = 5
+
+_log = structlog.get_logger("app")
+
+
+def unavailable() -> Unavailable:
+    """The answer where an event cannot be recorded: what nobody could account for is not done."""
+    return Unavailable("The audit trail cannot be written.", retry_after=_RETRY_AFTER_SECONDS)
+
+
+class Appender:
+    """Adds events to the trail, in the unit that it is given."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._chain = ChainKeys(keys)
+
+    async def __call__(self, unit: AsyncSession, occurrences: Sequence[Occurrence]) -> int:
+        """Add the events, in order, and a mark where one is due; how many rows that makes.
+
+        Raises `Unavailable`, which rolls the unit back.
+        """
+        try:
+            return await self._append(unit, [entry_of(occurrence) for occurrence in occurrences])
+        except DBAPIError as error:
+            _log.error("audit_unwritable", error=type(error).__name__, exc_info=error)
+            raise unavailable() from error
+
+    async def _append(self, unit: AsyncSession, entries: list[Entry]) -> int:
+        head = await _lock_head(unit)
+        # A statement of its own, behind the lock: it sees what the writer before has committed.
+        last = await unit.scalar(select(func.max(AuditEvent.sequence))) or 0
+        entries = [*self._marks(head, last), *entries]
+        if not entries:
+            return 0
+        sequence, digest = max(head.sequence, last) if head else last, head.digest if head else FIRST_DIGEST
+        rows = []
+        for sequence, entry in enumerate(entries, start=sequence + 1):  # noqa: B020  # goes on from where it stood
+            row = {**entry, "sequence": sequence, "key_id": self._chain.current_id}
+            digest = digest_of(digest, row)
+            rows.append({**row, "digest": digest, "mac": self._chain.row_mac(digest)})
+        await unit.execute(insert(AuditEvent), rows)
+        await _move_head(unit, self._chain.head(sequence, digest), is_new=head is None)
+        return len(rows)
+
+    def _marks(self, head: Head | None, last: int) -> Iterable[Entry]:
+        """The rows that go before, where the trail ended otherwise than under the current key."""
+        flaw = self._flaw(head, last)
+        if flaw is not None:
+            yield _mark(SecurityEvent.AUDIT_CHAIN_BROKEN, "failure", reason=flaw)
+        elif head and not head.is_fresh and head.key_id != self._chain.current_id:
+            confirmed = self._chain.confirms_head(head)
+            outcome: Outcome = "success" if confirmed else "failure"
+            # With the old MAC, so that whoever has the old key can tell later that the head was genuine.
+            yield _mark(SecurityEvent.AUDIT_KEY_CHANGED, outcome, previous=head.key_id.hex(), head=head.mac.hex())
+
+    def _flaw(self, head: Head | None, last: int) -> str | None:
+        if head is None:
+            return "the head is missing"
+        if head.sequence > last:
+            return "rows are missing at the end"
+        if head.sequence < last:
+            return "rows were added at the end"
+        if self._chain.knows(head.key_id) and not self._chain.confirms_head(head):
+            return "the head was changed"
+        return None
+
+
+async def read_head(unit: AsyncSession, *, lock: bool = False) -> Head | None:
+    """The head as it is stored."""
+    statement = select(AuditHead.sequence, AuditHead.digest, AuditHead.key_id, AuditHead.mac)
+    statement = statement.where(AuditHead.id == HEAD_ID)
+    row = (await unit.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    return row and Head(*row)
+
+
+async def _lock_head(unit: AsyncSession) -> Head | None:
+    """One writer at a time, in every process: PostgreSQL locks the row, SQLite has locked the file by now."""
+    return await read_head(unit, lock=True)
+
+
+async def _move_head(unit: AsyncSession, head: Head, *, is_new: bool) -> None:
+    if is_new:
+        await unit.execute(insert(AuditHead).values(id=HEAD_ID, **head._asdict()))
+        return
+    moving = update(AuditHead).where(AuditHead.id == HEAD_ID).values(**head._asdict())
+    await unit.execute(moving, execution_options={"synchronize_session": False})
+
+
+def _mark(event: SecurityEvent, outcome: Outcome, **details: str) -> Entry:
+    occurrence = Occurrence(event.value, outcome, details, utc_now(), Origin())
+    tell_recorded(occurrence)
+    # As they are: a MAC has the shape of a secret, and is none.
+    return {**entry_of(occurrence), "details": orjson.dumps(details).decode()}

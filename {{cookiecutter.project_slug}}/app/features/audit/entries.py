@@ -1,0 +1,77 @@
+"""What a row says of an event: who, what, on what, from where, how it ended; bounded, and without secrets."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from app.core.event_flow import Occurrence
+from app.core.redaction import redact_fields, redact_text
+from app.core.security_events import SecurityEvent
+
+Entry = dict[str, Any]
+"""The columns of a row, but for its place in the chain."""
+
+_LONGEST_DETAILS = 4096
+_LONGEST_IP = 45
+_LONGEST_USER_AGENT = 270  # and the mark of what was cut
+_LONGEST_TARGET_TYPE = 20
+_LONGEST_TARGET = 48
+
+# Here `user_id` is whom it happened to. Who did it is the principal of the request, or not known.
+_SUFFERED = frozenset({SecurityEvent.ACCOUNT_CREATED, SecurityEvent.SESSION_ENDED, SecurityEvent.SIGNIN_FAILED})
+# Here `session_id` is what it was done to.
+_ON_A_SESSION = frozenset({SecurityEvent.SESSION_ENDED, SecurityEvent.SIGNED_OUT, SecurityEvent.TOKEN_REVOKED})
+
+
+def entry_of(occurrence: Occurrence) -> Entry:
+    """The columns for an event."""
+    fields, origin = dict(occurrence.fields), occurrence.origin
+    user_id, session_id = _id(fields.get("user_id")), _id(fields.get("session_id"))
+    actor_id = origin.actor_id or (None if occurrence.action in _SUFFERED else user_id)
+    asking = origin.session_id or session_id
+    target_type, target_id = _target(occurrence.action, fields)
+    fields.pop("target_type", None)
+    fields.pop("target_id", None)
+    for name, value in (("user_id", user_id), ("session_id", session_id)):
+        # What a column holds is not told twice.
+        if value is None or value in {actor_id, asking} or str(value) == target_id:
+            fields.pop(name, None)
+    return {
+        "created_at": occurrence.created_at,
+        "action": occurrence.action,
+        "outcome": occurrence.outcome,
+        "actor_id": actor_id,
+        "session_id": asking,
+        "target_type": target_type,
+        "target_id": target_id,
+        "ip": _text(origin.ip, _LONGEST_IP),
+        "user_agent": origin.user_agent and redact_text(origin.user_agent, _LONGEST_USER_AGENT),
+        "request_id": origin.request_id,
+        "details": _details(fields),
+    }
+
+
+def _target(action: str, fields: Mapping[str, object]) -> tuple[str | None, str | None]:
+    if fields.get("target_id") is not None:
+        kind = redact_text(str(fields.get("target_type") or "user"))[:_LONGEST_TARGET_TYPE]
+        return kind, redact_text(str(fields["target_id"]))[:_LONGEST_TARGET]
+    for kind, actions in (("session", _ON_A_SESSION), ("user", _SUFFERED)):
+        target = _id(fields.get(f"{kind}_id"))
+        if action in actions and target is not None:
+            return kind, str(target)
+    return None, None
+
+
+def _id(value: object) -> UUID | None:
+    return value if isinstance(value, UUID) else None
+
+
+def _text(text: str | None, longest: int) -> str | None:
+    return None if text is None else redact_text(text)[:longest]
+
+
+def _details(fields: Mapping[str, object]) -> str:
+    text = orjson.dumps(redact_fields(fields), option=orjson.OPT_SORT_KEYS).decode()
+    return text if len(text) <= _LONGEST_DETAILS else orjson.dumps({"cut": f"{len(text)} characters"}).decode()

@@ -1,0 +1,108 @@
+"""The audit trail: what every other part of the service needs of it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.database import Database
+from app.core.event_flow import Occurrence, events_to
+from app.core.keys import KeyRing
+from app.core.pagination import Cursors, Part, by_number
+from app.features.audit.append import Appender, unavailable
+from app.features.audit.models import AuditEvent
+from app.features.audit.recorder import Recorder
+from app.features.audit.verification import Anchor, Report, Verification
+
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which rows are asked for; what is None does not matter. `since` is included, `until` is not."""
+
+    actor: UUID | None = None
+    target: str | None = None
+    action: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def apply(self, statement: Select[Any]) -> Select[Any]:
+        """The statement for these rows."""
+        wanted = (
+            (AuditEvent.actor_id, self.actor),
+            (AuditEvent.target_id, self.target),
+            (AuditEvent.action, self.action),
+        )
+        statement = statement.where(*(column == value for column, value in wanted if value is not None))
+        if self.since is not None:
+            statement = statement.where(AuditEvent.created_at >= self.since)
+        return statement if self.until is None else statement.where(AuditEvent.created_at < self.until)
+
+
+class AuditTrail:
+    """Records, lists, exports and verifies. It records what is told in the transactions of the database, too."""
+
+    def __init__(self, database: Database, keys: KeyRing) -> None:
+        append = Appender(keys)
+        database.record_events_with(append)
+        self._database = database
+        self._keys = keys
+        self._append = append
+        self._recorder = Recorder(database, append)
+        self._cursors = Cursors(keys, "audit", by_number(lambda row: row.sequence))
+
+    async def record(self, occurrences: Sequence[Occurrence]) -> None:
+        """Return when the events are committed; raises `Unavailable` where they are not."""
+        await self._recorder.record(occurrences)
+
+    @asynccontextmanager
+    async def recording(self) -> AsyncIterator[None]:
+        """A block whose events are recorded, those of the tasks it starts too; raises `Unavailable` if one was lost."""
+        lost = self._recorder.lost
+        try:
+            with events_to(self._recorder):
+                yield
+        finally:
+            await self._recorder.close()
+        if self._recorder.lost > lost:
+            raise unavailable()
+
+    async def reseal(self, unit: AsyncSession, *, limit: int) -> int:  # noqa: ARG002  # one row is all there can be
+        """Have the current key confirm what an earlier one did; 1, or 0 where it has.
+
+        The next event does the same. After it, the earlier key is needed no more.
+        """
+        return await self._append(unit, ())
+
+    async def list_events(self, filters: Filters, part: Part) -> tuple[list[AuditEvent], str | None]:
+        """Events, newest first, and the cursor of the next part."""
+        statement = self._cursors.select(filters.apply(select(AuditEvent)), part, (AuditEvent.sequence,))
+        async with self._database.read() as unit:
+            rows = (await unit.scalars(statement)).all()
+        rows, next_cursor = self._cursors.cut(rows, part)
+        return list(rows), next_cursor
+
+    async def export(self, filters: Filters) -> AsyncIterator[AuditEvent]:
+        """Events, oldest first, read in batches."""
+        last, more = 0, True
+        statement = filters.apply(select(AuditEvent)).order_by(AuditEvent.sequence).limit(_BATCH)
+        while more:
+            async with self._database.read() as unit:
+                rows = (await unit.scalars(statement.where(AuditEvent.sequence > last))).all()
+            for row in rows:
+                yield row
+                last = row.sequence
+            more = len(rows) == _BATCH
+
+    def verification(self, anchor: Anchor | None = None) -> Verification:
+        """A look at every row; `anchor` is what an earlier one gave."""
+        return Verification(self._database, self._keys, anchor)
+
+
+__all__ = ["Anchor", "AuditTrail", "Filters", "Report", "Verification"]

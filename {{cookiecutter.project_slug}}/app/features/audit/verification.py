@@ -1,0 +1,200 @@
+"""Verifying: the first row that is not as this service wrote it, found by reading every row once.
+
+Rows that were made with a key that is gone count as confirmed by the mark that follows them (`audit_key_changed`): its
+own MAC ties their hashes, and it says whether their end was confirmed when the key changed.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, NamedTuple, Self
+
+import orjson
+from sqlalchemy import func, select
+
+from app.core.database import Database
+from app.core.keys import KeyRing
+from app.core.security_events import SecurityEvent
+from app.features.audit.chain import FIRST_DIGEST, ChainKeys, Head, digest_of
+from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
+
+_BATCH = 1000
+_LARGEST = 2**63 - 1
+_COLUMNS = tuple(AuditEvent.__table__.columns)
+_GONE = "was made with a key that is neither SECRET_KEY nor one of SECRET_KEY_FALLBACKS, and no later key confirms it"
+
+
+class Anchor(NamedTuple):
+    """A row and its digest, kept where whoever can write to the database cannot: it confirms all up to that row."""
+
+    sequence: int
+    digest: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `N/HASH`; raises `ValueError`."""
+        sequence, _, digest = text.partition("/")
+        anchor = cls(int(sequence), bytes.fromhex(digest))
+        if not 1 <= anchor.sequence <= _LARGEST or len(anchor.digest) != len(FIRST_DIGEST):
+            message = "no anchor"
+            raise ValueError(message)
+        return anchor
+
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        return f"{self.sequence}/{self.digest.hex()}"
+
+
+class Flaw(NamedTuple):
+    """A row that is not as it should be, and how."""
+
+    sequence: int
+    what: str
+
+    def __str__(self) -> str:
+        """In one sentence."""
+        return f"Row {self.sequence} {self.what}."
+
+
+class Report(NamedTuple):
+    """How many rows are in order from the first one on, the anchor of the last of them, and the first flaw."""
+
+    rows: int
+    anchor: Anchor | None
+    flaw: Flaw | None
+
+
+class Verification:
+    """One look at the whole trail. Writers may go on meanwhile: it ends where the trail ended when it began."""
+
+    def __init__(self, database: Database, keys: KeyRing, anchor: Anchor | None = None) -> None:
+        self._database = database
+        self._chain = ChainKeys(keys)
+        self._anchor = anchor
+        self._head: Head | None = None
+        self._last = 0
+        # The last row that was in order.
+        self._sequence = 0
+        self._digest = FIRST_DIGEST
+        # The first of the latest rows that nothing confirms yet; 0 where there is none.
+        self._unconfirmed = 0
+
+    async def begin(self) -> int:
+        """Look at the end; about how many rows there are to read."""
+        last = select(func.max(AuditEvent.sequence)).scalar_subquery()
+        head = select(AuditHead.sequence, AuditHead.digest, AuditHead.key_id, AuditHead.mac, last)
+        async with self._database.read() as unit:
+            # One statement: the head and the last row are those of one moment.
+            found = (await unit.execute(head.where(AuditHead.id == HEAD_ID))).one_or_none()
+            end = found[-1] if found else await unit.scalar(select(last))
+        self._head = Head(*found[:-1]) if found else None
+        # SQLite holds a text where it was told to store one, and takes it for larger than any number.
+        self._last = end if isinstance(end, int) else _LARGEST if end else 0
+        return max(self._last, self._head.sequence if self._head else 0)
+
+    async def run(self, progress: Callable[[int], None] = lambda _: None) -> Report:
+        """Read up to the first flaw; `progress` is told of every row that is in order. `begin` comes before it."""
+        async for row in self._rows():
+            flaw = self._flaw_of(row)
+            if flaw is not None:
+                return self._report(flaw)
+            progress(1)
+        return self._report(self._flaw_of_end())
+
+    def _report(self, flaw: Flaw | None) -> Report:
+        if flaw is not None:
+            return Report(max(0, min(self._sequence, flaw.sequence - 1)), None, flaw)
+        return Report(self._sequence, Anchor(self._sequence, self._digest) if self._sequence else None, None)
+
+    async def _rows(self) -> AsyncIterator[Mapping[str, Any] | None]:
+        """Every row in order; None for one that cannot even be read."""
+        statement = select(*_COLUMNS).where(AuditEvent.sequence <= self._last).order_by(AuditEvent.sequence)
+        size, started = _BATCH, False
+        while True:
+            behind = statement.where(AuditEvent.sequence > self._sequence) if started else statement
+            try:
+                async with self._database.read() as unit:
+                    rows = (await unit.execute(behind.limit(size))).mappings().all()
+            except (TypeError, ValueError):
+                if size == 1:
+                    yield None
+                    return
+                size = 1
+                continue
+            for row in rows:
+                yield {**row}
+            started = True
+            if len(rows) < size:
+                return
+
+    def _flaw_of(self, row: Mapping[str, Any] | None) -> Flaw | None:
+        expected = self._sequence + 1
+        try:
+            return Flaw(expected, "cannot be read") if row is None else self._judge(row, expected)
+        except (TypeError, ValueError, AttributeError, KeyError):
+            return Flaw(expected, "holds what no column of its type can")
+
+    def _judge(self, row: Mapping[str, Any], expected: int) -> Flaw | None:
+        sequence: int = row["sequence"]
+        if sequence > expected:
+            return Flaw(expected, "is missing")
+        if sequence < expected or (self._head and sequence > self._head.sequence):
+            return Flaw(sequence, "was inserted")
+        digest = digest_of(self._digest, row)
+        known = self._chain.knows(row["key_id"])
+        if self._unconfirmed and known and not self._goes_on(row, sequence):
+            return Flaw(self._unconfirmed, _GONE)
+        if digest != row["digest"] or (known and not self._chain.confirms_row(row)):
+            return Flaw(sequence, "was changed, or put in the place of another one")
+        flaw = self._distrust(row, sequence, known=known)
+        if flaw is None:
+            self._sequence, self._digest = sequence, digest
+            flaw = self._compare_with_anchor()
+        return flaw
+
+    def _compare_with_anchor(self) -> Flaw | None:
+        if self._anchor is None or self._anchor.sequence != self._sequence:
+            return None
+        if self._anchor.digest != self._digest:
+            return Flaw(self._sequence, "is not the one that the anchor names, or one before it is not")
+        self._unconfirmed = 0
+        return None
+
+    def _distrust(self, row: Mapping[str, Any], sequence: int, *, known: bool) -> Flaw | None:
+        """What a row that is whole in itself says about those before it."""
+        if row["action"] == SecurityEvent.AUDIT_CHAIN_BROKEN:
+            return Flaw(sequence, f"marks that the trail before it had been tampered with: {row['details']}")
+        goes_on = row["action"] == SecurityEvent.AUDIT_KEY_CHANGED
+        confirmed = row["outcome"] == "success" or self._is_anchored(sequence - 1)
+        if goes_on and not (confirmed or self._was_genuine(row["details"])):
+            return Flaw(sequence, "goes on under another key behind rows whose end nothing confirms")
+        if not known:
+            self._unconfirmed = self._unconfirmed or sequence
+        elif goes_on:
+            self._unconfirmed = 0
+        return None
+
+    def _goes_on(self, row: Mapping[str, Any], sequence: int) -> bool:
+        """Whether a row may stand behind rows that nothing confirms: the mark of another key, or what is anchored."""
+        return row["action"] == SecurityEvent.AUDIT_KEY_CHANGED or self._is_anchored(sequence)
+
+    def _is_anchored(self, sequence: int) -> bool:
+        return self._anchor is not None and sequence <= self._anchor.sequence
+
+    def _was_genuine(self, details: str) -> bool:
+        """Whether the head, which the writer of a mark could not confirm, can be confirmed with the keys of today."""
+        told = orjson.loads(details)
+        head = Head(self._sequence, self._digest, bytes.fromhex(told["previous"]), bytes.fromhex(told["head"]))
+        return self._chain.confirms_head(head)
+
+    def _flaw_of_end(self) -> Flaw | None:
+        head, behind = self._head, self._sequence + 1
+        if head is None:
+            return Flaw(behind, "may be missing: the head, which knows how many there were, is gone")
+        if head.sequence > self._sequence:
+            return Flaw(behind, "is missing")
+        if self._unconfirmed:
+            return Flaw(self._unconfirmed, _GONE)
+        if not head.is_fresh and (head.digest != self._digest or not self._chain.confirms_head(head)):
+            return Flaw(self._sequence, "is not the one that the head names: the head was changed")
+        if self._anchor and self._anchor.sequence > self._sequence:
+            return Flaw(behind, f"is missing: the anchor names row {self._anchor.sequence}")
+        return None

@@ -1,0 +1,215 @@
+"""When rows are written: with their cause, before the answer, many at once, and never without a bound."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Engine, event
+
+from app.access.policies import Public, policy
+from app.core.clock import utc_now
+from app.core.errors import Unavailable
+from app.core.event_flow import Occurrence, Origin
+from app.core.security_events import SecurityEvent, security_event
+from app.features.audit import recorder as recording
+from app.features.audit.append import Appender
+from app.features.audit.bursts import Bursts
+from app.features.audit.recorder import Recorder
+from app.features.audit.service import AuditTrail
+from tests.conftest import StartService
+from tests.support.service import Service
+from tests.support.trail import actions, disarm, execute, keys_of, stored, trail_of, verified
+
+pytestmark = pytest.mark.anyio
+
+
+class Commits:
+    """How many transactions were committed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, *_: object) -> None:
+        """Count one."""
+        self.count += 1
+
+
+@contextmanager
+def counted_commits() -> Iterator[Commits]:
+    """Count the transactions of every engine."""
+    commits = Commits()
+    event.listen(Engine, "commit", commits)
+    try:
+        yield commits
+    finally:
+        event.remove(Engine, "commit", commits)
+
+
+def occurrence(action: str = "unauthenticated", ip: str = "192.0.2.1") -> Occurrence:
+    """An event of a client."""
+    return Occurrence(action, "denied", {"reason": "test"}, utc_now(), Origin(ip=ip, request_id="of-a-test"))
+
+
+async def test_a_sign_in_is_one_transaction_and_a_look_is_none(service: Service) -> None:
+    """The row is committed together with the session that it tells of; a request without an event writes nothing."""
+    person = await service.person()
+    with counted_commits() as commits:
+        tokens = await service.sign_in(person)
+        assert commits.count == 1
+        await service.whoami(tokens)
+        assert commits.count == 1
+        assert (await service.refresh(tokens.refresh)).status_code == 200
+        assert commits.count == 2
+
+
+async def test_a_flood_of_refusals_is_a_handful_of_transactions(service: Service) -> None:
+    """Every one of 300 is on record when it is answered, in far fewer transactions."""
+    with counted_commits() as commits:
+        answers = await asyncio.gather(*(service.client.get("/api/v1/users/me") for _ in range(300)))
+    assert {answer.status_code for answer in answers} == {401}
+    rows = await stored(service)
+    assert {row["request_id"] for row in rows} == {answer.headers["x-request-id"] for answer in answers}
+    assert len(rows) == 300
+    assert commits.count <= 30
+    assert (await verified(service)).flaw is None
+
+
+async def test_a_refusal_is_on_record_when_it_is_answered(service: Service) -> None:
+    """Not some time later."""
+    for expected in range(1, 4):
+        answer = await service.client.get("/api/v1/users/me")
+        rows = await stored(service)
+        assert len(rows) == expected
+        assert rows[-1]["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_burst_of_cheap_refusals_is_two_rows(start: StartService) -> None:
+    """The first at once; the others are counted, and become one row at the latest when the service ends."""
+    async with start() as service:
+        for _ in range(50):
+            answer = await service.client.get("/livez", headers={"Host": "evil.example"})
+            assert answer.status_code == 400
+        assert await actions(service) == ["host_refused"]
+    async with start() as service:
+        first, rest = await stored(service)
+        assert (first["details"], rest["details"]) == ("{}", '{"count":49}')
+        assert (rest["action"], rest["ip"]) == ("host_refused", "127.0.0.1")
+
+
+async def test_a_burst_ends_by_itself(service: Service) -> None:
+    """When its time is over, the count is written, and the next event is a row of its own again."""
+    recorder = Recorder(service.app.state.database, Appender(keys_of(service)), burst_seconds=0.2)
+    for _ in range(3):
+        await recorder.record([occurrence(SecurityEvent.RATE_LIMITED)])
+    assert len(await stored(service)) == 1
+    for _ in range(100):
+        await asyncio.sleep(0.1)
+        if len(await stored(service)) > 1:
+            break
+    await recorder.record([occurrence(SecurityEvent.RATE_LIMITED)])
+    await recorder.close()
+    assert [row["details"] for row in await stored(service)] == [
+        '{"reason":"test"}',
+        '{"count":2,"reason":"test"}',
+        '{"reason":"test"}',
+    ]
+
+
+async def test_so_many_clients_at_once_share_a_count() -> None:
+    """What is kept in memory is bounded, whatever the number of addresses."""
+    done: list[Occurrence] = []
+    bursts = Bursts(done.append)
+    firsts = [
+        bursts.is_first(occurrence(SecurityEvent.HOST_REFUSED, f"2001:db8::{number:x}")) for number in range(3000)
+    ]
+    assert sum(firsts) == 1025
+    bursts.end_all()
+    assert [(each.origin.ip, each.fields["count"]) for each in done] == [(None, 1975)]
+
+
+async def test_beyond_the_queue_a_request_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 with `Retry-After`; those that waited are served."""
+    monkeypatch.setattr(recording, "LONGEST_QUEUE", 5)
+    async with service.app.state.database.transaction():
+        # Nobody else can write on SQLite; on PostgreSQL the queue is drained as it fills.
+        waiting = [asyncio.create_task(service.client.get("/api/v1/users/me")) for _ in range(40)]
+        await asyncio.sleep(0.5)
+    answers = await asyncio.gather(*waiting)
+    assert {answer.status_code for answer in answers} <= {401, 503}
+    assert len(await stored(service)) == sum(answer.status_code == 401 for answer in answers)
+    for answer in answers:
+        assert ("retry-after" in answer.headers) == (answer.status_code == 503)
+
+
+@pytest.mark.asvs("16.5.2", "16.5.3")
+async def test_no_answer_without_a_row(service: Service) -> None:
+    """When the trail cannot be written: no sign-in, no refusal, no change; 503, and nothing has happened."""
+    person, tokens = await service.signed_in()
+    await disarm(service)
+    await execute(service, "ALTER TABLE audit_events RENAME TO audit_elsewhere")
+    new = "another password, long enough"
+    body = {"current_password": person.password, "new_password": new}
+    answers = [
+        await service.try_sign_in(person.email, person.password),
+        await service.try_sign_in(person.email, "not the password"),
+        await service.refresh(tokens.refresh),
+        await service.client.get("/api/v1/users", headers=tokens.bearer),
+        await service.client.get("/api/v1/users/me"),
+        await service.client.get("/livez", headers={"Host": "evil.example"}),
+        await service.client.get("/livez", headers={"Host": "evil.example"}),
+        await service.client.post("/api/v1/users/me/password", json=body, headers=tokens.bearer),
+    ]
+    assert [answer.status_code for answer in answers] == [503] * len(answers)
+    assert all(answer.headers["retry-after"] for answer in answers)
+    assert "audit" in answers[0].text
+    # What is no event goes on.
+    assert (await service.whoami(tokens)).status_code == 200
+    await execute(service, "ALTER TABLE audit_elsewhere RENAME TO audit_events")
+    # The session that could not be accounted for is not there, the token was not used up, the password is the old one.
+    sessions = await service.client.get("/api/v1/sessions", headers=tokens.bearer)
+    assert len(sessions.json()["items"]) == 1
+    assert (await service.refresh(tokens.refresh)).status_code == 200
+    assert (await service.try_sign_in(person.email, new)).status_code == 401
+    assert (await service.try_sign_in(person.email, person.password)).status_code == 200
+    assert (await verified(service)).flaw is None
+
+
+async def test_a_change_that_is_rolled_back_is_not_told(service: Service) -> None:
+    """What succeeded in it did not happen; what was refused in it was refused."""
+    recorder = trail_of(service)
+    with pytest.raises(RuntimeError):  # noqa: PT012  # the unit is what is raised through
+        async with recorder.recording(), service.app.state.database.transaction():
+            security_event(SecurityEvent.ROLES_CHANGED, outcome="success")
+            security_event(SecurityEvent.ACCESS_DENIED, outcome="denied")
+            raise RuntimeError
+    assert await actions(service) == ["access_denied"]
+
+
+async def test_a_crash_after_the_event_still_records(service: Service) -> None:
+    """The answer is 500, and the event is there."""
+
+    @service.app.get("/crash")
+    @policy(Public())
+    async def crash() -> None:
+        security_event(SecurityEvent.ACCESS_DENIED, outcome="denied")
+        raise RuntimeError
+
+    answer = await service.client.get("/crash")
+    assert answer.status_code == 500
+    assert [row["request_id"] for row in await stored(service)] == [answer.headers["x-request-id"]]
+
+
+async def test_the_background_records_too(service: Service) -> None:
+    """What no request waits for is written at the latest when the block ends; what cannot be is told."""
+    trail = AuditTrail(service.app.state.database, keys_of(service))
+    async with trail.recording():
+        security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success", target_id="x", target_type="thing")
+    (row,) = await stored(service)
+    assert (row["ip"], row["target_type"], row["target_id"]) == (None, "thing", "x")
+    await disarm(service)
+    await execute(service, "ALTER TABLE audit_events RENAME TO audit_elsewhere")
+    with pytest.raises(Unavailable):
+        async with trail.recording():
+            security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success")
+    await execute(service, "ALTER TABLE audit_elsewhere RENAME TO audit_events")
