@@ -123,6 +123,8 @@ def test_every_password_of_the_list_is_refused(policy: PasswordPolicy) -> None:
         ("🙂" * 15, PATTERN),
         ("kjHG76%%kjHG76%%", PATTERN),
         ("Xk7!Xk7!Xk7!Xk7!Xk7!", PATTERN),
+        ("Zm4%rTq9vbZm4%rTq9vb", PATTERN),
+        ("zebra-lamp1zebra-lamp2", PATTERN),
         ("11 12 13 14 15 16 17", PATTERN),
         ("zyxwvutsrqponmlkj", PATTERN),
         ("poiuytrewqlkjhgf!", PATTERN),
