@@ -12,7 +12,7 @@ import httpx2
 from tests.support.server import ServerProcess, environment
 
 EMAIL = "admin@service.example"
-PASSWORD = "correct horse battery staple"
+PASSWORD = "seven green lamps sing"
 _CREATE_ADMIN = "from app.manage import main; main()"
 
 
