@@ -110,11 +110,13 @@ class SignInService:
         Raises `InvalidGrant` or `InvalidScope`. A token that was used before ends its family.
         """
         async with self._database.transaction() as unit:
-            session_id = await refresh.use(unit, token)
-            renewed = session_id and await self._rotate(unit, session_id, scope)
-            reused = None if session_id else await self._end_family(unit, token)
-        if reused:
-            security_event(SecurityEvent.TOKEN_REUSED, outcome="denied", session_id=reused)
+            session_id = await self._locked_family(unit, token)
+            used = session_id and await refresh.use(unit, token)
+            renewed = used and await self._rotate(unit, used, scope)
+            if session_id and not used:
+                await self._sessions.end(unit, session_id, EndReason.REFRESH_TOKEN_REUSED)
+        if session_id and not used:
+            security_event(SecurityEvent.TOKEN_REUSED, outcome="denied", session_id=session_id)
         if not renewed:
             message = "The refresh token is not valid."
             raise InvalidGrant(message)
@@ -132,11 +134,11 @@ class SignInService:
         grant = Grant(session.user_id, session.id, narrowed, tuple(session.methods.split()), session.authenticated_at)
         return grant, await refresh.issue(unit, session.id)
 
-    async def _end_family(self, unit: AsyncSession, token: str) -> UUID | None:
-        """End the session of a token that was used before, if there is one."""
+    async def _locked_family(self, unit: AsyncSession, token: str) -> UUID | None:
+        """The session of a token, used or not, locked before the token is: in the order in which both are deleted."""
         session_id = await refresh.family(unit, token)
         if session_id is not None:
-            await self._sessions.end(unit, session_id, EndReason.REFRESH_TOKEN_REUSED)
+            await self._sessions.lock(unit, session_id)
         return session_id
 
     async def revoke(self, token: str, principal: Principal) -> None:
