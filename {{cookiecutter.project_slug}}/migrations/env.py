@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.core.database import Base
-from app.core.database_errors import unify_outages
+from app.core.database_errors import connect_postgresql, unify_outages
 from app.core.settings import load_settings
 from app.features.accounts import models as accounts
 from app.features.sessions import models as sessions
@@ -22,7 +22,10 @@ _SQLITE_LOCK_SECONDS = 60
 _TABLE_LOCK_SECONDS = 10
 # On SQLite the driver must not open transactions of its own: `migrate` does.
 _SQLITE_OPTIONS = {"timeout": _SQLITE_LOCK_SECONDS, "isolation_level": None}
-_POSTGRESQL_OPTIONS = {"server_settings": {"application_name": "app migration", "timezone": "UTC"}}
+_POSTGRESQL_OPTIONS = {
+    "async_creator_fn": connect_postgresql,
+    "server_settings": {"application_name": "app migration", "timezone": "UTC"},
+}
 
 
 def database_url() -> SecretStr:

@@ -24,7 +24,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from app.core import sqlite_driver
-from app.core.database_errors import UNAVAILABLE_ERRORS, unify_outages
+from app.core.database_errors import UNAVAILABLE_ERRORS, connect_postgresql, unify_outages
 
 __all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime"]
 
@@ -141,6 +141,7 @@ def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
         pool_timeout=_POOL_TIMEOUT_SECONDS,
         skip_autocommit_rollback=True,
         connect_args={
+            "async_creator_fn": connect_postgresql,
             "timeout": _BUSY_SECONDS,
             # The server keeps the limits below. This one is for a server that does not answer at all.
             "command_timeout": _STATEMENT_SECONDS + _BUSY_SECONDS,

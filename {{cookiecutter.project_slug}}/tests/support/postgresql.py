@@ -82,8 +82,9 @@ class PostgresqlDatabases:
         self._execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
 
     def close(self) -> None:
-        """Let the server go."""
-        self._run(self._connection.close())
+        """Let the server go, if it is still there."""
+        self._connection.terminate()
+        self._run(asyncio.sleep(0))
         self._loop.close()
 
     def _execute(self, statement: str) -> None:

@@ -19,14 +19,13 @@ from typing import Any
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
-# What is written is not worth keeping.
+# What is written must outlive a crash of the server, and not one of the machine.
 SERVER_OPTIONS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
     "max_connections": "300",
     "fsync": "off",
     "full_page_writes": "off",
-    "synchronous_commit": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "autovacuum": "off",

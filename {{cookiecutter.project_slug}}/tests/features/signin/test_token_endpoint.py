@@ -49,6 +49,21 @@ async def test_fifty_parallel_uses_of_one_token_leave_one_winner_and_a_dead_fami
     assert (await service.whoami(tokens_of(winners[0]))).status_code == 401
 
 
+@pytest.mark.asvs("15.4.2")
+async def test_an_account_can_be_deleted_while_its_tokens_are_used(service: Service) -> None:
+    """Nobody waits for each other in a circle: the refresh is given or refused, and the account is gone."""
+    _, admin = await service.signed_in(Role.ADMIN)
+    for _ in range(8):
+        person = await service.person()
+        tokens = [await service.sign_in(person) for _ in range(4)]
+        path = f"/api/v1/users/{person.id}"
+        deletion = service.client.delete(path, headers=admin.bearer)
+        *refreshes, deleted = await asyncio.gather(*(service.refresh(each.refresh) for each in tokens), deletion)
+        assert deleted.status_code == 204
+        assert {answer.status_code for answer in refreshes} <= {200, 400}
+        assert (await service.client.get(path, headers=admin.bearer)).status_code == 404
+
+
 async def test_the_scope_can_be_narrowed_and_not_widened(service: Service) -> None:
     """A narrowed token can do less; asking for more than was granted uses nothing up."""
     _, tokens = await service.signed_in(Role.AUDITOR)
