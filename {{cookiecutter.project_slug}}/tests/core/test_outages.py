@@ -78,4 +78,16 @@ async def test_a_server_that_is_gone_is_a_503_and_one_that_is_back_serves(
     log = capsys.readouterr().out
     assert "database_unavailable" in log
     assert str(make_url(url).password) not in log
-    assert str(person.id) in log
+
+
+async def test_nobody_notices_a_restart_between_two_requests(
+    start: StartService, mortal: tuple[PostgresqlServer, str]
+) -> None:
+    """A connection that died in the pool is replaced before it is used, for reading and for writing."""
+    server, url = mortal
+    async with start(database_url=url) as service:
+        person, tokens = await service.signed_in()
+        for request in (service.whoami(tokens), service.try_sign_in(person.email, person.password)):
+            await asyncio.to_thread(server.stop)
+            await asyncio.to_thread(server.start)
+            assert (await request).status_code == 200

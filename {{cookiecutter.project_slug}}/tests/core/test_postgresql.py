@@ -1,6 +1,7 @@
 """What the units of work do on PostgreSQL, whichever database the other tests run on."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.core.database import UNAVAILABLE_ERRORS, Database
+from tests.conftest import StartService
 from tests.support.databases import dsn_of
 from tests.support.postgresql import PostgresqlDatabases
 
@@ -216,6 +218,15 @@ async def test_wrong_credentials_and_a_database_that_is_gone_are_outages(url: st
         with pytest.raises(OperationalError):
             await database.ping()
         await database.close()
+
+
+@pytest.mark.asvs("16.2.1")
+async def test_the_log_says_who(start: StartService, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An id that comes from the database is logged as what it is: the driver has a class of its own for it."""
+    async with start(database_url=url) as service:
+        person, _ = await service.signed_in()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["user_id"] for line in lines if line["event"] == "signin_succeeded"] == [str(person.id)]
 
 
 async def test_letters_have_the_same_cases_on_sqlite(database: Database, tmp_path: Path) -> None:
