@@ -24,7 +24,8 @@ MAX_LIMIT = 200
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many items at most.")]
 CursorText = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the part before.")]
 SearchText = Annotated[
-    str | None, Query(min_length=1, max_length=100, description="A text to search for, in any case; `%` is a percent sign.")
+    str | None,
+    Query(min_length=1, max_length=100, description="A text to search for, in any case; `%` is a percent sign."),
 ]
 
 _SIGNATURE_BYTES = 32

@@ -73,8 +73,8 @@ async def test_several_processes_can_migrate_at_once(empty_database_url: str) ->
     migrate = [sys.executable, "-c", "from app.manage import main; main()", "migrate"]
     alembic = [sys.executable, "-m", "alembic", "upgrade", "head"]
     running = [
-        subprocess.Popen(
-            arguments,
+        await asyncio.create_subprocess_exec(
+            *arguments,
             cwd=PROJECT,
             env=environment(DATABASE_URL=empty_database_url),
             stdout=subprocess.PIPE,
@@ -83,7 +83,7 @@ async def test_several_processes_can_migrate_at_once(empty_database_url: str) ->
         for arguments in (migrate, alembic, migrate, alembic)
     ]
     for process in running:
-        output, _ = await asyncio.to_thread(process.communicate, timeout=60)
+        output, _ = await process.communicate()
         assert process.returncode == 0, output.decode()
     assert await look(empty_database_url, drift) == []
 

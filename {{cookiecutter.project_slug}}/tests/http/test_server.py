@@ -71,7 +71,13 @@ def test_a_port_in_use_is_said_in_words(tmp_path: Path, database_url: str) -> No
         port = taken.getsockname()[1]
         command = [sys.executable, "-c", "from app.manage import main; main()", "serve", "--port", str(port)]
         done = subprocess.run(  # our own interpreter
-            command, cwd=tmp_path, env=environment(DATABASE_URL=database_url), capture_output=True, text=True, check=False, timeout=30
+            command,
+            cwd=tmp_path,
+            env=environment(DATABASE_URL=database_url),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
         )
     assert done.returncode == 1
     assert f"Cannot listen on {HOST}:{port}: " in done.stderr

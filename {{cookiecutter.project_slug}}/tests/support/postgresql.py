@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 
 _PROJECT = Path(__file__).resolve().parents[2]
 _SERVE = [sys.executable, "-m", "tests.support.postgresql_process"]
