@@ -3,6 +3,8 @@
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from unicodedata import category
@@ -16,6 +18,7 @@ from app.core.database import UNAVAILABLE_ERRORS, Database
 from tests.conftest import StartService
 from tests.support.databases import dsn_of
 from tests.support.postgresql import PostgresqlDatabases
+from tests.support.server import PROJECT
 
 pytestmark = pytest.mark.anyio
 
@@ -239,3 +242,25 @@ async def test_letters_have_the_same_cases_on_sqlite(database: Database, tmp_pat
         assert [pair for pair in pairs if pair[1] != pair[2]] == []
         assert await other.scalar(text("SELECT lower(NULL)")) is None
     await sqlite.close()
+
+
+_HOLD = "from tests.support.postgresql import PostgresqlServer as S; print(S().url, flush=True); input()"
+
+
+@pytest.mark.parametrize("ending", ["kill", "terminate"])
+async def test_the_server_of_the_tests_ends_with_them(ending: str) -> None:
+    """However they end: no process stays, and no port is taken."""
+    holder = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "ignore", "-c", _HOLD), cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    database = Database(dsn_of((await holder.stdout.readline()).decode().strip()))
+    await database.ping()
+    getattr(holder, ending)()
+    await holder.communicate()
+    with pytest.raises(OperationalError):  # noqa: PT012  # it takes a moment
+        async with asyncio.timeout(20):
+            while True:
+                await database.ping()
+                await asyncio.sleep(0.05)
+    await database.close()
