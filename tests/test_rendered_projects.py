@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli import bake_into
+from tests.pythons import further_pythons
 
-pytestmark = pytest.mark.rendered
+PYTHONS = further_pythons()
 
 
 def make(project: Path, *targets: str, python: str | None = None) -> None:
@@ -32,6 +33,7 @@ def make(project: Path, *targets: str, python: str | None = None) -> None:
     assert done.returncode == 0, done.stdout[-8000:]
 
 
+@pytest.mark.rendered
 def test_the_default_project_passes_its_own_check(tmp_path: Path) -> None:
     """Format, lint, types, import contracts, every test with its coverage; and nothing of it changes a tracked file."""
     project = bake_into(tmp_path, {}).project
@@ -42,6 +44,20 @@ def test_the_default_project_passes_its_own_check(tmp_path: Path) -> None:
     assert changed.stdout == ""
 
 
+@pytest.mark.rendered
 def test_the_postgresql_project_passes_its_own_tests(tmp_path: Path) -> None:
-    """The other option set runs its suite as well."""
+    """The other option set runs its suite as well, on the database that was chosen."""
     make(bake_into(tmp_path, {"database": "postgresql", "license": "Proprietary"}).project, "test")
+
+
+@pytest.mark.more
+def test_the_default_project_passes_on_postgresql(tmp_path: Path) -> None:
+    """The code is the same for both databases, and so is what it does."""
+    make(bake_into(tmp_path, {}).project, "test-postgres")
+
+
+@pytest.mark.more
+@pytest.mark.parametrize("version", PYTHONS)
+def test_the_default_project_passes_on_another_python(tmp_path: Path, version: str) -> None:
+    """Every version of Python of this machine that the project is for passes its tests."""
+    make(bake_into(tmp_path, {}).project, "test", python=PYTHONS[version])

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.core import mail_table as mail
 from app.core.database import Base
+from app.core.database_errors import connect_postgresql, unify_outages
 from app.core.settings import load_settings
 from app.features.accounts import models as accounts
 from app.features.audit import models as audit
@@ -20,6 +21,13 @@ MODELS = (accounts, audit, mail, sessions, signin)
 
 _LOCK_ID = 0x6D69_6772_6174_6500
 _SQLITE_LOCK_SECONDS = 60
+_TABLE_LOCK_SECONDS = 10
+# On SQLite the driver must not open transactions of its own: `migrate` does.
+_SQLITE_OPTIONS = {"timeout": _SQLITE_LOCK_SECONDS, "isolation_level": None}
+_POSTGRESQL_OPTIONS = {
+    "async_creator_fn": connect_postgresql,
+    "server_settings": {"application_name": "app migration", "timezone": "UTC"},
+}
 
 
 def database_url() -> SecretStr:
@@ -29,12 +37,16 @@ def database_url() -> SecretStr:
 
 
 def migrate(connection: Connection) -> None:
-    """Migrate in one transaction, after every other process that migrates."""
+    """Migrate in one transaction, after every other process that migrates.
+
+    On PostgreSQL a change that has to wait long for a table gives up: whoever wants the table after it waits behind it.
+    """
     is_sqlite = connection.dialect.name == "sqlite"
     if is_sqlite:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_TABLE_LOCK_SECONDS}s'"))
     context.configure(
         connection=connection, target_metadata=Base.metadata, render_as_batch=is_sqlite, transactional_ddl=True
     )
@@ -45,9 +57,9 @@ def migrate(connection: Connection) -> None:
 async def main() -> None:
     """Open one connection for the migration."""
     dsn = database_url().get_secret_value()
-    # On SQLite the driver must not open transactions of its own: `migrate` does.
-    options = {"timeout": _SQLITE_LOCK_SECONDS, "isolation_level": None} if dsn.startswith("sqlite") else {}
+    options = _SQLITE_OPTIONS if dsn.startswith("sqlite") else _POSTGRESQL_OPTIONS
     engine = create_async_engine(dsn, connect_args=options, hide_parameters=True)
+    unify_outages(engine)
     try:
         async with engine.begin() as connection:
             await connection.run_sync(migrate)

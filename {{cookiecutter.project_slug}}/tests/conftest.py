@@ -1,21 +1,28 @@
-"""What all tests share: settings of their own, and the real application on a real SQLite file."""
+"""What all tests share: settings of their own, and the real application on a real database."""
 
-import asyncio
 import secrets
-import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from pydantic import SecretStr
 
-from app.core.migrations import upgrade
 from app.core.settings import Settings
 from app.main import create_app
+from tests.support.databases import (
+    PLUGIN,
+    POSTGRESQL,
+    SQLITE,
+    Databases,
+    PostgresqlCopies,
+    PostgresqlPlugin,
+    SqliteFiles,
+    chosen_database,
+)
 from tests.support.mail import Mailbox
+from tests.support.postgresql import PostgresqlDatabases, databases_on
 from tests.support.service import Service
 
 MakeSettings = Callable[..., Settings]
@@ -24,6 +31,17 @@ StartService = Callable[..., AbstractAsyncContextManager[Service]]
 PUBLIC_URL = "https://service.example"
 # Production demands a mail server; nothing listens there.
 NO_SMTP = "smtp://127.0.0.1:9?tls=off"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run choose its database."""
+    parser.addoption("--database", choices=(SQLITE, POSTGRESQL), help="what the tests run on")
+    parser.addini("database", "what the tests run on where --database does not say", default=SQLITE)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have a PostgreSQL server ready to be started."""
+    config.pluginmanager.register(PostgresqlPlugin(config), PLUGIN)
 
 
 @pytest.fixture(scope="session")
@@ -49,18 +67,39 @@ def mailbox(tmp_path: Path) -> Mailbox:
 
 
 @pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with the current schema, to copy for each test."""
-    path = tmp_path_factory.mktemp("database") / "migrated.db"
-    asyncio.run(upgrade(SecretStr(f"sqlite+aiosqlite:///{path}")))
-    return path
+def postgresql(request: pytest.FixtureRequest) -> Iterator[PostgresqlDatabases]:
+    """Databases on a PostgreSQL server, whatever the other tests run on."""
+    plugin = request.config.pluginmanager.get_plugin(PLUGIN)
+    assert plugin is not None
+    with databases_on(plugin.superuser_url) as databases:
+        yield databases
+
+
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """Databases of the kind that this run is for."""
+    if chosen_database(request.config) == POSTGRESQL:
+        return PostgresqlCopies(request.getfixturevalue("postgresql"))
+    return SqliteFiles(tmp_path_factory.mktemp("database"))
 
 
 @pytest.fixture
-def make_settings(tmp_path: Path, migrated_database: Path) -> MakeSettings:
+def database_url(databases: Databases, tmp_path: Path) -> Iterator[str]:
+    """A database of the test's own with the current schema, as `DATABASE_URL` names it."""
+    with databases.migrated(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(databases: Databases, tmp_path: Path) -> Iterator[str]:
+    """A database of the test's own without a table."""
+    with databases.empty(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def make_settings(database_url: str) -> MakeSettings:
     """Settings for a test: a database and a key of its own, and no `.env`."""
-    database = tmp_path / "test.db"
-    shutil.copyfile(migrated_database, database)
     key = secrets.token_urlsafe(64)
 
     def make(**overrides: Any) -> Settings:
@@ -69,7 +108,7 @@ def make_settings(tmp_path: Path, migrated_database: Path) -> MakeSettings:
             "smtp_url": NO_SMTP if overrides.get("environment") == "production" else None,
             "admin_email": "operator@service.example",
             "secret_key": key,
-            "database_url": f"sqlite:///{database}",
+            "database_url": database_url,
             "rate_limit_signin": "1000/minute",
             "rate_limit_default": "100000/minute",
             "public_url": PUBLIC_URL,

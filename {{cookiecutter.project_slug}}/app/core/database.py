@@ -5,6 +5,9 @@ it commits at the end of the block and rolls back when the block raises. A servi
 answers with an error raises after the block. Security events that are told inside of a transaction are recorded in it.
 """
 
+import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -15,23 +18,26 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, DateTime, Dialect, MetaData, Uuid, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from app.core import sqlite_driver
+from app.core.database_errors import UNAVAILABLE_ERRORS, connect_postgresql, unify_outages
 from app.core.event_flow import Held, Occurrence, hold_events
 
-# What a driver or the pool raises when the database cannot be reached or does not answer in time.
-UNAVAILABLE_ERRORS = (OperationalError, InterfaceError, PoolTimeoutError, OSError)
+__all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime"]
 
 RecordEvents = Callable[[AsyncSession, Sequence[Occurrence]], Awaitable[object]]
 """Adds events to the audit trail in the unit that they were told in; raises where it cannot."""
 
 _BUSY_SECONDS = 10
 _POOL_TIMEOUT_SECONDS = 10
+_PING_SECONDS = 5
+_STATEMENT_SECONDS = 30
+_IDLE_IN_TRANSACTION_SECONDS = 60
 _SQLITE_READERS = 2
 
 
@@ -115,8 +121,11 @@ class Database:
 
     async def ping(self) -> None:
         """Ask the database for an answer; raises one of `UNAVAILABLE_ERRORS` where there is none."""
-        async with self.read() as unit:
-            await unit.execute(text("SELECT 1"))
+        try:
+            async with asyncio.timeout(_PING_SECONDS), self.read() as unit:
+                await unit.execute(text("SELECT 1"))
+        except TimeoutError as error:
+            raise OperationalError(None, None, error) from None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -152,14 +161,29 @@ def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
 
 
 def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
+    """One pool for both kinds of units; a connection that died while it lay there is replaced."""
     writer = create_async_engine(
         dsn,
         hide_parameters=True,
+        isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
         skip_autocommit_rollback=True,
-        connect_args={"timeout": _BUSY_SECONDS, "server_settings": {"timezone": "UTC"}},
+        connect_args={
+            "async_creator_fn": connect_postgresql,
+            "timeout": _BUSY_SECONDS,
+            # The server keeps the limits below. This one is for a server that does not answer at all.
+            "command_timeout": _STATEMENT_SECONDS + _BUSY_SECONDS,
+            "server_settings": {
+                "application_name": f"app {socket.gethostname()} {os.getpid()}",
+                "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_SECONDS}s",
+                "lock_timeout": f"{_BUSY_SECONDS}s",
+                "statement_timeout": f"{_STATEMENT_SECONDS}s",
+                "timezone": "UTC",
+            },
+        },
     )
+    unify_outages(writer)
     return writer.execution_options(isolation_level="AUTOCOMMIT"), writer
 
 
@@ -169,6 +193,13 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+    # SQLite's own knows the cases of ASCII alone; PostgreSQL's knows those of its locale.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(value: object) -> object:
+    """SQL's `lower`: one character for each, wherever in a text it stands."""
+    return "".join(character.lower()[0] for character in value) if isinstance(value, str) else value
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -2,9 +2,9 @@
 
 import structlog
 from fastapi import FastAPI, Request
-from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError as PoolTimeoutError
 from starlette.responses import Response
 
+from app.core.database import UNAVAILABLE_ERRORS
 from app.core.errors import Unavailable, problem_response
 
 _RETRY_AFTER_SECONDS = 5
@@ -20,5 +20,5 @@ def install_outage_handlers(app: FastAPI) -> None:
         problem = Unavailable("The database does not answer.", retry_after=_RETRY_AFTER_SECONDS)
         return problem_response(problem, request.scope)
 
-    for kind in (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, TimeoutError):
+    for kind in UNAVAILABLE_ERRORS:
         app.add_exception_handler(kind, on_outage)

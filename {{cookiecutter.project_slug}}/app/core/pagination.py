@@ -1,8 +1,9 @@
 """Lists in parts: a cursor names the last row that was given, so that inserts and deletions shift nothing.
 
-A cursor is opaque and signed: a client can only hand back one that the same list gave.
+A cursor is opaque and signed: a client can only hand back one that the same list gave, for the same search.
 """
 
+import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
@@ -22,6 +23,10 @@ MAX_LIMIT = 200
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many items at most.")]
 CursorText = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the part before.")]
+SearchText = Annotated[
+    str | None,
+    Query(min_length=1, max_length=100, description="A text to search for, in any case; `%` is a percent sign."),
+]
 
 _SIGNATURE_BYTES = 32
 
@@ -68,10 +73,11 @@ def by_number(number_of: Callable[[Any], int]) -> Place:
 
 
 class Part(NamedTuple):
-    """Which part of a list is asked for."""
+    """Which part of a list is asked for; `search` is what narrows the list, and a cursor holds for the same alone."""
 
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
+    search: str | None = None
 
 
 class Cursors:
@@ -85,7 +91,7 @@ class Cursors:
     def select(self, statement: Select[Any], part: Part, order: tuple[Column, ...]) -> Select[Any]:
         """The statement for one part, newest first, with one row more than asked for to see whether there is a next."""
         if part.cursor is not None:
-            statement = statement.where(tuple_(*order) < self._read(part.cursor))
+            statement = statement.where(tuple_(*order) < self._read(part.cursor, part.search))
         return statement.order_by(*(column.desc() for column in order)).limit(part.limit + 1)
 
     def cut(self, rows: Sequence[Row], part: Part) -> tuple[Sequence[Row], str | None]:
@@ -93,22 +99,30 @@ class Cursors:
         if len(rows) <= part.limit:
             return rows, None
         rows = rows[: part.limit]
-        return rows, self._write(rows[-1])
+        return rows, self._write(rows[-1], part.search)
 
-    def _write(self, last: object) -> str:
+    def _write(self, last: object, search: str | None) -> str:
         payload = self._place.write(last).encode()
-        return urlsafe_b64encode(self._sign(self._keys[0], payload) + payload).decode().rstrip("=")
+        return _encode(self._sign(self._keys[0], payload, search) + payload)
 
-    def _read(self, cursor: str) -> tuple[object, ...]:
+    def _read(self, cursor: str, search: str | None) -> tuple[object, ...]:
         try:
             raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         except ValueError:
             raw = b""
         signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
-        if not any(hmac.compare_digest(self._sign(key, payload), signature) for key in self._keys):
+        signed = any(hmac.compare_digest(self._sign(key, payload, search), signature) for key in self._keys)
+        # The decoder passes over characters and bits that mean nothing: one cursor has one spelling.
+        if not signed or _encode(raw) != cursor:
             message = "The cursor is not one that this list gave."
             raise Unprocessable(message)
         return self._place.read(payload.decode())
 
-    def _sign(self, key: bytes, payload: bytes) -> bytes:
-        return hmac.digest(key, self._name + b"\0" + payload, "sha256")
+    def _sign(self, key: bytes, payload: bytes, search: str | None) -> bytes:
+        # Of fixed length, so that nothing can pass from one part of the text into another.
+        searched = hashlib.sha256(repr(search).encode()).digest()
+        return hmac.digest(key, self._name + b"\0" + searched + payload, "sha256")
+
+
+def _encode(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).decode().rstrip("=")

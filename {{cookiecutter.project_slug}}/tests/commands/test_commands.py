@@ -1,6 +1,5 @@
 """The commands, as processes."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +15,9 @@ PASSWORD = "seven green lamps sing"
 class Manage:
     """The command line over a database of its own."""
 
-    def __init__(self, database: Path) -> None:
-        self.folder = database.parent
-        self.environment = environment(self.folder, DATABASE_URL=f"sqlite:///{database}", NO_COLOR="1")
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.folder = folder
+        self.environment = environment(DATABASE_URL=database_url, NO_COLOR="1")
 
     def __call__(self, *arguments: str, stdin: bytes = b"", **settings: str) -> tuple[int, str, str]:
         """Run a command: exit code, standard output, standard error."""
@@ -36,11 +35,9 @@ class Manage:
 
 
 @pytest.fixture
-def manage(tmp_path: Path, migrated_database: Path) -> Manage:
+def manage(tmp_path: Path, database_url: str) -> Manage:
     """The command line over a migrated database."""
-    database = tmp_path / "app.db"
-    shutil.copyfile(migrated_database, database)
-    return Manage(database)
+    return Manage(tmp_path, database_url)
 
 
 def test_makes_a_password_and_shows_it_once(manage: Manage) -> None:
@@ -93,13 +90,15 @@ def test_refuses_what_is_no_address(manage: Manage) -> None:
     assert "Example: --email admin@example.com" in err
 
 
-def test_says_in_words_what_is_wrong_with_schema_or_settings(manage: Manage, tmp_path: Path) -> None:
+def test_says_in_words_what_is_wrong_with_schema_or_settings(manage: Manage, empty_database_url: str) -> None:
     """An outdated schema, a database that is not there, a setting that is none."""
     arguments = ("create-admin", "--email", "ada@people.example")
-    code, _, err = manage(*arguments, DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}")
+    code, _, err = manage(*arguments, DATABASE_URL=empty_database_url)
     assert (code, "uv run manage migrate" in err) == (1, True)
-    code, _, err = manage(*arguments, DATABASE_URL=f"sqlite:///{tmp_path / 'no' / 'folder.db'}")
-    assert (code, "The database does not answer" in err) == (1, True)
+    nowhere = "postgresql://app:6h3JfKq9@127.0.0.1:9/app"
+    for command, url in ((arguments, "sqlite:///no/folder.db"), (arguments, nowhere), (("migrate",), nowhere)):
+        code, _, err = manage(*command, DATABASE_URL=url)
+        assert (code, "The database does not answer" in err, "6h3JfKq9" in err) == (1, True, False)
     code, _, err = manage(*arguments, ITEMS_PER_USER="canary")
     assert (code, "ITEMS_PER_USER" in err, "canary" in err) == (1, True, False)
 
@@ -112,10 +111,10 @@ def test_the_other_commands_speak_plainly(manage: Manage) -> None:
     assert manage("nonsense")[0] == 2
 
 
-def test_serve_stops_in_words_before_it_listens(manage: Manage, tmp_path: Path) -> None:
+def test_serve_stops_in_words_before_it_listens(manage: Manage, empty_database_url: str) -> None:
     """In production on an outdated schema; and with settings that cannot be used."""
-    new, url = f"sqlite:///{tmp_path / 'new.db'}", "https://api.service.example"
-    code, _, err = manage("serve", ENVIRONMENT="production", PUBLIC_URL=url, SMTP_URL=NO_SMTP, DATABASE_URL=new)
+    production = {"ENVIRONMENT": "production", "PUBLIC_URL": "https://api.service.example", "SMTP_URL": NO_SMTP}
+    code, _, err = manage("serve", **production, DATABASE_URL=empty_database_url)
     assert (code, "uv run manage migrate" in err) == (1, True)
     code, _, err = manage("serve", SECRET_KEY="short")
     assert (code, "SECRET_KEY" in err) == (1, True)

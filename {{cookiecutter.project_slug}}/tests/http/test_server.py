@@ -31,9 +31,9 @@ async def app(scope, receive, send):
 
 
 @pytest.mark.asvs("16.2.4")
-def test_serves_and_ends_with_zero(tmp_path: Path) -> None:
+def test_serves_and_ends_with_zero(tmp_path: Path, database_url: str) -> None:
     """`manage serve` logs where it listens, sends no Server header, ends at SIGTERM with 0; each line is JSON."""
-    with ServerProcess(tmp_path) as server:
+    with ServerProcess(tmp_path, DATABASE_URL=database_url) as server:
         head = server.send(request("GET", "/livez")).lower()
         assert b"\r\nserver:" not in head
         assert b"\r\ndate:" in head
@@ -42,49 +42,55 @@ def test_serves_and_ends_with_zero(tmp_path: Path) -> None:
     assert server.url in [line.get("url") for line in lines if line["event"] == "listening"]
 
 
-def test_ctrl_c_ends_it_with_zero(tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_with_zero(tmp_path: Path, database_url: str) -> None:
     """Ctrl-C is no error, and prints no traceback."""
-    with ServerProcess(tmp_path) as server:
+    with ServerProcess(tmp_path, DATABASE_URL=database_url) as server:
         assert server.stop(signal.SIGINT) == 0
         assert "Traceback" not in server.output()
 
 
-def test_workers_serve_and_end(tmp_path: Path) -> None:
+def test_workers_serve_and_end(tmp_path: Path, database_url: str) -> None:
     """Several processes serve one port, with the same bounds, and end together."""
-    with ServerProcess(tmp_path, "--workers", "2") as server:
+    with ServerProcess(tmp_path, "--workers", "2", DATABASE_URL=database_url) as server:
         assert server.send(b"GET /livez HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400")
         assert server.stop() == 0
         assert not server.is_up()
 
 
-def test_reload_starts_anew(tmp_path: Path) -> None:
+def test_reload_starts_anew(tmp_path: Path, database_url: str) -> None:
     """With `--reload` the service is served too, and ends cleanly."""
-    with ServerProcess(tmp_path, "--reload") as server:
+    with ServerProcess(tmp_path, "--reload", DATABASE_URL=database_url) as server:
         assert server.send(request("GET", "/livez")).startswith(b"HTTP/1.1 200")
         assert server.stop() == 0
         assert not server.is_up()
 
 
-def test_a_port_in_use_is_said_in_words(tmp_path: Path) -> None:
+def test_a_port_in_use_is_said_in_words(tmp_path: Path, database_url: str) -> None:
     """Where the port is taken, one readable line says so and the exit code is 1: no traceback."""
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         command = [sys.executable, "-c", "from app.manage import main; main()", "serve", "--port", str(port)]
         done = subprocess.run(  # our own interpreter
-            command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False, timeout=30
+            command,
+            cwd=tmp_path,
+            env=environment(DATABASE_URL=database_url),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
         )
     assert done.returncode == 1
     assert f"Cannot listen on {HOST}:{port}: " in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
+def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path, database_url: str) -> None:
     """SIGTERM takes no answer away from those who are waiting, and lets nobody new in."""
     (tmp_path / "slow_app.py").write_text(_SLOW_APP)
     with socket.create_server((HOST, 0)) as probe:
         port = probe.getsockname()[1]
     code = f"from app.http.server import run_server; run_server('slow_app:app', host={HOST!r}, port={port})"
-    settings = environment(tmp_path)
+    settings = environment(DATABASE_URL=database_url)
     settings["PYTHONPATH"] += f":{tmp_path}"
     with subprocess.Popen([sys.executable, "-c", code], env=settings, stdout=subprocess.DEVNULL) as process:
         _wait_for(port)

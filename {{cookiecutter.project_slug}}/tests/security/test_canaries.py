@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support.databases import Databases
 from tests.support.replicas import PASSWORD, running_replicas, sign_in
 
 HOSTILE = [
@@ -44,10 +45,10 @@ class Observed:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+def server(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[Observed]:
     """The service as it logs most."""
     folder = tmp_path_factory.mktemp("canaries")
-    with running_replicas(folder, count=1, LOG_LEVEL="debug") as (client,):
+    with databases.empty(folder) as url, running_replicas(folder, url, count=1, LOG_LEVEL="debug") as (client,):
         observed = Observed(client, folder / "replica-0" / "server.log")
         observed.log(requests=1)
         yield observed

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from app.http.security_headers import HEADERS
+from tests.support.databases import Databases
 from tests.support.server import HOST, ServerProcess, is_closed_within, read_answer, request
 
 HEAD_SECONDS = 1.5
@@ -20,9 +21,13 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[ServerProcess]:
     """The service, with a short deadline for heads."""
-    with ServerProcess(tmp_path_factory.mktemp("server"), head_seconds=HEAD_SECONDS) as running:
+    folder = tmp_path_factory.mktemp("server")
+    with (
+        databases.migrated(folder) as url,
+        ServerProcess(folder, head_seconds=HEAD_SECONDS, DATABASE_URL=url) as running,
+    ):
         yield running
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support.databases import Databases
 from tests.support.replicas import PASSWORD, running_replicas, sign_in
 from tests.support.valkey import running_valkey, url_of
 
@@ -16,9 +17,10 @@ Pair = tuple[httpx2.Client, httpx2.Client]
 
 
 @pytest.fixture(scope="module")
-def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def replicas(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[Pair]:
     """Two processes on one database."""
-    with running_replicas(tmp_path_factory.mktemp("replicas")) as (one, other):
+    folder = tmp_path_factory.mktemp("replicas")
+    with databases.empty(folder) as url, running_replicas(folder, url) as (one, other):
         yield one, other
 
 
@@ -63,11 +65,13 @@ def test_a_change_of_password_at_one_ends_the_sessions_at_the_other(replicas: Pa
 
 
 @pytest.mark.asvs("2.4.1", "6.3.1")
-def test_replicas_share_the_limit_of_sign_ins(tmp_path: Path) -> None:
+def test_replicas_share_the_limit_of_sign_ins(tmp_path: Path, empty_database_url: str) -> None:
     """With a store that both reach, both together let through what the limit says, whatever `X-Forwarded-For` says."""
     with (
         running_valkey() as valkey,
-        running_replicas(tmp_path, REDIS_URL=url_of(valkey), RATE_LIMIT_SIGNIN="4/hour") as replicas,
+        running_replicas(
+            tmp_path, empty_database_url, REDIS_URL=url_of(valkey), RATE_LIMIT_SIGNIN="4/hour"
+        ) as replicas,
     ):
         answers = [
             sign_in(replicas[number % 2], "wrong", **{"X-Forwarded-For": f"198.51.100.{number}"})
@@ -78,9 +82,12 @@ def test_replicas_share_the_limit_of_sign_ins(tmp_path: Path) -> None:
 
 
 @pytest.mark.asvs("16.5.2")
-def test_without_the_store_nobody_gets_in(tmp_path: Path) -> None:
+def test_without_the_store_nobody_gets_in(tmp_path: Path, empty_database_url: str) -> None:
     """When the counters are gone the answer is 503 with a time to come back, and readiness says so."""
-    with running_valkey() as valkey, running_replicas(tmp_path, count=1, REDIS_URL=url_of(valkey)) as (client,):
+    with (
+        running_valkey() as valkey,
+        running_replicas(tmp_path, empty_database_url, count=1, REDIS_URL=url_of(valkey)) as (client,),
+    ):
         assert sign_in(client).status_code == 200
         valkey.stop()
         refused = sign_in(client)

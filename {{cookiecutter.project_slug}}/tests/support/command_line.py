@@ -27,7 +27,7 @@ class CommandLine:
         self.folder = folder
         self.env_file = folder / ".env"
         self.database_url = database_url
-        self.environment = environment(folder, DATABASE_URL=database_url, SECRET_KEY="")
+        self.environment = environment(DATABASE_URL=database_url, SECRET_KEY="")
         self.env_file.write_text(f"# keys\nSECRET_KEY={secrets.token_urlsafe(64)}\n", encoding="utf-8")
         self.env_file.chmod(0o600)
 

@@ -17,11 +17,11 @@ _CREATE_ADMIN = "from app.manage import main; main()"
 
 
 @contextmanager
-def running_replicas(folder: Path, count: int = 2, **settings: str) -> Iterator[list[httpx2.Client]]:
+def running_replicas(folder: Path, database_url: str, count: int = 2, **settings: str) -> Iterator[list[httpx2.Client]]:
     """Start servers with the same settings, and an administrator (`EMAIL`, `PASSWORD`); a client for each server."""
     shared = {
         "SECRET_KEY": secrets.token_urlsafe(64),
-        "DATABASE_URL": f"sqlite:///{folder / 'service.db'}",
+        "DATABASE_URL": database_url,
         "PUBLIC_URL": "http://127.0.0.1",
         **settings,
     }
@@ -34,7 +34,7 @@ def running_replicas(folder: Path, count: int = 2, **settings: str) -> Iterator[
         subprocess.run(
             [sys.executable, "-c", _CREATE_ADMIN, "create-admin", "--email", EMAIL, "--password-stdin"],
             cwd=folder,
-            env=environment(folder, **shared),
+            env=environment(**shared),
             input=PASSWORD.encode(),
             capture_output=True,
             check=True,

@@ -33,6 +33,8 @@ run_server("app.main:app", host={host!r}, port={port}, head_seconds={seconds})
 class ServerProcess:
     """`manage serve`, in a folder of its own and with nothing of the caller's environment.
 
+    The settings must hold `DATABASE_URL`.
+
     `prelude` is code that runs before it, in the same process.
     """
 
@@ -49,7 +51,7 @@ class ServerProcess:
             self.process = subprocess.Popen(  # our own interpreter
                 [sys.executable, *command],
                 cwd=folder,
-                env=environment(folder, **settings),
+                env=environment(**settings),
                 stdout=output,
                 stderr=output,
             )
@@ -106,7 +108,7 @@ class ServerProcess:
             return read_answer(connection)
 
 
-def environment(folder: Path, **settings: str) -> dict[str, str]:
+def environment(*, DATABASE_URL: str, **settings: str) -> dict[str, str]:  # noqa: N803  # as the setting is called
     """Settings for a process, and what the interpreter needs of the caller's environment."""
     kept = ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START", "LANG", "PATH", "SYSTEMROOT", "TMPDIR")
     return {
@@ -115,7 +117,7 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
         "ENVIRONMENT": "test",
         "ADMIN_EMAIL": "operator@service.example",
         "SECRET_KEY": secrets.token_urlsafe(64),
-        "DATABASE_URL": f"sqlite:///{folder / 'service.db'}",
+        "DATABASE_URL": DATABASE_URL,
         "RATE_LIMIT_DEFAULT": "100000/minute",
         "RATE_LIMIT_SIGNIN": "100000/minute",
         "LOG_FORMAT": "json",

@@ -7,7 +7,7 @@ administrator stays.
 from collections.abc import Iterable
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
@@ -32,8 +32,12 @@ class AccountAdministration:
         self._cursors = Cursors(keys, "users")
 
     async def list_accounts(self, part: Part) -> tuple[list[User], str | None]:
-        """Accounts, newest first, and the cursor of the next part."""
-        statement = self._cursors.select(select(User), part, (User.created_at, User.id))
+        """Accounts whose address or name holds the search, newest first, and the cursor of the next part."""
+        statement = select(User)
+        if part.search is not None:
+            found = (column.icontains(part.search, autoescape=True) for column in (User.email, User.display_name))
+            statement = statement.where(or_(*found))
+        statement = self._cursors.select(statement, part, (User.created_at, User.id))
         async with self._database.read() as unit:
             rows = (await unit.scalars(statement)).all()
         rows, next_cursor = self._cursors.cut(rows, part)

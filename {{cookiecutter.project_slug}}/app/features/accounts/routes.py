@@ -10,7 +10,7 @@ from app.access.permissions import Permission
 from app.access.policies import Allow, Authenticated, policy
 from app.access.principal import CurrentPrincipal
 from app.access.roles import ROLE_PERMISSIONS
-from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
+from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part, SearchText
 from app.core.schemas import Page
 from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.schemas import (
@@ -72,10 +72,10 @@ async def change_my_password(change: PasswordChange, accounts: Accounts, princip
 @router.get("/users")
 @policy(Allow(Permission.USERS_READ))
 async def list_users(
-    administration: Administration, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
+    administration: Administration, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None, q: SearchText = None
 ) -> Page[AccountAnswer]:
-    """All accounts, newest first."""
-    users, next_cursor = await administration.list_accounts(Part(limit, cursor))
+    """All accounts, or those whose address or name holds `q`, newest first."""
+    users, next_cursor = await administration.list_accounts(Part(limit, cursor, q))
     return Page(items=[AccountAnswer.of(user) for user in users], next_cursor=next_cursor)
 
 

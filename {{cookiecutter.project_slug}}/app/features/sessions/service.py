@@ -92,6 +92,10 @@ class SessionService:
         await unit.execute(insert(Session), row)
         return session
 
+    async def lock(self, unit: AsyncSession, session_id: UUID) -> None:
+        """Let nobody else change the session until the unit ends."""
+        await unit.execute(select(Session.id).where(Session.id == session_id).with_for_update())
+
     async def refresh(self, unit: AsyncSession, session_id: UUID) -> Session | None:
         """The session, seen now, if it is alive."""
         seen = update(Session).where(Session.id == session_id, self._alive()).values(last_seen_at=utc_now())

@@ -110,10 +110,12 @@ class SignInService:
         Raises `InvalidGrant` or `InvalidScope`. A token that was used before ends its family.
         """
         async with self._database.transaction() as unit:
-            session_id = await refresh.use(unit, token)
-            renewed = session_id and await self._rotate(unit, session_id, scope)
-            if session_id is None:
-                await self._end_family(unit, token)
+            session_id = await self._locked_family(unit, token)
+            used = session_id and await refresh.use(unit, token)
+            renewed = used and await self._rotate(unit, used, scope)
+            if session_id and not used:
+                await self._sessions.end(unit, session_id, EndReason.REFRESH_TOKEN_REUSED)
+                security_event(SecurityEvent.TOKEN_REUSED, outcome="denied", session_id=session_id)
         if not renewed:
             message = "The refresh token is not valid."
             raise InvalidGrant(message)
@@ -130,12 +132,12 @@ class SignInService:
         security_event(SecurityEvent.TOKEN_REFRESHED, outcome="success", user_id=session.user_id, session_id=session.id)
         return grant, refresh_token
 
-    async def _end_family(self, unit: AsyncSession, token: str) -> None:
-        """End the session of a token that was used before, if there is one."""
+    async def _locked_family(self, unit: AsyncSession, token: str) -> UUID | None:
+        """The session of a token, used or not, locked before the token is: in the order in which both are deleted."""
         session_id = await refresh.family(unit, token)
         if session_id is not None:
-            await self._sessions.end(unit, session_id, EndReason.REFRESH_TOKEN_REUSED)
-            security_event(SecurityEvent.TOKEN_REUSED, outcome="denied", session_id=session_id)
+            await self._sessions.lock(unit, session_id)
+        return session_id
 
     async def revoke(self, token: str, principal: Principal) -> None:
         """End the session of one of the principal's own tokens (RFC 7009); any other token changes nothing."""

@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from sqlalchemy import select
 
 from app.access.roles import Role
 from app.core.clock import utc_now
+from app.features.signin.models import RefreshToken
 from tests.conftest import StartService
 from tests.support.service import Service, tokens_of
 
@@ -47,6 +49,21 @@ async def test_fifty_parallel_uses_of_one_token_leave_one_winner_and_a_dead_fami
     assert {answer.json()["error"] for answer in answers if answer.status_code == 400} == {"invalid_grant"}
     assert (await service.refresh(tokens_of(winners[0]).refresh)).status_code == 400
     assert (await service.whoami(tokens_of(winners[0]))).status_code == 401
+
+
+@pytest.mark.asvs("15.4.2")
+async def test_an_account_can_be_deleted_while_its_token_is_used(service: Service) -> None:
+    """Both lock the session before the token: neither waits for the other in a circle."""
+    (person, tokens), (_, admin) = await service.signed_in(), await service.signed_in(Role.ADMIN)
+    async with service.app.state.database.transaction() as unit:
+        await unit.execute(select(RefreshToken).with_for_update())
+        refresh = asyncio.create_task(service.refresh(tokens.refresh))
+        await asyncio.sleep(0.3)
+        deletion = asyncio.create_task(service.client.delete(f"/api/v1/users/{person.id}", headers=admin.bearer))
+        await asyncio.sleep(0.3)
+    assert (await refresh).status_code == 200
+    assert (await deletion).status_code == 204
+    assert (await service.refresh(tokens_of(await refresh).refresh)).status_code == 400
 
 
 async def test_the_scope_can_be_narrowed_and_not_widened(service: Service) -> None:

