@@ -113,8 +113,8 @@ def test_the_other_commands_speak_plainly(manage: Manage) -> None:
 
 def test_serve_stops_in_words_before_it_listens(manage: Manage, empty_database_url: str) -> None:
     """In production on an outdated schema; and with settings that cannot be used."""
-    production = {"ENVIRONMENT": "production", "PUBLIC_URL": "https://api.service.example", "SMTP_URL": NO_SMTP}
-    code, _, err = manage("serve", **production, DATABASE_URL=empty_database_url)
+    url, new = "https://api.service.example", empty_database_url
+    code, _, err = manage("serve", ENVIRONMENT="production", PUBLIC_URL=url, SMTP_URL=NO_SMTP, DATABASE_URL=new)
     assert (code, "uv run manage migrate" in err) == (1, True)
     code, _, err = manage("serve", SECRET_KEY="short")
     assert (code, "SECRET_KEY" in err) == (1, True)

@@ -31,7 +31,7 @@ def on_a_terminal(folder: Path, **settings: str) -> str:
     process = subprocess.Popen(
         [sys.executable, "-c", WORK],
         cwd=folder,
-        env=environment(folder, TERM="xterm-256color", COLUMNS="100", **settings),
+        env=environment(DATABASE_URL="sqlite:///unused.db", TERM="xterm-256color", COLUMNS="100", **settings),
         stdout=subprocess.DEVNULL,
         stderr=theirs,
     )

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, insert, select, text, update
 
+from app.core.database import Database
 from app.core.keys import KeyRing
 from app.features.audit.chain import ChainKeys, Head, digest_of
 from app.features.audit.models import AuditEvent, AuditHead
@@ -77,7 +78,12 @@ async def set_head(service: Service, head: Head) -> None:
 
 async def disarm(service: Service) -> None:
     """Remove the triggers, as somebody can who may change the schema."""
-    async with service.app.state.database.transaction() as unit:
+    await disarm_database(service.app.state.database)
+
+
+async def disarm_database(database: Database) -> None:
+    """Remove the triggers of a database, whoever serves it."""
+    async with database.transaction() as unit:
         if (await unit.connection()).dialect.name == "sqlite":
             for (name,) in (await unit.execute(text(_TRIGGERS))).all():
                 await unit.execute(text(f"DROP TRIGGER {name}"))

@@ -51,7 +51,6 @@ async def test_two_processes_of_fifty_writers_each(
     """No row is lost, none is there twice, none has the number of another: the chain has no gap and no fork."""
     settings = make_settings()
     variables = environment(
-        tmp_path,
         DATABASE_URL=settings.database_url.get_secret_value(),
         SECRET_KEY=settings.secret_key.get_secret_value(),
     )
