@@ -10,6 +10,7 @@ from app.core.mail import Outbox
 from app.core.maintenance import Purgeable, Resealable
 from app.core.migrations import require_current
 from app.core.settings import Settings
+from app.features.sessions.retention import SessionRetention
 from app.features.sessions.service import SessionService
 from app.features.signin.retention import RefreshTokenRetention
 
@@ -40,13 +41,25 @@ def _sessions(wiring: Wiring) -> SessionService:
     return SessionService(wiring.database, wiring.settings, wiring.keys)
 
 
-SEALED: tuple[Sealed, ...] = (Sealed("mail", lambda wiring: Outbox(wiring.keys)),)
+def _session_retention(wiring: Wiring) -> SessionRetention:
+    return SessionRetention(wiring.database, wiring.settings, _sessions(wiring))
+
+
+def _refresh_token_retention(wiring: Wiring) -> RefreshTokenRetention:
+    return RefreshTokenRetention(wiring.database, _sessions(wiring))
+
+
+def _outbox(wiring: Wiring) -> Outbox:
+    return Outbox(wiring.keys)
+
+
+SEALED: tuple[Sealed, ...] = (Sealed("mail", _outbox),)
 
 # The tokens stand above their sessions: deleting a session deletes what is left of its tokens, however many.
 KEPT: tuple[Kept, ...] = (
-    Kept("refresh tokens", lambda wiring: RefreshTokenRetention(_sessions(wiring))),
-    Kept("sessions", _sessions),
-    Kept("mail", lambda wiring: Outbox(wiring.keys)),
+    Kept("refresh tokens", _refresh_token_retention),
+    Kept("sessions", _session_retention),
+    Kept("mail", _outbox),
 )
 
 

@@ -7,9 +7,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
+from sqlalchemy import Select, delete
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database import Database
 
@@ -17,6 +19,9 @@ Batch = Callable[[AsyncSession], Awaitable[int]]
 """Treats some rows in the transaction, and gives their number: 0 when none is left."""
 
 _SHORTEST_PAUSE_SECONDS = 0.01
+_FOUND_AT_ONCE = 10_000
+
+Key = TypeVar("Key")
 
 
 class Purgeable(Protocol):
@@ -31,6 +36,32 @@ class Resealable(Protocol):
 
     async def reseal(self, unit: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` rows with the current key that another one sealed; how many, 0 when there are none."""
+
+
+class Deleter(Generic[Key]):
+    """Deletes rows that a long search finds: the search reads ahead, beside the writers, and holds no lock."""
+
+    def __init__(self, database: Database, key: InstrumentedAttribute[Key]) -> None:
+        self._database = database
+        self._key = key
+        self._found: list[Key] = []
+
+    async def delete(self, unit: AsyncSession, wanted: Select[Any], limit: int) -> int:
+        """Delete up to `limit` rows of those whose keys `wanted` selects, which it then selects for good; how many."""
+        while keys := await self._next(wanted, limit):
+            deleting = delete(self._key.class_).where(self._key.in_(keys)).returning(self._key)
+            deleted = len((await unit.scalars(deleting)).all())
+            if deleted:
+                return deleted
+            # Somebody else who purges was here first.
+        return 0
+
+    async def _next(self, wanted: Select[Any], limit: int) -> list[Key]:
+        if not self._found:
+            async with self._database.read() as reader:
+                self._found = list(await reader.scalars(wanted.limit(_FOUND_AT_ONCE)))
+        keys, self._found = self._found[:limit], self._found[limit:]
+        return keys
 
 
 async def in_batches(database: Database, batch: Batch) -> AsyncIterator[int]:

@@ -8,9 +8,10 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,30 @@ def test_no_link_is_followed(path: Path) -> None:
     beside.symlink_to(target)
     replace(path)
     assert (path.read_bytes(), target.read_bytes()) == (b"after", b"untouched")
+    assert not path.is_symlink()
+
+
+def test_a_link_that_comes_in_between_is_not_followed(path: Path) -> None:
+    """Somebody who puts one there all the time, where the new version is written, gets nothing written through it."""
+    beside, target = path.with_name("settings.env.replacement"), path.with_name("target")
+    target.write_bytes(b"untouched")
+    ended = threading.Event()
+
+    def plant() -> None:
+        while not ended.is_set():
+            with suppress(FileExistsError):
+                beside.symlink_to(target)
+
+    planter = threading.Thread(target=plant)
+    planter.start()
+    try:
+        for _ in range(200):
+            with suppress(LockedFileError):
+                replace(path)
+    finally:
+        ended.set()
+        planter.join()
+    assert target.read_bytes() == b"untouched"
     assert not path.is_symlink()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.core.settings import Environment, LogFormat, Settings, SettingsError, load_settings
+from app.core.settings import Environment, LogFormat, Settings, SettingsError, load_settings, source_of
 
 CANARY = "canary-that-is-never-shown"
 GOOD = {
@@ -314,3 +314,15 @@ def test_settings_can_be_given_by_name(sources: Sources) -> None:
     sources.environment(**PRODUCTION)
     assert Settings(app_name="given").app_name == "given"
     assert load_settings(items_per_user=3).items_per_user == 3
+
+
+def test_tells_where_a_value_comes_from(sources: Sources) -> None:
+    """The first place that has one, an empty value being none: the environment, `.env`, a file of its name."""
+    assert source_of("secret_key") is None
+    sources.secrets.mkdir(exist_ok=True)
+    (sources.secrets / "SECRET_KEY").write_text("from a file", encoding="utf-8")
+    assert source_of("secret_key") == str(sources.secrets)
+    sources.dotenv("SECRET_KEY=from-env\n").environment(Secret_Key="")
+    assert source_of("secret_key") == str(sources.env_file)
+    sources.environment(Secret_Key="from the environment")
+    assert source_of("secret_key") == "the environment"

@@ -59,7 +59,7 @@ class CommandLine:
 
     def keys(self) -> list[str]:
         """The keys in `.env`, the current one first."""
-        values = dotenv_values(self.env_file)
+        values = dotenv_values(self.env_file) if self.env_file.exists() else {}
         return [
             key for key in f"{values.get('SECRET_KEY')},{values.get('SECRET_KEY_FALLBACKS') or ''}".split(",") if key
         ]

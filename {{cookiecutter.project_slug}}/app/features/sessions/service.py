@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, delete, exists, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.clock import utc_now
 from app.core.database import Database
@@ -70,7 +70,6 @@ class SessionService:
         self._database = database
         self._idle = timedelta(days=settings.session_idle_days)
         self._longest = timedelta(days=settings.session_max_days)
-        self._remembered = timedelta(days=settings.retention_address_days)
         self._cursors = Cursors(keys, "sessions")
 
     async def start(self, unit: AsyncSession, user_id: UUID, *, scope: str, methods: str, client: Client) -> Started:
@@ -143,27 +142,13 @@ class SessionService:
         theirs = Session.user_id == user_id
         await self._end(unit, theirs if keep is None else and_(theirs, Session.id != keep), reason)
 
-    def select_over(self, before: datetime) -> Select[UUID]:
-        """The statement that finds the ids of the sessions that were over before that time."""
-        return select(Session.id).where(self._over(before))
+    def over(self, before: datetime) -> ColumnElement[bool]:
+        """Whether a session was over before that time, which is the past: one that is alive never was."""
+        return or_(Session.ended_at < before, Session.expires_at < before, Session.last_seen_at < before - self._idle)
 
-    async def purge(self, unit: AsyncSession, *, before: datetime, limit: int) -> int:
-        """Delete up to `limit` sessions that were over before that time; how many.
-
-        The newest of each user and address stays for longer: `signed_in_from` stands on it.
-        """
-        newer = aliased(Session)
-        followed = exists().where(
-            newer.user_id == Session.user_id,
-            newer.ip == Session.ip,
-            tuple_(newer.last_seen_at, newer.id) > tuple_(Session.last_seen_at, Session.id),
-        )
-        forgotten = Session.last_seen_at < utc_now() - self._remembered
-        over = self.select_over(before).where(or_(forgotten, followed)).limit(limit)
-        # Two that purge at once share the rows; the service's own statements wait for neither.
-        found = (await unit.scalars(over.with_for_update(of=Session, skip_locked=True))).all()
-        await unit.execute(delete(Session).where(Session.id.in_(found)))
-        return len(found)
+    def is_over(self, session_id: InstrumentedAttribute[UUID], before: datetime) -> ColumnElement[bool]:
+        """Whether the session that a column of another table names was over before that time."""
+        return exists().where(Session.id == session_id, self.over(before))
 
     async def _end(self, unit: AsyncSession, which: ColumnElement[bool], reason: EndReason) -> int:
         ending = (
@@ -178,10 +163,6 @@ class SessionService:
                 SecurityEvent.SESSION_ENDED, outcome="success", user_id=user_id, session_id=session_id, reason=reason
             )
         return len(ended)
-
-    def _over(self, before: datetime) -> ColumnElement[bool]:
-        """Whether it was over before that time, which is the past: a session that is alive never was."""
-        return or_(Session.ended_at < before, Session.expires_at < before, Session.last_seen_at < before - self._idle)
 
     def _alive(self) -> ColumnElement[bool]:
         now = utc_now()

@@ -5,9 +5,11 @@ A used token that comes again shows that there is a copy of it, so it is kept fo
 
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.database import Database
+from app.core.maintenance import Deleter
 from app.features.sessions.service import SessionService
 from app.features.signin.models import RefreshToken
 
@@ -15,17 +17,11 @@ from app.features.signin.models import RefreshToken
 class RefreshTokenRetention:
     """Deletes refresh tokens that open nothing any more."""
 
-    def __init__(self, sessions: SessionService) -> None:
+    def __init__(self, database: Database, sessions: SessionService) -> None:
         self._sessions = sessions
+        self._deleter = Deleter(database, RefreshToken.token_hash)
 
     async def purge(self, unit: AsyncSession, *, before: datetime, limit: int) -> int:
-        """Delete up to `limit` tokens of sessions that were over before that time; how many."""
-        over = (
-            select(RefreshToken.token_hash)
-            .where(RefreshToken.session_id.in_(self._sessions.select_over(before)))
-            .limit(limit)
-            .with_for_update(of=RefreshToken, skip_locked=True)
-        )
-        found = (await unit.scalars(over)).all()
-        await unit.execute(delete(RefreshToken).where(RefreshToken.token_hash.in_(found)))
-        return len(found)
+        """Delete up to `limit` tokens of sessions that were over before that time; how many, 0 when there are none."""
+        over = select(RefreshToken.token_hash).where(self._sessions.is_over(RefreshToken.session_id, before))
+        return await self._deleter.delete(unit, over, limit)

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from app.core.clock import utc_now
 from app.features.sessions.models import Session
+from app.features.sessions.retention import SessionRetention
 from app.features.signin.models import RefreshToken
 from app.features.signin.retention import RefreshTokenRetention
 from tests.conftest import StartService
@@ -21,12 +22,13 @@ RETENTION = timedelta(days=30)
 
 async def purge(service: Service, limit: int = 1000) -> tuple[int, int]:
     """Purge what was over thirty days ago: how many tokens, how many sessions."""
-    before, database = utc_now() - RETENTION, service.app.state.database
-    tokens = RefreshTokenRetention(service.app.state.sessions)
-    async with database.transaction() as unit:
+    before, state = utc_now() - RETENTION, service.app.state
+    tokens = RefreshTokenRetention(state.database, state.sessions)
+    sessions = SessionRetention(state.database, state.settings, state.sessions)
+    async with state.database.transaction() as unit:
         of_tokens = await tokens.purge(unit, before=before, limit=limit)
-    async with database.transaction() as unit:
-        return of_tokens, await service.app.state.sessions.purge(unit, before=before, limit=limit)
+    async with state.database.transaction() as unit:
+        return of_tokens, await sessions.purge(unit, before=before, limit=limit)
 
 
 async def count(service: Service, table: type[Session | RefreshToken]) -> int:
