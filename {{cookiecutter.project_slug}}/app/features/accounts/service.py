@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from limits import RateLimitItem
 from pydantic import SecretStr
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,12 +14,13 @@ from app.access.principal import Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database import Database
-from app.core.errors import Conflict, Forbidden, NotFound, TooManyRequests
-from app.core.limiter import Limiter
+from app.core.errors import Conflict, NotFound
 from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.confirmation import PasswordConfirmation
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords import PasswordHasher
+from app.features.accounts.tokens import AccountTokens
 from app.features.sessions.service import EndReason, SessionSelect, SessionService
 
 
@@ -30,7 +30,7 @@ class Credentials:
 
     user_id: UUID
     password_hash: str | None
-    enabled: bool
+    active: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +52,28 @@ class AccountService:
         database: Database,
         sessions: SessionService,
         hasher: PasswordHasher,
-        limiter: Limiter,
-        password_limit: RateLimitItem,
+        tokens: AccountTokens,
+        confirmation: PasswordConfirmation,
     ) -> None:
         self._database = database
         self._sessions = sessions
         self._hasher = hasher
-        self._limiter = limiter
-        self._password_limit = password_limit
+        self._tokens = tokens
+        self._confirmation = confirmation
 
     async def create(
         self, email: str, password: SecretStr, roles: Iterable[Role], display_name: str | None = None
     ) -> UUID:
-        """Create an account; raises `Conflict` where the mailbox has one, `ValueError` for what is no address."""
+        """Create a verified account: `Conflict` where the mailbox has one, `ValueError` for what is no address."""
         address = parse_email_address(email)
+        now = utc_now()
         user = User(
             email=address.address,
             mailbox=address.mailbox,
             display_name=display_name,
             password_hash=await self._hasher.hash(password),
-            created_at=utc_now(),
+            created_at=now,
+            verified_at=now,
             role_rows=[UserRole(role=role) for role in roles],
         )
         try:
@@ -94,10 +96,11 @@ class AccountService:
 
     async def credentials(self, mailbox: str) -> Credentials | None:
         """What a sign-in of the mailbox is checked against."""
-        columns = select(User.id, User.password_hash, User.disabled_at).where(User.mailbox == mailbox)
+        active = and_(User.disabled_at.is_(None), User.verified_at.is_not(None)).label("active")
+        columns = select(User.id, User.password_hash, active).where(User.mailbox == mailbox)
         async with self._database.read() as unit:
             row = (await unit.execute(columns)).one_or_none()
-        return row and Credentials(row.id, row.password_hash, enabled=row.disabled_at is None)
+        return row and Credentials(row.id, row.password_hash, active=bool(row.active))
 
     async def admit(self, unit: AsyncSession, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
         """The roles of a user who is about to get a session, with their row locked until that is done.
@@ -105,7 +108,8 @@ class AccountService:
         None if the account was disabled, deleted or given another password since `credentials` were read.
         """
         unchanged = (User.id == credentials.user_id, User.password_hash == credentials.password_hash)
-        user = await unit.scalar(select(User).where(*unchanged, User.disabled_at.is_(None)).with_for_update())
+        active = (User.disabled_at.is_(None), User.verified_at.is_not(None))
+        user = await unit.scalar(select(User).where(*unchanged, *active).with_for_update())
         if user is None:
             return None
         if new_hash is not None:
@@ -144,22 +148,7 @@ class AccountService:
 
     async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr) -> None:
         """Change the password of whoever knows the current one, and end every other session (ASVS 6.2.3, 7.4.3)."""
-        key = ("password-change", str(principal.user_id))
-        verdict = await self._limiter.hit(self._password_limit, *key)
-        if not verdict.allowed:
-            message = "Too many attempts to change the password."
-            raise TooManyRequests(message, retry_after=verdict.retry_after)
-        stored = (await self.get(principal.user_id)).password_hash
-        if not (await self._hasher.verify(current, stored)).valid:
-            security_event(
-                SecurityEvent.PASSWORD_CHANGED,
-                outcome="failure",
-                user_id=principal.user_id,
-                session_id=principal.session_id,
-            )
-            message = "The current password is wrong."
-            raise Forbidden(message)
-        await self._limiter.refund(self._password_limit, *key)
+        stored = await self._confirmation.require(principal, current, SecurityEvent.PASSWORD_CHANGED)
         await self._replace_password(principal, stored, await self._hasher.hash(new))
 
     async def _replace_password(self, principal: Principal, old_hash: str | None, new_hash: str) -> None:
@@ -171,6 +160,7 @@ class AccountService:
             if replaced is None:
                 message = "The password was changed meanwhile."
                 raise Conflict(message)
+            await self._tokens.revoke(unit, principal.user_id)
             await self._sessions.end_all(unit, principal.user_id, EndReason.PASSWORD_CHANGED, keep=principal.session_id)
         security_event(
             SecurityEvent.PASSWORD_CHANGED,

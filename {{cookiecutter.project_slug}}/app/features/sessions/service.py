@@ -1,6 +1,5 @@
 """Sessions: every sign-in as one row. A token or cookie is worth what its session is worth now (ASVS 7.4.1)."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -15,6 +14,7 @@ from app.core.keys import KeyRing
 from app.core.pagination import Cursors, Part
 from app.core.security_events import SecurityEvent, security_event
 from app.core.settings import Settings
+from app.features.sessions.client import Client
 from app.features.sessions.models import Session
 
 _LONGEST_USER_AGENT = 300
@@ -30,16 +30,9 @@ class EndReason(StrEnum):
     REVOKED = "revoked"
     REFRESH_TOKEN_REUSED = "refresh token reused"  # noqa: S105  # a reason, not a secret
     PASSWORD_CHANGED = "password changed"  # noqa: S105  # a reason, not a secret
+    PASSWORD_RESET = "password reset"  # noqa: S105  # a reason, not a secret
     ROLES_CHANGED = "roles changed"
     ACCOUNT_DISABLED = "account disabled"
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Where a sign-in comes from: the address that is believed, and what the client calls itself."""
-
-    ip: str
-    user_agent: str
 
 
 class SessionService:
@@ -80,10 +73,15 @@ class SessionService:
         return select(*columns).where(Session.id == session_id, self._alive())
 
     async def is_known_address(self, user_id: UUID, ip: str) -> bool:
-        """Whether the user has signed in from the address before."""
+        """Whether the user has signed in, or set a password by mail, from the address before."""
         async with self._database.read() as unit:
             found = select(exists().where(Session.user_id == user_id, Session.ip == ip))
             return bool(await unit.scalar(found))
+
+    async def remember_address(self, unit: AsyncSession, user_id: UUID, client: Client) -> None:
+        """Count the address as known, by a session that never opens anything: the user showed who they are by mail."""
+        session = await self.start(unit, user_id, scope="", methods="", client=client)
+        session.ended_at, session.ended_reason = session.created_at, EndReason.PASSWORD_RESET
 
     async def list_alive(self, user_id: UUID, part: Part) -> tuple[list[Session], str | None]:
         """The user's sessions, newest first, and the cursor of the next part."""
