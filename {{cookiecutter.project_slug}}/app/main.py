@@ -18,6 +18,7 @@ from app.core.errors import install_error_handlers
 from app.core.keys import KeyRing
 from app.core.limiter import Limiter
 from app.core.logging import configure_logging
+from app.core.mail import Outbox
 from app.core.migrations import require_current, upgrade
 from app.core.outages import install_outage_handlers
 from app.core.settings import Settings, SettingsError, load_settings
@@ -68,6 +69,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     """Make every service once, from the lowest up, and put it where the routes find it."""
     keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
     database = Database(settings.database_url)
+    outbox = Outbox(keys)
     hasher = PasswordHasher()
     tokens = AccessTokens(settings, keys)
     signin_limit = parse_limit(settings.rate_limit_signin)
@@ -76,6 +78,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     app.state.settings = settings
     app.state.database = database
     app.state.limiter = limiter
+    app.state.outbox = outbox
     app.state.hasher = hasher
     app.state.sessions = sessions
     app.state.accounts = accounts

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from app.core import mail_table as mail
 from app.core.database import Base
 from app.core.settings import load_settings
 from app.features.accounts import models as accounts
@@ -14,7 +15,7 @@ from app.features.sessions import models as sessions
 from app.features.signin import models as signin
 
 # The models that `alembic revision --autogenerate` compares with the database.
-MODELS = (accounts, sessions, signin)
+MODELS = (accounts, mail, sessions, signin)
 
 _LOCK_ID = 0x6D69_6772_6174_6500
 _SQLITE_LOCK_SECONDS = 60
