@@ -22,10 +22,20 @@ from app.core.mail import Outbox
 from app.core.migrations import require_current, upgrade
 from app.core.outages import install_outage_handlers
 from app.core.settings import Settings, SettingsError, load_settings
+from app.features.accounts.account_mail import AccountMail
 from app.features.accounts.administration import AccountAdministration
+from app.features.accounts.confirmation import PasswordConfirmation
+from app.features.accounts.email_change import EmailChangeService
+from app.features.accounts.invitations import InvitationService
+from app.features.accounts.mail_limits import MailLimits
+from app.features.accounts.mailed_routes import router as mailed_router
+from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.passwords import PasswordHasher
+from app.features.accounts.recovery import RecoveryService
+from app.features.accounts.registration import RegistrationService
 from app.features.accounts.routes import router as accounts_router
 from app.features.accounts.service import AccountService
+from app.features.accounts.tokens import AccountTokens
 from app.features.sessions.routes import router as sessions_router
 from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator
@@ -74,7 +84,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     tokens = AccessTokens(settings, keys)
     signin_limit = parse_limit(settings.rate_limit_signin)
     sessions = SessionService(database, settings, keys)
-    accounts = AccountService(database, sessions, hasher, limiter, signin_limit)
+    accounts = AccountService(database, hasher)
     app.state.settings = settings
     app.state.database = database
     app.state.limiter = limiter
@@ -83,13 +93,23 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     app.state.sessions = sessions
     app.state.accounts = accounts
     app.state.administration = AccountAdministration(database, sessions, keys)
+    mail = AccountMail(outbox, settings, f"{settings.public_url}{API_PREFIX}")
+    mailed = AccountTokens()
+    mail_limits = MailLimits(limiter, signin_limit)
+    confirmation = PasswordConfirmation(database, hasher, limiter, signin_limit)
+    app.state.account_tokens = mailed
+    app.state.own_account = OwnAccountService(database, sessions, hasher, confirmation, mailed, mail)
+    app.state.registration = RegistrationService(database, hasher, mailed, mail, mail_limits)
+    app.state.recovery = RecoveryService(database, sessions, hasher, mailed, mail, mail_limits)
+    app.state.email_changes = EmailChangeService(database, confirmation, mailed, mail, mail_limits)
+    app.state.invitations = InvitationService(database, mailed, mail, mail_limits)
     app.state.signin = SignInService(database, accounts, sessions, hasher, SignInLimits(limiter, signin_limit), tokens)
     app.state.authenticate = BearerAuthenticator(tokens, sessions, accounts)
 
 
 def _include_routes(app: FastAPI, settings: Settings) -> None:
     api = APIRouter(prefix=API_PREFIX, route_class=GuardedRoute)
-    for router in (system_router, signin_router, accounts_router, sessions_router):
+    for router in (system_router, signin_router, accounts_router, mailed_router, sessions_router):
         api.include_router(router)
     for router in (health_router, docs_router(production=settings.production), oauth_router, api):
         app.include_router(router)

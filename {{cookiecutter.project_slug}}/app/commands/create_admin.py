@@ -6,20 +6,16 @@ import sys
 from typing import Annotated
 
 import typer
-from limits import parse as parse_limit
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from app.access.roles import Role
 from app.commands.support import database_faults, fail, settings_or_exit
 from app.core.database import Database
 from app.core.errors import Problem
-from app.core.keys import KeyRing
-from app.core.limiter import Limiter
 from app.core.migrations import require_current
 from app.core.settings import Settings
 from app.features.accounts.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, NewPassword, PasswordHasher
 from app.features.accounts.service import AccountService
-from app.features.sessions.service import SessionService
 
 _RANDOM_PASSWORD_BYTES = 18
 
@@ -59,13 +55,10 @@ def _read_password() -> SecretStr:
 
 async def _create(settings: Settings, email: str, password: SecretStr) -> None:
     database = Database(settings.database_url)
-    limiter = Limiter(None)
     hasher = PasswordHasher()
-    sessions = SessionService(database, settings, KeyRing(settings.secret_key))
-    accounts = AccountService(database, sessions, hasher, limiter, parse_limit(settings.rate_limit_signin))
     try:
         await require_current(database, settings.database_url)
-        await accounts.create(email, password, [Role.ADMIN])
+        await AccountService(database, hasher).create(email, password, [Role.ADMIN])
     finally:
         hasher.close()
         await database.close()

@@ -22,8 +22,8 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("email", sa.String(254), nullable=True),
-        sa.Column("mailbox", sa.String(508), nullable=True),
+        sa.Column("email", sa.String(254), nullable=False),
+        sa.Column("mailbox", sa.String(508), nullable=False),
         sa.PrimaryKeyConstraint("token_hash", name="pk_account_tokens"),
         sa.ForeignKeyConstraint(
             ["user_id"],

@@ -21,8 +21,8 @@ class PasswordConfirmation:
         self._limiter = limiter
         self._limit = limit
 
-    async def require(self, principal: Principal, password: SecretStr, purpose: SecurityEvent) -> str | None:
-        """The hash that the password was right for; raises `Forbidden`, told as a failure of `purpose`.
+    async def require(self, principal: Principal, password: SecretStr, purpose: SecurityEvent) -> User:
+        """The account that the password is right for; raises `Forbidden`, told as a failure of `purpose`.
 
         Attempts are counted as those of a sign-in are: `TooManyRequests`. One that succeeds is given back.
         """
@@ -32,11 +32,10 @@ class PasswordConfirmation:
             message = "Too many attempts with a wrong password."
             raise TooManyRequests(message, retry_after=verdict.retry_after)
         async with self._database.read() as unit:
-            user = await unit.get(User, principal.user_id)
-        stored = user and user.password_hash
-        if not (await self._hasher.verify(password, stored)).valid:
+            user = await unit.get_one(User, principal.user_id)
+        if not (await self._hasher.verify(password, user.password_hash)).valid:
             security_event(purpose, outcome="failure", user_id=principal.user_id, session_id=principal.session_id)
             message = "The current password is wrong."
             raise Forbidden(message)
         await self._limiter.refund(self._limit, *key)
-        return stored
+        return user

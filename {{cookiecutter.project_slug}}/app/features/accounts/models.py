@@ -49,8 +49,8 @@ class User(Base):
 class AccountToken(Base):
     """A token that was mailed and is still alive, as its SHA-256 alone: one that is used or replaced is deleted.
 
-    `email` and `mailbox` are the address that an e-mail change leads to. The foreign key is checked at the end of the
-    transaction, so that `tokens.py` can do the work for an account that does not exist, and take it back.
+    `email` and `mailbox` are the address that it was mailed to. The foreign key is checked at the end of the
+    transaction, so that the work for an address without an account can be done too, and taken back (`locking.py`).
     """
 
     __tablename__ = "account_tokens"
@@ -62,5 +62,5 @@ class AccountToken(Base):
     kind: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
-    email: Mapped[str | None] = mapped_column(String(254))
-    mailbox: Mapped[str | None] = mapped_column(String(508))
+    email: Mapped[str] = mapped_column(String(254))
+    mailbox: Mapped[str] = mapped_column(String(508))

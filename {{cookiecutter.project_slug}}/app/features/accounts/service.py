@@ -1,4 +1,4 @@
-"""Accounts: finding them, signing them in, and what people change about their own."""
+"""Accounts: making them, finding them, and letting them in."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,18 +10,15 @@ from sqlalchemy import and_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.principal import Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database import Database
 from app.core.errors import Conflict, NotFound
 from app.core.security_events import SecurityEvent, security_event
-from app.features.accounts.confirmation import PasswordConfirmation
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords import PasswordHasher
-from app.features.accounts.tokens import AccountTokens
-from app.features.sessions.service import EndReason, SessionSelect, SessionService
+from app.features.sessions.service import SessionSelect
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +44,9 @@ class Identity:
 class AccountService:
     """Accounts, one at a time."""
 
-    def __init__(
-        self,
-        database: Database,
-        sessions: SessionService,
-        hasher: PasswordHasher,
-        tokens: AccountTokens,
-        confirmation: PasswordConfirmation,
-    ) -> None:
+    def __init__(self, database: Database, hasher: PasswordHasher) -> None:
         self._database = database
-        self._sessions = sessions
         self._hasher = hasher
-        self._tokens = tokens
-        self._confirmation = confirmation
 
     async def create(
         self, email: str, password: SecretStr, roles: Iterable[Role], display_name: str | None = None
@@ -145,26 +132,3 @@ class AccountService:
         async with self._database.transaction() as unit:
             await unit.execute(update(User).where(User.id == user_id).values(display_name=display_name))
         return await self.get(user_id)
-
-    async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr) -> None:
-        """Change the password of whoever knows the current one, and end every other session (ASVS 6.2.3, 7.4.3)."""
-        stored = await self._confirmation.require(principal, current, SecurityEvent.PASSWORD_CHANGED)
-        await self._replace_password(principal, stored, await self._hasher.hash(new))
-
-    async def _replace_password(self, principal: Principal, old_hash: str | None, new_hash: str) -> None:
-        unchanged = (User.id == principal.user_id, User.password_hash == old_hash)
-        async with self._database.transaction() as unit:
-            replaced = await unit.scalar(
-                update(User).where(*unchanged).values(password_hash=new_hash).returning(User.id)
-            )
-            if replaced is None:
-                message = "The password was changed meanwhile."
-                raise Conflict(message)
-            await self._tokens.revoke(unit, principal.user_id)
-            await self._sessions.end_all(unit, principal.user_id, EndReason.PASSWORD_CHANGED, keep=principal.session_id)
-        security_event(
-            SecurityEvent.PASSWORD_CHANGED,
-            outcome="success",
-            user_id=principal.user_id,
-            session_id=principal.session_id,
-        )

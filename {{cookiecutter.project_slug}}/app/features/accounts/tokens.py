@@ -8,8 +8,6 @@ tokens, so that no two requests wait for each other.
 import hashlib
 import re
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -20,6 +18,8 @@ from sqlalchemy import Row, Select, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
+from app.core.errors import BadRequest
+from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.email_address import EmailAddress
 from app.features.accounts.models import AccountToken, User
 
@@ -48,30 +48,34 @@ LIFETIMES = {
 
 
 class Used(NamedTuple):
-    """What a token opened: the account, locked, and the address that a change of e-mail leads to."""
+    """What a token opened: the account, locked, and the address that it was made for."""
 
     user: User
-    address: EmailAddress | None
+    address: EmailAddress
 
 
 class AccountTokens:
     """The store of the tokens; every method works in the caller's unit."""
 
     async def issue(
-        self, unit: AsyncSession, user_id: UUID, kind: TokenKind, address: EmailAddress | None = None
+        self, unit: AsyncSession, user: User, kind: TokenKind, address: EmailAddress | None = None
     ) -> str:
-        """Make a token, the only one of its kind that the account has; the caller has locked the account."""
-        await self.revoke(unit, user_id, kind)
+        """Make a token to be mailed to the user, or to another address: the only one of its kind that they have.
+
+        The caller has locked the account.
+        """
+        await self.revoke(unit, user.id, kind)
+        email, mailbox = address or (user.email, user.mailbox)
         token = f"{kind}_{secrets.token_urlsafe(_RANDOM_BYTES)}"
         now = utc_now()
         row = AccountToken(
             token_hash=_digest(token),
-            user_id=user_id,
+            user_id=user.id,
             kind=kind,
             created_at=now,
             expires_at=now + LIFETIMES[kind],
-            email=address and address.address,
-            mailbox=address and address.mailbox,
+            email=email,
+            mailbox=mailbox,
         )
         unit.add(row)
         await unit.flush()
@@ -91,7 +95,7 @@ class AccountTokens:
         row = await self._take(unit, token)
         if row is None:
             return None
-        return Used(user, EmailAddress(row.email, row.mailbox) if row.email and row.mailbox else None)
+        return Used(user, EmailAddress(row.email, row.mailbox))
 
     async def revoke(self, unit: AsyncSession, user_id: UUID, kind: TokenKind | None = None) -> None:
         """End the tokens of an account: those of one kind, or all of them."""
@@ -109,30 +113,20 @@ class AccountTokens:
         gone = delete(AccountToken).where(AccountToken.token_hash.in_(expired)).returning(AccountToken.token_hash)
         return len((await unit.execute(gone)).all())
 
-    async def _take(self, unit: AsyncSession, token: SecretStr) -> Row[tuple[str | None, str | None]] | None:
+    async def _take(self, unit: AsyncSession, token: SecretStr) -> Row[str, str] | None:
         """Delete the row: whoever gets it back is the one who used the token."""
         alive = (AccountToken.token_hash == _digest(token.get_secret_value()), AccountToken.expires_at > utc_now())
         taking = delete(AccountToken).where(*alive).returning(AccountToken.email, AccountToken.mailbox)
         return (await unit.execute(taking)).one_or_none()
 
 
-@asynccontextmanager
-async def taken_back(unit: AsyncSession, *, unless: bool) -> AsyncIterator[None]:
-    """Take back what the block writes, unless there is a reason to keep it.
-
-    For an address without an account, or with one, the same statements are run, so that the time of the answer does
-    not tell which it was (ASVS 6.3.8).
-    """
-    savepoint = await unit.begin_nested()
-    try:
-        yield
-    except BaseException:
-        await savepoint.rollback()
-        raise
-    await (savepoint.commit() if unless else savepoint.rollback())
+def token_refused(purpose: str) -> BadRequest:
+    """The answer to a token that does not hold, told as an event. Why not is told to nobody."""
+    security_event(SecurityEvent.ACCOUNT_TOKEN_REFUSED, outcome="denied", purpose=purpose)
+    return BadRequest("The token is not valid: it is unknown, used, replaced or expired.")
 
 
-def _find(token: SecretStr, kinds: tuple[TokenKind, ...]) -> Select[tuple[User]] | None:
+def _find(token: SecretStr, kinds: tuple[TokenKind, ...]) -> Select[User] | None:
     """The statement that finds the enabled account of a living token; None for a text that is no such token."""
     shape = _SHAPE.fullmatch(token.get_secret_value())
     if shape is None or shape[1] not in kinds:

@@ -61,8 +61,8 @@ class SignInService:
     async def sign_in(self, email: str, password: SecretStr, client: Client) -> TokenPair:
         """Start a session for whoever knows the password.
 
-        Raises `WrongCredentials` (unknown, wrong, disabled and unverified alike, in the same time), `TooManyRequests` or
-        `Unavailable`.
+        Raises `WrongCredentials` (unknown, wrong, disabled and unverified alike, in the same time),
+        `TooManyRequests` or `Unavailable`.
         """
         try:
             mailbox = parse_email_address(email).mailbox
