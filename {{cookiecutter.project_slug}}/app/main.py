@@ -19,6 +19,8 @@ from app.core.keys import KeyRing
 from app.core.limiter import Limiter
 from app.core.logging import configure_logging
 from app.core.mail import Outbox
+from app.core.mail_delivery import MailDelivery
+from app.core.mail_transport import mail_transport
 from app.core.migrations import require_current, upgrade
 from app.core.outages import install_outage_handlers
 from app.core.settings import Settings, SettingsError, load_settings
@@ -89,6 +91,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     app.state.database = database
     app.state.limiter = limiter
     app.state.outbox = outbox
+    app.state.mail_delivery = MailDelivery(database, outbox, mail_transport(settings))
     app.state.hasher = hasher
     app.state.sessions = sessions
     app.state.accounts = accounts
@@ -117,14 +120,15 @@ def _include_routes(app: FastAPI, settings: Settings) -> None:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Stand on a current schema before the first request; close everything after the last."""
+    """Stand on a current schema before the first request, deliver mail meanwhile; close everything after the last."""
     settings: Settings = app.state.settings
     database: Database = app.state.database
     try:
         if not settings.production:
             await upgrade(settings.database_url)
         await require_current(database, settings.database_url)
-        yield
+        async with app.state.mail_delivery.running():
+            yield
     finally:
         app.state.hasher.close()
         await app.state.limiter.close()

@@ -15,12 +15,15 @@ from pydantic import SecretStr
 from app.core.migrations import upgrade
 from app.core.settings import Settings
 from app.main import create_app
+from tests.support.mail import Mailbox
 from tests.support.service import Service
 
 MakeSettings = Callable[..., Settings]
 StartService = Callable[..., AbstractAsyncContextManager[Service]]
 
 PUBLIC_URL = "https://service.example"
+# Production demands a mail server; nothing listens there.
+NO_SMTP = "smtp://127.0.0.1:9?tls=off"
 
 
 @pytest.fixture(scope="session")
@@ -31,11 +34,18 @@ def anyio_backend() -> str:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep the settings of whoever runs the tests out of them."""
+    """Keep the settings of whoever runs the tests out of them, and their mail out of the project."""
     monkeypatch.setattr("app.core.settings.ENV_FILE", tmp_path / "no.env")
     monkeypatch.setattr("app.core.settings.SECRETS_DIR", tmp_path / "no-secrets")
+    monkeypatch.setattr("app.core.mail_transport.MAIL_FOLDER", tmp_path / "mail")
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path) -> Mailbox:
+    """The mail that the service of this test has written."""
+    return Mailbox(tmp_path / "mail")
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +66,7 @@ def make_settings(tmp_path: Path, migrated_database: Path) -> MakeSettings:
     def make(**overrides: Any) -> Settings:
         values: dict[str, Any] = {
             "environment": "test",
+            "smtp_url": NO_SMTP if overrides.get("environment") == "production" else None,
             "admin_email": "operator@service.example",
             "secret_key": key,
             "database_url": f"sqlite:///{database}",

@@ -17,6 +17,7 @@ from app.core.settings import Settings, SettingsError
 from app.core.settings_production import is_local
 from app.core.settings_types import LogFormat, LogLevel
 
+_NOBODYS_DOMAINS = ("@example.com", "@example.org", "@example.net")
 _READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -50,7 +51,13 @@ def unusable(error: SettingsError) -> list[Finding]:
 
 def deploy_findings(settings: Settings, env_file: Path) -> list[Finding]:
     """What is not as production should have it, whatever `ENVIRONMENT` says."""
-    return [*_of_environment(settings), *_of_stores(settings), *_of_tokens(settings), *_of_file(env_file)]
+    return [
+        *_of_environment(settings),
+        *_of_stores(settings),
+        *_of_mail(settings),
+        *_of_tokens(settings),
+        *_of_file(env_file),
+    ]
 
 
 def _of_environment(settings: Settings) -> Iterator[Finding]:
@@ -74,7 +81,7 @@ def _of_environment(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "deploy.W001", Level.WARNING, "ALLOWED_HOSTS", "holds a wildcard", "Name each host that is served"
         )
-    if settings.admin_email.endswith(("@example.com", "@example.org", "@example.net")):
+    if settings.admin_email.endswith(_NOBODYS_DOMAINS):
         yield Finding("deploy.W002", Level.WARNING, "ADMIN_EMAIL", "reaches nobody", "Set an address that is read")
     if settings.log_format is not LogFormat.JSON:
         yield Finding("deploy.W003", Level.WARNING, "LOG_FORMAT", "is for people", "Set LOG_FORMAT=json for collectors")
@@ -120,6 +127,21 @@ def _of_stores(settings: Settings) -> Iterator[Finding]:
     redis = urlsplit(settings.redis_url.get_secret_value())
     if redis.scheme == "redis" and not is_local(redis.hostname):
         yield Finding("deploy.W008", Level.WARNING, "REDIS_URL", "reaches another machine without TLS", "Use rediss://")
+
+
+def _of_mail(settings: Settings) -> Iterator[Finding]:
+    if settings.smtp_url is None:
+        yield Finding(
+            "deploy.E004",
+            Level.ERROR,
+            "SMTP_URL",
+            "is not set: mail is written to files, and reaches nobody",
+            "Example: SMTP_URL=smtp://user:password@smtp.example.com:587",
+        )
+    if settings.mail_from != settings.admin_email and settings.mail_from.endswith(_NOBODYS_DOMAINS):
+        yield Finding(
+            "deploy.W010", Level.WARNING, "MAIL_FROM", "is an address that cannot exist", "Set one of your own domain"
+        )
 
 
 def _of_tokens(settings: Settings) -> Iterator[Finding]:

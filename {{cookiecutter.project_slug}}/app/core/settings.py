@@ -119,6 +119,20 @@ class Settings(BaseSettings):
         description="Redis or Valkey for what several replicas share; unset, each process counts for itself.",
         examples=["rediss://:password@redis.example.com:6379/0"],
     )
+    smtp_url: Annotated[
+        Annotated[SecretStr, _secret(rules.smtp_dsn)] | None, AfterValidator(production.guarded_smtp)
+    ] = Field(
+        None,
+        description="The mail server: `smtp://` (STARTTLS is demanded) or `smtps://`, with a certificate that is"
+        " verified. `?tls=off` only on this machine. Required in production; elsewhere, unset means files in"
+        " `var/mail`.",
+        examples=["smtp://user:password@smtp.example.com:587"],
+    )
+    mail_from: Annotated[str, AfterValidator(rules.email)] = Field(
+        default_factory=production.default_mail_from,
+        description="The address that mail comes from; unset, `ADMIN_EMAIL`.",
+        examples=["no-reply@example.com"],
+    )
     public_url: Annotated[str, AfterValidator(rules.public_url), AfterValidator(production.guarded_public_url)] = Field(
         default_factory=production.default_public_url,
         description="Where clients reach the service: scheme, host and port. Required in production, there with https.",

@@ -30,6 +30,11 @@ def default_public_url(settings: dict[str, Any]) -> str:
     return "" if _in_production(settings) else LOCAL_URL
 
 
+def default_mail_from(settings: dict[str, Any]) -> str:
+    """The address that people are to write to."""
+    return str(settings["admin_email"])
+
+
 def default_log_format(settings: dict[str, Any]) -> LogFormat:
     """JSON for the collectors of production, a console's lines for people."""
     return LogFormat.JSON if _in_production(settings) else LogFormat.CONSOLE
@@ -105,6 +110,20 @@ def guarded_redis(url: SecretStr | None, info: ValidationInfo) -> SecretStr | No
     if parts.password is None and not is_local(parts.hostname):
         refuse("holds no password")
     if parts.password is not None and is_known_password(unquote(parts.password), parts.username):
+        refuse("holds a password that everybody knows")
+    return url
+
+
+def guarded_smtp(url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    """TLS is off for this machine's own server alone; in production there is a server, and no known password."""
+    if url is None:
+        if _in_production(info.data):
+            refuse("is missing: in production mail is sent, and not written to files")
+        return url
+    parts = urlsplit(url.get_secret_value())
+    if parts.query and not is_local(parts.hostname):
+        refuse("can only switch TLS off for a server on this machine")
+    if _in_production(info.data) and parts.password and is_known_password(unquote(parts.password), parts.username):
         refuse("holds a password that everybody knows")
     return url
 

@@ -8,7 +8,7 @@ import unicodedata
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from itertools import pairwise
 from typing import NoReturn
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from limits import parse_many as parse_limits
 from sqlalchemy.engine import make_url
@@ -27,7 +27,9 @@ MIN_PREFIX = {4: 8, 6: 7}
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
-_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_DOMAIN_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL = re.compile(rf"(?=[^@]{{1,64}}@.{{1,253}}\Z){_ATOM}(?:\.{_ATOM})*@{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*")
 _ASYNC_DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
@@ -110,6 +112,23 @@ def redis_dsn(value: str) -> str:
     if scheme != "unix" and not (parts.hostname and re.fullmatch(r"/?\d*", parts.path)):
         refuse("names no host, or a database that is not a number")
     return scheme + value[len(parts.scheme) :]
+
+
+def smtp_dsn(value: str) -> str:
+    """The URL of a mail server: `smtp://` with STARTTLS, or `smtps://`; `?tls=off` is for this machine alone."""
+    parts = _split(value)
+    if parts.scheme not in {"smtp", "smtps"}:
+        refuse("does not begin with smtp:// or smtps://")
+    if not parts.hostname or parts.path not in {"", "/"} or parts.fragment:
+        refuse("names no host, or holds more than a user, a password, a host and a port")
+    _host(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
+    if parts.query and (parts.scheme, parts.query) != ("smtp", "tls=off"):
+        refuse("has an option other than smtp://…?tls=off")
+    if bool(parts.username) != bool(parts.password):
+        refuse("holds a user without a password, or a password without a user")
+    if not unquote(parts.netloc).isprintable():
+        refuse("holds a control character in the user or the password")
+    return value
 
 
 def origin(value: str) -> str:

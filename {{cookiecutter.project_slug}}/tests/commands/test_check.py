@@ -16,6 +16,7 @@ GOOD = {
     "SECRET_KEY": secrets.token_urlsafe(64),
     "DATABASE_URL": "postgresql://app:6h3JfKq9@127.0.0.1/app",
     "REDIS_URL": "redis://localhost:6379/0",
+    "SMTP_URL": "smtps://smtp.service.test",
     "PUBLIC_URL": "https://api.service.test",
     "TRUSTED_PROXIES": "10.0.0.5",
 }

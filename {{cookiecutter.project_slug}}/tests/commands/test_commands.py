@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import NO_SMTP
 from tests.support.server import environment
 
 PASSWORD = "correct horse battery staple"
@@ -100,7 +101,7 @@ def test_the_other_commands_speak_plainly(manage: Manage) -> None:
 def test_serve_stops_in_words_before_it_listens(manage: Manage, tmp_path: Path) -> None:
     """In production on an outdated schema; and with settings that cannot be used."""
     new, url = f"sqlite:///{tmp_path / 'new.db'}", "https://api.service.example"
-    code, _, err = manage("serve", ENVIRONMENT="production", PUBLIC_URL=url, DATABASE_URL=new)
+    code, _, err = manage("serve", ENVIRONMENT="production", PUBLIC_URL=url, SMTP_URL=NO_SMTP, DATABASE_URL=new)
     assert (code, "uv run manage migrate" in err) == (1, True)
     code, _, err = manage("serve", SECRET_KEY="short")
     assert (code, "SECRET_KEY" in err) == (1, True)

@@ -16,7 +16,7 @@ GOOD = {
     "SECRET_KEY": secrets.token_urlsafe(64),
     "DATABASE_URL": "sqlite:///app.db",
 }
-PRODUCTION = {**GOOD, "PUBLIC_URL": "https://api.service.example"}
+PRODUCTION = {**GOOD, "PUBLIC_URL": "https://api.service.example", "SMTP_URL": "smtps://smtp.service.example"}
 
 
 class Sources:

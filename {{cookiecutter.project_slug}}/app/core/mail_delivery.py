@@ -1,0 +1,144 @@
+"""The delivery of mail, in the background of each process: at least once, and never in the way of a request.
+
+A mail that this process added is delivered at once; one that waits (because another process added it and died, or for
+its next attempt) is found by looking every few seconds. `docs/logging.md` lists what is logged: ids, never an address.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+
+from app.core.database import Database
+from app.core.mail import Outbox
+from app.core.mail_queue import ClaimedMail, MailQueue
+from app.core.mail_transport import DeliveryError, MailTransport, PostponedError, RefusedError, UnreachableError
+
+_RANDOM = random.SystemRandom()
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things take, in seconds.
+
+    One delivery ends within `deadline`, well before the `lease` of its claim. Attempts are `first_retry` apart, then
+    twice that, and so on up to `longest_retry`: with `most_attempts`, a server may be down for most of a day. While it
+    is, a process asks it ever more rarely, up to every `longest_pause`. Who stops the service waits for `grace`.
+    """
+
+    poll: float = 5
+    deadline: float = 120
+    lease: float = 240
+    first_retry: float = 10
+    longest_retry: float = 1800
+    longest_pause: float = 60
+    most_attempts: int = 50
+    grace: float = 1
+
+    def backoff(self, failures: int, longest: float) -> float:
+        """How long to wait after so many failures in a row, with jitter, so that processes do not march in step."""
+        wait = min(self.first_retry * 2.0 ** min(failures - 1, 32), longest)
+        return wait * _RANDOM.uniform(0.75, 1.25)
+
+
+class MailDelivery:
+    """Drains the outbox while `running`."""
+
+    def __init__(self, database: Database, outbox: Outbox, transport: MailTransport, pace: Pace | None = None) -> None:
+        self._pace = pace or Pace()
+        self._queue = MailQueue(database, self._pace.lease)
+        self._outbox = outbox
+        self._transport = transport
+        self._stop = asyncio.Event()
+        self._limit: asyncio.Timeout | None = None
+        self._failures = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Deliver while the block runs. At its end, the mail that is under way has a moment to arrive."""
+        self._stop.clear()
+        task = asyncio.create_task(self._run(), name="mail-delivery")
+        try:
+            yield
+        finally:
+            await self._end(task)
+
+    async def _end(self, task: asyncio.Task[None]) -> None:
+        self._stop.set()
+        self._outbox.added.set()
+        await asyncio.wait({task}, timeout=self._pace.grace)
+        if self._limit is not None and not self._limit.expired():
+            # Cuts off what is spoken with the server, and nothing that is written to the database.
+            self._limit.reschedule(asyncio.get_running_loop().time())
+            await asyncio.wait({task}, timeout=self._pace.grace / 2)
+        task.cancel()
+        await asyncio.wait({task}, timeout=self._pace.grace / 2)
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            self._outbox.added.clear()
+            # While nothing can be delivered, new mail is no reason to try again at once.
+            if await self._drain():
+                wake, seconds = self._outbox.added, self._pace.poll
+            else:
+                wake, seconds = self._stop, self._pace.backoff(self._failures, self._pace.longest_pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await wake.wait()
+
+    async def _drain(self) -> bool:
+        """Deliver until nothing is due; false where that cannot be done at the moment."""
+        try:
+            while not self._stop.is_set() and (claimed := await self._queue.claim()):
+                if not await self._deliver(claimed):
+                    return False
+            await self._transport.close()
+        except Exception as error:  # noqa: BLE001  # the database is down: whatever it is, the delivery goes on later
+            self._failures += 1
+            # Not the text of the error: it may hold values.
+            _log.error("mail_outbox_unavailable", error=type(error).__name__)
+            return False
+        return True
+
+    async def _deliver(self, claimed: ClaimedMail) -> bool:
+        """Attempt to deliver it, and keep what came of it; false where the next mail would fare no better."""
+        problem = await self._attempt(claimed)
+        self._failures = self._failures + 1 if isinstance(problem, UnreachableError) else 0
+        said = {"mail_id": claimed.id, "attempts": claimed.attempts}
+        if problem is None:
+            await self._queue.sent(claimed)
+            _log.info("mail_sent", **said)
+        elif self._stop.is_set() and isinstance(problem, UnreachableError):
+            await self._queue.released(claimed)
+        elif isinstance(problem, RefusedError) or claimed.attempts >= self._pace.most_attempts:
+            await self._queue.failed(claimed, problem.cause, problem.code)
+            _log.error("mail_failed", **said, error=problem.cause, smtp_code=problem.code)
+        else:
+            seconds = self._pace.backoff(claimed.attempts, self._pace.longest_retry)
+            await self._queue.postponed(claimed, problem.cause, problem.code, seconds)
+            _log.warning(
+                "mail_postponed", **said, error=problem.cause, smtp_code=problem.code, retry_seconds=round(seconds)
+            )
+        return not self._failures
+
+    async def _attempt(self, claimed: ClaimedMail) -> DeliveryError | None:
+        """Deliver it, and say what was in the way; whatever that is, the mail is not lost."""
+        if claimed.attempts > self._pace.most_attempts:
+            return RefusedError("Abandoned")  # each process that took it died
+        try:
+            mail = self._outbox.open(claimed.id, claimed.sealed)
+            async with asyncio.timeout(self._pace.deadline) as self._limit:
+                await self._transport.deliver(claimed, mail)
+        except DeliveryError as error:
+            return error
+        except TimeoutError:
+            return UnreachableError("TimeoutError")
+        except Exception as error:  # noqa: BLE001  # a fault of ours, or a key that is gone: tried again after a repair
+            return PostponedError(type(error).__name__)
+        finally:
+            self._limit = None
+        return None

@@ -1,0 +1,153 @@
+"""Mail as a test sees it: files that were written, and an SMTP server on loopback that keeps what it is given."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTPUTF8
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from app.core.mail import Mail
+
+_PATIENCE = 10
+USER, PASSWORD = "mailer@service.example", "6h3J:fK/q9 @zz"
+
+
+def read_mail(content: bytes) -> EmailMessage:
+    """The message as a mail program reads it."""
+    return message_from_bytes(content, policy=SMTPUTF8)
+
+
+def bodies(message: EmailMessage) -> tuple[str, str]:
+    """The text and the HTML."""
+    plain, html = message.iter_parts()
+    assert (plain.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
+    return str(plain.get_content()), str(html.get_content())
+
+
+async def until(fulfilled: Callable[[], Any]) -> Any:
+    """Wait until something is so, and give it."""
+    async with asyncio.timeout(_PATIENCE):
+        while not (value := fulfilled()):  # noqa: ASYNC110  # it may be a file or another process
+            await asyncio.sleep(0.01)
+    return value
+
+
+class Mailbox:
+    """The folder that mail is written to where no `SMTP_URL` is set."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def messages(self, to: str) -> list[EmailMessage]:
+        """Every mail to that address, the oldest first."""
+        mails = [read_mail(path.read_bytes()) for path in sorted(self.folder.glob("*.eml"))]
+        return [mail for mail in mails if mail["To"] == to]
+
+    async def wait(self, to: str, count: int = 1) -> list[EmailMessage]:
+        """Wait until that many mails to the address were delivered."""
+        return list(await until(lambda: len(found := self.messages(to)) >= count and found))
+
+
+@dataclass
+class MailServer:
+    """A server of the test's own. `answer` decides what it says to a recipient, `after_data` to a message."""
+
+    port: int = 0
+    accepted: list[Envelope] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    attempts: int = 0
+    answer: Callable[[str], str | None] = lambda _: None
+    after_data: Callable[[], str | None] = lambda: None
+    stall: asyncio.Event | None = None
+
+    @property
+    def recipients(self) -> list[str]:
+        """Whom each message that was accepted is for."""
+        return [recipient for envelope in self.accepted for recipient in envelope.rcpt_tos]
+
+    @property
+    def messages(self) -> list[EmailMessage]:
+        """The messages that were accepted."""
+        return [read_mail(self.content(number)) for number in range(len(self.accepted))]
+
+    def content(self, number: int = 0) -> bytes:
+        """The bytes of a message that was accepted."""
+        content = self.accepted[number].original_content
+        assert content is not None
+        return content
+
+    def url(self, scheme: str = "smtp", host: str = "localhost", *, user: bool = False, query: str = "") -> str:
+        """What `SMTP_URL` is set to."""
+        credentials = f"{quote(USER, safe='')}:{quote(PASSWORD, safe='')}@" if user else ""
+        return f"{scheme}://{credentials}{host}:{self.port}{query}"
+
+    # What aiosmtpd calls.
+
+    async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Take the recipient, or say what the test wants."""
+        self.attempts += 1
+        refusal = self.answer(address)
+        if refusal is None:
+            envelope.rcpt_tos.append(address)
+        return refusal or "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Keep the message, or stall, or say what the test wants."""
+        if self.stall is not None:
+            await self.stall.wait()
+        refusal = self.after_data()
+        if refusal is None:
+            self.accepted.append(envelope)
+            self.sessions.append(session)
+        return refusal or "250 OK"
+
+
+@asynccontextmanager
+async def running_smtp(  # noqa: PLR0913  # each is what a server may or may not do
+    server: MailServer,
+    tls: ssl.SSLContext | None = None,
+    *,
+    implicit: bool = False,
+    starttls: bool = True,
+    login: bool = False,
+    utf8: bool = True,
+) -> AsyncIterator[MailServer]:
+    """Start the server, on the port it had before where it had one; with TLS where a certificate is given."""
+
+    def authenticate(smtp: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        right = LoginPassword(USER.encode(), PASSWORD.encode())
+        return AuthResult(success=data == right, handled=False)
+
+    def protocol() -> SMTP:
+        return SMTP(
+            server,
+            hostname="smtp.service.example",
+            enable_SMTPUTF8=utf8,
+            tls_context=tls if starttls and not implicit else None,
+            authenticator=authenticate if login else None,
+            auth_required=login,
+            auth_require_tls=not implicit,
+        )
+
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(protocol, "127.0.0.1", server.port, ssl=tls if implicit else None)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listener.close()
+
+
+def mail(to: str = "ada@people.example", subject: str = "Welcome", note: str = "canary-note") -> Mail:
+    """A mail with something in it that nobody else is to see."""
+    return Mail(to=to, subject=subject, text=f"Text: {note}\n", html=f"<p>HTML: {note}</p>\n")
