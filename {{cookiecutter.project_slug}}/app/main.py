@@ -96,18 +96,27 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     app.state.sessions = sessions
     app.state.accounts = accounts
     app.state.administration = AccountAdministration(database, sessions, keys)
-    mail = AccountMail(outbox, settings, f"{settings.public_url}{API_PREFIX}")
-    mailed = AccountTokens()
-    mail_limits = MailLimits(limiter, signin_limit)
-    confirmation = PasswordConfirmation(database, hasher, limiter, signin_limit)
-    app.state.account_tokens = mailed
-    app.state.own_account = OwnAccountService(database, sessions, hasher, confirmation, mailed, mail)
-    app.state.registration = RegistrationService(database, hasher, mailed, mail, mail_limits)
-    app.state.recovery = RecoveryService(database, sessions, hasher, mailed, mail, mail_limits)
-    app.state.email_changes = EmailChangeService(database, confirmation, mailed, mail, mail_limits)
-    app.state.invitations = InvitationService(database, mailed, mail, mail_limits)
+    _wire_accounts_by_mail(app)
     app.state.signin = SignInService(database, accounts, sessions, hasher, SignInLimits(limiter, signin_limit), tokens)
     app.state.authenticate = BearerAuthenticator(tokens, sessions, accounts)
+
+
+def _wire_accounts_by_mail(app: FastAPI) -> None:
+    """Make what sends mail about accounts, or takes a token that came by mail."""
+    state = app.state
+    settings: Settings = state.settings
+    limit = parse_limit(settings.rate_limit_signin)
+    mail = AccountMail(state.outbox, settings, f"{settings.public_url}{API_PREFIX}")
+    limits = MailLimits(state.limiter, limit)
+    tokens = AccountTokens()
+    database, sessions, hasher = state.database, state.sessions, state.hasher
+    confirmation = PasswordConfirmation(database, hasher, state.limiter, limit)
+    state.account_tokens = tokens
+    state.own_account = OwnAccountService(database, sessions, hasher, confirmation, tokens, mail)
+    state.registration = RegistrationService(database, hasher, tokens, mail, limits)
+    state.recovery = RecoveryService(database, sessions, hasher, tokens, mail, limits)
+    state.email_changes = EmailChangeService(database, confirmation, tokens, mail, limits)
+    state.invitations = InvitationService(database, tokens, mail, limits)
 
 
 def _include_routes(app: FastAPI, settings: Settings) -> None:
