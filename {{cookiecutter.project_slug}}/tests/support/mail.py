@@ -13,8 +13,15 @@ from typing import Any
 from urllib.parse import quote
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from sqlalchemy import select
 
-from app.core.mail import Mail
+from app.core.database import Database
+from app.core.keys import KeyRing
+from app.core.mail import Mail, Outbox
+from app.core.mail_delivery import MailDelivery, Pace
+from app.core.mail_table import MailStatus, OutboxMail
+from app.core.mail_transport import mail_transport
+from app.core.settings import Settings
 
 _PATIENCE = 10
 USER, PASSWORD = "mailer@service.example", "6h3J:fK/q9 @zz"
@@ -29,7 +36,8 @@ def bodies(message: EmailMessage) -> tuple[str, str]:
     """The text and the HTML."""
     plain, html = message.iter_parts()
     assert (plain.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
-    return str(plain.get_content()), str(html.get_content())
+    text, markup = (str(part.get_content()).replace("\r\n", "\n") for part in (plain, html))
+    return text, markup
 
 
 async def until(fulfilled: Callable[[], Any]) -> Any:
@@ -67,6 +75,7 @@ class MailServer:
     answer: Callable[[str], str | None] = lambda _: None
     after_data: Callable[[], str | None] = lambda: None
     stall: asyncio.Event | None = None
+    delay: float = 0
 
     @property
     def recipients(self) -> list[str]:
@@ -105,6 +114,7 @@ class MailServer:
         """Keep the message, or stall, or say what the test wants."""
         if self.stall is not None:
             await self.stall.wait()
+        await asyncio.sleep(self.delay)
         refusal = self.after_data()
         if refusal is None:
             self.accepted.append(envelope)
@@ -146,6 +156,49 @@ async def running_smtp(  # noqa: PLR0913  # each is what a server may or may not
         yield server
     finally:
         listener.close()
+
+
+class PostOffice:
+    """An outbox and what delivers from it, as in the service but at a pace of the test's own."""
+
+    def __init__(self, settings: Settings, pace: Pace) -> None:
+        self.database = Database(settings.database_url)
+        self.outbox = Outbox(KeyRing(settings.secret_key, settings.secret_key_fallbacks))
+        self.delivery = MailDelivery(self.database, self.outbox, mail_transport(settings), pace)
+
+    async def add(self, *mails: Mail) -> None:
+        """Add mails in one transaction."""
+        async with self.database.transaction() as unit:
+            for each in mails:
+                await self.outbox.add(unit, each)
+
+    async def rows(self) -> list[OutboxMail]:
+        """What is in the table, the oldest first."""
+        async with self.database.read() as unit:
+            return list(await unit.scalars(select(OutboxMail).order_by(OutboxMail.created_at)))
+
+    async def row(self) -> OutboxMail:
+        """The only row."""
+        (row,) = await self.rows()
+        return row
+
+    async def wait_for(self, status: MailStatus) -> OutboxMail:
+        """Wait until the only mail stands there."""
+        async with asyncio.timeout(_PATIENCE):
+            while (row := await self.row()).status != status:  # noqa: ASYNC110  # another process may set it
+                await asyncio.sleep(0.01)
+        return row
+
+
+@asynccontextmanager
+async def post_office(settings: Settings, **pace: float) -> AsyncIterator[PostOffice]:
+    """Open one that delivers nothing until its `delivery` is running."""
+    quick = {"poll": 0.05, "first_retry": 0.05, "longest_retry": 0.2, "longest_pause": 0.1}
+    office = PostOffice(settings, Pace(**{**quick, **pace}))  # type: ignore[arg-type]  # most are float
+    try:
+        yield office
+    finally:
+        await office.database.close()
 
 
 def mail(to: str = "ada@people.example", subject: str = "Welcome", note: str = "canary-note") -> Mail:

@@ -31,13 +31,18 @@ run_server("app.main:app", host={host!r}, port={port}, head_seconds={seconds})
 
 
 class ServerProcess:
-    """`manage serve`, in a folder of its own and with nothing of the caller's environment."""
+    """`manage serve`, in a folder of its own and with nothing of the caller's environment.
 
-    def __init__(self, folder: Path, *options: str, head_seconds: float | None = None, **settings: str) -> None:
+    `prelude` is code that runs before it, in the same process.
+    """
+
+    def __init__(
+        self, folder: Path, *options: str, head_seconds: float | None = None, prelude: str = "", **settings: str
+    ) -> None:
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.log = folder / "server.log"
-        command = ["-c", _SERVE, "serve", "--host", HOST, "--port", str(self.port), *options]
+        command = ["-c", prelude + _SERVE, "serve", "--host", HOST, "--port", str(self.port), *options]
         if head_seconds is not None:
             command = ["-c", _SERVE_IMPATIENT.format(host=HOST, port=self.port, seconds=head_seconds)]
         with self.log.open("wb") as output:
