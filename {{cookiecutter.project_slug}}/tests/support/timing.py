@@ -10,7 +10,7 @@ _MOST = 240
 
 
 async def tell_apart(one: Callable[[], Awaitable[object]], other: Callable[[], Awaitable[object]]) -> float:
-    """How well the times of two requests tell them apart: 0.5 not at all, 1 always (the rank statistic of Mann-Whitney).
+    """How well the times of two requests tell them apart: 0.5 not at all, 1 always (Mann and Whitney's statistic).
 
     Pairs are interleaved, and within a pair the order is drawn, so that what comes and goes on the machine hits both.
     Where the first pairs leave it open, more are measured: chance wears off, a difference stays.

@@ -26,7 +26,7 @@ async def lock_administrators(unit: AsyncSession) -> set[UUID]:
 
 def keep_one(administrators: set[UUID], user: User) -> None:
     """Raise `Conflict` if without the user nobody could administrate."""
-    if administrators <= {user.id}:
+    if administrators == {user.id}:
         message = "This is the last administrator who can sign in."
         raise Conflict(message)
 

@@ -57,9 +57,7 @@ class Used(NamedTuple):
 class AccountTokens:
     """The store of the tokens; every method works in the caller's unit."""
 
-    async def issue(
-        self, unit: AsyncSession, user: User, kind: TokenKind, address: EmailAddress | None = None
-    ) -> str:
+    async def issue(self, unit: AsyncSession, user: User, kind: TokenKind, address: EmailAddress | None = None) -> str:
         """Make a token to be mailed to the user, or to another address: the only one of its kind that they have.
 
         The caller has locked the account.
