@@ -1,8 +1,6 @@
 """The delivery: nothing is lost, nothing is sent twice while nobody dies, and nothing personal is logged."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -85,9 +83,7 @@ async def test_a_temporary_refusal_is_tried_again_and_does_not_hold_up_the_other
 @pytest.mark.parametrize("answer", ["550 5.1.1 no such user", None])
 async def test_a_permanent_refusal_ends_at_once(settings_for: SmtpSettings, answer: str | None) -> None:
     """By the server, or because the server cannot take such an address: one attempt, an error in the log, and a row."""
-    server, settings = MailServer(), None
-    server.answer = lambda _: answer
-    settings = settings_for(server)
+    server = MailServer(answer=lambda _: answer)
     async with running_smtp(server, utf8=False):
         settings = settings_for(server)
         async with post_office(settings) as office, office.delivery.running():
@@ -149,13 +145,16 @@ async def test_a_mail_that_ends_each_process_is_given_up(make_settings: MakeSett
 async def test_a_server_that_never_answers_is_left(settings_for: SmtpSettings) -> None:
     """A delivery ends with its deadline; then it is tried again."""
     server = MailServer(stall=asyncio.Event())
-    async with running_smtp(server):
-        async with post_office(settings_for(server), deadline=0.2) as office, office.delivery.running():
-            await office.add(mail())
-            await until(lambda: server.attempts == 2)
-            assert (await office.row()).error == "TimeoutError"
-            server.stall = None
-            await office.wait_for(MailStatus.SENT)
+    async with (
+        running_smtp(server),
+        post_office(settings_for(server), deadline=0.2) as office,
+        office.delivery.running(),
+    ):
+        await office.add(mail())
+        await until(lambda: server.attempts == 2)
+        assert (await office.row()).error == "TimeoutError"
+        server.stall = None
+        await office.wait_for(MailStatus.SENT)
     assert server.recipients == ["ada@people.example"]
 
 
@@ -228,7 +227,7 @@ async def test_a_process_that_is_killed_loses_nothing(settings_for: SmtpSettings
             await office.add(mail())
             first = process(tmp_path, settings, lease=2)
             await until(lambda: server.attempts)
-            os.kill(first.process.pid, signal.SIGKILL)
+            first.process.kill()
             first.process.wait()
             row = await office.row()
             assert row.status == MailStatus.QUEUED

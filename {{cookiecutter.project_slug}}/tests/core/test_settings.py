@@ -119,6 +119,28 @@ def test_a_database_url_gets_the_asynchronous_driver(sources: Sources, given: st
     assert load_settings().database_url.get_secret_value() == driver
 
 
+@pytest.mark.asvs("12.3.1")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "smtp://mailer:6h3J%3AfKq9@smtp.service.example:587",
+        "smtps://smtp.service.example",
+        "smtp://[2001:db8::1]:25",
+        "smtp://127.0.0.1:1025?tls=off",
+        "smtp://localhost/?tls=off",
+    ],
+)
+def test_a_mail_server_is_on_this_machine_or_speaks_tls(sources: Sources, url: str) -> None:
+    """What is accepted, in production too; mail comes from the administrator unless another address is set."""
+    sources.environment(**PRODUCTION | {"SMTP_URL": url})
+    settings = load_settings()
+    assert settings.smtp_url is not None
+    assert settings.smtp_url.get_secret_value() == url
+    assert settings.mail_from == GOOD["ADMIN_EMAIL"]
+    sources.environment(MAIL_FROM="no-reply@service.example")
+    assert load_settings().mail_from == "no-reply@service.example"
+
+
 @pytest.mark.parametrize("name", GOOD)
 def test_a_missing_setting_is_named(sources: Sources, name: str) -> None:
     """What has no default is asked for by its name."""
@@ -152,6 +174,7 @@ BAD: list[tuple[str, str]] = [
     ("APP_NAME", "two\nlines"),
     ("APP_NAME", "   "),
     ("ADMIN_EMAIL", CANARY),
+    ("ADMIN_EMAIL", f"{CANARY}..x@service.example"),
     ("ITEMS_PER_USER", CANARY),
     ("ITEMS_PER_USER", "5.5"),
     ("ITEMS_PER_USER", "0"),
@@ -164,6 +187,22 @@ BAD: list[tuple[str, str]] = [
     ("REDIS_URL", f"http://{CANARY}"),
     ("REDIS_URL", "redis://"),
     ("REDIS_URL", "unix://"),
+    ("SMTP_URL", CANARY),
+    ("SMTP_URL", f"http://{CANARY}"),
+    ("SMTP_URL", "smtp://"),
+    ("SMTP_URL", f"smtp://user:{CANARY}@host/path"),
+    ("SMTP_URL", f"smtp://user:{CANARY}@h ost"),
+    ("SMTP_URL", f"smtp://user:{CANARY}@h_(st"),
+    ("SMTP_URL", f"smtp://user:{CANARY}@host:port"),
+    ("SMTP_URL", f"smtp://user:{CANARY}%0d%0aQUIT@host"),
+    ("SMTP_URL", f"smtp://{CANARY}@host"),
+    ("SMTP_URL", f"smtp://:{CANARY}@host"),
+    ("SMTP_URL", f"smtp://user:{CANARY}@localhost?tls=no"),
+    ("SMTP_URL", f"smtps://user:{CANARY}@localhost?tls=off"),
+    ("SMTP_URL", f"smtp://user:{CANARY}@smtp.service.example?tls=off"),
+    ("MAIL_FROM", CANARY),
+    ("MAIL_FROM", f"Name <{CANARY}@service.example>"),
+    ("MAIL_FROM", f"{CANARY}@service.example\r\nBcc: eve@evil.example"),
     ("PUBLIC_URL", f"https://{CANARY}/path"),
     ("PUBLIC_URL", f"https://user:{CANARY}@host"),
     ("PUBLIC_URL", "ftp://host"),
@@ -198,6 +237,9 @@ def test_a_value_that_breaks_a_rule_is_refused_without_being_shown(sources: Sour
     [
         ("PUBLIC_URL", "http://api.service.example"),
         ("PUBLIC_URL", ""),
+        ("SMTP_URL", ""),
+        ("SMTP_URL", "smtp://mailer:changeme@smtp.service.example"),
+        ("SMTP_URL", "smtp://mailer:mailer@localhost?tls=off"),
         ("ALLOWED_HOSTS", "*"),
         ("CORS_ORIGINS", "http://app.service.example"),
         ("TRUSTED_PROXIES", "0.0.0.0/0"),
@@ -247,7 +289,7 @@ def test_the_rest_of_the_environment_is_none_of_our_business(sources: Sources) -
 @pytest.mark.asvs("13.3.1", "16.2.5")
 def test_no_text_of_the_settings_shows_a_secret(sources: Sources) -> None:
     """Neither `repr` nor `str` nor a dump; and they cannot be pickled or changed."""
-    canaries = [secrets.token_urlsafe(48) for _ in range(4)]
+    canaries = [secrets.token_urlsafe(48) for _ in range(5)]
     sources.environment(
         **PRODUCTION
         | {
@@ -255,6 +297,7 @@ def test_no_text_of_the_settings_shows_a_secret(sources: Sources) -> None:
             "SECRET_KEY_FALLBACKS": canaries[1],
             "DATABASE_URL": f"postgresql://app:{canaries[2]}@db/app",
             "REDIS_URL": f"redis://:{canaries[3]}@redis/0",
+            "SMTP_URL": f"smtps://mailer:{canaries[4]}@smtp.service.example",
         }
     )
     settings: Any = load_settings()

@@ -14,6 +14,7 @@ class Authority:
     """Makes certificates for servers. `file` is what a client has to trust."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("Test authority")

@@ -1,7 +1,9 @@
 """Mail as a test sees it: files that were written, and an SMTP server on loopback that keeps what it is given."""
 
 import asyncio
+import logging
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +24,9 @@ from app.core.mail_delivery import MailDelivery, Pace
 from app.core.mail_table import MailStatus, OutboxMail
 from app.core.mail_transport import mail_transport
 from app.core.settings import Settings
+
+# The server's own log, which the service does not have.
+logging.getLogger("mail.log").disabled = True
 
 _PATIENCE = 10
 USER, PASSWORD = "mailer@service.example", "6h3J:fK/q9 @zz"
@@ -123,12 +128,11 @@ class MailServer:
 
 
 @asynccontextmanager
-async def running_smtp(  # noqa: PLR0913  # each is what a server may or may not do
+async def running_smtp(
     server: MailServer,
     tls: ssl.SSLContext | None = None,
     *,
     implicit: bool = False,
-    starttls: bool = True,
     login: bool = False,
     utf8: bool = True,
 ) -> AsyncIterator[MailServer]:
@@ -139,15 +143,17 @@ async def running_smtp(  # noqa: PLR0913  # each is what a server may or may not
         return AuthResult(success=data == right, handled=False)
 
     def protocol() -> SMTP:
-        return SMTP(
-            server,
-            hostname="smtp.service.example",
-            enable_SMTPUTF8=utf8,
-            tls_context=tls if starttls and not implicit else None,
-            authenticator=authenticate if login else None,
-            auth_required=login,
-            auth_require_tls=not implicit,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a sign-in without TLS: it does not know of the TLS below it
+            return SMTP(
+                server,
+                hostname="smtp.service.example",
+                enable_SMTPUTF8=utf8,
+                tls_context=None if implicit else tls,
+                authenticator=authenticate if login else None,
+                auth_required=login,
+                auth_require_tls=not implicit,
+            )
 
     loop = asyncio.get_running_loop()
     listener = await loop.create_server(protocol, "127.0.0.1", server.port, ssl=tls if implicit else None)
