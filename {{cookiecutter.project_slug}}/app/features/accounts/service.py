@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import and_, select, update
+from sqlalchemy import and_, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -51,7 +51,10 @@ class AccountService:
     async def create(
         self, email: str, password: SecretStr, roles: Iterable[Role], display_name: str | None = None
     ) -> UUID:
-        """Create a verified account: `Conflict` where the mailbox has one, `ValueError` for what is no address."""
+        """Create a verified account: `Conflict` where the mailbox has one, `ValueError` for what is no address.
+
+        An account of the mailbox that nobody has confirmed gives way.
+        """
         address = parse_email_address(email)
         now = utc_now()
         user = User(
@@ -65,6 +68,7 @@ class AccountService:
         )
         try:
             async with self._database.transaction() as unit:
+                await unit.execute(delete(User).where(User.mailbox == address.mailbox, User.verified_at.is_(None)))
                 unit.add(user)
         except IntegrityError:
             message = "There is an account with this e-mail address already."

@@ -16,7 +16,7 @@ from tests.support.timing import ALIKE, tell_apart
 
 pytestmark = pytest.mark.anyio
 
-HOME = {"headers": {"X-Forwarded-For": "192.0.2.1"}}
+HOME = {"X-Forwarded-For": "192.0.2.1"}
 
 
 @pytest.fixture
@@ -164,25 +164,25 @@ async def test_no_lock_holds_against_the_owner_after_a_reset(start: StartService
         for address in (*["192.0.2.1"] * 5, "198.51.100.1"):
             last = await service.try_sign_in(person.email, "wrong", headers={"X-Forwarded-For": address})
         assert last.status_code == 429
-        assert (await service.try_sign_in(person.email, person.password, **HOME)).status_code == 429
+        assert (await service.try_sign_in(person.email, person.password, headers=HOME)).status_code == 429
         await post.forgot(person.email)
-        assert await post.reset(await post.token(person.email), **HOME) == 204
-        await service.sign_in(Person(person.id, person.email, PASSWORD), **HOME)
+        assert await post.reset(await post.token(person.email), headers=HOME) == 204
+        await service.sign_in(Person(person.id, person.email, PASSWORD), headers=HOME)
         # For that account alone: the address had its share for all others.
-        assert (await service.try_sign_in("other@people.example", "wrong", **HOME)).status_code == 429
+        assert (await service.try_sign_in("other@people.example", "wrong", headers=HOME)).status_code == 429
 
 
 async def test_the_owner_who_failed_at_home_gets_in_after_a_reset(start: StartService, mailbox: Mailbox) -> None:
     """An address that was known, and had its share for the old password, begins anew with the new one."""
     async with start(rate_limit_signin="3/hour", trusted_proxies="127.0.0.1") as service:
         post, person = Post(service, mailbox), await service.person()
-        await service.sign_in(person, **HOME)
-        statuses = [(await service.try_sign_in(person.email, "wrong", **HOME)).status_code for _ in range(4)]
+        await service.sign_in(person, headers=HOME)
+        statuses = [(await service.try_sign_in(person.email, "wrong", headers=HOME)).status_code for _ in range(4)]
         assert statuses == [401, 401, 401, 429]
         await post.forgot(person.email)
-        assert await post.reset(await post.token(person.email), **HOME) == 204
-        await service.sign_in(Person(person.id, person.email, PASSWORD), **HOME)
-        statuses = [(await service.try_sign_in(person.email, "wrong", **HOME)).status_code for _ in range(4)]
+        assert await post.reset(await post.token(person.email), headers=HOME) == 204
+        await service.sign_in(Person(person.id, person.email, PASSWORD), headers=HOME)
+        statuses = [(await service.try_sign_in(person.email, "wrong", headers=HOME)).status_code for _ in range(4)]
         assert statuses == [401, 401, 401, 429]
 
 

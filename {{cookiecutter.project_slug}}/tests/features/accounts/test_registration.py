@@ -232,3 +232,34 @@ async def test_a_disabled_account_is_not_confirmed(post: Post) -> None:
     await post.service.client.patch(path, json={"disabled": False}, headers=admin.bearer)
     assert await post.verify(token) == 204
     await post.service.sign_in(Person(user_id, ADA, PASSWORD))
+
+
+async def test_an_account_that_nobody_confirmed_gives_way_to_one_that_an_operator_makes(post: Post) -> None:
+    """Who only registers an address keeps nobody from being its administrator."""
+    await post.register(ADA)
+    token = await post.token(ADA)
+    person = await post.service.person(Role.ADMIN, email=ADA)
+    assert await post.verify(token) == 400
+    await post.service.sign_in(person)
+    assert (await post.service.try_sign_in(ADA, PASSWORD)).status_code == 401
+
+
+async def test_purges_accounts_that_nobody_confirmed(post: Post) -> None:
+    """In batches, the oldest first; who is verified, who was invited and who came lately stays."""
+    state, week = post.service.app.state, timedelta(days=7)
+    with time_machine.travel(datetime.now(UTC) - timedelta(days=10)):
+        for number in range(3):
+            await post.register(f"{number}@people.example")
+        await post.service.person()
+    with time_machine.travel(datetime.now(UTC) - timedelta(days=6)):
+        _, admin = await post.service.signed_in(Role.ADMIN)
+        body = {"email": "invited@people.example"}
+        assert (await post("/invitations", body, headers=admin.bearer)).status_code == 202
+    await post.register(ADA)
+    counts = []
+    for before in (datetime.now(UTC) - week, datetime.now(UTC) - week, datetime.now(UTC)):
+        async with state.database.transaction() as unit:
+            counts.append(await state.registration.purge(unit, before=before, limit=2))
+    assert counts == [2, 1, 0]
+    assert await accounts(post.service) == 4
+    assert await post.verify(await post.token(ADA)) == 204
