@@ -24,11 +24,21 @@ from app.core.mail_transport import mail_transport
 from app.core.migrations import require_current, upgrade
 from app.core.outages import install_outage_handlers
 from app.core.settings import Settings, SettingsError, load_settings
+from app.features.accounts.account_mail import AccountMail
 from app.features.accounts.administration import AccountAdministration
+from app.features.accounts.confirmation import PasswordConfirmation
+from app.features.accounts.email_change import EmailChangeService
+from app.features.accounts.invitations import InvitationService
+from app.features.accounts.mail_limits import MailLimits
+from app.features.accounts.mailed_routes import router as mailed_router
+from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
+from app.features.accounts.recovery import RecoveryService
+from app.features.accounts.registration import RegistrationService
 from app.features.accounts.routes import router as accounts_router
 from app.features.accounts.service import AccountService
+from app.features.accounts.tokens import AccountTokens
 from app.features.audit.routes import router as audit_router
 from app.features.audit.service import AuditTrail
 from app.features.sessions.routes import router as sessions_router
@@ -79,7 +89,8 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     tokens = AccessTokens(settings, keys)
     signin_limit = parse_limit(settings.rate_limit_signin)
     sessions = SessionService(database, settings, keys)
-    accounts = AccountService(database, sessions, hasher, PasswordPolicy.of(settings), limiter, signin_limit)
+    policy = PasswordPolicy.of(settings)
+    accounts = AccountService(database, hasher, policy)
     app.state.settings = settings
     app.state.database = database
     app.state.audit = AuditTrail(database, keys)
@@ -90,13 +101,32 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     app.state.sessions = sessions
     app.state.accounts = accounts
     app.state.administration = AccountAdministration(database, sessions, keys)
+    _wire_accounts_by_mail(app, policy)
     app.state.signin = SignInService(database, accounts, sessions, hasher, SignInLimits(limiter, signin_limit), tokens)
-    app.state.authenticate = BearerAuthenticator(tokens, accounts)
+    app.state.authenticate = BearerAuthenticator(tokens, sessions, accounts)
+
+
+def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy) -> None:
+    """Make what sends mail about accounts, or takes a token that came by mail."""
+    state = app.state
+    settings: Settings = state.settings
+    limit = parse_limit(settings.rate_limit_signin)
+    mail = AccountMail(state.outbox, settings, f"{settings.public_url}{API_PREFIX}")
+    limits = MailLimits(state.limiter, limit)
+    tokens = AccountTokens()
+    database, sessions, hasher = state.database, state.sessions, state.hasher
+    confirmation = PasswordConfirmation(database, hasher, state.limiter, limit)
+    state.account_tokens = tokens
+    state.own_account = OwnAccountService(database, sessions, hasher, policy, confirmation, tokens, mail)
+    state.registration = RegistrationService(database, hasher, policy, tokens, mail, limits)
+    state.recovery = RecoveryService(database, sessions, hasher, policy, tokens, mail, limits)
+    state.email_changes = EmailChangeService(database, confirmation, tokens, mail, limits)
+    state.invitations = InvitationService(database, tokens, mail, limits)
 
 
 def _include_routes(app: FastAPI, settings: Settings) -> None:
     api = APIRouter(prefix=API_PREFIX, route_class=GuardedRoute)
-    for router in (system_router, signin_router, accounts_router, sessions_router, audit_router):
+    for router in (system_router, signin_router, accounts_router, mailed_router, sessions_router, audit_router):
         api.include_router(router)
     for router in (health_router, docs_router(production=settings.production), oauth_router, api):
         app.include_router(router)

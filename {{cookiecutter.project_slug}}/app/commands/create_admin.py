@@ -6,7 +6,6 @@ import sys
 from typing import Annotated
 
 import typer
-from limits import parse as parse_limit
 from pydantic import SecretStr
 
 from app.access.roles import Role
@@ -14,14 +13,12 @@ from app.commands.support import database_faults, fail, settings_or_exit
 from app.core.database import Database
 from app.core.errors import Problem
 from app.core.keys import KeyRing
-from app.core.limiter import Limiter
 from app.core.migrations import require_current
 from app.core.settings import Settings
 from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.service import AccountService
 from app.features.audit.service import AuditTrail
-from app.features.sessions.service import SessionService
 
 _RANDOM_PASSWORD_BYTES = 18
 _LONGEST_LINE = 4096
@@ -58,17 +55,13 @@ def _read_password() -> SecretStr:
 
 async def _create(settings: Settings, email: str, password: SecretStr) -> None:
     database = Database(settings.database_url)
-    limiter = Limiter(None)
     hasher = PasswordHasher()
     keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
     audit = AuditTrail(database, keys)
-    sessions = SessionService(database, settings, keys)
-    policy, limit = PasswordPolicy.of(settings), parse_limit(settings.rate_limit_signin)
-    accounts = AccountService(database, sessions, hasher, policy, limiter, limit)
     try:
         await require_current(database, settings.database_url)
         async with audit.recording():
-            await accounts.create(email, password, [Role.ADMIN])
+            await AccountService(database, hasher, PasswordPolicy.of(settings)).create(email, password, [Role.ADMIN])
     finally:
         hasher.close()
         await database.close()

@@ -153,7 +153,7 @@ class FolderTransport:
     async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
         """Write the file, whole or not at all."""
         message = compose(mail, self._sender, claimed.id, claimed.created_at)
-        path = self._folder / f"{claimed.created_at:%Y%m%dT%H%M%S}-{claimed.id}.eml"
+        path = self._folder / f"{claimed.created_at:%Y%m%dT%H%M%S.%f}-{claimed.id}.eml"
         try:
             await asyncio.to_thread(_write_private, path, message)
         except OSError as error:

@@ -9,7 +9,7 @@ import re
 MASK = "**********"
 
 # Without one of these, no shape can match; most values of a line (identifiers, methods, routes) have none.
-_CANDIDATE = re.compile(r"[ =:@$%+\n]|eyJ|rt_")
+_CANDIDATE = re.compile(r"[ =:@$%+\n]|eyJ|(?:rt|vrf|pwr|eml|inv)_")
 
 _QUOTED = r"""b?(?:"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$))"""
 # Between a name and its value: `=`, `:`, `=>`, also quoted, or a comma in a pair such as `('password', 'x')`.
@@ -27,7 +27,11 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         MASK,
     ),
     (("eyj",), re.compile(r"eyJ[A-Za-z0-9_-]{8,}={0,2}(?:\.[A-Za-z0-9_-]*){0,4}"), MASK),
-    (("rt_",), re.compile(r"\brt_[A-Za-z0-9_-]{16,}"), MASK),
+    (
+        ("rt_", "vrf_", "pwr_", "eml_", "inv_"),
+        re.compile(r"\b(?:rt|vrf|pwr|eml|inv)_[A-Za-z0-9_-]{16,}"),
+        MASK,
+    ),
     (("$",), re.compile(r"\$(?:argon2\w*|2[abxy]|scrypt|pbkdf2[\w-]*|[156y])\$[^\s'\")]+"), MASK),
     # What PostgreSQL adds to an error holds the values of the row, on as many lines as they have.
     (

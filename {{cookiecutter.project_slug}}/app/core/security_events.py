@@ -52,11 +52,37 @@ class SecurityEvent(StrEnum):
     """An administrator enabled an account again."""
 
     ACCOUNT_DELETED = "account_deleted"
-    """An administrator deleted an account."""
+    """An administrator or its owner deleted an account, or its owner gave a wrong password for that."""
+
+    ACCOUNT_INVITED = "account_invited"
+    """An administrator invited somebody, by a mail with a token."""
+
+    ACCOUNT_TOKEN_REFUSED = "account_token_refused"  # noqa: S105  # the name of an event
+    """A mailed token came that is unknown, used, replaced or expired."""
+
+    REGISTRATION_REPEATED = "registration_repeated"
+    """Somebody registered with an address that has an account."""
+
+    EMAIL_VERIFIED = "email_verified"
+    """A user showed that the mailbox of their new account is theirs."""
+
+    EMAIL_CHANGE_REQUESTED = "email_change_requested"
+    """A user asked for another address, or gave a wrong password for that."""
+
+    EMAIL_CHANGED = "email_changed"
+    """A user showed that the mailbox of the other address is theirs, and the account has that address now."""
+
+    MAIL_LIMITED = "mail_limited"
+    """A mail was not sent because the limit of the client or of the mailbox is reached."""
 
     PASSWORD_CHANGED = "password_changed"  # noqa: S105  # the name of an event
     """A user changed their password, or gave a wrong current one."""
 
+    PASSWORD_RESET_REQUESTED = "password_reset_requested"  # noqa: S105  # the name of an event
+    """Somebody asked for a mail with which to set a new password, for an account that exists or not."""
+
+    PASSWORD_RESET = "password_reset"  # noqa: S105  # the name of an event
+    """A user set a password with a token that was mailed to them, which ended every session."""
     SECRET_KEY_ROTATED = "secret_key_rotated"  # noqa: S105  # the name of an event
     """Somebody put another `SECRET_KEY` into `.env`."""
 

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.core import settings_production as production, settings_rules as rules
 from app.core.settings_report import Problem, problems_of, report
 from app.core.settings_sources import DotenvFile, SecretFiles, SourceError
-from app.core.settings_types import Environment, LogFormat, LogLevel
+from app.core.settings_types import Environment, LogFormat, LogLevel, Registration
 
 __all__ = [
     "ENV_FILE",
@@ -25,6 +25,7 @@ __all__ = [
     "Environment",
     "LogFormat",
     "LogLevel",
+    "Registration",
     "Settings",
     "SettingsError",
     "load_settings",
@@ -155,6 +156,12 @@ class Settings(BaseSettings):
         description="Addresses and networks of reverse proxies: only their `X-Forwarded-*` headers are believed.",
         examples=["10.0.0.5,192.168.0.0/24"],
     )
+    registration: Annotated[Registration, _Name] = Field(
+        default_factory=production.default_registration,
+        description="`open`: everybody can register. `closed`: an administrator invites. Unset: closed in production,"
+        " open elsewhere.",
+        examples=["closed"],
+    )
     oauth_password_grant: bool = Field(
         False,  # noqa: FBT003  # the default of the field
         description="Whether `/oauth/token` takes the grant `password`, which OAuth 2.1 dropped (ASVS 10.4.4).",
@@ -162,7 +169,8 @@ class Settings(BaseSettings):
     )
     rate_limit_signin: _RateLimit = Field(
         "10/15minutes",
-        description="How many failed sign-ins one account may have, in the notation of the limits library.",
+        description="How many failed sign-ins one account may have, and how many mails one client may ask for, in the"
+        " notation of the limits library.",
         examples=["10/15minutes"],
     )
     rate_limit_default: _RateLimit = Field(

@@ -14,7 +14,7 @@ from pydantic import SecretStr, ValidationInfo
 from sqlalchemy.engine import make_url
 
 from app.core.settings_rules import MIN_PREFIX, PLACEHOLDERS, is_wide, refuse
-from app.core.settings_types import Environment, LogFormat
+from app.core.settings_types import Environment, LogFormat, Registration
 
 LOCAL_URL = "http://127.0.0.1:8000"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
@@ -38,6 +38,11 @@ def default_mail_from(settings: dict[str, Any]) -> str:
 def default_log_format(settings: dict[str, Any]) -> LogFormat:
     """JSON for the collectors of production, a console's lines for people."""
     return LogFormat.JSON if _in_production(settings) else LogFormat.CONSOLE
+
+
+def default_registration(settings: dict[str, Any]) -> Registration:
+    """Open where a developer tries the service; in production nobody comes in whom nobody let in."""
+    return Registration.CLOSED if _in_production(settings) else Registration.OPEN
 
 
 def default_hosts(settings: dict[str, Any]) -> tuple[str, ...]:

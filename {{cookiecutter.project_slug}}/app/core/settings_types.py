@@ -11,6 +11,13 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
+class Registration(StrEnum):
+    """Who can make themselves an account."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
 class LogLevel(StrEnum):
     """The least important level that is written."""
 

@@ -27,10 +27,10 @@ def may(policy: object, asker: Role | None) -> bool:
 
 def table(app: FastAPI) -> str:
     """Method, path, policy, and who may: the text of `routes.txt`."""
-    lines = [f"{'method':<8}{'path':<32}{'policy':<24}{'nobody':<8}{'member':<8}{'auditor':<9}admin"]
+    lines = [f"{'method':<8}{'path':<40}{'policy':<32}{'nobody':<8}{'member':<8}{'auditor':<9}admin"]
     for method, path, policy in route_policies(app):
         nobody, member, auditor, admin = ("yes" if may(policy, asker) else "-" for asker in ASKERS)
-        lines.append(f"{method:<8}{path:<32}{policy!s:<24}{nobody:<8}{member:<8}{auditor:<9}{admin}")
+        lines.append(f"{method:<8}{path:<40}{policy!s:<32}{nobody:<8}{member:<8}{auditor:<9}{admin}")
     return "\n".join(lines) + "\n"
 
 

@@ -15,6 +15,8 @@ SECRETS = {
     "JWT": JWT,
     "JWE with five parts": f"eyJhbGciOiJkaXIifQ..{CANARY}.{CANARY}.{CANARY}",
     "refresh token": REFRESH_TOKEN,
+    "token of a mail": f"is {'pwr_' + (CANARY * 4)[:43]} yours",
+    "token of a mail in a path": f"GET /verify/{'vrf_' + (CANARY * 4)[:43]}",
     "refresh token in a path": f"GET /x/{REFRESH_TOKEN}/y",
     "bearer": f"Bearer {CANARY}",
     "bearer of a short token": "bearer c4naryValue",
@@ -111,7 +113,8 @@ def test_keeps_the_statement_after_the_details_of_a_database_error() -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ["a", " ", "://", "://:", "a@", "@", "%40", "eyJ", "rt_", "$argon2$", "password", 'password="', "password ", "\\",
+    ["a", " ", "://", "://:", "a@", "@", "%40", "eyJ", "rt_", "vrf_", "inv_", "$argon2$", "password", 'password="',
+     "password ", "\\",
      "-----BEGIN PRIVATE KEY-----", "bearer ", "DETAIL: ", ")=(", "query argument $1: ", "authorization: ", "token_"],
 )  # fmt: skip
 def test_hostile_texts_cost_little(part: str) -> None:

@@ -8,6 +8,9 @@ import pytest
 from app.access.roles import Role
 from app.core.migrations import MIGRATIONS
 from app.core.security_events import SecurityEvent
+from tests.conftest import StartService
+from tests.support.account_mail import Post
+from tests.support.mail import Mailbox
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -79,4 +82,53 @@ async def test_what_people_do_is_on_record(service: Service, capsys: pytest.Capt
         person.password,
         "wrong password canary",
     ):
+        assert canary not in output
+
+
+@pytest.mark.asvs("16.2.1", "16.2.5", "16.3.1")
+async def test_what_comes_by_mail_is_on_record(
+    start: StartService, mailbox: Mailbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each step of the life of an account is one event with request and address; no mailbox and no token is in any."""
+    async with start(rate_limit_signin="12/minute") as service:
+        post = Post(service, mailbox)
+        person, tokens = await service.signed_in()
+        _, admin = await service.signed_in(Role.ADMIN)
+        await post.register("ada@people.example")
+        await post.register(person.email)
+        verification = await post.token("ada@people.example")
+        await post.verify(verification)
+        await post.verify(verification)
+        await post.forgot("nobody@people.example")
+        change = {"new_email": "new@people.example", "current_password": person.password}
+        await post("/users/me/email", change, headers=tokens.bearer)
+        await post("/users/me/email", change | {"current_password": "wrong"}, headers=tokens.bearer)
+        await post("/accounts/email/confirm", {"token": await post.token("new@people.example")})
+        await post.forgot("new@people.example")
+        reset = await post.token("new@people.example", 2)
+        await post.reset(reset)
+        await post("/invitations", {"email": "bob@people.example"}, headers=admin.bearer)
+        for _ in range(6):
+            await post("/accounts/password/forgot", {"email": "eve@people.example"})
+    output = capsys.readouterr().out
+    lines = [json.loads(line) for line in output.splitlines()]
+    events = [line for line in lines if line["logger"] == "security"]
+    assert {(line["event"], line["outcome"]) for line in events} >= {
+        ("account_created", "success"),
+        ("account_invited", "success"),
+        ("account_token_refused", "denied"),
+        ("email_change_requested", "failure"),
+        ("email_change_requested", "success"),
+        ("email_changed", "success"),
+        ("email_verified", "success"),
+        ("mail_limited", "denied"),
+        ("password_reset", "success"),
+        ("password_reset_requested", "failure"),
+        ("password_reset_requested", "success"),
+        ("registration_repeated", "denied"),
+    }
+    for line in events:
+        if "request_id" not in line:
+            assert line["event"] == "account_created"  # by the test itself
+    for canary in ("people.example", verification[4:], reset[4:], person.password):
         assert canary not in output

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from app.core.settings import Environment, LogFormat, Settings, SettingsError, load_settings, source_of
+from app.core.settings import (
+    Environment,
+    LogFormat,
+    Registration,
+    Settings,
+    SettingsError,
+    load_settings,
+    source_of,
+)
 
 CANARY = "canary-that-is-never-shown"
 GOOD = {
@@ -80,7 +88,18 @@ def test_unset_means_production(sources: Sources) -> None:
     assert settings.environment is Environment.PRODUCTION
     assert settings.production
     assert settings.log_format is LogFormat.JSON
+    assert settings.registration is Registration.CLOSED
     assert settings.allowed_hosts == ("api.service.example",)
+
+
+def test_registration_is_open_only_where_it_is_said_or_tried(sources: Sources) -> None:
+    """Open while developing; in production closed, unless it is opened by name, in whatever case."""
+    sources.environment(**PRODUCTION, REGISTRATION="Open")
+    assert load_settings().registration is Registration.OPEN
+    sources.environment(ENVIRONMENT="development", REGISTRATION="")
+    assert load_settings().registration is Registration.OPEN
+    sources.environment(REGISTRATION="closed")
+    assert load_settings().registration is Registration.CLOSED
 
 
 def test_an_empty_value_means_unset(sources: Sources) -> None:
@@ -214,6 +233,7 @@ BAD: list[tuple[str, str]] = [
     ("CORS_ORIGINS", "https://host/path"),
     ("TRUSTED_PROXIES", CANARY),
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ("REGISTRATION", CANARY),
     ("OAUTH_PASSWORD_GRANT", CANARY),
     ("RATE_LIMIT_SIGNIN", CANARY),
     ("RATE_LIMIT_DEFAULT", "0/minute"),

@@ -11,13 +11,14 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
-from app.access.roles import Role, permissions_of
+from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database import Database
-from app.core.errors import Conflict, Forbidden, NotFound
+from app.core.errors import NotFound
 from app.core.keys import KeyRing
 from app.core.pagination import Cursors, Part
 from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.authority import keep_one, lock_administrators, require_authority
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.schemas import AccountChange
 from app.features.sessions.service import EndReason, SessionService
@@ -46,13 +47,13 @@ class AccountAdministration:
     async def change(self, actor: Principal, user_id: UUID, change: AccountChange) -> User:
         """Change the name, disable or enable; what is left out of `change` stays as it is."""
         async with self._database.transaction() as unit:
-            administrators = await _lock_administrators(unit)
+            administrators = await lock_administrators(unit)
             user = await self._find(unit, actor, user_id)
             if "display_name" in change.model_fields_set:
                 user.display_name = change.display_name
             if change.disabled is not None and change.disabled != (user.disabled_at is not None):
                 if change.disabled:
-                    _keep_one(administrators, user)
+                    keep_one(administrators, user)
                 event = await self._set_disabled(unit, user, disabled=change.disabled)
                 security_event(event, outcome="success", user_id=actor.user_id, target_id=user_id)
         return user
@@ -60,15 +61,15 @@ class AccountAdministration:
     async def assign_roles(self, actor: Principal, user_id: UUID, roles: Iterable[Role]) -> User:
         """Give the account exactly these roles."""
         wanted = frozenset(roles)
-        _require_authority(actor, wanted)
+        require_authority(actor, wanted)
         async with self._database.transaction() as unit:
-            administrators = await _lock_administrators(unit)
+            administrators = await lock_administrators(unit)
             user = await self._find(unit, actor, user_id)
             before = user.roles
             if wanted == before:
                 return user
             if Role.ADMIN not in wanted:
-                _keep_one(administrators, user)
+                keep_one(administrators, user)
             user.role_rows = [row for row in user.role_rows if row.role in wanted] + [
                 UserRole(role=role) for role in wanted - before
             ]
@@ -86,9 +87,9 @@ class AccountAdministration:
     async def delete(self, actor: Principal, user_id: UUID) -> None:
         """Delete the account with all that belongs to it."""
         async with self._database.transaction() as unit:
-            administrators = await _lock_administrators(unit)
+            administrators = await lock_administrators(unit)
             user = await self._find(unit, actor, user_id)
-            _keep_one(administrators, user)
+            keep_one(administrators, user)
             await unit.execute(delete(User).where(User.id == user_id))
             security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success", user_id=actor.user_id, target_id=user_id)
 
@@ -97,7 +98,7 @@ class AccountAdministration:
         if user is None:
             message = "There is no such account."
             raise NotFound(message)
-        _require_authority(actor, user.roles)
+        require_authority(actor, user.roles)
         return user
 
     async def _set_disabled(self, unit: AsyncSession, user: User, *, disabled: bool) -> SecurityEvent:
@@ -107,29 +108,3 @@ class AccountAdministration:
         user.disabled_at = utc_now()
         await self._sessions.end_all(unit, user.id, EndReason.ACCOUNT_DISABLED)
         return SecurityEvent.ACCOUNT_DISABLED
-
-
-async def _lock_administrators(unit: AsyncSession) -> set[UUID]:
-    """Those who can administrate, locked first and in one order: no two can remove each other, and none deadlock."""
-    administrators = (
-        select(User.id)
-        .join(UserRole, UserRole.user_id == User.id)
-        .where(UserRole.role == Role.ADMIN, User.disabled_at.is_(None))
-        .order_by(User.id)
-        .with_for_update()
-    )
-    return set(await unit.scalars(administrators))
-
-
-def _keep_one(administrators: set[UUID], user: User) -> None:
-    """Raise `Conflict` if without the user nobody could administrate."""
-    if administrators <= {user.id}:
-        message = "This is the last administrator who can sign in."
-        raise Conflict(message)
-
-
-def _require_authority(actor: Principal, roles: Iterable[Role]) -> None:
-    """Raise `Forbidden` unless the actor may do all that the roles allow: rights are not raised through others."""
-    if not permissions_of(roles) <= actor.permissions:
-        message = "This needs every permission of the roles concerned."
-        raise Forbidden(message)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.access.roles import Role
@@ -23,6 +23,7 @@ class User(Base):
     """A person's account.
 
     `email` is the address as it is written to, `mailbox` what makes two spellings of one address the same account.
+    Until `verified_at` is set, nobody has shown that the mailbox is theirs, and nobody can sign in.
     """
 
     __tablename__ = "users"
@@ -33,6 +34,7 @@ class User(Base):
     display_name: Mapped[str | None] = mapped_column(String(100))
     password_hash: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[datetime]
+    verified_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
     role_rows: Mapped[list[UserRole]] = relationship(
         lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
@@ -42,3 +44,23 @@ class User(Base):
     def roles(self) -> frozenset[Role]:
         """The roles of the user."""
         return frozenset(Role(row.role) for row in self.role_rows)
+
+
+class AccountToken(Base):
+    """A token that was mailed and is still alive, as its SHA-256 alone: one that is used or replaced is deleted.
+
+    `email` and `mailbox` are the address that it was mailed to. The foreign key is checked at the end of the
+    transaction, so that the work for an address without an account can be done too, and taken back (`locking.py`).
+    """
+
+    __tablename__ = "account_tokens"
+
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED"), index=True
+    )
+    kind: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    email: Mapped[str] = mapped_column(String(254))
+    mailbox: Mapped[str] = mapped_column(String(508))

@@ -13,9 +13,11 @@ from app.access.roles import ROLE_PERMISSIONS
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part, SearchText
 from app.core.schemas import Page
 from app.features.accounts.administration import AccountAdministration
+from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.schemas import (
     AccountAnswer,
     AccountChange,
+    AccountDeletion,
     PasswordChange,
     ProfileChange,
     RoleAnswer,
@@ -41,7 +43,13 @@ async def _current_account(request: Request) -> Account:
     return account
 
 
+async def _own_account(request: Request) -> OwnAccountService:
+    service: OwnAccountService = request.app.state.own_account
+    return service
+
+
 Accounts = Annotated[AccountService, Depends(_accounts)]
+OwnAccount = Annotated[OwnAccountService, Depends(_own_account)]
 Administration = Annotated[AccountAdministration, Depends(_administration)]
 CurrentAccount = Annotated[Account, Depends(_current_account)]
 
@@ -62,11 +70,18 @@ async def change_me(change: ProfileChange, accounts: Accounts, principal: Curren
     return AccountAnswer.of(await accounts.get(principal.user_id))
 
 
+@router.delete("/users/me", status_code=204, responses={409: {"description": "This is the last administrator"}})
+@policy(Allow(Permission.ACCOUNT_WRITE))
+async def delete_me(deletion: AccountDeletion, own: OwnAccount, principal: CurrentPrincipal) -> None:
+    """Delete my account with all that belongs to it. The body holds my password."""
+    await own.delete(principal, deletion.current_password)
+
+
 @router.post("/users/me/password", status_code=204)
 @policy(Allow(Permission.ACCOUNT_WRITE))
-async def change_my_password(change: PasswordChange, accounts: Accounts, principal: CurrentPrincipal) -> None:
+async def change_my_password(change: PasswordChange, own: OwnAccount, principal: CurrentPrincipal) -> None:
     """Change my password; every other session of mine ends."""
-    await accounts.change_password(principal, change.current_password, change.new_password)
+    await own.change_password(principal, change.current_password, change.new_password)
 
 
 @router.get("/users")

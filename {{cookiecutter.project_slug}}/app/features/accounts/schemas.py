@@ -3,11 +3,12 @@
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from app.access.permissions import Permission
 from app.access.roles import Role, permissions_of
 from app.core.schemas import Answer, DisplayName, RequestBody, Timestamp
+from app.features.accounts.email_address import EmailText
 from app.features.accounts.models import User
 from app.features.accounts.passwords import GivenPassword, NewPassword
 from app.features.accounts.service import Account
@@ -18,6 +19,7 @@ class AccountAnswer(Answer):
 
     id: UUID
     email: str
+    email_verified: bool
     display_name: str | None
     roles: list[Role]
     permissions: list[Permission]
@@ -30,12 +32,56 @@ class AccountAnswer(Answer):
         return cls(
             id=user.id,
             email=user.email,
+            email_verified=user.verified_at is not None,
             display_name=user.display_name,
             roles=sorted(user.roles),
             permissions=sorted(permissions_of(user.roles)),
             disabled=user.disabled_at is not None,
             created_at=user.created_at,
         )
+
+
+TokenText = Annotated[SecretStr, Field(min_length=1, max_length=128)]
+"""A token from a mail."""
+
+
+class NewAccount(RequestBody):
+    """A registration."""
+
+    email: EmailText
+    password: NewPassword
+    display_name: DisplayName | None = None
+
+
+class MailedToken(RequestBody):
+    """A token, back from the mail that it came in."""
+
+    token: TokenText
+
+
+class ForgottenPassword(RequestBody):
+    """The address of an account whose password nobody remembers."""
+
+    email: EmailText
+
+
+class PasswordReset(MailedToken):
+    """A password for the account of the token."""
+
+    new_password: NewPassword
+
+
+class EmailChange(RequestBody):
+    """Another address for my account, with my password."""
+
+    new_email: EmailText
+    current_password: GivenPassword
+
+
+class AccountDeletion(RequestBody):
+    """The end of my account, with my password."""
+
+    current_password: GivenPassword
 
 
 class ProfileChange(RequestBody):
@@ -65,19 +111,31 @@ class PasswordChange(RequestBody):
     new_password: NewPassword
 
 
+def _each_once(roles: list[Role]) -> list[Role]:
+    if len(set(roles)) != len(roles):
+        message = "must name each role once"
+        raise ValueError(message)
+    return roles
+
+
+# Not strict: a JSON string is the role of that name.
+RoleList = Annotated[
+    list[Annotated[Role, Field(strict=False)]], Field(min_length=1, max_length=len(Role)), AfterValidator(_each_once)
+]
+"""At least one role, each once."""
+
+
 class RoleAssignment(RequestBody):
     """All the roles that the user has from now on."""
 
-    # Not strict: a JSON string is the role of that name.
-    roles: Annotated[list[Annotated[Role, Field(strict=False)]], Field(min_length=1, max_length=len(Role))]
+    roles: RoleList
 
-    @field_validator("roles")
-    @classmethod
-    def _each_once(cls, roles: list[Role]) -> list[Role]:
-        if len(set(roles)) != len(roles):
-            message = "must name each role once"
-            raise ValueError(message)
-        return roles
+
+class Invitation(RequestBody):
+    """Whom to let in, and as what."""
+
+    email: EmailText
+    roles: RoleList = Field(default=[Role.MEMBER])
 
 
 class RoleAnswer(Answer):

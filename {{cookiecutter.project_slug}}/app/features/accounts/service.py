@@ -1,45 +1,54 @@
-"""Accounts: finding them, signing them in, and what people change about their own."""
+"""Accounts: making them, finding them, and letting them in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from limits import RateLimitItem
 from pydantic import SecretStr
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import and_, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.principal import Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database import Database
-from app.core.errors import Conflict, Forbidden, NotFound, TooManyRequests
-from app.core.limiter import Limiter
+from app.core.errors import Conflict, NotFound
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
-from app.features.sessions.service import SELECT_ALIVE, EndReason, SessionService, signed_in_from
+from app.features.sessions.service import SELECT_ALIVE, signed_in_from
 
 _users, _user_roles = User.__table__, UserRole.__table__
 _alive = SELECT_ALIVE.subquery()
+_active = (_users.c.disabled_at.is_(None), _users.c.verified_at.is_not(None))
 # What every request and every sign-in does is to be cheap: statements of the tables, not of the classes, made once.
 _IDENTIFY = (
-    select(_alive, _users.c.email, _users.c.display_name, _users.c.created_at, _user_roles.c.role)
+    select(
+        _alive,
+        _users.c.email,
+        _users.c.display_name,
+        _users.c.created_at,
+        _users.c.verified_at,
+        _users.c.disabled_at,
+        _user_roles.c.role,
+    )
     .join(_users, (_users.c.id == _alive.c.user_id) & _users.c.disabled_at.is_(None))
     .outerjoin(_user_roles, _user_roles.c.user_id == _alive.c.user_id)
 )
 _CREDENTIALS = select(
-    _users.c.id, _users.c.password_hash, _users.c.disabled_at, signed_in_from(_users.c.id).label("known_address")
+    _users.c.id,
+    _users.c.password_hash,
+    and_(*_active).label("active"),
+    signed_in_from(_users.c.id).label("known_address"),
 ).where(_users.c.mailbox == bindparam("mailbox"))
 _ADMIT = (
     select(_user_roles.c.role)
     .select_from(_users.outerjoin(_user_roles, _user_roles.c.user_id == _users.c.id))
     .where(_users.c.id == bindparam("user_id"), _users.c.password_hash == bindparam("password_hash"))
-    .where(_users.c.disabled_at.is_(None))
+    .where(*_active)
     .with_for_update(of=_users)
 )
 
@@ -50,7 +59,7 @@ class Credentials:
 
     user_id: UUID
     password_hash: str | None
-    enabled: bool
+    active: bool
     known_address: bool
 
 
@@ -62,6 +71,7 @@ class Account:
     email: str
     display_name: str | None
     created_at: datetime
+    verified_at: datetime | None
     disabled_at: datetime | None
     roles: frozenset[Role]
 
@@ -79,42 +89,34 @@ class Identity:
 class AccountService:
     """Accounts, one at a time."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that an account touches
-        self,
-        database: Database,
-        sessions: SessionService,
-        hasher: PasswordHasher,
-        policy: PasswordPolicy,
-        limiter: Limiter,
-        password_limit: RateLimitItem,
-    ) -> None:
+    def __init__(self, database: Database, hasher: PasswordHasher, policy: PasswordPolicy) -> None:
         self._database = database
-        self._sessions = sessions
         self._hasher = hasher
         self._policy = policy
-        self._limiter = limiter
-        self._password_limit = password_limit
 
     async def create(
         self, email: str, password: SecretStr, roles: Iterable[Role], display_name: str | None = None
     ) -> UUID:
-        """Create an account.
+        """Create a verified account; one of the mailbox that nobody has confirmed gives way.
 
         Raises `ValueError` for what is no address, `Unprocessable` for a password that the policy refuses, `Conflict`
         where the mailbox has an account.
         """
         address = parse_email_address(email)
         accepted = self._policy.check(password, email=address.address, display_name=display_name, field="password")
+        now = utc_now()
         user = User(
             email=address.address,
             mailbox=address.mailbox,
             display_name=display_name,
             password_hash=await self._hasher.hash(accepted),
-            created_at=utc_now(),
+            created_at=now,
+            verified_at=now,
             role_rows=[UserRole(role=role) for role in roles],
         )
         try:
             async with self._database.transaction() as unit:
+                await unit.execute(delete(User).where(User.mailbox == address.mailbox, User.verified_at.is_(None)))
                 unit.add(user)
                 await unit.flush()
                 security_event(
@@ -138,9 +140,7 @@ class AccountService:
         """What a sign-in of the mailbox from the address is checked against."""
         async with self._database.read() as unit:
             row = (await unit.execute(_CREDENTIALS, {"mailbox": mailbox, "ip": ip})).one_or_none()
-        if row is None:
-            return None
-        return Credentials(row.id, row.password_hash, row.disabled_at is None, row.known_address)
+        return row and Credentials(row.id, row.password_hash, bool(row.active), bool(row.known_address))
 
     async def admit(self, unit: AsyncSession, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
         """The roles of a user who is about to get a session, with their row locked until that is done.
@@ -159,10 +159,13 @@ class AccountService:
         """Whether the account exists and is not disabled."""
         return bool(await unit.scalar(select(User.id).where(User.id == user_id, User.disabled_at.is_(None))))
 
-    async def identify(self, session_id: UUID) -> Identity | None:
-        """Whose session it is, if it is alive and the account is enabled: one statement, for every request."""
+    async def identify(self, session: Mapping[str, object]) -> Identity | None:
+        """Whose session it is, if it is alive and the account is enabled: one statement, for every request.
+
+        `session` are the parameters of `SELECT_ALIVE`.
+        """
         async with self._database.read() as unit:
-            rows = (await unit.execute(_IDENTIFY, self._sessions.alive(session_id))).all()
+            rows = (await unit.execute(_IDENTIFY, session)).all()
         if not rows:
             return None
         first = rows[0]
@@ -172,7 +175,8 @@ class AccountService:
                 email=first.email,
                 display_name=first.display_name,
                 created_at=first.created_at,
-                disabled_at=None,
+                verified_at=first.verified_at,
+                disabled_at=first.disabled_at,
                 roles=frozenset(Role(row.role) for row in rows if row.role),
             ),
             authenticated_at=first.authenticated_at,
@@ -185,42 +189,3 @@ class AccountService:
         async with self._database.transaction() as unit:
             await unit.execute(update(User).where(User.id == user_id).values(display_name=display_name))
         return await self.get(user_id)
-
-    async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr) -> None:
-        """Change the password of whoever knows the current one, and end every other session (ASVS 6.2.3, 7.4.3)."""
-        key = ("password-change", str(principal.user_id))
-        verdict = await self._limiter.hit(self._password_limit, *key)
-        if not verdict.allowed:
-            message = "Too many attempts to change the password."
-            raise TooManyRequests(message, retry_after=verdict.retry_after)
-        user = await self.get(principal.user_id)
-        stored = user.password_hash
-        if not (await self._hasher.verify(current, stored)).valid:
-            security_event(
-                SecurityEvent.PASSWORD_CHANGED,
-                outcome="failure",
-                user_id=principal.user_id,
-                session_id=principal.session_id,
-            )
-            message = "The current password is wrong."
-            raise Forbidden(message)
-        await self._limiter.refund(self._password_limit, *key)
-        accepted = self._policy.check(new, email=user.email, display_name=user.display_name)
-        await self._replace_password(principal, stored, await self._hasher.hash(accepted))
-
-    async def _replace_password(self, principal: Principal, old_hash: str | None, new_hash: str) -> None:
-        unchanged = (User.id == principal.user_id, User.password_hash == old_hash)
-        async with self._database.transaction() as unit:
-            replaced = await unit.scalar(
-                update(User).where(*unchanged).values(password_hash=new_hash).returning(User.id)
-            )
-            if replaced is None:
-                message = "The password was changed meanwhile."
-                raise Conflict(message)
-            await self._sessions.end_all(unit, principal.user_id, EndReason.PASSWORD_CHANGED, keep=principal.session_id)
-            security_event(
-                SecurityEvent.PASSWORD_CHANGED,
-                outcome="success",
-                user_id=principal.user_id,
-                session_id=principal.session_id,
-            )

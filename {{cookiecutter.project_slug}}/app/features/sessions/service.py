@@ -16,6 +16,7 @@ from app.core.keys import KeyRing
 from app.core.pagination import Cursors, Part
 from app.core.security_events import SecurityEvent, security_event
 from app.core.settings import Settings
+from app.features.sessions.client import Client
 from app.features.sessions.models import Session
 
 _LONGEST_USER_AGENT = 300
@@ -31,7 +32,7 @@ SELECT_ALIVE: Select[UUID, datetime, str, str] = (
 
 
 def signed_in_from(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
-    """The part of a statement that tells whether the user has signed in from the address `:ip` before."""
+    """The part of a statement that tells whether the address `:ip` is known: a sign-in or a reset came from there."""
     return exists().where(_sessions.c.user_id == user_id, _sessions.c.ip == bindparam("ip"))
 
 
@@ -42,16 +43,9 @@ class EndReason(StrEnum):
     REVOKED = "revoked"
     REFRESH_TOKEN_REUSED = "refresh token reused"  # noqa: S105  # a reason, not a secret
     PASSWORD_CHANGED = "password changed"  # noqa: S105  # a reason, not a secret
+    PASSWORD_RESET = "password reset"  # noqa: S105  # a reason, not a secret
     ROLES_CHANGED = "roles changed"
     ACCOUNT_DISABLED = "account disabled"
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """Where a sign-in comes from: the address that is believed, and what the client calls itself."""
-
-    ip: str
-    user_agent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +98,12 @@ class SessionService:
         """The parameters of `SELECT_ALIVE` for a session at this moment."""
         now = utc_now()
         return {"session_id": session_id, "now": now, "idle_since": now - self._idle}
+
+    async def remember_address(self, unit: AsyncSession, user_id: UUID, client: Client) -> None:
+        """Count the address as known, by a session that never opens anything: the user showed who they are by mail."""
+        session = await self.start(unit, user_id, scope="", methods="", client=client)
+        ended = {"ended_at": session.authenticated_at, "ended_reason": EndReason.PASSWORD_RESET}
+        await unit.execute(update(Session).where(Session.id == session.id).values(ended))
 
     async def list_alive(self, user_id: UUID, part: Part) -> tuple[list[Session], str | None]:
         """The user's sessions, newest first, and the cursor of the next part."""

@@ -11,6 +11,7 @@ from app.access.roles import permissions_of
 from app.core.errors import Unauthenticated
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.service import AccountService
+from app.features.sessions.service import SessionService
 from app.features.signin.tokens import AccessTokens, InvalidTokenError
 
 _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's error code
@@ -19,8 +20,9 @@ _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's erro
 class BearerAuthenticator:
     """Makes the principal of a request; `access/guard.py` calls it where the policy needs one."""
 
-    def __init__(self, tokens: AccessTokens, accounts: AccountService) -> None:
+    def __init__(self, tokens: AccessTokens, sessions: SessionService, accounts: AccountService) -> None:
         self._tokens = tokens
+        self._sessions = sessions
         self._accounts = accounts
 
     async def __call__(self, request: Request) -> Principal:
@@ -38,7 +40,7 @@ class BearerAuthenticator:
             claims = self._tokens.verify(token)
         except InvalidTokenError:
             raise _refused("invalid token", "The access token is not valid.", _INVALID_TOKEN) from None
-        identity = await self._accounts.identify(claims.session_id)
+        identity = await self._accounts.identify(self._sessions.alive(claims.session_id))
         if identity is None or identity.account.id != claims.user_id:
             raise _refused("session ended", "The session has ended.", _INVALID_TOKEN)
         request.state.account = identity.account

@@ -1,8 +1,11 @@
 """How often a sign-in may be tried: per address and per account (ASVS 6.3.1).
 
 An attempt is counted before the password is looked at, so that parallel ones cannot slip through, and given back when
-it succeeds. An address from which the account has signed in before has a count of its own: whoever tries passwords
-from elsewhere locks out only those who come from elsewhere, not the owner.
+it succeeds. An address that the account knows, because its owner has signed in or set a password by mail from there,
+has a count of its own for that account, and no other: whoever tries passwords from elsewhere locks out only those who
+come from elsewhere, and whoever tries other accounts from the same address locks out nobody who is at home there.
+
+The count belongs to the password that is tried: when the owner sets a new one, it begins anew.
 """
 
 import hashlib
@@ -35,14 +38,13 @@ class SignInLimits:
         self._limiter = limiter
         self._limit = limit
 
-    async def reserve(self, mailbox: str, ip: str, *, known_address: bool) -> Attempt:
+    async def reserve(self, mailbox: str, password_hash: str | None, ip: str, *, known_address: bool) -> Attempt:
         """Count an attempt; raises `TooManyRequests` when the address or the account has had its share."""
         # The mailbox is what somebody typed into a field: a digest keeps it out of Redis.
-        account = hashlib.sha256(mailbox.encode()).hexdigest()
-        keys = [
-            ("signin", "address", subscriber(ip)),
-            ("signin", "account", account, subscriber(ip) if known_address else "elsewhere"),
-        ]
+        account = hashlib.sha256(f"{mailbox}\0{password_hash}".encode()).hexdigest()
+        keys: list[tuple[str, ...]] = [("signin", "account", account, subscriber(ip))]
+        if not known_address:
+            keys = [("signin", "address", subscriber(ip)), ("signin", "account", account, "elsewhere")]
         reserved: list[tuple[str, ...]] = []
         for key in keys:
             verdict = await self._limiter.hit(self._limit, *key)

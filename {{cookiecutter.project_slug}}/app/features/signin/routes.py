@@ -8,11 +8,10 @@ from app.access.guard import GuardedRoute
 from app.access.policies import Authenticated, Public, policy
 from app.access.principal import CurrentPrincipal
 from app.core.errors import BadRequest, Unauthenticated
-from app.features.sessions.service import Client
+from app.features.sessions.client import RequestClient
 from app.features.signin.errors import InvalidGrant, UnsupportedGrantType
 from app.features.signin.schemas import RevocationForm, SignIn, TokenAnswer, TokenForm
 from app.features.signin.service import SignInService, TokenPair, WrongCredentials
-from app.http.proxies import client_ip_of
 
 router = APIRouter(tags=["sign-in"], route_class=GuardedRoute)
 oauth_router = APIRouter(prefix="/oauth", tags=["oauth"], route_class=GuardedRoute)
@@ -26,12 +25,7 @@ async def _service(request: Request) -> SignInService:
     return service
 
 
-async def _client(request: Request) -> Client:
-    return Client(ip=client_ip_of(request.scope), user_agent=request.headers.get("User-Agent", ""))
-
-
 SignIns = Annotated[SignInService, Depends(_service)]
-RequestClient = Annotated[Client, Depends(_client)]
 
 
 @router.post("/signin", responses={401: {"description": _WRONG}})

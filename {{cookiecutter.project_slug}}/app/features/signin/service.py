@@ -14,7 +14,8 @@ from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.service import AccountService, Credentials
-from app.features.sessions.service import Client, EndReason, SessionService
+from app.features.sessions.client import Client
+from app.features.sessions.service import EndReason, SessionService
 from app.features.signin import refresh
 from app.features.signin.errors import InvalidGrant, InvalidScope
 from app.features.signin.limits import SignInLimits
@@ -59,8 +60,8 @@ class SignInService:
     async def sign_in(self, email: str, password: SecretStr, client: Client) -> TokenPair:
         """Start a session for whoever knows the password.
 
-        Raises `WrongCredentials` (unknown, wrong and disabled alike, in the same time), `TooManyRequests` or
-        `Unavailable`.
+        Raises `WrongCredentials` (unknown, wrong, disabled and unverified alike, in the same time),
+        `TooManyRequests` or `Unavailable`.
         """
         try:
             mailbox = parse_email_address(email).mailbox
@@ -68,14 +69,15 @@ class SignInService:
             mailbox = email.casefold()
         credentials = await self._accounts.credentials(mailbox, client.ip)
         known_address = credentials is not None and credentials.known_address
-        attempt = await self._limits.reserve(mailbox, client.ip, known_address=known_address)
+        stored = credentials.password_hash if credentials else None
+        attempt = await self._limits.reserve(mailbox, stored, client.ip, known_address=known_address)
         try:
-            verification = await self._hasher.verify(password, credentials.password_hash if credentials else None)
+            verification = await self._hasher.verify(password, stored)
         except Unavailable:
             await attempt.give_back()
             raise
         pair = None
-        if credentials and credentials.enabled and verification.valid:
+        if credentials and credentials.active and verification.valid:
             pair = await self._open_session(credentials, verification.new_hash, client)
         if pair is None:
             user_id = credentials and credentials.user_id

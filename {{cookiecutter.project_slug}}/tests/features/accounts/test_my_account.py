@@ -15,7 +15,8 @@ async def test_shows_who_i_am(service: Service) -> None:
     """The fields of the contract, and nothing of the password."""
     person, tokens = await service.signed_in(Role.ADMIN)
     body = (await service.whoami(tokens)).json()
-    assert set(body) == {"id", "email", "display_name", "roles", "permissions", "disabled", "created_at"}
+    fields = {"id", "email", "email_verified", "display_name", "roles", "permissions", "disabled", "created_at"}
+    assert set(body) == fields
     assert body["roles"] == ["admin"]
     assert "users:write" in body["permissions"]
     assert body["id"] == str(person.id)

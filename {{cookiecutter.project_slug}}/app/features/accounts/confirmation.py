@@ -1,0 +1,41 @@
+"""The current password, asked for again before what a stolen token must not do (ASVS 6.2.3, 7.5.1)."""
+
+from limits import RateLimitItem
+from pydantic import SecretStr
+
+from app.access.principal import Principal
+from app.core.database import Database
+from app.core.errors import Forbidden, TooManyRequests
+from app.core.limiter import Limiter
+from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.models import User
+from app.features.accounts.passwords import PasswordHasher
+
+
+class PasswordConfirmation:
+    """Checks the current password of a principal; all that ask for it share one limit."""
+
+    def __init__(self, database: Database, hasher: PasswordHasher, limiter: Limiter, limit: RateLimitItem) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._limiter = limiter
+        self._limit = limit
+
+    async def require(self, principal: Principal, password: SecretStr, purpose: SecurityEvent) -> User:
+        """The account that the password is right for; raises `Forbidden`, told as a failure of `purpose`.
+
+        Attempts are counted as those of a sign-in are: `TooManyRequests`. One that succeeds is given back.
+        """
+        key = ("password", "confirmation", str(principal.user_id))
+        verdict = await self._limiter.hit(self._limit, *key)
+        if not verdict.allowed:
+            message = "Too many attempts with a wrong password."
+            raise TooManyRequests(message, retry_after=verdict.retry_after)
+        async with self._database.read() as unit:
+            user = await unit.get_one(User, principal.user_id)
+        if not (await self._hasher.verify(password, user.password_hash)).valid:
+            security_event(purpose, outcome="failure", user_id=principal.user_id, session_id=principal.session_id)
+            message = "The current password is wrong."
+            raise Forbidden(message)
+        await self._limiter.refund(self._limit, *key)
+        return user

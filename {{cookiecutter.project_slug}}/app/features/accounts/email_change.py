@@ -1,0 +1,95 @@
+"""Another e-mail address for my account: asked for with the password, confirmed by a mail to the new address.
+
+The old address is told twice: when the change is asked for, while it can still be stopped, and when it is done. Whether
+the new address has an account already is told to its owner alone (ASVS 6.3.8).
+"""
+
+from pydantic import SecretStr
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.principal import Principal
+from app.core.database import Database
+from app.core.errors import Conflict
+from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.account_mail import AccountMail, MailKind
+from app.features.accounts.confirmation import PasswordConfirmation
+from app.features.accounts.email_address import parse_email_address
+from app.features.accounts.locking import lock_confirmed, taken_back
+from app.features.accounts.mail_limits import MailLimits
+from app.features.accounts.models import User
+from app.features.accounts.tokens import AccountTokens, TokenKind, Used, token_refused
+
+
+class EmailChangeService:
+    """Asks the new address, and makes the change."""
+
+    def __init__(
+        self,
+        database: Database,
+        confirmation: PasswordConfirmation,
+        tokens: AccountTokens,
+        mail: AccountMail,
+        limits: MailLimits,
+    ) -> None:
+        self._database = database
+        self._confirmation = confirmation
+        self._tokens = tokens
+        self._mail = mail
+        self._limits = limits
+
+    async def request(self, principal: Principal, new_email: str, password: SecretStr, *, ip: str) -> None:
+        """Mail a token to the new address; raises `Forbidden` for a wrong password, `TooManyRequests`."""
+        await self._limits.admit_client(ip)
+        address = parse_email_address(new_email)
+        confirmed = await self._confirmation.require(principal, password, SecurityEvent.EMAIL_CHANGE_REQUESTED)
+        # The old address is told of each request, so it is counted too: by the account, whose address it is.
+        verdicts = [
+            await self._limits.admit_mailbox("email-change", mailbox)
+            for mailbox in (address.mailbox, str(principal.user_id))
+        ]
+        mailable = all(verdict.allowed for verdict in verdicts)
+        async with self._database.transaction() as unit:
+            user = await lock_confirmed(unit, confirmed)
+            # Whose it is. One who has not confirmed it does not keep it from its owner.
+            taken = (User.mailbox == address.mailbox, User.verified_at.is_not(None), User.id != user.id)
+            holder = await unit.scalar(select(User.email).where(*taken))
+            async with taken_back(unit, unless=holder is None and mailable):
+                token = await self._tokens.issue(unit, user, TokenKind.EMAIL_CHANGE, address)
+            async with taken_back(unit, unless=mailable):
+                kind = MailKind.EMAIL_CHANGE if holder is None else MailKind.ACCOUNT_EXISTS
+                await self._mail.send(unit, kind, holder or address.address, token=token)
+                await self._mail.tell(unit, MailKind.EMAIL_CHANGE_REQUESTED, user)
+            security_event(
+                SecurityEvent.EMAIL_CHANGE_REQUESTED,
+                outcome="success",
+                user_id=user.id,
+                session_id=principal.session_id,
+            )
+
+    async def confirm(self, token: SecretStr) -> None:
+        """Give the account its new address; raises `BadRequest` for a token that does not hold.
+
+        Raises `Conflict` where the address went to another account meanwhile.
+        """
+        try:
+            async with self._database.transaction() as unit:
+                used = await self._tokens.use(unit, token, TokenKind.EMAIL_CHANGE)
+                if used is not None:
+                    await self._change(unit, used)
+                    security_event(SecurityEvent.EMAIL_CHANGED, outcome="success", user_id=used.user.id)
+        except IntegrityError:
+            message = "There is an account with this e-mail address already."
+            raise Conflict(message) from None
+        if used is None:
+            raise token_refused("email change")
+
+    async def _change(self, unit: AsyncSession, used: Used) -> None:
+        user, address = used
+        await self._mail.tell(unit, MailKind.EMAIL_CHANGED, user)
+        # Whoever registered the mailbox without showing that it is theirs does not keep it from who did.
+        squatter = (User.mailbox == address.mailbox, User.verified_at.is_(None), User.id != user.id)
+        await unit.execute(delete(User).where(*squatter))
+        user.email, user.mailbox = address.address, address.mailbox
+        await self._tokens.revoke(unit, user.id)

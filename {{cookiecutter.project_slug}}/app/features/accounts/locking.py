@@ -1,0 +1,44 @@
+"""Accounts, locked until the caller's unit ends; and work that leaves no trace."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import lazyload
+
+from app.core.errors import Conflict
+from app.features.accounts.models import User
+
+
+async def lock_mailbox(unit: AsyncSession, mailbox: str) -> User | None:
+    """The account of a mailbox, without its roles: one statement, whether there is one or not."""
+    found = select(User).where(User.mailbox == mailbox).options(lazyload(User.role_rows)).with_for_update()
+    return await unit.scalar(found)
+
+
+async def lock_confirmed(unit: AsyncSession, confirmed: User) -> User:
+    """The account whose password was confirmed, locked; raises `Conflict` where it has another one since."""
+    unchanged = (User.id == confirmed.id, User.password_hash == confirmed.password_hash)
+    user = await unit.scalar(select(User).where(*unchanged).with_for_update())
+    if user is None:
+        message = "The account was changed meanwhile."
+        raise Conflict(message)
+    return user
+
+
+@asynccontextmanager
+async def taken_back(unit: AsyncSession, *, unless: bool) -> AsyncIterator[None]:
+    """Write what the block adds, and take it back unless there is a reason to keep it.
+
+    The same statements run whether an address has an account or not, so that the time of the answer does not tell
+    which it was (ASVS 6.3.8).
+    """
+    savepoint = await unit.begin_nested()
+    try:
+        yield
+        await unit.flush()
+    except BaseException:
+        await savepoint.rollback()
+        raise
+    await (savepoint.commit() if unless else savepoint.rollback())

@@ -1,0 +1,93 @@
+"""A forgotten password: a mail to whoever has the mailbox, and a new password for its token (ASVS 6.4.3).
+
+The answer and its time are the same whether the address has an account or not. The token proves the mailbox, so a
+reset confirms an account that waits for that, and no lock of the sign-in holds against its owner: the sign-in counts
+anew for a new password, and the address that it was set from counts for itself (`signin/limits.py`).
+"""
+
+from uuid import uuid4
+
+from pydantic import SecretStr
+
+from app.core.clock import utc_now
+from app.core.database import Database
+from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.account_mail import AccountMail, MailKind
+from app.features.accounts.email_address import parse_email_address
+from app.features.accounts.locking import lock_mailbox, taken_back
+from app.features.accounts.mail_limits import MailLimits
+from app.features.accounts.models import User
+from app.features.accounts.password_policy import PasswordPolicy
+from app.features.accounts.passwords import PasswordHasher
+from app.features.accounts.tokens import AccountTokens, TokenKind, token_refused
+from app.features.sessions.client import Client
+from app.features.sessions.service import EndReason, SessionService
+
+_KINDS = (TokenKind.RESET, TokenKind.INVITATION)
+
+
+class RecoveryService:
+    """Mails tokens for new passwords, and takes them."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that a reset touches
+        self,
+        database: Database,
+        sessions: SessionService,
+        hasher: PasswordHasher,
+        policy: PasswordPolicy,
+        tokens: AccountTokens,
+        mail: AccountMail,
+        limits: MailLimits,
+    ) -> None:
+        self._database = database
+        self._sessions = sessions
+        self._hasher = hasher
+        self._policy = policy
+        self._tokens = tokens
+        self._mail = mail
+        self._limits = limits
+
+    async def forgot(self, email: str, *, ip: str) -> None:
+        """Mail a token to the account of the address, if there is one that is not disabled.
+
+        Raises `TooManyRequests` for the client, and nothing that depends on the address.
+        """
+        await self._limits.admit_client(ip)
+        address = parse_email_address(email)
+        mailable = (await self._limits.admit_mailbox("recovery", address.mailbox)).allowed
+        async with self._database.transaction() as unit:
+            known = await lock_mailbox(unit, address.mailbox)
+            found = known is not None and known.disabled_at is None
+            user = known or User(id=uuid4(), email=address.address, mailbox=address.mailbox)
+            async with taken_back(unit, unless=found and mailable):
+                token = await self._tokens.issue(unit, user, TokenKind.RESET)
+                await self._mail.tell(unit, MailKind.RESET, user, token=token)
+            security_event(
+                SecurityEvent.PASSWORD_RESET_REQUESTED,
+                outcome="success" if found else "failure",
+                user_id=known and known.id,
+            )
+
+    async def reset(self, token: SecretStr, password: SecretStr, client: Client) -> None:
+        """Set a password and end every session; raises `BadRequest` for a token that does not hold.
+
+        The token is used up last: a password that is refused leaves it as it was.
+        """
+        async with self._database.read() as unit:
+            owner = await self._tokens.owner(unit, token, *_KINDS)
+        if owner is None:
+            raise token_refused("reset")
+        accepted = self._policy.check(password, email=owner.email, display_name=owner.display_name)
+        new_hash = await self._hasher.hash(accepted)
+        async with self._database.transaction() as unit:
+            used = await self._tokens.use(unit, token, *_KINDS)
+            if used is not None:
+                user = used.user
+                user.password_hash, user.verified_at = new_hash, user.verified_at or utc_now()
+                await self._tokens.revoke(unit, user.id)
+                await self._sessions.end_all(unit, user.id, EndReason.PASSWORD_RESET)
+                await self._sessions.remember_address(unit, user.id, client)
+                await self._mail.tell(unit, MailKind.PASSWORD_CHANGED, user)
+                security_event(SecurityEvent.PASSWORD_RESET, outcome="success", user_id=user.id)
+        if used is None:
+            raise token_refused("reset")

@@ -1,0 +1,161 @@
+"""Registration: an account for whoever shows that a mailbox is theirs.
+
+The answer and its time are the same whether the address has an account or not (ASVS 6.3.8); the owner of the mailbox
+is told the rest by mail. An account that was registered but not confirmed belongs to nobody yet. Where it is
+registered again with another password, nobody knows which of them came from the owner of the mailbox, so neither
+holds: confirming then leads to a mail with which to choose one. Otherwise a stranger could register somebody's address
+first, or once more, and wait for them to confirm the stranger's password.
+"""
+
+import secrets
+from contextlib import suppress
+from datetime import datetime
+from typing import NamedTuple
+
+from pydantic import SecretStr
+from sqlalchemy import delete, exists, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.roles import Role
+from app.core.clock import utc_now
+from app.core.database import Database
+from app.core.errors import Unavailable
+from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.account_mail import AccountMail, MailKind
+from app.features.accounts.email_address import EmailAddress, parse_email_address
+from app.features.accounts.locking import lock_mailbox, taken_back
+from app.features.accounts.mail_limits import MailLimits
+from app.features.accounts.models import AccountToken, User, UserRole
+from app.features.accounts.password_policy import PasswordPolicy
+from app.features.accounts.passwords import PasswordHasher
+from app.features.accounts.tokens import AccountTokens, TokenKind, token_refused
+
+_TRIES = 3
+
+
+class _ChangedMeanwhileError(Exception):
+    """The account that waits for its confirmation is not the one that the password was compared with."""
+
+
+class _Request(NamedTuple):
+    """What somebody registers with."""
+
+    address: EmailAddress
+    display_name: str | None
+    password_hash: str
+
+    def account(self, mailbox: str) -> User:
+        """The account that it asks for; where there is one already, to be taken back, the mailbox is nobody's."""
+        return User(
+            email=self.address.address,
+            mailbox=mailbox,
+            display_name=self.display_name,
+            password_hash=self.password_hash,
+            created_at=utc_now(),
+            verified_at=None,
+            disabled_at=None,
+            role_rows=[UserRole(role=Role.MEMBER)],
+        )
+
+
+class RegistrationService:
+    """Registers and confirms accounts."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that a registration touches
+        self,
+        database: Database,
+        hasher: PasswordHasher,
+        policy: PasswordPolicy,
+        tokens: AccountTokens,
+        mail: AccountMail,
+        limits: MailLimits,
+    ) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._policy = policy
+        self._tokens = tokens
+        self._mail = mail
+        self._limits = limits
+
+    async def register(self, email: str, password: SecretStr, display_name: str | None, *, ip: str) -> None:
+        """Make an account that waits for its confirmation, or tell the owner of the one that there is.
+
+        Raises `TooManyRequests` for the client, `Unavailable`, and nothing that depends on the address.
+        """
+        await self._limits.admit_client(ip)
+        address = parse_email_address(email)
+        accepted = self._policy.check(password, email=address.address, display_name=display_name, field="password")
+        request = _Request(address, display_name, await self._hasher.hash(accepted))
+        mailable = (await self._limits.admit_mailbox("registration", address.mailbox)).allowed
+        for _ in range(_TRIES):
+            pending = await self._pending_hash(address.mailbox)
+            # Verified against nobody's password where none waits: the same work for every address.
+            same = (await self._hasher.verify(password, pending)).valid
+            with suppress(IntegrityError, _ChangedMeanwhileError):
+                await self._enter(request, pending, same=same, mailable=mailable)
+                return
+        message = "The address is being registered by many at once."
+        raise Unavailable(message, retry_after=1)
+
+    async def _enter(self, request: _Request, pending: str | None, *, same: bool, mailable: bool) -> None:
+        """Write what follows from a registration; the same statements run in every case, and some are taken back."""
+        async with self._database.transaction() as unit:
+            known = await lock_mailbox(unit, request.address.mailbox)
+            if known is not None and known.verified_at is None:
+                if known.password_hash != pending:
+                    raise _ChangedMeanwhileError
+                if not same:
+                    known.password_hash = known.display_name = None
+            new = request.account(request.address.mailbox if known is None else secrets.token_hex())
+            async with taken_back(unit, unless=known is None):
+                unit.add(new)
+            user = known or new
+            confirms = user.verified_at is None and user.disabled_at is None
+            async with taken_back(unit, unless=confirms and mailable):
+                token = await self._tokens.issue(unit, user, TokenKind.VERIFY)
+            async with taken_back(unit, unless=mailable):
+                kind = MailKind.VERIFY if confirms else MailKind.ACCOUNT_EXISTS
+                await self._mail.send(unit, kind, user.email, token=token)
+            if known is None:
+                security_event(SecurityEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=[Role.MEMBER])
+            else:
+                security_event(SecurityEvent.REGISTRATION_REPEATED, outcome="denied", user_id=user.id)
+
+    async def verify(self, token: SecretStr) -> None:
+        """Confirm an account; raises `BadRequest` for a token that does not hold."""
+        async with self._database.transaction() as unit:
+            used = await self._tokens.use(unit, token, TokenKind.VERIFY)
+            if used is not None:
+                used.user.verified_at = used.user.verified_at or utc_now()
+                if used.user.password_hash is None:
+                    await self._let_choose(unit, used.user)
+                security_event(SecurityEvent.EMAIL_VERIFIED, outcome="success", user_id=used.user.id)
+        if used is None:
+            raise token_refused("verify")
+
+    async def purge(self, unit: AsyncSession, *, before: datetime, limit: int) -> int:
+        """Delete accounts that were made before a moment, that nobody confirmed, and that no living token would open.
+
+        At most so many at once; how many it were.
+        """
+        alive = exists().where(AccountToken.user_id == User.id, AccountToken.expires_at > utc_now())
+        forgotten = (
+            select(User.id)
+            .where(User.verified_at.is_(None), User.created_at < before, ~alive)
+            .order_by(User.created_at)
+            .limit(limit)
+        )
+        gone = await unit.execute(delete(User).where(User.id.in_(forgotten)).returning(User.id))
+        return len(gone.all())
+
+    async def _let_choose(self, unit: AsyncSession, user: User) -> None:
+        """Send the owner of the mailbox a mail with which to choose a password: no other one holds."""
+        token = await self._tokens.issue(unit, user, TokenKind.RESET)
+        await self._mail.send(unit, MailKind.CHOOSE_PASSWORD, user.email, token=token)
+
+    async def _pending_hash(self, mailbox: str) -> str | None:
+        """The password that waits for the confirmation of the mailbox, if one does."""
+        waiting = select(User.password_hash).where(User.mailbox == mailbox, User.verified_at.is_(None))
+        async with self._database.read() as unit:
+            return await unit.scalar(waiting)

@@ -1,0 +1,85 @@
+"""The mails about accounts."""
+
+import pytest
+
+from app.features.accounts.account_mail import MailKind
+from tests.conftest import PUBLIC_URL, StartService
+from tests.support.account_mail import PASSWORD, Post
+from tests.support.mail import Mailbox, bodies
+from tests.support.service import Service
+
+pytestmark = pytest.mark.anyio
+
+HOSTILE = "<b>{{7*7}}</b>${7*7}{%x%}%s&amp;"
+
+
+@pytest.fixture
+def post(service: Service, mailbox: Mailbox) -> Post:
+    """People who read their mail."""
+    return Post(service, mailbox)
+
+
+@pytest.mark.asvs("1.1.2", "1.2.1", "1.3.7")
+async def test_a_hostile_name_arrives_as_text(post: Post) -> None:
+    """Escaped in HTML, as it is in the text, and no template runs it."""
+    person, tokens = await post.service.signed_in()
+    await post.service.client.patch("/api/v1/users/me", json={"display_name": HOSTILE}, headers=tokens.bearer)
+    await post.forgot(person.email)
+    (message,) = await post.mailbox.wait(person.email)
+    text, html = bodies(message)
+    assert f"Hello {HOSTILE}," in text
+    assert "Hello &lt;b&gt;{{7*7}}&lt;/b&gt;${7*7}{%x%}%s&amp;amp;," in html
+    assert "49" not in text.replace(text[text.index("pwr_") :][:47], "")
+    assert HOSTILE not in message["Subject"]
+
+
+async def test_nobody_is_greeted_by_a_name_that_may_be_a_strangers_message(post: Post) -> None:
+    """The name of a registration is in no mail before the address is confirmed."""
+    await post.register("ada@people.example", display_name="Call 555 0100 now")
+    await post.forgot("ada@people.example")
+    for message in await post.mailbox.wait("ada@people.example", 2):
+        assert "555 0100" not in message.as_string()
+
+
+@pytest.mark.asvs("4.1.3")
+async def test_what_to_do_is_built_from_the_public_url(start: StartService, mailbox: Mailbox) -> None:
+    """Whatever host the request named; the token is no part of a URL."""
+    async with start(allowed_hosts="service.example,other.example") as service:
+        post = Post(service, mailbox)
+        headers = {"Host": "other.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+        body = {"email": "ada@people.example", "password": PASSWORD}
+        assert (await post("/accounts", body, headers=headers)).status_code == 202
+        (message,) = await mailbox.wait("ada@people.example")
+        for each in bodies(message):
+            assert f"POST {PUBLIC_URL}/api/v1/accounts/verify\n" in each
+            assert "other.example" not in each
+            assert "evil.example" not in each
+            assert "?token" not in each
+        assert "@people.example" not in bodies(message)[0].replace("operator@service.example", "")
+
+
+async def test_a_mail_says_what_to_do_and_where(post: Post) -> None:
+    """The line in the mail, sent as it stands, is what the service takes."""
+    await post.register("ada@people.example")
+    lines = (await post.text("ada@people.example")).splitlines()
+    (request,) = [number for number, line in enumerate(lines) if line.lstrip().startswith("POST ")]
+    url, body = lines[request].split()[1], lines[request + 1].strip()
+    headers = {"Content-Type": "application/json"}
+    assert (await post.service.client.post(url, content=body, headers=headers)).status_code == 204
+    assert (await post.service.try_sign_in("ada@people.example", PASSWORD)).status_code == 200
+
+
+async def test_a_long_name_of_the_service_fits_every_subject(start: StartService, mailbox: Mailbox) -> None:
+    """The longest that the settings take."""
+    async with start(app_name="N" * 300) as service:
+        await Post(service, mailbox).register("ada@people.example")
+        (message,) = await mailbox.wait("ada@people.example")
+        assert message["Subject"].endswith(": Confirm your e-mail address")
+
+
+async def test_every_mail_has_its_templates() -> None:
+    """Text and HTML for each, and no file that is left over."""
+    import app.features.accounts.account_mail as module  # noqa: PLC0415  # its folder
+
+    names = {path.name for path in (module._TEMPLATES).iterdir()}  # noqa: SLF001
+    assert names == {f"{kind}.{suffix}" for kind in (*MailKind, "layout") for suffix in ("txt", "html")}
