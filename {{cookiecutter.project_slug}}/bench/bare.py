@@ -14,6 +14,7 @@ app = FastAPI(openapi_url=None)
 _ANSWER = AccountAnswer(
     id=UUID(int=0),
     email="somebody@service.example",
+    email_verified=True,
     display_name=None,
     roles=[Role.ADMIN],
     permissions=sorted(Permission),

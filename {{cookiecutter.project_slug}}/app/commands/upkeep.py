@@ -10,6 +10,8 @@ from app.core.mail import Outbox
 from app.core.maintenance import Purgeable, Resealable
 from app.core.migrations import require_current
 from app.core.settings import Settings
+from app.features.accounts.retention import UnconfirmedAccountRetention
+from app.features.accounts.tokens import AccountTokens
 from app.features.sessions.retention import SessionRetention
 from app.features.sessions.service import SessionService
 from app.features.signin.retention import RefreshTokenRetention
@@ -60,6 +62,8 @@ KEPT: tuple[Kept, ...] = (
     Kept("refresh tokens", _refresh_token_retention),
     Kept("sessions", _session_retention),
     Kept("mail", _outbox),
+    Kept("mailed tokens", lambda _: AccountTokens()),
+    Kept("unconfirmed accounts", lambda _: UnconfirmedAccountRetention()),
 )
 
 

@@ -213,7 +213,8 @@ class Settings(BaseSettings):
         30,
         ge=1,
         le=3650,
-        description="For how many days `manage purge` keeps what is over: sessions, tokens, mail.",
+        description="For how many days `manage purge` keeps what is over: sessions, tokens, mail, unconfirmed"
+        " accounts.",
         examples=["30"],
     )
     retention_address_days: int = Field(

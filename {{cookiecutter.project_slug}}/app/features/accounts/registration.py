@@ -9,11 +9,10 @@ first, or once more, and wait for them to confirm the stranger's password.
 
 import secrets
 from contextlib import suppress
-from datetime import datetime
 from typing import NamedTuple
 
 from pydantic import SecretStr
-from sqlalchemy import delete, exists, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,7 +25,7 @@ from app.features.accounts.account_mail import AccountMail, MailKind
 from app.features.accounts.email_address import EmailAddress, parse_email_address
 from app.features.accounts.locking import lock_mailbox, taken_back
 from app.features.accounts.mail_limits import MailLimits
-from app.features.accounts.models import AccountToken, User, UserRole
+from app.features.accounts.models import User, UserRole
 from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.tokens import AccountTokens, TokenKind, token_refused
@@ -133,21 +132,6 @@ class RegistrationService:
                 security_event(SecurityEvent.EMAIL_VERIFIED, outcome="success", user_id=used.user.id)
         if used is None:
             raise token_refused("verify")
-
-    async def purge(self, unit: AsyncSession, *, before: datetime, limit: int) -> int:
-        """Delete accounts that were made before a moment, that nobody confirmed, and that no living token would open.
-
-        At most so many at once; how many it were.
-        """
-        alive = exists().where(AccountToken.user_id == User.id, AccountToken.expires_at > utc_now())
-        forgotten = (
-            select(User.id)
-            .where(User.verified_at.is_(None), User.created_at < before, ~alive)
-            .order_by(User.created_at)
-            .limit(limit)
-        )
-        gone = await unit.execute(delete(User).where(User.id.in_(forgotten)).returning(User.id))
-        return len(gone.all())
 
     async def _let_choose(self, unit: AsyncSession, user: User) -> None:
         """Send the owner of the mailbox a mail with which to choose a password: no other one holds."""

@@ -140,7 +140,9 @@ class AccountService:
         """What a sign-in of the mailbox from the address is checked against."""
         async with self._database.read() as unit:
             row = (await unit.execute(_CREDENTIALS, {"mailbox": mailbox, "ip": ip})).one_or_none()
-        return row and Credentials(row.id, row.password_hash, bool(row.active), bool(row.known_address))
+        if row is None:
+            return None
+        return Credentials(row.id, row.password_hash, bool(row.active), bool(row.known_address))
 
     async def admit(self, unit: AsyncSession, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
         """The roles of a user who is about to get a session, with their row locked until that is done.

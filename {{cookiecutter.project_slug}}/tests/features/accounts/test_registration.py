@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from app.access.roles import Role
 from app.features.accounts.models import AccountToken, User
+from app.features.accounts.retention import UnconfirmedAccountRetention
 from tests.conftest import StartService
 from tests.support.account_mail import PASSWORD, TOKEN, Post
 from tests.support.mail import Mailbox
@@ -259,7 +260,7 @@ async def test_purges_accounts_that_nobody_confirmed(post: Post) -> None:
     counts = []
     for before in (datetime.now(UTC) - week, datetime.now(UTC) - week, datetime.now(UTC)):
         async with state.database.transaction() as unit:
-            counts.append(await state.registration.purge(unit, before=before, limit=2))
+            counts.append(await UnconfirmedAccountRetention().purge(unit, before=before, limit=2))
     assert counts == [2, 1, 0]
     assert await accounts(post.service) == 4
     assert await post.verify(await post.token(ADA)) == 204
