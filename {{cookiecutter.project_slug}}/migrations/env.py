@@ -12,9 +12,15 @@ from app.core.settings import load_settings
 from app.features.accounts import models as accounts
 from app.features.sessions import models as sessions
 from app.features.signin import models as signin
+from app.features.vault import models as vault
 
 # The models that `alembic revision --autogenerate` compares with the database.
-MODELS = (accounts, sessions, signin)
+MODELS = (
+    accounts,
+    sessions,
+    signin,
+    vault,
+)
 
 _LOCK_ID = 0x6D69_6772_6174_6500
 _SQLITE_LOCK_SECONDS = 60

@@ -20,6 +20,7 @@ class Purpose(StrEnum):
 
     ACCESS_TOKEN = "access-token/v1"  # noqa: S105  # names the purpose, is no secret
     CURSOR = "cursor/v1"
+    VAULT = "vault/v1"
 
 
 def derive_key(secret: SecretStr, purpose: Purpose) -> bytes:

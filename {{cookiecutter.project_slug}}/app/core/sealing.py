@@ -27,6 +27,11 @@ class Sealer:
     def __init__(self, keys: KeyRing, purpose: Purpose) -> None:
         self._ciphers = [(_key_id(key), AESGCM(key)) for key in keys.all(purpose)]
 
+    @property
+    def key_id(self) -> bytes:
+        """What every value begins with that the current key sealed."""
+        return self._ciphers[0][0]
+
     def seal(self, plain: bytes, *, identity: bytes) -> bytes:
         """Seal a value for its place. Sealed twice, it looks different each time."""
         key_id, cipher = self._ciphers[0]
@@ -46,7 +51,7 @@ class Sealer:
 
     def is_current(self, sealed: bytes) -> bool:
         """Whether the current key sealed it: anything else is to be sealed anew when the key is rotated."""
-        return sealed.startswith(self._ciphers[0][0])
+        return sealed.startswith(self.key_id)
 
 
 def _key_id(key: bytes) -> bytes:

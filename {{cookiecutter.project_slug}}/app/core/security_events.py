@@ -60,6 +60,21 @@ class SecurityEvent(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105  # the name of an event
     """A user changed their password, or gave a wrong current one."""
 
+    SECRET_CREATED = "secret_created"  # noqa: S105  # the name of an event
+    """A user put a secret into the vault."""
+
+    SECRET_CHANGED = "secret_changed"  # noqa: S105  # the name of an event
+    """A user changed the name or a value of one of their secrets."""
+
+    SECRET_DELETED = "secret_deleted"  # noqa: S105  # the name of an event
+    """A user deleted one of their secrets."""
+
+    SECRET_REVEALED = "secret_revealed"  # noqa: S105  # the name of an event
+    """A user was shown one of their secrets in clear."""
+
+    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105  # the name of an event
+    """A sealed value did not open: it was altered or moved, or its key is gone."""
+
     SESSION_ENDED = "session_ended"
     """A session was ended by something other than its own sign-out."""
 

@@ -59,8 +59,8 @@ async def test_what_is_answered_is_documented(service: Service) -> None:
 
 @pytest.mark.asvs("14.2.1")
 async def test_no_credential_travels_in_a_query(service: Service) -> None:
-    """No operation has a parameter that would carry one."""
+    """No operation has a parameter that would carry one: in a query, there is but the part of a list."""
     for operations in (await document(service))["paths"].values():
         for operation in operations.values():
-            names = {parameter["name"] for parameter in operation.get("parameters", [])}
-            assert names <= {"user_id", "session_id", "limit", "cursor"}
+            parameters = operation.get("parameters", [])
+            assert {each["name"] for each in parameters if each["in"] != "path"} <= {"limit", "cursor"}
