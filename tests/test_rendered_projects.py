@@ -42,6 +42,11 @@ def test_the_default_project_passes_its_own_check(tmp_path: Path) -> None:
     assert changed.stdout == ""
 
 
+def test_the_project_without_the_vault_passes_its_own_check(tmp_path: Path) -> None:
+    """Format, lint, types, import contracts, every test with its coverage: an empty house stands by itself."""
+    make(bake_into(tmp_path, {"sample_vault": "no"}).project, "check")
+
+
 def test_the_postgresql_project_passes_its_own_tests(tmp_path: Path) -> None:
     """The other option set runs its suite as well."""
     make(bake_into(tmp_path, {"database": "postgresql", "license": "Proprietary"}).project, "test")
