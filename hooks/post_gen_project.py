@@ -35,7 +35,7 @@ VAULT_FILES = (
     "app/features/vault/service.py",
     "migrations/versions/0005_vault.py",
     "tests/features/vault/__init__.py",
-    "tests/features/vault/secrets.py",
+    "tests/features/vault/steps.py",
     "tests/features/vault/test_reseal.py",
     "tests/features/vault/test_reveal.py",
     "tests/features/vault/test_sealed.py",

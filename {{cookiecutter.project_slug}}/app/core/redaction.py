@@ -203,7 +203,7 @@ _SUBCLASSES: tuple[tuple[type | tuple[type, ...], Callable[[Any], _Plain]], ...]
     (float, _real),
     ((bytes, bytearray, memoryview), _bytes),
     (BaseException, _error),
-    ((PurePath, datetime, date, Decimal), str),
+    ((PurePath, datetime, date, Decimal, UUID), str),
 )
 
 

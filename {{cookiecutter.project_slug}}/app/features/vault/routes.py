@@ -70,5 +70,5 @@ async def delete_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincip
 @router.post("/{secret_id}/reveal", responses={500: {"description": "The stored values can no longer be read"}})
 @policy(Recent(_RECENT_MINUTES, Permission.SECRETS_REVEAL))
 async def reveal_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> RevealedSecret:
-    """The values of one of my secrets in clear, a while after signing in and no longer."""
+    """The values of one of my secrets in clear, for 15 minutes after signing in."""
     return await vault.reveal(principal.user_id, secret_id)

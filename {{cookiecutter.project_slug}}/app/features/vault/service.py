@@ -118,10 +118,10 @@ class VaultService:
         return RevealedSecret(secret_string=string, secret_bytes=data)
 
     async def reseal(self, unit: AsyncSession, *, limit: int) -> int:
-        """Seal up to `limit` secrets anew that another key than the current one sealed; how many it were.
+        """Seal up to `limit` secrets anew that another key than the current one sealed, and say how many those were.
 
-        0 means that none is left that opens. It can be ended at any time and begun again, for each call looks at what
-        is there. A secret that does not open stays as it is, and is told of by an event.
+        0 means that none is left that opens. It needs no memory of the calls before, so it can be ended at any time and
+        begun again. A secret that does not open stays as it is, and is told of by an event.
         """
         resealed, after = 0, UUID(int=0)
         while resealed < limit:

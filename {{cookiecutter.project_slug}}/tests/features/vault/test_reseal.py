@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartService
-from tests.features.vault.secrets import PATH, base64, kept, reveal
+from tests.features.vault.steps import PATH, base64, kept, reveal
 from tests.features.vault.test_sealed import flipped, overwrite, stored
 from tests.support.service import Service, Tokens
 
@@ -24,7 +24,11 @@ async def reseal(service: Service, limit: int) -> int:
 
 async def keep_five(service: Service, tokens: Tokens) -> list[str]:
     """Five secrets: with a text, with bytes, with both."""
-    values: list[dict[str, Any]] = [{}, {"secret_string": None, "secret_bytes": base64(b"bytes")}, {"secret_bytes": base64(b"bytes")}]
+    values: list[dict[str, Any]] = [
+        {},
+        {"secret_string": None, "secret_bytes": base64(b"bytes")},
+        {"secret_bytes": base64(b"bytes")},
+    ]
     return [await kept(service, tokens, name=f"number {number}", **values[number % 3]) for number in range(5)]
 
 

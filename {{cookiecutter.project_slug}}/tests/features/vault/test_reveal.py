@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from app.core.clock import utc_now
-from tests.features.vault.secrets import PATH, base64, canary, keep, kept, reveal
+from tests.features.vault.steps import PATH, base64, canary, keep, kept, reveal
 from tests.support.service import Service, Tokens, tokens_of
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from app.core.database import Base
 from app.features.vault.models import Secret
 from tests.conftest import StartService
-from tests.features.vault.secrets import MASK, PATH, base64, canary, kept, reveal
+from tests.features.vault.steps import MASK, PATH, base64, canary, kept, reveal
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

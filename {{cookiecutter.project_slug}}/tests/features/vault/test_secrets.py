@@ -9,7 +9,7 @@ import pytest
 from app.access.roles import Role
 from app.features.vault.schemas import NewSecret
 from tests.conftest import StartService
-from tests.features.vault.secrets import MASK, PATH, base64, keep, kept, reveal
+from tests.features.vault.steps import MASK, PATH, base64, keep, kept, reveal
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
