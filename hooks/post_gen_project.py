@@ -1,4 +1,4 @@
-"""Write `.env` with secrets that exist nowhere else, and say what comes next.
+"""Remove what was not chosen, write `.env` with secrets that exist nowhere else, and say what comes next.
 
 Cookiecutter keeps a copy of every answer and of this rendered file, so no secret is part of either: each is drawn here,
 in this process. A failure makes Cookiecutter remove the project, so nothing here needs a network or another program.
@@ -25,6 +25,36 @@ PLACEHOLDER = "replace-me"
 SECRET_BYTES = 64
 # Which settings of the example hold a placeholder, by the database that was chosen.
 SECRET_SETTINGS = {"sqlite": ("SECRET_KEY",), "postgresql": ("SECRET_KEY", "DATABASE_URL")}
+
+# What a project without the sample vault does not have. Each file by its name, for a folder could hold the user's own.
+VAULT_FILES = (
+    "app/features/vault/__init__.py",
+    "app/features/vault/models.py",
+    "app/features/vault/routes.py",
+    "app/features/vault/schemas.py",
+    "app/features/vault/service.py",
+    "migrations/versions/0005_vault.py",
+    "tests/features/vault/__init__.py",
+    "tests/features/vault/steps.py",
+    "tests/features/vault/test_reseal.py",
+    "tests/features/vault/test_reveal.py",
+    "tests/features/vault/test_sealed.py",
+    "tests/features/vault/test_secrets.py",
+)
+LINES, PARAGRAPHS = "\n", "\n\n"
+# Where the files that stay speak of it: what goes is each line, or each paragraph, that holds the text, and how many.
+VAULT_MENTIONS = (
+    ("SECURITY.md", LINES, "`tests/features/vault/`", 3),
+    ("app/access/permissions.py", LINES, "SECRETS_", 3),
+    ("app/access/roles.py", LINES, "Permission.SECRETS_", 3),
+    ("app/commands/upkeep.py", LINES, "vault", 2),
+    ("app/core/keys.py", LINES, "VAULT", 1),
+    ("app/core/security_events.py", PARAGRAPHS, "    SECRET_", 5),
+    ("app/main.py", LINES, "vault", 4),
+    ("docs/logging.md", LINES, "| `secret_", 5),
+    ("migrations/env.py", LINES, "vault", 2),
+    ("tests/access/routes.txt", LINES, "/api/v1/secrets", 6),
+)
 
 NEXT_STEPS = {
     "sqlite": (),
@@ -53,6 +83,38 @@ def fill_secrets(example: str, settings: tuple[str, ...]) -> str:
             raise HookError(message)
         lines[places[0]] = lines[places[0]].replace(PLACEHOLDER, secrets.token_urlsafe(SECRET_BYTES))
     return "".join(lines)
+
+
+def without(text: str, unit: str, mark: str, count: int) -> str:
+    """The text without the lines or paragraphs that hold the mark; raises `HookError` unless there are that many."""
+    parts = text.split(unit)
+    kept = [part for part in parts if mark not in part]
+    if len(parts) - len(kept) != count:
+        message = f"{len(parts) - len(kept)} parts hold {mark!r}, and not {count}"
+        raise HookError(message)
+    return unit.join(kept)
+
+
+def remove_vault() -> None:
+    """Remove the sample vault, with every line that speaks of it. Where one is not there, nothing is touched."""
+    changed = {}
+    for name, unit, mark, count in VAULT_MENTIONS:
+        try:
+            changed[name] = without(Path(name).read_bytes().decode(), unit, mark, count)
+        except (HookError, OSError) as error:
+            message = f"the sample vault cannot be removed from {name}: {error}"
+            raise HookError(message) from error
+    missing = [name for name in VAULT_FILES if not Path(name).is_file()]
+    if missing:
+        message = f"the sample vault cannot be removed: there is no {', '.join(missing)}"
+        raise HookError(message)
+    for name, text in changed.items():
+        Path(name).write_bytes(text.encode())
+    for name in VAULT_FILES:
+        Path(name).unlink()
+    for folder in {Path(name).parent for name in VAULT_FILES}:
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def create_private(path: Path, content: bytes) -> bool:
@@ -106,6 +168,8 @@ def main() -> int:
     answers = json.loads(ANSWERS)
     slug, database = answers["project_slug"], answers["database"]
     try:
+        if not answers["sample_vault"]:
+            remove_vault()
         created = write_env(database)
     except (HookError, OSError) as error:
         sys.stderr.write(f"ERROR: {error}\n")

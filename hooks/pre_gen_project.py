@@ -17,7 +17,7 @@ ANSWERS = r"""{{ cookiecutter | tojson }}"""
 AS_GIVEN = r"""{{ _cookiecutter | default({}) | tojson }}"""
 
 LONGEST = {"project_name": 80, "description": 200, "author_name": 100, "admin_email": 254, "project_slug": 50}
-EXAMPLES = {
+EXAMPLES: Mapping[str, object] = {
     "project_name": "My Secure API",
     "project_slug": "my-secure-api",
     "description": "A secured FastAPI service.",
@@ -25,8 +25,13 @@ EXAMPLES = {
     "admin_email": "admin@example.com",
     "license": "MIT",
     "database": "sqlite",
+    "sample_vault": True,
 }
-CHOICES = {"license": ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary"), "database": ("sqlite", "postgresql")}
+CHOICES: Mapping[str, tuple[object, ...]] = {
+    "license": ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary"),
+    "database": ("sqlite", "postgresql"),
+    "sample_vault": (True, False),
+}
 
 # The folder is named after the slug before any hook runs, so cookiecutter.json sets a slug that is no plain folder name
 # aside here, and nothing is ever made outside of the folder that the user asked for.
@@ -122,8 +127,14 @@ def email_problems(address: str, longest: int) -> Iterator[str]:
 
 def choice_problems(key: str, answer: object) -> Iterator[str]:
     """Find out whether an answer is none of the choices; a replayed answer was never checked."""
-    if answer not in CHOICES[key]:
-        yield f"must be one of {', '.join(CHOICES[key])}"
+    # 1 is equal to True, but is another text where an answer is rendered.
+    if not any(answer == choice and type(answer) is type(choice) for choice in CHOICES[key]):
+        yield f"must be one of {', '.join(map(as_typed, CHOICES[key]))}"
+
+
+def as_typed(answer: object) -> str:
+    """An answer as it is given at the prompt."""
+    return str(answer) if isinstance(answer, str) else "yes" if answer else "no"
 
 
 def jinja_problems(given: object, answer: str) -> Iterator[str]:
@@ -150,9 +161,10 @@ def problems(answers: Mapping[str, object], given: Mapping[str, object]) -> list
         reasons = [*check(answer, LONGEST[key])]
         if key != "project_slug":  # its default is Jinja, and its alphabet leaves no room for any
             reasons += jinja_problems(given.get(key), answer)
-        found += [f"{key} {reason}. Example: {EXAMPLES[key]}" for reason in reasons]
+        found += [f"{key} {reason}. Example: {as_typed(EXAMPLES[key])}" for reason in reasons]
     for key in CHOICES:
-        found += [f"{key} {reason}. Example: {EXAMPLES[key]}" for reason in choice_problems(key, asked[key])]
+        reasons = [*choice_problems(key, asked[key])]
+        found += [f"{key} {reason}. Example: {as_typed(EXAMPLES[key])}" for reason in reasons]
     return found
 
 

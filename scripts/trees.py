@@ -2,14 +2,29 @@
 
 import sys
 import tempfile
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 
 from cookiecutter.main import cookiecutter
 
 ROOT = Path(__file__).parents[1]
 TREES = ROOT / "tests" / "trees"
-# The name of a list, and the answers that make a difference to it.
-OPTION_SETS = {"sqlite": {"database": "sqlite"}, "postgresql": {"database": "postgresql"}}
+
+
+def list_name(answers: Mapping[str, str]) -> str:
+    """The name of the list, by the answers that make a difference to it."""
+    return answers["database"] + ("" if answers["sample_vault"] == "yes" else "-without-vault")
+
+
+# The name of each list, and the answers that it is made with.
+OPTION_SETS = {
+    list_name(answers): answers
+    for answers in (
+        {"database": database, "sample_vault": vault}
+        for database, vault in product(("sqlite", "postgresql"), ("yes", "no"))
+    )
+}
 
 
 def tree(project: Path) -> list[str]:

@@ -14,8 +14,10 @@ ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary")
 DATABASES = ("sqlite", "postgresql")
+YES_NO = ("yes", "no")
 COMBINATIONS = [
-    {"license": license_name, "database": database} for license_name, database in product(LICENSES, DATABASES)
+    {"license": license_name, "database": database, "sample_vault": vault}
+    for license_name, database, vault in product(LICENSES, DATABASES, YES_NO)
 ]
 
 
@@ -45,4 +47,4 @@ class BakedProject:
 
 def combination_name(answers: Mapping[str, str]) -> str:
     """A readable name of a test."""
-    return "-".join(answers.values())
+    return "-".join(f"{key}:{answer}" if answer in YES_NO else answer for key, answer in answers.items())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.baked import COMBINATIONS, ROOT, BakedProject, combination_name
+from tests.baked import COMBINATIONS, DATABASES, ROOT, BakedProject, combination_name
 from tests.conftest import Bake
 
 FIRST_LINES = {
@@ -20,6 +20,13 @@ FIRST_LINES = {
     "Proprietary": "Copyright (c) Your Name. All rights reserved.",
 }
 LEFTOVERS = re.compile(r"\{\{|\{%|\{#|cookiecutter", re.IGNORECASE)
+# Every word that only the sample vault brings along; in capitals, `SECRET_BYTES` is a constant of others.
+VAULT = re.compile(
+    r"(?i:vault|reveal|v1/secrets|secrets:(?:read|write)|secret_(?:created|changed|deleted|unreadable))"
+    r"|SECRETS_(?:READ|WRITE)|secret_(?:string|bytes)"
+)
+# Where such a word means something else: texts that the redaction of logs leaves readable.
+MAY_NAME_THE_VAULT = {"tests/core/test_secret_shapes.py"}
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
 
@@ -83,7 +90,7 @@ def test_license(project: BakedProject) -> None:
 
 def test_mit_text_is_the_templates_own(bake: Bake) -> None:
     """The MIT text is that of the template's own LICENSE, but for the name."""
-    rendered = bake(license="MIT", database="sqlite").text("LICENSE").replace("Your Name", "X")
+    rendered = bake(license="MIT", database="sqlite", sample_vault="yes").text("LICENSE").replace("Your Name", "X")
     own = re.sub(r"(?m)^Copyright .*$", "Copyright (c) X", (ROOT / "LICENSE").read_text(encoding="utf-8"))
     assert rendered == own
 
@@ -103,13 +110,36 @@ def test_database(project: BakedProject) -> None:
 
 def test_database_changes_only_the_skin(bake: Bake) -> None:
     """The choice of the database changes no line of code."""
-    sqlite, postgresql = bake(license="MIT", database="sqlite"), bake(license="MIT", database="postgresql")
+    sqlite, postgresql = (bake(license="MIT", database=name, sample_vault="yes") for name in DATABASES)
     different = {
         path.relative_to(sqlite.path).as_posix()
         for path in sqlite.files()
         if path.read_bytes() != (postgresql.path / path.relative_to(sqlite.path)).read_bytes()
     }
     assert different <= {".env", ".env.example", "README.md", "pyproject.toml"}
+
+
+def test_no_vault_means_no_trace_of_it(project: BakedProject) -> None:
+    """Neither a file nor a line names it, whatever the case; where it was chosen, many do."""
+    named = {
+        path.relative_to(project.path).as_posix()
+        for path in project.files()
+        if VAULT.search(path.relative_to(project.path).as_posix()) or VAULT.search(path.read_text("utf-8"))
+    }
+    if project.answers["sample_vault"] == "no":
+        assert named <= MAY_NAME_THE_VAULT
+    else:
+        assert {"app/main.py", "README.md", "pyproject.toml", "app/features/vault/service.py"} <= named
+
+
+def test_the_vault_changes_only_the_lines_that_name_it(bake: Bake) -> None:
+    """A file that stays is the same but for lines that are gone, and no other file comes or goes."""
+    without, with_it = (bake(license="MIT", database="sqlite", sample_vault=answer) for answer in ("no", "yes"))
+    for path in without.files():
+        name = path.relative_to(without.path).as_posix()
+        if name != ".env":
+            lines = iter(with_it.text(name).splitlines())
+            assert all(line in lines for line in without.text(name).splitlines()), name
 
 
 def test_placeholders_are_only_in_the_example(project: BakedProject) -> None:

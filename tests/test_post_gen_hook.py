@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.baked import ROOT
+from tests.baked import ROOT, TEMPLATE
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,68 @@ def test_fails_loudly_where_the_placeholder_is_not_there_once(hook: ModuleType, 
     """A template that lost its placeholder does not make projects with an empty key."""
     with pytest.raises(hook.HookError, match="SECRET_KEY"):
         hook.fill_secrets(example, ("SECRET_KEY",))
+
+
+@pytest.fixture
+def project(tmp_path: Path, hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the hook finds of the sample vault in a new project, which is the working directory."""
+    for name in {*hook.VAULT_FILES, *(mention[0] for mention in hook.VAULT_MENTIONS)}:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((TEMPLATE / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def contents(project: Path) -> dict[str, bytes]:
+    """Every file with what is in it."""
+    return {path.relative_to(project).as_posix(): path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+
+def test_removes_the_vault_and_its_empty_folders(hook: ModuleType, project: Path) -> None:
+    """Its files are gone, lines are gone from the others, and a second time there is nothing to remove."""
+    hook.remove_vault()
+    left = contents(project)
+    assert set(left) == {mention[0] for mention in hook.VAULT_MENTIONS}
+    assert not (project / "app" / "features" / "vault").exists()
+    assert b"vault" not in left["app/main.py"]
+    assert (project / "migrations" / "env.py").read_bytes().count(b"\n") > 40
+    with pytest.raises(hook.HookError):
+        hook.remove_vault()
+
+
+def test_leaves_what_the_user_put_beside_it(hook: ModuleType, project: Path) -> None:
+    """Rendering over a project removes no file that the template did not bring."""
+    own = project / "app" / "features" / "vault" / "mine.py"
+    own.touch()
+    hook.remove_vault()
+    assert list(own.parent.iterdir()) == [own]
+
+
+def test_fails_loudly_where_something_of_the_vault_is_not_there(hook: ModuleType, project: Path) -> None:
+    """A line less, a line more, a file less: the message names the file, and nothing is half removed."""
+    before = contents(project)
+    for name, unit, mark, _ in hook.VAULT_MENTIONS:
+        parts = before[name].decode().split(unit)
+        marked = next(part for part in parts if mark in part)
+        for broken in ([part for part in parts if part != marked], [*parts, marked]):
+            (project / name).write_text(unit.join(broken), encoding="utf-8")
+            now = contents(project)
+            with pytest.raises(hook.HookError, match=name):
+                hook.remove_vault()
+            assert contents(project) == now
+        (project / name).write_bytes(before[name])
+    for name in hook.VAULT_FILES:
+        (project / name).unlink()
+        with pytest.raises(hook.HookError, match=name):
+            hook.remove_vault()
+        assert contents(project) == {other: text for other, text in before.items() if other != name}
+        (project / name).write_bytes(before[name])
+
+
+def test_names_every_file_of_the_vault(hook: ModuleType) -> None:
+    """A file that is added to it is added to the list."""
+    files = [path.relative_to(TEMPLATE).as_posix() for path in TEMPLATE.rglob("*") if path.is_file()]
+    assert sorted(name for name in files if "vault" in name) == sorted(hook.VAULT_FILES)
 
 
 def test_creates_a_private_file_once(hook: ModuleType, tmp_path: Path) -> None:

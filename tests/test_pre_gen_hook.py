@@ -78,6 +78,14 @@ def test_refuses_a_choice_that_is_none(hook: ModuleType) -> None:
     assert problem.startswith("license must be one of MIT")
 
 
+@pytest.mark.parametrize("answer", ["yes", "maybe", 1, 0, None, [True]])
+def test_refuses_what_is_neither_yes_nor_no(hook: ModuleType, answer: object) -> None:
+    """Cookiecutter makes true or false of what is typed; a replayed answer can be anything."""
+    (problem,) = hook.problems({**hook.EXAMPLES, "sample_vault": answer}, {})
+    assert problem == "sample_vault must be one of yes, no. Example: yes"
+    assert hook.problems({**hook.EXAMPLES, "sample_vault": False}, {}) == []
+
+
 def test_the_list_of_dependencies_has_what_the_project_installs(hook: ModuleType) -> None:
     """A project cannot be called like a package that it depends on."""
     skin = (ROOT / "{{cookiecutter.project_slug}}" / "pyproject.toml").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.trees import OPTION_SETS, TREES, tree
+from scripts.trees import OPTION_SETS, TREES, list_name, tree
 from tests.baked import COMBINATIONS, combination_name
 from tests.conftest import Bake
 
@@ -10,7 +10,7 @@ from tests.conftest import Bake
 @pytest.mark.parametrize("answers", COMBINATIONS, ids=combination_name)
 def test_exact_files(bake: Bake, answers: dict[str, str]) -> None:
     """A project has exactly the files on the list of its option set; `make trees` writes the lists anew."""
-    expected = (TREES / f"{answers['database']}.txt").read_text(encoding="utf-8").splitlines()
+    expected = (TREES / f"{list_name(answers)}.txt").read_text(encoding="utf-8").splitlines()
     assert tree(bake(**answers).path) == expected
 
 

@@ -49,6 +49,8 @@ from app.features.signin.routes import oauth_router, router as signin_router
 from app.features.signin.service import SignInService
 from app.features.signin.tokens import AccessTokens
 from app.features.system.routes import docs_router, health_router, router as system_router
+from app.features.vault.routes import router as vault_router
+from app.features.vault.service import VaultService
 from app.http.allowed_methods import install_allowed_methods
 from app.http.stack import middleware
 
@@ -103,6 +105,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
     app.state.administration = AccountAdministration(database, sessions, keys)
     _wire_accounts_by_mail(app, policy)
     app.state.signin = SignInService(database, accounts, sessions, hasher, SignInLimits(limiter, signin_limit), tokens)
+    app.state.vault = VaultService(database, settings, keys)
     app.state.authenticate = BearerAuthenticator(tokens, sessions, accounts)
 
 
@@ -126,7 +129,16 @@ def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy) -> None:
 
 def _include_routes(app: FastAPI, settings: Settings) -> None:
     api = APIRouter(prefix=API_PREFIX, route_class=GuardedRoute)
-    for router in (system_router, signin_router, accounts_router, mailed_router, sessions_router, audit_router):
+    features = (
+        system_router,
+        signin_router,
+        accounts_router,
+        mailed_router,
+        sessions_router,
+        audit_router,
+        vault_router,
+    )
+    for router in features:
         api.include_router(router)
     for router in (health_router, docs_router(production=settings.production), oauth_router, api):
         app.include_router(router)

@@ -15,9 +15,17 @@ from app.features.accounts import models as accounts
 from app.features.audit import models as audit
 from app.features.sessions import models as sessions
 from app.features.signin import models as signin
+from app.features.vault import models as vault
 
 # The models that `alembic revision --autogenerate` compares with the database.
-MODELS = (accounts, audit, mail, sessions, signin)
+MODELS = (
+    accounts,
+    audit,
+    mail,
+    sessions,
+    signin,
+    vault,
+)
 
 _LOCK_ID = 0x6D69_6772_6174_6500
 _SQLITE_LOCK_SECONDS = 60

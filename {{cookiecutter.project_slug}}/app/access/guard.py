@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from app.access.policies import Policy, PolicyError, policy_of
 from app.access.principal import Principal
-from app.core.errors import Forbidden
+from app.core.errors import Problem
 from app.core.security_events import SecurityEvent, security_event
 from app.http.strict_json import StrictRequest
 
@@ -52,7 +52,7 @@ async def _admit(request: Request, policy: Policy) -> None:
     request.state.principal_id = str(principal.user_id)
     try:
         policy.enforce(principal)
-    except Forbidden:
+    except Problem:
         security_event(SecurityEvent.ACCESS_DENIED, outcome="denied", user_id=principal.user_id, policy=str(policy))
         raise
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.access.guard import route_policies
-from app.access.policies import Allow, Policy
+from app.access.policies import Allow, Policy, Recent
 from app.core.errors import OAUTH_PREFIX
 
 _PROBLEM = {
@@ -102,7 +102,9 @@ def _errors(operation: dict[str, Any], path: str, policy: Policy) -> dict[str, s
     errors = _ALWAYS | _OTHER
     if policy.needs_principal:
         errors |= _SIGNED_IN
-    if isinstance(policy, Allow):
+    if isinstance(policy, Recent):
+        errors["401"] = f"Not signed in, or more than {policy.minutes} minutes ago (RFC 9470)"
+    if isinstance(policy, Allow | Recent) and policy.permission is not None:
         errors |= _ALLOWED
     if "requestBody" in operation:
         errors |= _WITH_BODY

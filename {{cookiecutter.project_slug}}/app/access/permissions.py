@@ -11,5 +11,8 @@ class Permission(StrEnum):
     AUDIT_READ = "audit:read"
     DOCS_READ = "docs:read"
     ROLES_ASSIGN = "roles:assign"
+    SECRETS_READ = "secrets:read"
+    SECRETS_REVEAL = "secrets:reveal"
+    SECRETS_WRITE = "secrets:write"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"

@@ -8,11 +8,13 @@ async def list_users() -> …
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from app.access.permissions import Permission
 from app.access.principal import Principal
-from app.core.errors import Forbidden
+from app.core.clock import utc_now
+from app.core.errors import Forbidden, Unauthenticated
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _ATTRIBUTE = "__access_policy__"
@@ -74,6 +76,32 @@ class Allow(Policy):
     def __str__(self) -> str:
         """Its name in the route table."""
         return f"Allow({self.permission})"
+
+
+@dataclass(frozen=True)
+class Recent(Policy):
+    """Whoever signed in within the last minutes, and has the permission where one is named (ASVS 7.5.3).
+
+    A refresh makes nobody recent: `authenticated_at` is when the user last proved who they are.
+    """
+
+    minutes: int
+    permission: Permission | None = None
+
+    def enforce(self, principal: Principal) -> None:
+        """Raise `Forbidden` as `Allow` does, or `Unauthenticated` with RFC 9470's challenge to sign in again."""
+        # First, for a new sign-in would not help whoever lacks the permission.
+        if self.permission is not None:
+            Allow(self.permission).enforce(principal)
+        limit = timedelta(minutes=self.minutes)
+        if utc_now() - principal.authenticated_at > limit:
+            challenge = f'Bearer error="insufficient_user_authentication", max_age={int(limit.total_seconds())}'
+            message = f"This needs a sign-in within the last {self.minutes} minutes. Sign in again."
+            raise Unauthenticated(message, challenge=challenge)
+
+    def __str__(self) -> str:
+        """Its name in the route table."""
+        return f"Recent({self.minutes} min{f', {self.permission}' if self.permission else ''})"
 
 
 def policy(rule: Policy) -> Callable[[_Endpoint], _Endpoint]:

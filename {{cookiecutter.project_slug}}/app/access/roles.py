@@ -14,7 +14,16 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_OWN_ACCOUNT = frozenset({Permission.ACCOUNT_READ, Permission.ACCOUNT_WRITE})
+# What everybody may do, with what is their own: whose it is, the query of each feature asks.
+_OWN_ACCOUNT = frozenset(
+    {
+        Permission.ACCOUNT_READ,
+        Permission.ACCOUNT_WRITE,
+        Permission.SECRETS_READ,
+        Permission.SECRETS_REVEAL,
+        Permission.SECRETS_WRITE,
+    }
+)
 
 ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.MEMBER: _OWN_ACCOUNT,

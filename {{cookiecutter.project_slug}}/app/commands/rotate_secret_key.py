@@ -82,7 +82,7 @@ def _rotate_key() -> None:
         if left:
             fail(f"The last rotation is not finished: {left}. Run: uv run manage rotate-secret-key --reseal")
         file.replace(with_new_key(file.content, secrets.token_urlsafe(_KEY_BYTES)))
-    security_event(SecurityEvent.SECRET_KEY_ROTATED, outcome="success")
+    security_event(SecurityEvent.KEY_ROTATED, outcome="success")
     earlier = len(settings.secret_key_fallbacks) + 1
     typer.echo(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
 
@@ -99,7 +99,7 @@ def _retire_keys(*, yes: bool) -> None:
         if not yes:
             _ask(file)
         file.replace(without_fallbacks(file.content))
-    security_event(SecurityEvent.SECRET_KEYS_RETIRED, outcome="success")
+    security_event(SecurityEvent.KEYS_RETIRED, outcome="success")
     typer.echo(_RETIRED)
 
 

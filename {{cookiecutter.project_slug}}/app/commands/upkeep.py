@@ -15,6 +15,7 @@ from app.features.accounts.tokens import AccountTokens
 from app.features.sessions.retention import SessionRetention
 from app.features.sessions.service import SessionService
 from app.features.signin.retention import RefreshTokenRetention
+from app.features.vault.service import VaultService
 
 
 class Wiring(NamedTuple):
@@ -55,7 +56,10 @@ def _outbox(wiring: Wiring) -> Outbox:
     return Outbox(wiring.keys)
 
 
-SEALED: tuple[Sealed, ...] = (Sealed("mail", _outbox),)
+SEALED: tuple[Sealed, ...] = (
+    Sealed("mail", _outbox),
+    Sealed("secrets of the vault", lambda wiring: VaultService(wiring.database, wiring.settings, wiring.keys)),
+)
 
 # The tokens stand above their sessions: deleting a session deletes what is left of its tokens, however many.
 KEPT: tuple[Kept, ...] = (

@@ -24,6 +24,7 @@ class Purpose(StrEnum):
     AUDIT = "audit/v1"
     CURSOR = "cursor/v1"
     MAIL = "mail/v1"
+    VAULT = "vault/v1"
 
 
 def derive_key(secret: SecretStr, purpose: Purpose) -> bytes:

@@ -83,11 +83,27 @@ class SecurityEvent(StrEnum):
 
     PASSWORD_RESET = "password_reset"  # noqa: S105  # the name of an event
     """A user set a password with a token that was mailed to them, which ended every session."""
-    SECRET_KEY_ROTATED = "secret_key_rotated"  # noqa: S105  # the name of an event
+
+    KEY_ROTATED = "key_rotated"
     """Somebody put another `SECRET_KEY` into `.env`."""
 
-    SECRET_KEYS_RETIRED = "secret_keys_retired"  # noqa: S105  # the name of an event
+    KEYS_RETIRED = "keys_retired"
     """Somebody removed the earlier keys from `.env`."""
+
+    SECRET_CREATED = "secret_created"  # noqa: S105  # the name of an event
+    """A user put a secret into the vault."""
+
+    SECRET_CHANGED = "secret_changed"  # noqa: S105  # the name of an event
+    """A user changed the name or a value of one of their secrets."""
+
+    SECRET_DELETED = "secret_deleted"  # noqa: S105  # the name of an event
+    """A user deleted one of their secrets."""
+
+    SECRET_REVEALED = "secret_revealed"  # noqa: S105  # the name of an event
+    """A user was shown one of their secrets in clear."""
+
+    SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105  # the name of an event
+    """A sealed value did not open: it was altered or moved, or its key is gone."""
 
     SESSION_ENDED = "session_ended"
     """A session was ended by something other than its own sign-out."""

@@ -60,7 +60,7 @@ def test_the_new_key_is_in_the_file_and_the_old_one_is_a_fallback(manage: Comman
     code, out, err = manage(ROTATE)
     assert code == 0
     assert out.index("Restart") < out.index("--reseal") < out.index("--retire")
-    assert '"event":"secret_key_rotated"' in err
+    assert '"event":"key_rotated"' in err
     second = manage.keys()
     assert second[1:] == [first]
     assert len(second[0]) == 86
@@ -184,7 +184,7 @@ def test_the_old_key_stays_while_tokens_of_it_may_be_in_use(manage: CommandLine)
     assert "Add --yes" in err
     assert len(manage.keys()) == 2
     code, out, err = manage(ROTATE, "--retire", "--yes")
-    assert (code, "Restart" in out, '"event":"secret_keys_retired"' in err) == (0, True, True)
+    assert (code, "Restart" in out, '"event":"keys_retired"' in err) == (0, True, True)
     assert manage.env_file.read_text().endswith("\nSECRET_KEY_FALLBACKS=\n")
     assert manage(ROTATE)[0] == 0
     assert len(manage.keys()) == 2

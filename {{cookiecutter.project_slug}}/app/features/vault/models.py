@@ -1,0 +1,26 @@
+"""The table of the vault."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import ForeignKey, LargeBinary
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.database import Base
+
+
+class Secret(Base):
+    """What one user keeps: the name is sealed as the values are, for it may tell as much about a person.
+
+    Each sealed column is bound to its row, its owner and itself; at least one of the two values is there.
+    """
+
+    __tablename__ = "secrets"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    name: Mapped[bytes] = mapped_column(LargeBinary)
+    secret_string: Mapped[bytes | None] = mapped_column(LargeBinary)
+    secret_bytes: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -1,0 +1,74 @@
+"""My secrets: keep, list, change, delete, and reveal them."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+
+from app.access.guard import GuardedRoute
+from app.access.permissions import Permission
+from app.access.policies import Allow, Recent, policy
+from app.access.principal import CurrentPrincipal
+from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
+from app.core.schemas import Page
+from app.features.vault.schemas import NewSecret, RevealedSecret, SecretAnswer, SecretChange
+from app.features.vault.service import VaultService
+
+router = APIRouter(prefix="/secrets", tags=["vault"], route_class=GuardedRoute)
+
+_RECENT_MINUTES = 15
+
+
+async def _service(request: Request) -> VaultService:
+    service: VaultService = request.app.state.vault
+    return service
+
+
+Vault = Annotated[VaultService, Depends(_service)]
+
+
+@router.post("", status_code=201, responses={409: {"description": "I keep as many as I may"}})
+@policy(Allow(Permission.SECRETS_WRITE))
+async def create_secret(new: NewSecret, vault: Vault, principal: CurrentPrincipal) -> SecretAnswer:
+    """Keep a secret: a text of up to 10 000 characters, up to 16 KiB as base64, or both."""
+    return await vault.create(principal.user_id, new)
+
+
+@router.get("")
+@policy(Allow(Permission.SECRETS_READ))
+async def list_secrets(
+    vault: Vault, principal: CurrentPrincipal, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
+) -> Page[SecretAnswer]:
+    """My secrets, newest first, masked."""
+    items, next_cursor = await vault.list_masked(principal.user_id, Part(limit, cursor))
+    return Page(items=items, next_cursor=next_cursor)
+
+
+@router.get("/{secret_id}")
+@policy(Allow(Permission.SECRETS_READ))
+async def read_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> SecretAnswer:
+    """One of my secrets, masked."""
+    return await vault.get(principal.user_id, secret_id)
+
+
+@router.patch("/{secret_id}", responses={409: {"description": "It would have no value left"}})
+@policy(Allow(Permission.SECRETS_WRITE))
+async def change_secret(
+    secret_id: UUID, change: SecretChange, vault: Vault, principal: CurrentPrincipal
+) -> SecretAnswer:
+    """Change the name or a value; null clears a value."""
+    return await vault.change(principal.user_id, secret_id, change)
+
+
+@router.delete("/{secret_id}", status_code=204)
+@policy(Allow(Permission.SECRETS_WRITE))
+async def delete_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> None:
+    """Delete one of my secrets."""
+    await vault.delete(principal.user_id, secret_id)
+
+
+@router.post("/{secret_id}/reveal", responses={500: {"description": "The stored values can no longer be read"}})
+@policy(Recent(_RECENT_MINUTES, Permission.SECRETS_REVEAL))
+async def reveal_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> RevealedSecret:
+    """The values of one of my secrets in clear, for 15 minutes after signing in."""
+    return await vault.reveal(principal.user_id, secret_id)

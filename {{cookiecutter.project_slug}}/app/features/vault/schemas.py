@@ -1,0 +1,113 @@
+"""What goes into the vault, and what comes out of it: masked, but for the one answer that reveals.
+
+`SecretStr` and `SecretBytes` hold every value on its way: a `repr`, a log line or an error shows a mask. Only
+`get_secret_value()` gives the value, so that a search for it finds every place that handles one in clear.
+"""
+
+from base64 import b64decode, b64encode
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretBytes,
+    SecretStr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from app.core.schemas import Answer, DisplayName, RequestBody, Timestamp
+
+LONGEST_STRING = 10_000
+LONGEST_BYTES = 16 * 1024
+
+_BASE64 = {"type": "string", "contentEncoding": "base64"}
+
+
+def _from_base64(text: object) -> bytes:
+    """Decode what `b64encode` would have written, and nothing that merely looks like it (RFC 4648 section 3.5)."""
+    message = "must be base64"
+    if not isinstance(text, str):
+        raise ValueError(message)  # noqa: TRY004  # pydantic turns a ValueError into a 422
+    try:
+        decoded = b64decode(text, validate=True)
+    except ValueError:
+        raise ValueError(message) from None
+    if b64encode(decoded).decode() != text:
+        raise ValueError(message)
+    return decoded
+
+
+GivenString = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_STRING)]
+"""A text of 1 to 10 000 characters."""
+
+GivenBytes = Annotated[
+    SecretBytes,
+    Field(min_length=1, max_length=LONGEST_BYTES),
+    BeforeValidator(_from_base64),
+    WithJsonSchema({**_BASE64, "writeOnly": True, "maxLength": (LONGEST_BYTES + 2) // 3 * 4}),
+]
+"""1 to 16 384 bytes, written as base64."""
+
+Masked = Literal["**********"]
+"""Stands for a value that is set."""
+
+RevealedString = Annotated[SecretStr, PlainSerializer(lambda value: value.get_secret_value(), return_type=str)]
+RevealedBytes = Annotated[
+    SecretBytes,
+    PlainSerializer(lambda value: b64encode(value.get_secret_value()).decode(), return_type=str),
+    WithJsonSchema(_BASE64, mode="serialization"),
+]
+
+
+class SecretChange(RequestBody):
+    """What can be changed about a secret. A field that is left out stays as it is; null clears a value."""
+
+    name: DisplayName | None = None
+    secret_string: GivenString | None = None
+    secret_bytes: GivenBytes | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, name: str | None) -> str:
+        if name is None:
+            message = "must not be null"
+            raise ValueError(message)
+        return name
+
+
+class NewSecret(SecretChange):
+    """A secret to keep: a name and at least one value."""
+
+    name: DisplayName
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if self.secret_string is None and self.secret_bytes is None:
+            message = "must have a secret_string or secret_bytes"
+            raise ValueError(message)
+        return self
+
+
+class SecretAnswer(Answer):
+    """A secret as it is shown: a mask for each value that is set, null for one that is not.
+
+    `name` is null where the stored one can no longer be read.
+    """
+
+    id: UUID
+    name: str | None
+    secret_string: Masked | None
+    secret_bytes: Masked | None
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class RevealedSecret(Answer):
+    """The values in clear; they are that in the answer's JSON alone."""
+
+    secret_string: RevealedString | None
+    secret_bytes: RevealedBytes | None

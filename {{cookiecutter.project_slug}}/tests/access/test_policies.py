@@ -1,0 +1,112 @@
+"""A recent sign-in, where a policy asks for one."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import uuid4
+
+import httpx2
+import pytest
+import time_machine
+from fastapi import APIRouter, FastAPI, Request
+
+from app.access.guard import GuardedRoute
+from app.access.openapi import install_openapi
+from app.access.permissions import Permission
+from app.access.policies import Recent, policy
+from app.access.principal import Principal
+from app.core.clock import utc_now
+from app.core.errors import install_error_handlers
+
+pytestmark = pytest.mark.anyio
+
+NEEDED = Permission.ACCOUNT_WRITE
+SIGNED_IN = utc_now()
+
+
+def somebody(permission: Permission) -> Principal:
+    """A user who signed in when this module was read."""
+    return Principal(uuid4(), uuid4(), frozenset(), frozenset({permission}), SIGNED_IN, ("pwd",))
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[httpx2.AsyncClient]:
+    """A service with two sensitive routes; `X-Permission` says what the asker may."""
+    router = APIRouter(route_class=GuardedRoute)
+
+    @router.get("/with-permission")
+    @policy(Recent(15, NEEDED))
+    async def with_permission() -> None: ...
+
+    @router.get("/without")
+    @policy(Recent(5))
+    async def without() -> None: ...
+
+    async def authenticate(request: Request) -> Principal:
+        return somebody(Permission(request.headers["X-Permission"]))
+
+    app = FastAPI(docs_url=None, redoc_url=None)
+    app.router.routes.clear()
+    app.include_router(router)
+    app.state.authenticate = authenticate
+    install_error_handlers(app)
+    install_openapi(app)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="https://service.example") as it:
+        it.headers["X-Permission"] = NEEDED
+        yield it
+
+
+@pytest.mark.asvs("7.5.3")
+@pytest.mark.parametrize(("path", "minutes"), [("/with-permission", 15), ("/without", 5)])
+async def test_lets_in_who_signed_in_within_the_minutes_and_nobody_later(
+    client: httpx2.AsyncClient, path: str, minutes: int
+) -> None:
+    """To the second; then the answer is RFC 9470's challenge."""
+    limit = SIGNED_IN + timedelta(minutes=minutes)
+    with time_machine.travel(limit, tick=False):
+        assert (await client.get(path)).status_code == 200
+    with time_machine.travel(limit + timedelta(seconds=1), tick=False):
+        answer = await client.get(path)
+    assert answer.status_code == 401
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["WWW-Authenticate"] == (
+        f'Bearer error="insufficient_user_authentication", max_age={minutes * 60}'
+    )
+    assert answer.json()["detail"] == f"This needs a sign-in within the last {minutes} minutes. Sign in again."
+
+
+async def test_who_may_not_is_not_sent_to_sign_in(client: httpx2.AsyncClient) -> None:
+    """403 without the permission, however recent: another sign-in would not help."""
+    for later in (timedelta(0), timedelta(days=1)):
+        with time_machine.travel(SIGNED_IN + later, tick=False):
+            answer = await client.get("/with-permission", headers={"X-Permission": Permission.ACCOUNT_READ})
+        assert answer.status_code == 403
+        assert answer.headers["WWW-Authenticate"] == f'Bearer error="insufficient_scope", scope="{NEEDED}"'
+
+
+@pytest.mark.asvs("16.3.2")
+async def test_a_sign_in_that_is_too_old_is_on_record(
+    client: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the policy that refused."""
+    with time_machine.travel(SIGNED_IN + timedelta(hours=1), tick=False):
+        await client.get("/without")
+    output = capsys.readouterr().out
+    assert "access_denied" in output
+    assert "Recent(5 min)" in output
+
+
+def test_the_table_names_minutes_and_permission() -> None:
+    """As `manage routes` prints them."""
+    assert str(Recent(15, NEEDED)) == "Recent(15 min, account:write)"
+    assert str(Recent(5)) == "Recent(5 min)"
+
+
+async def test_the_document_says_what_is_asked(client: httpx2.AsyncClient) -> None:
+    """401 with the minutes and the RFC; 403 only where a permission can be missing."""
+    app = client._transport.app  # type: ignore[attr-defined]  # noqa: SLF001  # the client has no other way to it
+    paths = app.openapi()["paths"]
+    responses = paths["/with-permission"]["get"]["responses"]
+    assert re.search(r"15 minutes.*RFC 9470", responses["401"]["description"])
+    assert "403" in responses
+    assert "403" not in paths["/without"]["get"]["responses"]
