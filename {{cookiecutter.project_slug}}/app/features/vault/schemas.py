@@ -55,7 +55,11 @@ GivenBytes = Annotated[
 Masked = Literal["**********"]
 """Stands for a value that is set."""
 
-RevealedString = Annotated[SecretStr, PlainSerializer(lambda value: value.get_secret_value(), return_type=str)]
+RevealedString = Annotated[
+    SecretStr,
+    PlainSerializer(lambda value: value.get_secret_value(), return_type=str),
+    WithJsonSchema({"type": "string"}, mode="serialization"),
+]
 RevealedBytes = Annotated[
     SecretBytes,
     PlainSerializer(lambda value: b64encode(value.get_secret_value()).decode(), return_type=str),

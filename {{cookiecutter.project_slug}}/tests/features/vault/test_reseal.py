@@ -24,11 +24,8 @@ async def reseal(service: Service, limit: int) -> int:
 
 async def keep_five(service: Service, tokens: Tokens) -> list[str]:
     """Five secrets: with a text, with bytes, with both."""
-    values: list[dict[str, Any]] = [
-        {},
-        {"secret_string": None, "secret_bytes": base64(b"bytes")},
-        {"secret_bytes": base64(b"bytes")},
-    ]
+    data = base64(b"bytes")
+    values: list[dict[str, Any]] = [{}, {"secret_string": None, "secret_bytes": data}, {"secret_bytes": data}]
     return [await kept(service, tokens, name=f"number {number}", **values[number % 3]) for number in range(5)]
 
 

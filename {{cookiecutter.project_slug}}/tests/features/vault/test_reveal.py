@@ -24,6 +24,15 @@ async def test_gives_both_values_as_they_came(service: Service) -> None:
     assert one.json() == {"secret_string": None, "secret_bytes": data}
 
 
+async def test_the_document_says_that_values_are_written_and_revealed(service: Service) -> None:
+    """`writeOnly` in what a client sends and in no answer, or generated clients would drop what is revealed."""
+    schemas = (await service.client.get("/openapi.json")).json()["components"]["schemas"]
+    for field in ("secret_string", "secret_bytes"):
+        for name, write_only in (("NewSecret", True), ("SecretChange", True), ("RevealedSecret", False)):
+            assert ("writeOnly" in str(schemas[name]["properties"][field])) is write_only
+    assert schemas["RevealedSecret"]["properties"]["secret_bytes"]["anyOf"][0]["contentEncoding"] == "base64"
+
+
 @pytest.mark.asvs("7.5.3")
 async def test_needs_a_recent_sign_in_and_a_refresh_is_none(service: Service) -> None:
     """After 15 minutes the tokens read on, but reveal nothing until their owner signs in again."""

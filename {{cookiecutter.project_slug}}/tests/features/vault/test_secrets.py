@@ -15,6 +15,7 @@ from tests.support.service import Service
 pytestmark = pytest.mark.anyio
 
 TEXT, DATA = "pässwörd 🚀\nsecond line", bytes(range(256))
+SOME_ID = "00000000-0000-4000-8000-000000000000"
 
 
 async def test_shows_a_mask_for_what_is_set_and_null_for_what_is_not(service: Service) -> None:
@@ -124,8 +125,8 @@ async def test_somebody_elses_secret_is_not_there(service: Service) -> None:
         {"name": "x", "secret_bytes": "QQ==="},
         {"name": "x", "secret_bytes": "-_-_"},
         {"name": "x", "secret_bytes": "é==="},
-        {"name": "x", "secret_string": "x", "id": str(uuid4())},
-        {"name": "x", "secret_string": "x", "user_id": str(uuid4())},
+        {"name": "x", "secret_string": "x", "id": SOME_ID},
+        {"name": "x", "secret_string": "x", "user_id": SOME_ID},
         {"name": "x", "secret_string": "x", "created_at": "2020-01-01T00:00:00Z"},
         [],
         "x",
