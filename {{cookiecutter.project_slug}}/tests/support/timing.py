@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 ALIKE = 0.6
 _ROUND = 60
-_MOST = 240
+_MOST = 180
 
 
 async def tell_apart(one: Callable[[], Awaitable[object]], other: Callable[[], Awaitable[object]]) -> float:

@@ -51,7 +51,7 @@ async def test_a_client_that_asks_too_often_is_told_so(
 @pytest.mark.asvs("2.4.1", "6.3.8")
 async def test_nobody_floods_a_mailbox(post: Post) -> None:
     """Asked for many times, also under tags and in other cases: five mails an hour, and the answers do not tell."""
-    person = await post.service.person(email="ada@people.example")
+    await post.service.person(email="ada@people.example")
     spellings = ["ada@people.example", "ADA@people.example", "ada+1@people.example", "ada+2@people.example"] * 3
     for path in ("/accounts/password/forgot", "/accounts"):
         bodies = [{"email": email} | ({"password": PASSWORD} if path == "/accounts" else {}) for email in spellings]
@@ -60,7 +60,7 @@ async def test_nobody_floods_a_mailbox(post: Post) -> None:
     other = await post.service.person()
     await post.forgot(other.email)
     await post.token(other.email)
-    assert len(post.mailbox.messages(person.email)) == 10
+    assert len(list(post.mailbox.folder.glob("*.eml"))) == 10 + 1
 
 
 @pytest.mark.asvs("6.3.1")
