@@ -1,9 +1,11 @@
 """`manage rotate-secret-key`, as processes on a real `.env` and a real database."""
 
 import asyncio
+import os
 import random
 import secrets
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,9 @@ from app.core.sealing import SealBrokenError
 from tests.support.command_line import CommandLine
 from tests.support.notes import create_notes, read_notes
 from tests.support.server import HOST, ServerProcess
+
+if sys.platform != "win32":
+    import pty
 
 ROTATE = "rotate-secret-key"
 EMAIL = "ada@people.example"
@@ -188,6 +193,22 @@ def test_the_old_key_stays_while_tokens_of_it_may_be_in_use(manage: CommandLine)
     assert manage.env_file.read_text().endswith("\nSECRET_KEY_FALLBACKS=\n")
     assert manage(ROTATE)[0] == 0
     assert len(manage.keys()) == 2
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, 2), ("y", 0, 1)])
+def test_somebody_at_a_terminal_is_asked(manage: CommandLine, answer: str, code: int, left: int) -> None:
+    """Whether every process was restarted: the old key goes only with a yes."""
+    assert manage(ROTATE)[0] == 0
+    manage.let_time_pass()
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    with manage.start(ROTATE, "--retire", stdin=theirs) as process:
+        os.close(theirs)
+        out = process.communicate(timeout=60)[0].decode()
+    os.close(ours)
+    assert process.returncode == code
+    assert "Was every process of the service restarted since .env was changed at " in out
+    assert len(manage.keys()) == left
 
 
 KEY = secrets.token_urlsafe(64)

@@ -40,13 +40,13 @@ class CommandLine:
         assert not any(key in text for key in {*keys, *self.keys()} for text in output)
         return process.returncode, output[0], output[1]
 
-    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
-        """Start a command."""
+    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a command; nobody is there to answer it, unless `stdin` is a terminal."""
         return subprocess.Popen(
             [sys.executable, *self._program, *arguments],
             cwd=self.folder,
             env={**self.environment, **settings},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
