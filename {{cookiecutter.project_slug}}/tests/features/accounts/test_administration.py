@@ -6,7 +6,8 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from app.access.roles import Role
+from app.access.permissions import Permission
+from app.access.roles import Role, permissions_of
 from tests.support.service import Person, Service, Tokens
 
 pytestmark = pytest.mark.anyio
@@ -128,7 +129,8 @@ async def test_a_narrowed_token_has_no_authority_over_more(service: Service) -> 
     """With the scope to assign roles alone, nobody is made an administrator."""
     person = await service.person()
     _, admin = await service.signed_in(Role.ADMIN)
-    narrowed = (await service.refresh(admin.refresh, scope="roles:assign account:read account:write")).json()
+    scope = " ".join({Permission.ROLES_ASSIGN, *permissions_of([Role.MEMBER])})
+    narrowed = (await service.refresh(admin.refresh, scope=scope)).json()
     tokens = Tokens(narrowed["access_token"], narrowed["refresh_token"])
     assert (await assign(service, tokens, person, "admin")).status_code == 403
     assert (await assign(service, tokens, person, "member")).status_code == 200
