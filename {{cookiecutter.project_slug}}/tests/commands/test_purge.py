@@ -112,7 +112,7 @@ def test_the_retention_is_a_setting(manage: CommandLine) -> None:
     shorter = manage(PURGE, RETENTION_DAYS="10")[1]
     assert shorter.startswith("refresh tokens: 20 deleted\nsessions: 9 deleted\n")
     both = {"RETENTION_DAYS": "10", "RETENTION_ADDRESS_DAYS": "10"}
-    assert manage(PURGE, **both)[1] == "refresh tokens: 0 deleted\nsessions: 1 deleted\n"
+    assert manage(PURGE, **both)[1].startswith("refresh tokens: 0 deleted\nsessions: 1 deleted\n")
     code, _, err = manage(PURGE, RETENTION_DAYS="0")
     assert (code, "RETENTION_DAYS" in err) == (1, True)
 

@@ -34,7 +34,7 @@ class CommandLine:
     def __call__(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
         """Run a command: exit code, standard output, standard error, in none of which a key may stand."""
         keys = self.keys()
-        process = self.start(*arguments, **settings)
+        process = self.start(*arguments, stdin=subprocess.DEVNULL, **settings)
         output = [stream.decode() for stream in process.communicate(timeout=60)]
         assert "Traceback" not in output[1], output[1]
         assert not any(key in text for key in {*keys, *self.keys()} for text in output)

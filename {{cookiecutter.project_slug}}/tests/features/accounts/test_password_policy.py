@@ -34,7 +34,7 @@ WORDS = """
 def policy(make_settings: MakeSettings) -> PasswordPolicy:
     """The policy of a service with a name and a host of its own."""
     settings = make_settings(
-        app_name="Rosebud Ledger", public_url="https://vault.bluebird.example", admin_email="ops@fernhill.example"
+        app_name="Rosebud Ledger", public_url="https://harbor.bluebird.example", admin_email="ops@fernhill.example"
     )
     return PasswordPolicy.of(settings)
 
@@ -130,7 +130,7 @@ def test_every_password_of_the_list_is_refused(policy: PasswordPolicy) -> None:
         ("poiuytrewqlkjhgf!", PATTERN),
         ("RosebudLedger2024", SERVICE),
         ("r0s3bud-r0s3bud-l3dg3r", SERVICE),
-        ("Bluebird!!vault99", SERVICE),
+        ("Bluebird!!harbor99", SERVICE),
         ("fernhill, ops of fernhill", SERVICE),
         ("Administrator#2024", SERVICE),
         ("admin-auditor-member", SERVICE),
