@@ -10,7 +10,6 @@ HOST = "127.0.0.1"
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _MOST_SECONDS = 60
-_PAUSE_SECONDS = 0.05
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -29,9 +28,10 @@ class Result:
 class _Connection(asyncio.Protocol):
     """Sends the request again as soon as it is answered, until it is told to stop."""
 
-    def __init__(self, request: bytes, result: Result) -> None:
+    def __init__(self, request: bytes, result: Result, answered: asyncio.Event) -> None:
         self._request = request
         self._result = result
+        self._answered = answered
         self._received = b""
         self._begin = 0.0
         self._transport: asyncio.Transport | None = None
@@ -50,6 +50,7 @@ class _Connection(asyncio.Protocol):
             return
         self._result.seconds.append(perf_counter() - self._begin)
         self._result.statuses[int(head[9:12])] += 1
+        self._answered.set()
         self._received = b""
         self._send()
 
@@ -67,12 +68,14 @@ class _Connection(asyncio.Protocol):
 
 async def load(port: int, request: bytes, *, connections: int, seconds: float) -> Result:
     """Keep as many requests under way as there are connections, for some seconds."""
-    loop, result = asyncio.get_running_loop(), Result()
-    made = [await loop.create_connection(lambda: _Connection(request, result), HOST, port) for _ in range(connections)]
+    loop, result, answered = asyncio.get_running_loop(), Result(), asyncio.Event()
+    made = [
+        await loop.create_connection(lambda: _Connection(request, result, answered), HOST, port)
+        for _ in range(connections)
+    ]
     await asyncio.sleep(seconds)
-    async with asyncio.timeout(_MOST_SECONDS):
-        while not result.seconds:  # a machine so busy that not one was answered yet
-            await asyncio.sleep(_PAUSE_SECONDS)
+    async with asyncio.timeout(_MOST_SECONDS):  # a machine can be so busy that not one was answered yet
+        await answered.wait()
     kept = Result(list(result.seconds), Counter(result.statuses))
     for _, connection in made:
         connection.stop()
