@@ -96,7 +96,7 @@ def test_a_bad_answer_is_refused_and_leaves_nothing(bake_cli: Bake, prompt: str,
 
 
 def test_all_bad_answers_are_named_at_once(bake_cli: Bake) -> None:
-    """Nobody answers seven prompts again for each mistake."""
+    """Nobody answers every prompt again for each mistake."""
     baked = bake_cli(project_name=" ", project_slug="No Slug", admin_email="nobody", description="x" * 300)
     named = [
         line.split()[1] for line in baked.terminal.splitlines() if line.startswith("ERROR: ") and "Example" in line
