@@ -44,7 +44,7 @@ def test_the_default_project_passes_its_own_check(tmp_path: Path) -> None:
     assert changed.stdout == ""
 
 
-@pytest.mark.rendered
+@pytest.mark.more
 def test_the_project_with_every_other_choice_passes_its_own_check(tmp_path: Path) -> None:
     """An empty house stands by itself, and does on PostgreSQL what it does on SQLite."""
     answers = {"database": "postgresql", "license": "Proprietary", "sample_vault": "no"}

@@ -12,6 +12,7 @@ from app.core.migrations import require_current
 from app.core.settings import Settings
 from app.features.accounts.retention import UnconfirmedAccountRetention
 from app.features.accounts.tokens import AccountTokens
+from app.features.audit.service import AuditTrail
 from app.features.sessions.retention import SessionRetention
 from app.features.sessions.service import SessionService
 from app.features.signin.retention import RefreshTokenRetention
@@ -77,6 +78,8 @@ async def wired(settings: Settings) -> AsyncIterator[Wiring]:
     database = Database(settings.database_url)
     try:
         await require_current(database, settings.database_url)
-        yield Wiring(settings, database, KeyRing(settings.secret_key, settings.secret_key_fallbacks))
+        keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
+        AuditTrail(database, keys)  # records the events that upkeep tells
+        yield Wiring(settings, database, keys)
     finally:
         await database.close()
