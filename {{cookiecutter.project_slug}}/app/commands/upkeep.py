@@ -59,6 +59,7 @@ def _outbox(wiring: Wiring) -> Outbox:
 
 SEALED: tuple[Sealed, ...] = (
     Sealed("mail", _outbox),
+    Sealed("heads of the audit trail", lambda wiring: AuditTrail(wiring.database, wiring.keys)),
     Sealed("secrets of the vault", lambda wiring: VaultService(wiring.database, wiring.settings, wiring.keys)),
 )
 

@@ -4,13 +4,14 @@ import asyncio
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from app.core.database import Database
 from tests.commands.test_commands import Manage, manage
-from tests.support.databases import dsn_of
+from tests.support.databases import SqliteFiles, dsn_of
 from tests.support.trail import disarm_database
 
 __all__ = ["manage"]
@@ -60,6 +61,20 @@ def test_verify_finds_what_was_tampered_with(manage: Manage) -> None:
     code, out, err = manage("audit", "verify")
     assert (code, out) == (1, "")
     assert err.startswith("Row 2 was changed, or put in the place of another one. 1 rows before it are in order.")
+
+
+def test_verify_finds_what_is_no_value_of_its_column(tmp_path: Path) -> None:
+    """SQLite stores anything anywhere: a row that cannot even be read is named, and nothing crashes."""
+    with SqliteFiles(tmp_path).migrated(tmp_path) as url:
+        manage = Manage(tmp_path, url)
+        for number in range(3):
+            create(manage, number)
+        tamper(manage, "UPDATE audit_events SET actor_id = 'garbage' WHERE sequence = 2")
+        code, out, err = manage("audit", "verify")
+        assert (code, out) == (1, "")
+        assert err.startswith("Row 2 cannot be read. 1 rows before it are in order.")
+        tamper(manage, "UPDATE audit_events SET actor_id = NULL, details = x'00' WHERE sequence = 2")
+        assert "Row 2 " in manage("audit", "verify")[2]
 
 
 def test_verify_with_an_anchor_of_more_than_is_there(manage: Manage) -> None:

@@ -7,8 +7,9 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import pytest
@@ -18,7 +19,7 @@ from app.core.database import Database
 from app.core.keys import KeyRing
 from app.core.sealing import SealBrokenError
 from tests.support.command_line import CommandLine
-from tests.support.notes import create_notes, read_notes
+from tests.support.notes import count_sealed, create_notes, read_notes
 from tests.support.server import HOST, ServerProcess
 
 if sys.platform != "win32":
@@ -26,6 +27,9 @@ if sys.platform != "win32":
 
 ROTATE = "rotate-secret-key"
 EMAIL = "ada@people.example"
+NOTES = 3000
+
+Answer = TypeVar("Answer")
 
 
 @pytest.fixture
@@ -47,15 +51,25 @@ def make_notes(manage: CommandLine, count: int) -> None:
 
 def notes(manage: CommandLine, *keys: SecretStr) -> list[str]:
     """Read every sealed row with these keys alone."""
+    return ask(manage, lambda database: read_notes(database, *keys))
 
-    async def read() -> list[str]:
+
+def resealed(manage: CommandLine, key: SecretStr) -> int:
+    """How many rows the key has sealed."""
+    return ask(manage, lambda database: count_sealed(database, key))
+
+
+def ask(manage: CommandLine, question: Callable[[Database], Awaitable[Answer]]) -> Answer:
+    """Open the database for one question."""
+
+    async def asked() -> Answer:
         database = Database(manage.settings().database_url)
         try:
-            return await read_notes(database, *keys)
+            return await question(database)
         finally:
             await database.close()
 
-    return asyncio.run(read())
+    return asyncio.run(asked())
 
 
 @pytest.mark.asvs("11.2.2", "13.3.2")
@@ -125,25 +139,26 @@ def test_what_is_sealed_is_sealed_anew_and_then_the_old_key_can_go(manage: Comma
 
 
 def test_resealing_goes_on_where_it_was_killed(manage: CommandLine) -> None:
-    """`kill -9` at several moments: every row opens with the two keys after each, and at the end with the new one."""
+    """`kill -9` once rows are sealed anew: all open with the two keys after each, and at the end with the new one."""
     manage = manage.with_notes()
-    make_notes(manage, 1500)
-    begin = time.monotonic()
+    make_notes(manage, NOTES)
     assert manage(ROTATE)[0] == 0
-    usual = time.monotonic() - begin
     current, _ = manage.secrets()
     dice = random.Random(2)  # noqa: S311  # moments, not secrets
-    begun = 0
-    for _ in range(5):
+    done = [resealed(manage, current)]
+    for _ in range(4):
         with manage.start(ROTATE, "--reseal") as process:
-            time.sleep(usual * dice.uniform(0.6, 1.1))
+            while process.poll() is None and resealed(manage, current) == done[-1]:
+                time.sleep(0.01)
+            time.sleep(dice.uniform(0, 0.05))
             process.send_signal(signal.SIGKILL)
-        begun += process.returncode == -signal.SIGKILL
-        assert len(notes(manage, *manage.secrets())) == 1500
+        done.append(resealed(manage, current))
+        assert len(notes(manage, *manage.secrets())) == NOTES
         assert len(manage.keys()) == 2
-    assert begun
+    assert done == sorted(done)
+    assert any(0 < count < NOTES for count in done)
     assert manage(ROTATE, "--reseal")[0] == 0
-    assert len(notes(manage, current)) == 1500
+    assert len(notes(manage, current)) == NOTES
 
 
 def test_killing_the_command_loses_no_key(manage: CommandLine) -> None:

@@ -76,6 +76,13 @@ async def read_notes(database: Database, *keys: Any) -> list[str]:
         return await Notes(KeyRing(keys[0], keys[1:])).texts(unit)
 
 
+async def count_sealed(database: Database, key: Any) -> int:
+    """How many rows the key has sealed."""
+    sealer = Sealer(KeyRing(key), Purpose.CURSOR)
+    async with database.read() as unit:
+        return sum(map(sealer.is_current, await unit.scalars(select(Note.sealed))))
+
+
 if __name__ == "__main__":
     upkeep.SEALED = (upkeep.Sealed("notes", lambda wiring: Notes(wiring.keys)),)
     from app.manage import main

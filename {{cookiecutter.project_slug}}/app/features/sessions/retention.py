@@ -2,9 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, or_, select, tuple_
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from app.core.clock import utc_now
 from app.core.database import Database
@@ -28,12 +27,10 @@ class SessionRetention:
 
     async def purge(self, unit: AsyncSession, *, before: datetime, limit: int) -> int:
         """Delete up to `limit` sessions that were over before that time; how many, 0 when there are none."""
-        newer = aliased(Session)
-        followed = exists().where(
-            newer.user_id == Session.user_id,
-            newer.ip == Session.ip,
-            tuple_(newer.last_seen_at, newer.id) > tuple_(Session.last_seen_at, Session.id),
-        )
-        forgotten = Session.last_seen_at < utc_now() - self._remembered
-        over = select(Session.id).where(self._sessions.over(before), or_(forgotten, followed))
+        newest_first = (Session.last_seen_at.desc(), Session.id.desc())
+        number = func.row_number().over(partition_by=(Session.user_id, Session.ip), order_by=newest_first)
+        is_over = self._sessions.over(before).label("is_over")
+        every = select(Session.id, Session.last_seen_at, is_over, number.label("number")).subquery()
+        forgotten = every.c.last_seen_at < utc_now() - self._remembered
+        over = select(every.c.id).where(every.c.is_over, or_(forgotten, every.c.number > 1))
         return await self._deleter.delete(unit, over, limit)
