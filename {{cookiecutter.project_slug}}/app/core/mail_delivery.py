@@ -1,7 +1,8 @@
 """The delivery of mail, in the background of each process: at least once, and never in the way of a request.
 
-A mail that this process added is delivered at once; one that waits (because another process added it and died, or for
-its next attempt) is found by looking every few seconds. `docs/logging.md` lists what is logged: ids, never an address.
+A mail that this process added is delivered within a moment; one that waits (because another process added it and died,
+or for its next attempt) is found by looking every few seconds. `docs/logging.md` lists what is logged: ids, never an
+address.
 """
 
 import asyncio
@@ -25,12 +26,15 @@ _log = structlog.get_logger(__name__)
 class Pace:
     """How long things take, in seconds.
 
-    One delivery ends within `deadline`, well before the `lease` of its claim. Attempts are `first_retry` apart, then
-    twice that, and so on up to `longest_retry`: with `most_attempts`, a server may be down for most of a day. While it
-    is, a process asks it ever more rarely, up to every `longest_pause`. Who stops the service waits for `grace`.
+    A new mail waits for up to `settle`, by chance: delivered at once, it would slow the requests right behind its own,
+    and their time would tell who has an account (ASVS 6.3.8). One delivery ends within `deadline`, well before the
+    `lease` of its claim. Attempts are `first_retry` apart, then twice that, and so on up to `longest_retry`: with
+    `most_attempts`, a server may be down for most of a day. While it is, a process asks it ever more rarely, up to
+    every `longest_pause`. Who stops the service waits for `grace`.
     """
 
     poll: float = 5
+    settle: float = 0.5
     deadline: float = 120
     lease: float = 240
     first_retry: float = 10
@@ -86,9 +90,8 @@ class MailDelivery:
                 wake, seconds = self._outbox.added, self._pace.poll
             else:
                 wake, seconds = self._stop, self._pace.backoff(self._failures, self._pace.longest_pause)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await wake.wait()
+            await _wait(wake, seconds)
+            await _wait(self._stop, _RANDOM.uniform(0, self._pace.settle))
 
     async def _drain(self) -> bool:
         """Deliver until nothing is due; false where that cannot be done at the moment."""
@@ -142,3 +145,10 @@ class MailDelivery:
         finally:
             self._limit = None
         return None
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, or until the time is over."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
