@@ -81,12 +81,15 @@ def own_key(service: Service) -> bytes:
 
 
 async def refused(service: Service, token: str) -> None:
-    """401 with RFC 6750's reason, and quickly."""
-    begin = time.perf_counter()
-    answer = await service.whoami(Tokens(token, ""))
-    assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
-    assert time.perf_counter() - begin < 0.5
+    """401 with RFC 6750's reason, each time, and within 50 ms at the quickest of three: a pause is not the token's."""
+    times = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        answer = await service.whoami(Tokens(token, ""))
+        times.append(time.perf_counter() - begin)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    assert min(times) < 0.05
 
 
 async def test_a_token_made_by_hand_is_taken(service: Service) -> None:
