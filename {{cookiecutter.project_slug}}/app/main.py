@@ -41,6 +41,7 @@ from app.features.accounts.service import AccountService
 from app.features.accounts.tokens import AccountTokens
 from app.features.audit.routes import router as audit_router
 from app.features.audit.service import AuditTrail
+from app.features.pages.wiring import install_pages
 from app.features.sessions.routes import router as sessions_router
 from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator
@@ -72,8 +73,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=_lifespan,
     )
     app.router.route_class = GuardedRoute
-    _wire(app, settings, limiter)
+    keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
+    _wire(app, settings, limiter, keys)
     _include_routes(app, settings)
+    install_pages(app, keys)
     install_error_handlers(app)
     install_outage_handlers(app)
     install_allowed_methods(app)
@@ -82,9 +85,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _wire(app: FastAPI, settings: Settings, limiter: Limiter) -> None:
+def _wire(app: FastAPI, settings: Settings, limiter: Limiter, keys: KeyRing) -> None:
     """Make every service once, from the lowest up, and put it where the routes find it."""
-    keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
     database = Database(settings.database_url)
     outbox = Outbox(keys)
     hasher = PasswordHasher()
@@ -120,6 +122,7 @@ def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy) -> None:
     database, sessions, hasher = state.database, state.sessions, state.hasher
     confirmation = PasswordConfirmation(database, hasher, state.limiter, limit)
     state.account_tokens = tokens
+    state.confirmation = confirmation
     state.own_account = OwnAccountService(database, sessions, hasher, policy, confirmation, tokens, mail)
     state.registration = RegistrationService(database, hasher, policy, tokens, mail, limits)
     state.recovery = RecoveryService(database, sessions, hasher, policy, tokens, mail, limits)

@@ -13,6 +13,7 @@ from app.core.database_errors import connect_postgresql, unify_outages
 from app.core.settings import load_settings
 from app.features.accounts import models as accounts
 from app.features.audit import models as audit
+from app.features.browser import models as browser
 from app.features.sessions import models as sessions
 from app.features.signin import models as signin
 from app.features.vault import models as vault
@@ -21,6 +22,7 @@ from app.features.vault import models as vault
 MODELS = (
     accounts,
     audit,
+    browser,
     mail,
     sessions,
     signin,

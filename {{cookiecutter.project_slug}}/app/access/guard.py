@@ -31,18 +31,20 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler behind the policy, reading strictly."""
         handle = super().get_route_handler()
-        body = self.body_field
-        form = body is not None and isinstance(body.field_info, Form)
 
         async def guarded(request: Request) -> Response:
             if self.policy.needs_principal:
                 await _admit(request, self.policy)
             strict = StrictRequest(request.scope, request.receive)
-            if body is not None:
-                await strict.load(form=form)
+            await self.load(strict)
             return await handle(strict)
 
         return guarded
+
+    async def load(self, request: StrictRequest) -> None:
+        """Read the body where the handler takes one: a form, or JSON."""
+        if self.body_field is not None:
+            await request.load(form=isinstance(self.body_field.field_info, Form))
 
 
 async def _admit(request: Request, policy: Policy) -> None:

@@ -4,7 +4,7 @@ Raise a `Problem` anywhere; `install_error_handlers` turns it, and every error o
 No answer repeats a value that the client sent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import quote
@@ -135,8 +135,19 @@ class Unavailable(_RetryLater):
     status, title, oauth_error = 503, "Service Unavailable", "temporarily_unavailable"
 
 
+Presenter = Callable[[Problem, Scope], Response]
+"""Shows a problem. `app.state.present` takes the place of `problem_document` where it is set."""
+
+
 def problem_response(problem: Problem, scope: Scope) -> Response:
-    """The answer for `problem`: RFC 6749 section 5.2 below `/oauth/`, RFC 9457 everywhere else."""
+    """The answer for `problem`."""
+    state = getattr(scope.get("app"), "state", None)
+    present: Presenter = getattr(state, "present", problem_document)
+    return present(problem, scope)
+
+
+def problem_document(problem: Problem, scope: Scope) -> Response:
+    """The answer for programs: RFC 6749 section 5.2 below `/oauth/`, RFC 9457 everywhere else."""
     path: str = scope["path"]
     if path.startswith(OAUTH_PREFIX):
         # RFC 6749 has no 422: a parameter that breaks a rule is a bad request.

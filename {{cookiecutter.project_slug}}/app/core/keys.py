@@ -22,6 +22,7 @@ class Purpose(StrEnum):
 
     ACCESS_TOKEN = "access-token/v1"  # noqa: S105  # names the purpose, is no secret
     AUDIT = "audit/v1"
+    BROWSER_SESSION = "browser-session/v1"
     CURSOR = "cursor/v1"
     MAIL = "mail/v1"
     VAULT = "vault/v1"

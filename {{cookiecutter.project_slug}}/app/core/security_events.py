@@ -30,6 +30,12 @@ class SecurityEvent(StrEnum):
     TOKEN_REVOKED = "token_revoked"  # noqa: S105  # the name of an event
     """A client revoked a token, and with it the session."""
 
+    SESSION_FORGED = "session_forged"
+    """The row of a browser session does not say what this service sealed: somebody else wrote to the database."""
+
+    PASSWORD_CONFIRMED = "password_confirmed"  # noqa: S105  # the name of an event
+    """A user gave their password once more, or a wrong one, before something that needs a recent sign-in."""
+
     SIGNED_OUT = "signed_out"
     """A user ended the session that asked for it."""
 

@@ -18,34 +18,45 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = ([b"same-origin"], [b"none"])
 
 
-class CrossOriginMiddleware:
-    """Refuses a cross-origin request that carries a cookie and could change something."""
+class OriginRule:
+    """Tells which requests come from our own pages, from the user, or from a listed origin."""
 
-    def __init__(self, app: ASGIApp, *, public_url: str, origins: Iterable[str]) -> None:
-        self.app = app
-        self.own = public_url.encode()
-        self.listed = frozenset(origin.encode() for origin in origins)
+    def __init__(self, *, public_url: str, origins: Iterable[str]) -> None:
+        self._own = public_url.encode()
+        self._listed = frozenset(origin.encode() for origin in origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let requests of our own pages, and of listed origins, through."""
-        if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS and not self._is_ours(scope):
-            security_event(SecurityEvent.CROSS_ORIGIN_REFUSED, outcome="denied")
-            message = "A page of another origin may not do this."
-            await send_problem(Forbidden(message), scope, receive, send)
-            return
-        await self.app(scope, receive, send)
-
-    def _is_ours(self, scope: Scope) -> bool:
+    def is_ours(self, scope: Scope) -> bool:
+        """Whether the request may change something."""
         sites, origins = _values(scope, b"sec-fetch-site"), _values(scope, b"origin")
-        if not _values(scope, b"cookie"):
-            return True
         if sites in _OWN_SITES:
             return True
         if len(origins) != 1:
             return False
         if sites:
-            return origins[0] in self.listed
-        return origins[0] == self.own or origins[0] in self.listed
+            return origins[0] in self._listed
+        return origins[0] == self._own or origins[0] in self._listed
+
+
+class CrossOriginMiddleware:
+    """Refuses a cross-origin request that carries a cookie and could change something."""
+
+    def __init__(self, app: ASGIApp, *, rule: OriginRule) -> None:
+        self.app = app
+        self.rule = rule
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let requests of our own pages, and of listed origins, through."""
+        asked = scope["type"] == "http" and scope["method"] not in _SAFE_METHODS and _values(scope, b"cookie")
+        if asked and not self.rule.is_ours(scope):
+            await send_problem(cross_origin_refusal(), scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def cross_origin_refusal() -> Forbidden:
+    """The answer to a page of another origin, told as a security event."""
+    security_event(SecurityEvent.CROSS_ORIGIN_REFUSED, outcome="denied")
+    return Forbidden("A page of another origin may not do this.")
 
 
 def _values(scope: Scope, name: bytes) -> list[bytes]:

@@ -94,6 +94,23 @@ class SessionService:
         seen = update(Session).where(Session.id == session_id, self._alive()).values(last_seen_at=utc_now())
         return (await unit.execute(seen.returning(Session))).scalar_one_or_none()
 
+    async def seen(self, session_id: UUID, *, not_since: datetime) -> None:
+        """Note that the session is in use, unless that was noted since."""
+        idle = and_(Session.id == session_id, Session.last_seen_at < not_since)
+        # Most of the time there is nothing to note, and nobody should wait for the lock of a writer.
+        async with self._database.read() as unit:
+            if await unit.scalar(select(Session.id).where(idle)) is None:
+                return
+        async with self._database.transaction() as unit:
+            await unit.execute(update(Session).where(idle).values(last_seen_at=utc_now()))
+
+    async def authenticated_again(self, unit: AsyncSession, session_id: UUID) -> datetime | None:
+        """Note that the user has just proved who they are: the time, or None if the session has ended."""
+        now = utc_now()
+        proved = update(Session).where(Session.id == session_id, self._alive())
+        proved = proved.values(authenticated_at=now, last_seen_at=now)
+        return now if await unit.scalar(proved.returning(Session.id)) else None
+
     def alive(self, session_id: UUID) -> dict[str, object]:
         """The parameters of `SELECT_ALIVE` for a session at this moment."""
         now = utc_now()

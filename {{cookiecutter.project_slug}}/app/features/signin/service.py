@@ -1,5 +1,6 @@
 """Signing in and staying signed in: passwords and refresh tokens against access tokens."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,13 +16,16 @@ from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.service import AccountService, Credentials
 from app.features.sessions.client import Client
-from app.features.sessions.service import EndReason, SessionService
+from app.features.sessions.service import EndReason, SessionService, Started
 from app.features.signin import refresh
 from app.features.signin.errors import InvalidGrant, InvalidScope
 from app.features.signin.limits import SignInLimits
 from app.features.signin.tokens import AccessTokens, Grant, InvalidTokenError
 
 _BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
+
+Key = Callable[[AsyncSession, Started], Awaitable[str]]
+"""Makes what opens a session that has just been started, in its unit."""
 
 
 class WrongCredentials(Exception):  # noqa: N818  # the caller decides which answer it is
@@ -58,7 +62,15 @@ class SignInService:
         self._tokens = tokens
 
     async def sign_in(self, email: str, password: SecretStr, client: Client) -> TokenPair:
-        """Start a session for whoever knows the password.
+        """Start a session for whoever knows the password, and give its tokens; raises as `open_session` does."""
+
+        async def key(unit: AsyncSession, session: Started) -> str:
+            return await refresh.issue(unit, session.id)
+
+        return self._pair(*await self.open_session(email, password, client, key))
+
+    async def open_session(self, email: str, password: SecretStr, client: Client, key: Key) -> tuple[Grant, str]:
+        """Start a session for whoever knows the password; what `key` makes is given with it.
 
         Raises `WrongCredentials` (unknown, wrong, disabled and unverified alike, in the same time),
         `TooManyRequests` or `Unavailable`.
@@ -76,17 +88,19 @@ class SignInService:
         except Unavailable:
             await attempt.give_back()
             raise
-        pair = None
+        opened = None
         if credentials and credentials.active and verification.valid:
-            pair = await self._open_session(credentials, verification.new_hash, client)
-        if pair is None:
+            opened = await self._open_session(credentials, verification.new_hash, client, key)
+        if opened is None:
             user_id = credentials and credentials.user_id
             security_event(SecurityEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
             raise WrongCredentials
         await attempt.give_back()
-        return pair
+        return opened
 
-    async def _open_session(self, credentials: Credentials, new_hash: str | None, client: Client) -> TokenPair | None:
+    async def _open_session(
+        self, credentials: Credentials, new_hash: str | None, client: Client, key: Key
+    ) -> tuple[Grant, str] | None:
         async with self._database.transaction() as unit:
             roles = await self._accounts.admit(unit, credentials, new_hash)
             if roles is None:
@@ -95,7 +109,7 @@ class SignInService:
             session = await self._sessions.start(
                 unit, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client
             )
-            refresh_token = await refresh.issue(unit, session.id)
+            made = await key(unit, session)
             security_event(
                 SecurityEvent.SIGNIN_SUCCEEDED,
                 outcome="success",
@@ -103,8 +117,7 @@ class SignInService:
                 session_id=session.id,
                 method=_BY_PASSWORD,
             )
-        grant = Grant(session.user_id, session.id, scope, (_BY_PASSWORD,), session.authenticated_at)
-        return self._pair(grant, refresh_token)
+        return Grant(session.user_id, session.id, scope, (_BY_PASSWORD,), session.authenticated_at), made
 
     async def renew(self, token: str, scope: str | None) -> TokenPair:
         """Exchange a refresh token for new tokens; `scope` may narrow the access token, not widen it.

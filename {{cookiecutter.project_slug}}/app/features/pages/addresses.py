@@ -1,0 +1,35 @@
+"""Addresses within this service, for going back to where somebody came from."""
+
+from urllib.parse import quote, urlsplit
+
+from starlette.requests import Request
+
+HOME = "/account"
+
+_LONGEST_PATH = 4000
+
+
+def own_path(text: str | None) -> str | None:
+    """The text if it is a path of this service, with or without a query; None for anything that could lead elsewhere.
+
+    Browsers read two slashes, or a slash and a backslash, as the begin of a host, and pass over control characters.
+    """
+    if not text or len(text) > _LONGEST_PATH or not text.isascii() or not text.isprintable():
+        return None
+    if not text.startswith("/") or text.startswith("//") or "\\" in text or " " in text:
+        return None
+    return text
+
+
+def with_next(path: str, next_path: str | None) -> str:
+    """The path, with the page that is to come after it."""
+    return path if next_path is None else f"{path}?next={quote(next_path, safe='/')}"
+
+
+def asked_page(request: Request) -> str | None:
+    """The page that somebody was on or asked for: this one, or the one whose form this is."""
+    if request.method in {"GET", "HEAD"}:
+        query = request.url.query
+        return own_path(f"{request.scope['path']}?{query}" if query else request.scope["path"])
+    came_from = urlsplit(request.headers.get("Referer", ""))
+    return own_path(came_from.path) if came_from.netloc == request.headers.get("Host") else None

@@ -1,0 +1,128 @@
+"""A page: a template, what every page shows, and a content security policy that lets no script run."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from app.access.permissions import Permission
+from app.core.settings import Settings
+from app.features.browser.cookie import session_cookie
+from app.features.browser.service import BrowserSessions, Visitor
+from app.features.pages.assets import Assets
+
+TEMPLATES = Path(__file__).with_name("templates")
+SEE_OTHER = 303
+
+
+def content_security_policy(*, form_action: Sequence[str] = (), scripts: bool = False) -> str:
+    """The policy of a page (ASVS 3.4.3): nothing from anywhere else, nothing inline, framed by nobody.
+
+    `form_action` are other origins to which an answer to a form of the page may lead.
+    """
+    script = ["script-src 'self'", "connect-src 'self'"] if scripts else []
+    return "; ".join(
+        [
+            "default-src 'none'",
+            *script,
+            "style-src 'self'",
+            "img-src 'self' data:",
+            " ".join(["form-action 'self'", *form_action]),
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+            "object-src 'none'",
+        ]
+    )
+
+
+class Pages:
+    """Makes pages of templates."""
+
+    def __init__(self, settings: Settings, assets: Assets) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=not settings.production,
+        )
+        self._environment.filters["when"] = _when
+        self._environment.globals |= {
+            "app_name": settings.app_name,
+            "admin_email": settings.admin_email,
+            "asset": assets.url,
+            "Permission": Permission,
+        }
+
+    def show(  # noqa: PLR0913  # one for each thing in which pages differ
+        self,
+        request: Request,
+        template: str,
+        *,
+        visitor: Visitor | None,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        policy: str | None = None,
+        **context: Any,
+    ) -> Response:
+        """The page, for the visitor."""
+        common = {"values": {}, "errors": {}, "visitor": visitor, "path": request.scope["path"]}
+        html = self._environment.get_template(template).render(common | context)
+        own = {"Content-Security-Policy": policy or content_security_policy(), **(headers or {})}
+        return HTMLResponse(html, status_code=status, headers=own)
+
+
+class Page:
+    """The page that a handler makes: `show` a template, or `go` to another page."""
+
+    def __init__(self, request: Request, visitor: Visitor | None) -> None:
+        self._request = request
+        self._pages: Pages = request.app.state.pages
+        self.visitor = visitor
+
+    def show(self, template: str, **options: Any) -> Response:
+        """Show a template; `status`, `headers` and `policy` are those of the answer, all else is for the template."""
+        return self._pages.show(self._request, template, visitor=self.visitor, **options)
+
+    def go(self, path: str) -> Response:
+        """Send the browser to another page with a GET (RFC 9110 section 15.4.4)."""
+        return RedirectResponse(path, status_code=SEE_OTHER)
+
+
+def pages_of(app: FastAPI) -> Pages:
+    """Who makes the pages of the application."""
+    pages: Pages = app.state.pages
+    return pages
+
+
+async def visitor_of(request: Request) -> Visitor | None:
+    """Whoever is signed in, on pages that are for everybody too."""
+    principal = getattr(request.state, "principal", None)
+    if principal is not None:
+        return Visitor(principal, request.state.account)
+    browsers: BrowserSessions = request.app.state.browsers
+    return await browsers.visitor(session_cookie(request))
+
+
+async def _page(request: Request) -> Page:
+    return Page(request, await visitor_of(request))
+
+
+CurrentPage = Annotated[Page, Depends(_page)]
+"""The page as a parameter of a handler."""
+
+
+def _when(time: datetime | None) -> Markup:
+    """A time as people and programs read it."""
+    if time is None:
+        return Markup("never")
+    utc = time.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(
+        utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M UTC")
+    )

@@ -1,0 +1,25 @@
+"""The route class of the pages: guarded as every route is, and every form is asked where it comes from."""
+
+from typing import Any
+
+from app.access.guard import GuardedRoute
+from app.http.cross_origin import OriginRule, cross_origin_refusal
+from app.http.strict_json import StrictRequest
+
+
+class PageRoute(GuardedRoute):
+    """A page, or what a form of a page is sent to. It is no part of the API's description."""
+
+    def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
+        super().__init__(path, endpoint, **options | {"include_in_schema": False})
+
+    async def load(self, request: StrictRequest) -> None:
+        """Read the form; raises `Forbidden` for one of another origin, with a cookie or without.
+
+        Without one, a page of somebody else could still sign a visitor in as somebody else (ASVS 3.5.1).
+        """
+        if request.method == "POST":
+            rule: OriginRule = request.app.state.origin_rule
+            if not rule.is_ours(request.scope):
+                raise cross_origin_refusal()
+            await request.load(form=True)

@@ -1,0 +1,126 @@
+"""Signing in and out with a browser, and proving once more who one is."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
+
+from app.access.policies import Authenticated, Public, policy
+from app.access.principal import CurrentPrincipal
+from app.core.errors import Forbidden, Unauthenticated
+from app.core.security_events import SecurityEvent
+from app.features.accounts.confirmation import PasswordConfirmation
+from app.features.accounts.passwords import GivenPassword
+from app.features.browser.cookie import clear_session_cookie, set_session_cookie
+from app.features.browser.service import BrowserSessions
+from app.features.pages.addresses import HOME, own_path
+from app.features.pages.forms import FormBody, read_form
+from app.features.pages.page import CurrentPage
+from app.features.pages.route import PageRoute
+from app.features.sessions.client import RequestClient
+from app.features.sessions.service import Started
+from app.features.signin.service import SignInService, WrongCredentials
+
+router = APIRouter(route_class=PageRoute)
+
+_WRONG = "The e-mail address or the password is wrong."
+
+
+class SignInForm(FormBody):
+    """Address and password, and the page to go on to."""
+
+    # As long as an address may be typed: whether it is one is not told here.
+    email: Annotated[str, Field(max_length=320)]
+    password: GivenPassword
+    next: str = HOME
+
+
+class ConfirmForm(FormBody):
+    """My password, once more, and the page to go on to."""
+
+    password: GivenPassword
+    next: str = HOME
+
+
+async def _browsers(request: Request) -> BrowserSessions:
+    browsers: BrowserSessions = request.app.state.browsers
+    return browsers
+
+
+Browsers = Annotated[BrowserSessions, Depends(_browsers)]
+
+
+@router.get("/login")
+@policy(Public())
+async def login_page(page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
+    """Ask for address and password; whoever is signed in already goes on."""
+    path = own_path(next) or HOME
+    return page.go(path) if page.visitor else page.show("login.html", next_path=path)
+
+
+@router.post("/login")
+@policy(Public())
+async def login(request: Request, page: CurrentPage, browsers: Browsers, client: RequestClient) -> Response:
+    """Sign in. A session that the browser had before ends, and its id is never used again."""
+    form, typed = await read_form(request, SignInForm, "login.html", next_path=HOME)
+    path = own_path(typed.next) or HOME
+    form.context = {"next_path": path}
+    signins: SignInService = request.app.state.signin
+
+    async def key(unit: AsyncSession, session: Started) -> str:
+        return await browsers.attach(unit, session, "pwd")
+
+    with form.answering():
+        try:
+            _, value = await signins.open_session(typed.email, typed.password, client, key)
+        except WrongCredentials:
+            raise Unauthenticated(_WRONG) from None
+    if page.visitor:
+        await browsers.end(page.visitor.principal)
+    response = page.go(path)
+    set_session_cookie(response, value)
+    return response
+
+
+@router.get("/logout")
+@policy(Public())
+async def logout_page(page: CurrentPage) -> Response:
+    """Ask whether to sign out: a link alone changes nothing."""
+    return page.show("logout.html") if page.visitor else page.go("/login")
+
+
+@router.post("/logout")
+@policy(Public())
+async def logout(page: CurrentPage, browsers: Browsers) -> Response:
+    """Sign out: the session is over, whoever has a copy of the cookie (ASVS 7.4.1)."""
+    if page.visitor:
+        await browsers.end(page.visitor.principal)
+    response = page.go("/login")
+    clear_session_cookie(response)
+    return response
+
+
+@router.get("/confirm")
+@policy(Authenticated())
+async def confirm_page(page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
+    """Ask for the password once more."""
+    return page.show("confirm.html", next_path=own_path(next) or HOME)
+
+
+@router.post("/confirm")
+@policy(Authenticated())
+async def confirm(request: Request, page: CurrentPage, browsers: Browsers, principal: CurrentPrincipal) -> Response:
+    """Note that it is still the same person, and give the browser a new id (ASVS 7.2.4, 7.5.3)."""
+    form, typed = await read_form(request, ConfirmForm, "confirm.html", next_path=HOME)
+    path = own_path(typed.next) or HOME
+    form.context = {"next_path": path}
+    confirmation: PasswordConfirmation = request.app.state.confirmation
+    with form.answering(password=Forbidden):
+        await confirmation.require(principal, typed.password, SecurityEvent.PASSWORD_CONFIRMED)
+    value = await browsers.confirm(principal)
+    response = page.go(path)
+    if value is not None:
+        set_session_cookie(response, value)
+    return response
