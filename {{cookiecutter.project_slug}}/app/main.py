@@ -121,6 +121,7 @@ def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy) -> None:
     tokens = AccountTokens()
     database, sessions, hasher = state.database, state.sessions, state.hasher
     confirmation = PasswordConfirmation(database, hasher, state.limiter, limit)
+    state.account_mail = mail
     state.account_tokens = tokens
     state.confirmation = confirmation
     state.own_account = OwnAccountService(database, sessions, hasher, policy, confirmation, tokens, mail)

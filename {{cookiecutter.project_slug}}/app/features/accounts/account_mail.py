@@ -1,4 +1,4 @@
-"""The mails about accounts: templates as plain files in `mails/`, each as text and as HTML.
+"""The mails about accounts: templates as plain files in `mails/`, each as text and as HTML, or in a folder before it.
 
 Values are data: HTML escapes them, a name that is missing stops the mail, and links begin with `PUBLIC_URL`, whatever
 `Host` the request named (ASVS 1.1.2, 1.3.7). Nobody is greeted by name before they have shown that the mailbox is
@@ -16,7 +16,7 @@ from app.core.settings import Settings
 from app.features.accounts.models import User
 from app.features.accounts.tokens import LIFETIMES, TokenKind
 
-_TEMPLATES = Path(__file__).with_name("mails")
+TEMPLATES = Path(__file__).with_name("mails")
 _LONGEST_NAME = 100
 
 
@@ -56,7 +56,7 @@ class AccountMail:
         self._outbox = outbox
         self._app_name = settings.app_name
         self._environment = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
+            loader=FileSystemLoader(TEMPLATES),
             autoescape=select_autoescape(["html"], default=False),
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -71,9 +71,12 @@ class AccountMail:
             "hours": LIFETIMES[TokenKind.RESET].seconds // 3600,
             "days": LIFETIMES[TokenKind.INVITATION].days,
         }
-        # A template that is missing or broken stops the boot, not a mail.
-        for kind in MailKind:
-            self._write(kind, settings.app_name, "-", None)
+        self._try_all()
+
+    def prefer(self, folder: Path) -> None:
+        """Take the templates that a folder has, and those here for the rest."""
+        self._environment.loader = FileSystemLoader([folder, TEMPLATES])
+        self._try_all()
 
     async def send(
         self, unit: AsyncSession, kind: MailKind, to: str, *, token: str | None = None, name: str | None = None
@@ -87,6 +90,11 @@ class AccountMail:
     async def tell(self, unit: AsyncSession, kind: MailKind, user: User, *, token: str | None = None) -> None:
         """Write to a user, by name where the mailbox is known to be theirs."""
         await self.send(unit, kind, user.email, token=token, name=user.display_name if user.verified_at else None)
+
+    def _try_all(self) -> None:
+        """A template that is missing or broken stops the boot, not a mail."""
+        for kind in MailKind:
+            self._write(kind, self._app_name, "-", None)
 
     def _write(self, kind: MailKind, subject: str, token: str | None, name: str | None) -> tuple[str, str]:
         """The mail as text and as HTML. A token that is not given is missing: the template that needs it fails."""

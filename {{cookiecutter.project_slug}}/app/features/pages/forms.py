@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from app.core.errors import Problem, Unprocessable
+from app.features.pages.texts import again_in
 
 LONGEST_SHOWN = 2000
 
@@ -69,7 +70,8 @@ class Form(Generic[Body]):
             raise FormRefused(self, _by_field(problem), status=problem.status) from None
         except Problem as problem:
             field = next((name for name, kind in fields.items() if isinstance(problem, kind)), "")
-            raise FormRefused(self, {field: problem.detail}, status=problem.status, headers=problem.headers) from None
+            said = " ".join(filter(None, (problem.detail, again_in(problem.headers.get("Retry-After")))))
+            raise FormRefused(self, {field: said}, status=problem.status, headers=problem.headers) from None
 
 
 async def read_form(request: Request, kind: type[Body], template: str, **context: Any) -> tuple[Form[Body], Body]:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.access.permissions import Permission
-from app.core.settings import Settings
+from app.core.settings import Registration, Settings
 from app.features.browser.cookie import session_cookie
 from app.features.browser.service import BrowserSessions, Visitor
 from app.features.pages.assets import Assets
@@ -56,6 +56,7 @@ class Pages:
         self._environment.globals |= {
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
+            "registration_open": settings.registration is Registration.OPEN,
             "asset": assets.url,
             "Permission": Permission,
         }

@@ -1,5 +1,7 @@
 """What the pages add to the service: `main.py` calls `install_pages` when everything else is wired."""
 
+from pathlib import Path
+
 from fastapi import FastAPI
 
 from app.core.keys import KeyRing
@@ -8,12 +10,14 @@ from app.features.browser.service import BrowserSessions
 from app.features.pages.assets import Assets, router as assets_router
 from app.features.pages.forms import FormRefused
 from app.features.pages.home import router as home_router
+from app.features.pages.mailed import router as mailed_router
 from app.features.pages.page import Pages
 from app.features.pages.present import on_form_refused, present
 from app.features.pages.signin import router as signin_router
 from app.http.stack import origin_rule
 
-ROUTERS = (home_router, signin_router, assets_router)
+ROUTERS = (home_router, signin_router, mailed_router, assets_router)
+MAILS = Path(__file__).with_name("mails")
 
 
 def install_pages(app: FastAPI, keys: KeyRing) -> None:
@@ -25,6 +29,7 @@ def install_pages(app: FastAPI, keys: KeyRing) -> None:
     state.browsers = BrowserSessions(state.database, state.sessions, state.accounts, keys)
     state.authenticate = BrowserAuthenticator(state.browsers, state.authenticate)
     state.present = present
+    state.account_mail.prefer(MAILS)
     app.add_exception_handler(FormRefused, on_form_refused)
     for router in ROUTERS:
         app.include_router(router)
