@@ -6,6 +6,7 @@ in this process. A failure makes Cookiecutter remove the project, so nothing her
 
 import json
 import os
+import re
 import secrets
 import sys
 from collections.abc import Mapping
@@ -27,13 +28,14 @@ SECRET_BYTES = 64
 SECRET_SETTINGS = {"sqlite": ("SECRET_KEY",), "postgresql": ("SECRET_KEY", "DATABASE_URL")}
 
 # What a project without the sample vault does not have. Each file by its name, for a folder could hold the user's own.
+VAULT_MIGRATION = "migrations/versions/0006_vault.py"
 VAULT_FILES = (
     "app/features/vault/__init__.py",
     "app/features/vault/models.py",
     "app/features/vault/routes.py",
     "app/features/vault/schemas.py",
     "app/features/vault/service.py",
-    "migrations/versions/0005_vault.py",
+    VAULT_MIGRATION,
     "tests/features/vault/__init__.py",
     "tests/features/vault/steps.py",
     "tests/features/vault/test_reseal.py",
@@ -55,6 +57,11 @@ VAULT_MENTIONS = (
     ("migrations/env.py", LINES, "vault", 2),
     ("tests/access/routes.txt", LINES, "/api/v1/secrets", 6),
 )
+
+MIGRATIONS = Path("migrations/versions")
+# How a migration says which one it is, and which one it follows.
+REVISION = re.compile(r'^revision: str = ("\w+")$', re.MULTILINE)
+FOLLOWS = re.compile(r'^down_revision: str \| None = ("\w+"|None)$', re.MULTILINE)
 
 NEXT_STEPS = {
     "sqlite": (),
@@ -95,6 +102,37 @@ def without(text: str, unit: str, mark: str, count: int) -> str:
     return unit.join(kept)
 
 
+def the_one(pattern: re.Pattern[str], text: str, name: str) -> str:
+    """What the pattern finds; raises `HookError` unless it finds one thing."""
+    found = pattern.findall(text)
+    if len(found) != 1:
+        message = f"{name} has {len(found)} lines like {pattern.pattern}, and not 1"
+        raise HookError(message)
+    return str(found[0])
+
+
+def relinked(migrations: Mapping[str, str], gone: str) -> dict[str, str]:
+    """The migrations that follow one that goes, changed to follow the one before it; each by its name.
+
+    Raises `HookError` where one of them names it in another way than the template's own do.
+    """
+    revision, before = (the_one(pattern, migrations[gone], gone) for pattern in (REVISION, FOLLOWS))
+    changed = {}
+    for name, text in migrations.items():
+        if name == gone or revision not in text:
+            continue
+        if the_one(FOLLOWS, text, name) != revision or text.count(revision) != 1:
+            message = f"{name} names the migration {revision} elsewhere than in its down_revision"
+            raise HookError(message)
+        changed[name] = text.replace(revision, before)
+    return changed
+
+
+def relinked_without(gone: str) -> dict[str, str]:
+    """The migrations that have to change when one of the template's goes, by their paths."""
+    return relinked({path.as_posix(): path.read_bytes().decode() for path in MIGRATIONS.glob("*.py")}, gone)
+
+
 def remove_vault() -> None:
     """Remove the sample vault, with every line that speaks of it. Where one is not there, nothing is touched."""
     changed = {}
@@ -108,6 +146,7 @@ def remove_vault() -> None:
     if missing:
         message = f"the sample vault cannot be removed: there is no {', '.join(missing)}"
         raise HookError(message)
+    changed |= relinked_without(VAULT_MIGRATION)
     for name, text in changed.items():
         Path(name).write_bytes(text.encode())
     for name in VAULT_FILES:

@@ -10,6 +10,9 @@ import pytest
 
 from tests.baked import ROOT, TEMPLATE
 
+# The migration that follows the vault's.
+FOLLOWER = "migrations/versions/0007_authorization.py"
+
 
 @pytest.fixture(scope="module")
 def hook() -> ModuleType:
@@ -48,8 +51,8 @@ def test_fails_loudly_where_the_placeholder_is_not_there_once(hook: ModuleType, 
 
 @pytest.fixture
 def project(tmp_path: Path, hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the hook finds of the sample vault in a new project, which is the working directory."""
-    for name in {*hook.VAULT_FILES, *(mention[0] for mention in hook.VAULT_MENTIONS)}:
+    """What the hook finds of the sample vault in a new project, which is the working directory, and what follows it."""
+    for name in {*hook.VAULT_FILES, *(mention[0] for mention in hook.VAULT_MENTIONS), FOLLOWER}:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((TEMPLATE / name).read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -65,7 +68,8 @@ def test_removes_the_vault_and_its_empty_folders(hook: ModuleType, project: Path
     """Its files are gone, lines are gone from the others, and a second time there is nothing to remove."""
     hook.remove_vault()
     left = contents(project)
-    assert set(left) == {mention[0] for mention in hook.VAULT_MENTIONS}
+    assert set(left) == {mention[0] for mention in hook.VAULT_MENTIONS} | {FOLLOWER}
+    assert b'down_revision: str | None = "0005"' in left[FOLLOWER]
     assert not (project / "app" / "features" / "vault").exists()
     assert b"vault" not in left["app/main.py"]
     assert (project / "migrations" / "env.py").read_bytes().count(b"\n") > 40
@@ -100,6 +104,42 @@ def test_fails_loudly_where_something_of_the_vault_is_not_there(hook: ModuleType
             hook.remove_vault()
         assert contents(project) == {other: text for other, text in before.items() if other != name}
         (project / name).write_bytes(before[name])
+
+
+def migration(revision: str, follows: str) -> str:
+    """A migration as the template's are."""
+    return f'"""About it."""\n\nrevision: str = {revision}\ndown_revision: str | None = {follows}\n'
+
+
+def test_what_follows_a_migration_that_goes_follows_the_one_before(hook: ModuleType) -> None:
+    """The first, one in the middle, the last, one with two that follow, and one after the other."""
+    chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
+    assert hook.relinked(chain, "1") == {"2": migration('"2"', "None")}
+    assert hook.relinked(chain, "2") == {"3": migration('"3"', '"1"')}
+    assert hook.relinked(chain, "3") == {}
+    branch = chain | {"4": migration('"4"', '"2"')}
+    assert hook.relinked(branch, "2") == {"3": migration('"3"', '"1"'), "4": migration('"4"', '"1"')}
+    rest = {name: text for name, text in (chain | hook.relinked(chain, "1")).items() if name != "1"}
+    assert hook.relinked(rest, "2") == {"3": migration('"3"', "None")}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("2", ""),
+        ("2", migration('"2"', '"1"') * 2),
+        ("2", migration("'2'", '"1"')),
+        ("3", migration('"3"', '("2", "x")')),
+        ("3", migration('"3"', '"2"') + 'depends_on = "2"\n'),
+        ("3", migration('"3"', '"1"') + 'depends_on = "2"\n'),
+        ("3", migration('"3"', '"2"').replace("down_revision: str | None", "down_revision")),
+    ],
+)
+def test_fails_loudly_where_a_migration_is_not_as_expected(hook: ModuleType, name: str, text: str) -> None:
+    """A line that is not there, or says more: the message names the file."""
+    chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
+    with pytest.raises(hook.HookError, match=name):
+        hook.relinked(chain | {name: text}, "2")
 
 
 def test_names_every_file_of_the_vault(hook: ModuleType) -> None:

@@ -46,7 +46,10 @@ _OAUTH_ERROR = {
     "required": ["error", "error_description"],
     "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
 }
-_BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"}
+_SCHEMES = {
+    "accessToken": {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"},
+    "clientSecret": {"type": "http", "scheme": "basic", "description": "An OAuth 2 client (RFC 6749 section 2.3.1)."},
+}
 
 _ALWAYS = {"400": "The request is malformed", "429": "A limit is reached", "503": "Not able to answer now"}
 _SIGNED_IN = {"401": "Not signed in"}
@@ -71,7 +74,7 @@ def install_openapi(app: FastAPI) -> None:
 def _document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = document.setdefault("components", {})
-    components["securitySchemes"] = {"accessToken": _BEARER}
+    components["securitySchemes"] = _SCHEMES
     schemas = components.setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
@@ -87,6 +90,9 @@ def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
     if policy.needs_principal:
         operation["security"] = [{"accessToken": []}]
         operation["x-policy"] = str(policy)
+    elif policy.needs_caller:
+        operation["security"] = [{"clientSecret": []}, {"accessToken": []}]
+        operation["x-policy"] = str(policy)
     responses = operation["responses"]
     for status, description in _errors(operation, path, policy).items():
         declared = responses.get(status, {})
@@ -100,7 +106,7 @@ def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
 def _errors(operation: dict[str, Any], path: str, policy: Policy) -> dict[str, str]:
     """The error answers that the operation can give."""
     errors = _ALWAYS | _OTHER
-    if policy.needs_principal:
+    if policy.needs_principal or policy.needs_caller:
         errors |= _SIGNED_IN
     if isinstance(policy, Recent):
         errors["401"] = f"Not signed in, or more than {policy.minutes} minutes ago (RFC 9470)"

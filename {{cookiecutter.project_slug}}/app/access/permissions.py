@@ -9,6 +9,8 @@ class Permission(StrEnum):
     ACCOUNT_READ = "account:read"
     ACCOUNT_WRITE = "account:write"
     AUDIT_READ = "audit:read"
+    CLIENTS_READ = "clients:read"
+    CLIENTS_WRITE = "clients:write"
     DOCS_READ = "docs:read"
     ROLES_ASSIGN = "roles:assign"
     SECRETS_READ = "secrets:read"

@@ -36,6 +36,30 @@ class SecurityEvent(StrEnum):
     PASSWORD_CONFIRMED = "password_confirmed"  # noqa: S105  # the name of an event
     """A user gave their password once more, or a wrong one, before something that needs a recent sign-in."""
 
+    TOKEN_ISSUED = "token_issued"  # noqa: S105  # the name of an event
+    """An OAuth client got a session, for a code or for its own credentials."""
+
+    CLIENT_AUTHENTICATION_FAILED = "client_authentication_failed"
+    """An OAuth client is unknown, or its credentials are wrong."""
+
+    CLIENT_CREATED = "client_created"
+    """Somebody registered an OAuth client."""
+
+    CLIENT_SECRET_ROTATED = "client_secret_rotated"  # noqa: S105  # the name of an event
+    """Somebody gave an OAuth client another secret."""
+
+    CLIENT_REMOVED = "client_removed"
+    """Somebody removed an OAuth client, which ended every session that it had."""
+
+    CODE_REUSED = "code_reused"
+    """An authorization code came a second time, and the session that the first one started was ended."""
+
+    CONSENT_GIVEN = "consent_given"
+    """A user allowed an OAuth client to act for them."""
+
+    CONSENT_REVOKED = "consent_revoked"
+    """A user took back what they had allowed an OAuth client, which ended its sessions of theirs."""
+
     SIGNED_OUT = "signed_out"
     """A user ended the session that asked for it."""
 

@@ -22,7 +22,7 @@ async def test_every_guarded_operation_names_its_credentials_and_policy(service:
     for method, path, policy in route_policies(service.app):
         if path != "/openapi.json":
             operation = paths[path][method.lower()]
-            assert ("security" in operation) == policy.needs_principal
+            assert ("security" in operation) == (policy.needs_principal or policy.needs_caller)
             assert operation.get("x-policy", "Public") == str(policy)
 
 

@@ -51,6 +51,11 @@ _ADMIT = (
     .where(*_active)
     .with_for_update(of=_users)
 )
+_ACTIVE_ROLES = (
+    select(_user_roles.c.role)
+    .select_from(_users.outerjoin(_user_roles, _user_roles.c.user_id == _users.c.id))
+    .where(_users.c.id == bindparam("user_id"), *_active)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,15 @@ class AccountService:
         if new_hash is not None:
             await unit.execute(update(User).where(User.id == credentials.user_id).values(password_hash=new_hash))
         return frozenset(Role(row.role) for row in rows if row.role)
+
+    async def active_roles(self, unit: AsyncSession, user_id: UUID, *, lock: bool = False) -> frozenset[Role] | None:
+        """The roles of an account that is verified and not disabled, else None; locked until the unit ends, if asked.
+
+        Whoever starts a session without a password locks it: what ends every session of the account waits, then.
+        """
+        statement = _ACTIVE_ROLES.with_for_update(of=_users) if lock else _ACTIVE_ROLES
+        rows = (await unit.execute(statement, {"user_id": user_id})).all()
+        return frozenset(Role(row.role) for row in rows if row.role) if rows else None
 
     async def is_enabled(self, unit: AsyncSession, user_id: UUID) -> bool:
         """Whether the account exists and is not disabled."""

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 HOME = "/account"
 
-_LONGEST_PATH = 4000
+LONGEST_PATH = 4000
 
 
 def own_path(text: str | None) -> str | None:
@@ -14,7 +14,7 @@ def own_path(text: str | None) -> str | None:
 
     Browsers read two slashes, or a slash and a backslash, as the begin of a host, and pass over control characters.
     """
-    if not text or len(text) > _LONGEST_PATH or not text.isascii() or not text.isprintable():
+    if not text or len(text) > LONGEST_PATH or not text.isascii() or not text.isprintable():
         return None
     if not text.startswith("/") or text.startswith("//") or "\\" in text or " " in text:
         return None

@@ -41,6 +41,7 @@ async def list_sessions(
             expires_at=row.expires_at,
             ip=row.ip,
             user_agent=row.user_agent,
+            client_id=row.client_id,
         )
         for row in rows
     ]

@@ -7,6 +7,7 @@ family ends. That is committed before the error is raised, so that no error answ
 import hashlib
 import re
 import secrets
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
@@ -39,6 +40,16 @@ async def use(unit: AsyncSession, token: str) -> UUID | None:
         .returning(RefreshToken.session_id)
     )
     return await unit.scalar(using)
+
+
+async def unused(unit: AsyncSession, token: str) -> tuple[UUID, datetime] | None:
+    """The session of a token that was not used yet, and when it was issued."""
+    if not _SHAPE.fullmatch(token):
+        return None
+    found = select(RefreshToken.session_id, RefreshToken.created_at)
+    found = found.where(RefreshToken.token_hash == _digest(token), RefreshToken.used_at.is_(None))
+    row = (await unit.execute(found)).one_or_none()
+    return row and (row.session_id, row.created_at)
 
 
 async def family(unit: AsyncSession, token: str) -> UUID | None:
