@@ -1,6 +1,7 @@
 """`manage clients`: the OAuth 2 clients of the service."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from app.access.roles import Role
 from app.commands.support import database_faults, fail, settings_or_exit
 from app.core.errors import Problem
+from app.core.logging import configure_logging
 from app.core.migrations import require_current
 from app.core.pagination import MAX_LIMIT, Part
 from app.core.settings import Settings
@@ -124,8 +126,9 @@ def _run(work: Callable[[ClientService], Coroutine[Any, Any, Any]]) -> Any:
 
 @asynccontextmanager
 async def _clients(settings: Settings) -> AsyncIterator[ClientService]:
-    app = create_app(settings)
-    state = app.state
+    state = create_app(settings).state
+    # The service logs to standard output, which here is for what is shown.
+    configure_logging(settings, stream=sys.stderr)
     try:
         await require_current(state.database, settings.database_url)
         async with state.audit.recording():

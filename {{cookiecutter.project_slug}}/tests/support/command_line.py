@@ -73,6 +73,14 @@ class CommandLine:
         before = self.env_file.stat().st_mtime - _LONG_AGO
         os.utime(self.env_file, (before, before))
 
+    def server_settings(self) -> dict[str, str]:
+        """The settings of the commands, for a server that runs meanwhile."""
+        settings = {
+            name: self.environment[name] for name in map(str.upper, Settings.model_fields) if name in self.environment
+        }
+        key, *fallbacks = self.keys()
+        return {**settings, "SECRET_KEY": key, "SECRET_KEY_FALLBACKS": ",".join(fallbacks)}
+
     def settings(self) -> Settings:
         """The settings of the commands, for a service in this process."""
         given = {name.lower(): value for name, value in self.environment.items()}

@@ -20,7 +20,7 @@ _PORT = r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 _HTTPS = re.compile(rf"https://(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]{{2,39}}\]){_PORT}{_REST}", re.ASCII)
 _LOOPBACK = re.compile(rf"(?P<host>http://(?:127\.0\.0\.1|\[::1\])){_PORT}(?P<rest>{_REST})", re.ASCII)
 # RFC 8252 section 7.1: a domain name of the application's owner, the other way round, so that schemes do not collide.
-_PRIVATE = re.compile(rf"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/{{1,2}}(?:{_LABEL}(?:\.{_LABEL})*)?{_REST}", re.ASCII)
+_PRIVATE = re.compile(rf"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:(?://{_LABEL}(?:\.{_LABEL})*|(?=/(?!/))){_REST}", re.ASCII)
 _DOTS = re.compile(r"(?:\.|%2E){1,2}")
 _HIDDEN = re.compile(r"%(?:2F|5C|[01][0-9A-F]|7F)")
 
