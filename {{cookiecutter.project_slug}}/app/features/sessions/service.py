@@ -46,6 +46,7 @@ class EndReason(StrEnum):
     PASSWORD_RESET = "password reset"  # noqa: S105  # a reason, not a secret
     ROLES_CHANGED = "roles changed"
     ACCOUNT_DISABLED = "account disabled"
+    ENDED_BY_ADMINISTRATOR = "ended by administrator"
 
 
 @dataclass(frozen=True, slots=True)
