@@ -12,6 +12,7 @@ from app.access.principal import CurrentPrincipal
 from app.access.roles import Role
 from app.core.pagination import Part
 from app.features.accounts.email_address import EmailText
+from app.features.accounts.schemas import AccountAnswer
 from app.features.pages.addresses import next_part
 from app.features.pages.admin_roles import RolesForm, chosen_roles, role_choices, ticked
 from app.features.pages.forms import FormBody, read_form, read_query
@@ -46,7 +47,8 @@ async def users_page(request: Request, page: CurrentPage, administration: Admini
     """List accounts, newest first: all of them, or those whose address or name holds a text."""
     form, asked = read_query(request, SearchForm, "admin_users.html", users=[], next_path=None)
     with form.answering():
-        users, next_cursor = await administration.list_accounts(Part(cursor=asked.cursor, search=asked.q))
+        rows, next_cursor = await administration.list_accounts(Part(cursor=asked.cursor, search=asked.q))
+    users = [AccountAnswer.of(row) for row in rows]
     next_path = next_part(_PATH, next_cursor, q=asked.q)
     return page.show("admin_users.html", values=form.values, users=users, next_path=next_path)
 
