@@ -116,9 +116,7 @@ async def deletion_page(page: CurrentPage) -> Response:
 
 @router.post("/delete")
 @policy(Allow(Permission.ACCOUNT_WRITE))
-async def delete_account(
-    request: Request, page: CurrentPage, own: OwnAccount, principal: CurrentPrincipal
-) -> Response:
+async def delete_account(request: Request, page: CurrentPage, own: OwnAccount, principal: CurrentPrincipal) -> Response:
     """Delete my account with all that belongs to it, and sign this browser out."""
     form, typed = await read_form(request, DeletionForm, "account_delete.html")
     with form.answering(current_password=Forbidden):

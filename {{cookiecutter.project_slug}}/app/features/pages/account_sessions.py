@@ -41,9 +41,7 @@ async def end_others(page: CurrentPage, sessions: Sessions, principal: CurrentPr
 
 @router.post("/{session_id}/end")
 @policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
-async def end_session(
-    session_id: UUID, page: CurrentPage, sessions: Sessions, principal: CurrentPrincipal
-) -> Response:
+async def end_session(session_id: UUID, page: CurrentPage, sessions: Sessions, principal: CurrentPrincipal) -> Response:
     """End one session of mine."""
     await sessions.end_own(principal.user_id, session_id)
     return page.go(_PATH, Notice.SESSION_ENDED)

@@ -30,7 +30,9 @@ def next_part(path: str, cursor: str | None, **query: object) -> str | None:
     """Where the next part of a list is, for the same search; None at the end. A value that is None is left out."""
     if cursor is None:
         return None
-    return f"{path}?{urlencode({name: value for name, value in query.items() if value is not None} | {'cursor': cursor})}"
+    return (
+        f"{path}?{urlencode({name: value for name, value in query.items() if value is not None} | {'cursor': cursor})}"
+    )
 
 
 def asked_page(request: Request) -> str | None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -70,7 +70,7 @@ class AuditForm(FilterForm):
 @policy(Allow(Permission.AUDIT_READ))
 async def audit_page(request: Request, page: CurrentPage, trail: Audit) -> Response:
     """List security events, newest first."""
-    context = {"events": [], "next_path": None, "actions": sorted(SecurityEvent)}
+    context: dict[str, Any] = {"events": [], "next_path": None, "actions": sorted(SecurityEvent)}
     form, asked = read_query(request, AuditForm, _TEMPLATE, **context)
     with form.answering():
         rows, next_cursor = await trail.list_events(asked.filters(), Part(cursor=asked.cursor))
@@ -84,11 +84,9 @@ async def audit_page(request: Request, page: CurrentPage, trail: Audit) -> Respo
 @policy(Allow(Permission.AUDIT_READ))
 async def export(request: Request, trail: Audit, principal: CurrentPrincipal) -> Response:
     """The events as a file, oldest first. That somebody has taken it is on record before it begins."""
-    context = {"events": [], "next_path": None, "actions": sorted(SecurityEvent)}
+    context: dict[str, Any] = {"events": [], "next_path": None, "actions": sorted(SecurityEvent)}
     form, asked = await read_form(request, FilterForm, _TEMPLATE, **context)
-    security_event(
-        SecurityEvent.AUDIT_EXPORTED, outcome="success", user_id=principal.user_id, filters=form.values
-    )
+    security_event(SecurityEvent.AUDIT_EXPORTED, outcome="success", user_id=principal.user_id, filters=form.values)
     name = f"audit-{datetime.now(UTC):%Y-%m-%d}.csv"
     return StreamingResponse(
         lines(_answers(trail, asked.filters())),

@@ -15,7 +15,10 @@ _CHECKED = "on"
 Checked = Literal["on"] | None
 
 RolesForm: type[FormBody] = create_model(  # type: ignore[call-overload]  # the fields are made of the roles
-    "RolesForm", __base__=FormBody, __doc__="All the roles to have.", **{f"{_PREFIX}{role}": (Checked, None) for role in Role}
+    "RolesForm",
+    __base__=FormBody,
+    __doc__="All the roles to have.",
+    **{f"{_PREFIX}{role}": (Checked, None) for role in Role},
 )
 
 

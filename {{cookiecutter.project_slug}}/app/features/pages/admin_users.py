@@ -35,7 +35,7 @@ class SearchForm(FormBody):
     done: str | None = None
 
 
-class InvitationForm(RolesForm):  # type: ignore[valid-type,misc]  # made of the roles
+class InvitationForm(RolesForm):
     """Whom to let in, and as what."""
 
     email: EmailText

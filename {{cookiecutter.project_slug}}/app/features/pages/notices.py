@@ -1,6 +1,7 @@
 """What was done, said on the page that comes next. Its address names the notice; the words are only ever ours."""
 
 from enum import StrEnum
+from typing import Self
 
 from starlette.requests import Request
 
@@ -12,20 +13,20 @@ class Notice(StrEnum):
 
     text: str
 
-    def __new__(cls, name: str, text: str) -> "Notice":
+    def __new__(cls, name: str, text: str) -> Self:
         """Make a member of a name and its text."""
         member = str.__new__(cls, name)
         member._value_, member.text = name, text
         return member
 
     PROFILE = "profile", "Your name has been changed."
-    PASSWORD = "password", "Your password has been changed. Every other session of yours has ended."  # noqa: S105  # a name
+    PASSWORD = "password", "Your password has been changed. Every other session of yours has ended."  # a name
     EMAIL = "email", "We have written to the new address. It counts when you open the link in that mail."
     SESSION_ENDED = "session-ended", "The session has ended."
     SESSIONS_ENDED = "sessions-ended", "All other sessions have ended."
     ACCOUNT_DELETED = "account-deleted", "Your account has been deleted, with all that belonged to it."
-    SECRET_ADDED = "secret-added", "The secret is in your vault."  # noqa: S105  # a name
-    SECRET_DELETED = "secret-deleted", "The secret has been deleted."  # noqa: S105  # a name
+    SECRET_ADDED = "secret-added", "The secret is in your vault."  # a name
+    SECRET_DELETED = "secret-deleted", "The secret has been deleted."  # a name
     USER_CHANGED = "user-changed", "The account has been changed."
     USER_DISABLED = "user-disabled", "The account is disabled, and its sessions have ended."
     USER_ENABLED = "user-enabled", "The account is enabled."

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment as Templates, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -48,7 +48,7 @@ class Pages:
     """Makes pages of templates."""
 
     def __init__(self, settings: Settings, assets: Assets) -> None:
-        self._environment = Environment(
+        self._environment = Templates(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
             undefined=StrictUndefined,
@@ -84,7 +84,7 @@ class Pages:
             "visitor": visitor,
             "path": request.scope["path"],
             "notice": notice_of(request),
-            "may_open": partial(navigation.may_open, visitor and visitor.principal),
+            "may_open": partial(navigation.may_open, visitor.principal if visitor else None),
         }
         html = self._environment.get_template(template).render(common | context)
         own = {"Content-Security-Policy": policy or content_security_policy(), **(headers or {})}
