@@ -15,7 +15,7 @@ _BROWSERS = (
     (re.compile(r"\b(?:OPR|OPT|Opera)/"), "Opera"),
     (re.compile(r"\b(?:Firefox|FxiOS)/"), "Firefox"),
     (re.compile(r"\bSamsungBrowser/"), "Samsung Internet"),
-    (re.compile(r"\b(?:Chrome|CriOS|Chromium)/"), "Chrome"),
+    (re.compile(r"\b(?:Headless)?(?:Chrome|CriOS|Chromium)/"), "Chrome"),
     (re.compile(r"\bVersion/[\d.]+ (?:Mobile/\w+ )?Safari/"), "Safari"),
     (re.compile(r"^curl/"), "curl"),
 )
