@@ -16,6 +16,9 @@ from app.access.principal import Principal
 from app.core.clock import utc_now
 from app.core.errors import Forbidden, Unauthenticated
 
+STEP_UP_MINUTES = 15
+"""How old a sign-in may be for what a stolen session must not do: `Recent(STEP_UP_MINUTES, …)`."""
+
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _ATTRIBUTE = "__access_policy__"
 

@@ -147,6 +147,9 @@ class SecurityEvent(StrEnum):
     HOST_REFUSED = "host_refused"
     """A request was for a host that this service is not."""
 
+    AUDIT_EXPORTED = "audit_exported"
+    """Somebody took a copy of the audit trail, or of a part of it."""
+
     AUDIT_KEY_CHANGED = "audit_key_changed"
     """The audit trail goes on under another key; a failure where the end of the old part could not be confirmed."""
 

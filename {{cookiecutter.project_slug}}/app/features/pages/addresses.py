@@ -1,6 +1,6 @@
 """Addresses within this service, for going back to where somebody came from."""
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from starlette.requests import Request
 
@@ -24,6 +24,15 @@ def own_path(text: str | None) -> str | None:
 def with_next(path: str, next_path: str | None) -> str:
     """The path, with the page that is to come after it."""
     return path if next_path is None else f"{path}?next={quote(next_path, safe='/')}"
+
+
+def next_part(path: str, cursor: str | None, **query: object) -> str | None:
+    """Where the next part of a list is, for the same search; None at the end. A value that is None is left out."""
+    if cursor is None:
+        return None
+    return (
+        f"{path}?{urlencode({name: value for name, value in query.items() if value is not None} | {'cursor': cursor})}"
+    )
 
 
 def asked_page(request: Request) -> str | None:

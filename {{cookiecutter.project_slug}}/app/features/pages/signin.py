@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
@@ -14,12 +14,12 @@ from app.core.security_events import SecurityEvent
 from app.features.accounts.confirmation import PasswordConfirmation
 from app.features.accounts.passwords import GivenPassword
 from app.features.browser.cookie import clear_session_cookie, set_session_cookie
-from app.features.browser.service import BrowserSessions
 from app.features.pages.addresses import HOME, own_path
 from app.features.pages.destinations import policy_for
 from app.features.pages.forms import FormBody, read_form
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
+from app.features.pages.services import Browsers
 from app.features.sessions.client import RequestClient
 from app.features.sessions.service import Started
 from app.features.signin.service import SignInService, WrongCredentials
@@ -43,14 +43,6 @@ class ConfirmForm(FormBody):
 
     password: GivenPassword
     next: str = HOME
-
-
-async def _browsers(request: Request) -> BrowserSessions:
-    browsers: BrowserSessions = request.app.state.browsers
-    return browsers
-
-
-Browsers = Annotated[BrowserSessions, Depends(_browsers)]
 
 
 @router.get("/login")

@@ -50,6 +50,7 @@ class EndReason(StrEnum):
     CLIENT_SECRET_ROTATED = "client secret rotated"  # noqa: S105  # a reason, not a secret
     CODE_REUSED = "authorization code reused"
     CONSENT_REVOKED = "consent revoked"
+    ENDED_BY_ADMINISTRATOR = "ended by administrator"
 
 
 @dataclass(frozen=True, slots=True)
