@@ -94,6 +94,14 @@ class ClientService:
             raise _not_there()
         return client
 
+    async def get_by_id(self, id_: UUID) -> RegisteredClient:
+        """The client; raises `NotFound`."""
+        async with self._database.read() as unit:
+            found = await self.by_ids(unit, {id_})
+        if not found:
+            raise _not_there()
+        return found[id_]
+
     async def list_clients(self, part: Part) -> tuple[list[RegisteredClient], str | None]:
         """Clients, newest first, and the cursor of the next part."""
         statement = self._cursors.select(select(_clients), part, (OAuthClient.created_at, OAuthClient.id))

@@ -22,9 +22,14 @@ RolesForm: type[FormBody] = create_model(  # type: ignore[call-overload]  # the 
 )
 
 
+def ticked_roles(form: FormBody) -> list[Role]:
+    """The roles that are ticked."""
+    return [role for role in Role if getattr(form, f"{_PREFIX}{role}") == _CHECKED]
+
+
 def chosen_roles(form: FormBody) -> list[Role]:
     """The roles that are ticked; raises `Unprocessable` where none is."""
-    roles = [role for role in Role if getattr(form, f"{_PREFIX}{role}") == _CHECKED]
+    roles = ticked_roles(form)
     if not roles:
         reason = "Choose at least one role."
         raise Unprocessable(reason, errors=[{"location": ["body", "roles"], "reason": reason}])

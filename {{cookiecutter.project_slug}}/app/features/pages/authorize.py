@@ -18,7 +18,7 @@ from app.features.pages.destinations import AUTHORIZE, pairs_of, policy_for
 from app.features.pages.forms import FormBody, read_form
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
-from app.features.pages.texts import SCOPES
+from app.features.pages.texts import scope_texts
 
 router = APIRouter(route_class=PageRoute)
 
@@ -77,6 +77,6 @@ def _shown(asked: AuthorizationRequest, query: str) -> dict[str, object]:
     return {
         "client": asked.client,
         "redirect_uri": asked.redirect_uri,
-        "scopes": [SCOPES[name] for name in sorted(asked.scope)],
+        "scopes": scope_texts(asked.scope),
         "query": query,
     }

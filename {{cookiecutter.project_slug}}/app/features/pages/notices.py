@@ -25,6 +25,8 @@ class Notice(StrEnum):
     SESSION_ENDED = "session-ended", "The session has ended."
     SESSIONS_ENDED = "sessions-ended", "All other sessions have ended."
     ACCOUNT_DELETED = "account-deleted", "Your account has been deleted, with all that belonged to it."
+    APPLICATION_REVOKED = "application-revoked", "The application may no longer act for you."
+    CLIENT_REMOVED = "client-removed", "The client has been removed, and its sessions have ended."
     SECRET_ADDED = "secret-added", "The secret is in your vault."  # a name
     SECRET_DELETED = "secret-deleted", "The secret has been deleted."  # a name
     USER_CHANGED = "user-changed", "The account has been changed."

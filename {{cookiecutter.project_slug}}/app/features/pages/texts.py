@@ -1,6 +1,6 @@
 """What the pages say of their own accord: about errors, and about waiting."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -82,3 +82,8 @@ SCOPES: Mapping[str, str] = {
     Permission.USERS_WRITE: "Invite, rename, disable and delete accounts",
 }
 """What a client may do with a scope, as the user is asked. A scope without a text stops the tests."""
+
+
+def scope_texts(scope: Iterable[str]) -> list[str]:
+    """What may be done with a scope, in words. Of one that is no longer known, its name."""
+    return [SCOPES.get(name, name) for name in sorted(scope)]

@@ -11,10 +11,13 @@ from app.features.browser.authenticate import BrowserAuthenticator
 from app.features.browser.service import BrowserSessions
 from app.features.oauth.clients import GrantType
 from app.features.pages.account import router as account_router
+from app.features.pages.account_applications import router as account_applications_router
 from app.features.pages.account_sessions import router as account_sessions_router
 from app.features.pages.account_vault import router as account_vault_router
 from app.features.pages.admin import router as admin_router
 from app.features.pages.admin_audit import router as admin_audit_router
+from app.features.pages.admin_client import router as admin_client_router
+from app.features.pages.admin_clients import router as admin_clients_router
 from app.features.pages.admin_system import router as admin_system_router
 from app.features.pages.admin_user import router as admin_user_router
 from app.features.pages.admin_user_sessions import router as admin_user_sessions_router
@@ -37,11 +40,14 @@ ROUTERS = (
     authorize_router,
     account_router,
     account_sessions_router,
+    account_applications_router,
     account_vault_router,
     admin_router,
     admin_users_router,
     admin_user_router,
     admin_user_sessions_router,
+    admin_clients_router,
+    admin_client_router,
     admin_audit_router,
     admin_system_router,
     assets_router,
