@@ -51,7 +51,7 @@ def test_the_project_with_every_other_choice_passes_its_own_check(tmp_path: Path
     make(bake_into(tmp_path, answers).project, "check")
 
 
-@pytest.mark.more
+@pytest.mark.postgres
 def test_the_default_project_passes_on_postgresql(tmp_path: Path) -> None:
     """The code is the same for both databases, and so is what it does."""
     make(bake_into(tmp_path, {}).project, "test-postgres")
