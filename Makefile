@@ -42,7 +42,7 @@ test: check ## Check everything, and run the tests of the template and of render
 	$(RUN) pytest -n auto -m "not rendered and not more"
 	$(RUN) pytest -m rendered
 
-test-more: setup ## Run the default project's tests on PostgreSQL, and on every further Python of this machine
+test-more: setup ## Run the default project's tests on PostgreSQL and on every further Python of this machine, and its audit
 	$(RUN) pytest -m more
 
 check: setup build/check ## Check format, lint and types; changes no file
