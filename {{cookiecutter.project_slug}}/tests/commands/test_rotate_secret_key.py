@@ -198,6 +198,7 @@ def test_the_old_key_stays_while_tokens_of_it_may_be_in_use(manage: CommandLine)
     code, _, err = manage(ROTATE, "--retire", "--yes")
     assert code == 1
     assert "11 minutes after .env was changed" in err
+    assert manage(ROTATE, "--reseal")[0] == 0
     manage.let_time_pass()
     code, _, err = manage(ROTATE, "--retire")
     assert code == 1
@@ -214,6 +215,7 @@ def test_the_old_key_stays_while_tokens_of_it_may_be_in_use(manage: CommandLine)
 def test_somebody_at_a_terminal_is_asked(manage: CommandLine, answer: str, code: int, left: int) -> None:
     """Whether every process was restarted: the old key goes only with a yes."""
     assert manage(ROTATE)[0] == 0
+    assert manage(ROTATE, "--reseal")[0] == 0
     manage.let_time_pass()
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())

@@ -46,10 +46,13 @@ class Filters:
 
 
 class AuditTrail:
-    """Records, lists, exports and verifies. It records what is told in the transactions of the database, too."""
+    """Records, lists, exports and verifies. It records what is told in the transactions of the database, too.
 
-    def __init__(self, database: Database, keys: KeyRing) -> None:
-        append = Appender(keys)
+    `follow` is for what happens before every process has the current key: see `Appender`.
+    """
+
+    def __init__(self, database: Database, keys: KeyRing, *, follow: bool = False) -> None:
+        append = Appender(keys, follow=follow)
         database.record_events_with(append)
         self._database = database
         self._keys = keys
@@ -79,6 +82,12 @@ class AuditTrail:
         The next event does the same. After it, the earlier key is needed no more.
         """
         return await self._append(unit, ())
+
+    async def latest(self, *actions: str) -> AuditEvent | None:
+        """The last event of these."""
+        statement = select(AuditEvent).where(AuditEvent.action.in_(actions)).order_by(AuditEvent.sequence.desc())
+        async with self._database.read() as unit:
+            return await unit.scalar(statement.limit(1))
 
     async def list_events(self, filters: Filters, part: Part) -> tuple[list[AuditEvent], str | None]:
         """Events, newest first, and the cursor of the next part."""
