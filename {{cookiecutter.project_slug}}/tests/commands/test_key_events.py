@@ -35,7 +35,6 @@ def manage(command_line: CommandLine) -> CommandLine:
 
 def trail(manage: CommandLine) -> list[Row]:
     """Every row, oldest first, once they are known to be as they were written."""
-
     key, *fallbacks = manage.secrets()
 
     async def read() -> list[Row]:
