@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -31,6 +32,10 @@ class Filters:
     action: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+    def __str__(self) -> str:
+        """As a text that is another one for every other choice of rows."""
+        return orjson.dumps(asdict(self)).decode()
 
     def apply(self, statement: Select[Any]) -> Select[Any]:
         """The statement for these rows."""
@@ -90,7 +95,8 @@ class AuditTrail:
             return await unit.scalar(statement.limit(1))
 
     async def list_events(self, filters: Filters, part: Part) -> tuple[list[AuditEvent], str | None]:
-        """Events, newest first, and the cursor of the next part."""
+        """Events, newest first, and the cursor of the next part, which holds for the same filters alone."""
+        part = part._replace(search=str(filters))
         statement = self._cursors.select(filters.apply(select(AuditEvent)), part, (AuditEvent.sequence,))
         async with self._database.read() as unit:
             rows = (await unit.scalars(statement)).all()
