@@ -67,7 +67,8 @@ class Appender:
             row = {**entry, "sequence": sequence, "key_id": chain.current_id}
             digest = digest_of(digest, row)
             rows.append({**row, "digest": digest, "mac": chain.row_mac(digest)})
-        await unit.execute(insert(AuditEvent), rows)
+        # With its nulls: the same statement for every row, so that none takes another time than the next.
+        await unit.execute(insert(AuditEvent), rows, execution_options={"render_nulls": True})
         await _move_head(unit, chain.head(sequence, digest), is_new=head is None)
         return len(rows)
 
