@@ -45,7 +45,7 @@ test: check ## Check everything, and run the tests of the template and of render
 test-postgres: setup ## Run the default project's tests on PostgreSQL, which is started for them
 	$(RUN) pytest -m postgres
 
-test-more: setup ## Check the smallest project, and run the default project's tests on every further Python of this machine
+test-more: setup ## Check and audit the smallest project; run the default project's tests on every further Python
 	$(RUN) pytest -m more
 
 check: setup build/check ## Check format, lint and types; changes no file

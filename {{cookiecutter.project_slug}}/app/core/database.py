@@ -97,13 +97,18 @@ class Database:
         return self._reads()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A unit that writes, for `async with`: committed at its end, rolled back when it raises."""
+    async def transaction(self, *, before_commit: Callable[[], object] | None = None) -> AsyncIterator[AsyncSession]:
+        """A unit that writes, for `async with`: committed at its end, rolled back when it raises.
+
+        `before_commit` is called when all is written, the events too. If it raises, the unit is rolled back.
+        """
         with hold_events() as held:
             async with self._writes.begin() as unit:
                 yield unit
                 if unit.in_transaction():
                     await self._record_held(unit, held)
+                    if before_commit is not None:
+                        before_commit()
                 else:
                     # The block has rolled it back itself.
                     held.undone = True

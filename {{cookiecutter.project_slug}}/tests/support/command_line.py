@@ -6,7 +6,7 @@ import subprocess
 import sys
 from copy import copy
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import SecretStr
@@ -16,6 +16,20 @@ from tests.support import warm
 from tests.support.server import environment
 
 _WITH_NOTES = "import runpy; runpy.run_module('tests.support.notes', run_name='__main__')"
+_KILLED = {
+    when: f"""
+import os, signal
+from app.manage import main
+replace = os.replace
+def replace_and_die(*names, **folders):
+    if {when == "after"}:
+        replace(*names, **folders)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.replace = replace_and_die
+main()
+"""
+    for when in ("before", "after")
+}
 _LONG_AGO = 3600
 
 
@@ -55,6 +69,12 @@ class CommandLine:
         """The same, with the feature of `notes.py` in the service."""
         other = copy(self)
         other._cold = _WITH_NOTES  # noqa: SLF001  # its own
+        return other
+
+    def killed(self, when: Literal["before", "after"]) -> Self:
+        """The same, killed by itself right before or right after it has put another `.env` into its place."""
+        other = copy(self)
+        other._cold = _KILLED[when]  # noqa: SLF001  # its own
         return other
 
     def keys(self) -> list[str]:

@@ -33,10 +33,14 @@ def unavailable() -> Unavailable:
 
 
 class Appender:
-    """Adds events to the trail, in the unit that it is given."""
+    """Adds events to the trail, in the unit that it is given.
 
-    def __init__(self, keys: KeyRing) -> None:
+    With `follow`, under the key of the row before, where that is known: processes that have no other can go on from it.
+    """
+
+    def __init__(self, keys: KeyRing, *, follow: bool = False) -> None:
         self._chain = ChainKeys(keys)
+        self._follow = follow
 
     async def __call__(self, unit: AsyncSession, occurrences: Sequence[Occurrence]) -> int:
         """Add the events, in order, and a mark where one is due; how many rows that makes.
@@ -53,40 +57,20 @@ class Appender:
         head = await _lock_head(unit)
         # A statement of its own, behind the lock: it sees what the writer before has committed.
         last = await unit.scalar(select(func.max(AuditEvent.sequence))) or 0
-        entries = [*self._marks(head, last), *entries]
+        chain = self._chain.following(head) if self._follow else self._chain
+        entries = [*_marks(chain, head, last), *entries]
         if not entries:
             return 0
         sequence, digest = max(head.sequence, last) if head else last, head.digest if head else FIRST_DIGEST
         rows = []
         for sequence, entry in enumerate(entries, start=sequence + 1):  # noqa: B020  # goes on from where it stood
-            row = {**entry, "sequence": sequence, "key_id": self._chain.current_id}
+            row = {**entry, "sequence": sequence, "key_id": chain.current_id}
             digest = digest_of(digest, row)
-            rows.append({**row, "digest": digest, "mac": self._chain.row_mac(digest)})
-        await unit.execute(insert(AuditEvent), rows)
-        await _move_head(unit, self._chain.head(sequence, digest), is_new=head is None)
+            rows.append({**row, "digest": digest, "mac": chain.row_mac(digest)})
+        # With its nulls: the same statement for every row, so that none takes another time than the next.
+        await unit.execute(insert(AuditEvent), rows, execution_options={"render_nulls": True})
+        await _move_head(unit, chain.head(sequence, digest), is_new=head is None)
         return len(rows)
-
-    def _marks(self, head: Head | None, last: int) -> Iterable[Entry]:
-        """The rows that go before, where the trail ended otherwise than under the current key."""
-        flaw = self._flaw(head, last)
-        if flaw is not None:
-            yield _mark(SecurityEvent.AUDIT_CHAIN_BROKEN, "failure", reason=flaw)
-        elif head and not head.is_fresh and head.key_id != self._chain.current_id:
-            confirmed = self._chain.confirms_head(head)
-            outcome: Outcome = "success" if confirmed else "failure"
-            # With the old MAC, so that whoever has the old key can tell later that the head was genuine.
-            yield _mark(SecurityEvent.AUDIT_KEY_CHANGED, outcome, previous=head.key_id.hex(), head=head.mac.hex())
-
-    def _flaw(self, head: Head | None, last: int) -> str | None:
-        if head is None:
-            return "the head is missing"
-        if head.sequence > last:
-            return "rows are missing at the end"
-        if head.sequence < last:
-            return "rows were added at the end"
-        if self._chain.knows(head.key_id) and not self._chain.confirms_head(head):
-            return "the head was changed"
-        return None
 
 
 async def read_head(unit: AsyncSession, *, lock: bool = False) -> Head | None:
@@ -108,6 +92,30 @@ async def _move_head(unit: AsyncSession, head: Head, *, is_new: bool) -> None:
         return
     moving = update(AuditHead).where(AuditHead.id == HEAD_ID).values(**head._asdict())
     await unit.execute(moving, execution_options={"synchronize_session": False})
+
+
+def _marks(chain: ChainKeys, head: Head | None, last: int) -> Iterable[Entry]:
+    """The rows that go before, where the trail ended otherwise than under the current key."""
+    flaw = _flaw(chain, head, last)
+    if flaw is not None:
+        yield _mark(SecurityEvent.AUDIT_CHAIN_BROKEN, "failure", reason=flaw)
+    elif head and not head.is_fresh and head.key_id != chain.current_id:
+        confirmed = chain.confirms_head(head)
+        outcome: Outcome = "success" if confirmed else "failure"
+        # With the old MAC, so that whoever has the old key can tell later that the head was genuine.
+        yield _mark(SecurityEvent.AUDIT_KEY_CHANGED, outcome, previous=head.key_id.hex(), head=head.mac.hex())
+
+
+def _flaw(chain: ChainKeys, head: Head | None, last: int) -> str | None:
+    if head is None:
+        return "the head is missing"
+    if head.sequence > last:
+        return "rows are missing at the end"
+    if head.sequence < last:
+        return "rows were added at the end"
+    if chain.knows(head.key_id) and not chain.confirms_head(head):
+        return "the head was changed"
+    return None
 
 
 def _mark(event: SecurityEvent, outcome: Outcome, **details: str) -> Entry:
