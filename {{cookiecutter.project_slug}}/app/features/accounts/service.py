@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Role
 from app.core.clock import utc_now
-from app.core.database import Database
+from app.core.database import Database, table_of
 from app.core.errors import Conflict, NotFound
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.email_address import parse_email_address
@@ -21,7 +21,7 @@ from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
 from app.features.sessions.service import SELECT_ALIVE, signed_in_from
 
-_users, _user_roles = User.__table__, UserRole.__table__
+_users, _user_roles = table_of(User), table_of(UserRole)
 _alive = SELECT_ALIVE.subquery()
 _active = (_users.c.disabled_at.is_(None), _users.c.verified_at.is_not(None))
 # What every request and every sign-in does is to be cheap: statements of the tables, not of the classes, made once.

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
+from app.core.database import table_of
 from app.core.errors import Unavailable
 from app.core.event_flow import Occurrence, Origin, Outcome, tell_recorded
 from app.core.keys import KeyRing
@@ -25,6 +26,15 @@ from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
 _RETRY_AFTER_SECONDS = 5
 
 _log = structlog.get_logger("app")
+
+# Made once, and of the tables: every change of anything comes through here.
+_events, _heads = table_of(AuditEvent), table_of(AuditHead)
+_ADD = insert(_events)
+_START_HEAD = insert(_heads).values(id=HEAD_ID)
+_MOVE_HEAD = update(_heads).where(_heads.c.id == HEAD_ID)
+_HEAD = select(_heads.c.sequence, _heads.c.digest, _heads.c.key_id, _heads.c.mac).where(_heads.c.id == HEAD_ID)
+_LOCKED_HEAD = _HEAD.with_for_update()
+_LAST = select(func.max(_events.c.sequence))
 
 
 def unavailable() -> Unavailable:
@@ -50,9 +60,7 @@ class Appender:
             raise unavailable() from error
 
     async def _append(self, unit: AsyncSession, entries: list[Entry]) -> int:
-        head = await _lock_head(unit)
-        # A statement of its own, behind the lock: it sees what the writer before has committed.
-        last = await unit.scalar(select(func.max(AuditEvent.sequence))) or 0
+        head, last = await _lock_end(unit)
         entries = [*self._marks(head, last), *entries]
         if not entries:
             return 0
@@ -62,8 +70,8 @@ class Appender:
             row = {**entry, "sequence": sequence, "key_id": self._chain.current_id}
             digest = digest_of(digest, row)
             rows.append({**row, "digest": digest, "mac": self._chain.row_mac(digest)})
-        await unit.execute(insert(AuditEvent), rows)
-        await _move_head(unit, self._chain.head(sequence, digest), is_new=head is None)
+        await unit.execute(_ADD, rows)
+        await unit.execute(_MOVE_HEAD if head else _START_HEAD, self._chain.head(sequence, digest)._asdict())
         return len(rows)
 
     def _marks(self, head: Head | None, last: int) -> Iterable[Entry]:
@@ -91,23 +99,18 @@ class Appender:
 
 async def read_head(unit: AsyncSession, *, lock: bool = False) -> Head | None:
     """The head as it is stored."""
-    statement = select(AuditHead.sequence, AuditHead.digest, AuditHead.key_id, AuditHead.mac)
-    statement = statement.where(AuditHead.id == HEAD_ID)
-    row = (await unit.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    row = (await unit.execute(_LOCKED_HEAD if lock else _HEAD)).one_or_none()
     return row and Head(*row)
 
 
-async def _lock_head(unit: AsyncSession) -> Head | None:
-    """One writer at a time, in every process: PostgreSQL locks the row, SQLite has locked the file by now."""
-    return await read_head(unit, lock=True)
+async def _lock_end(unit: AsyncSession) -> tuple[Head | None, int]:
+    """The head and the number of the last row; one writer at a time, in every process.
 
-
-async def _move_head(unit: AsyncSession, head: Head, *, is_new: bool) -> None:
-    if is_new:
-        await unit.execute(insert(AuditHead).values(id=HEAD_ID, **head._asdict()))
-        return
-    moving = update(AuditHead).where(AuditHead.id == HEAD_ID).values(**head._asdict())
-    await unit.execute(moving, execution_options={"synchronize_session": False})
+    PostgreSQL locks the row of the head, SQLite has locked the file by now.
+    """
+    head = await read_head(unit, lock=True)
+    # A statement of its own, behind the lock: it sees what the writer before has committed.
+    return head, await unit.scalar(_LAST) or 0
 
 
 def _mark(event: SecurityEvent, outcome: Outcome, **details: str) -> Entry:
