@@ -11,17 +11,16 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, DateTime, Dialect, MetaData, Table, Uuid, event, text
+from sqlalchemy import DateTime, Dialect, MetaData, Table, Uuid, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from app.core import sqlite_driver
@@ -141,27 +140,23 @@ class Database:
 def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
     """SQLite has many readers beside one writer: writers queue here, in order, not in the file's lock."""
     common: dict[str, Any] = {"hide_parameters": True, "pool_timeout": _POOL_TIMEOUT_SECONDS}
-    connect: dict[str, Any] = {"timeout": _BUSY_SECONDS, "async_creator_fn": sqlite_driver.connect}
+    connect: dict[str, Any] = {"timeout": _BUSY_SECONDS}
     reader = create_async_engine(
         dsn,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
         pool_size=_SQLITE_READERS,
         max_overflow=0,
-        connect_args=connect,
+        connect_args={**connect, "async_creator_fn": partial(sqlite_driver.connect, writes=False)},
         **common,
     )
     writer = create_async_engine(
         dsn,
         pool_size=1,
         max_overflow=0,
-        # No implicit BEGIN by the driver: `_begin_immediate` opens every transaction.
-        connect_args={**connect, "isolation_level": None},
+        connect_args={**connect, "async_creator_fn": partial(sqlite_driver.connect, writes=True)},
         **common,
     )
-    for engine in (reader, writer):
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(writer.sync_engine, "begin", _begin_immediate)
     return reader, writer
 
 
@@ -190,23 +185,3 @@ def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
     )
     unify_outages(writer)
     return writer.execution_options(isolation_level="AUTOCOMMIT"), writer
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-    # SQLite's own knows the cases of ASCII alone; PostgreSQL's knows those of its locale.
-    connection.create_function("lower", 1, _lower, deterministic=True)
-
-
-def _lower(value: object) -> object:
-    """SQL's `lower`: one character for each, wherever in a text it stands."""
-    return "".join(character.lower()[0] for character in value) if isinstance(value, str) else value
-
-
-def _begin_immediate(connection: Connection) -> None:
-    """Take the write lock at once: a transaction that reads first could otherwise not upgrade its lock."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -35,6 +35,7 @@ _MOVE_HEAD = update(_heads).where(_heads.c.id == HEAD_ID)
 _HEAD = select(_heads.c.sequence, _heads.c.digest, _heads.c.key_id, _heads.c.mac).where(_heads.c.id == HEAD_ID)
 _LOCKED_HEAD = _HEAD.with_for_update()
 _LAST = select(func.max(_events.c.sequence))
+_HEAD_AND_LAST = _HEAD.add_columns(_LAST.scalar_subquery())
 
 
 def unavailable() -> Unavailable:
@@ -106,10 +107,15 @@ async def read_head(unit: AsyncSession, *, lock: bool = False) -> Head | None:
 async def _lock_end(unit: AsyncSession) -> tuple[Head | None, int]:
     """The head and the number of the last row; one writer at a time, in every process.
 
-    PostgreSQL locks the row of the head, SQLite has locked the file by now.
+    SQLite has locked the file before the first statement. PostgreSQL locks the row of the head; what else that
+    statement saw is of before the lock, so the last row is asked for by another, behind it, which sees what the writer
+    before has committed.
     """
+    if unit.get_bind().dialect.name == "sqlite":
+        row = (await unit.execute(_HEAD_AND_LAST)).one_or_none()
+        if row is not None:
+            return Head(*row[:-1]), row[-1] or 0
     head = await read_head(unit, lock=True)
-    # A statement of its own, behind the lock: it sees what the writer before has committed.
     return head, await unit.scalar(_LAST) or 0
 
 
