@@ -8,7 +8,7 @@ answers with an error raises after the block. Security events that are told insi
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -16,11 +16,11 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import DateTime, Dialect, MetaData, Table, Uuid, text
+from sqlalchemy import DateTime, Dialect, Executable, MetaData, Row, Table, Uuid, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from app.core import sqlite_driver
@@ -29,8 +29,8 @@ from app.core.event_flow import Held, Occurrence, hold_events
 
 __all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
 
-RecordEvents = Callable[[AsyncSession, Sequence[Occurrence]], Awaitable[object]]
-"""Adds events to the audit trail in the unit that they were told in; raises where it cannot."""
+RecordEvents = Callable[[Session, Sequence[Occurrence]], object]
+"""Adds events to the audit trail in the unit that they were told in; raises where it cannot. For `unit.run_sync`."""
 
 _BUSY_SECONDS = 10
 _POOL_TIMEOUT_SECONDS = 10
@@ -100,19 +100,34 @@ class Database:
         """A unit that reads, for `async with`: each statement is its own transaction, and holds no lock."""
         return self._reads()
 
+    async def rows(self, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
+        """The rows of one statement: a unit that reads, in one go, for what every request asks."""
+        return await self._reads().run_sync(_rows, statement, parameters)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A unit that writes, for `async with`: committed at its end, rolled back when it raises."""
         with hold_events() as held:
-            async with self._writes.begin() as unit:
+            unit = self._writes()
+            unit.sync_session.begin()
+            try:
                 yield unit
-                if unit.in_transaction():
-                    await self._record_held(unit, held)
-                else:
-                    # The block has rolled it back itself.
-                    held.undone = True
+                await unit.run_sync(self._end, held)
+            except BaseException:
+                async with unit:  # closes it, which rolls it back
+                    raise
 
-    async def _record_held(self, unit: AsyncSession, held: Held) -> None:
+    def _end(self, unit: Session, held: Held) -> None:
+        """Commit the unit, in one go: each call that is awaited costs more than what it does here."""
+        if unit.in_transaction():
+            self._record_held(unit, held)
+            unit.commit()
+        else:
+            # The block has rolled it back itself.
+            held.undone = True
+        unit.close()
+
+    def _record_held(self, unit: Session, held: Held) -> None:
         """Record what was told in the unit: a change and its event are there together, or neither is."""
         if not held.occurrences:
             return
@@ -120,8 +135,8 @@ class Database:
             message = "a security event was told, and nothing records those of this database: see record_events_with"
             raise RuntimeError(message)
         # First, so that a broken constraint shows before the end of the trail is locked, which is locked last of all.
-        await unit.flush()
-        await self._record(unit, held.occurrences)
+        unit.flush()
+        self._record(unit, held.occurrences)
 
     async def ping(self) -> None:
         """Ask the database for an answer; raises one of `UNAVAILABLE_ERRORS` where there is none."""
@@ -135,6 +150,11 @@ class Database:
         """Close every connection."""
         for engine in self._engines:
             await engine.dispose()
+
+
+def _rows(unit: Session, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
+    with unit:
+        return unit.execute(statement, parameters).all()
 
 
 def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:

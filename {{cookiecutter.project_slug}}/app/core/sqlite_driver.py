@@ -101,7 +101,7 @@ def _open(database: str, **options: Any) -> sqlite3.Connection:
     return connection
 
 
-def _lower(value: object) -> object:
+def _lower(value: Any) -> Any:
     """SQL's `lower`: one character for each, wherever in a text it stands."""
     return "".join(character.lower()[0] for character in value) if isinstance(value, str) else value
 

@@ -138,10 +138,10 @@ class AccountService:
 
     async def credentials(self, mailbox: str, ip: str) -> Credentials | None:
         """What a sign-in of the mailbox from the address is checked against."""
-        async with self._database.read() as unit:
-            row = (await unit.execute(_CREDENTIALS, {"mailbox": mailbox, "ip": ip})).one_or_none()
-        if row is None:
+        rows = await self._database.rows(_CREDENTIALS, {"mailbox": mailbox, "ip": ip})
+        if not rows:
             return None
+        row = rows[0]
         return Credentials(row.id, row.password_hash, bool(row.active), bool(row.known_address))
 
     async def admit(self, unit: AsyncSession, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
@@ -166,8 +166,7 @@ class AccountService:
 
         `session` are the parameters of `SELECT_ALIVE`.
         """
-        async with self._database.read() as unit:
-            rows = (await unit.execute(_IDENTIFY, session)).all()
+        rows = await self._database.rows(_IDENTIFY, session)
         if not rows:
             return None
         first = rows[0]

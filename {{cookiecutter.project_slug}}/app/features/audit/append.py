@@ -11,7 +11,7 @@ import orjson
 import structlog
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from app.core.clock import utc_now
 from app.core.database import table_of
@@ -32,8 +32,11 @@ _events, _heads = table_of(AuditEvent), table_of(AuditHead)
 _ADD = insert(_events)
 _START_HEAD = insert(_heads).values(id=HEAD_ID)
 _MOVE_HEAD = update(_heads).where(_heads.c.id == HEAD_ID)
-_HEAD = select(_heads.c.sequence, _heads.c.digest, _heads.c.key_id, _heads.c.mac).where(_heads.c.id == HEAD_ID)
-_LOCKED_HEAD = _HEAD.with_for_update()
+_HEAD = (
+    select(_heads.c.sequence, _heads.c.digest, _heads.c.key_id, _heads.c.mac)
+    .where(_heads.c.id == HEAD_ID)
+    .with_for_update()
+)
 _LAST = select(func.max(_events.c.sequence))
 _HEAD_AND_LAST = _HEAD.add_columns(_LAST.scalar_subquery())
 
@@ -44,24 +47,24 @@ def unavailable() -> Unavailable:
 
 
 class Appender:
-    """Adds events to the trail, in the unit that it is given."""
+    """Adds events to the trail, in the unit that it is given, without awaiting each statement: for `unit.run_sync`."""
 
     def __init__(self, keys: KeyRing) -> None:
         self._chain = ChainKeys(keys)
 
-    async def __call__(self, unit: AsyncSession, occurrences: Sequence[Occurrence]) -> int:
+    def __call__(self, unit: Session, occurrences: Sequence[Occurrence]) -> int:
         """Add the events, in order, and a mark where one is due; how many rows that makes.
 
         Raises `Unavailable`, which rolls the unit back.
         """
         try:
-            return await self._append(unit, [entry_of(occurrence) for occurrence in occurrences])
+            return self._append(unit, [entry_of(occurrence) for occurrence in occurrences])
         except DBAPIError as error:
             _log.error("audit_unwritable", error=type(error).__name__, exc_info=error)
             raise unavailable() from error
 
-    async def _append(self, unit: AsyncSession, entries: list[Entry]) -> int:
-        head, last = await _lock_end(unit)
+    def _append(self, unit: Session, entries: list[Entry]) -> int:
+        head, last = _lock_end(unit)
         entries = [*self._marks(head, last), *entries]
         if not entries:
             return 0
@@ -71,8 +74,8 @@ class Appender:
             row = {**entry, "sequence": sequence, "key_id": self._chain.current_id}
             digest = digest_of(digest, row)
             rows.append({**row, "digest": digest, "mac": self._chain.row_mac(digest)})
-        await unit.execute(_ADD, rows)
-        await unit.execute(_MOVE_HEAD if head else _START_HEAD, self._chain.head(sequence, digest)._asdict())
+        unit.execute(_ADD, rows)
+        unit.execute(_MOVE_HEAD if head else _START_HEAD, self._chain.head(sequence, digest)._asdict())
         return len(rows)
 
     def _marks(self, head: Head | None, last: int) -> Iterable[Entry]:
@@ -98,25 +101,27 @@ class Appender:
         return None
 
 
-async def read_head(unit: AsyncSession, *, lock: bool = False) -> Head | None:
-    """The head as it is stored."""
-    row = (await unit.execute(_LOCKED_HEAD if lock else _HEAD)).one_or_none()
+def lock_head(unit: Session) -> Head | None:
+    """The head as it is stored; one writer at a time, in every process.
+
+    PostgreSQL locks its row, SQLite has locked the file before the first statement.
+    """
+    row = unit.execute(_HEAD).one_or_none()
     return row and Head(*row)
 
 
-async def _lock_end(unit: AsyncSession) -> tuple[Head | None, int]:
-    """The head and the number of the last row; one writer at a time, in every process.
+def _lock_end(unit: Session) -> tuple[Head | None, int]:
+    """The head, locked, and the number of the last row.
 
-    SQLite has locked the file before the first statement. PostgreSQL locks the row of the head; what else that
-    statement saw is of before the lock, so the last row is asked for by another, behind it, which sees what the writer
-    before has committed.
+    SQLite reads both in one statement. On PostgreSQL, what else a statement saw is of before the lock, so another,
+    behind it, asks for the last row: that one sees what the writer before has committed.
     """
     if unit.get_bind().dialect.name == "sqlite":
-        row = (await unit.execute(_HEAD_AND_LAST)).one_or_none()
+        row = unit.execute(_HEAD_AND_LAST).one_or_none()
         if row is not None:
             return Head(*row[:-1]), row[-1] or 0
-    head = await read_head(unit, lock=True)
-    return head, await unit.scalar(_LAST) or 0
+    head = lock_head(unit)
+    return head, unit.scalar(_LAST) or 0
 
 
 def _mark(event: SecurityEvent, outcome: Outcome, **details: str) -> Entry:

@@ -78,7 +78,7 @@ class AuditTrail:
 
         The next event does the same. After it, the earlier key is needed no more.
         """
-        return await self._append(unit, ())
+        return await unit.run_sync(self._append, ())
 
     async def list_events(self, filters: Filters, part: Part) -> tuple[list[AuditEvent], str | None]:
         """Events, newest first, and the cursor of the next part."""
