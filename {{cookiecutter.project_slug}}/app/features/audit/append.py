@@ -11,9 +11,10 @@ import orjson
 import structlog
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from app.core.clock import utc_now
+from app.core.database import table_of
 from app.core.errors import Unavailable
 from app.core.event_flow import Occurrence, Origin, Outcome, tell_recorded
 from app.core.keys import KeyRing
@@ -26,6 +27,19 @@ _RETRY_AFTER_SECONDS = 5
 
 _log = structlog.get_logger("app")
 
+# Made once, and of the tables: every change of anything comes through here.
+_events, _heads = table_of(AuditEvent), table_of(AuditHead)
+_ADD = insert(_events)
+_START_HEAD = insert(_heads).values(id=HEAD_ID)
+_MOVE_HEAD = update(_heads).where(_heads.c.id == HEAD_ID)
+_HEAD = (
+    select(_heads.c.sequence, _heads.c.digest, _heads.c.key_id, _heads.c.mac)
+    .where(_heads.c.id == HEAD_ID)
+    .with_for_update()
+)
+_LAST = select(func.max(_events.c.sequence))
+_HEAD_AND_LAST = _HEAD.add_columns(_LAST.scalar_subquery())
+
 
 def unavailable() -> Unavailable:
     """The answer where an event cannot be recorded: what nobody could account for is not done."""
@@ -33,7 +47,7 @@ def unavailable() -> Unavailable:
 
 
 class Appender:
-    """Adds events to the trail, in the unit that it is given.
+    """Adds events to the trail, in the unit that it is given, without awaiting each statement: for `unit.run_sync`.
 
     With `follow`, under the key of the row before, where that is known: processes that have no other can go on from it.
     """
@@ -42,21 +56,19 @@ class Appender:
         self._chain = ChainKeys(keys)
         self._follow = follow
 
-    async def __call__(self, unit: AsyncSession, occurrences: Sequence[Occurrence]) -> int:
+    def __call__(self, unit: Session, occurrences: Sequence[Occurrence]) -> int:
         """Add the events, in order, and a mark where one is due; how many rows that makes.
 
         Raises `Unavailable`, which rolls the unit back.
         """
         try:
-            return await self._append(unit, [entry_of(occurrence) for occurrence in occurrences])
+            return self._append(unit, [entry_of(occurrence) for occurrence in occurrences])
         except DBAPIError as error:
             _log.error("audit_unwritable", error=type(error).__name__, exc_info=error)
             raise unavailable() from error
 
-    async def _append(self, unit: AsyncSession, entries: list[Entry]) -> int:
-        head = await _lock_head(unit)
-        # A statement of its own, behind the lock: it sees what the writer before has committed.
-        last = await unit.scalar(select(func.max(AuditEvent.sequence))) or 0
+    def _append(self, unit: Session, entries: list[Entry]) -> int:
+        head, last = _lock_end(unit)
         chain = self._chain.following(head) if self._follow else self._chain
         entries = [*_marks(chain, head, last), *entries]
         if not entries:
@@ -68,30 +80,32 @@ class Appender:
             digest = digest_of(digest, row)
             rows.append({**row, "digest": digest, "mac": chain.row_mac(digest)})
         # With its nulls: the same statement for every row, so that none takes another time than the next.
-        await unit.execute(insert(AuditEvent), rows, execution_options={"render_nulls": True})
-        await _move_head(unit, chain.head(sequence, digest), is_new=head is None)
+        unit.execute(_ADD, rows)
+        unit.execute(_MOVE_HEAD if head else _START_HEAD, chain.head(sequence, digest)._asdict())
         return len(rows)
 
 
-async def read_head(unit: AsyncSession, *, lock: bool = False) -> Head | None:
-    """The head as it is stored."""
-    statement = select(AuditHead.sequence, AuditHead.digest, AuditHead.key_id, AuditHead.mac)
-    statement = statement.where(AuditHead.id == HEAD_ID)
-    row = (await unit.execute(statement.with_for_update() if lock else statement)).one_or_none()
+def lock_head(unit: Session) -> Head | None:
+    """The head as it is stored; one writer at a time, in every process.
+
+    PostgreSQL locks its row, SQLite has locked the file before the first statement.
+    """
+    row = unit.execute(_HEAD).one_or_none()
     return row and Head(*row)
 
 
-async def _lock_head(unit: AsyncSession) -> Head | None:
-    """One writer at a time, in every process: PostgreSQL locks the row, SQLite has locked the file by now."""
-    return await read_head(unit, lock=True)
+def _lock_end(unit: Session) -> tuple[Head | None, int]:
+    """The head, locked, and the number of the last row.
 
-
-async def _move_head(unit: AsyncSession, head: Head, *, is_new: bool) -> None:
-    if is_new:
-        await unit.execute(insert(AuditHead).values(id=HEAD_ID, **head._asdict()))
-        return
-    moving = update(AuditHead).where(AuditHead.id == HEAD_ID).values(**head._asdict())
-    await unit.execute(moving, execution_options={"synchronize_session": False})
+    SQLite reads both in one statement. On PostgreSQL, what else a statement saw is of before the lock, so another,
+    behind it, asks for the last row: that one sees what the writer before has committed.
+    """
+    if unit.get_bind().dialect.name == "sqlite":
+        row = unit.execute(_HEAD_AND_LAST).one_or_none()
+        if row is not None:
+            return Head(*row[:-1]), row[-1] or 0
+    head = lock_head(unit)
+    return head, unit.scalar(_LAST) or 0
 
 
 def _marks(chain: ChainKeys, head: Head | None, last: int) -> Iterable[Entry]:
