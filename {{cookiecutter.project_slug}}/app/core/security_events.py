@@ -164,6 +164,7 @@ def security_event(event: SecurityEvent, *, outcome: Outcome, **fields: object) 
     """Tell of a security event: the log gets a line, the audit trail a row.
 
     `fields` identify by id (`user_id`, `session_id`, `target_id` with a `target_type` unless it is a user), never by a
-    name, an address or a secret. Told inside of the transaction that makes a change, an event is committed with it.
+    name, an address or a secret. `audit/entries.py` knows whether `user_id` did it or suffered it. Told inside of the
+    transaction that makes a change, an event is committed with it.
     """
     tell(event.value, outcome, fields)

@@ -6,6 +6,7 @@ theirs: the name could be somebody else's message to them.
 """
 
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -49,21 +50,27 @@ _SUBJECTS = {
 }
 
 
+@cache
+def _templates(folders: tuple[Path, ...]) -> Environment:
+    """The templates, compiled once; of one name, that of the first folder."""
+    return Environment(
+        loader=FileSystemLoader(folders),
+        autoescape=select_autoescape(["html"], default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
 class AccountMail:
     """Writes mails, and puts them into the outbox in the caller's unit."""
 
     def __init__(self, outbox: Outbox, settings: Settings, api_url: str) -> None:
         self._outbox = outbox
         self._app_name = settings.app_name
-        self._environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=select_autoescape(["html"], default=False),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._environment.globals |= {
+        self._folders: tuple[Path, ...] = (TEMPLATES,)
+        self._common = {
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
             "public_url": settings.public_url,
@@ -75,7 +82,7 @@ class AccountMail:
 
     def prefer(self, folder: Path) -> None:
         """Take the templates that a folder has, and those here for the rest."""
-        self._environment.loader = FileSystemLoader([folder, TEMPLATES])
+        self._folders = (folder, *self._folders)
         self._try_all()
 
     async def send(
@@ -98,6 +105,8 @@ class AccountMail:
 
     def _write(self, kind: MailKind, subject: str, token: str | None, name: str | None) -> tuple[str, str]:
         """The mail as text and as HTML. A token that is not given is missing: the template that needs it fails."""
-        values = {"subject": subject, "display_name": name} | ({} if token is None else {"token": token})
-        text, html = (self._environment.get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html"))
+        values = self._common | {"subject": subject, "display_name": name} | ({} if token is None else {"token": token})
+        text, html = (
+            _templates(self._folders).get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html")
+        )
         return text, html

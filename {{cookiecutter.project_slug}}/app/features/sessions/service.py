@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.clock import utc_now
-from app.core.database import Database
+from app.core.database import Database, table_of
 from app.core.errors import NotFound
 from app.core.keys import KeyRing
 from app.core.pagination import Cursors, Part
@@ -21,7 +21,8 @@ from app.features.sessions.models import Session
 
 _LONGEST_USER_AGENT = 300
 
-_sessions = Session.__table__
+_sessions = table_of(Session)
+_START = insert(_sessions)
 
 SELECT_ALIVE: Select[UUID, datetime, str, str] = (
     select(_sessions.c.user_id, _sessions.c.authenticated_at, _sessions.c.methods, _sessions.c.scope)
@@ -112,7 +113,7 @@ class SessionService:
             "user_agent": client.user_agent[:_LONGEST_USER_AGENT],
             "client_id": terms.client_id,
         }
-        await unit.execute(insert(Session), row)
+        await unit.execute(_START, row)
         return session
 
     async def lock(self, unit: AsyncSession, session_id: UUID) -> str | None:

@@ -14,10 +14,12 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
+from app.core.database import table_of
 from app.features.signin.models import RefreshToken
 
 PREFIX = "rt_"
 _RANDOM_BYTES = 32
+_ISSUE = insert(table_of(RefreshToken))
 _SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
@@ -25,7 +27,7 @@ async def issue(unit: AsyncSession, session_id: UUID) -> str:
     """Add a refresh token of 256 random bits to the family."""
     token = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     row = {"token_hash": _digest(token), "session_id": session_id, "created_at": utc_now()}
-    await unit.execute(insert(RefreshToken), row)
+    await unit.execute(_ISSUE, row)
     return token
 
 
