@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from app.access.policies import Authenticated, Public, policy
 from app.access.principal import CurrentPrincipal
+from app.core.errors import Forbidden
 from app.features.authorization.service import AuthorizationRequest, AuthorizationService, RefusedRequest
 from app.features.pages.addresses import LONGEST_PATH, with_next
 from app.features.pages.destinations import AUTHORIZE, pairs_of, policy_for
@@ -63,6 +64,10 @@ async def decide(
     request: Request, page: CurrentPage, authorization: Authorization, principal: CurrentPrincipal
 ) -> Response:
     """Take the decision to the client. What it is about is read anew: the form holds nothing that would be believed."""
+    if "Authorization" in request.headers:
+        # Otherwise a client with a token could allow itself, or another one, in the user's name.
+        message = "The user decides, with a browser. A token cannot."
+        raise Forbidden(message)
     _, typed = await read_form(request, Decision, "error_form.html")
     try:
         asked = await authorization.check(pairs_of(typed.request))

@@ -16,7 +16,7 @@ from app.access.permissions import Permission
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.features.pages.texts import SCOPES
-from tests.support.browser import Browser, text_of
+from tests.support.browser import FORM, Browser, text_of
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -177,6 +177,9 @@ async def test_nobody_decides_for_the_user(service: Service) -> None:
         answer = await browser.client.post("/oauth/authorize", data=form, headers=headers)
         assert answer.status_code == 403
     assert (await browser.get(address(client))).status_code == 200
+    _, tokens = await service.signed_in()
+    answer = await service.client.post("/oauth/authorize", data=form, headers=tokens.bearer | FORM)
+    assert answer.status_code == 403
 
 
 @pytest.mark.asvs("7.5.3")
