@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -26,35 +26,74 @@ SECRET_BYTES = 64
 # Which settings of the example hold a placeholder, by the database that was chosen.
 SECRET_SETTINGS = {"sqlite": ("SECRET_KEY",), "postgresql": ("SECRET_KEY", "DATABASE_URL")}
 
-# What a project without the sample vault does not have. Each file by its name, for a folder could hold the user's own.
-VAULT_FILES = (
-    "app/features/vault/__init__.py",
-    "app/features/vault/models.py",
-    "app/features/vault/routes.py",
-    "app/features/vault/schemas.py",
-    "app/features/vault/service.py",
-    "migrations/versions/0005_vault.py",
-    "tests/features/vault/__init__.py",
-    "tests/features/vault/steps.py",
-    "tests/features/vault/test_reseal.py",
-    "tests/features/vault/test_reveal.py",
-    "tests/features/vault/test_sealed.py",
-    "tests/features/vault/test_secrets.py",
-)
 LINES, PARAGRAPHS = "\n", "\n\n"
-# Where the files that stay speak of it: what goes is each line, or each paragraph, that holds the text, and how many.
-VAULT_MENTIONS = (
-    ("SECURITY.md", LINES, "`tests/features/vault/`", 3),
-    ("app/access/permissions.py", LINES, "SECRETS_", 3),
-    ("app/access/roles.py", LINES, "Permission.SECRETS_", 3),
-    ("app/commands/upkeep.py", LINES, "vault", 2),
-    ("app/core/keys.py", LINES, "VAULT", 1),
-    ("app/core/security_events.py", PARAGRAPHS, "    SECRET_", 5),
-    ("app/main.py", LINES, "vault", 4),
-    ("docs/logging.md", LINES, "| `secret_", 5),
-    ("migrations/env.py", LINES, "vault", 2),
-    ("tests/access/routes.txt", LINES, "/api/v1/secrets", 6),
-)
+
+
+class Option:
+    """What an answer of "no" leaves out.
+
+    `files` are its own, by folder and name, for a folder could hold the user's own; one may belong to several options.
+    `mentions` say where the files that stay speak of it: what goes is each line, or each paragraph, that holds the
+    text, and how many there are.
+    """
+
+    def __init__(
+        self, name: str, files: Mapping[str, str], mentions: Sequence[tuple[str, str, str, int]] = ()
+    ) -> None:
+        self.name = name
+        self.files = tuple(f"{folder}/{file}" for folder, names in files.items() for file in names.split())
+        self.mentions = tuple(mentions)
+
+
+# By the prompt that leaves it out.
+OPTIONS = {
+    "sample_vault": Option(
+        "the sample vault",
+        {
+            "app/features/vault": "__init__.py models.py routes.py schemas.py service.py",
+            "migrations/versions": "0005_vault.py",
+            "tests/features/vault": "__init__.py steps.py test_reseal.py test_reveal.py test_sealed.py test_secrets.py",
+        },
+        (
+            ("SECURITY.md", LINES, "`tests/features/vault/`", 3),
+            ("app/access/permissions.py", LINES, "SECRETS_", 3),
+            ("app/access/roles.py", LINES, "Permission.SECRETS_", 3),
+            ("app/commands/upkeep.py", LINES, "vault", 2),
+            ("app/core/keys.py", LINES, "VAULT", 1),
+            ("app/core/security_events.py", PARAGRAPHS, "    SECRET_", 5),
+            ("app/main.py", LINES, "vault", 4),
+            ("docs/logging.md", LINES, "| `secret_", 5),
+            ("migrations/env.py", LINES, "vault", 2),
+            ("tests/access/routes.txt", LINES, "/api/v1/secrets", 6),
+        ),
+    ),
+    "browser_pages": Option(
+        "the browser pages",
+        {
+            "app/features/browser": "__init__.py authenticate.py cookie.py models.py service.py",
+            "app/features/pages": """
+                __init__.py addresses.py assets.py forms.py home.py page.py present.py route.py signin.py wiring.py
+            """,
+            "app/features/pages/static": "brand.css logo.svg pico.classless.min.css",
+            "app/features/pages/templates": """
+                _fields.html base.html confirm.html error.html home.html login.html logout.html
+            """,
+            "migrations/versions": "0008_browser_sessions.py",
+            "tests/features/browser": "__init__.py test_service.py",
+            "tests/features/pages": "__init__.py",
+            "tests/support": "browser.py",
+        },
+        (
+            ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
+            ("app/core/security_events.py", PARAGRAPHS, "    PASSWORD_CONFIRMED", 1),
+            ("app/core/security_events.py", PARAGRAPHS, "    SESSION_FORGED", 1),
+            ("app/features/sessions/service.py", PARAGRAPHS, "    async def authenticated_again(", 1),
+            ("app/features/sessions/service.py", PARAGRAPHS, "    async def seen(", 1),
+            ("app/main.py", LINES, "install_pages", 2),
+            ("migrations/env.py", LINES, "browser", 2),
+        ),
+    ),
+}
 
 NEXT_STEPS = {
     "sqlite": (),
@@ -95,24 +134,31 @@ def without(text: str, unit: str, mark: str, count: int) -> str:
     return unit.join(kept)
 
 
-def remove_vault() -> None:
-    """Remove the sample vault, with every line that speaks of it. Where one is not there, nothing is touched."""
-    changed = {}
-    for name, unit, mark, count in VAULT_MENTIONS:
-        try:
-            changed[name] = without(Path(name).read_bytes().decode(), unit, mark, count)
-        except (HookError, OSError) as error:
-            message = f"the sample vault cannot be removed from {name}: {error}"
-            raise HookError(message) from error
-    missing = [name for name in VAULT_FILES if not Path(name).is_file()]
-    if missing:
-        message = f"the sample vault cannot be removed: there is no {', '.join(missing)}"
+def remove(options: Sequence[Option]) -> None:
+    """Remove options, with every line that speaks of them. Where anything of it is not there, nothing is touched."""
+    owners = {name: option for option in options for name in option.files}
+    missing = {name: option for name, option in owners.items() if not Path(name).is_file()}
+    for name, option in missing.items():
+        message = f"{option.name} cannot be removed: there is no {name}"
         raise HookError(message)
+    changed: dict[str, str] = {}
+    for option in options:
+        for name, unit, mark, count in option.mentions:
+            if name in owners:
+                continue
+            try:
+                text = changed[name] if name in changed else Path(name).read_bytes().decode()
+                changed[name] = without(text, unit, mark, count)
+            except (HookError, OSError) as error:
+                message = f"{option.name} cannot be removed from {name}: {error}"
+                raise HookError(message) from error
     for name, text in changed.items():
         Path(name).write_bytes(text.encode())
-    for name in VAULT_FILES:
+    for name in owners:
         Path(name).unlink()
-    for folder in {Path(name).parent for name in VAULT_FILES}:
+    # The innermost first, so that a folder is empty when it held nothing but such folders.
+    folders = {folder for name in owners for folder in Path(name).parents}
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         if not any(folder.iterdir()):
             folder.rmdir()
 
@@ -168,8 +214,7 @@ def main() -> int:
     answers = json.loads(ANSWERS)
     slug, database = answers["project_slug"], answers["database"]
     try:
-        if not answers["sample_vault"]:
-            remove_vault()
+        remove([option for prompt, option in OPTIONS.items() if not answers[prompt]])
         created = write_env(database)
     except (HookError, OSError) as error:
         sys.stderr.write(f"ERROR: {error}\n")
