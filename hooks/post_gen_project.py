@@ -70,7 +70,7 @@ OPTIONS = {
     "browser_pages": Option(
         "the browser pages",
         {
-            "app/features/browser": "__init__.py authenticate.py cookie.py models.py service.py",
+            "app/features/browser": "__init__.py authenticate.py cookie.py models.py seals.py service.py",
             "app/features/pages": """
                 __init__.py addresses.py assets.py forms.py home.py page.py present.py route.py signin.py wiring.py
             """,
@@ -79,17 +79,20 @@ OPTIONS = {
                 _fields.html base.html confirm.html error.html home.html login.html logout.html
             """,
             "migrations/versions": "0008_browser_sessions.py",
-            "tests/features/browser": "__init__.py test_service.py",
-            "tests/features/pages": "__init__.py",
+            "tests/features/browser": "__init__.py test_seals.py test_service.py",
+            "tests/features/pages": "__init__.py routes.txt",
             "tests/support": "browser.py",
         },
         (
+            ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
             ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    PASSWORD_CONFIRMED", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    SESSION_FORGED", 1),
             ("app/features/sessions/service.py", PARAGRAPHS, "    async def authenticated_again(", 1),
             ("app/features/sessions/service.py", PARAGRAPHS, "    async def seen(", 1),
             ("app/main.py", LINES, "install_pages", 2),
+            ("docs/logging.md", LINES, "| `password_confirmed`", 1),
+            ("docs/logging.md", LINES, "| `session_forged`", 1),
             ("migrations/env.py", LINES, "browser", 2),
         ),
     ),
