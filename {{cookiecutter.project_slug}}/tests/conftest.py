@@ -25,6 +25,9 @@ from tests.support.mail import Mailbox
 from tests.support.postgresql import PostgresqlDatabases, databases_on
 from tests.support.service import Service
 
+# Browsers.
+pytest_plugins = ["tests.support.chromium"]
+
 MakeSettings = Callable[..., Settings]
 StartService = Callable[..., AbstractAsyncContextManager[Service]]
 

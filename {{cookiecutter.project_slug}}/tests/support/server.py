@@ -33,7 +33,7 @@ run_server("app.main:app", host={host!r}, port={port}, head_seconds={seconds})
 class ServerProcess:
     """`manage serve`, in a folder of its own and with nothing of the caller's environment.
 
-    The settings must hold `DATABASE_URL`.
+    The settings must hold `DATABASE_URL`; `PUBLIC_URL` is where it listens, unless they say otherwise.
 
     `prelude` is code that runs before it, in the same process.
     """
@@ -51,7 +51,7 @@ class ServerProcess:
             self.process = subprocess.Popen(  # our own interpreter
                 [sys.executable, *command],
                 cwd=folder,
-                env=environment(**settings),
+                env=environment(**{"PUBLIC_URL": self.url, **settings}),
                 stdout=output,
                 stderr=output,
             )

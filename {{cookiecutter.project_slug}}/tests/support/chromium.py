@@ -1,0 +1,153 @@
+"""Chromium, headless, for what only a real browser shows; and what it was seen to do.
+
+A test that uses the fixture `chromium` needs a browser. Where none is found, such tests are left out, and the summary
+says so in one line; with the environment variable `CI` set, they fail.
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+PHONE = ViewportSize(width=360, height=740)
+DESKTOP = ViewportSize(width=1280, height=800)
+
+# It is to speak to the service alone, and to nobody who made it.
+_FLAGS = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+)
+_LEFT_OUT = pytest.StashKey[int]()
+_WORKER_KEY = "tests_without_chromium"
+_GRAVE = ("serious", "critical")
+
+
+def chromium_path() -> str | None:
+    """Where the browser is, if there is one."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+# What pytest calls.
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a browser where there is none."""
+    if chromium_path() is not None or os.environ.get("CI"):
+        return
+    needy = [item for item in items if "chromium" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=needy)
+    items[:] = [item for item in items if item not in needy]
+    config.stash[_LEFT_OUT] = len(needy)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that has started this one, if one has."""
+    output: dict[str, int] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_WORKER_KEY] = session.config.stash.get(_LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear it from a worker: each of them collects every test."""
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get(_WORKER_KEY, 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what did not run, and how it would."""
+    left_out = config.stash.get(_LEFT_OUT, 0)
+    if left_out:
+        terminalreporter.write_line(
+            f"{left_out} tests did not run, for they need a browser: put one of {', '.join(NAMES)} on the PATH"
+            " (Debian: apt-get install chromium).",
+            yellow=True,
+        )
+
+
+@pytest.fixture(scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    """The browser, one for the whole run or for each worker of it."""
+    path = chromium_path()
+    if path is None:
+        pytest.fail(f"CI is set, so the tests in a browser must run, and none of {', '.join(NAMES)} is on the PATH")
+    async with async_playwright() as playwright:
+        # Its sandbox does not work for root.
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        browser = await playwright.chromium.launch(executable_path=path, args=_FLAGS, chromium_sandbox=not root)
+        yield browser
+        await browser.close()
+
+
+class Watch:
+    """What a page did that no page of this service may do: `problems`, which a test takes note of and empties."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self.problems: list[str] = []
+
+    async def attach(self, page: Page) -> None:
+        """Look at everything that happens on the page from now on."""
+
+        def told(_: object, what: str) -> None:
+            self.problems.append(f"content security policy: {what}")
+
+        page.on("request", lambda request: self._asked(request.url))
+        page.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url} {request.failure}"))
+        page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
+        page.on("console", lambda message: self._written(message.text))
+        await page.expose_binding("tellViolation", told)
+        await page.add_init_script(
+            "document.addEventListener('securitypolicyviolation', event =>"
+            " tellViolation(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}`))"
+        )
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((f"{self._origin}/", "data:")):
+            self.problems.append(f"another origin: {url}")
+
+    def _written(self, text: str) -> None:
+        if "Content Security Policy" in text or "Content-Security-Policy" in text:
+            self.problems.append(f"console: {text}")
+
+
+@asynccontextmanager
+async def visiting(browser: Browser, origin: str, **options: Any) -> AsyncIterator[tuple[Page, Watch]]:
+    """Open a page in a browser without any cookie; in the end nothing may have happened that the watch calls a problem.
+
+    `options` are Playwright's for a new context: `viewport`, `color_scheme`, `java_script_enabled` and others.
+    """
+    # Axe measures contrast: nothing may be half faded in.
+    given = {"base_url": origin, "viewport": DESKTOP, "reduced_motion": "reduce", **options}
+    context = await browser.new_context(**given)
+    try:
+        page = await context.new_page()
+        watch = Watch(origin)
+        await watch.attach(page)
+        yield page, watch
+        assert not watch.problems, watch.problems
+    finally:
+        await context.close()
+
+
+async def grave_findings(page: Page) -> list[str]:
+    """What axe-core finds on the page that keeps people from using it (impact serious or critical), one line each.
+
+    It is run by the browser's own protocol: the content security policy of the page stays in force.
+    """
+    found = (await Axe().run(page)).response["violations"]
+    return [
+        f"{violation['id']}: {violation['help']}: {node['html']}"
+        for violation in found
+        if violation["impact"] in _GRAVE
+        for node in violation["nodes"]
+    ]

@@ -1,0 +1,69 @@
+"""The service as a process of its own with a database of its own, for browsers: its addresses, its people, its mail."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from playwright.async_api import Page
+from pydantic import SecretStr
+
+from app.access.roles import Role
+from app.core.database import Database
+from app.core.keys import KeyRing
+from app.core.settings import Settings
+from app.features.accounts.password_policy import PasswordPolicy
+from app.features.accounts.passwords import PasswordHasher
+from app.features.accounts.service import AccountService
+from app.features.audit.service import AuditTrail
+from tests.support.databases import Databases
+from tests.support.mail import Mailbox
+from tests.support.server import ServerProcess
+from tests.support.service import Person
+
+
+class Site:
+    """A running service. `url` is its origin, and its `PUBLIC_URL`."""
+
+    def __init__(self, server: ServerProcess, settings: dict[str, str]) -> None:
+        self.url = server.url
+        self.server = server
+        self.mailbox = Mailbox(server.log.parent / "var" / "mail")
+        self._settings = settings
+
+    async def person(self, *roles: Role) -> Person:
+        """Give somebody an account; a member unless told otherwise."""
+        email, password = f"{secrets.token_hex(6)}@people.example", secrets.token_urlsafe(18)
+        async with self._accounts() as accounts:
+            user_id = await accounts.create(email, SecretStr(password), roles or [Role.MEMBER])
+        return Person(user_id, email, password)
+
+    @asynccontextmanager
+    async def _accounts(self) -> AsyncIterator[AccountService]:
+        """The accounts of the service's database, as a command of `manage` has them."""
+        given = {name.lower(): value for name, value in self._settings.items()}
+        settings = Settings(environment="test", admin_email="operator@service.example", **given)  # type: ignore[arg-type]  # it parses
+        database, hasher = Database(settings.database_url), PasswordHasher()
+        try:
+            async with AuditTrail(database, KeyRing(settings.secret_key, ())).recording():
+                yield AccountService(database, hasher, PasswordPolicy.of(settings))
+        finally:
+            hasher.close()
+            await database.close()
+
+
+@contextmanager
+def running_site(folder: Path, databases: Databases, **settings: str) -> Iterator[Site]:
+    """Start the service in a folder."""
+    with databases.migrated(folder) as url:
+        shared = {"DATABASE_URL": url, "SECRET_KEY": secrets.token_urlsafe(64), **settings}
+        with ServerProcess(folder, head_seconds=None, **shared) as server:
+            yield Site(server, shared)
+
+
+async def sign_in(page: Page, person: Person) -> None:
+    """Sign in with the form, as people do."""
+    await page.goto("/login")
+    await page.get_by_label("E-mail address").fill(person.email)
+    await page.get_by_label("Password").fill(person.password)
+    await page.get_by_role("button", name="Sign in").click()
