@@ -1,5 +1,6 @@
 """The vocabulary of access: what may be done, as `resource:action`."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -16,3 +17,18 @@ class Permission(StrEnum):
     SECRETS_WRITE = "secrets:write"
     USERS_READ = "users:read"
     USERS_WRITE = "users:write"
+
+
+# What each allows, as people are told: in the description of the API, and wherever they are asked.
+DESCRIPTIONS: Mapping[Permission, str] = {
+    Permission.ACCOUNT_READ: "See your account and your sessions",
+    Permission.ACCOUNT_WRITE: "Change your account, and end your sessions",
+    Permission.AUDIT_READ: "Read the audit trail",
+    Permission.DOCS_READ: "Read the description of the API",
+    Permission.ROLES_ASSIGN: "Set the roles of users",
+    Permission.SECRETS_READ: "List your secrets, masked",
+    Permission.SECRETS_REVEAL: "See your secrets in clear",
+    Permission.SECRETS_WRITE: "Keep, change and delete your secrets",
+    Permission.USERS_READ: "See users",
+    Permission.USERS_WRITE: "Invite, change, disable and delete users",
+}

@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from fastapi import APIRouter, FastAPI
 
-from app.access.guard import route_policies
+from app.access.guard import GuardedRoute, route_policies
+from app.access.openapi import install_openapi
+from app.access.permissions import DESCRIPTIONS, Permission
+from app.access.policies import Allow, Public, policy
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -68,3 +72,37 @@ async def test_no_credential_travels_in_a_query(service: Service) -> None:
         for operation in operations.values():
             names = {each["name"] for each in operation.get("parameters", []) if each["in"] != "path"}
             assert names <= {"limit", "cursor", "q", "actor", "target", "action", "since", "until"}
+
+
+async def test_authorizing_is_described_where_it_is_possible() -> None:
+    """With the route, each operation names the scope that a token needs; without it, there is nothing of the kind."""
+    app, later = FastAPI(openapi_url=None), APIRouter(route_class=GuardedRoute)
+    app.router.route_class = GuardedRoute
+
+    @app.get("/users")
+    @policy(Allow(Permission.USERS_READ))
+    async def users() -> None:
+        pass
+
+    @later.get("/oauth/authorize")
+    @policy(Public())
+    async def authorize() -> None:
+        pass
+
+    def described() -> dict[str, Any]:
+        app.openapi_schema = None
+        install_openapi(app)
+        return app.openapi()
+
+    assert set(described()["components"]["securitySchemes"]) == {"accessToken"}
+    app.include_router(later)
+    found = described()
+    flow = found["components"]["securitySchemes"]["signIn"]["flows"]["authorizationCode"]
+    assert (flow["authorizationUrl"], flow["tokenUrl"]) == ("/oauth/authorize", "/oauth/token")
+    assert set(flow["scopes"]) == set(Permission)
+    assert found["paths"]["/users"]["get"]["security"] == [{"accessToken": []}, {"signIn": ["users:read"]}]
+
+
+def test_every_permission_is_described() -> None:
+    """People who are asked for it can read what it is."""
+    assert list(DESCRIPTIONS) == list(Permission)

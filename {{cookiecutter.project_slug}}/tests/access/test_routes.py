@@ -41,7 +41,7 @@ def lines_of(app: FastAPI) -> list[str]:
 
 @pytest.mark.asvs("8.1.1", "8.2.1")
 async def test_the_tables_are_those_on_record(start: StartService) -> None:
-    """A change of access shows as a change of a `routes.txt`; where the first is missing, it is written, and this fails."""
+    """A change of access shows as a change of a `routes.txt`; this writes the first where it is missing, and fails."""
     async with start(environment="production") as service:
         found = lines_of(service.app)
     kept = {table: table.read_text(encoding="utf-8").splitlines() for table in TABLES if table.exists()}

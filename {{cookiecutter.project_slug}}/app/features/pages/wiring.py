@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from app.core.keys import KeyRing
 from app.features.browser.authenticate import BrowserAuthenticator
 from app.features.browser.service import BrowserSessions
+from app.features.pages.api_docs import api_docs_router
 from app.features.pages.assets import Assets, router as assets_router
 from app.features.pages.forms import FormRefused
 from app.features.pages.home import router as home_router
@@ -26,5 +27,5 @@ def install_pages(app: FastAPI, keys: KeyRing) -> None:
     state.authenticate = BrowserAuthenticator(state.browsers, state.authenticate)
     state.present = present
     app.add_exception_handler(FormRefused, on_form_refused)
-    for router in ROUTERS:
+    for router in (*ROUTERS, api_docs_router(production=state.settings.production)):
         app.include_router(router)
