@@ -6,9 +6,10 @@ in this process. A failure makes Cookiecutter remove the project, so nothing her
 
 import json
 import os
+import re
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -37,9 +38,8 @@ class Option:
     text, and how many there are.
     """
 
-    def __init__(
-        self, name: str, files: Mapping[str, str], mentions: Sequence[tuple[str, str, str, int]] = ()
-    ) -> None:
+    def __init__(self, name: str, files: Mapping[str, str], mentions: Sequence[tuple[str, str, str, int]] = ()) -> None:
+        """Take the names of files as text, with blanks between them."""
         self.name = name
         self.files = tuple(f"{folder}/{file}" for folder, names in files.items() for file in names.split())
         self.mentions = tuple(mentions)
@@ -56,7 +56,7 @@ OPTIONS = {
         },
         (
             ("SECURITY.md", LINES, "`tests/features/vault/`", 3),
-            ("app/access/permissions.py", LINES, "SECRETS_", 3),
+            ("app/access/permissions.py", LINES, "SECRETS_", 6),
             ("app/access/roles.py", LINES, "Permission.SECRETS_", 3),
             ("app/commands/upkeep.py", LINES, "vault", 2),
             ("app/core/keys.py", LINES, "VAULT", 1),
@@ -72,16 +72,22 @@ OPTIONS = {
         {
             "app/features/browser": "__init__.py authenticate.py cookie.py models.py seals.py service.py",
             "app/features/pages": """
-                __init__.py addresses.py assets.py forms.py home.py page.py present.py route.py signin.py wiring.py
+                __init__.py addresses.py api_docs.py assets.py forms.py home.py page.py present.py route.py signin.py
+                wiring.py
             """,
-            "app/features/pages/static": "brand.css logo.svg pico.classless.min.css",
+            "app/features/pages/static": "brand.css docs.js logo.svg pico.classless.min.css",
+            "app/features/pages/static/swagger": """
+                LICENSE.txt NOTICE.txt README.txt SHA256SUMS.txt oauth2-redirect.js swagger-ui-bundle.js
+                swagger-ui-bundle.js.LICENSE.txt swagger-ui.css
+            """,
             "app/features/pages/templates": """
-                _fields.html base.html confirm.html error.html home.html login.html logout.html
+                _fields.html base.html confirm.html docs.html docs_redirect.html error.html home.html login.html
+                logout.html
             """,
             "migrations/versions": "0008_browser_sessions.py",
             "tests/features/browser": "__init__.py test_seals.py test_service.py",
-            "tests/features/pages": "__init__.py routes.txt",
-            "tests/support": "browser.py",
+            "tests/features/pages": "__init__.py conftest.py routes.txt test_docs.py test_in_chromium.py",
+            "tests/support": "browser.py chromium.py site.py",
         },
         (
             ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
@@ -94,9 +100,15 @@ OPTIONS = {
             ("docs/logging.md", LINES, "| `password_confirmed`", 1),
             ("docs/logging.md", LINES, "| `session_forged`", 1),
             ("migrations/env.py", LINES, "browser", 2),
+            ("tests/conftest.py", PARAGRAPHS, "tests.support.chromium", 1),
         ),
     ),
 }
+
+MIGRATIONS = Path("migrations/versions")
+# What a migration is called, and which one it follows; the first follows None.
+REVISION = re.compile(r'^revision: str = ("\w+")$', re.MULTILINE)
+FOLLOWS = re.compile(r'^(down_revision: str \| None = )("\w+"|None)$', re.MULTILINE)
 
 NEXT_STEPS = {
     "sqlite": (),
@@ -137,30 +149,62 @@ def without(text: str, unit: str, mark: str, count: int) -> str:
     return unit.join(kept)
 
 
-def remove(options: Sequence[Option]) -> None:
-    """Remove options, with every line that speaks of them. Where anything of it is not there, nothing is touched."""
-    owners = {name: option for option in options for name in option.files}
-    missing = {name: option for name, option in owners.items() if not Path(name).is_file()}
-    for name, option in missing.items():
-        message = f"{option.name} cannot be removed: there is no {name}"
-        raise HookError(message)
-    changed: dict[str, str] = {}
+def relinked(pruned: Collection[str]) -> dict[str, str]:
+    """The migrations that stay and follow one that goes, each with what that one follows in its place."""
+    follows = {}
+    for name in pruned:
+        if Path(name).parent == MIGRATIONS:
+            text = Path(name).read_bytes().decode()
+            revision, followed = REVISION.search(text), FOLLOWS.search(text)
+            if revision is None or followed is None:
+                message = f"{name} does not say in one line each what it is called, and which migration it follows"
+                raise HookError(message)
+            follows[revision[1]] = followed[2]
+
+    def follow(match: re.Match[str]) -> str:
+        before = match[2]
+        while before in follows:
+            before = follows[before]
+        return f"{match[1]}{before}"
+
+    changed = {}
+    for path in MIGRATIONS.glob("*.py") if follows else ():
+        text = path.read_bytes().decode()
+        if path.as_posix() not in pruned and FOLLOWS.sub(follow, text) != text:
+            changed[path.as_posix()] = FOLLOWS.sub(follow, text)
+    return changed
+
+
+def without_mentions(options: Sequence[Option], pruned: Collection[str]) -> dict[str, str]:
+    """The files that stay and spoke of an option, without what they said."""
+    changed = relinked(pruned)
     for option in options:
         for name, unit, mark, count in option.mentions:
-            if name in owners:
-                continue
+            if name in pruned:
+                continue  # with everything that it says
             try:
                 text = changed[name] if name in changed else Path(name).read_bytes().decode()
                 changed[name] = without(text, unit, mark, count)
             except (HookError, OSError) as error:
                 message = f"{option.name} cannot be removed from {name}: {error}"
                 raise HookError(message) from error
-    for name, text in changed.items():
+    return changed
+
+
+def remove(options: Sequence[Option]) -> None:
+    """Remove options, with every line that speaks of them. Where anything of it is not there, nothing is touched."""
+    for option in options:
+        missing = [name for name in option.files if not Path(name).is_file()]
+        if missing:
+            message = f"{option.name} cannot be removed: there is no {', '.join(missing)}"
+            raise HookError(message)
+    pruned = {name for option in options for name in option.files}
+    for name, text in without_mentions(options, pruned).items():
         Path(name).write_bytes(text.encode())
-    for name in owners:
+    for name in pruned:
         Path(name).unlink()
-    # The innermost first, so that a folder is empty when it held nothing but such folders.
-    folders = {folder for name in owners for folder in Path(name).parents}
+    # The innermost first: a folder that held nothing but empty folders is empty then.
+    folders = {folder for name in pruned for folder in Path(name).parents}
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         if not any(folder.iterdir()):
             folder.rmdir()
