@@ -25,7 +25,7 @@ COMBINATIONS = [
 
 EVERYTHING = {"license": "MIT", "database": "sqlite", **dict.fromkeys(OPTIONS, "yes")}
 # What others wrote, and is kept as they did.
-VENDORED = "app/features/pages/static/swagger/"
+VENDORED = ("app/features/pages/static/pico", "app/features/pages/static/swagger/")
 
 
 @dataclass(frozen=True)

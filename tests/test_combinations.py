@@ -26,8 +26,8 @@ LEFTOVERS = re.compile(r"\{\{|\{%|\{#|cookiecutter", re.IGNORECASE)
 WORDS = {
     "browser_pages": re.compile(
         r"(?i:features[./](?:browser|pages)|support[./](?:browser|chromium|site)|browser.?session|install_pages"
-        r"|chromium|playwright|markupsafe|swagger|session_forged|password_confirmed|__host-)"
-        r"|8000/(?:account|admin|docs|login)\b"
+        r"|chromium|playwright|markupsafe|swagger|session_forged|__host-)"
+        r"|PASSWORD_CONFIRMED|`password_confirmed`|8000/(?:account|admin|docs|login)\b"
     ),
     # In capitals, `SECRET_BYTES` is a constant of others.
     "sample_vault": re.compile(
