@@ -90,6 +90,8 @@ OPTIONS = {
             "tests/support": "browser.py chromium.py site.py",
         },
         (
+            ("SECURITY.md", LINES, "`tests/features/browser/`", 1),
+            ("SECURITY.md", LINES, "`tests/features/pages/`", 1),
             ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
             ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    PASSWORD_CONFIRMED", 1),

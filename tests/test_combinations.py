@@ -27,7 +27,7 @@ WORDS = {
     "browser_pages": re.compile(
         r"(?i:features[./](?:browser|pages)|support[./](?:browser|chromium|site)|browser.?session|install_pages"
         r"|chromium|playwright|markupsafe|swagger|session_forged|__host-)"
-        r"|PASSWORD_CONFIRMED|`password_confirmed`|8000/(?:account|admin|docs|login)\b"
+        r"|PASSWORD_CONFIRMED|`password_confirmed`|8000/(?:account|admin|docs|login)\b|`/docs`"
     ),
     # In capitals, `SECRET_BYTES` is a constant of others.
     "sample_vault": re.compile(
