@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -27,41 +27,90 @@ SECRET_BYTES = 64
 # Which settings of the example hold a placeholder, by the database that was chosen.
 SECRET_SETTINGS = {"sqlite": ("SECRET_KEY",), "postgresql": ("SECRET_KEY", "DATABASE_URL")}
 
-# What a project without the sample vault does not have. Each file by its name, for a folder could hold the user's own.
-VAULT_MIGRATION = "migrations/versions/0006_vault.py"
-VAULT_FILES = (
-    "app/features/vault/__init__.py",
-    "app/features/vault/models.py",
-    "app/features/vault/routes.py",
-    "app/features/vault/schemas.py",
-    "app/features/vault/service.py",
-    VAULT_MIGRATION,
-    "tests/features/vault/__init__.py",
-    "tests/features/vault/steps.py",
-    "tests/features/vault/test_reseal.py",
-    "tests/features/vault/test_reveal.py",
-    "tests/features/vault/test_sealed.py",
-    "tests/features/vault/test_secrets.py",
-)
 LINES, PARAGRAPHS = "\n", "\n\n"
-# Where the files that stay speak of it: what goes is each line, or each paragraph, that holds the text, and how many.
-VAULT_MENTIONS = (
-    ("SECURITY.md", LINES, "`tests/features/vault/`", 3),
-    ("app/access/permissions.py", LINES, "SECRETS_", 3),
-    ("app/access/roles.py", LINES, "Permission.SECRETS_", 3),
-    ("app/commands/upkeep.py", LINES, "vault", 2),
-    ("app/core/keys.py", LINES, "VAULT", 1),
-    ("app/core/security_events.py", PARAGRAPHS, "    SECRET_", 5),
-    ("app/main.py", LINES, "vault", 4),
-    ("docs/logging.md", LINES, "| `secret_", 5),
-    ("migrations/env.py", LINES, "vault", 2),
-    ("tests/access/routes.txt", LINES, "/api/v1/secrets", 6),
-)
+
+
+class Option:
+    """What an answer of "no" leaves out.
+
+    `files` are its own, by folder and name, for a folder could hold the user's own; one may belong to several options.
+    `mentions` say where the files that stay speak of it: what goes is each line, or each paragraph, that holds the
+    text, and how many there are.
+    """
+
+    def __init__(self, name: str, files: Mapping[str, str], mentions: Sequence[tuple[str, str, str, int]] = ()) -> None:
+        """Take the names of files as text, with blanks between them."""
+        self.name = name
+        self.files = tuple(f"{folder}/{file}" for folder, names in files.items() for file in names.split())
+        self.mentions = tuple(mentions)
+
+
+# By the prompt that leaves it out.
+OPTIONS = {
+    "sample_vault": Option(
+        "the sample vault",
+        {
+            "app/features/vault": "__init__.py models.py routes.py schemas.py service.py",
+            "migrations/versions": "0005_vault.py",
+            "tests/features/vault": "__init__.py steps.py test_reseal.py test_reveal.py test_sealed.py test_secrets.py",
+        },
+        (
+            ("SECURITY.md", LINES, "`tests/features/vault/`", 3),
+            ("app/access/permissions.py", LINES, "SECRETS_", 6),
+            ("app/access/roles.py", LINES, "Permission.SECRETS_", 3),
+            ("app/commands/upkeep.py", LINES, "vault", 2),
+            ("app/core/keys.py", LINES, "VAULT", 1),
+            ("app/core/security_events.py", PARAGRAPHS, "    SECRET_", 5),
+            ("app/main.py", LINES, "vault", 4),
+            ("docs/logging.md", LINES, "| `secret_", 5),
+            ("migrations/env.py", LINES, "vault", 2),
+            ("tests/access/routes.txt", LINES, "/api/v1/secrets", 6),
+        ),
+    ),
+    "browser_pages": Option(
+        "the browser pages",
+        {
+            "app/features/browser": "__init__.py authenticate.py cookie.py models.py seals.py service.py",
+            "app/features/pages": """
+                __init__.py addresses.py api_docs.py assets.py forms.py home.py page.py present.py route.py signin.py
+                wiring.py
+            """,
+            "app/features/pages/static": "brand.css docs.js logo.svg pico.classless.min.css",
+            "app/features/pages/static/swagger": """
+                LICENSE.txt NOTICE.txt README.txt SHA256SUMS.txt oauth2-redirect.js swagger-ui-bundle.js
+                swagger-ui-bundle.js.LICENSE.txt swagger-ui.css
+            """,
+            "app/features/pages/templates": """
+                _fields.html base.html confirm.html docs.html docs_redirect.html error.html home.html login.html
+                logout.html
+            """,
+            "migrations/versions": "0008_browser_sessions.py",
+            "tests/features/browser": "__init__.py test_seals.py test_service.py",
+            "tests/features/pages": "__init__.py conftest.py routes.txt test_docs.py test_in_chromium.py",
+            "tests/support": "browser.py chromium.py site.py",
+        },
+        (
+            ("SECURITY.md", LINES, "`tests/features/browser/`", 1),
+            ("SECURITY.md", LINES, "`tests/features/pages/`", 1),
+            ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
+            ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
+            ("app/core/security_events.py", PARAGRAPHS, "    PASSWORD_CONFIRMED", 1),
+            ("app/core/security_events.py", PARAGRAPHS, "    SESSION_FORGED", 1),
+            ("app/features/sessions/service.py", PARAGRAPHS, "    async def authenticated_again(", 1),
+            ("app/features/sessions/service.py", PARAGRAPHS, "    async def seen(", 1),
+            ("app/main.py", LINES, "install_pages", 2),
+            ("docs/logging.md", LINES, "| `password_confirmed`", 1),
+            ("docs/logging.md", LINES, "| `session_forged`", 1),
+            ("migrations/env.py", LINES, "browser", 2),
+            ("tests/conftest.py", PARAGRAPHS, "tests.support.chromium", 1),
+        ),
+    ),
+}
 
 MIGRATIONS = Path("migrations/versions")
-# How a migration says which one it is, and which one it follows.
+# What a migration is called, and which one it follows; the first follows None.
 REVISION = re.compile(r'^revision: str = ("\w+")$', re.MULTILINE)
-FOLLOWS = re.compile(r'^down_revision: str \| None = ("\w+"|None)$', re.MULTILINE)
+FOLLOWS = re.compile(r'^(down_revision: str \| None = )("\w+"|None)$', re.MULTILINE)
 
 NEXT_STEPS = {
     "sqlite": (),
@@ -102,56 +151,63 @@ def without(text: str, unit: str, mark: str, count: int) -> str:
     return unit.join(kept)
 
 
-def the_one(pattern: re.Pattern[str], text: str, name: str) -> str:
-    """What the pattern finds; raises `HookError` unless it finds one thing."""
-    found = pattern.findall(text)
-    if len(found) != 1:
-        message = f"{name} has {len(found)} lines like {pattern.pattern}, and not 1"
-        raise HookError(message)
-    return str(found[0])
+def relinked(pruned: Collection[str]) -> dict[str, str]:
+    """The migrations that stay and follow one that goes, each with what that one follows in its place."""
+    follows = {}
+    for name in pruned:
+        if Path(name).parent == MIGRATIONS:
+            text = Path(name).read_bytes().decode()
+            revision, followed = REVISION.search(text), FOLLOWS.search(text)
+            if revision is None or followed is None:
+                message = f"{name} does not say in one line each what it is called, and which migration it follows"
+                raise HookError(message)
+            follows[revision[1]] = followed[2]
 
+    def follow(match: re.Match[str]) -> str:
+        before = match[2]
+        while before in follows:
+            before = follows[before]
+        return f"{match[1]}{before}"
 
-def relinked(migrations: Mapping[str, str], gone: str) -> dict[str, str]:
-    """The migrations that follow one that goes, changed to follow the one before it; each by its name.
-
-    Raises `HookError` where one of them names it in another way than the template's own do.
-    """
-    revision, before = (the_one(pattern, migrations[gone], gone) for pattern in (REVISION, FOLLOWS))
     changed = {}
-    for name, text in migrations.items():
-        if name == gone or revision not in text:
-            continue
-        if the_one(FOLLOWS, text, name) != revision or text.count(revision) != 1:
-            message = f"{name} names the migration {revision} elsewhere than in its down_revision"
-            raise HookError(message)
-        changed[name] = text.replace(revision, before)
+    for path in MIGRATIONS.glob("*.py") if follows else ():
+        text = path.read_bytes().decode()
+        if path.as_posix() not in pruned and FOLLOWS.sub(follow, text) != text:
+            changed[path.as_posix()] = FOLLOWS.sub(follow, text)
     return changed
 
 
-def relinked_without(gone: str) -> dict[str, str]:
-    """The migrations that have to change when one of the template's goes, by their paths."""
-    return relinked({path.as_posix(): path.read_bytes().decode() for path in MIGRATIONS.glob("*.py")}, gone)
+def without_mentions(options: Sequence[Option], pruned: Collection[str]) -> dict[str, str]:
+    """The files that stay and spoke of an option, without what they said."""
+    changed = relinked(pruned)
+    for option in options:
+        for name, unit, mark, count in option.mentions:
+            if name in pruned:
+                continue  # with everything that it says
+            try:
+                text = changed[name] if name in changed else Path(name).read_bytes().decode()
+                changed[name] = without(text, unit, mark, count)
+            except (HookError, OSError) as error:
+                message = f"{option.name} cannot be removed from {name}: {error}"
+                raise HookError(message) from error
+    return changed
 
 
-def remove_vault() -> None:
-    """Remove the sample vault, with every line that speaks of it. Where one is not there, nothing is touched."""
-    changed = {}
-    for name, unit, mark, count in VAULT_MENTIONS:
-        try:
-            changed[name] = without(Path(name).read_bytes().decode(), unit, mark, count)
-        except (HookError, OSError) as error:
-            message = f"the sample vault cannot be removed from {name}: {error}"
-            raise HookError(message) from error
-    missing = [name for name in VAULT_FILES if not Path(name).is_file()]
-    if missing:
-        message = f"the sample vault cannot be removed: there is no {', '.join(missing)}"
-        raise HookError(message)
-    changed |= relinked_without(VAULT_MIGRATION)
-    for name, text in changed.items():
+def remove(options: Sequence[Option]) -> None:
+    """Remove options, with every line that speaks of them. Where anything of it is not there, nothing is touched."""
+    for option in options:
+        missing = [name for name in option.files if not Path(name).is_file()]
+        if missing:
+            message = f"{option.name} cannot be removed: there is no {', '.join(missing)}"
+            raise HookError(message)
+    pruned = {name for option in options for name in option.files}
+    for name, text in without_mentions(options, pruned).items():
         Path(name).write_bytes(text.encode())
-    for name in VAULT_FILES:
+    for name in pruned:
         Path(name).unlink()
-    for folder in {Path(name).parent for name in VAULT_FILES}:
+    # The innermost first: a folder that held nothing but empty folders is empty then.
+    folders = {folder for name in pruned for folder in Path(name).parents}
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         if not any(folder.iterdir()):
             folder.rmdir()
 
@@ -207,8 +263,7 @@ def main() -> int:
     answers = json.loads(ANSWERS)
     slug, database = answers["project_slug"], answers["database"]
     try:
-        if not answers["sample_vault"]:
-            remove_vault()
+        remove([option for prompt, option in OPTIONS.items() if not answers[prompt]])
         created = write_env(database)
     except (HookError, OSError) as error:
         sys.stderr.write(f"ERROR: {error}\n")

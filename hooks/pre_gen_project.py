@@ -25,11 +25,13 @@ EXAMPLES: Mapping[str, object] = {
     "admin_email": "admin@example.com",
     "license": "MIT",
     "database": "sqlite",
+    "browser_pages": True,
     "sample_vault": True,
 }
 CHOICES: Mapping[str, tuple[object, ...]] = {
     "license": ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary"),
     "database": ("sqlite", "postgresql"),
+    "browser_pages": (True, False),
     "sample_vault": (True, False),
 }
 

@@ -12,18 +12,21 @@ ROOT = Path(__file__).parents[1]
 TREES = ROOT / "tests" / "trees"
 
 
+# What can be left out, and how a list of files without it is called.
+OPTIONS = {"browser_pages": "pages", "sample_vault": "vault"}
+
+
 def list_name(answers: Mapping[str, str]) -> str:
     """The name of the list, by the answers that make a difference to it."""
-    return answers["database"] + ("" if answers["sample_vault"] == "yes" else "-without-vault")
+    left_out = [word for option, word in OPTIONS.items() if answers[option] == "no"]
+    return "-without-".join([answers["database"], *left_out])
 
 
 # The name of each list, and the answers that it is made with.
 OPTION_SETS = {
     list_name(answers): answers
-    for answers in (
-        {"database": database, "sample_vault": vault}
-        for database, vault in product(("sqlite", "postgresql"), ("yes", "no"))
-    )
+    for database, *chosen in product(("sqlite", "postgresql"), *(("yes", "no") for _ in OPTIONS))
+    for answers in [{"database": database, **dict(zip(OPTIONS, chosen, strict=True))}]
 }
 
 

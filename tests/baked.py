@@ -10,15 +10,22 @@ from typing import Any
 
 from dotenv import dotenv_values
 
+from scripts.trees import OPTIONS
+
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary")
 DATABASES = ("sqlite", "postgresql")
 YES_NO = ("yes", "no")
 COMBINATIONS = [
-    {"license": license_name, "database": database, "sample_vault": vault}
-    for license_name, database, vault in product(LICENSES, DATABASES, YES_NO)
+    {"license": license_name, "database": database, **dict(zip(OPTIONS, chosen, strict=True))}
+    for license_name, database, *chosen in product(LICENSES, DATABASES, *(YES_NO for _ in OPTIONS))
 ]
+
+
+EVERYTHING = {"license": "MIT", "database": "sqlite", **dict.fromkeys(OPTIONS, "yes")}
+# What others wrote, and is kept as they did.
+VENDORED = ("app/features/pages/static/pico", "app/features/pages/static/swagger/")
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,11 @@ class BakedProject:
     def files(self) -> Iterator[Path]:
         """Every file."""
         return (path for path in sorted(self.path.rglob("*")) if path.is_file())
+
+    def names(self) -> Iterator[str]:
+        """The POSIX path of every file that is not somebody else's work."""
+        names = (path.relative_to(self.path).as_posix() for path in self.files())
+        return (name for name in names if not name.startswith(VENDORED))
 
     def text(self, name: str) -> str:
         """What a file says."""

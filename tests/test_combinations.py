@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.baked import COMBINATIONS, DATABASES, ROOT, BakedProject, combination_name
+from scripts.trees import OPTIONS
+from tests.baked import COMBINATIONS, DATABASES, EVERYTHING, ROOT, BakedProject, combination_name
 from tests.conftest import Bake
 
 FIRST_LINES = {
@@ -19,20 +20,31 @@ FIRST_LINES = {
     "BSD-3-Clause": "BSD 3-Clause License",
     "Proprietary": "Copyright (c) Your Name. All rights reserved.",
 }
+FOLLOWS = "down_revision: "
 LEFTOVERS = re.compile(r"\{\{|\{%|\{#|cookiecutter", re.IGNORECASE)
-# Every word that only the sample vault brings along; in capitals, `SECRET_BYTES` is a constant of others.
-VAULT = re.compile(
-    r"(?i:vault|reveal|v1/secrets|secrets:(?:read|write)|secret_(?:created|changed|deleted|unreadable))"
-    r"|SECRETS_(?:READ|WRITE)|secret_(?:string|bytes)"
-)
+# Every word that only this option brings along.
+WORDS = {
+    "browser_pages": re.compile(
+        r"(?i:features[./](?:browser|pages)|support[./](?:browser|chromium|site)|browser.?session|install_pages"
+        r"|chromium|playwright|markupsafe|swagger|session_forged|__host-)"
+        r"|PASSWORD_CONFIRMED|`password_confirmed`|8000/(?:account|admin|docs|login)\b|`/docs`"
+    ),
+    # In capitals, `SECRET_BYTES` is a constant of others.
+    "sample_vault": re.compile(
+        r"(?i:vault|reveal|v1/secrets|secrets:(?:read|write)|secret_(?:created|changed|deleted|unreadable))"
+        r"|SECRETS_(?:READ|WRITE)|secret_(?:string|bytes)"
+    ),
+}
 # Where such a word means something else: texts that the redaction of logs leaves readable.
-MAY_NAME_THE_VAULT = {"tests/core/test_secret_shapes.py"}
-# How the migration after the vault's goes on without it.
-FOLLOWS = 'down_revision: str | None = "0005"'
+MAY_BE_NAMED = {"browser_pages": frozenset[str](), "sample_vault": {"tests/core/test_secret_shapes.py"}}
+MUST_BE_NAMED = {
+    "browser_pages": {"app/main.py", "app/core/keys.py", "pyproject.toml", "tests/conftest.py"},
+    "sample_vault": {"app/main.py", "README.md", "pyproject.toml", "app/features/vault/service.py"},
+}
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
 # The service's own templates, which it renders itself.
-OWN_TEMPLATES = "app/features/accounts/mails/"
+OWN_TEMPLATES = ("app/features/accounts/mails/", "app/features/pages/templates/")
 
 
 @pytest.fixture(params=COMBINATIONS, ids=combination_name)
@@ -62,10 +74,11 @@ PARSERS: dict[str, Callable[[str], object]] = {
 
 def test_files_parse(project: BakedProject) -> None:
     """Python compiles; YAML, JSON, TOML and dotenv files parse; all text is UTF-8 with one line end at its end."""
-    for path in project.files():
+    for name in project.names():
+        path = project.path / name
         text = path.read_bytes().decode("utf-8")
-        assert "\r" not in text, path
-        assert not text or (text.endswith("\n") and not text.endswith("\n\n")), path
+        assert "\r" not in text, name
+        assert not text or (text.endswith("\n") and not text.endswith("\n\n")), name
         PARSERS.get(path.suffix or path.name, str)(text)
     assert project.toml()["project"]["name"] == "my-secure-api"
     assert None not in project.env().values()
@@ -74,13 +87,13 @@ def test_files_parse(project: BakedProject) -> None:
 def test_nothing_of_the_template_is_left(project: BakedProject) -> None:
     """No Jinja is left in a rendered file, and no word of Cookiecutter."""
     found = [
-        path
-        for path in project.files()
-        if path.suffix not in MAY_HOLD_BRACES
-        and OWN_TEMPLATES not in path.as_posix()
-        and LEFTOVERS.search(path.read_text("utf-8"))
+        name
+        for name in project.names()
+        if Path(name).suffix not in MAY_HOLD_BRACES
+        and not name.startswith(OWN_TEMPLATES)
+        and LEFTOVERS.search(project.text(name))
     ]
-    assert [path.relative_to(project.path).as_posix() for path in found if path.name != "README.md"] == []
+    assert [name for name in found if name != "README.md"] == []
 
 
 def test_license(project: BakedProject) -> None:
@@ -96,7 +109,7 @@ def test_license(project: BakedProject) -> None:
 
 def test_mit_text_is_the_templates_own(bake: Bake) -> None:
     """The MIT text is that of the template's own LICENSE, but for the name."""
-    rendered = bake(license="MIT", database="sqlite", sample_vault="yes").text("LICENSE").replace("Your Name", "X")
+    rendered = bake(**EVERYTHING).text("LICENSE").replace("Your Name", "X")
     own = re.sub(r"(?m)^Copyright .*$", "Copyright (c) X", (ROOT / "LICENSE").read_text(encoding="utf-8"))
     assert rendered == own
 
@@ -116,7 +129,7 @@ def test_database(project: BakedProject) -> None:
 
 def test_database_changes_only_the_skin(bake: Bake) -> None:
     """The choice of the database changes no line of code."""
-    sqlite, postgresql = (bake(license="MIT", database=name, sample_vault="yes") for name in DATABASES)
+    sqlite, postgresql = (bake(**EVERYTHING | {"database": name}) for name in DATABASES)
     different = {
         path.relative_to(sqlite.path).as_posix()
         for path in sqlite.files()
@@ -125,29 +138,33 @@ def test_database_changes_only_the_skin(bake: Bake) -> None:
     assert different <= {".env", ".env.example", "README.md", "pyproject.toml"}
 
 
-def test_no_vault_means_no_trace_of_it(project: BakedProject) -> None:
-    """Neither a file nor a line names it, whatever the case; where it was chosen, many do."""
-    named = {
-        path.relative_to(project.path).as_posix()
-        for path in project.files()
-        if VAULT.search(path.relative_to(project.path).as_posix()) or VAULT.search(path.read_text("utf-8"))
-    }
-    if project.answers["sample_vault"] == "no":
-        assert named <= MAY_NAME_THE_VAULT
+@pytest.mark.parametrize("option", OPTIONS)
+def test_no_means_no_trace(project: BakedProject, option: str) -> None:
+    """Neither a file nor a line names what was left out; where it was chosen, many do."""
+    named = {name for name in project.names() if WORDS[option].search(f"{name}\n{project.text(name)}")}
+    if project.answers[option] == "no":
+        assert named <= MAY_BE_NAMED[option]
     else:
-        assert {"app/main.py", "README.md", "pyproject.toml", "app/features/vault/service.py"} <= named
+        assert named >= MUST_BE_NAMED[option]
 
 
-def test_the_vault_changes_only_the_lines_that_name_it(bake: Bake) -> None:
-    """A file that stays is the same but for lines that are gone, and no other file comes or goes."""
-    without, with_it = (bake(license="MIT", database="sqlite", sample_vault=answer) for answer in ("no", "yes"))
-    assert FOLLOWS in without.text("migrations/versions/0007_authorization.py")
-    for path in without.files():
-        name = path.relative_to(without.path).as_posix()
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_changes_only_the_lines_that_name_it(bake: Bake, option: str) -> None:
+    """A file that stays is the same but for lines that are gone, and for what a migration follows."""
+    without, with_it = (bake(**EVERYTHING | {option: answer}) for answer in ("no", "yes"))
+    for name in without.names():
         if name != ".env":
-            # The migration that follows the vault's follows the one before, then.
-            lines = iter(with_it.text(name).replace('down_revision: str | None = "0006"', FOLLOWS).splitlines())
-            assert all(line in lines for line in without.text(name).splitlines()), name
+            lines = (line for line in with_it.text(name).splitlines() if not line.startswith(FOLLOWS))
+            kept = (line for line in without.text(name).splitlines() if not line.startswith(FOLLOWS))
+            assert all(line in lines for line in kept), name
+
+
+def test_the_migrations_are_one_chain(project: BakedProject) -> None:
+    """Each follows the one before it, whatever was left out in between."""
+    texts = [path.read_text("utf-8") for path in sorted((project.path / "migrations" / "versions").glob("*.py"))]
+    own = [re.findall(r'(?m)^revision: str = "(\w+)"$', text) for text in texts]
+    followed = [re.findall(r'(?m)^down_revision: str \| None = "?(\w+)"?$', text) for text in texts]
+    assert followed == [["None"], *own[:-1]]
 
 
 def test_placeholders_are_only_in_the_example(project: BakedProject) -> None:

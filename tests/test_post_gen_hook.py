@@ -2,16 +2,17 @@
 
 import importlib.util
 import io
+import json
 import os
+import subprocess
+from itertools import permutations
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from scripts.trees import OPTIONS
 from tests.baked import ROOT, TEMPLATE
-
-# The migration that follows the vault's.
-FOLLOWER = "migrations/versions/0007_authorization.py"
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +50,27 @@ def test_fails_loudly_where_the_placeholder_is_not_there_once(hook: ModuleType, 
         hook.fill_secrets(example, ("SECRET_KEY",))
 
 
+# The folders that an option has for itself, and what its files elsewhere are called.
+FOLDERS = {
+    "browser_pages": (
+        "app/features/browser/",
+        "app/features/pages/",
+        "tests/features/browser/",
+        "tests/features/pages/",
+    ),
+    "sample_vault": ("app/features/vault/", "tests/features/vault/"),
+}
+NAMED = {"browser_pages": "browser", "sample_vault": "vault"}
+SETS = [left_out for count in (1, 2) for left_out in permutations(OPTIONS, count)]
+
+
 @pytest.fixture
 def project(tmp_path: Path, hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the hook finds of the sample vault in a new project, which is the working directory, and what follows it."""
-    for name in {*hook.VAULT_FILES, *(mention[0] for mention in hook.VAULT_MENTIONS), FOLLOWER}:
+    """What the hook finds of the options in a new project, which is the working directory."""
+    names = {path.relative_to(TEMPLATE).as_posix() for path in (TEMPLATE / "migrations" / "versions").glob("*.py")}
+    for option in hook.OPTIONS.values():
+        names |= {*option.files, *(mention[0] for mention in option.mentions)}
+    for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((TEMPLATE / name).read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -64,88 +82,120 @@ def contents(project: Path) -> dict[str, bytes]:
     return {path.relative_to(project).as_posix(): path.read_bytes() for path in project.rglob("*") if path.is_file()}
 
 
-def test_removes_the_vault_and_its_empty_folders(hook: ModuleType, project: Path) -> None:
-    """Its files are gone, lines are gone from the others, and a second time there is nothing to remove."""
-    hook.remove_vault()
+def test_every_prompt_that_leaves_something_out_is_there(hook: ModuleType) -> None:
+    """The table of the hook, the lists of files and the questions speak of the same options."""
+    asked = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+    assert set(hook.OPTIONS) == set(OPTIONS) == {name for name, answer in asked.items() if answer is True}
+
+
+@pytest.mark.parametrize("left_out", SETS, ids="-".join)
+def test_removes_options_and_their_empty_folders(hook: ModuleType, project: Path, left_out: tuple[str, ...]) -> None:
+    """In any order: files are gone, lines are gone from the others, and a second time there is nothing to remove."""
+    options, before = [hook.OPTIONS[name] for name in left_out], contents(project)
+    hook.remove(options)
     left = contents(project)
-    assert set(left) == {mention[0] for mention in hook.VAULT_MENTIONS} | {FOLLOWER}
-    assert b'down_revision: str | None = "0005"' in left[FOLLOWER]
-    assert not (project / "app" / "features" / "vault").exists()
-    assert b"vault" not in left["app/main.py"]
-    assert (project / "migrations" / "env.py").read_bytes().count(b"\n") > 40
-    with pytest.raises(hook.HookError):
-        hook.remove_vault()
+    gone = {name for option in options for name in option.files}
+    assert set(left) == set(before) - gone
+    mentioned = {mention[0] for option in options for mention in option.mentions} - gone
+    assert all(len(left[name]) < len(before[name]) for name in mentioned)
+    assert all(any(folder.iterdir()) for folder in project.rglob("*") if folder.is_dir())
+    for option in options:
+        with pytest.raises(hook.HookError, match=option.name):
+            hook.remove([option])
+    assert contents(project) == left
+
+
+def test_the_order_makes_no_difference(hook: ModuleType, project: Path) -> None:
+    """Whichever is removed first, alone or together: what is left is the same."""
+    before, results = contents(project), []
+    for steps in (*permutations([[option] for option in hook.OPTIONS.values()]), [list(hook.OPTIONS.values())]):
+        for name, text in before.items():
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            (project / name).write_bytes(text)
+        for options in steps:
+            hook.remove(options)
+        results.append(contents(project))
+    assert results == [results[0]] * len(results)
 
 
 def test_leaves_what_the_user_put_beside_it(hook: ModuleType, project: Path) -> None:
     """Rendering over a project removes no file that the template did not bring."""
-    own = project / "app" / "features" / "vault" / "mine.py"
-    own.touch()
-    hook.remove_vault()
-    assert list(own.parent.iterdir()) == [own]
+    own = [project / folder / "mine.py" for folder in ("app/features/vault", "app/features/pages/static")]
+    for path in own:
+        path.touch()
+    hook.remove(list(hook.OPTIONS.values()))
+    assert [list(path.parent.iterdir()) for path in own] == [[path] for path in own]
 
 
-def test_fails_loudly_where_something_of_the_vault_is_not_there(hook: ModuleType, project: Path) -> None:
-    """A line less, a line more, a file less: the message names the file, and nothing is half removed."""
-    before = contents(project)
-    for name, unit, mark, _ in hook.VAULT_MENTIONS:
+def test_a_file_can_belong_to_two_options(hook: ModuleType, project: Path) -> None:
+    """It goes with either, and with both nobody misses it, or what stood in it."""
+    page, line = "shared/page.py", "one\ntwo\n"
+    one = hook.Option("one", {"shared": "page.py"}, [("wiring.py", hook.LINES, "one", 1)])
+    two = hook.Option("two", {"shared": "page.py other.py"}, [("wiring.py", hook.LINES, "two", 1)])
+    for options, wiring in (([one], "two\n"), ([two], "one\n"), ([one, two], ""), ([two, one], "")):
+        (project / "shared").mkdir(exist_ok=True)
+        for name, text in ((page, ""), ("shared/other.py", ""), ("wiring.py", line)):
+            (project / name).write_text(text, encoding="utf-8")
+        hook.remove(options)
+        assert (project / "wiring.py").read_text(encoding="utf-8") == wiring
+        assert (project / "shared").exists() == (two not in options)
+
+
+def test_fails_loudly_where_something_is_not_there(hook: ModuleType, project: Path) -> None:
+    """A line less, a line more, a file less: the message names the file, and nothing of any option is removed."""
+    before, options = contents(project), list(hook.OPTIONS.values())
+    for name, unit, mark, _ in (mention for option in options for mention in option.mentions):
         parts = before[name].decode().split(unit)
         marked = next(part for part in parts if mark in part)
         for broken in ([part for part in parts if part != marked], [*parts, marked]):
             (project / name).write_text(unit.join(broken), encoding="utf-8")
             now = contents(project)
             with pytest.raises(hook.HookError, match=name):
-                hook.remove_vault()
+                hook.remove(options)
             assert contents(project) == now
         (project / name).write_bytes(before[name])
-    for name in hook.VAULT_FILES:
+    for name in {name for option in options for name in option.files}:
         (project / name).unlink()
         with pytest.raises(hook.HookError, match=name):
-            hook.remove_vault()
+            hook.remove(options)
         assert contents(project) == {other: text for other, text in before.items() if other != name}
         (project / name).write_bytes(before[name])
 
 
-def migration(revision: str, follows: str) -> str:
-    """A migration as the template's are."""
-    return f'"""About it."""\n\nrevision: str = {revision}\ndown_revision: str | None = {follows}\n'
+def test_names_every_file_of_the_options(hook: ModuleType) -> None:
+    """A file that is added to a folder of an option is added to its list, and none is on it that is not there."""
+    tracked = files_of_the_template()
+    for name, option in hook.OPTIONS.items():
+        below = {file for file in tracked if file.startswith(FOLDERS[name]) or NAMED[name] in file}
+        assert sorted(below - set(option.files)) == [], f"not on the list of {option.name}"
+        assert sorted(set(option.files) - tracked) == [], f"on the list of {option.name}"
 
 
-def test_what_follows_a_migration_that_goes_follows_the_one_before(hook: ModuleType) -> None:
-    """The first, one in the middle, the last, one with two that follow, and one after the other."""
-    chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
-    assert hook.relinked(chain, "1") == {"2": migration('"2"', "None")}
-    assert hook.relinked(chain, "2") == {"3": migration('"3"', '"1"')}
-    assert hook.relinked(chain, "3") == {}
-    branch = chain | {"4": migration('"4"', '"2"')}
-    assert hook.relinked(branch, "2") == {"3": migration('"3"', '"1"'), "4": migration('"4"', '"1"')}
-    rest = {name: text for name, text in (chain | hook.relinked(chain, "1")).items() if name != "1"}
-    assert hook.relinked(rest, "2") == {"3": migration('"3"', "None")}
+def files_of_the_template() -> set[str]:
+    """Every file of the rendered project's source that git does not ignore."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=TEMPLATE, check=True, capture_output=True).stdout.decode().split("\0")
+    return {name for name in names if name and (TEMPLATE / name).is_file()}
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("2", ""),
-        ("2", migration('"2"', '"1"') * 2),
-        ("2", migration("'2'", '"1"')),
-        ("3", migration('"3"', '("2", "x")')),
-        ("3", migration('"3"', '"2"') + 'depends_on = "2"\n'),
-        ("3", migration('"3"', '"1"') + 'depends_on = "2"\n'),
-        ("3", migration('"3"', '"2"').replace("down_revision: str | None", "down_revision")),
-    ],
-)
-def test_fails_loudly_where_a_migration_is_not_as_expected(hook: ModuleType, name: str, text: str) -> None:
-    """A line that is not there, or says more: the message names the file."""
-    chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
-    with pytest.raises(hook.HookError, match=name):
-        hook.relinked(chain | {name: text}, "2")
+MIGRATION = 'revision: str = "{}"\ndown_revision: str | None = {}\n'
 
 
-def test_names_every_file_of_the_vault(hook: ModuleType) -> None:
-    """A file that is added to it is added to the list."""
-    files = [path.relative_to(TEMPLATE).as_posix() for path in TEMPLATE.rglob("*") if path.is_file()]
-    assert sorted(name for name in files if "vault" in name) == sorted(hook.VAULT_FILES)
+def test_migrations_follow_what_is_left(hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What followed two that go follows the one before them, and a migration of the user's own does so too."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / hook.MIGRATIONS).mkdir(parents=True)
+    chain = {"a": "None", "b": '"a"', "c": '"b"', "d": '"c"', "mine": '"d"'}
+    for name, follows in chain.items():
+        (tmp_path / hook.MIGRATIONS / f"{name}.py").write_text(MIGRATION.format(name, follows), encoding="utf-8")
+    for files, left in (("b.py c.py", {"d": '"a"'}), ("d.py", {"mine": '"a"'}), ("a.py", {"mine": "None"})):
+        hook.remove([hook.Option("some", {str(hook.MIGRATIONS): files})])
+        for name, follows in left.items():
+            text = (tmp_path / hook.MIGRATIONS / f"{name}.py").read_text(encoding="utf-8")
+            assert text == MIGRATION.format(name, follows)
+    (tmp_path / hook.MIGRATIONS / "mine.py").write_text("revision = 1\n", encoding="utf-8")
+    with pytest.raises(hook.HookError, match=r"mine\.py"):
+        hook.remove([hook.Option("some", {str(hook.MIGRATIONS): "mine.py"})])
 
 
 def test_creates_a_private_file_once(hook: ModuleType, tmp_path: Path) -> None:

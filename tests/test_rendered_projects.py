@@ -52,9 +52,17 @@ def test_the_default_project_passes_its_own_check(tmp_path: Path) -> None:
 
 
 @pytest.mark.more
-def test_the_project_with_every_other_choice_passes_its_own_check(tmp_path: Path) -> None:
-    """An empty house stands by itself, and does on PostgreSQL what it does on SQLite."""
-    answers = {"database": "postgresql", "license": "Proprietary", "sample_vault": "no"}
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"database": "postgresql", "license": "Proprietary", "browser_pages": "no", "sample_vault": "no"},
+        {"browser_pages": "no"},
+        {"sample_vault": "no"},
+    ],
+    ids=["smallest", "without pages", "without vault"],
+)
+def test_what_was_left_out_is_not_missed(tmp_path: Path, answers: dict[str, str]) -> None:
+    """Each option stands without the other, and an empty house by itself, on PostgreSQL as on SQLite."""
     make(bake_into(tmp_path, answers).project, "check")
 
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.access.guard import route_policies
+from app.access.permissions import DESCRIPTIONS
 from app.access.policies import Allow, Policy, Recent
 from app.core.errors import OAUTH_PREFIX
 
@@ -46,10 +47,9 @@ _OAUTH_ERROR = {
     "required": ["error", "error_description"],
     "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
 }
-_SCHEMES = {
-    "accessToken": {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"},
-    "clientSecret": {"type": "http", "scheme": "basic", "description": "An OAuth 2 client (RFC 6749 section 2.3.1)."},
-}
+_BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"}
+_CLIENT = {"type": "http", "scheme": "basic", "description": "An OAuth 2 client (RFC 6749 section 2.3.1)."}
+_AUTHORIZE, _TOKEN = f"{OAUTH_PREFIX}authorize", f"{OAUTH_PREFIX}token"
 
 _ALWAYS = {"400": "The request is malformed", "429": "A limit is reached", "503": "Not able to answer now"}
 _SIGNED_IN = {"401": "Not signed in"}
@@ -74,7 +74,7 @@ def install_openapi(app: FastAPI) -> None:
 def _document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     components = document.setdefault("components", {})
-    components["securitySchemes"] = _SCHEMES
+    components["securitySchemes"] = schemes = _security_schemes(app)
     schemas = components.setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
@@ -83,7 +83,28 @@ def _document(app: FastAPI) -> dict[str, Any]:
         operation = document["paths"].get(path, {}).get(method.lower())
         if operation is not None:
             _complete(operation, path, policy)
+            if policy.needs_principal and "signIn" in schemes:
+                operation["security"].append({"signIn": _scopes(policy)})
     return document
+
+
+def _security_schemes(app: FastAPI) -> dict[str, Any]:
+    """How a request says who it is from: with a token, and where this service has that route, with one it gets there.
+
+    The addresses are relative, for a document may be read under any name of the service.
+    """
+    schemes: dict[str, Any] = {"accessToken": _BEARER, "clientSecret": _CLIENT}
+    if any(line.path == _AUTHORIZE for line in route_policies(app)):
+        scopes = {str(permission): text for permission, text in DESCRIPTIONS.items()}
+        code = {"authorizationUrl": _AUTHORIZE, "tokenUrl": _TOKEN, "refreshUrl": _TOKEN, "scopes": scopes}
+        description = "RFC 6749 section 4.1 with PKCE (RFC 7636)."
+        schemes["signIn"] = {"type": "oauth2", "description": description, "flows": {"authorizationCode": code}}
+    return schemes
+
+
+def _scopes(policy: Policy) -> list[str]:
+    permission = policy.permission if isinstance(policy, Allow | Recent) else None
+    return [] if permission is None else [str(permission)]
 
 
 def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:

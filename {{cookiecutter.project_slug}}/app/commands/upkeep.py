@@ -13,6 +13,7 @@ from app.core.settings import Settings
 from app.features.accounts.retention import UnconfirmedAccountRetention
 from app.features.accounts.tokens import AccountTokens
 from app.features.audit.service import AuditTrail
+from app.features.browser.seals import BrowserSessionSeals
 from app.features.sessions.retention import SessionRetention
 from app.features.sessions.service import SessionService
 from app.features.signin.retention import RefreshTokenRetention
@@ -64,6 +65,7 @@ def _outbox(wiring: Wiring) -> Outbox:
 SEALED: tuple[Sealed, ...] = (
     Sealed("mail", _outbox),
     Sealed("heads of the audit trail", lambda wiring: AuditTrail(wiring.database, wiring.keys), delays_rotation=False),
+    Sealed("browser sessions", lambda wiring: BrowserSessionSeals(wiring.keys)),
     Sealed("secrets of the vault", lambda wiring: VaultService(wiring.database, wiring.settings, wiring.keys)),
 )
 

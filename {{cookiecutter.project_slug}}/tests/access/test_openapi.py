@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from fastapi import APIRouter, FastAPI
 
-from app.access.guard import route_policies
+from app.access.guard import GuardedRoute, route_policies
+from app.access.openapi import install_openapi
+from app.access.permissions import DESCRIPTIONS, Permission
+from app.access.policies import Allow, Public, policy
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -17,13 +21,17 @@ async def document(service: Service) -> dict[str, Any]:
 
 
 async def test_every_guarded_operation_names_its_credentials_and_policy(service: Service) -> None:
-    """What needs a token says so, what is public does not."""
-    paths = (await document(service))["paths"]
-    for method, path, policy in route_policies(service.app):
-        if path != "/openapi.json":
-            operation = paths[path][method.lower()]
-            assert ("security" in operation) == (policy.needs_principal or policy.needs_caller)
-            assert operation.get("x-policy", "Public") == str(policy)
+    """What needs a token says so, what is public does not; nothing of the API is left out."""
+    policies = {(path, method.lower()): policy for method, path, policy in route_policies(service.app)}
+    described = {
+        (path, method): operation
+        for path, operations in (await document(service))["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert {place for place in policies if place[0].startswith("/api/")} < set(described)
+    for place, operation in described.items():
+        assert ("security" in operation) == (policies[place].needs_principal or policies[place].needs_caller)
+        assert operation.get("x-policy", "Public") == str(policies[place])
 
 
 async def test_every_error_has_the_one_shape(service: Service) -> None:
@@ -64,3 +72,37 @@ async def test_no_credential_travels_in_a_query(service: Service) -> None:
         for operation in operations.values():
             names = {each["name"] for each in operation.get("parameters", []) if each["in"] != "path"}
             assert names <= {"limit", "cursor", "q", "actor", "target", "action", "since", "until"}
+
+
+async def test_authorizing_is_described_where_it_is_possible() -> None:
+    """With the route, each operation names the scope that a token needs; without it, there is nothing of the kind."""
+    app, later = FastAPI(openapi_url=None), APIRouter(route_class=GuardedRoute)
+    app.router.route_class = GuardedRoute
+
+    @app.get("/users")
+    @policy(Allow(Permission.USERS_READ))
+    async def users() -> None:
+        pass
+
+    @later.get("/oauth/authorize")
+    @policy(Public())
+    async def authorize() -> None:
+        pass
+
+    def described() -> dict[str, Any]:
+        app.openapi_schema = None
+        install_openapi(app)
+        return app.openapi()
+
+    assert set(described()["components"]["securitySchemes"]) == {"accessToken", "clientSecret"}
+    app.include_router(later)
+    found = described()
+    flow = found["components"]["securitySchemes"]["signIn"]["flows"]["authorizationCode"]
+    assert (flow["authorizationUrl"], flow["tokenUrl"]) == ("/oauth/authorize", "/oauth/token")
+    assert set(flow["scopes"]) == set(Permission)
+    assert found["paths"]["/users"]["get"]["security"] == [{"accessToken": []}, {"signIn": ["users:read"]}]
+
+
+def test_every_permission_is_described() -> None:
+    """People who are asked for it can read what it is."""
+    assert list(DESCRIPTIONS) == list(Permission)

@@ -14,7 +14,9 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+# Chrome first: where Ubuntu lets only programs that it knows have a sandbox, it is one of them.
+NAMES = ("google-chrome", "chromium", "chromium-browser")
+_ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 PHONE = ViewportSize(width=360, height=740)
 DESKTOP = ViewportSize(width=1280, height=800)
 
@@ -34,7 +36,7 @@ _GRAVE = ("serious", "critical")
 
 def chromium_path() -> str | None:
     """Where the browser is, if there is one."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+    return next((path for name in (*NAMES, _ON_MACOS) if (path := shutil.which(name))), None)
 
 
 # What pytest calls.

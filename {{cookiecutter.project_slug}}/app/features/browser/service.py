@@ -6,24 +6,22 @@ password (ASVS 7.2.4). One that this service did not issue finds no row, and is 
 
 import hashlib
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
-import orjson
-from sqlalchemy import LargeBinary, bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
 from app.access.roles import permissions_of
 from app.core.clock import utc_now
 from app.core.database import Database
-from app.core.keys import KeyRing, Purpose
-from app.core.sealing import SealBrokenError, Sealer
+from app.core.keys import KeyRing
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.service import Account, AccountService, Identity
 from app.features.browser.models import BrowserSession
+from app.features.browser.seals import BrowserSessionSeals, claims_of
 from app.features.sessions.service import EndReason, SessionService, Started
 
 _ID_BYTES = 32
@@ -48,13 +46,15 @@ class BrowserSessions:
         self._database = database
         self._sessions = sessions
         self._accounts = accounts
-        self._sealer = Sealer(keys, Purpose.BROWSER_SESSION)
+        self._seals = BrowserSessionSeals(keys)
 
     async def attach(self, unit: AsyncSession, session: Started, methods: str) -> str:
         """Let a cookie open a session that has just been started: the value of the cookie."""
         value = secrets.token_urlsafe(_ID_BYTES)
         id_hash = _digest(value)
-        sealed = self._seal(session.id, id_hash, _claims(session.user_id, session.authenticated_at, methods.split()))
+        sealed = self._seals.seal(
+            session.id, id_hash, claims_of(session.user_id, session.authenticated_at, methods.split())
+        )
         await unit.execute(insert(BrowserSession), {"session_id": session.id, "id_hash": id_hash, "sealed": sealed})
         return value
 
@@ -95,8 +95,8 @@ class BrowserSessions:
                 return None
             value = secrets.token_urlsafe(_ID_BYTES)
             id_hash = _digest(value)
-            claims = _claims(principal.user_id, now, principal.methods)
-            sealed = self._seal(principal.session_id, id_hash, claims)
+            claims = claims_of(principal.user_id, now, principal.methods)
+            sealed = self._seals.seal(principal.session_id, id_hash, claims)
             mine = update(BrowserSession).where(BrowserSession.session_id == principal.session_id)
             await unit.execute(mine.values(id_hash=id_hash, sealed=sealed))
             security_event(
@@ -114,33 +114,10 @@ class BrowserSessions:
             if await self._sessions.end_if_own(unit, user_id, session_id, EndReason.ENDED_BY_USER):
                 security_event(SecurityEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
 
-    async def reseal(self, unit: AsyncSession, *, limit: int) -> int:
-        """Seal up to `limit` rows with the current key that another one sealed; how many, 0 when there are none."""
-        key_id = self._sealer.key_id
-        other = func.substr(BrowserSession.sealed, 1, len(key_id), type_=LargeBinary) != key_id
-        wanted = select(BrowserSession).where(other).order_by(BrowserSession.session_id).limit(limit).with_for_update()
-        rows = (await unit.scalars(wanted)).all()
-        for row in rows:
-            place = _place(row.session_id, row.id_hash)
-            try:
-                sealed = self._sealer.seal(self._sealer.open(row.sealed, identity=place), identity=place)
-            except SealBrokenError:
-                # It opens nothing any more: whose browser it is has to sign in again.
-                await unit.delete(row)
-            else:
-                row.sealed = sealed
-        return len(rows)
-
-    def _seal(self, session_id: UUID, id_hash: bytes, claims: bytes) -> bytes:
-        return self._sealer.seal(claims, identity=_place(session_id, id_hash))
-
     def _vouches(self, session_id: UUID, id_hash: bytes, sealed: bytes, identity: Identity) -> bool:
         """Whether this service itself said what the tables say; anything else is told as a security event."""
-        said = _claims(identity.account.id, identity.authenticated_at, identity.methods)
-        try:
-            vouched = self._sealer.open(sealed, identity=_place(session_id, id_hash)) == said
-        except SealBrokenError:
-            vouched = False
+        said = claims_of(identity.account.id, identity.authenticated_at, identity.methods)
+        vouched = self._seals.hold(session_id, id_hash, sealed, said)
         if not vouched:
             security_event(
                 SecurityEvent.SESSION_FORGED, outcome="denied", user_id=identity.account.id, session_id=session_id
@@ -150,12 +127,3 @@ class BrowserSessions:
 
 def _digest(value: str) -> bytes:
     return hashlib.sha256(value.encode()).digest()
-
-
-def _place(session_id: UUID, id_hash: bytes) -> bytes:
-    """Where a sealed value belongs: moved anywhere else, it does not open."""
-    return b"browser_sessions|%b|%b" % (session_id.bytes, id_hash)
-
-
-def _claims(user_id: UUID, authenticated_at: datetime, methods: Sequence[str]) -> bytes:
-    return orjson.dumps([str(user_id), authenticated_at.isoformat(), list(methods)])

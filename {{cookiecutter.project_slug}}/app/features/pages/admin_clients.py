@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import Field, SecretStr, ValidationError, create_model
 from starlette.responses import Response
 
-from app.access.permissions import Permission
+from app.access.permissions import DESCRIPTIONS, Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.errors import Unprocessable
@@ -21,7 +21,6 @@ from app.features.pages.admin_roles import Checked, RolesForm, role_choices, tic
 from app.features.pages.forms import FormBody, read_form
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
-from app.features.pages.texts import SCOPES
 
 PATH = "/admin/clients"
 
@@ -119,7 +118,7 @@ def with_secret(page: CurrentPage, client: RegisteredClient, secret: SecretStr |
 
 
 def _choices() -> dict[str, Any]:
-    scopes = [(f"{_SCOPE}{name.replace(':', '_')}", name, SCOPES[name]) for name in Permission]
+    scopes = [(f"{_SCOPE}{name.replace(':', '_')}", name, DESCRIPTIONS[name]) for name in Permission]
     return {"scopes": scopes, "choices": role_choices()}
 
 

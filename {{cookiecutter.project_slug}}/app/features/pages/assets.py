@@ -32,12 +32,12 @@ class _Asset(NamedTuple):
 
 
 class Assets:
-    """The files of a folder, by name."""
+    """The files of a folder and of those in it, by name."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._files = {
             path.name: _Asset(content, _TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:16])
-            for path in sorted(folder.iterdir())
+            for path in sorted(folder.rglob("*"))
             if path.suffix in _TYPES
             for content in [path.read_bytes()]
         }

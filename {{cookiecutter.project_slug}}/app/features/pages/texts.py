@@ -1,10 +1,10 @@
 """What the pages say of their own accord: about errors, and about waiting."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import NamedTuple
 
-from app.access.permissions import Permission
+from app.access.permissions import DESCRIPTIONS, Permission
 from app.core.errors import Problem
 
 _MINUTE, _HOUR = 60, 3600
@@ -67,23 +67,6 @@ def _count(number: int, unit: str) -> str:
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
-SCOPES: Mapping[str, str] = {
-    Permission.ACCOUNT_READ: "See your name, your e-mail address, your roles and where you are signed in",
-    Permission.ACCOUNT_WRITE: "Change your name and end your sessions",
-    Permission.AUDIT_READ: "Read the audit trail",
-    Permission.CLIENTS_READ: "See which applications are registered",
-    Permission.CLIENTS_WRITE: "Register and remove applications",
-    Permission.DOCS_READ: "Read the description of the API",
-    Permission.ROLES_ASSIGN: "Give people other roles",
-    Permission.SECRETS_READ: "See which secrets you keep, without what they hold",
-    Permission.SECRETS_REVEAL: "Read your secrets",
-    Permission.SECRETS_WRITE: "Add, change and delete your secrets",
-    Permission.USERS_READ: "See all accounts",
-    Permission.USERS_WRITE: "Invite, rename, disable and delete accounts",
-}
-"""What a client may do with a scope, as the user is asked. A scope without a text stops the tests."""
-
-
 def scope_texts(scope: Iterable[str]) -> list[str]:
     """What may be done with a scope, in words. Of one that is no longer known, its name."""
-    return [SCOPES.get(name, name) for name in sorted(scope)]
+    return [DESCRIPTIONS[Permission(name)] if name in frozenset(Permission) else name for name in sorted(scope)]

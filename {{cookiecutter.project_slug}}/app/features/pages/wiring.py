@@ -22,6 +22,7 @@ from app.features.pages.admin_system import router as admin_system_router
 from app.features.pages.admin_user import router as admin_user_router
 from app.features.pages.admin_user_sessions import router as admin_user_sessions_router
 from app.features.pages.admin_users import router as admin_users_router
+from app.features.pages.api_docs import api_docs_router
 from app.features.pages.assets import Assets, router as assets_router
 from app.features.pages.authorize import router as authorize_router
 from app.features.pages.forms import FormRefused
@@ -68,7 +69,7 @@ def install_pages(app: FastAPI, keys: KeyRing) -> None:
     state.present = present
     state.account_mail.prefer(MAILS)
     app.add_exception_handler(FormRefused, on_form_refused)
-    for router in ROUTERS:
+    for router in (*ROUTERS, api_docs_router(production=state.settings.production)):
         app.include_router(router)
 
 

@@ -12,10 +12,9 @@ import httpx2
 import pytest
 import time_machine
 
-from app.access.permissions import Permission
+from app.access.permissions import DESCRIPTIONS, Permission
 from app.access.roles import Role
 from app.core.clock import utc_now
-from app.features.pages.texts import SCOPES
 from tests.support.browser import FORM, Browser, text_of
 from tests.support.service import Service
 
@@ -94,8 +93,8 @@ async def test_from_the_client_to_its_tokens(service: Service) -> None:
     assert page.status_code == 200
     assert "Photo <b>Prints</b>" in text_of(page).replace("&lt;", "<") or "Photo &lt;b&gt;" in page.text
     assert "<b>Prints" not in page.text
-    assert html.escape(SCOPES["account:read"]) in page.text
-    assert html.escape(SCOPES["account:write"]) not in page.text
+    assert html.escape(DESCRIPTIONS[Permission.ACCOUNT_READ]) in page.text
+    assert html.escape(DESCRIPTIONS[Permission.ACCOUNT_WRITE]) not in page.text
     assert "form-action 'self' https://client.example;" in page.headers["Content-Security-Policy"]
     told = answered(await decide(browser, page, "allow"))
     assert told["state"] == "the client's own"
@@ -205,4 +204,4 @@ async def test_a_query_that_is_a_bomb(service: Service) -> None:
 
 def test_every_scope_has_words() -> None:
     """Whatever a client may ask for, the user is told in words what it is."""
-    assert set(SCOPES) == set(Permission)
+    assert set(DESCRIPTIONS) == set(Permission)

@@ -1,0 +1,108 @@
+"""`/docs`: Swagger UI from this service alone, under a content security policy without exceptions."""
+
+import hashlib
+
+import pytest
+from playwright.async_api import Browser as Chromium, expect
+
+from app.access.roles import Role
+from app.features.pages.assets import FOLDER
+from tests.conftest import StartService
+from tests.support.browser import Browser
+from tests.support.chromium import PHONE, visiting
+from tests.support.service import Service
+from tests.support.site import Site
+
+pytestmark = pytest.mark.anyio
+
+SWAGGER = FOLDER / "swagger"
+SUMS = SWAGGER / "SHA256SUMS.txt"
+
+
+def test_the_files_are_the_ones_on_record() -> None:
+    """Nobody changes a byte of what others wrote without changing its checksum, and nothing comes in without one."""
+    lines = [line.split("  ") for line in SUMS.read_text(encoding="utf-8").splitlines()]
+    files = {path.name: path for path in SWAGGER.iterdir() if path.name not in {SUMS.name, "README.txt"}}
+    assert {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()} == {
+        name: digest for digest, name in lines
+    }
+
+
+@pytest.mark.asvs("3.4.3")
+async def test_the_policy_of_the_page_has_no_exceptions(service: Service) -> None:
+    """Scripts from this service alone, none inline, no `eval`, and no requests to anybody else."""
+    for path in ("/docs", "/docs/oauth2-redirect"):
+        answer = await Browser(service).get(path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'" in policy
+        assert "<script>" not in answer.text
+        assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+@pytest.mark.asvs("13.4.5")
+async def test_is_for_those_who_may_read_the_description(start: StartService) -> None:
+    """In production whoever is nobody has to sign in, and a member may not; an administrator may."""
+    async with start(environment="production") as service:
+        nobody = await Browser(service).get("/docs")
+        assert (nobody.status_code, nobody.headers["Location"]) == (303, "/login?next=/docs")
+        for role, status in ((Role.MEMBER, 403), (Role.ADMIN, 200)):
+            browser = Browser(service)
+            await browser.sign_in(await service.person(role))
+            assert (await browser.get("/docs")).status_code == status
+            assert (await browser.get("/openapi.json")).status_code == status
+        assert (await service.client.get("/docs", headers={"Accept": "*/*"})).status_code == 401
+
+
+async def test_the_code_in_the_address_is_told_to_nobody(service: Service) -> None:
+    """The page to which the authorization server sends the browser back sends no `Referer`."""
+    answer = await Browser(service).get("/docs/oauth2-redirect?code=x&state=y")
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "code=x" not in answer.text
+
+
+async def test_shows_every_operation_and_asks_nobody_else(chromium: Chromium, site: Site) -> None:
+    """Each operation of the document is on the page; `visiting` sees every violation and every foreign request."""
+    async with visiting(chromium, site.url) as (page, _):
+        await page.goto("/docs")
+        await expect(page.locator(".opblock").first).to_be_visible()
+        document = await (await page.request.get("/openapi.json")).json()
+        assert await page.locator(".opblock").count() == sum(len(methods) for methods in document["paths"].values())
+        await expect(page.locator(".opblock-summary-path", has_text="/livez")).to_be_visible()
+
+
+async def test_an_operation_can_be_tried(chromium: Chromium, site: Site) -> None:
+    """The request goes to this service, and its answer is shown."""
+    async with visiting(chromium, site.url, viewport=PHONE, color_scheme="dark") as (page, _):
+        await page.goto("/docs")
+        operation = page.locator("#operations-system-livez_livez_get")
+        await operation.locator(".opblock-summary-control").click()
+        await operation.get_by_role("button", name="Try it out").click()
+        await operation.get_by_role("button", name="Execute").click()
+        await expect(operation.locator(".live-responses-table .response .response-col_status")).to_have_text("200")
+
+
+async def test_a_link_cannot_make_it_describe_something_else(chromium: Chromium, site: Site) -> None:
+    """Whatever the address says, it is this service's document that is shown, and nothing else is asked for."""
+    async with visiting(chromium, site.url) as (page, _):
+        await page.goto("/docs?url=https://evil.example/openapi.json&configUrl=https://evil.example/config.json")
+        await expect(page.locator(".opblock-summary-path", has_text="/livez")).to_be_visible()
+
+
+async def test_the_window_that_comes_back_reaches_the_page(chromium: Chromium, site: Site) -> None:
+    """`Cross-Origin-Opener-Policy: same-origin` leaves our own window its opener: the code arrives, and it closes."""
+    async with visiting(chromium, site.url) as (page, watch):
+        await page.goto("/docs")
+        await expect(page.locator(".opblock").first).to_be_visible()
+        async with page.expect_popup() as opening:
+            await page.evaluate(
+                """window.swaggerUIRedirectOauth2 = {
+                    state: "s", redirectUrl: "r", errCb: error => { window.told = error },
+                    auth: {name: "a", schema: new Map([["flow", "authorizationCode"]])},
+                    callback: answer => { window.told = answer.auth.code },
+                }; window.open("/docs/oauth2-redirect?code=c&state=s")"""
+            )
+        await (await opening.value).wait_for_event("close")
+        assert await page.evaluate("window.told") == "c"
+        assert watch.problems == []
