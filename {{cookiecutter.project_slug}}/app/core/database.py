@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -28,6 +28,8 @@ from app.core.database_errors import UNAVAILABLE_ERRORS, connect_postgresql, uni
 from app.core.event_flow import Held, Occurrence, hold_events
 
 __all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
+
+Result = TypeVar("Result")
 
 RecordEvents = Callable[[Session, Sequence[Occurrence]], object]
 """Adds events to the audit trail in the unit that they were told in; raises where it cannot. For `unit.run_sync`."""
@@ -107,15 +109,30 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A unit that writes, for `async with`: committed at its end, rolled back when it raises."""
+        async with self._open() as (unit, held):
+            yield unit
+            await unit.run_sync(self._end, held)
+
+    async def transact(self, work: Callable[[Session], Result]) -> Result:
+        """Do the work in a unit that writes, in one go: cheaper than `transaction`, for what floods come to."""
+        async with self._open() as (unit, held):
+            return await unit.run_sync(self._do, work, held)
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[tuple[AsyncSession, Held]]:
         with hold_events() as held:
             unit = self._writes()
             unit.sync_session.begin()
             try:
-                yield unit
-                await unit.run_sync(self._end, held)
+                yield unit, held
             except BaseException:
                 async with unit:  # closes it, which rolls it back
                     raise
+
+    def _do(self, unit: Session, work: Callable[[Session], Result], held: Held) -> Result:
+        result = work(unit)
+        self._end(unit, held)
+        return result
 
     def _end(self, unit: Session, held: Held) -> None:
         """Commit the unit, in one go: each call that is awaited costs more than what it does here."""
