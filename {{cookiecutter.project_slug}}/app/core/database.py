@@ -3,6 +3,7 @@
 Reading takes `database.read()`: no transaction, one statement sees one state. Writing takes `database.transaction()`:
 it commits at the end of the block and rolls back when the block raises. A service that must keep a change although it
 answers with an error raises after the block. Security events that are told inside of a transaction are recorded in it.
+What every request or sign-in does takes `database.rows()` or `database.transact()`, which are awaited once.
 """
 
 import asyncio
