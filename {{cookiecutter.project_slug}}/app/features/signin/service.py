@@ -1,10 +1,12 @@
 """Signing in and staying signed in: passwords and refresh tokens against access tokens."""
 
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from app.access.principal import Principal
 from app.access.roles import permissions_of
@@ -78,7 +80,9 @@ class SignInService:
             raise
         pair = None
         if credentials and credentials.active and verification.valid:
-            pair = await self._open_session(credentials, verification.new_hash, client)
+            opening = partial(self._open_session, credentials, verification.new_hash, client)
+            opened = await self._database.transact(opening)
+            pair = opened and self._pair(*opened)
         if pair is None:
             user_id = credentials and credentials.user_id
             security_event(SecurityEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
@@ -86,25 +90,24 @@ class SignInService:
         await attempt.give_back()
         return pair
 
-    async def _open_session(self, credentials: Credentials, new_hash: str | None, client: Client) -> TokenPair | None:
-        async with self._database.transaction() as unit:
-            roles = await self._accounts.admit(unit, credentials, new_hash)
-            if roles is None:
-                return None
-            scope = " ".join(sorted(permissions_of(roles)))
-            session = await self._sessions.start(
-                unit, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client
-            )
-            refresh_token = await refresh.issue(unit, session.id)
-            security_event(
-                SecurityEvent.SIGNIN_SUCCEEDED,
-                outcome="success",
-                user_id=credentials.user_id,
-                session_id=session.id,
-                method=_BY_PASSWORD,
-            )
+    def _open_session(
+        self, credentials: Credentials, new_hash: str | None, client: Client, unit: Session
+    ) -> tuple[Grant, str] | None:
+        roles = self._accounts.admit(unit, credentials, new_hash)
+        if roles is None:
+            return None
+        scope = " ".join(sorted(permissions_of(roles)))
+        session = self._sessions.start(unit, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client)
+        refresh_token = refresh.issue(unit, session.id)
+        security_event(
+            SecurityEvent.SIGNIN_SUCCEEDED,
+            outcome="success",
+            user_id=credentials.user_id,
+            session_id=session.id,
+            method=_BY_PASSWORD,
+        )
         grant = Grant(session.user_id, session.id, scope, (_BY_PASSWORD,), session.authenticated_at)
-        return self._pair(grant, refresh_token)
+        return grant, refresh_token
 
     async def renew(self, token: str, scope: str | None) -> TokenPair:
         """Exchange a refresh token for new tokens; `scope` may narrow the access token, not widen it.
@@ -130,7 +133,7 @@ class SignInService:
             return None
         narrowed = _narrow(session.scope, scope)
         grant = Grant(session.user_id, session.id, narrowed, tuple(session.methods.split()), session.authenticated_at)
-        refresh_token = await refresh.issue(unit, session.id)
+        refresh_token = await unit.run_sync(refresh.issue, session.id)
         security_event(SecurityEvent.TOKEN_REFRESHED, outcome="success", user_id=session.user_id, session_id=session.id)
         return grant, refresh_token
 
