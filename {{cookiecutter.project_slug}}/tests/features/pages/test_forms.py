@@ -1,4 +1,4 @@
-"""`app/features/pages/forms.py` and `_fields.html`: nothing that was typed is lost, and what is wrong is said beside it."""
+"""`app/features/pages/forms.py` and `_fields.html`: nothing is lost, and what is wrong is said beside its field."""
 
 import re
 
@@ -126,6 +126,7 @@ async def test_a_limit_says_when_to_try_again(start: StartService) -> None:
             assert answer.status_code == 429
             assert 0 < int(answer.headers["Retry-After"]) <= 600
             assert re.search(r"Try again in (10|9) minutes\.", text_of(answer))
+            assert "later" not in text_of(answer)
             assert f'value="{fields["email"]}"' in field(answer, "email")
 
 

@@ -159,7 +159,7 @@ async def test_who_has_an_account_is_led_to_it(service: Service, mailbox: Mailbo
 
 @pytest.mark.asvs("14.2.1")
 async def test_the_token_is_in_nothing_that_a_browser_sends(post: Post, mailbox: Mailbox) -> None:
-    """Neither in the path nor in the query of the link: behind the `#`. The page that it opens refers to nobody else."""
+    """Neither in the path nor in the query of the link, but behind the `#`. Its page refers to nobody else."""
     await post.register(ADA)
     (link,) = await links(mailbox, ADA)
     url = httpx2.URL(link)
