@@ -53,7 +53,6 @@ async def test_every_method_of_every_path_is_asked_by_everybody(service: Service
     """401 for whoever is nobody, 403 for whoever may not, neither for whoever may; and no answer is cached."""
     for method, path, policy in route_policies(service.app):
         headers = {"X-Role": "admin", "X-User-ID": str(uuid4())}  # what no server may believe
-        headers["Sec-Fetch-Site"] = "same-origin"  # as the forms of pages say
         if asker is not None:
             _, tokens = await service.signed_in(asker)
             headers |= tokens.bearer

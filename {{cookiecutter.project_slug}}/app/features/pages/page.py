@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.access.permissions import Permission
 from app.core.settings import Registration, Settings
+from app.features.accounts.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from app.features.browser.cookie import session_cookie
 from app.features.browser.service import BrowserSessions, Visitor
 from app.features.pages.assets import Assets
@@ -57,6 +58,8 @@ class Pages:
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
             "registration_open": settings.registration is Registration.OPEN,
+            "shortest_password": SHORTEST_PASSWORD,
+            "longest_password": LONGEST_PASSWORD,
             "asset": assets.url,
             "Permission": Permission,
         }
