@@ -5,6 +5,8 @@ import re
 import httpx2
 import pytest
 
+from app.features.pages.forms import Form
+from app.features.pages.mailed import RegistrationForm, ResetForm
 from tests.conftest import StartService
 from tests.support.browser import FORM, Browser, text_of
 from tests.support.service import Service
@@ -63,6 +65,14 @@ async def test_a_password_is_in_no_answer(service: Service) -> None:
         assert "Canary-7" not in answer.text
         name = "new_password" if path == "/reset" else "password"
         assert "value=" not in field(answer, name)
+
+
+@pytest.mark.asvs("14.2.4")
+def test_a_form_does_not_even_keep_a_password() -> None:
+    """Whatever a template makes of what is kept: passwords are not among it, and neither is what no field is for."""
+    typed = {"email": "ada@people.example", "password": PASSWORD, "canary": "1"}
+    assert Form(RegistrationForm, "register.html", typed, {}).values == {"email": "ada@people.example"}
+    assert Form(ResetForm, "reset.html", {"new_password": PASSWORD}, {}).values == {}
 
 
 async def test_the_reason_of_the_policy_is_beside_the_password(service: Service) -> None:
