@@ -110,9 +110,7 @@ async def test_says_why_a_password_is_refused_beside_its_field(service: Service)
 async def test_asks_for_another_address(service: Service, mailbox: Mailbox) -> None:
     """The address counts when the mail that goes there comes back; until then nothing has changed."""
     person, browser = await with_browser(service)
-    answer = await browser.post(
-        "/account/email", new_email="other@people.example", current_password=person.password
-    )
+    answer = await browser.post("/account/email", new_email="other@people.example", current_password=person.password)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/account?done=email")
     assert (await me(browser)).json()["email"] == person.email
     await mailbox.wait("other@people.example")
@@ -122,9 +120,7 @@ async def test_asks_for_another_address(service: Service, mailbox: Mailbox) -> N
 async def test_keeps_the_address_that_was_typed(service: Service) -> None:
     """Not the password."""
     person, browser = await with_browser(service)
-    answer = await browser.post(
-        "/account/email", new_email="other@people.example", current_password="not the password"
-    )
+    answer = await browser.post("/account/email", new_email="other@people.example", current_password="not the password")
     shows_again(answer, 403, "not the password")
     assert 'value="other@people.example"' in answer.text
     answer = await browser.post("/account/email", new_email=HOSTILE, current_password=person.password)
