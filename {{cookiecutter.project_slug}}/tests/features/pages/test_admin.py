@@ -29,9 +29,21 @@ async def test_links_lead_only_where_one_may_go(service: Service) -> None:
     shown = {}
     for role in Role:
         _, browser = await with_browser(service, role)
-        pages = [await browser.get(path) for path in ("/", "/account", "/admin") if role is not Role.MEMBER or path != "/admin"]
+        pages = [
+            await browser.get(path)
+            for path in ("/", "/account", "/admin")
+            if role is not Role.MEMBER or path != "/admin"
+        ]
         text = "".join(page.text for page in pages)
-        paths = ("/account", "/admin", "/admin/users", "/admin/audit", "/admin/users/invite", "/admin/routes", "/admin/health")
+        paths = (
+            "/account",
+            "/admin",
+            "/admin/users",
+            "/admin/audit",
+            "/admin/users/invite",
+            "/admin/routes",
+            "/admin/health",
+        )
         shown[role] = [path for path in paths if f'href="{path}"' in text]
         for path in shown[role]:
             assert (await browser.get(path)).status_code == 200

@@ -54,7 +54,7 @@ async def test_lists_in_parts_that_keep_the_search(service: Service) -> None:
 
 
 @pytest.mark.asvs("1.2.1")
-@pytest.mark.parametrize("q", ["<script>alert(1)</script>", "\"' onfocus=x", "\u202eabc", "x" * 10_000])
+@pytest.mark.parametrize("q", ["<script>alert(1)</script>", "\"' onfocus=x", "\u202eabc", "x" * 3000])
 async def test_a_hostile_search_is_text(service: Service, q: str) -> None:
     """It is shown again, escaped and bounded."""
     _, admin = await with_browser(service, Role.ADMIN)

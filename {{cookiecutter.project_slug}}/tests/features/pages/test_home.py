@@ -60,7 +60,7 @@ async def test_no_link_is_dead(service: Service) -> None:
 
 async def test_the_name_is_text(start: StartService) -> None:
     """Whatever `APP_NAME` is, in the title and on every page."""
-    async with start(app_name="<b>Bob's</b> & \"Co\"") as service:
+    async with start(app_name='<b>Bob\'s</b> & "Co"') as service:
         answer = await Browser(service).get("/")
         assert "<b>" not in answer.text
         assert "&lt;b&gt;Bob&#39;s&lt;/b&gt; &amp; &#34;Co&#34;" in answer.text
