@@ -28,12 +28,17 @@ SECRET_SETTINGS = {"sqlite": ("SECRET_KEY",), "postgresql": ("SECRET_KEY", "DATA
 
 # What a project without the sample vault does not have. Each file by its name, for a folder could hold the user's own.
 VAULT_FILES = (
+    "app/features/pages/account_vault.py",
+    "app/features/pages/templates/vault.html",
+    "app/features/pages/templates/vault_new.html",
+    "app/features/pages/templates/vault_revealed.html",
     "app/features/vault/__init__.py",
     "app/features/vault/models.py",
     "app/features/vault/routes.py",
     "app/features/vault/schemas.py",
     "app/features/vault/service.py",
     "migrations/versions/0005_vault.py",
+    "tests/features/pages/test_account_vault.py",
     "tests/features/vault/__init__.py",
     "tests/features/vault/steps.py",
     "tests/features/vault/test_reseal.py",
@@ -50,10 +55,14 @@ VAULT_MENTIONS = (
     ("app/commands/upkeep.py", LINES, "vault", 2),
     ("app/core/keys.py", LINES, "VAULT", 1),
     ("app/core/security_events.py", PARAGRAPHS, "    SECRET_", 5),
+    ("app/features/pages/notices.py", LINES, "SECRET_", 2),
+    ("app/features/pages/templates/_account.html", LINES, "vault", 1),
+    ("app/features/pages/templates/account_delete.html", LINES, "vault", 1),
+    ("app/features/pages/wiring.py", LINES, "vault", 2),
     ("app/main.py", LINES, "vault", 4),
     ("docs/logging.md", LINES, "| `secret_", 5),
     ("migrations/env.py", LINES, "vault", 2),
-    ("tests/access/routes.txt", LINES, "/api/v1/secrets", 6),
+    ("tests/access/routes.txt", LINES, "secrets:", 11),
 )
 
 NEXT_STEPS = {
