@@ -1,6 +1,6 @@
 # `make` lists what it can do. It needs Python 3.11 or newer, make and git; everything else is fetched into this folder.
 .DEFAULT_GOAL := help
-.PHONY: help requirements setup demo test test-more check fix trees bench clean
+.PHONY: help requirements setup demo test test-more check fix trees screenshots bench clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -21,7 +21,7 @@ endif
 RUN := $(UV) run --no-sync
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 requirements:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -66,6 +66,9 @@ build/check: setup
 
 trees: setup ## Write the file lists of tests/trees anew
 	@$(RUN) python -m scripts.trees
+
+screenshots: setup ## Take the pictures of docs/images anew; needs Chromium
+	@$(RUN) --with playwright --with pillow python scripts/screenshots.py
 
 bench: setup ## Measure how long a project takes to render
 	@$(RUN) python scripts/bench.py
