@@ -50,8 +50,11 @@ OPTIONS = {
     "sample_vault": Option(
         "the sample vault",
         {
+            "app/features/pages": "account_vault.py",
+            "app/features/pages/templates": "vault.html vault_new.html vault_revealed.html",
             "app/features/vault": "__init__.py models.py routes.py schemas.py service.py",
-            "migrations/versions": "0005_vault.py",
+            "migrations/versions": "0006_vault.py",
+            "tests/features/pages": "test_account_vault.py",
             "tests/features/vault": "__init__.py steps.py test_reseal.py test_reveal.py test_sealed.py test_secrets.py",
         },
         (
@@ -61,6 +64,10 @@ OPTIONS = {
             ("app/commands/upkeep.py", LINES, "vault", 2),
             ("app/core/keys.py", LINES, "VAULT", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    SECRET_", 5),
+            ("app/features/pages/notices.py", LINES, "SECRET_", 2),
+            ("app/features/pages/templates/_account.html", LINES, "vault", 1),
+            ("app/features/pages/templates/account_delete.html", LINES, "vault", 1),
+            ("app/features/pages/wiring.py", LINES, "vault", 2),
             ("app/main.py", LINES, "vault", 4),
             ("docs/logging.md", LINES, "| `secret_", 5),
             ("migrations/env.py", LINES, "vault", 2),
