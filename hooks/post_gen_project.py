@@ -108,9 +108,9 @@ OPTIONS = {
 }
 
 MIGRATIONS = Path("migrations/versions")
-# What a migration is called, and which one it follows; the first follows None.
+# How a migration says which one it is, and which one it follows.
 REVISION = re.compile(r'^revision: str = ("\w+")$', re.MULTILINE)
-FOLLOWS = re.compile(r'^(down_revision: str \| None = )("\w+"|None)$', re.MULTILINE)
+FOLLOWS = re.compile(r'^down_revision: str \| None = ("\w+"|None)$', re.MULTILINE)
 
 NEXT_STEPS = {
     "sqlite": (),
@@ -151,35 +151,45 @@ def without(text: str, unit: str, mark: str, count: int) -> str:
     return unit.join(kept)
 
 
-def relinked(pruned: Collection[str]) -> dict[str, str]:
-    """The migrations that stay and follow one that goes, each with what that one follows in its place."""
-    follows = {}
-    for name in pruned:
-        if Path(name).parent == MIGRATIONS:
-            text = Path(name).read_bytes().decode()
-            revision, followed = REVISION.search(text), FOLLOWS.search(text)
-            if revision is None or followed is None:
-                message = f"{name} does not say in one line each what it is called, and which migration it follows"
-                raise HookError(message)
-            follows[revision[1]] = followed[2]
+def the_one(pattern: re.Pattern[str], text: str, name: str) -> str:
+    """What the pattern finds; raises `HookError` unless it finds one thing."""
+    found = pattern.findall(text)
+    if len(found) != 1:
+        message = f"{name} has {len(found)} lines like {pattern.pattern}, and not 1"
+        raise HookError(message)
+    return str(found[0])
 
-    def follow(match: re.Match[str]) -> str:
-        before = match[2]
-        while before in follows:
-            before = follows[before]
-        return f"{match[1]}{before}"
 
+def relinked(migrations: Mapping[str, str], gone: str) -> dict[str, str]:
+    """The migrations that follow one that goes, changed to follow the one before it; each by its name.
+
+    Raises `HookError` where one of them names it in another way than the template's own do.
+    """
+    revision, before = (the_one(pattern, migrations[gone], gone) for pattern in (REVISION, FOLLOWS))
     changed = {}
-    for path in MIGRATIONS.glob("*.py") if follows else ():
-        text = path.read_bytes().decode()
-        if path.as_posix() not in pruned and FOLLOWS.sub(follow, text) != text:
-            changed[path.as_posix()] = FOLLOWS.sub(follow, text)
+    for name, text in migrations.items():
+        if name == gone or revision not in text:
+            continue
+        if the_one(FOLLOWS, text, name) != revision or text.count(revision) != 1:
+            message = f"{name} names the migration {revision} elsewhere than in its down_revision"
+            raise HookError(message)
+        changed[name] = text.replace(revision, before)
     return changed
+
+
+def relinked_without(pruned: Collection[str]) -> dict[str, str]:
+    """The migrations that have to change when some of the template's go, by their paths."""
+    before = {path.as_posix(): path.read_bytes().decode() for path in MIGRATIONS.glob("*.py")}
+    after = dict(before)
+    for gone in sorted(before.keys() & pruned):
+        after |= relinked(after, gone)
+        del after[gone]
+    return {name: text for name, text in after.items() if text != before[name]}
 
 
 def without_mentions(options: Sequence[Option], pruned: Collection[str]) -> dict[str, str]:
     """The files that stay and spoke of an option, without what they said."""
-    changed = relinked(pruned)
+    changed = relinked_without(pruned)
     for option in options:
         for name, unit, mark, count in option.mentions:
             if name in pruned:
