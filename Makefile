@@ -1,6 +1,6 @@
 # `make` lists what it can do. It needs Python 3.11 or newer, make and git; everything else is fetched into this folder.
 .DEFAULT_GOAL := help
-.PHONY: help requirements setup demo test test-more check fix trees bench clean
+.PHONY: help requirements setup demo test test-postgres test-more check fix trees bench clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -21,7 +21,7 @@ endif
 RUN := $(UV) run --no-sync
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 requirements:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -39,10 +39,13 @@ demo: setup ## Render, install and serve the default project on 127.0.0.1:8000 (
 	@$(RUN) python scripts/demo.py --port $(PORT)
 
 test: check ## Check everything, and run the tests of the template and of rendered projects
-	$(RUN) pytest -n auto -m "not rendered and not more"
+	$(RUN) pytest -n auto -m "not rendered and not postgres and not more"
 	$(RUN) pytest -m rendered
 
-test-more: setup ## Run the default project's tests on PostgreSQL, and on every further Python of this machine
+test-postgres: setup ## Run the default project's tests on PostgreSQL, which is started for them
+	$(RUN) pytest -m postgres
+
+test-more: setup ## Check and audit the smallest project; run the default project's tests on every further Python
 	$(RUN) pytest -m more
 
 check: setup build/check ## Check format, lint and types; changes no file

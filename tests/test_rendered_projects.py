@@ -1,8 +1,10 @@
 """Rendered projects: each passes its own checks and tests, on every Python of this machine."""
 
 import os
+import secrets
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,24 +15,29 @@ from tests.pythons import further_pythons
 PYTHONS = further_pythons()
 
 
-def make(project: Path, *targets: str, python: str | None = None) -> None:
-    """Run make in a project as its user does: without the environment of this template."""
-    environment = {
-        name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"}
-    }
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+def make(
+    project: Path,
+    *targets: str,
+    python: str | None = None,
+    fails: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> str:
+    """Run make in a project as its user does, without the environment of this template: what it said."""
+    ours = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"}}
+    ours["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), ours["PATH"]])
     if python is not None:
-        environment["UV_PYTHON"] = python
+        ours["UV_PYTHON"] = python
     done = subprocess.run(
         ["make", *targets],
         cwd=project,
-        env=environment,
+        env={**ours, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout[-8000:]
+    assert (done.returncode != 0) is fails, done.stdout[-8000:]
+    return done.stdout
 
 
 @pytest.mark.rendered
@@ -59,7 +66,7 @@ def test_what_was_left_out_is_not_missed(tmp_path: Path, answers: dict[str, str]
     make(bake_into(tmp_path, answers).project, "check")
 
 
-@pytest.mark.more
+@pytest.mark.postgres
 def test_the_default_project_passes_on_postgresql(tmp_path: Path) -> None:
     """The code is the same for both databases, and so is what it does."""
     make(bake_into(tmp_path, {}).project, "test-postgres")
@@ -70,3 +77,31 @@ def test_the_default_project_passes_on_postgresql(tmp_path: Path) -> None:
 def test_the_default_project_passes_on_another_python(tmp_path: Path, version: str) -> None:
     """Every version of Python of this machine that the project is for passes its tests."""
     make(bake_into(tmp_path, {}).project, "test", python=PYTHONS[version])
+
+
+@pytest.mark.more
+def test_the_audit_of_the_default_project(tmp_path: Path) -> None:
+    """What needs no network finds nothing, and finds what is put there; what needs one is never clean without it."""
+    project = bake_into(tmp_path, {}).project
+    make(project, "setup", "audit-code")
+    for name, text, found in (
+        ("app/unsafe.py", "eval(input())\n", "S307"),
+        ("docs/notes.md", f"client_secret = '{secrets.token_urlsafe(48)}'\n", "generic-api-key"),
+    ):
+        (project / name).write_text(text, encoding="utf-8")
+        assert found in make(project, "audit-code", fails=True)
+        (project / name).unlink()
+    offline = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:9")
+    said = make(project, "audit-dependencies", fails=True, environment={**offline, "NO_PROXY": "", "no_proxy": ""})
+    assert "Not clean: a vulnerability is named above, or a dependency could not be looked up." in said
+
+
+@pytest.mark.more
+def test_the_audit_fails_where_git_tracks_the_settings(tmp_path: Path) -> None:
+    """The scan passes `.env` over, as it is not tracked; so it must not be."""
+    project = bake_into(tmp_path, {}).project
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    subprocess.run(["git", "add", "--all"], cwd=project, check=True)
+    make(project, "audit-code")
+    subprocess.run(["git", "add", "--force", ".env"], cwd=project, check=True)
+    assert "git tracks .env" in make(project, "audit-code", fails=True)

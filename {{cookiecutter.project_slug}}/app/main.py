@@ -4,6 +4,7 @@ The ASGI application is `app.main:app`; it is made when it is first asked for, s
 `create_app` reads no settings.
 """
 
+import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,12 +42,19 @@ from app.features.accounts.service import AccountService
 from app.features.accounts.tokens import AccountTokens
 from app.features.audit.routes import router as audit_router
 from app.features.audit.service import AuditTrail
+from app.features.oauth.authentication import ClientAuthentication
+from app.features.oauth.client_routes import router as clients_router
+from app.features.oauth.clients import PASSWORD_GRANT, GrantType
+from app.features.oauth.grants import ClientCredentialsGrant, GrantHandler, PasswordGrant, RefreshTokenGrant
+from app.features.oauth.routes import metadata_router, router as oauth_router
+from app.features.oauth.service import ClientService
 from app.features.pages.wiring import install_pages
 from app.features.sessions.routes import router as sessions_router
 from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator
+from app.features.signin.introspection import TokenIntrospection
 from app.features.signin.limits import SignInLimits
-from app.features.signin.routes import oauth_router, router as signin_router
+from app.features.signin.routes import router as signin_router
 from app.features.signin.service import SignInService
 from app.features.signin.tokens import AccessTokens
 from app.features.system.routes import docs_router, health_router, router as system_router
@@ -109,6 +117,8 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter, keys: KeyRing) -> 
     app.state.signin = SignInService(database, accounts, sessions, hasher, SignInLimits(limiter, signin_limit), tokens)
     app.state.vault = VaultService(database, settings, keys)
     app.state.authenticate = BearerAuthenticator(tokens, sessions, accounts)
+    app.state.introspection = TokenIntrospection(database, accounts, sessions, tokens)
+    _wire_oauth(app, keys)
 
 
 def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy) -> None:
@@ -121,6 +131,7 @@ def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy) -> None:
     tokens = AccountTokens()
     database, sessions, hasher = state.database, state.sessions, state.hasher
     confirmation = PasswordConfirmation(database, hasher, state.limiter, limit)
+    state.account_mail = mail
     state.account_tokens = tokens
     state.confirmation = confirmation
     state.own_account = OwnAccountService(database, sessions, hasher, policy, confirmation, tokens, mail)
@@ -128,6 +139,23 @@ def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy) -> None:
     state.recovery = RecoveryService(database, sessions, hasher, policy, tokens, mail, limits)
     state.email_changes = EmailChangeService(database, confirmation, tokens, mail, limits)
     state.invitations = InvitationService(database, tokens, mail, limits)
+
+
+def _wire_oauth(app: FastAPI, keys: KeyRing) -> None:
+    """Make what OAuth clients are registered, known and served by; which grants there are is said here alone."""
+    state = app.state
+    settings: Settings = state.settings
+    database, accounts, sessions, signin = state.database, state.accounts, state.sessions, state.signin
+    grants: dict[str, GrantHandler] = {GrantType.REFRESH_TOKEN: RefreshTokenGrant(signin)}
+    clients = ClientService(database, sessions, keys, grants)
+    grants[GrantType.CLIENT_CREDENTIALS] = ClientCredentialsGrant(database, accounts, clients, signin)
+    if settings.oauth_password_grant:
+        grants[PASSWORD_GRANT] = PasswordGrant(signin)
+    authentication = ClientAuthentication(clients, state.limiter, parse_limit(settings.rate_limit_signin))
+    state.grants = grants
+    state.clients = clients
+    state.client_authentication = authentication
+    state.authenticate_caller = authentication.caller
 
 
 def _include_routes(app: FastAPI, settings: Settings) -> None:
@@ -138,12 +166,14 @@ def _include_routes(app: FastAPI, settings: Settings) -> None:
         accounts_router,
         mailed_router,
         sessions_router,
+        clients_router,
         audit_router,
         vault_router,
     )
     for router in features:
         api.include_router(router)
-    for router in (health_router, docs_router(production=settings.production), oauth_router, api):
+    docs = docs_router(production=settings.production)
+    for router in (health_router, docs, oauth_router, metadata_router, api):
         app.include_router(router)
 
 
@@ -174,4 +204,7 @@ def __getattr__(name: str) -> FastAPI:
     except SettingsError as error:
         sys.exit(str(error))
     globals()["app"] = app
+    # What the service is made of stays. To look for garbage among it would stop every request for 50 ms.
+    gc.collect()
+    gc.freeze()
     return app

@@ -4,6 +4,7 @@ import typer
 
 from app.commands.audit import audit
 from app.commands.check import check
+from app.commands.clients import clients
 from app.commands.create_admin import create_admin
 from app.commands.migrate import migrate
 from app.commands.purge import purge
@@ -21,6 +22,7 @@ cli = typer.Typer(
 for command in (serve, migrate, create_admin, check, routes, rotate_secret_key, purge):
     cli.command()(command)
 cli.add_typer(audit, name="audit")
+cli.add_typer(clients, name="clients")
 
 
 def main() -> None:

@@ -13,7 +13,9 @@ from app.core.database_errors import connect_postgresql, unify_outages
 from app.core.settings import load_settings
 from app.features.accounts import models as accounts
 from app.features.audit import models as audit
+from app.features.authorization import models as authorization
 from app.features.browser import models as browser
+from app.features.oauth import models as oauth
 from app.features.sessions import models as sessions
 from app.features.signin import models as signin
 from app.features.vault import models as vault
@@ -22,8 +24,10 @@ from app.features.vault import models as vault
 MODELS = (
     accounts,
     audit,
+    authorization,
     browser,
     mail,
+    oauth,
     sessions,
     signin,
     vault,

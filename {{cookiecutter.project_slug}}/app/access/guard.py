@@ -20,6 +20,12 @@ from app.http.strict_json import StrictRequest
 Authenticate = Callable[[Request], Awaitable[Principal]]
 """Makes the principal of a request, or raises `Unauthenticated`. `main.py` puts it into `app.state.authenticate`."""
 
+AuthenticateCaller = Callable[[Request], Awaitable[object]]
+"""Says which OAuth client or user a request comes from, or raises `Unauthenticated`; it may read the form.
+
+`main.py` puts it into `app.state.authenticate_caller`.
+"""
+
 
 class GuardedRoute(APIRoute):
     """A route whose handler declares one policy. Without one, it cannot be made, and the boot stops."""
@@ -37,6 +43,9 @@ class GuardedRoute(APIRoute):
                 await _admit(request, self.policy)
             strict = StrictRequest(request.scope, request.receive)
             await self.load(strict)
+            if self.policy.needs_caller:
+                authenticate_caller: AuthenticateCaller = request.app.state.authenticate_caller
+                strict.state.caller = await authenticate_caller(strict)
             return await handle(strict)
 
         return guarded
@@ -47,11 +56,17 @@ class GuardedRoute(APIRoute):
             await request.load(form=isinstance(self.body_field.field_info, Form))
 
 
-async def _admit(request: Request, policy: Policy) -> None:
+async def principal_of(request: Request) -> Principal:
+    """Make the principal of the request, where the logs find it too; raises `Unauthenticated`."""
     authenticate: Authenticate = request.app.state.authenticate
     principal = await authenticate(request)
     request.state.principal = principal
     request.state.principal_id = str(principal.user_id)
+    return principal
+
+
+async def _admit(request: Request, policy: Policy) -> None:
+    principal = await principal_of(request)
     try:
         policy.enforce(principal)
     except Problem:

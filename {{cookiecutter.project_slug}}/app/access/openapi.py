@@ -48,6 +48,7 @@ _OAUTH_ERROR = {
     "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
 }
 _BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"}
+_CLIENT = {"type": "http", "scheme": "basic", "description": "An OAuth 2 client (RFC 6749 section 2.3.1)."}
 _AUTHORIZE, _TOKEN = f"{OAUTH_PREFIX}authorize", f"{OAUTH_PREFIX}token"
 
 _ALWAYS = {"400": "The request is malformed", "429": "A limit is reached", "503": "Not able to answer now"}
@@ -92,7 +93,7 @@ def _security_schemes(app: FastAPI) -> dict[str, Any]:
 
     The addresses are relative, for a document may be read under any name of the service.
     """
-    schemes: dict[str, Any] = {"accessToken": _BEARER}
+    schemes: dict[str, Any] = {"accessToken": _BEARER, "clientSecret": _CLIENT}
     if any(line.path == _AUTHORIZE for line in route_policies(app)):
         scopes = {str(permission): text for permission, text in DESCRIPTIONS.items()}
         code = {"authorizationUrl": _AUTHORIZE, "tokenUrl": _TOKEN, "refreshUrl": _TOKEN, "scopes": scopes}
@@ -110,6 +111,9 @@ def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
     if policy.needs_principal:
         operation["security"] = [{"accessToken": []}]
         operation["x-policy"] = str(policy)
+    elif policy.needs_caller:
+        operation["security"] = [{"clientSecret": []}, {"accessToken": []}]
+        operation["x-policy"] = str(policy)
     responses = operation["responses"]
     for status, description in _errors(operation, path, policy).items():
         declared = responses.get(status, {})
@@ -123,7 +127,7 @@ def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
 def _errors(operation: dict[str, Any], path: str, policy: Policy) -> dict[str, str]:
     """The error answers that the operation can give."""
     errors = _ALWAYS | _OTHER
-    if policy.needs_principal:
+    if policy.needs_principal or policy.needs_caller:
         errors |= _SIGNED_IN
     if isinstance(policy, Recent):
         errors["401"] = f"Not signed in, or more than {policy.minutes} minutes ago (RFC 9470)"

@@ -16,6 +16,9 @@ from app.access.principal import Principal
 from app.core.clock import utc_now
 from app.core.errors import Forbidden, Unauthenticated
 
+STEP_UP_MINUTES = 15
+"""How old a sign-in may be for what a stolen session must not do: `Recent(STEP_UP_MINUTES, …)`."""
+
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _ATTRIBUTE = "__access_policy__"
 
@@ -28,6 +31,7 @@ class Policy(ABC):
     """Decides whether a principal may call a route."""
 
     needs_principal = True
+    needs_caller = False
 
     @abstractmethod
     def enforce(self, principal: Principal) -> None:
@@ -58,6 +62,25 @@ class Authenticated(Policy):
     def __str__(self) -> str:
         """Its name in the route table."""
         return "Authenticated"
+
+
+@dataclass(frozen=True)
+class ClientOrUser(Policy):
+    """An OAuth client by its own credentials, or whoever is signed in.
+
+    The credentials of a client may stand in the form (RFC 6749 section 2.3.1), so that here the form is read first; the
+    handler finds who it is in `request.state.caller`.
+    """
+
+    needs_principal = False
+    needs_caller = True
+
+    def enforce(self, principal: Principal) -> None:
+        """Allow: that somebody is known is all that is asked."""
+
+    def __str__(self) -> str:
+        """Its name in the route table."""
+        return "ClientOrUser"
 
 
 @dataclass(frozen=True)

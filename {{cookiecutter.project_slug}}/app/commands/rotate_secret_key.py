@@ -7,7 +7,7 @@ the restart, the service could not read it. `docs/operations.md` tells the order
 import asyncio
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -15,15 +15,15 @@ from typing import Annotated
 
 import typer
 
+from app.commands.key_events import retired, rotated, tell_missed
 from app.commands.progress import counted
 from app.commands.support import database_faults, fail, settings_or_exit
-from app.commands.upkeep import SEALED, wired
+from app.commands.upkeep import SEALED, Wiring, wired
 from app.core import settings as configuration
 from app.core.clock import utc_now
 from app.core.env_file import FALLBACKS, KEY, EnvFileError, with_new_key, without_fallbacks
 from app.core.locked_file import LockedFile, LockedFileError, locked_file
 from app.core.maintenance import foreseen, in_batches
-from app.core.security_events import SecurityEvent, security_event
 from app.core.settings import Settings, source_of
 
 _KEY_BYTES = 64
@@ -78,28 +78,32 @@ def rotate_secret_key(
 
 def _rotate_key() -> None:
     with _env_file() as (file, settings):
-        left = _sealed_with_earlier_keys(settings)
-        if left:
-            fail(f"The last rotation is not finished: {left}. Run: uv run manage rotate-secret-key --reseal")
-        file.replace(with_new_key(file.content, secrets.token_urlsafe(_KEY_BYTES)))
-    security_event(SecurityEvent.KEY_ROTATED, outcome="success")
+        key = secrets.token_urlsafe(_KEY_BYTES)
+        changed = with_new_key(file.content, key)
+        with database_faults():
+            left = asyncio.run(_look(settings, retire=False))
+            if left:
+                fail(f"The last rotation is not finished: {left}. Run: uv run manage rotate-secret-key --reseal")
+            asyncio.run(_change(settings, partial(rotated, key=key, replace=partial(file.replace, changed))))
     earlier = len(settings.secret_key_fallbacks) + 1
     typer.echo(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
 
 
 def _retire_keys(*, yes: bool) -> None:
     with _env_file() as (file, settings):
+        with database_faults():
+            left = asyncio.run(_look(settings, retire=True))
         if not settings.secret_key_fallbacks:
             typer.echo("There is no earlier key.")
             return
         _require_time(file, settings)
-        left = _sealed_with_earlier_keys(settings)
         if left:
             fail(f"The earlier keys are needed: {left}. Run: uv run manage rotate-secret-key --reseal")
         if not yes:
             _ask(file)
-        file.replace(without_fallbacks(file.content))
-    security_event(SecurityEvent.KEYS_RETIRED, outcome="success")
+        changed = without_fallbacks(file.content)
+        with database_faults():
+            asyncio.run(_change(settings, partial(retired, replace=partial(file.replace, changed))))
     typer.echo(_RETIRED)
 
 
@@ -136,10 +140,15 @@ def _ask(file: LockedFile) -> None:
     typer.confirm(question, abort=True)
 
 
-def _sealed_with_earlier_keys(settings: Settings) -> str:
-    """How many rows of which kind an earlier key sealed, in words; nothing where there are none."""
-    with database_faults():
-        counts = asyncio.run(_count_all(settings))
+async def _look(settings: Settings, *, retire: bool) -> str:
+    """How many rows of which kind need an earlier key, in words; nothing where none is in the way."""
+    async with wired(settings) as wiring:
+        await tell_missed(wiring)
+        counts = {
+            sealed.name: await foreseen(wiring.database, partial(sealed.service(wiring).reseal, limit=_LARGEST_COUNT))
+            for sealed in SEALED
+            if retire or sealed.delays_rotation
+        }
     return ", ".join(
         f"{count}{' or more' if count == _LARGEST_COUNT else ''} {name} are sealed with an earlier key"
         for name, count in counts.items()
@@ -147,12 +156,9 @@ def _sealed_with_earlier_keys(settings: Settings) -> str:
     )
 
 
-async def _count_all(settings: Settings) -> dict[str, int]:
+async def _change(settings: Settings, change: Callable[[Wiring], Awaitable[None]]) -> None:
     async with wired(settings) as wiring:
-        return {
-            sealed.name: await foreseen(wiring.database, partial(sealed.service(wiring).reseal, limit=_LARGEST_COUNT))
-            for sealed in SEALED
-        }
+        await change(wiring)
 
 
 async def _reseal_all(settings: Settings) -> None:

@@ -29,10 +29,14 @@ class Wiring(NamedTuple):
 
 
 class Sealed(NamedTuple):
-    """Rows that a key sealed: what people call them, and how their service is made."""
+    """Rows that a key sealed: what people call them, and how their service is made.
+
+    `delays_rotation` is false where nothing is sealed: the end of the trail is confirmed, as the next event does.
+    """
 
     name: str
     service: Callable[[Wiring], Resealable]
+    delays_rotation: bool = True
 
 
 class Kept(NamedTuple):
@@ -60,7 +64,7 @@ def _outbox(wiring: Wiring) -> Outbox:
 
 SEALED: tuple[Sealed, ...] = (
     Sealed("mail", _outbox),
-    Sealed("heads of the audit trail", lambda wiring: AuditTrail(wiring.database, wiring.keys)),
+    Sealed("heads of the audit trail", lambda wiring: AuditTrail(wiring.database, wiring.keys), delays_rotation=False),
     Sealed("browser sessions", lambda wiring: BrowserSessionSeals(wiring.keys)),
     Sealed("secrets of the vault", lambda wiring: VaultService(wiring.database, wiring.settings, wiring.keys)),
 )

@@ -8,30 +8,29 @@ answers with an error raises after the block. Security events that are told insi
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, DateTime, Dialect, MetaData, Uuid, event, text
+from sqlalchemy import DateTime, Dialect, Executable, MetaData, Row, Table, Uuid, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from app.core import sqlite_driver
 from app.core.database_errors import UNAVAILABLE_ERRORS, connect_postgresql, unify_outages
 from app.core.event_flow import Held, Occurrence, hold_events
 
-__all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime"]
+__all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
 
-RecordEvents = Callable[[AsyncSession, Sequence[Occurrence]], Awaitable[object]]
-"""Adds events to the audit trail in the unit that they were told in; raises where it cannot."""
+RecordEvents = Callable[[Session, Sequence[Occurrence]], object]
+"""Adds events to the audit trail in the unit that they were told in; raises where it cannot. For `unit.run_sync`."""
 
 _BUSY_SECONDS = 10
 _POOL_TIMEOUT_SECONDS = 10
@@ -74,6 +73,11 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime, UUID: Uuid}  # noqa: RUF012  # SQLAlchemy's own declaration
 
 
+def table_of(model: type[Base]) -> Table:
+    """The table of a class, for statements that are to be cheap: one of the class costs twice as much."""
+    return Base.metadata.tables[model.__tablename__]
+
+
 class Database:
     """The engines of one database, and the units of work on them."""
 
@@ -96,19 +100,39 @@ class Database:
         """A unit that reads, for `async with`: each statement is its own transaction, and holds no lock."""
         return self._reads()
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """A unit that writes, for `async with`: committed at its end, rolled back when it raises."""
-        with hold_events() as held:
-            async with self._writes.begin() as unit:
-                yield unit
-                if unit.in_transaction():
-                    await self._record_held(unit, held)
-                else:
-                    # The block has rolled it back itself.
-                    held.undone = True
+    async def rows(self, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
+        """The rows of one statement: a unit that reads, in one go, for what every request asks."""
+        return await self._reads().run_sync(_rows, statement, parameters)
 
-    async def _record_held(self, unit: AsyncSession, held: Held) -> None:
+    @asynccontextmanager
+    async def transaction(self, *, before_commit: Callable[[], object] | None = None) -> AsyncIterator[AsyncSession]:
+        """A unit that writes, for `async with`: committed at its end, rolled back when it raises.
+
+        `before_commit` is called when all is written, the events too. If it raises, the unit is rolled back.
+        """
+        with hold_events() as held:
+            unit = self._writes()
+            unit.sync_session.begin()
+            try:
+                yield unit
+                await unit.run_sync(self._end, held, before_commit)
+            except BaseException:
+                async with unit:  # closes it, which rolls it back
+                    raise
+
+    def _end(self, unit: Session, held: Held, before_commit: Callable[[], object] | None) -> None:
+        """Commit the unit, in one go: each call that is awaited costs more than what it does here."""
+        if unit.in_transaction():
+            self._record_held(unit, held)
+            if before_commit is not None:
+                before_commit()
+            unit.commit()
+        else:
+            # The block has rolled it back itself.
+            held.undone = True
+        unit.close()
+
+    def _record_held(self, unit: Session, held: Held) -> None:
         """Record what was told in the unit: a change and its event are there together, or neither is."""
         if not held.occurrences:
             return
@@ -116,8 +140,8 @@ class Database:
             message = "a security event was told, and nothing records those of this database: see record_events_with"
             raise RuntimeError(message)
         # First, so that a broken constraint shows before the end of the trail is locked, which is locked last of all.
-        await unit.flush()
-        await self._record(unit, held.occurrences)
+        unit.flush()
+        self._record(unit, held.occurrences)
 
     async def ping(self) -> None:
         """Ask the database for an answer; raises one of `UNAVAILABLE_ERRORS` where there is none."""
@@ -133,30 +157,31 @@ class Database:
             await engine.dispose()
 
 
+def _rows(unit: Session, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
+    with unit:
+        return unit.execute(statement, parameters).all()
+
+
 def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
     """SQLite has many readers beside one writer: writers queue here, in order, not in the file's lock."""
     common: dict[str, Any] = {"hide_parameters": True, "pool_timeout": _POOL_TIMEOUT_SECONDS}
-    connect: dict[str, Any] = {"timeout": _BUSY_SECONDS, "async_creator_fn": sqlite_driver.connect}
+    connect: dict[str, Any] = {"timeout": _BUSY_SECONDS}
     reader = create_async_engine(
         dsn,
         isolation_level="AUTOCOMMIT",
         skip_autocommit_rollback=True,
         pool_size=_SQLITE_READERS,
         max_overflow=0,
-        connect_args=connect,
+        connect_args={**connect, "async_creator_fn": partial(sqlite_driver.connect, writes=False)},
         **common,
     )
     writer = create_async_engine(
         dsn,
         pool_size=1,
         max_overflow=0,
-        # No implicit BEGIN by the driver: `_begin_immediate` opens every transaction.
-        connect_args={**connect, "isolation_level": None},
+        connect_args={**connect, "async_creator_fn": partial(sqlite_driver.connect, writes=True)},
         **common,
     )
-    for engine in (reader, writer):
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(writer.sync_engine, "begin", _begin_immediate)
     return reader, writer
 
 
@@ -185,23 +210,3 @@ def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
     )
     unify_outages(writer)
     return writer.execution_options(isolation_level="AUTOCOMMIT"), writer
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-    # SQLite's own knows the cases of ASCII alone; PostgreSQL's knows those of its locale.
-    connection.create_function("lower", 1, _lower, deterministic=True)
-
-
-def _lower(value: object) -> object:
-    """SQL's `lower`: one character for each, wherever in a text it stands."""
-    return "".join(character.lower()[0] for character in value) if isinstance(value, str) else value
-
-
-def _begin_immediate(connection: Connection) -> None:
-    """Take the write lock at once: a transaction that reads first could otherwise not upgrade its lock."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

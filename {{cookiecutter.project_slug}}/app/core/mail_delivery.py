@@ -15,7 +15,7 @@ import structlog
 
 from app.core.database import Database
 from app.core.mail import Outbox
-from app.core.mail_queue import ClaimedMail, MailQueue
+from app.core.mail_queue import ClaimedMail, MailQueue, MailStanding
 from app.core.mail_transport import DeliveryError, MailTransport, PostponedError, RefusedError, UnreachableError
 
 _RANDOM = random.SystemRandom()
@@ -60,6 +60,10 @@ class MailDelivery:
         self._stop = asyncio.Event()
         self._limit: asyncio.Timeout | None = None
         self._failures = 0
+
+    async def standing(self) -> MailStanding:
+        """Where the mail stands, whichever process is to deliver it."""
+        return await self._queue.standing()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 
 from app.core.clock import utc_now
 from app.core.database import Database
@@ -26,6 +26,15 @@ class ClaimedMail:
     created_at: datetime
     attempts: int
     sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MailStanding:
+    """How many mails wait, since when the oldest does, and how many could not be delivered and are still on record."""
+
+    waiting: int
+    oldest: datetime | None
+    failed: int
 
 
 class MailQueue:
@@ -54,6 +63,15 @@ class MailQueue:
             claim = uuid4()
             row.claim, row.due_at, row.attempts = claim, now + self._lease, row.attempts + 1
             return ClaimedMail(row.id, claim, row.created_at, row.attempts, row.sealed or b"")
+
+    async def standing(self) -> MailStanding:
+        """Where the mail stands, for people."""
+        counted = select(OutboxMail.status, func.count(), func.min(OutboxMail.created_at)).group_by(OutboxMail.status)
+        async with self._database.read() as unit:
+            rows = (await unit.execute(counted.where(OutboxMail.status != MailStatus.SENT))).all()
+        found = {status: (count, oldest) for status, count, oldest in rows}
+        waiting, oldest = found.get(MailStatus.QUEUED, (0, None))
+        return MailStanding(waiting, oldest, found.get(MailStatus.FAILED, (0, None))[0])
 
     async def sent(self, mail: ClaimedMail) -> None:
         """It was delivered: nothing of it is kept."""

@@ -9,7 +9,7 @@ import re
 MASK = "**********"
 
 # Without one of these, no shape can match; most values of a line (identifiers, methods, routes) have none.
-_CANDIDATE = re.compile(r"[ =:@$%+\n]|eyJ|(?:rt|vrf|pwr|eml|inv)_")
+_CANDIDATE = re.compile(r"[ =:@$%+\n]|eyJ|(?:rt|vrf|pwr|eml|inv|cs|ac)_")
 
 _QUOTED = r"""b?(?:"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$))"""
 # Between a name and its value: `=`, `:`, `=>`, also quoted, or a comma in a pair such as `('password', 'x')`.
@@ -28,8 +28,8 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     ),
     (("eyj",), re.compile(r"eyJ[A-Za-z0-9_-]{8,}={0,2}(?:\.[A-Za-z0-9_-]*){0,4}"), MASK),
     (
-        ("rt_", "vrf_", "pwr_", "eml_", "inv_"),
-        re.compile(r"\b(?:rt|vrf|pwr|eml|inv)_[A-Za-z0-9_-]{16,}"),
+        ("rt_", "vrf_", "pwr_", "eml_", "inv_", "cs_", "ac_"),
+        re.compile(r"\b(?:rt|vrf|pwr|eml|inv|cs|ac)_[A-Za-z0-9_-]{16,}"),
         MASK,
     ),
     (("$",), re.compile(r"\$(?:argon2\w*|2[abxy]|scrypt|pbkdf2[\w-]*|[156y])\$[^\s'\")]+"), MASK),

@@ -36,6 +36,30 @@ class SecurityEvent(StrEnum):
     PASSWORD_CONFIRMED = "password_confirmed"  # noqa: S105  # the name of an event
     """A user gave their password once more, or a wrong one, before something that needs a recent sign-in."""
 
+    TOKEN_ISSUED = "token_issued"  # noqa: S105  # the name of an event
+    """An OAuth client got a session, for a code or for its own credentials."""
+
+    CLIENT_AUTHENTICATION_FAILED = "client_authentication_failed"
+    """An OAuth client is unknown, or its credentials are wrong."""
+
+    CLIENT_CREATED = "client_created"
+    """Somebody registered an OAuth client."""
+
+    CLIENT_SECRET_ROTATED = "client_secret_rotated"  # noqa: S105  # the name of an event
+    """Somebody gave an OAuth client another secret."""
+
+    CLIENT_REMOVED = "client_removed"
+    """Somebody removed an OAuth client, which ended every session that it had."""
+
+    CODE_REUSED = "code_reused"
+    """An authorization code came a second time, and the session that the first one started was ended."""
+
+    CONSENT_GIVEN = "consent_given"
+    """A user allowed an OAuth client to act for them."""
+
+    CONSENT_REVOKED = "consent_revoked"
+    """A user took back what they had allowed an OAuth client, which ended its sessions of theirs."""
+
     SIGNED_OUT = "signed_out"
     """A user ended the session that asked for it."""
 
@@ -123,6 +147,9 @@ class SecurityEvent(StrEnum):
     HOST_REFUSED = "host_refused"
     """A request was for a host that this service is not."""
 
+    AUDIT_EXPORTED = "audit_exported"
+    """Somebody took a copy of the audit trail, or of a part of it."""
+
     AUDIT_KEY_CHANGED = "audit_key_changed"
     """The audit trail goes on under another key; a failure where the end of the old part could not be confirmed."""
 
@@ -137,6 +164,7 @@ def security_event(event: SecurityEvent, *, outcome: Outcome, **fields: object) 
     """Tell of a security event: the log gets a line, the audit trail a row.
 
     `fields` identify by id (`user_id`, `session_id`, `target_id` with a `target_type` unless it is a user), never by a
-    name, an address or a secret. Told inside of the transaction that makes a change, an event is committed with it.
+    name, an address or a secret. `audit/entries.py` knows whether `user_id` did it or suffered it. Told inside of the
+    transaction that makes a change, an event is committed with it.
     """
     tell(event.value, outcome, fields)

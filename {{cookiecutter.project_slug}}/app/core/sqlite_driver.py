@@ -1,26 +1,76 @@
-"""aiosqlite with one switch of threads for a statement.
+"""aiosqlite with one switch of threads for a statement, and none that nobody waits for.
 
 aiosqlite hands each call to the thread of its connection: to make a cursor, to execute, to fetch, to close. Those
-switches cost more than the statement. Here a statement is executed and its rows are fetched in one go; making and
-closing a cursor, which wait for nothing, are done where they are asked for.
+switches cost more than the statement. Here a statement is executed and its rows are fetched in one go, the first one of
+a transaction with the `BEGIN` before it; making and closing a cursor, and the end of a transaction that never began,
+are done where they are asked for.
 """
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any, Self
 
 import aiosqlite
 
+_PREPARE = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
+# The write lock is taken at once: a transaction that reads first could otherwise not upgrade its lock.
+_BEGIN = "BEGIN IMMEDIATE"
 _ROWS_AT_A_TIME = 64  # of aiosqlite's own iteration, which is not used here
+
+_Prepare = Callable[[sqlite3.Cursor], None]
+_Execute = Callable[[_Prepare | None, sqlite3.Cursor, str, Any], list[Any]]
+
+
+class _Connection(aiosqlite.Connection):
+    """A connection whose cursors fetch at once; one that writes begins a transaction with the first statement."""
+
+    def __init__(self, database: str, *, writes: bool, **options: Any) -> None:
+        super().__init__(lambda: _open(database, **options), _ROWS_AT_A_TIME)
+        self._thread.daemon = True  # as SQLAlchemy does for connections that it makes itself
+        self._writes = writes
+        self._begun = False
+
+    def cursor(self) -> "_Cursor":  # type: ignore[override]  # SQLAlchemy enters it, and does not await it
+        """Make a cursor."""
+        return _Cursor(self, self._conn.cursor())
+
+    async def run(self, execute: _Execute, cursor: sqlite3.Cursor, sql: str, parameters: Any) -> list[Any]:
+        """Execute the statement in the thread; its rows."""
+        prepare: _Prepare | None = None
+        if self._writes:
+            prepare = _require_transaction if self._begun else _begin
+            # Noted before it is done: whoever is cancelled meanwhile has to roll it back.
+            self._begun = True
+        rows: list[Any] = await self._execute(execute, prepare, cursor, sql, parameters)  # type: ignore[no-untyped-call]
+        return rows
+
+    async def commit(self) -> None:
+        """Commit, if something has begun."""
+        if self._begun:
+            await super().commit()
+            self._begun = False
+
+    async def rollback(self) -> None:
+        """Roll back, if something has begun."""
+        if self._begun:
+            await super().rollback()
+            self._begun = False
 
 
 class _Cursor(aiosqlite.Cursor):
     """A cursor that has its rows when it has executed."""
 
+    _conn: _Connection
     _rows: list[Any]
 
     async def execute(self, sql: str, parameters: Any = ()) -> Self:
         """Execute the statement and fetch its rows."""
-        self._rows = await self._execute(_execute_and_fetch, self._cursor, sql, parameters)  # type: ignore[no-untyped-call]
+        self._rows = await self._conn.run(_execute_one, self._cursor, sql, parameters)
+        return self
+
+    async def executemany(self, sql: str, parameters: Any) -> Self:
+        """Execute the statement once for each set of parameters."""
+        self._rows = await self._conn.run(_execute_many, self._cursor, sql, parameters)
         return self
 
     async def fetchall(self) -> list[Any]:
@@ -32,21 +82,50 @@ class _Cursor(aiosqlite.Cursor):
         self._cursor.close()
 
 
-class _Connection(aiosqlite.Connection):
-    """A connection whose cursors fetch at once."""
-
-    def cursor(self) -> _Cursor:  # type: ignore[override]  # SQLAlchemy enters it, and does not await it
-        """Make a cursor."""
-        return _Cursor(self, self._conn.cursor())
+async def connect(database: str, *, writes: bool, **options: Any) -> aiosqlite.Connection:
+    """Open a connection: SQLAlchemy's `async_creator_fn`. Without `writes`, each statement is its own transaction."""
+    return await _Connection(database, writes=writes, **options)
 
 
-async def connect(database: str, **options: Any) -> aiosqlite.Connection:
-    """Open a connection: SQLAlchemy's `async_creator_fn`."""
-    connection = _Connection(lambda: sqlite3.connect(database, **options), _ROWS_AT_A_TIME)
-    connection._thread.daemon = True  # noqa: SLF001  # as SQLAlchemy does for connections that it makes itself
-    return await connection
+def _open(database: str, **options: Any) -> sqlite3.Connection:
+    # No implicit BEGIN by the driver.
+    connection: sqlite3.Connection = sqlite3.connect(database, isolation_level=None, **options)
+    try:
+        for pragma in _PREPARE:
+            connection.execute(pragma)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    # SQLite's own knows the cases of ASCII alone; PostgreSQL's knows those of its locale.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+    return connection
 
 
-def _execute_and_fetch(cursor: sqlite3.Cursor, sql: str, parameters: Any) -> list[Any]:
+def _lower(value: Any) -> Any:
+    """SQL's `lower`: one character for each, wherever in a text it stands."""
+    return "".join(character.lower()[0] for character in value) if isinstance(value, str) else value
+
+
+def _execute_one(prepare: _Prepare | None, cursor: sqlite3.Cursor, sql: str, parameters: Any) -> list[Any]:
+    if prepare:
+        prepare(cursor)
     cursor.execute(sql, parameters)
     return cursor.fetchall() if cursor.description else []
+
+
+def _execute_many(prepare: _Prepare | None, cursor: sqlite3.Cursor, sql: str, parameters: Any) -> list[Any]:
+    if prepare:
+        prepare(cursor)
+    cursor.executemany(sql, parameters)
+    return []
+
+
+def _begin(cursor: sqlite3.Cursor) -> None:
+    cursor.execute(_BEGIN)
+
+
+def _require_transaction(cursor: sqlite3.Cursor) -> None:
+    if not cursor.connection.in_transaction:
+        # It could not begin, or SQLite gave it up (a full disk): nothing behind that may be committed alone.
+        message = "the transaction is over"
+        raise sqlite3.OperationalError(message)

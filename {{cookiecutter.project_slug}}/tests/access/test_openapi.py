@@ -30,7 +30,7 @@ async def test_every_guarded_operation_names_its_credentials_and_policy(service:
     }
     assert {place for place in policies if place[0].startswith("/api/")} < set(described)
     for place, operation in described.items():
-        assert ("security" in operation) == policies[place].needs_principal
+        assert ("security" in operation) == (policies[place].needs_principal or policies[place].needs_caller)
         assert operation.get("x-policy", "Public") == str(policies[place])
 
 
@@ -94,7 +94,7 @@ async def test_authorizing_is_described_where_it_is_possible() -> None:
         install_openapi(app)
         return app.openapi()
 
-    assert set(described()["components"]["securitySchemes"]) == {"accessToken"}
+    assert set(described()["components"]["securitySchemes"]) == {"accessToken", "clientSecret"}
     app.include_router(later)
     found = described()
     flow = found["components"]["securitySchemes"]["signIn"]["flows"]["authorizationCode"]

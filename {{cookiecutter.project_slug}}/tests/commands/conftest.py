@@ -11,3 +11,9 @@ from tests.support.command_line import CommandLine
 def command_line(tmp_path: Path, database_url: str) -> CommandLine:
     """The command line with an `.env` and a migrated database of its own."""
     return CommandLine(tmp_path, database_url)
+
+
+@pytest.fixture
+def manage(command_line: CommandLine) -> CommandLine:
+    """The command line, by its name."""
+    return command_line

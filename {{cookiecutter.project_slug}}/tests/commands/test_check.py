@@ -90,7 +90,10 @@ def test_unusable_settings_are_errors_that_show_no_value(run: Run) -> None:
         ({"MAIL_FROM": "no-reply@example.com"}, ["deploy.W010"]),
         ({"MAIL_FROM": "no-reply@service.test"}, []),
         ({"TRUSTED_PROXIES": ""}, ["deploy.I001"]),
-        ({"SECRET_KEY_FALLBACKS": "Zq7mTt0rWvX9bLc2NfHs5JyGd8Ke4PaUpR3xVn6s"}, ["deploy.I002"]),
+        (
+            {"SECRET_KEY_FALLBACKS": "Zq7mTt0rWvX9bLc2NfHs5JyGd8Ke4PaUpR3xVn6s"},
+            ["deploy.I002"],
+        ),  # gitleaks:allow  # made up
     ],
     ids=repr,
 )

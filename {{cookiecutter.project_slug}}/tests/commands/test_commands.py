@@ -1,12 +1,11 @@
 """The commands, as processes."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import NO_SMTP
+from tests.support import warm
 from tests.support.server import environment
 
 PASSWORD = "seven green lamps sing"
@@ -21,17 +20,9 @@ class Manage:
 
     def __call__(self, *arguments: str, stdin: bytes = b"", **settings: str) -> tuple[int, str, str]:
         """Run a command: exit code, standard output, standard error."""
-        done = subprocess.run(
-            [sys.executable, "-c", "from app.manage import main; main()", *arguments],
-            cwd=self.folder,
-            env={**self.environment, **settings},
-            input=stdin,
-            timeout=60,
-            capture_output=True,
-            check=False,
-        )
-        assert b"Traceback" not in done.stderr
-        return done.returncode, done.stdout.decode(), done.stderr.decode()
+        done = warm.run(arguments, folder=self.folder, environment={**self.environment, **settings}, stdin=stdin)
+        assert "Traceback" not in done.err
+        return done
 
 
 @pytest.fixture

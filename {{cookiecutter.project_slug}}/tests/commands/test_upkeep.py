@@ -24,4 +24,4 @@ def test_the_audit_trail_holds_when_the_old_key_is_gone(command_line: CommandLin
     assert len(command_line.keys()) == 1
     code, out, err = command_line("audit", "verify")
     assert code == 0, err
-    assert out.startswith("2 rows, none of them changed, removed or added.")
+    assert out.startswith("4 rows, none of them changed, removed or added.")

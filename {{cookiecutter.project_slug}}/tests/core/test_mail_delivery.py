@@ -1,6 +1,7 @@
 """The delivery: nothing is lost, nothing is sent twice while nobody dies, and nothing personal is logged."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.support.server import ServerProcess, free_port
 
 pytestmark = pytest.mark.anyio
 
-SECRET_KEY = "9dT2v_kqLw5Zr8Jx3NfB0HcYmE7aGsPu4ViRtQ1o"
+SECRET_KEY = secrets.token_urlsafe(32)
 QUICK_PROCESS = """
 from functools import partial
 import app.main

@@ -9,7 +9,7 @@ from app.core.secret_shapes import MASK, redact_shapes
 CANARY = "c4naryValue"
 JWT = f"eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.{CANARY}eyJzdWIiOiIxIn0.{CANARY}dozjgNryP4J3jVmNHl0w5N"
 REFRESH_TOKEN = "rt_" + (CANARY * 4)[:43]
-PEM = f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n{CANARY}\n-----END PRIVATE KEY-----"
+PEM = f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n{CANARY}\n-----END PRIVATE KEY-----"  # gitleaks:allow  # none is in it
 
 SECRETS = {
     "JWT": JWT,

@@ -1,6 +1,6 @@
 """`app/http/deadline_protocol.py`: one connection, with a transport that only records.
 
-The deadlines and bounds are shown by the real server, in `tests/security/test_raw_http.py`.
+The deadlines and bounds are shown by the real server, in `tests/security/test_raw_floods.py`.
 """
 
 import asyncio

@@ -20,7 +20,7 @@ ME = f"{PUBLIC_URL}/api/v1/users/me"
 def authlib_client(service: Service) -> Any:
     """Authlib's client, a public one, connected to the application."""
     transport = httpx2.ASGITransport(app=service.app)
-    return AsyncOAuth2Client(transport=transport, token_endpoint_auth_method="none")
+    return AsyncOAuth2Client(client_id="first-party", transport=transport, token_endpoint_auth_method="none")
 
 
 async def test_authlib_lives_through_a_session(start: StartService) -> None:

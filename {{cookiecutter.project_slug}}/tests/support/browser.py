@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import httpx2
 
+from app.access.roles import Role
 from app.features.browser.cookie import NAME
 from tests.support.service import Person, Service
 
@@ -45,6 +46,20 @@ class Browser:
     async def sign_in(self, person: Person, **fields: str) -> httpx2.Response:
         """Sign in with the form."""
         return await self.post("/login", email=person.email, password=person.password, **fields)
+
+
+async def with_browser(service: Service, *roles: Role) -> tuple[Person, Browser]:
+    """Somebody new, signed in with a browser of their own."""
+    person, browser = await service.person(*roles), Browser(service)
+    assert (await browser.sign_in(person)).status_code == 303
+    return person, browser
+
+
+def shows_again(answer: httpx2.Response, status: int, *secrets: str) -> None:
+    """The form is there again, and none of the secrets is on it."""
+    assert answer.status_code == status
+    assert "<form" in answer.text
+    assert [secret for secret in secrets if secret in answer.text] == []
 
 
 def text_of(answer: httpx2.Response) -> str:

@@ -104,7 +104,7 @@ class Watch:
             self.problems.append(f"content security policy: {what}")
 
         page.on("request", lambda request: self._asked(request.url))
-        page.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url} {request.failure}"))
+        page.on("requestfailed", lambda request: self._failed(request.url, request.failure or ""))
         page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
         page.on("console", lambda message: self._written(message.text))
         await page.expose_binding("tellViolation", told)
@@ -116,6 +116,11 @@ class Watch:
     def _asked(self, url: str) -> None:
         if not url.startswith((f"{self._origin}/", "data:")):
             self.problems.append(f"another origin: {url}")
+
+    def _failed(self, url: str, why: str) -> None:
+        # What was still on its way when the test went on to the next page.
+        if why != "net::ERR_ABORTED":
+            self.problems.append(f"failed: {url} {why}")
 
     def _written(self, text: str) -> None:
         if "Content Security Policy" in text or "Content-Security-Policy" in text:

@@ -6,16 +6,30 @@ import subprocess
 import sys
 from copy import copy
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from app.core.settings import Settings
+from tests.support import warm
 from tests.support.server import environment
 
-_WITH_NOTES = ("-m", "tests.support.notes")
-_PLAIN = ("-c", "from app.manage import main; main()")
+_WITH_NOTES = "import runpy; runpy.run_module('tests.support.notes', run_name='__main__')"
+_KILLED = {
+    when: f"""
+import os, signal
+from app.manage import main
+replace = os.replace
+def replace_and_die(*names, **folders):
+    if {when == "after"}:
+        replace(*names, **folders)
+    os.kill(os.getpid(), signal.SIGKILL)
+os.replace = replace_and_die
+main()
+"""
+    for when in ("before", "after")
+}
 _LONG_AGO = 3600
 
 
@@ -23,7 +37,7 @@ class CommandLine:
     """The keys stand in `.env`, all else in the environment."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
-        self._program = _PLAIN
+        self._cold = ""
         self.folder = folder
         self.env_file = folder / ".env"
         self.database_url = database_url
@@ -34,16 +48,16 @@ class CommandLine:
     def __call__(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
         """Run a command: exit code, standard output, standard error, in none of which a key may stand."""
         keys = self.keys()
-        process = self.start(*arguments, stdin=subprocess.DEVNULL, **settings)
-        output = [stream.decode() for stream in process.communicate(timeout=60)]
-        assert "Traceback" not in output[1], output[1]
-        assert not any(key in text for key in {*keys, *self.keys()} for text in output)
-        return process.returncode, output[0], output[1]
+        variables = {**self.environment, **settings}
+        done = warm.run(arguments, folder=self.folder, environment=variables, cold=self._cold)
+        assert "Traceback" not in done.err, done.err
+        assert not any(key in text for key in {*keys, *self.keys()} for text in done[1:])
+        return done
 
     def start(self, *arguments: str, stdin: int = subprocess.DEVNULL, **settings: str) -> subprocess.Popen[bytes]:
         """Start a command; nobody is there to answer it, unless `stdin` is a terminal."""
         return subprocess.Popen(
-            [sys.executable, *self._program, *arguments],
+            [sys.executable, "-c", self._cold or warm.MANAGE, *arguments],
             cwd=self.folder,
             env={**self.environment, **settings},
             stdin=stdin,
@@ -54,7 +68,13 @@ class CommandLine:
     def with_notes(self) -> Self:
         """The same, with the feature of `notes.py` in the service."""
         other = copy(self)
-        other._program = _WITH_NOTES  # noqa: SLF001  # its own
+        other._cold = _WITH_NOTES  # noqa: SLF001  # its own
+        return other
+
+    def killed(self, when: Literal["before", "after"]) -> Self:
+        """The same, killed by itself right before or right after it has put another `.env` into its place."""
+        other = copy(self)
+        other._cold = _KILLED[when]  # noqa: SLF001  # its own
         return other
 
     def keys(self) -> list[str]:
@@ -72,6 +92,14 @@ class CommandLine:
         """Make `.env` an hour older."""
         before = self.env_file.stat().st_mtime - _LONG_AGO
         os.utime(self.env_file, (before, before))
+
+    def server_settings(self) -> dict[str, str]:
+        """The settings of the commands, for a server that runs meanwhile."""
+        settings = {
+            name: self.environment[name] for name in map(str.upper, Settings.model_fields) if name in self.environment
+        }
+        key, *fallbacks = self.keys()
+        return {**settings, "SECRET_KEY": key, "SECRET_KEY_FALLBACKS": ",".join(fallbacks)}
 
     def settings(self) -> Settings:
         """The settings of the commands, for a service in this process."""

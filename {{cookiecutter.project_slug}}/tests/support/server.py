@@ -5,7 +5,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.support import warm
+
 PROJECT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 
 _START_SECONDS = 30
 _STOP_SECONDS = 20
-_SERVE = "from app.manage import main; main()"
 # The same server with a deadline that a test can wait for.
 _SERVE_IMPATIENT = """
 from app.core.logging import configure_logging
@@ -44,16 +44,20 @@ class ServerProcess:
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.log = folder / "server.log"
-        command = ["-c", prelude + _SERVE, "serve", "--host", HOST, "--port", str(self.port), *options]
+        code, arguments = prelude + warm.MANAGE, ["serve", "--host", HOST, "--port", str(self.port), *options]
         if head_seconds is not None:
-            command = ["-c", _SERVE_IMPATIENT.format(host=HOST, port=self.port, seconds=head_seconds)]
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(  # our own interpreter
-                [sys.executable, *command],
-                cwd=folder,
-                env=environment(**{"PUBLIC_URL": self.url, **settings}),
-                stdout=output,
-                stderr=output,
+            code, arguments = _SERVE_IMPATIENT.format(host=HOST, port=self.port, seconds=head_seconds), []
+        # Those that start processes themselves begin as their users start them.
+        begin = warm.start_cold if options else warm.start
+        with self.log.open("wb") as output, Path(os.devnull).open("rb") as nothing:
+            self.process = begin(
+                code,
+                arguments,
+                folder=folder,
+                environment=environment(**{"PUBLIC_URL": self.url, **settings}),
+                stdin=nothing,
+                out=output,
+                err=output,
             )
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The mails about accounts: templates as plain files in `mails/`, each as text and as HTML.
+"""The mails about accounts: templates as plain files in `mails/`, each as text and as HTML, or in a folder before it.
 
 Values are data: HTML escapes them, a name that is missing stops the mail, and links begin with `PUBLIC_URL`, whatever
 `Host` the request named (ASVS 1.1.2, 1.3.7). Nobody is greeted by name before they have shown that the mailbox is
@@ -6,6 +6,7 @@ theirs: the name could be somebody else's message to them.
 """
 
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -16,7 +17,7 @@ from app.core.settings import Settings
 from app.features.accounts.models import User
 from app.features.accounts.tokens import LIFETIMES, TokenKind
 
-_TEMPLATES = Path(__file__).with_name("mails")
+TEMPLATES = Path(__file__).with_name("mails")
 _LONGEST_NAME = 100
 
 
@@ -49,21 +50,27 @@ _SUBJECTS = {
 }
 
 
+@cache
+def _templates(folders: tuple[Path, ...]) -> Environment:
+    """The templates, compiled once; of one name, that of the first folder."""
+    return Environment(
+        loader=FileSystemLoader(folders),
+        autoescape=select_autoescape(["html"], default=False),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
 class AccountMail:
     """Writes mails, and puts them into the outbox in the caller's unit."""
 
     def __init__(self, outbox: Outbox, settings: Settings, api_url: str) -> None:
         self._outbox = outbox
         self._app_name = settings.app_name
-        self._environment = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
-            autoescape=select_autoescape(["html"], default=False),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._environment.globals |= {
+        self._folders: tuple[Path, ...] = (TEMPLATES,)
+        self._common = {
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
             "public_url": settings.public_url,
@@ -71,9 +78,12 @@ class AccountMail:
             "hours": LIFETIMES[TokenKind.RESET].seconds // 3600,
             "days": LIFETIMES[TokenKind.INVITATION].days,
         }
-        # A template that is missing or broken stops the boot, not a mail.
-        for kind in MailKind:
-            self._write(kind, settings.app_name, "-", None)
+        self._try_all()
+
+    def prefer(self, folder: Path) -> None:
+        """Take the templates that a folder has, and those here for the rest."""
+        self._folders = (folder, *self._folders)
+        self._try_all()
 
     async def send(
         self, unit: AsyncSession, kind: MailKind, to: str, *, token: str | None = None, name: str | None = None
@@ -88,8 +98,15 @@ class AccountMail:
         """Write to a user, by name where the mailbox is known to be theirs."""
         await self.send(unit, kind, user.email, token=token, name=user.display_name if user.verified_at else None)
 
+    def _try_all(self) -> None:
+        """A template that is missing or broken stops the boot, not a mail."""
+        for kind in MailKind:
+            self._write(kind, self._app_name, "-", None)
+
     def _write(self, kind: MailKind, subject: str, token: str | None, name: str | None) -> tuple[str, str]:
         """The mail as text and as HTML. A token that is not given is missing: the template that needs it fails."""
-        values = {"subject": subject, "display_name": name} | ({} if token is None else {"token": token})
-        text, html = (self._environment.get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html"))
+        values = self._common | {"subject": subject, "display_name": name} | ({} if token is None else {"token": token})
+        text, html = (
+            _templates(self._folders).get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html")
+        )
         return text, html

@@ -1,4 +1,4 @@
-"""What administrators do with accounts: list, change, disable, delete, assign roles.
+"""What administrators do with accounts: list, change, disable, delete, assign roles, end sessions.
 
 Two rules hold for all of it: nobody acts on an account that may do more than they may, and the last
 administrator stays.
@@ -83,6 +83,22 @@ class AccountAdministration:
                 after=sorted(wanted),
             )
         return user
+
+    async def end_session(self, actor: Principal, user_id: UUID, session_id: UUID) -> None:
+        """End one session of the account (ASVS 7.4.5); raises `NotFound` for one that is not theirs, or is over."""
+        async with self._database.transaction() as unit:
+            await self._find(unit, actor, user_id)
+            ended = await self._sessions.end_if_own(unit, user_id, session_id, EndReason.ENDED_BY_ADMINISTRATOR)
+        if not ended:
+            message = "There is no such session."
+            raise NotFound(message)
+
+    async def end_sessions(self, actor: Principal, user_id: UUID) -> None:
+        """End every session of the account but the one that asks (ASVS 7.4.5)."""
+        async with self._database.transaction() as unit:
+            await self._find(unit, actor, user_id)
+            reason = EndReason.ENDED_BY_ADMINISTRATOR
+            await self._sessions.end_all(unit, user_id, reason, keep=actor.session_id)
 
     async def delete(self, actor: Principal, user_id: UUID) -> None:
         """Delete the account with all that belongs to it."""

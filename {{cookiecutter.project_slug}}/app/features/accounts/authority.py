@@ -18,6 +18,8 @@ async def lock_administrators(unit: AsyncSession) -> set[UUID]:
         select(User.id)
         .join(UserRole, UserRole.user_id == User.id)
         .where(UserRole.role == Role.ADMIN, User.disabled_at.is_(None), User.verified_at.is_not(None))
+        # A service account may do what it may, and signs in nowhere.
+        .where(User.password_hash.is_not(None))
         .order_by(User.id)
         .with_for_update()
     )

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 
 from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
-from app.access.policies import Allow, Public, policy
+from app.access.policies import STEP_UP_MINUTES, Public, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.errors import Forbidden
 from app.core.settings import Registration
@@ -97,7 +97,7 @@ async def reset_password(body: PasswordReset, recoveries: Recoveries, client: Re
 
 
 @router.post("/users/me/email", status_code=202)
-@policy(Allow(Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
 async def change_my_email(
     body: EmailChange, changes: EmailChanges, principal: CurrentPrincipal, client: RequestClient
 ) -> None:
@@ -117,7 +117,7 @@ async def confirm_email(body: MailedToken, changes: EmailChanges) -> None:
 
 
 @router.post("/invitations", status_code=202, responses={409: {"description": "The address has an account"}})
-@policy(Allow(Permission.USERS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.USERS_WRITE))
 async def invite(
     body: Invitation, invitations: Invitations, principal: CurrentPrincipal, client: RequestClient
 ) -> AccountAnswer:

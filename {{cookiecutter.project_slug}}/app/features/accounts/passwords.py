@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, NamedTuple, TypeVar
 
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -61,7 +62,7 @@ class PasswordHasher:
         self._pending = 0
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="argon2", initializer=_yield_to_others)
         # What an account without a password is checked against, so that it takes as long as any other.
-        self._nobody = hasher.hash("nobody has this password")
+        self._nobody = _nobodys_hash(hasher)
 
     async def hash(self, password: AcceptedPassword) -> str:
         """The hash to store; raises `Unavailable` where too many wait."""
@@ -94,6 +95,11 @@ class PasswordHasher:
     def close(self) -> None:
         """Let the pool go."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@cache
+def _nobodys_hash(hasher: Argon2Hasher) -> str:
+    return hasher.hash("nobody has this password")
 
 
 def usable_cores() -> int:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 
 from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
-from app.access.policies import Allow, Authenticated, policy
+from app.access.policies import STEP_UP_MINUTES, Allow, Authenticated, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.access.roles import ROLE_PERMISSIONS
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part, SearchText
@@ -78,7 +78,7 @@ async def delete_me(deletion: AccountDeletion, own: OwnAccount, principal: Curre
 
 
 @router.post("/users/me/password", status_code=204)
-@policy(Allow(Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
 async def change_my_password(change: PasswordChange, own: OwnAccount, principal: CurrentPrincipal) -> None:
     """Change my password; every other session of mine ends."""
     await own.change_password(principal, change.current_password, change.new_password)
@@ -118,7 +118,7 @@ async def delete_user(user_id: UUID, administration: Administration, principal: 
 
 
 @router.put("/users/{user_id}/roles", responses={409: {"description": "This is the last administrator"}})
-@policy(Allow(Permission.ROLES_ASSIGN))
+@policy(Recent(STEP_UP_MINUTES, Permission.ROLES_ASSIGN))
 async def assign_roles(
     user_id: UUID, assignment: RoleAssignment, administration: Administration, principal: CurrentPrincipal
 ) -> AccountAnswer:

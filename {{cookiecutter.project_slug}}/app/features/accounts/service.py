@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Role
 from app.core.clock import utc_now
-from app.core.database import Database
+from app.core.database import Database, table_of
 from app.core.errors import Conflict, NotFound
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.email_address import parse_email_address
@@ -21,7 +21,7 @@ from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
 from app.features.sessions.service import SELECT_ALIVE, signed_in_from
 
-_users, _user_roles = User.__table__, UserRole.__table__
+_users, _user_roles = table_of(User), table_of(UserRole)
 _alive = SELECT_ALIVE.subquery()
 _active = (_users.c.disabled_at.is_(None), _users.c.verified_at.is_not(None))
 # What every request and every sign-in does is to be cheap: statements of the tables, not of the classes, made once.
@@ -50,6 +50,11 @@ _ADMIT = (
     .where(_users.c.id == bindparam("user_id"), _users.c.password_hash == bindparam("password_hash"))
     .where(*_active)
     .with_for_update(of=_users)
+)
+_ACTIVE_ROLES = (
+    select(_user_roles.c.role)
+    .select_from(_users.outerjoin(_user_roles, _user_roles.c.user_id == _users.c.id))
+    .where(_users.c.id == bindparam("user_id"), *_active)
 )
 
 
@@ -138,10 +143,10 @@ class AccountService:
 
     async def credentials(self, mailbox: str, ip: str) -> Credentials | None:
         """What a sign-in of the mailbox from the address is checked against."""
-        async with self._database.read() as unit:
-            row = (await unit.execute(_CREDENTIALS, {"mailbox": mailbox, "ip": ip})).one_or_none()
-        if row is None:
+        rows = await self._database.rows(_CREDENTIALS, {"mailbox": mailbox, "ip": ip})
+        if not rows:
             return None
+        row = rows[0]
         return Credentials(row.id, row.password_hash, bool(row.active), bool(row.known_address))
 
     async def admit(self, unit: AsyncSession, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
@@ -157,6 +162,15 @@ class AccountService:
             await unit.execute(update(User).where(User.id == credentials.user_id).values(password_hash=new_hash))
         return frozenset(Role(row.role) for row in rows if row.role)
 
+    async def active_roles(self, unit: AsyncSession, user_id: UUID, *, lock: bool = False) -> frozenset[Role] | None:
+        """The roles of an account that is verified and not disabled, else None; locked until the unit ends, if asked.
+
+        Whoever starts a session without a password locks it: what ends every session of the account waits, then.
+        """
+        statement = _ACTIVE_ROLES.with_for_update(of=_users) if lock else _ACTIVE_ROLES
+        rows = (await unit.execute(statement, {"user_id": user_id})).all()
+        return frozenset(Role(row.role) for row in rows if row.role) if rows else None
+
     async def is_enabled(self, unit: AsyncSession, user_id: UUID) -> bool:
         """Whether the account exists and is not disabled."""
         return bool(await unit.scalar(select(User.id).where(User.id == user_id, User.disabled_at.is_(None))))
@@ -166,8 +180,7 @@ class AccountService:
 
         `session` are the parameters of `SELECT_ALIVE`.
         """
-        async with self._database.read() as unit:
-            rows = (await unit.execute(_IDENTIFY, session)).all()
+        rows = await self._database.rows(_IDENTIFY, session)
         if not rows:
             return None
         first = rows[0]

@@ -11,9 +11,10 @@ import orjson
 import structlog
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from app.core.clock import utc_now
+from app.core.database import table_of
 from app.core.errors import Unavailable
 from app.core.event_flow import Occurrence, Origin, Outcome, tell_recorded
 from app.core.keys import KeyRing
@@ -26,6 +27,19 @@ _RETRY_AFTER_SECONDS = 5
 
 _log = structlog.get_logger("app")
 
+# Made once, and of the tables: every change of anything comes through here.
+_events, _heads = table_of(AuditEvent), table_of(AuditHead)
+_ADD = insert(_events)
+_START_HEAD = insert(_heads).values(id=HEAD_ID)
+_MOVE_HEAD = update(_heads).where(_heads.c.id == HEAD_ID)
+_HEAD = (
+    select(_heads.c.sequence, _heads.c.digest, _heads.c.key_id, _heads.c.mac)
+    .where(_heads.c.id == HEAD_ID)
+    .with_for_update()
+)
+_LAST = select(func.max(_events.c.sequence))
+_HEAD_AND_LAST = _HEAD.add_columns(_LAST.scalar_subquery())
+
 
 def unavailable() -> Unavailable:
     """The answer where an event cannot be recorded: what nobody could account for is not done."""
@@ -33,81 +47,89 @@ def unavailable() -> Unavailable:
 
 
 class Appender:
-    """Adds events to the trail, in the unit that it is given."""
+    """Adds events to the trail, in the unit that it is given, without awaiting each statement: for `unit.run_sync`.
 
-    def __init__(self, keys: KeyRing) -> None:
+    With `follow`, under the key of the row before, where that is known: processes that have no other can go on from it.
+    """
+
+    def __init__(self, keys: KeyRing, *, follow: bool = False) -> None:
         self._chain = ChainKeys(keys)
+        self._follow = follow
 
-    async def __call__(self, unit: AsyncSession, occurrences: Sequence[Occurrence]) -> int:
+    def __call__(self, unit: Session, occurrences: Sequence[Occurrence]) -> int:
         """Add the events, in order, and a mark where one is due; how many rows that makes.
 
         Raises `Unavailable`, which rolls the unit back.
         """
         try:
-            return await self._append(unit, [entry_of(occurrence) for occurrence in occurrences])
+            return self._append(unit, [entry_of(occurrence) for occurrence in occurrences])
         except DBAPIError as error:
             _log.error("audit_unwritable", error=type(error).__name__, exc_info=error)
             raise unavailable() from error
 
-    async def _append(self, unit: AsyncSession, entries: list[Entry]) -> int:
-        head = await _lock_head(unit)
-        # A statement of its own, behind the lock: it sees what the writer before has committed.
-        last = await unit.scalar(select(func.max(AuditEvent.sequence))) or 0
-        entries = [*self._marks(head, last), *entries]
+    def _append(self, unit: Session, entries: list[Entry]) -> int:
+        head, last = _lock_end(unit)
+        chain = self._chain.following(head) if self._follow else self._chain
+        entries = [*_marks(chain, head, last), *entries]
         if not entries:
             return 0
         sequence, digest = max(head.sequence, last) if head else last, head.digest if head else FIRST_DIGEST
         rows = []
         for sequence, entry in enumerate(entries, start=sequence + 1):  # noqa: B020  # goes on from where it stood
-            row = {**entry, "sequence": sequence, "key_id": self._chain.current_id}
+            row = {**entry, "sequence": sequence, "key_id": chain.current_id}
             digest = digest_of(digest, row)
-            rows.append({**row, "digest": digest, "mac": self._chain.row_mac(digest)})
-        await unit.execute(insert(AuditEvent), rows)
-        await _move_head(unit, self._chain.head(sequence, digest), is_new=head is None)
+            rows.append({**row, "digest": digest, "mac": chain.row_mac(digest)})
+        # With its nulls: the same statement for every row, so that none takes another time than the next.
+        unit.execute(_ADD, rows)
+        unit.execute(_MOVE_HEAD if head else _START_HEAD, chain.head(sequence, digest)._asdict())
         return len(rows)
 
-    def _marks(self, head: Head | None, last: int) -> Iterable[Entry]:
-        """The rows that go before, where the trail ended otherwise than under the current key."""
-        flaw = self._flaw(head, last)
-        if flaw is not None:
-            yield _mark(SecurityEvent.AUDIT_CHAIN_BROKEN, "failure", reason=flaw)
-        elif head and not head.is_fresh and head.key_id != self._chain.current_id:
-            confirmed = self._chain.confirms_head(head)
-            outcome: Outcome = "success" if confirmed else "failure"
-            # With the old MAC, so that whoever has the old key can tell later that the head was genuine.
-            yield _mark(SecurityEvent.AUDIT_KEY_CHANGED, outcome, previous=head.key_id.hex(), head=head.mac.hex())
 
-    def _flaw(self, head: Head | None, last: int) -> str | None:
-        if head is None:
-            return "the head is missing"
-        if head.sequence > last:
-            return "rows are missing at the end"
-        if head.sequence < last:
-            return "rows were added at the end"
-        if self._chain.knows(head.key_id) and not self._chain.confirms_head(head):
-            return "the head was changed"
-        return None
+def lock_head(unit: Session) -> Head | None:
+    """The head as it is stored; one writer at a time, in every process.
 
-
-async def read_head(unit: AsyncSession, *, lock: bool = False) -> Head | None:
-    """The head as it is stored."""
-    statement = select(AuditHead.sequence, AuditHead.digest, AuditHead.key_id, AuditHead.mac)
-    statement = statement.where(AuditHead.id == HEAD_ID)
-    row = (await unit.execute(statement.with_for_update() if lock else statement)).one_or_none()
+    PostgreSQL locks its row, SQLite has locked the file before the first statement.
+    """
+    row = unit.execute(_HEAD).one_or_none()
     return row and Head(*row)
 
 
-async def _lock_head(unit: AsyncSession) -> Head | None:
-    """One writer at a time, in every process: PostgreSQL locks the row, SQLite has locked the file by now."""
-    return await read_head(unit, lock=True)
+def _lock_end(unit: Session) -> tuple[Head | None, int]:
+    """The head, locked, and the number of the last row.
+
+    SQLite reads both in one statement. On PostgreSQL, what else a statement saw is of before the lock, so another,
+    behind it, asks for the last row: that one sees what the writer before has committed.
+    """
+    if unit.get_bind().dialect.name == "sqlite":
+        row = unit.execute(_HEAD_AND_LAST).one_or_none()
+        if row is not None:
+            return Head(*row[:-1]), row[-1] or 0
+    head = lock_head(unit)
+    return head, unit.scalar(_LAST) or 0
 
 
-async def _move_head(unit: AsyncSession, head: Head, *, is_new: bool) -> None:
-    if is_new:
-        await unit.execute(insert(AuditHead).values(id=HEAD_ID, **head._asdict()))
-        return
-    moving = update(AuditHead).where(AuditHead.id == HEAD_ID).values(**head._asdict())
-    await unit.execute(moving, execution_options={"synchronize_session": False})
+def _marks(chain: ChainKeys, head: Head | None, last: int) -> Iterable[Entry]:
+    """The rows that go before, where the trail ended otherwise than under the current key."""
+    flaw = _flaw(chain, head, last)
+    if flaw is not None:
+        yield _mark(SecurityEvent.AUDIT_CHAIN_BROKEN, "failure", reason=flaw)
+    elif head and not head.is_fresh and head.key_id != chain.current_id:
+        confirmed = chain.confirms_head(head)
+        outcome: Outcome = "success" if confirmed else "failure"
+        # With the old MAC, so that whoever has the old key can tell later that the head was genuine.
+        yield _mark(SecurityEvent.AUDIT_KEY_CHANGED, outcome, previous=head.key_id.hex(), head=head.mac.hex())
+
+
+def _flaw(chain: ChainKeys, head: Head | None, last: int) -> str | None:
+    if head is None:
+        return "the head is missing"
+    if head.sequence > last:
+        return "rows are missing at the end"
+    if head.sequence < last:
+        return "rows were added at the end"
+    if chain.knows(head.key_id) and not chain.confirms_head(head):
+        return "the head was changed"
+    return None
 
 
 def _mark(event: SecurityEvent, outcome: Outcome, **details: str) -> Entry:

@@ -10,8 +10,9 @@ off the end.
 import hashlib
 import hmac
 from collections.abc import Mapping
+from copy import copy
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import orjson
 
@@ -44,6 +45,13 @@ class ChainKeys:
     def __init__(self, keys: KeyRing) -> None:
         self.current_id = key_id(keys.current(Purpose.AUDIT))
         self._keys = {key_id(key): key for key in keys.all(Purpose.AUDIT)}
+
+    def following(self, head: Head | None) -> Self:
+        """The same, but making MACs with the key of the head, where it is in the ring."""
+        other = copy(self)
+        if head is not None and self.knows(head.key_id):
+            other.current_id = head.key_id
+        return other
 
     def knows(self, name: bytes) -> bool:
         """Whether the key of that name is in the ring."""

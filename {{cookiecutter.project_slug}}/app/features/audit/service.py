@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,6 +33,10 @@ class Filters:
     since: datetime | None = None
     until: datetime | None = None
 
+    def __str__(self) -> str:
+        """As a text that is another one for every other choice of rows."""
+        return orjson.dumps(asdict(self)).decode()
+
     def apply(self, statement: Select[Any]) -> Select[Any]:
         """The statement for these rows."""
         wanted = (
@@ -46,10 +51,13 @@ class Filters:
 
 
 class AuditTrail:
-    """Records, lists, exports and verifies. It records what is told in the transactions of the database, too."""
+    """Records, lists, exports and verifies. It records what is told in the transactions of the database, too.
 
-    def __init__(self, database: Database, keys: KeyRing) -> None:
-        append = Appender(keys)
+    `follow` is for what happens before every process has the current key: see `Appender`.
+    """
+
+    def __init__(self, database: Database, keys: KeyRing, *, follow: bool = False) -> None:
+        append = Appender(keys, follow=follow)
         database.record_events_with(append)
         self._database = database
         self._keys = keys
@@ -78,10 +86,17 @@ class AuditTrail:
 
         The next event does the same. After it, the earlier key is needed no more.
         """
-        return await self._append(unit, ())
+        return await unit.run_sync(self._append, ())
+
+    async def latest(self, *actions: str) -> AuditEvent | None:
+        """The last event of these."""
+        statement = select(AuditEvent).where(AuditEvent.action.in_(actions)).order_by(AuditEvent.sequence.desc())
+        async with self._database.read() as unit:
+            return await unit.scalar(statement.limit(1))
 
     async def list_events(self, filters: Filters, part: Part) -> tuple[list[AuditEvent], str | None]:
-        """Events, newest first, and the cursor of the next part."""
+        """Events, newest first, and the cursor of the next part, which holds for the same filters alone."""
+        part = part._replace(search=str(filters))
         statement = self._cursors.select(filters.apply(select(AuditEvent)), part, (AuditEvent.sequence,))
         async with self._database.read() as unit:
             rows = (await unit.scalars(statement)).all()

@@ -99,6 +99,12 @@ class BrowserSessions:
             sealed = self._seals.seal(principal.session_id, id_hash, claims)
             mine = update(BrowserSession).where(BrowserSession.session_id == principal.session_id)
             await unit.execute(mine.values(id_hash=id_hash, sealed=sealed))
+            security_event(
+                SecurityEvent.PASSWORD_CONFIRMED,
+                outcome="success",
+                user_id=principal.user_id,
+                session_id=principal.session_id,
+            )
         return value
 
     async def end(self, principal: Principal) -> None:

@@ -1,12 +1,12 @@
 """Addresses within this service, for going back to where somebody came from."""
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from starlette.requests import Request
 
 HOME = "/account"
 
-_LONGEST_PATH = 4000
+LONGEST_PATH = 4000
 
 
 def own_path(text: str | None) -> str | None:
@@ -14,7 +14,7 @@ def own_path(text: str | None) -> str | None:
 
     Browsers read two slashes, or a slash and a backslash, as the begin of a host, and pass over control characters.
     """
-    if not text or len(text) > _LONGEST_PATH or not text.isascii() or not text.isprintable():
+    if not text or len(text) > LONGEST_PATH or not text.isascii() or not text.isprintable():
         return None
     if not text.startswith("/") or text.startswith("//") or "\\" in text or " " in text:
         return None
@@ -24,6 +24,15 @@ def own_path(text: str | None) -> str | None:
 def with_next(path: str, next_path: str | None) -> str:
     """The path, with the page that is to come after it."""
     return path if next_path is None else f"{path}?next={quote(next_path, safe='/')}"
+
+
+def next_part(path: str, cursor: str | None, **query: object) -> str | None:
+    """Where the next part of a list is, for the same search; None at the end. A value that is None is left out."""
+    if cursor is None:
+        return None
+    return (
+        f"{path}?{urlencode({name: value for name, value in query.items() if value is not None} | {'cursor': cursor})}"
+    )
 
 
 def asked_page(request: Request) -> str | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from app.core.errors import Problem, Unprocessable
+from app.features.pages.texts import again_in
 
 LONGEST_SHOWN = 2000
 
@@ -22,6 +23,8 @@ _REASONS = {
     "string_too_long": "Use at most {max_length} characters.",
     "too_short": "Use at least {min_length} characters.",
     "too_long": "Use at most {max_length} characters.",
+    "uuid_parsing": "This is not an id.",
+    "enum": "Choose one of the list.",
     "string_pattern_mismatch": "This is not in the form that is asked for.",
 }
 
@@ -33,6 +36,10 @@ class FormBody(BaseModel):
 
 
 Body = TypeVar("Body", bound=FormBody)
+
+
+class NoFields(FormBody):
+    """A form that is a button."""
 
 
 class FormRefused(Exception):  # noqa: N818  # what the form is, not what went wrong here
@@ -69,12 +76,24 @@ class Form(Generic[Body]):
             raise FormRefused(self, _by_field(problem), status=problem.status) from None
         except Problem as problem:
             field = next((name for name, kind in fields.items() if isinstance(problem, kind)), "")
-            raise FormRefused(self, {field: problem.detail}, status=problem.status, headers=problem.headers) from None
+            said = " ".join(filter(None, (problem.detail, again_in(problem.headers.get("Retry-After")))))
+            raise FormRefused(self, {field: said}, status=problem.status, headers=problem.headers) from None
 
 
 async def read_form(request: Request, kind: type[Body], template: str, **context: Any) -> tuple[Form[Body], Body]:
     """Read the form of a request; raises `FormRefused`, which shows the template again, where it breaks a rule."""
-    typed = {name: str(value) for name, value in (await request.form()).items() if value != ""}
+    return _read({name: str(value) for name, value in (await request.form()).items()}, kind, template, context)
+
+
+def read_query(request: Request, kind: type[Body], template: str, **context: Any) -> tuple[Form[Body], Body]:
+    """Read what a form with the method GET asks for; raises `FormRefused` as `read_form` does."""
+    return _read(dict(request.query_params), kind, template, context)
+
+
+def _read(
+    sent: Mapping[str, str], kind: type[Body], template: str, context: Mapping[str, Any]
+) -> tuple[Form[Body], Body]:
+    typed = {name: value for name, value in sent.items() if value != ""}
     form = Form(kind, template, typed, context)
     try:
         return form, kind.model_validate(typed)

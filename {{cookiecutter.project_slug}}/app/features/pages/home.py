@@ -13,5 +13,5 @@ router = APIRouter(route_class=PageRoute)
 @router.get("/")
 @policy(Public())
 async def home(page: CurrentPage) -> Response:
-    """Say what this is."""
+    """Say what this is: to whoever develops it, with what to do next; to everybody else, in one line."""
     return page.show("home.html")

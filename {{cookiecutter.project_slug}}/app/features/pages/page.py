@@ -2,19 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment as Templates, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.access.permissions import Permission
-from app.core.settings import Settings
+from app.core.settings import Environment, Registration, Settings
+from app.features.accounts.service import Account
 from app.features.browser.cookie import session_cookie
 from app.features.browser.service import BrowserSessions, Visitor
 from app.features.pages.assets import Assets
+from app.features.pages.navigation import Navigation
+from app.features.pages.notices import Notice, notice_of, with_notice
+from app.features.pages.words import device, short
 
 TEMPLATES = Path(__file__).with_name("templates")
 SEE_OTHER = 303
@@ -44,7 +48,7 @@ class Pages:
     """Makes pages of templates."""
 
     def __init__(self, settings: Settings, assets: Assets) -> None:
-        self._environment = Environment(
+        self._environment = Templates(
             loader=FileSystemLoader(TEMPLATES),
             autoescape=True,
             undefined=StrictUndefined,
@@ -52,12 +56,13 @@ class Pages:
             lstrip_blocks=True,
             auto_reload=not settings.production,
         )
-        self._environment.filters["when"] = _when
+        self._environment.filters |= {"when": _when, "short": short, "device": device}
         self._environment.globals |= {
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
             "asset": assets.url,
-            "Permission": Permission,
+            "development": settings.environment is Environment.DEVELOPMENT,
+            "registration_open": settings.registration is Registration.OPEN,
         }
 
     def show(  # noqa: PLR0913  # one for each thing in which pages differ
@@ -72,7 +77,15 @@ class Pages:
         **context: Any,
     ) -> Response:
         """The page, for the visitor."""
-        common = {"values": {}, "errors": {}, "visitor": visitor, "path": request.scope["path"]}
+        navigation: Navigation = request.app.state.navigation
+        common = {
+            "values": {},
+            "errors": {},
+            "visitor": visitor,
+            "path": request.scope["path"],
+            "notice": notice_of(request),
+            "may_open": partial(navigation.may_open, visitor.principal if visitor else None),
+        }
         html = self._environment.get_template(template).render(common | context)
         own = {"Content-Security-Policy": policy or content_security_policy(), **(headers or {})}
         return HTMLResponse(html, status_code=status, headers=own)
@@ -86,13 +99,19 @@ class Page:
         self._pages: Pages = request.app.state.pages
         self.visitor = visitor
 
+    @property
+    def account(self) -> Account:
+        """The account of whoever is signed in, on a page whose policy is not `Public`."""
+        account: Account = self._request.state.account
+        return account
+
     def show(self, template: str, **options: Any) -> Response:
         """Show a template; `status`, `headers` and `policy` are those of the answer, all else is for the template."""
         return self._pages.show(self._request, template, visitor=self.visitor, **options)
 
-    def go(self, path: str) -> Response:
-        """Send the browser to another page with a GET (RFC 9110 section 15.4.4)."""
-        return RedirectResponse(path, status_code=SEE_OTHER)
+    def go(self, path: str, notice: Notice | None = None) -> Response:
+        """Send the browser to another page with a GET (RFC 9110 section 15.4.4), which says what was done."""
+        return RedirectResponse(path if notice is None else with_notice(path, notice), status_code=SEE_OTHER)
 
 
 def pages_of(app: FastAPI) -> Pages:

@@ -1,6 +1,7 @@
 """Problems as browsers see them: a page that says what to do; whoever has to sign in first is led there and back.
 
-Programs get the problem document, and so does everything below the API's paths.
+Programs get the problem document, and so does everything below the API's paths. What a program is: whoever does not ask
+for HTML first (RFC 9110 section 12.5.1).
 """
 
 from starlette.requests import Request
@@ -11,8 +12,10 @@ from app.core.errors import Problem, problem_document
 from app.features.pages.addresses import HOME, asked_page, with_next
 from app.features.pages.forms import FormRefused
 from app.features.pages.page import SEE_OTHER, pages_of, visitor_of
+from app.features.pages.texts import again_in, error_text, own_words
 
 _FOR_PROGRAMS = ("/api/", "/oauth/token", "/oauth/revoke", "/oauth/introspect", "/.well-known/")
+_DOCUMENTS = ("application/json", "application/problem+json")
 _UNAUTHENTICATED = 401
 _NEEDS_PROOF = "insufficient_user_authentication"
 
@@ -20,22 +23,45 @@ _NEEDS_PROOF = "insufficient_user_authentication"
 def present(problem: Problem, scope: Scope) -> Response:
     """The problem for whoever asked."""
     request = Request(scope)
-    if not is_for_a_browser(request):
-        return problem_document(problem, scope)
-    if problem.status == _UNAUTHENTICATED:
-        proof = _NEEDS_PROOF in problem.headers.get("WWW-Authenticate", "")
-        path = "/confirm" if proof else "/login"
-        return RedirectResponse(with_next(path, asked_page(request) or HOME), status_code=SEE_OTHER)
-    return pages_of(scope["app"]).show(
-        request, "error.html", visitor=None, status=problem.status, headers=problem.headers, problem=problem,
-        request_id=scope.get("state", {}).get("request_id"),
-    )  # fmt: skip
+    response = _page(problem, request) if is_for_a_browser(request) else problem_document(problem, scope)
+    response.headers.add_vary_header("Accept")
+    return response
 
 
 def is_for_a_browser(request: Request) -> bool:
     """Whether a person looks at the answer."""
-    path = request.scope["path"]
-    return "text/html" in request.headers.get("Accept", "") and not path.startswith(_FOR_PROGRAMS)
+    if request.scope["path"].startswith(_FOR_PROGRAMS):
+        return False
+    wanted = _wanted(request.headers.get("Accept", ""))
+    html = wanted.get("text/html", 0)
+    return html > 0 and html >= max(wanted.get(kind, 0) for kind in _DOCUMENTS)
+
+
+def _page(problem: Problem, request: Request) -> Response:
+    """A page that says what is wrong and what to do, or the page on which to do it."""
+    if problem.status == _UNAUTHENTICATED:
+        proof = _NEEDS_PROOF in problem.headers.get("WWW-Authenticate", "")
+        path = "/confirm" if proof else "/login"
+        return RedirectResponse(with_next(path, asked_page(request) or HOME), status_code=SEE_OTHER)
+    # Without the visitor: who it is would be asked of a database that may be what is down.
+    return pages_of(request.app).show(
+        request, "error.html", visitor=None, status=problem.status, headers=problem.headers, problem=problem,
+        said=error_text(problem), detail=own_words(problem), again=again_in(problem.headers.get("Retry-After")),
+        request_id=request.scope.get("state", {}).get("request_id"),
+    )  # fmt: skip
+
+
+def _wanted(accept: str) -> dict[str, float]:
+    """The media types that are asked for by name, and how much each is wanted."""
+    wanted = {}
+    for part in accept.split(","):
+        kind, *parameters = (text.strip().lower() for text in part.split(";"))
+        weights = [text.removeprefix("q=") for text in parameters if text.startswith("q=")]
+        try:
+            wanted[kind] = float(weights[0]) if weights else 1.0
+        except ValueError:
+            wanted[kind] = 0.0
+    return wanted
 
 
 async def on_form_refused(request: Request, error: Exception) -> Response:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
@@ -14,11 +14,12 @@ from app.core.security_events import SecurityEvent
 from app.features.accounts.confirmation import PasswordConfirmation
 from app.features.accounts.passwords import GivenPassword
 from app.features.browser.cookie import clear_session_cookie, set_session_cookie
-from app.features.browser.service import BrowserSessions
 from app.features.pages.addresses import HOME, own_path
+from app.features.pages.destinations import policy_for
 from app.features.pages.forms import FormBody, read_form
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
+from app.features.pages.services import Browsers
 from app.features.sessions.client import RequestClient
 from app.features.sessions.service import Started
 from app.features.signin.service import SignInService, WrongCredentials
@@ -44,29 +45,23 @@ class ConfirmForm(FormBody):
     next: str = HOME
 
 
-async def _browsers(request: Request) -> BrowserSessions:
-    browsers: BrowserSessions = request.app.state.browsers
-    return browsers
-
-
-Browsers = Annotated[BrowserSessions, Depends(_browsers)]
-
-
 @router.get("/login")
 @policy(Public())
-async def login_page(page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
+async def login_page(request: Request, page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
     """Ask for address and password; whoever is signed in already goes on."""
     path = own_path(next) or HOME
-    return page.go(path) if page.visitor else page.show("login.html", next_path=path)
+    if page.visitor:
+        return page.go(path)
+    return page.show("login.html", next_path=path, policy=await policy_for(request, path))
 
 
 @router.post("/login")
 @policy(Public())
 async def login(request: Request, page: CurrentPage, browsers: Browsers, client: RequestClient) -> Response:
     """Sign in. A session that the browser had before ends, and its id is never used again."""
-    form, typed = await read_form(request, SignInForm, "login.html", next_path=HOME)
-    path = own_path(typed.next) or HOME
-    form.context = {"next_path": path}
+    path = own_path(str((await request.form()).get("next", ""))) or HOME
+    policy_of_page = await policy_for(request, path)
+    form, typed = await read_form(request, SignInForm, "login.html", next_path=path, policy=policy_of_page)
     signins: SignInService = request.app.state.signin
 
     async def key(unit: AsyncSession, session: Started) -> str:
@@ -104,18 +99,19 @@ async def logout(page: CurrentPage, browsers: Browsers) -> Response:
 
 @router.get("/confirm")
 @policy(Authenticated())
-async def confirm_page(page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
+async def confirm_page(request: Request, page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
     """Ask for the password once more."""
-    return page.show("confirm.html", next_path=own_path(next) or HOME)
+    path = own_path(next) or HOME
+    return page.show("confirm.html", next_path=path, policy=await policy_for(request, path))
 
 
 @router.post("/confirm")
 @policy(Authenticated())
 async def confirm(request: Request, page: CurrentPage, browsers: Browsers, principal: CurrentPrincipal) -> Response:
     """Note that it is still the same person, and give the browser a new id (ASVS 7.2.4, 7.5.3)."""
-    form, typed = await read_form(request, ConfirmForm, "confirm.html", next_path=HOME)
-    path = own_path(typed.next) or HOME
-    form.context = {"next_path": path}
+    path = own_path(str((await request.form()).get("next", ""))) or HOME
+    policy_of_page = await policy_for(request, path)
+    form, typed = await read_form(request, ConfirmForm, "confirm.html", next_path=path, policy=policy_of_page)
     confirmation: PasswordConfirmation = request.app.state.confirmation
     with form.answering(password=Forbidden):
         await confirmation.require(principal, typed.password, SecurityEvent.PASSWORD_CONFIRMED)

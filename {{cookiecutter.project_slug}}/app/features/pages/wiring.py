@@ -1,31 +1,82 @@
 """What the pages add to the service: `main.py` calls `install_pages` when everything else is wired."""
 
+from pathlib import Path
+
 from fastapi import FastAPI
 
 from app.core.keys import KeyRing
+from app.features.authorization.grant import AuthorizationCodeGrant
+from app.features.authorization.service import AuthorizationService
 from app.features.browser.authenticate import BrowserAuthenticator
 from app.features.browser.service import BrowserSessions
+from app.features.oauth.clients import GrantType
+from app.features.pages.account import router as account_router
+from app.features.pages.account_applications import router as account_applications_router
+from app.features.pages.account_sessions import router as account_sessions_router
+from app.features.pages.account_vault import router as account_vault_router
+from app.features.pages.admin import router as admin_router
+from app.features.pages.admin_audit import router as admin_audit_router
+from app.features.pages.admin_client import router as admin_client_router
+from app.features.pages.admin_clients import router as admin_clients_router
+from app.features.pages.admin_system import router as admin_system_router
+from app.features.pages.admin_user import router as admin_user_router
+from app.features.pages.admin_user_sessions import router as admin_user_sessions_router
+from app.features.pages.admin_users import router as admin_users_router
 from app.features.pages.api_docs import api_docs_router
 from app.features.pages.assets import Assets, router as assets_router
+from app.features.pages.authorize import router as authorize_router
 from app.features.pages.forms import FormRefused
 from app.features.pages.home import router as home_router
+from app.features.pages.mailed import router as mailed_router
+from app.features.pages.navigation import Navigation
 from app.features.pages.page import Pages
 from app.features.pages.present import on_form_refused, present
 from app.features.pages.signin import router as signin_router
 from app.http.stack import origin_rule
 
-ROUTERS = (home_router, signin_router, assets_router)
+ROUTERS = (
+    home_router,
+    signin_router,
+    mailed_router,
+    authorize_router,
+    account_router,
+    account_sessions_router,
+    account_applications_router,
+    account_vault_router,
+    admin_router,
+    admin_users_router,
+    admin_user_router,
+    admin_user_sessions_router,
+    admin_clients_router,
+    admin_client_router,
+    admin_audit_router,
+    admin_system_router,
+    assets_router,
+)
+MAILS = Path(__file__).with_name("mails")
 
 
 def install_pages(app: FastAPI, keys: KeyRing) -> None:
     """Let browsers sign in, and show them pages."""
     state = app.state
     state.assets = Assets()
+    state.navigation = Navigation(app)
     state.pages = Pages(state.settings, state.assets)
     state.origin_rule = origin_rule(state.settings)
+    _install_authorization(app)
     state.browsers = BrowserSessions(state.database, state.sessions, state.accounts, keys)
     state.authenticate = BrowserAuthenticator(state.browsers, state.authenticate)
     state.present = present
+    state.account_mail.prefer(MAILS)
     app.add_exception_handler(FormRefused, on_form_refused)
     for router in (*ROUTERS, api_docs_router(production=state.settings.production)):
         app.include_router(router)
+
+
+def _install_authorization(app: FastAPI) -> None:
+    """Let users decide about OAuth clients, which get codes for it."""
+    state = app.state
+    database, accounts, sessions, clients = state.database, state.accounts, state.sessions, state.clients
+    state.authorization = AuthorizationService(database, state.settings, accounts, sessions, clients)
+    code_grant = AuthorizationCodeGrant(database, accounts, sessions, clients, state.signin)
+    state.grants[GrantType.AUTHORIZATION_CODE] = code_grant

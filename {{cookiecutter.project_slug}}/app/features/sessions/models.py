@@ -13,7 +13,8 @@ class Session(Base):
     """One sign-in: alive until it is ended, idle for too long, or too old.
 
     `scope` is what it was granted, `methods` how the user proved who they are (`amr`), both separated by spaces.
-    `expires_at` is the absolute limit; the idle limit counts from `last_seen_at`.
+    `expires_at` is the absolute limit; the idle limit counts from `last_seen_at`. `client_id` is the OAuth client
+    that has its tokens, by the name that it gives itself; None is the service's own sign-in.
     """
 
     __tablename__ = "sessions"
@@ -30,3 +31,4 @@ class Session(Base):
     methods: Mapped[str] = mapped_column(String(100))
     ip: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(300))
+    client_id: Mapped[str | None] = mapped_column(String(64), index=True)

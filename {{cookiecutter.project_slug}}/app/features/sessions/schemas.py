@@ -6,7 +6,7 @@ from app.core.schemas import Answer, Timestamp
 
 
 class SessionAnswer(Answer):
-    """A sign-in; `current` is the one that asks."""
+    """A sign-in; `current` is the one that asks, `client_id` the OAuth client that has it, if one does."""
 
     id: UUID
     current: bool
@@ -15,3 +15,4 @@ class SessionAnswer(Answer):
     expires_at: Timestamp
     ip: str
     user_agent: str
+    client_id: str | None

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.clock import utc_now
-from app.core.database import Database
+from app.core.database import Database, table_of
 from app.core.errors import NotFound
 from app.core.keys import KeyRing
 from app.core.pagination import Cursors, Part
@@ -21,7 +21,8 @@ from app.features.sessions.models import Session
 
 _LONGEST_USER_AGENT = 300
 
-_sessions = Session.__table__
+_sessions = table_of(Session)
+_START = insert(_sessions)
 
 SELECT_ALIVE: Select[UUID, datetime, str, str] = (
     select(_sessions.c.user_id, _sessions.c.authenticated_at, _sessions.c.methods, _sessions.c.scope)
@@ -46,6 +47,11 @@ class EndReason(StrEnum):
     PASSWORD_RESET = "password reset"  # noqa: S105  # a reason, not a secret
     ROLES_CHANGED = "roles changed"
     ACCOUNT_DISABLED = "account disabled"
+    CLIENT_REMOVED = "client removed"
+    CLIENT_SECRET_ROTATED = "client secret rotated"  # noqa: S105  # a reason, not a secret
+    CODE_REUSED = "authorization code reused"
+    CONSENT_REVOKED = "consent revoked"
+    ENDED_BY_ADMINISTRATOR = "ended by administrator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,21 @@ class Started:
     authenticated_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is particular to a session: the OAuth client that has it, since when the user is known, how long it lasts.
+
+    What is None is as for a sign-in of this moment by the service's own client.
+    """
+
+    client_id: str | None = None
+    authenticated_at: datetime | None = None
+    lifetime: timedelta | None = None
+
+
+_OWN_SIGNIN = Terms()
+
+
 class SessionService:
     """Starts, refreshes, lists and ends sessions."""
 
@@ -66,28 +87,51 @@ class SessionService:
         self._longest = timedelta(days=settings.session_max_days)
         self._cursors = Cursors(keys, "sessions")
 
-    async def start(self, unit: AsyncSession, user_id: UUID, *, scope: str, methods: str, client: Client) -> Started:
-        """Add a session for a user who has just proved who they are."""
+    async def start(  # noqa: PLR0913  # the parts of a row
+        self,
+        unit: AsyncSession,
+        user_id: UUID,
+        *,
+        scope: str,
+        methods: str,
+        client: Client,
+        terms: Terms = _OWN_SIGNIN,
+    ) -> Started:
+        """Add a session for a user who has just proved who they are, unless the terms say when that was."""
         now = utc_now()
-        session = Started(uuid4(), user_id, now)
+        session = Started(uuid4(), user_id, terms.authenticated_at or now)
         row = {
             "id": session.id,
             "user_id": user_id,
             "created_at": now,
-            "authenticated_at": now,
+            "authenticated_at": session.authenticated_at,
             "last_seen_at": now,
-            "expires_at": now + self._longest,
+            "expires_at": now + (terms.lifetime or self._longest),
             "scope": scope,
             "methods": methods,
             "ip": client.ip,
             "user_agent": client.user_agent[:_LONGEST_USER_AGENT],
+            "client_id": terms.client_id,
         }
-        await unit.execute(insert(Session), row)
+        await unit.execute(_START, row)
         return session
 
-    async def lock(self, unit: AsyncSession, session_id: UUID) -> None:
-        """Let nobody else change the session until the unit ends."""
-        await unit.execute(select(Session.id).where(Session.id == session_id).with_for_update())
+    async def lock(self, unit: AsyncSession, session_id: UUID) -> str | None:
+        """Let nobody else change the session until the unit ends; the client that has it."""
+        return await unit.scalar(select(Session.client_id).where(Session.id == session_id).with_for_update())
+
+    async def lock_alive(self, unit: AsyncSession, session_id: UUID) -> bool:
+        """Let nobody else end the session until the unit ends, if it is alive; whether it is."""
+        living = select(Session.id).where(Session.id == session_id, self._alive()).with_for_update()
+        return await unit.scalar(living) is not None
+
+    async def find_alive(self, unit: AsyncSession, session_id: UUID) -> Session | None:
+        """The session, if it is alive."""
+        return await unit.scalar(select(Session).where(Session.id == session_id, self._alive()))
+
+    def ends_at(self, session: Session) -> datetime:
+        """When the session ends, unless it is used before."""
+        return min(session.expires_at, session.last_seen_at + self._idle)
 
     async def refresh(self, unit: AsyncSession, session_id: UUID) -> Session | None:
         """The session, seen now, if it is alive."""
@@ -149,6 +193,19 @@ class SessionService:
     async def end_if_own(self, unit: AsyncSession, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
         """End one session if it is the user's and alive; whether it was."""
         return bool(await self._end(unit, and_(Session.id == session_id, Session.user_id == user_id), reason))
+
+    async def end_if_of_client(
+        self, unit: AsyncSession, client_id: str | None, session_id: UUID, reason: EndReason
+    ) -> bool:
+        """End one session if the client has it and it is alive; whether it was."""
+        return bool(await self._end(unit, and_(Session.id == session_id, Session.client_id == client_id), reason))
+
+    async def end_all_of_client(
+        self, unit: AsyncSession, client_id: str, reason: EndReason, *, user_id: UUID | None = None
+    ) -> None:
+        """End every session that the client has, or those of one user."""
+        theirs = Session.client_id == client_id
+        await self._end(unit, theirs if user_id is None else and_(theirs, Session.user_id == user_id), reason)
 
     async def end(self, unit: AsyncSession, session_id: UUID, reason: EndReason) -> None:
         """End one session."""

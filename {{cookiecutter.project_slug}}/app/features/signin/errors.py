@@ -1,21 +1,15 @@
-"""The errors of the token endpoint (RFC 6749 section 5.2)."""
+"""The errors that a grant ends with (RFC 6749 section 5.2)."""
 
 from app.core.errors import Problem
 
 
 class InvalidGrant(Problem):
-    """The credentials or the refresh token are wrong, used, revoked or expired."""
+    """The credentials, the code or the refresh token are wrong, used, revoked or expired."""
 
     status, title, oauth_error = 400, "Bad Request", "invalid_grant"
 
 
 class InvalidScope(Problem):
-    """The scope asks for more than was granted."""
+    """The scope asks for more than there is to give."""
 
     status, title, oauth_error = 400, "Bad Request", "invalid_scope"
-
-
-class UnsupportedGrantType(Problem):
-    """The grant is unknown, or switched off."""
-
-    status, title, oauth_error = 400, "Bad Request", "unsupported_grant_type"

@@ -7,16 +7,19 @@ family ends. That is committed before the error is raised, so that no error answ
 import hashlib
 import re
 import secrets
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
+from app.core.database import table_of
 from app.features.signin.models import RefreshToken
 
 PREFIX = "rt_"
 _RANDOM_BYTES = 32
+_ISSUE = insert(table_of(RefreshToken))
 _SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
@@ -24,7 +27,7 @@ async def issue(unit: AsyncSession, session_id: UUID) -> str:
     """Add a refresh token of 256 random bits to the family."""
     token = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     row = {"token_hash": _digest(token), "session_id": session_id, "created_at": utc_now()}
-    await unit.execute(insert(RefreshToken), row)
+    await unit.execute(_ISSUE, row)
     return token
 
 
@@ -39,6 +42,16 @@ async def use(unit: AsyncSession, token: str) -> UUID | None:
         .returning(RefreshToken.session_id)
     )
     return await unit.scalar(using)
+
+
+async def unused(unit: AsyncSession, token: str) -> tuple[UUID, datetime] | None:
+    """The session of a token that was not used yet, and when it was issued."""
+    if not _SHAPE.fullmatch(token):
+        return None
+    found = select(RefreshToken.session_id, RefreshToken.created_at)
+    found = found.where(RefreshToken.token_hash == _digest(token), RefreshToken.used_at.is_(None))
+    row = (await unit.execute(found)).one_or_none()
+    return row and (row.session_id, row.created_at)
 
 
 async def family(unit: AsyncSession, token: str) -> UUID | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -16,11 +17,11 @@ from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.service import AccountService, Credentials
 from app.features.sessions.client import Client
-from app.features.sessions.service import EndReason, SessionService, Started
+from app.features.sessions.service import EndReason, SessionService, Started, Terms
 from app.features.signin import refresh
 from app.features.signin.errors import InvalidGrant, InvalidScope
 from app.features.signin.limits import SignInLimits
-from app.features.signin.tokens import AccessTokens, Grant, InvalidTokenError
+from app.features.signin.tokens import FIRST_PARTY, AccessTokens, Grant, InvalidTokenError
 
 _BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
 
@@ -38,8 +39,22 @@ class TokenPair:
 
     access_token: str
     expires_in: int
-    refresh_token: str
+    refresh_token: str | None
     scope: str
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ClientGrant:
+    """What an OAuth client gets a session for; `authenticated_at` is when the user was, and None means now."""
+
+    grant_type: str
+    client_id: str
+    user_id: UUID
+    scope: str
+    methods: str
+    authenticated_at: datetime | None
+    refreshable: bool
 
 
 class SignInService:
@@ -119,13 +134,36 @@ class SignInService:
             )
         return Grant(session.user_id, session.id, scope, (_BY_PASSWORD,), session.authenticated_at), made
 
-    async def renew(self, token: str, scope: str | None) -> TokenPair:
+    async def open(self, unit: AsyncSession, grant: ClientGrant, client: Client) -> TokenPair:
+        """Start a session for an OAuth client, in the caller's unit.
+
+        Where it cannot be refreshed, it lasts no longer than its access token.
+        """
+        lifetime = None if grant.refreshable else timedelta(seconds=self._tokens.expires_in)
+        terms = Terms(grant.client_id, grant.authenticated_at, lifetime)
+        session = await self._sessions.start(
+            unit, grant.user_id, scope=grant.scope, methods=grant.methods, client=client, terms=terms
+        )
+        refresh_token = await refresh.issue(unit, session.id) if grant.refreshable else None
+        security_event(
+            SecurityEvent.TOKEN_ISSUED,
+            outcome="success",
+            user_id=grant.user_id,
+            session_id=session.id,
+            client_id=grant.client_id,
+            grant_type=grant.grant_type,
+        )
+        methods, since = tuple(grant.methods.split()), session.authenticated_at
+        return self._pair(Grant(grant.user_id, session.id, grant.scope, methods, since, grant.client_id), refresh_token)
+
+    async def renew(self, token: str, scope: str | None, client_id: str | None = None) -> TokenPair:
         """Exchange a refresh token for new tokens; `scope` may narrow the access token, not widen it.
 
-        Raises `InvalidGrant` or `InvalidScope`. A token that was used before ends its family.
+        Raises `InvalidGrant` or `InvalidScope`. A token that was used before ends its family. Of another client's token
+        nothing comes, neither new tokens nor an end (RFC 9700 section 4.14.2): None is the service's own sign-in.
         """
         async with self._database.transaction() as unit:
-            session_id = await self._locked_family(unit, token)
+            session_id = await self._locked_family(unit, token, client_id)
             used = session_id and await refresh.use(unit, token)
             renewed = used and await self._rotate(unit, used, scope)
             if session_id and not used:
@@ -142,16 +180,20 @@ class SignInService:
         if session is None or not await self._accounts.is_enabled(unit, session.user_id):
             return None
         narrowed = _narrow(session.scope, scope)
-        grant = Grant(session.user_id, session.id, narrowed, tuple(session.methods.split()), session.authenticated_at)
+        methods, client_id = tuple(session.methods.split()), session.client_id or FIRST_PARTY
+        grant = Grant(session.user_id, session.id, narrowed, methods, session.authenticated_at, client_id)
         refresh_token = await refresh.issue(unit, session.id)
         security_event(SecurityEvent.TOKEN_REFRESHED, outcome="success", user_id=session.user_id, session_id=session.id)
         return grant, refresh_token
 
-    async def _locked_family(self, unit: AsyncSession, token: str) -> UUID | None:
-        """The session of a token, used or not, locked before the token is: in the order in which both are deleted."""
+    async def _locked_family(self, unit: AsyncSession, token: str, client_id: str | None) -> UUID | None:
+        """The session of a token of the client, used or not.
+
+        It is locked before the token is: in the order in which both are deleted.
+        """
         session_id = await refresh.family(unit, token)
-        if session_id is not None:
-            await self._sessions.lock(unit, session_id)
+        if session_id is None or await self._sessions.lock(unit, session_id) != client_id:
+            return None
         return session_id
 
     async def revoke(self, token: str, principal: Principal) -> None:
@@ -166,6 +208,16 @@ class SignInService:
                     SecurityEvent.TOKEN_REVOKED, outcome="success", user_id=principal.user_id, session_id=session_id
                 )
 
+    async def revoke_of_client(self, token: str, client_id: str | None) -> None:
+        """End the session of one of the client's own tokens (RFC 7009); any other token changes nothing."""
+        async with self._database.transaction() as unit:
+            session_id = await self._session_of(unit, token)
+            if session_id is not None and await self._sessions.end_if_of_client(
+                unit, client_id, session_id, EndReason.REVOKED
+            ):
+                who = client_id or FIRST_PARTY
+                security_event(SecurityEvent.TOKEN_REVOKED, outcome="success", session_id=session_id, client_id=who)
+
     async def _session_of(self, unit: AsyncSession, token: str) -> UUID | None:
         if token.startswith(refresh.PREFIX):
             return await refresh.family(unit, token)
@@ -174,8 +226,9 @@ class SignInService:
         except InvalidTokenError:
             return None
 
-    def _pair(self, grant: Grant, refresh_token: str) -> TokenPair:
-        return TokenPair(self._tokens.issue(grant), self._tokens.expires_in, refresh_token, grant.scope)
+    def _pair(self, grant: Grant, refresh_token: str | None) -> TokenPair:
+        access_token, lifetime = self._tokens.issue(grant), self._tokens.expires_in
+        return TokenPair(access_token, lifetime, refresh_token, grant.scope, grant.session_id)
 
 
 def _narrow(granted: str, asked: str | None) -> str:

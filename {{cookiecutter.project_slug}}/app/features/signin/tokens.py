@@ -20,8 +20,12 @@ from app.core.settings import Settings
 _ALGORITHM = "HS256"
 _HEADER = {"alg": _ALGORITHM, "typ": "at+jwt"}
 _LONGEST_TOKEN = 4096
+
+FIRST_PARTY = "first-party"
+"""What the service's own sign-in is called where OAuth asks for a client."""
+
 _REQUIRED: dict[str, Any] = {
-    name: {"essential": True} for name in ("exp", "iat", "sub", "sid", "jti", "scope", "auth_time", "amr")
+    name: {"essential": True} for name in ("exp", "iat", "sub", "sid", "jti", "scope", "client_id", "auth_time", "amr")
 }
 
 
@@ -31,11 +35,15 @@ class InvalidTokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
-    """What an access token says, once it is verified."""
+    """What an access token says, once it is verified; times are in seconds since 1970."""
 
     user_id: UUID
     session_id: UUID
     scope: frozenset[str]
+    client_id: str
+    token_id: str
+    issued_at: int
+    expires_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,7 @@ class Grant:
     scope: str
     methods: tuple[str, ...]
     authenticated_at: datetime
+    client_id: str = FIRST_PARTY
 
 
 class AccessTokens:
@@ -62,6 +71,11 @@ class AccessTokens:
             iss={"essential": True, "value": self._issuer},
             **_REQUIRED,
         )
+
+    @property
+    def issuer(self) -> str:
+        """Who issues the tokens, and whom they are for."""
+        return self._issuer
 
     @property
     def expires_in(self) -> int:
@@ -82,6 +96,7 @@ class AccessTokens:
             "auth_time": int(grant.authenticated_at.timestamp()),
             "amr": list(grant.methods),
             "scope": grant.scope,
+            "client_id": grant.client_id,
         }
         return jwt.encode(_HEADER, claims, self._keys[0], algorithms=[_ALGORITHM])
 
@@ -104,6 +119,21 @@ class AccessTokens:
             raise InvalidTokenError
         try:
             self._registry.validate(claims)
-            return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"]), frozenset(claims["scope"].split()))
+            return AccessClaims(
+                user_id=UUID(claims["sub"]),
+                session_id=UUID(claims["sid"]),
+                scope=frozenset(claims["scope"].split()),
+                client_id=_text(claims["client_id"]),
+                token_id=_text(claims["jti"]),
+                issued_at=claims["iat"],
+                expires_at=claims["exp"],
+            )
         except (JoseError, ValueError, TypeError, AttributeError):
             raise InvalidTokenError from None
+
+
+def _text(claim: object) -> str:
+    if not isinstance(claim, str):
+        message = "a claim is no text"
+        raise TypeError(message)
+    return claim

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 
 from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
-from app.access.policies import Allow, Recent, policy
+from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
 from app.core.schemas import Page
@@ -15,8 +15,6 @@ from app.features.vault.schemas import NewSecret, RevealedSecret, SecretAnswer, 
 from app.features.vault.service import VaultService
 
 router = APIRouter(prefix="/secrets", tags=["vault"], route_class=GuardedRoute)
-
-_RECENT_MINUTES = 15
 
 
 async def _service(request: Request) -> VaultService:
@@ -68,7 +66,7 @@ async def delete_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincip
 
 
 @router.post("/{secret_id}/reveal", responses={500: {"description": "The stored values can no longer be read"}})
-@policy(Recent(_RECENT_MINUTES, Permission.SECRETS_REVEAL))
+@policy(Recent(STEP_UP_MINUTES, Permission.SECRETS_REVEAL))
 async def reveal_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> RevealedSecret:
     """The values of one of my secrets in clear, for 15 minutes after signing in."""
     return await vault.reveal(principal.user_id, secret_id)

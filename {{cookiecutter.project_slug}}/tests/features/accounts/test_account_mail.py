@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.features.accounts.account_mail import MailKind
+from app.features.accounts.account_mail import TEMPLATES, MailKind
 from tests.conftest import PUBLIC_URL, StartService
-from tests.support.account_mail import PASSWORD, Post
+from tests.support.account_mail import PASSWORD, Post, with_the_texts_for_clients
 from tests.support.mail import Mailbox, bodies
 from tests.support.service import Service
 
@@ -45,7 +45,7 @@ async def test_nobody_is_greeted_by_a_name_that_may_be_a_strangers_message(post:
 async def test_what_to_do_is_built_from_the_public_url(start: StartService, mailbox: Mailbox) -> None:
     """Whatever host the request named; the token is no part of a URL."""
     async with start(allowed_hosts="service.example,other.example") as service:
-        post = Post(service, mailbox)
+        post = with_the_texts_for_clients(Post(service, mailbox))
         headers = {"Host": "other.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
         body = {"email": "ada@people.example", "password": PASSWORD}
         assert (await post("/accounts", body, headers=headers)).status_code == 202
@@ -60,7 +60,7 @@ async def test_what_to_do_is_built_from_the_public_url(start: StartService, mail
 
 async def test_a_mail_says_what_to_do_and_where(post: Post) -> None:
     """The line in the mail, sent as it stands, is what the service takes."""
-    await post.register("ada@people.example")
+    await with_the_texts_for_clients(post).register("ada@people.example")
     lines = (await post.text("ada@people.example")).splitlines()
     (request,) = [number for number, line in enumerate(lines) if line.lstrip().startswith("POST ")]
     url, body = lines[request].split()[1], lines[request + 1].strip()
@@ -79,7 +79,5 @@ async def test_a_long_name_of_the_service_fits_every_subject(start: StartService
 
 async def test_every_mail_has_its_templates() -> None:
     """Text and HTML for each, and no file that is left over."""
-    import app.features.accounts.account_mail as module  # noqa: PLC0415  # its folder
-
-    names = {path.name for path in (module._TEMPLATES).iterdir()}  # noqa: SLF001
+    names = {path.name for path in TEMPLATES.iterdir()}
     assert names == {f"{kind}.{suffix}" for kind in (*MailKind, "layout") for suffix in ("txt", "html")}

@@ -1,5 +1,7 @@
 """Deleting my own account, and what a change of password does beside the password."""
 
+import asyncio
+
 import httpx2
 import pytest
 from sqlalchemy import func, select
@@ -74,3 +76,32 @@ async def test_a_change_of_password_is_told_to_its_owner(post: Post) -> None:
     assert (await post("/users/me/password", body, headers=tokens.bearer)).status_code == 204
     assert "was changed" in await post.text(person.email)
     await post.service.sign_in(Person(person.id, person.email, PASSWORD))
+
+
+@pytest.mark.asvs("2.3.4", "6.2.3", "7.4.3")
+async def test_of_twenty_parallel_changes_one_succeeds(post: Post) -> None:
+    """Each from a session of its own, with the same current password: the winner's password and session are left."""
+    person = await post.service.person()
+    sessions = [await post.service.sign_in(person) for _ in range(20)]
+    passwords = [f"{PASSWORD}, number {number}" for number in range(20)]
+    answers = await asyncio.gather(
+        *(
+            post(
+                "/users/me/password",
+                {"current_password": person.password, "new_password": password},
+                headers=tokens.bearer,
+            )
+            for tokens, password in zip(sessions, passwords, strict=True)
+        )
+    )
+    statuses = [answer.status_code for answer in answers]
+    assert statuses.count(204) == 1
+    assert set(statuses) <= {204, 401, 403, 409}
+    winner = statuses.index(204)
+    alive = [(await post.service.whoami(tokens)).status_code == 200 for tokens in sessions]
+    assert (alive.index(True), alive.count(True)) == (winner, 1)
+    renewed = [(await post.service.refresh(tokens.refresh)).status_code == 200 for tokens in sessions]
+    assert renewed == alive
+    opened = [(await post.service.try_sign_in(person.email, password)).status_code == 200 for password in passwords]
+    assert opened == alive
+    assert (await post.service.try_sign_in(person.email, person.password)).status_code == 401

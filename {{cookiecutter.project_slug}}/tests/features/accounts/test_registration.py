@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 
 from app.access.roles import Role
 from app.features.accounts.models import AccountToken, User
-from app.features.accounts.retention import UnconfirmedAccountRetention
 from tests.conftest import StartService
 from tests.support.account_mail import PASSWORD, TOKEN, Post
 from tests.support.mail import Mailbox
@@ -248,24 +247,3 @@ async def test_an_account_that_nobody_confirmed_gives_way_to_one_that_an_operato
     assert await post.verify(token) == 400
     await post.service.sign_in(person)
     assert (await post.service.try_sign_in(ADA, PASSWORD)).status_code == 401
-
-
-async def test_purges_accounts_that_nobody_confirmed(post: Post) -> None:
-    """In batches, the oldest first; who is verified, who was invited and who came lately stays."""
-    state, week = post.service.app.state, timedelta(days=7)
-    with time_machine.travel(datetime.now(UTC) - timedelta(days=10)):
-        for number in range(3):
-            await post.register(f"{number}@people.example")
-        await post.service.person()
-    with time_machine.travel(datetime.now(UTC) - timedelta(days=6)):
-        _, admin = await post.service.signed_in(Role.ADMIN)
-        body = {"email": "invited@people.example"}
-        assert (await post("/invitations", body, headers=admin.bearer)).status_code == 202
-    await post.register(ADA)
-    counts = []
-    for before in (datetime.now(UTC) - week, datetime.now(UTC) - week, datetime.now(UTC)):
-        async with state.database.transaction() as unit:
-            counts.append(await UnconfirmedAccountRetention().purge(unit, before=before, limit=2))
-    assert counts == [2, 1, 0]
-    assert await accounts(post.service) == 4
-    assert await post.verify(await post.token(ADA)) == 204

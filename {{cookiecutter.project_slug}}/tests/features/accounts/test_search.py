@@ -96,6 +96,18 @@ async def test_case_does_not_matter(service: Service, admin: Tokens, q: str, fou
     assert await search(service, admin, q) == found
 
 
+async def test_a_cursor_holds_for_its_search_alone(service: Service, admin: Tokens) -> None:
+    """Over HTTP: refused with another text, without one, and with one where there was none."""
+    for given, others in (({"q": "@"}, ({"q": "ada"}, {})), ({}, ({"q": "@"}, {"q": "None"}))):
+        answer = await service.client.get("/api/v1/users", params={**given, "limit": "1"}, headers=admin.bearer)
+        cursor = {"cursor": answer.json()["next_cursor"]}
+        for query in others:
+            answer = await service.client.get("/api/v1/users", params={**query, **cursor}, headers=admin.bearer)
+            assert answer.status_code == 422
+        answer = await service.client.get("/api/v1/users", params={**given, **cursor}, headers=admin.bearer)
+        assert (answer.status_code, len(answer.json()["items"]) > 1) == (200, True)
+
+
 async def test_nothing_is_as_good_as_no_search_and_everything_has_the_at_sign(service: Service, admin: Tokens) -> None:
     """Without `q` all are listed; whoever has no name is found by the address."""
     everybody = {email.split("@")[0] for email in NAMES} | {"0"}

@@ -13,7 +13,7 @@ from app.core.errors import Unavailable
 from app.core.event_flow import Occurrence, Origin
 from app.core.security_events import SecurityEvent, security_event
 from app.features.audit import recorder as recording
-from app.features.audit.append import Appender, read_head
+from app.features.audit.append import Appender, lock_head
 from app.features.audit.bursts import Bursts
 from app.features.audit.recorder import Recorder
 from app.features.audit.service import AuditTrail
@@ -135,7 +135,7 @@ async def stalled_trail(service: Service) -> AsyncIterator[None]:
 
     async def hold() -> None:
         async with service.app.state.database.transaction() as unit:
-            await read_head(unit, lock=True)
+            await unit.run_sync(lock_head)
             held.set()
             await over.wait()
 

@@ -95,6 +95,37 @@ async def test_parts_are_stable_while_rows_are_added(service: Service) -> None:
     assert seen == expected
 
 
+@pytest.mark.asvs("2.2.1")
+async def test_a_cursor_holds_for_its_filters_alone(service: Service) -> None:
+    """With each filter added, changed or left out it is refused as a foreign one is; the same time is the same."""
+    _, auditor = await service.signed_in(Role.AUDITOR)
+    person, _ = await service.signed_in()
+    for _ in range(3):
+        await service.try_sign_in(person.email, "not the password")
+    filters = {"action": "signin_failed", "target": str(person.id), "since": "2020-01-01T00:00:00Z"}
+    for given in ({}, filters):
+        answer = await service.client.get("/api/v1/audit", params={**given, "limit": "2"}, headers=auditor.bearer)
+        cursor = answer.json()["next_cursor"]
+        without: list[dict[str, str]] = [{name: given[name] for name in given if name != left} for left in given]
+        for other in (
+            *without,
+            given | {"action": "signin_succeeded"},
+            given | {"actor": str(person.id)},
+            given | {"target": str(uuid4())},
+            given | {"since": "2020-01-01T00:00:01Z"},
+            given | {"until": "2999-01-01T00:00:00Z"},
+            given | {"until": "2020-01-01T00:00:00Z", "since": "2999-01-01T00:00:00Z"},
+        ):
+            answer = await service.client.get(
+                "/api/v1/audit", params={**other, "cursor": cursor}, headers=auditor.bearer
+            )
+            assert answer.status_code == 422, other
+        same = given | ({"since": "2020-01-01T01:00:00+01:00"} if given else {})
+        answer = await service.client.get("/api/v1/audit", params={**same, "cursor": cursor}, headers=auditor.bearer)
+        assert answer.status_code == 200
+        assert answer.json()["items"]
+
+
 async def test_reading_writes_nothing(service: Service) -> None:
     """Neither a list nor a look at oneself is an event."""
     _, auditor = await service.signed_in(Role.AUDITOR)

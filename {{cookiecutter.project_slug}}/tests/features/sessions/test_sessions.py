@@ -21,7 +21,8 @@ async def test_lists_mine_alone_and_marks_the_current_one(service: Service) -> N
         (True, True),
         (False, False),
     ]
-    assert set(body["items"][0]) == {"id", "current", "created_at", "last_seen_at", "expires_at", "ip", "user_agent"}
+    expected = {"id", "current", "created_at", "last_seen_at", "expires_at", "ip", "user_agent", "client_id"}
+    assert set(body["items"][0]) == expected
     assert all(item["created_at"].endswith("Z") for item in body["items"])
     assert (await service.whoami(first)).status_code == 200
 

@@ -67,10 +67,12 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "no user": lambda claims: {**claims, "sub": "nobody"},
     "other user": lambda claims: {**claims, "sub": "00000000-0000-0000-0000-000000000000"},
     "other session": lambda claims: {**claims, "sid": "00000000-0000-0000-0000-000000000000"},
+    "client is a number": lambda claims: {**claims, "client_id": 1},
+    "token id is a list": lambda claims: {**claims, "jti": [claims["jti"]]},
     "scope is a list": lambda claims: {**claims, "scope": ["users:read"]},
     **{
         f"no {name}": lambda claims, name=name: {key: value for key, value in claims.items() if key != name}  # type: ignore[misc]
-        for name in ("iss", "aud", "sub", "sid", "jti", "iat", "exp", "scope", "auth_time", "amr")
+        for name in ("iss", "aud", "sub", "sid", "jti", "iat", "exp", "scope", "client_id", "auth_time", "amr")
     },
 }
 

@@ -1,4 +1,4 @@
-"""`/oauth/token` and `/oauth/revoke`."""
+"""`/oauth/token` and `/oauth/revoke` for the service's own sign-in."""
 
 import asyncio
 from datetime import timedelta
@@ -124,7 +124,6 @@ async def test_the_password_grant_is_off_by_default(service: Service, start: Sta
         ("grant_type=refresh_token&refresh_token=rt_" + "A" * 43, "invalid_grant"),
         ("grant_type=refresh_token&grant_type=refresh_token&refresh_token=x", "invalid_request"),
         ("grant_type=refresh_token&refresh_token=" + "x" * 5000, "invalid_request"),
-        ("grant_type=client_credentials", "unsupported_grant_type"),
         ("grant_type=none", "unsupported_grant_type"),
     ],
 )

@@ -1,0 +1,147 @@
+"""`manage clients`: the OAuth 2 clients of the service."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from app.access.roles import Role
+from app.commands.support import database_faults, fail, settings_or_exit
+from app.core.errors import Problem
+from app.core.logging import configure_logging
+from app.core.migrations import require_current
+from app.core.pagination import MAX_LIMIT, Part
+from app.core.settings import Settings
+from app.features.oauth.clients import GrantType, RegisteredClient
+from app.features.oauth.schemas import NewClient
+from app.features.oauth.service import ClientService
+from app.main import create_app
+
+clients = typer.Typer(help="Register, list and remove OAuth 2 clients.", no_args_is_help=True)
+
+_ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="What `add` and `list` show as client_id.")]
+
+
+@clients.command()
+def add(  # noqa: PLR0913, PLR0917  # options
+    name: Annotated[str, typer.Option(help="What people see when they are asked.")],
+    scope: Annotated[str, typer.Option(help='What it may do at most. Example: "account:read users:read"')],
+    redirect_uri: Annotated[
+        list[str] | None, typer.Option(help="Where codes are sent; once for each. Example: https://app.example.com/cb")
+    ] = None,
+    grant: Annotated[
+        list[GrantType] | None,
+        typer.Option(help="Once for each; without one, authorization_code and refresh_token."),
+    ] = None,
+    confidential: Annotated[  # noqa: FBT002  # an option
+        bool, typer.Option("--confidential/--public", help="Whether it can keep a secret: a server can, an app cannot.")
+    ] = True,
+    first_party: Annotated[  # noqa: FBT002  # an option
+        bool, typer.Option("--first-party", help="It is your own: nobody is asked for their consent.")
+    ] = False,
+    role: Annotated[
+        list[Role] | None, typer.Option(help="What it is itself, with the grant client_credentials; once for each.")
+    ] = None,
+) -> None:
+    """Register a client. A secret is shown once, on standard output."""
+    given = {"name": name, "scope": scope, "confidential": confidential, "first_party": first_party}
+    lists = {"redirect_uris": redirect_uri, "grants": grant, "roles": role}
+    try:
+        new = NewClient.model_validate(given | {field: values for field, values in lists.items() if values})
+    except ValidationError as error:
+        fail("\n".join(map(_explained, error.errors())))
+    client, secret = _run(lambda service: service.add(None, new))
+    typer.echo(f"client_id: {client.client_id}")
+    if secret is not None:
+        typer.echo(f"client_secret, shown this once: {secret.get_secret_value()}")
+
+
+@clients.command(name="list")
+def list_clients() -> None:
+    """Print every client: client_id, name, kind, grants, scope and redirect addresses."""
+    for client in _run(_all):
+        kind = "confidential" if client.confidential else "public"
+        parts = (
+            client.client_id,
+            client.name,
+            f"{kind}, first-party" if client.first_party else kind,
+            " ".join(sorted(client.grants)),
+            " ".join(sorted(client.scope)),
+            " ".join(client.redirect_uris),
+        )
+        typer.echo("\t".join(part for part in parts if part))
+
+
+@clients.command()
+def rotate(client_id: _ClientId) -> None:
+    """Give a client another secret, shown once: the one before opens nothing more."""
+
+    async def rotated(service: ClientService) -> str:
+        _, secret = await service.rotate_secret(None, (await service.get(client_id)).id)
+        return secret.get_secret_value()
+
+    typer.echo(f"client_secret, shown this once: {_run(rotated)}")
+
+
+@clients.command()
+def remove(client_id: _ClientId) -> None:
+    """Remove a client: every session that it has ends, and its service account is deleted."""
+
+    async def removed(service: ClientService) -> RegisteredClient:
+        client = await service.get(client_id)
+        await service.remove(None, client.id)
+        return client
+
+    typer.echo(f"Removed {_run(removed).name}.")
+
+
+async def _all(service: ClientService) -> list[RegisteredClient]:
+    found: list[RegisteredClient] = []
+    cursor: str | None = None
+    while True:
+        rows, cursor = await service.list_clients(Part(MAX_LIMIT, cursor))
+        found += rows
+        if cursor is None:
+            return found
+
+
+def _run(work: Callable[[ClientService], Coroutine[Any, Any, Any]]) -> Any:
+    """What the work gives, done with the service as it is wired; exits with 1 and a message where it cannot be done."""
+    settings = settings_or_exit()
+
+    async def wired() -> Any:
+        async with _clients(settings) as service:
+            return await work(service)
+
+    try:
+        with database_faults():
+            return asyncio.run(wired())
+    except Problem as problem:
+        fail(problem.detail)
+
+
+@asynccontextmanager
+async def _clients(settings: Settings) -> AsyncIterator[ClientService]:
+    state = create_app(settings).state
+    # The service logs to standard output, which here is for what is shown.
+    configure_logging(settings, stream=sys.stderr)
+    try:
+        await require_current(state.database, settings.database_url)
+        async with state.audit.recording():
+            yield state.clients
+    finally:
+        state.hasher.close()
+        await state.limiter.close()
+        await state.database.close()
+
+
+def _explained(error: Any) -> str:
+    """What is wrong with an option, without its value."""
+    where = ".".join(str(step) for step in error["loc"] if isinstance(step, str))
+    option = {"redirect_uris": "--redirect-uri ", "grants": "--grant ", "roles": "--role "}.get(where)
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return f"{option or (f'--{where} ' if where else '')}{text}"

@@ -1,0 +1,142 @@
+"""The grant `authorization_code`: a code, with all that it is bound to, against tokens (RFC 6749 section 4.1.3).
+
+A code that comes a second time was seen by somebody else: what the first use started ends, in this transaction, so that
+the error answer cannot roll it back (ASVS 10.4.2). Whatever else does not fit uses nothing up: a code in the wrong
+hands can be neither used nor spoiled.
+"""
+
+import hashlib
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.roles import permissions_of
+from app.core.clock import utc_now
+from app.core.database import Database
+from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.service import AccountService
+from app.features.authorization.models import AuthorizationCode
+from app.features.authorization.service import code_digest
+from app.features.oauth.clients import AnyClient, GrantType, RegisteredClient
+from app.features.oauth.errors import UnauthorizedClient
+from app.features.oauth.grants import granted_scope, required
+from app.features.oauth.schemas import TokenForm
+from app.features.oauth.service import ClientService
+from app.features.sessions.client import Client
+from app.features.sessions.service import EndReason, SessionService
+from app.features.signin.errors import InvalidGrant
+from app.features.signin.service import ClientGrant, SignInService, TokenPair
+
+# RFC 7636 section 4.1.
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
+
+
+class _Presented(NamedTuple):
+    """What a client presents."""
+
+    code_hash: bytes
+    redirect_uri: str
+    challenge: str
+
+
+class AuthorizationCodeGrant:
+    """Exchanges codes."""
+
+    def __init__(
+        self,
+        database: Database,
+        accounts: AccountService,
+        sessions: SessionService,
+        clients: ClientService,
+        signin: SignInService,
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._sessions = sessions
+        self._clients = clients
+        self._signin = signin
+
+    async def __call__(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
+        """Tokens for a code of the client; raises `InvalidGrant`, whatever it is that does not fit."""
+        if not isinstance(client, RegisteredClient):
+            message = "The client may not use this grant."
+            raise UnauthorizedClient(message)
+        presented = _presented(form)
+        async with self._database.transaction() as unit:
+            code = await self._locked(unit, presented, client)
+            if code is not None and code.used_at is not None:
+                await self._end_first(unit, code)
+            fits = code is not None and code.used_at is None and _fits(code, presented)
+            pair = await self._exchange(unit, code, client, origin) if code is not None and fits else None
+        if pair is None:
+            message = "The code is not valid."
+            raise InvalidGrant(message)
+        return pair
+
+    async def _locked(
+        self, unit: AsyncSession, presented: _Presented, client: RegisteredClient
+    ) -> AuthorizationCode | None:
+        """The code, if it is the client's, behind all that is locked before it: user, client and session.
+
+        None where one of them is gone, disabled, changed or ended since the user approved.
+        """
+        mine = (AuthorizationCode.code_hash == presented.code_hash, AuthorizationCode.client_id == client.id)
+        columns = (AuthorizationCode.user_id, AuthorizationCode.session_id)
+        owner = (await unit.execute(select(*columns).where(*mine))).one_or_none()
+        if owner is None or await self._accounts.active_roles(unit, owner.user_id, lock=True) is None:
+            return None
+        if not await self._clients.hold(unit, client):
+            return None
+        alive = await self._sessions.lock_alive(unit, owner.session_id)
+        code = await unit.scalar(select(AuthorizationCode).where(*mine).with_for_update())
+        # A second use counts, even where the browser has signed out by now.
+        return code if code is None or alive or code.used_at is not None else None
+
+    async def _end_first(self, unit: AsyncSession, code: AuthorizationCode) -> None:
+        started: UUID | None = code.started_session_id
+        if started is not None:
+            await self._sessions.end(unit, started, EndReason.CODE_REUSED)
+        security_event(SecurityEvent.CODE_REUSED, outcome="denied", session_id=started)
+
+    async def _exchange(
+        self, unit: AsyncSession, code: AuthorizationCode, client: RegisteredClient, origin: Client
+    ) -> TokenPair:
+        roles = await self._accounts.active_roles(unit, code.user_id)
+        grant = ClientGrant(
+            grant_type=GrantType.AUTHORIZATION_CODE,
+            client_id=client.client_id,
+            user_id=code.user_id,
+            scope=granted_scope(permissions_of(roles or ()).intersection(code.scope.split())),
+            methods=code.methods,
+            authenticated_at=code.authenticated_at,
+            refreshable=GrantType.REFRESH_TOKEN in client.grants,
+        )
+        pair = await self._signin.open(unit, grant, origin)
+        used = {"used_at": utc_now(), "started_session_id": pair.session_id}
+        await unit.execute(update(AuthorizationCode).where(AuthorizationCode.code_hash == code.code_hash).values(used))
+        return pair
+
+
+def _presented(form: TokenForm) -> _Presented:
+    code = required(form.code, "code").get_secret_value()
+    verifier = required(form.code_verifier, "code_verifier").get_secret_value()
+    redirect_uri = required(form.redirect_uri, "redirect_uri")
+    if not _VERIFIER.fullmatch(verifier):
+        message = "The code is not valid."
+        raise InvalidGrant(message)
+    challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+    return _Presented(code_digest(code), redirect_uri, challenge)
+
+
+def _fits(code: AuthorizationCode, presented: _Presented) -> bool:
+    """Whether the code is alive, and comes from whoever asked for it, by way of the same address."""
+    return (
+        code.expires_at > utc_now()
+        and code.redirect_uri == presented.redirect_uri
+        and hmac.compare_digest(code.code_challenge, presented.challenge)
+    )

@@ -1,0 +1,144 @@
+"""Authorization requests: what a browser brings from a client (RFC 6749 section 4.1.1, RFC 7636, RFC 9700).
+
+A request whose client or redirect address is not one that is registered is answered here, on a page, and never with a
+redirect: that would send a user, and what is in the address, to whoever wrote the link. Every other fault is told to
+the client, at the address that is known to be its own.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import urlencode
+
+from app.core.errors import BadRequest
+from app.features.oauth.clients import GrantType, RegisteredClient
+from app.features.oauth.redirect_uris import LONGEST_URI, is_registered
+from app.features.oauth.service import ClientService
+
+_LONGEST_SCOPE = 2000
+_LONGEST_AGE = 10  # digits
+_STATE = re.compile(r"[\x20-\x7e]{0,1024}", re.ASCII)
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
+# The SHA-256 of the verifier in base64url (RFC 7636 section 4.2).
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+
+# What OpenID Connect and other extensions would change the meaning of a request with: not known here, and so refused
+# by name instead of passed over.
+_NOT_SUPPORTED = {
+    "request": "request_not_supported",
+    "request_uri": "request_uri_not_supported",
+    "registration": "registration_not_supported",
+}
+
+
+class UntrustedRequest(BadRequest):
+    """The client or its redirect address is not known: for a page of this service, never for a redirect."""
+
+
+class RefusedRequest(Exception):  # noqa: N818  # an answer more than an error
+    """The client is told, by a redirect to `location`, that it does not get a code; `error` is what is said."""
+
+    def __init__(self, error: str, location: str) -> None:
+        super().__init__(error)
+        self.error = error
+        self.location = location
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A request that can be approved or denied: `scope` is what the client asks for, and may have.
+
+    `max_age` is how many seconds ago the user may have proved who they are, at most (RFC 9470 section 4).
+    """
+
+    client: RegisteredClient
+    redirect_uri: str
+    state: str | None
+    scope: frozenset[str]
+    code_challenge: str
+    max_age: int | None
+
+
+class RequestReader:
+    """Reads authorization requests."""
+
+    def __init__(self, clients: ClientService, issuer: str) -> None:
+        self._clients = clients
+        self._issuer = issuer
+
+    async def read(self, pairs: Sequence[tuple[str, str]]) -> AuthorizationRequest:
+        """Read the parameters of the query; raises `UntrustedRequest` or `RefusedRequest`."""
+        given: dict[str, str] = {name: value for name, value in pairs if value}
+        repeated = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
+        client, redirect_uri = await self._trusted(given, repeated)
+        state = given.get("state")
+        if state is not None and ("state" in repeated or not _STATE.fullmatch(state)):
+            self.refuse(redirect_uri, None, "invalid_request")
+        error = _fault(given, client) if not repeated else "invalid_request"
+        if error is not None:
+            self.refuse(redirect_uri, state, error)
+        return AuthorizationRequest(
+            client=client,
+            redirect_uri=redirect_uri,
+            state=state,
+            scope=_asked(given, client),
+            code_challenge=given["code_challenge"],
+            max_age=int(given["max_age"]) if "max_age" in given else None,
+        )
+
+    def answer(self, redirect_uri: str, state: str | None, **parameters: str) -> str:
+        """The redirect address with an answer, which says whose it is (RFC 9207)."""
+        answer = parameters | ({} if state is None else {"state": state}) | {"iss": self._issuer}
+        return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(answer)}"
+
+    def refuse(self, redirect_uri: str, state: str | None, error: str) -> NoReturn:
+        """Raise the `RefusedRequest` that tells the client of an error."""
+        raise RefusedRequest(error, self.answer(redirect_uri, state, error=error))
+
+    async def _trusted(self, given: Mapping[str, str], repeated: set[str]) -> tuple[RegisteredClient, str]:
+        """The client and its redirect address, each named once; the address always (RFC 9700 section 2.1)."""
+        client_id, redirect_uri = given.get("client_id", ""), given.get("redirect_uri", "")
+        known = "client_id" not in repeated and _CLIENT_ID.fullmatch(client_id)
+        client = await self._clients.find(client_id) if known else None
+        if client is None:
+            message = "The application that sent you here is not known."
+            raise UntrustedRequest(message)
+        fits = "redirect_uri" not in repeated and len(redirect_uri) <= LONGEST_URI
+        if not fits or not is_registered(redirect_uri, client.redirect_uris):
+            message = "The application that sent you here gave an address that is not its own."
+            raise UntrustedRequest(message)
+        return client, redirect_uri
+
+
+def _fault(given: Mapping[str, str], client: RegisteredClient) -> str | None:
+    """The error of a request from a client that is known, if there is one."""
+    unsupported = next((error for name, error in _NOT_SUPPORTED.items() if name in given), None)
+    response_type = given.get("response_type")
+    faults = (
+        (unsupported is not None, unsupported),
+        (response_type is None, "invalid_request"),
+        (response_type != "code", "unsupported_response_type"),
+        (GrantType.AUTHORIZATION_CODE not in client.grants, "unauthorized_client"),
+        (given.get("response_mode", "query") != "query", "invalid_request"),
+        # Its user is always asked here, by a page: nothing is answered in a hidden frame (ASVS 10.7.1).
+        (given.get("prompt") == "none", "consent_required"),
+        ("prompt" in given, "invalid_request"),
+        # A method that is left out means `plain`, which protects nothing (ASVS 10.4.6).
+        (given.get("code_challenge_method") != "S256", "invalid_request"),
+        (not _CHALLENGE.fullmatch(given.get("code_challenge", "")), "invalid_request"),
+        (not _is_age(given.get("max_age", "0")), "invalid_request"),
+        (not _asked(given, client) or not _asked(given, client) <= client.scope, "invalid_scope"),
+    )
+    return next((error for is_there, error in faults if is_there), None)
+
+
+def _asked(given: Mapping[str, str], client: RegisteredClient) -> frozenset[str]:
+    """What is asked for: all that the client may have, unless it says so."""
+    scope = given.get("scope")
+    return client.scope if scope is None else frozenset(scope[: _LONGEST_SCOPE + 1].split(" "))
+
+
+def _is_age(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_AGE

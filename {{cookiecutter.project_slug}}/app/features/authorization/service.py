@@ -1,0 +1,182 @@
+"""What a user decides about a client: a code or none; and what they have allowed so far (ASVS 10.7.1, 10.7.3)."""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.principal import Principal
+from app.core.clock import utc_now
+from app.core.database import Database
+from app.core.errors import NotFound
+from app.core.security_events import SecurityEvent, security_event
+from app.core.settings import Settings
+from app.features.accounts.service import AccountService
+from app.features.authorization.models import AuthorizationCode, Consent
+from app.features.authorization.requests import AuthorizationRequest, RefusedRequest, RequestReader, UntrustedRequest
+from app.features.oauth.clients import RegisteredClient
+from app.features.oauth.redirect_uris import proves_its_owner
+from app.features.oauth.service import ClientService
+from app.features.sessions.service import EndReason, SessionService
+
+__all__ = ["AuthorizationRequest", "AuthorizationService", "GivenConsent", "RefusedRequest", "UntrustedRequest"]
+
+CODE_LIFETIME = timedelta(seconds=60)
+
+_CODE_PREFIX = "ac_"
+_CODE_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class GivenConsent:
+    """What a user has allowed a client, and since when."""
+
+    id: UUID
+    client: RegisteredClient
+    scope: frozenset[str]
+    created_at: datetime
+    updated_at: datetime
+
+
+class AuthorizationService:
+    """Turns authorization requests into codes. It knows no HTTP: pages ask it, and go where it says."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        accounts: AccountService,
+        sessions: SessionService,
+        clients: ClientService,
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._sessions = sessions
+        self._clients = clients
+        self._reader = RequestReader(clients, settings.public_url)
+
+    async def check(self, pairs: Sequence[tuple[str, str]]) -> AuthorizationRequest:
+        """Read the query of an authorization request, as its names and values in order.
+
+        Raises `UntrustedRequest`, for a page, or `RefusedRequest`, for a redirect to its `location`.
+        """
+        return await self._reader.read(pairs)
+
+    def needs_sign_in(self, request: AuthorizationRequest, authenticated_at: datetime) -> bool:
+        """Whether the client wants a user who proved who they are later than that (RFC 9470)."""
+        return request.max_age is not None and utc_now() - authenticated_at > timedelta(seconds=request.max_age)
+
+    async def needs_consent(self, user_id: UUID, request: AuthorizationRequest) -> bool:
+        """Whether the user is to be asked: not for a client of the service's own, nor for what they have allowed.
+
+        A public client that anybody could pretend to be is asked about every time (RFC 8252 section 8.6).
+        """
+        if request.client.first_party:
+            return False
+        if not request.client.confidential and not proves_its_owner(request.redirect_uri):
+            return True
+        mine = (Consent.user_id == user_id, Consent.client_id == request.client.id)
+        async with self._database.read() as unit:
+            allowed = await unit.scalar(select(Consent.scope).where(*mine))
+        return allowed is None or not request.scope <= frozenset(allowed.split())
+
+    async def approve(self, principal: Principal, request: AuthorizationRequest) -> str:
+        """Give the client a code: the address to send the browser to.
+
+        The user has agreed, or need not be asked. What the client gets is what it asks for, as far as the user may do
+        it. Raises `RefusedRequest` where that is nothing, or where the sign-in is too long ago.
+        """
+        if self.needs_sign_in(request, principal.authenticated_at):
+            self._reader.refuse(request.redirect_uri, request.state, "login_required")
+        granted = request.scope & principal.permissions
+        if not granted:
+            self._reader.refuse(request.redirect_uri, request.state, "invalid_scope")
+        code, now = _CODE_PREFIX + secrets.token_urlsafe(_CODE_BYTES), utc_now()
+        row = {
+            "code_hash": code_digest(code),
+            "created_at": now,
+            "expires_at": now + CODE_LIFETIME,
+            "client_id": request.client.id,
+            "user_id": principal.user_id,
+            "session_id": principal.session_id,
+            "redirect_uri": request.redirect_uri,
+            "code_challenge": request.code_challenge,
+            "scope": " ".join(sorted(granted)),
+            "methods": " ".join(principal.methods),
+            "authenticated_at": principal.authenticated_at,
+        }
+        async with self._database.transaction() as unit:
+            may = await self._accounts.active_roles(unit, principal.user_id, lock=True) is not None
+            held = may and await self._clients.hold(unit, request.client)
+            if held and await self._sessions.lock_alive(unit, principal.session_id):
+                await unit.execute(insert(AuthorizationCode), row)
+                if not request.client.first_party:
+                    await self._remember(unit, principal.user_id, request)
+            else:
+                held = False
+        if not held:
+            return self.deny(request)
+        return self._reader.answer(request.redirect_uri, request.state, code=code)
+
+    def deny(self, request: AuthorizationRequest) -> str:
+        """Give the client nothing: the address to send the browser to."""
+        return self._reader.answer(request.redirect_uri, request.state, error="access_denied")
+
+    async def consents(self, user_id: UUID) -> list[GivenConsent]:
+        """What the user has allowed, the newest first."""
+        mine = select(Consent).where(Consent.user_id == user_id).order_by(Consent.created_at.desc(), Consent.id)
+        async with self._database.read() as unit:
+            rows = (await unit.scalars(mine)).all()
+            clients = await self._clients.by_ids(unit, {row.client_id for row in rows})
+        return [
+            GivenConsent(row.id, clients[row.client_id], frozenset(row.scope.split()), row.created_at, row.updated_at)
+            for row in rows
+            if row.client_id in clients
+        ]
+
+    async def revoke_consent(self, user_id: UUID, consent_id: UUID) -> None:
+        """Take back what the user has allowed a client: its sessions and codes of the user end. Raises `NotFound`."""
+        mine = (Consent.id == consent_id, Consent.user_id == user_id)
+        async with self._database.transaction() as unit:
+            # First, so that no code of the user is being exchanged meanwhile.
+            await self._accounts.active_roles(unit, user_id, lock=True)
+            client_id = await unit.scalar(delete(Consent).where(*mine).returning(Consent.client_id))
+            client = client_id and (await self._clients.by_ids(unit, {client_id})).get(client_id)
+            if client:
+                await self._sessions.end_all_of_client(
+                    unit, client.client_id, EndReason.CONSENT_REVOKED, user_id=user_id
+                )
+                theirs = (AuthorizationCode.client_id == client_id, AuthorizationCode.user_id == user_id)
+                await unit.execute(delete(AuthorizationCode).where(*theirs))
+                _told(SecurityEvent.CONSENT_REVOKED, user_id, client)
+        if not client:
+            message = "There is no such consent."
+            raise NotFound(message)
+
+    async def _remember(self, unit: AsyncSession, user_id: UUID, request: AuthorizationRequest) -> None:
+        """Keep what the user has allowed, beside what they allowed before; their account is locked."""
+        mine = (Consent.user_id == user_id, Consent.client_id == request.client.id)
+        allowed, now = await unit.scalar(select(Consent.scope).where(*mine)), utc_now()
+        scope = " ".join(sorted(request.scope.union((allowed or "").split())))
+        if allowed is None:
+            row = {"id": uuid4(), "created_at": now, "updated_at": now, "user_id": user_id, "scope": scope}
+            await unit.execute(insert(Consent), {**row, "client_id": request.client.id})
+        elif scope != allowed:
+            await unit.execute(update(Consent).where(*mine).values(scope=scope, updated_at=now))
+        else:
+            return
+        _told(SecurityEvent.CONSENT_GIVEN, user_id, request.client, scope=scope)
+
+
+def code_digest(code: str) -> bytes:
+    """What is stored of a code."""
+    return hashlib.sha256(code.encode()).digest()
+
+
+def _told(event: SecurityEvent, user_id: UUID, client: RegisteredClient, **fields: object) -> None:
+    security_event(event, outcome="success", user_id=user_id, target_type="client", target_id=client.id, **fields)

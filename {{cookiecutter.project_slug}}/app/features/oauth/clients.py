@@ -1,0 +1,62 @@
+"""What a client is to the endpoints: who it is, and what it may use."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from app.features.signin.tokens import FIRST_PARTY
+
+
+class GrantType(StrEnum):
+    """The grants that a client can be registered for."""
+
+    AUTHORIZATION_CODE = "authorization_code"
+    CLIENT_CREDENTIALS = "client_credentials"
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105  # the name of a grant
+
+
+PASSWORD_GRANT = "password"  # noqa: S105  # the name of a grant
+"""For the service's own sign-in alone, where a setting allows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """A client that was registered."""
+
+    id: UUID
+    client_id: str
+    name: str
+    first_party: bool
+    grants: frozenset[str]
+    redirect_uris: tuple[str, ...]
+    scope: frozenset[str]
+    user_id: UUID | None
+    created_at: datetime
+    secret_issued_at: datetime | None
+    secret_hash: bytes | None = field(repr=False)
+
+    @property
+    def confidential(self) -> bool:
+        """Whether it has a secret to show who it is."""
+        return self.secret_hash is not None
+
+    @property
+    def session_client(self) -> str | None:
+        """How its sessions name it."""
+        return self.client_id
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltInClient:
+    """The service's own sign-in as a client: it is public, and known without being registered."""
+
+    client_id: str = FIRST_PARTY
+    grants: frozenset[str] = frozenset({GrantType.REFRESH_TOKEN, PASSWORD_GRANT})
+    confidential: bool = False
+    session_client: None = None
+
+
+AnyClient = RegisteredClient | BuiltInClient
+
+BUILT_IN = BuiltInClient()

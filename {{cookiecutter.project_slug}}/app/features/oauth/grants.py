@@ -1,0 +1,114 @@
+"""The grants of the token endpoint. `main.py` says which there are, and the metadata says what `main.py` says."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from app.access.roles import permissions_of
+from app.core.database import Database
+from app.core.errors import BadRequest
+from app.features.accounts.service import AccountService
+from app.features.oauth.clients import AnyClient, GrantType, RegisteredClient
+from app.features.oauth.errors import InvalidClient, UnauthorizedClient
+from app.features.oauth.schemas import TokenForm
+from app.features.oauth.service import ClientService
+from app.features.sessions.client import Client
+from app.features.signin.errors import InvalidGrant, InvalidScope
+from app.features.signin.service import ClientGrant, SignInService, TokenPair, WrongCredentials
+
+GrantHandler = Callable[[TokenForm, AnyClient, Client], Awaitable[TokenPair]]
+"""Exchanges a grant for tokens; the client is authenticated, and may use the grant. Raises a `Problem`."""
+
+# RFC 8176 has no name for it.
+_BY_CLIENT_SECRET = "client_secret"  # noqa: S105  # the name of the method
+
+_Value = TypeVar("_Value")
+
+
+class RefreshTokenGrant:
+    """RFC 6749 section 6."""
+
+    def __init__(self, signin: SignInService) -> None:
+        self._signin = signin
+
+    async def __call__(self, form: TokenForm, client: AnyClient, _: Client) -> TokenPair:
+        """New tokens for a refresh token of the client."""
+        token = required(form.refresh_token, "refresh_token")
+        return await self._signin.renew(token.get_secret_value(), form.scope, client.session_client)
+
+
+class PasswordGrant:
+    """RFC 6749 section 4.3, which RFC 9700 bans: for the service's own clients, where a setting wants it."""
+
+    def __init__(self, signin: SignInService) -> None:
+        self._signin = signin
+
+    async def __call__(self, form: TokenForm, _: AnyClient, origin: Client) -> TokenPair:
+        """Sign in."""
+        username, password = required(form.username, "username"), required(form.password, "password")
+        try:
+            return await self._signin.sign_in(username, password, origin)
+        except WrongCredentials:
+            message = "The e-mail address or the password is wrong."
+            raise InvalidGrant(message) from None
+
+
+class ClientCredentialsGrant:
+    """RFC 6749 section 4.4: the client acts as its service account, for as long as one access token lives."""
+
+    def __init__(
+        self, database: Database, accounts: AccountService, clients: ClientService, signin: SignInService
+    ) -> None:
+        self._database = database
+        self._accounts = accounts
+        self._clients = clients
+        self._signin = signin
+
+    async def __call__(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
+        """A token for what the client's scope names and the roles of its account allow."""
+        if not isinstance(client, RegisteredClient) or not client.confidential or client.user_id is None:
+            message = "The client has no account to act as."
+            raise UnauthorizedClient(message)
+        asked = asked_scope(form.scope, client)
+        async with self._database.transaction() as unit:
+            roles = await self._accounts.active_roles(unit, client.user_id, lock=True)
+            if roles is None:
+                message = "The account of the client is disabled."
+                raise UnauthorizedClient(message)
+            if not await self._clients.hold(unit, client):
+                message = "The client was changed meanwhile."
+                raise InvalidClient(message)
+            grant = ClientGrant(
+                grant_type=GrantType.CLIENT_CREDENTIALS,
+                client_id=client.client_id,
+                user_id=client.user_id,
+                scope=granted_scope(asked & permissions_of(roles)),
+                methods=_BY_CLIENT_SECRET,
+                authenticated_at=None,
+                refreshable=False,
+            )
+            return await self._signin.open(unit, grant, origin)
+
+
+def required(value: _Value | None, name: str) -> _Value:
+    """The value of a parameter; raises `BadRequest` where it is missing or empty."""
+    if not value:
+        message = f"The parameter {name} is missing."
+        raise BadRequest(message)
+    return value
+
+
+def asked_scope(text: str | None, client: RegisteredClient) -> frozenset[str]:
+    """What a client asks for, which is all it may have unless it says so; raises `InvalidScope` beyond that."""
+    asked = client.scope if text is None else frozenset(text.split())
+    if not asked or not asked <= client.scope:
+        message = "The scope asks for more than the client may have."
+        raise InvalidScope(message)
+    return asked
+
+
+def granted_scope(granted: frozenset[str]) -> str:
+    """The scope as tokens have it; raises `InvalidScope` where nothing is left of it."""
+    if not granted:
+        message = "Nothing of the scope is allowed to the account."
+        raise InvalidScope(message)
+    return " ".join(sorted(granted))

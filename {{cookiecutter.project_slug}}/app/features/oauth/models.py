@@ -1,0 +1,31 @@
+"""The table of the OAuth clients."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import ForeignKey, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.database import Base
+
+
+class OAuthClient(Base):
+    """An application that gets tokens (RFC 6749 section 2).
+
+    `secret_hash` is the SHA-256 of its secret; a public client has none. `grants`, `redirect_uris` and `scope` are what
+    it may use, separated by spaces. `user_id` is the service account that it acts as with `client_credentials`.
+    """
+
+    __tablename__ = "oauth_clients"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    created_at: Mapped[datetime]
+    client_id: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    secret_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    secret_issued_at: Mapped[datetime | None]
+    first_party: Mapped[bool]
+    grants: Mapped[str] = mapped_column(String(200))
+    redirect_uris: Mapped[str] = mapped_column(Text)
+    scope: Mapped[str] = mapped_column(String(2000))
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)

@@ -1,0 +1,72 @@
+"""Redirect addresses: which can be registered, and which of a request is a registered one (RFC 9700 section 2.1).
+
+An address is compared as text, character by character: no parser, no normalisation, nothing that two programs could
+read in two ways. The one exception is the port of a loopback address, which a native application gets from its system
+when it starts (RFC 8252 section 7.3). Only addresses with one spelling are registered, so that the text that is
+compared is the text that a browser goes to.
+"""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import parse_qsl
+
+LONGEST_URI = 500
+
+# RFC 3986, without what could hide another meaning: no `*`, no `@` in the authority, no `#`, no `\`.
+_CHARACTERS = r"(?:[A-Za-z0-9._~!$&'()+,;=:@-]|%[0-9A-F]{2})"
+_REST = rf"(?P<path>(?:/{_CHARACTERS}*)*)(?P<query>\?(?:{_CHARACTERS}|[/?])*)?"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_PORT = r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+_HTTPS = re.compile(rf"https://(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]{{2,39}}\]){_PORT}{_REST}", re.ASCII)
+_LOOPBACK = re.compile(rf"(?P<host>http://(?:127\.0\.0\.1|\[::1\])){_PORT}(?P<rest>{_REST})", re.ASCII)
+# RFC 8252 section 7.1: a domain name of the application's owner, the other way round, so that schemes do not collide.
+_PRIVATE = re.compile(rf"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:(?://{_LABEL}(?:\.{_LABEL})*|(?=/(?!/))){_REST}", re.ASCII)
+_DOTS = re.compile(r"(?:\.|%2E){1,2}")
+_HIDDEN = re.compile(r"%(?:2F|5C|[01][0-9A-F]|7F)")
+
+_LARGEST_PORT = 65535
+# What the answer adds to the address (RFC 6749 section 4.1.2, RFC 9207): it cannot be there before.
+_OF_THE_ANSWER = frozenset({"code", "error", "error_description", "error_uri", "iss", "state"})
+
+
+def check_redirect_uri(uri: str) -> str:
+    """The address, if it can be registered; raises `ValueError` with what is wrong, which does not repeat it."""
+    shape = _LOOPBACK.fullmatch(uri) or _HTTPS.fullmatch(uri) or _PRIVATE.fullmatch(uri)
+    if shape is None or len(uri) > LONGEST_URI:
+        message = (
+            "must be an absolute https address, http on 127.0.0.1 or [::1], or a private scheme with a dot:"
+            " lower-case host, no user, wildcard or fragment"
+        )
+        raise ValueError(message)
+    groups = shape.groupdict()
+    if int(groups.get("port") or 0) > _LARGEST_PORT:
+        message = "has a port that does not exist"
+        raise ValueError(message)
+    if any(map(_DOTS.fullmatch, groups["path"].split("/"))) or _HIDDEN.search(groups["path"]):
+        message = "has a path that a browser would change"
+        raise ValueError(message)
+    query = parse_qsl((groups["query"] or "?")[1:], keep_blank_values=True)
+    if not _OF_THE_ANSWER.isdisjoint(name for name, _ in query):
+        message = "has a query with a parameter that the answer adds"
+        raise ValueError(message)
+    return uri
+
+
+def is_registered(uri: str, registered: Iterable[str]) -> bool:
+    """Whether the address of a request is one of those registered."""
+    return any(uri == known or _differ_in_port(uri, known) for known in registered)
+
+
+def proves_its_owner(uri: str) -> bool:
+    """Whether only the owner of the address gets what is sent there.
+
+    Anybody can listen on a loopback port, or claim a private scheme (RFC 8252 section 8.6).
+    """
+    return uri.startswith("https://")
+
+
+def _differ_in_port(uri: str, known: str) -> bool:
+    asked, allowed = _LOOPBACK.fullmatch(uri), _LOOPBACK.fullmatch(known)
+    if asked is None or allowed is None or int(asked["port"] or 0) > _LARGEST_PORT:
+        return False
+    return (asked["host"], asked["rest"]) == (allowed["host"], allowed["rest"])

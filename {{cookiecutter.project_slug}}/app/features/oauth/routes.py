@@ -1,0 +1,119 @@
+"""OAuth 2's endpoints: tokens, their revocation and introspection, and what the server says of itself."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request, Response
+
+from app.access.guard import GuardedRoute
+from app.access.policies import ClientOrUser, Public, policy
+from app.access.principal import Principal
+from app.features.oauth.authentication import Caller, ClientAuthentication
+from app.features.oauth.clients import BUILT_IN
+from app.features.oauth.errors import InvalidClient, UnauthorizedClient, UnsupportedGrantType
+from app.features.oauth.grants import GrantHandler
+from app.features.oauth.metadata import server_metadata
+from app.features.oauth.schemas import IntrospectionAnswer, ServerMetadata, TokenForm, TokenInQuestion
+from app.features.sessions.client import RequestClient
+from app.features.signin.introspection import ActiveToken, TokenIntrospection
+from app.features.signin.schemas import TokenAnswer
+from app.features.signin.service import SignInService
+
+router = APIRouter(prefix="/oauth", tags=["oauth"], route_class=GuardedRoute)
+metadata_router = APIRouter(tags=["oauth"], route_class=GuardedRoute)
+
+_INACTIVE = IntrospectionAnswer(active=False)
+
+
+async def _grants(request: Request) -> Mapping[str, GrantHandler]:
+    grants: Mapping[str, GrantHandler] = request.app.state.grants
+    return grants
+
+
+async def _signins(request: Request) -> SignInService:
+    service: SignInService = request.app.state.signin
+    return service
+
+
+async def _introspection(request: Request) -> TokenIntrospection:
+    service: TokenIntrospection = request.app.state.introspection
+    return service
+
+
+async def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+Grants = Annotated[Mapping[str, GrantHandler], Depends(_grants)]
+SignIns = Annotated[SignInService, Depends(_signins)]
+Introspection = Annotated[TokenIntrospection, Depends(_introspection)]
+CurrentCaller = Annotated[Caller, Depends(_caller)]
+
+
+@router.post("/token", response_model_exclude_none=True, responses={401: {"description": "The client is not known"}})
+@policy(Public())
+async def token(
+    form: Annotated[TokenForm, Form()], request: Request, grants: Grants, origin: RequestClient
+) -> TokenAnswer:
+    """Exchange a grant for tokens (RFC 6749 section 3.2), as a client or, without one, as the service's own sign-in."""
+    authenticate: ClientAuthentication = request.app.state.client_authentication
+    client = await authenticate(request) or BUILT_IN
+    exchange = grants.get(form.grant_type)
+    if exchange is None:
+        message = "This grant type is not supported."
+        raise UnsupportedGrantType(message)
+    if form.grant_type not in client.grants:
+        message = "The client may not use this grant."
+        raise InvalidClient("This grant needs a client.") if client is BUILT_IN else UnauthorizedClient(message)
+    return TokenAnswer.model_validate(await exchange(form, client, origin))
+
+
+@router.post("/revoke", status_code=200, response_class=Response)
+@policy(ClientOrUser())
+async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, caller: CurrentCaller) -> Response:
+    """Revoke a token of the client, or of the user, that asks, and the session that it belongs to (RFC 7009)."""
+    in_question = form.token.get_secret_value()
+    if isinstance(caller, Principal):
+        await signins.revoke(in_question, caller)
+    else:
+        await signins.revoke_of_client(in_question, caller.session_client)
+    return Response()
+
+
+@router.post("/introspect", response_model_exclude_none=True)
+@policy(ClientOrUser())
+async def introspect(
+    form: Annotated[TokenInQuestion, Form()], introspection: Introspection, caller: CurrentCaller
+) -> IntrospectionAnswer:
+    """What a token is worth (RFC 7662): any, for a client with a secret; for a user their own."""
+    if not isinstance(caller, Principal) and not caller.confidential:
+        message = "Only a client with a secret may ask about tokens."
+        raise InvalidClient(message)
+    found = await introspection.look_at(form.token.get_secret_value())
+    if found is None or (isinstance(caller, Principal) and found.user_id != caller.user_id):
+        return _INACTIVE
+    return _active(found, introspection.issuer)
+
+
+@metadata_router.get("/.well-known/oauth-authorization-server", response_model_exclude_none=True)
+@policy(Public())
+async def metadata(request: Request, grants: Grants) -> ServerMetadata:
+    """What this authorization server can do (RFC 8414)."""
+    return server_metadata(request.app.state.settings.public_url, grants)
+
+
+def _active(token: ActiveToken, issuer: str) -> IntrospectionAnswer:
+    is_access = token.token_id is not None
+    return IntrospectionAnswer(
+        active=True,
+        scope=" ".join(sorted(token.scope)),
+        client_id=token.client_id,
+        token_type="Bearer" if is_access else None,
+        exp=token.expires_at,
+        iat=token.issued_at,
+        sub=token.user_id,
+        aud=issuer if is_access else None,
+        iss=issuer,
+        jti=token.token_id,
+    )

@@ -1,0 +1,173 @@
+"""What clients send and get, and how they are registered."""
+
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from app.access.permissions import Permission
+from app.access.roles import Role
+from app.core.schemas import Answer, DisplayName, RequestBody, Timestamp
+from app.features.accounts.passwords import GivenPassword
+from app.features.oauth.clients import GrantType, RegisteredClient
+from app.features.oauth.redirect_uris import check_redirect_uri
+
+_LONGEST_PARAMETER = 4096
+_MOST_REDIRECT_URIS = 10
+
+Parameter = Annotated[str, Field(max_length=_LONGEST_PARAMETER)]
+SecretParameter = Annotated[SecretStr, Field(max_length=_LONGEST_PARAMETER)]
+
+
+class OAuthForm(BaseModel):
+    """The parameters of an OAuth 2 endpoint. Unknown ones are ignored, as RFC 6749 section 3.2 demands."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    client_id: Parameter | None = None
+    client_secret: SecretParameter | None = None
+
+
+class TokenForm(OAuthForm):
+    """The parameters of every grant; each needs its own."""
+
+    grant_type: Parameter
+    scope: Parameter | None = None
+    refresh_token: SecretParameter | None = None
+    username: Parameter | None = None
+    password: GivenPassword | None = None
+    code: SecretParameter | None = None
+    redirect_uri: Parameter | None = None
+    code_verifier: SecretParameter | None = None
+
+
+class TokenInQuestion(OAuthForm):
+    """RFC 7009 and RFC 7662, section 2.1 of each. The hint changes nothing: a token tells its own kind."""
+
+    token: SecretParameter
+    token_type_hint: Parameter | None = None
+
+
+class IntrospectionAnswer(Answer):
+    """RFC 7662 section 2.2; nothing but `active` for a token that does not hold.
+
+    A refresh token has no `token_type`: who takes tokens in requests takes those of the type Bearer alone.
+    """
+
+    active: bool
+    scope: str | None = None
+    client_id: str | None = None
+    token_type: Literal["Bearer"] | None = None
+    exp: int | None = None
+    iat: int | None = None
+    sub: UUID | None = None
+    aud: str | None = None
+    iss: str | None = None
+    jti: str | None = None
+
+
+def _scope(text: str) -> str:
+    """Scopes in one order, each once."""
+    names = text.split(" ")
+    if not all(name in frozenset(Permission) for name in names):
+        message = "must be permissions, separated by one space"
+        raise ValueError(message)
+    return " ".join(sorted(set(names)))
+
+
+class NewClient(RequestBody):
+    """A client to register. One without a person acts as a service account of its own, with the roles it is given."""
+
+    name: DisplayName
+    scope: Annotated[str, Field(max_length=2000), AfterValidator(_scope)]
+    # Not strict: a JSON string is the grant, or the role, of that name.
+    grants: Annotated[
+        list[Annotated[GrantType, Field(strict=False)]], Field(min_length=1, max_length=len(GrantType))
+    ] = Field(default=[GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN])
+    redirect_uris: Annotated[
+        list[Annotated[str, AfterValidator(check_redirect_uri)]], Field(max_length=_MOST_REDIRECT_URIS)
+    ] = Field(default=[])
+    confidential: bool = True
+    first_party: bool = False
+    roles: Annotated[list[Annotated[Role, Field(strict=False)]], Field(max_length=len(Role))] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        """What one grant needs is there, and what no grant uses is not."""
+        with_code = GrantType.AUTHORIZATION_CODE in self.grants
+        for_itself = GrantType.CLIENT_CREDENTIALS in self.grants
+        rules = (
+            (with_code or GrantType.REFRESH_TOKEN not in self.grants, "refresh_token needs authorization_code"),
+            (with_code == bool(self.redirect_uris), "authorization_code needs redirect_uris, and nothing else does"),
+            (for_itself == bool(self.roles), "client_credentials needs roles, and nothing else does"),
+            (self.confidential or not for_itself, "client_credentials needs a confidential client"),
+        )
+        for holds, message in rules:
+            if not holds:
+                raise ValueError(message)
+        return self
+
+
+class ClientAnswer(Answer):
+    """A client, without its secret. `user_id` is its service account."""
+
+    id: UUID
+    client_id: str
+    name: str
+    confidential: bool
+    first_party: bool
+    grants: list[str]
+    redirect_uris: list[str]
+    scope: str
+    user_id: UUID | None
+    created_at: Timestamp
+    secret_issued_at: Timestamp | None
+
+    @classmethod
+    def of(cls, client: RegisteredClient) -> Self:
+        """The answer for a client."""
+        return cls(
+            id=client.id,
+            client_id=client.client_id,
+            name=client.name,
+            confidential=client.confidential,
+            first_party=client.first_party,
+            grants=sorted(client.grants),
+            redirect_uris=list(client.redirect_uris),
+            scope=" ".join(sorted(client.scope)),
+            user_id=client.user_id,
+            created_at=client.created_at,
+            secret_issued_at=client.secret_issued_at,
+        )
+
+
+class NewClientAnswer(ClientAnswer):
+    """A client with its secret, which nobody is shown again; null for a public client."""
+
+    client_secret: str | None = None
+
+    @classmethod
+    def with_secret(cls, client: RegisteredClient, secret: SecretStr | None) -> Self:
+        """The answer for a client that has just got its secret."""
+        answer = cls.of(client)
+        answer.client_secret = None if secret is None else secret.get_secret_value()
+        return answer
+
+
+class ServerMetadata(Answer):
+    """RFC 8414 section 2."""
+
+    issuer: str
+    authorization_endpoint: str | None
+    token_endpoint: str
+    revocation_endpoint: str
+    introspection_endpoint: str
+    scopes_supported: list[str]
+    response_types_supported: list[str]
+    response_modes_supported: list[str] | None
+    grant_types_supported: list[str]
+    code_challenge_methods_supported: list[str] | None
+    authorization_response_iss_parameter_supported: bool | None
+    token_endpoint_auth_methods_supported: list[str]
+    revocation_endpoint_auth_methods_supported: list[str]
+    introspection_endpoint_auth_methods_supported: list[str]

@@ -1,0 +1,208 @@
+"""Clients: registering, listing and removing them, and a new secret for one.
+
+A secret is one of 256 random bits, shown once and stored as its SHA-256: what is guessed at random needs no slow hash
+(ASVS 11.4.2 is about passwords). Rows are locked in one order, the service account before its client and the client
+before its sessions, so that no two requests wait for each other.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID, uuid4
+
+from pydantic import SecretStr
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.permissions import Permission
+from app.access.principal import Principal
+from app.access.roles import Role
+from app.core.clock import utc_now
+from app.core.database import Database
+from app.core.errors import Conflict, Forbidden, NotFound, Unprocessable
+from app.core.keys import KeyRing
+from app.core.pagination import Cursors, Part
+from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.authority import require_authority
+from app.features.accounts.service_accounts import add_service_account, lock_service_account, remove_service_account
+from app.features.oauth.clients import GrantType, RegisteredClient
+from app.features.oauth.models import OAuthClient
+from app.features.oauth.schemas import NewClient
+from app.features.sessions.service import EndReason, SessionService
+
+_SECRET_PREFIX = "cs_"  # noqa: S105  # what `core/secret_shapes.py` knows a secret by
+_RANDOM_BYTES = 32
+_CLIENT_ID_BYTES = 16
+
+_clients = OAuthClient.__table__
+
+
+class ClientService:
+    """Keeps the clients, for the grants that there are.
+
+    An `actor` of None is whoever runs a command: the operator may do everything.
+    """
+
+    def __init__(self, database: Database, sessions: SessionService, keys: KeyRing, grants: Collection[str]) -> None:
+        self._database = database
+        self._sessions = sessions
+        self._grants = grants
+        self._cursors = Cursors(keys, "clients")
+
+    async def add(self, actor: Principal | None, new: NewClient) -> tuple[RegisteredClient, SecretStr | None]:
+        """Register a client; the secret of a confidential one is in nobody's hands but the caller's.
+
+        Raises `Unprocessable` for a grant that this service does not have, `Forbidden` for roles that the actor may not
+        give.
+        """
+        if not set(new.grants).issubset(self._grants):
+            message = f"This service has the grants {', '.join(sorted(set(GrantType).intersection(self._grants)))}."
+            raise Unprocessable(message)
+        _require_roles(actor, frozenset(new.roles))
+        client_id, now = secrets.token_hex(_CLIENT_ID_BYTES), utc_now()
+        secret = _new_secret() if new.confidential else None
+        row: dict[str, Any] = {
+            "id": uuid4(),
+            "created_at": now,
+            "client_id": client_id,
+            "name": new.name,
+            "secret_hash": secret and secret_digest(secret),
+            "secret_issued_at": secret and now,
+            "first_party": new.first_party,
+            "grants": " ".join(sorted(set(new.grants))),
+            "redirect_uris": " ".join(dict.fromkeys(new.redirect_uris)),
+            "scope": new.scope,
+        }
+        async with self._database.transaction() as unit:
+            if new.roles:
+                row["user_id"] = await add_service_account(unit, client_id, new.name, set(new.roles))
+            added = (await unit.execute(insert(OAuthClient).returning(*_clients.c), row)).one()
+            _told(SecurityEvent.CLIENT_CREATED, actor, row["id"])
+        return _client(added), secret
+
+    async def find(self, client_id: str) -> RegisteredClient | None:
+        """The client that calls itself so."""
+        async with self._database.read() as unit:
+            row = (await unit.execute(select(_clients).where(_clients.c.client_id == client_id))).one_or_none()
+        return None if row is None else _client(row)
+
+    async def get(self, client_id: str) -> RegisteredClient:
+        """The client that calls itself so; raises `NotFound`."""
+        client = await self.find(client_id)
+        if client is None:
+            raise _not_there()
+        return client
+
+    async def get_by_id(self, id_: UUID) -> RegisteredClient:
+        """The client; raises `NotFound`."""
+        async with self._database.read() as unit:
+            found = await self.by_ids(unit, {id_})
+        if not found:
+            raise _not_there()
+        return found[id_]
+
+    async def list_clients(self, part: Part) -> tuple[list[RegisteredClient], str | None]:
+        """Clients, newest first, and the cursor of the next part."""
+        statement = self._cursors.select(select(_clients), part, (OAuthClient.created_at, OAuthClient.id))
+        async with self._database.read() as unit:
+            rows = (await unit.execute(statement)).all()
+        rows, next_cursor = self._cursors.cut(rows, part)
+        return [_client(row) for row in rows], next_cursor
+
+    async def by_ids(self, unit: AsyncSession, ids: set[UUID]) -> dict[UUID, RegisteredClient]:
+        """The clients with these ids."""
+        return {row.id: _client(row) for row in await unit.execute(select(_clients).where(_clients.c.id.in_(ids)))}
+
+    async def hold(self, unit: AsyncSession, client: RegisteredClient) -> bool:
+        """Let nobody remove the client, or give it another secret, until the unit ends; False where somebody has.
+
+        Whoever starts a session for a client asks for it, after locking the user.
+        """
+        same = (_clients.c.id == client.id, _clients.c.secret_hash == client.secret_hash)
+        return await unit.scalar(select(_clients.c.id).where(*same).with_for_update(read=True)) is not None
+
+    async def rotate_secret(self, actor: Principal | None, id_: UUID) -> tuple[RegisteredClient, SecretStr]:
+        """Give the client another secret: the one before opens nothing more, and what the client got for itself ends.
+
+        Sessions of users stay: without the new secret they can no longer be refreshed, and an access token dies within
+        minutes. Raises `NotFound`, `Forbidden`, or `Conflict` for a public client.
+        """
+        secret = _new_secret()
+        async with self._database.transaction() as unit:
+            client = await self._lock(unit, actor, id_)
+            if not client.confidential:
+                message = "A public client has no secret."
+                raise Conflict(message)
+            values = {"secret_hash": secret_digest(secret), "secret_issued_at": utc_now()}
+            changing = update(OAuthClient).where(_clients.c.id == id_).values(values).returning(*_clients.c)
+            client = _client((await unit.execute(changing)).one())
+            if client.user_id is not None:
+                reason = EndReason.CLIENT_SECRET_ROTATED
+                await self._sessions.end_all_of_client(unit, client.client_id, reason, user_id=client.user_id)
+            _told(SecurityEvent.CLIENT_SECRET_ROTATED, actor, id_)
+        return client, secret
+
+    async def remove(self, actor: Principal | None, id_: UUID) -> None:
+        """Remove the client with its service account, and end its sessions; raises `NotFound` or `Forbidden`."""
+        async with self._database.transaction() as unit:
+            client = await self._lock(unit, actor, id_)
+            await self._sessions.end_all_of_client(unit, client.client_id, EndReason.CLIENT_REMOVED)
+            await unit.execute(delete(OAuthClient).where(_clients.c.id == id_))
+            if client.user_id is not None:
+                await remove_service_account(unit, client.user_id)
+            _told(SecurityEvent.CLIENT_REMOVED, actor, id_)
+
+    async def _lock(self, unit: AsyncSession, actor: Principal | None, id_: UUID) -> RegisteredClient:
+        """The client, locked after its service account, which may do nothing that the actor may not."""
+        which: ColumnElement[bool] = _clients.c.id == id_
+        account = await unit.scalar(select(_clients.c.user_id).where(which))
+        if account is not None:
+            _require_roles(actor, await lock_service_account(unit, account))
+        row = (await unit.execute(select(_clients).where(which).with_for_update())).one_or_none()
+        if row is None:
+            raise _not_there()
+        return _client(row)
+
+
+def secret_digest(secret: SecretStr) -> bytes:
+    """What is stored of a secret."""
+    return hashlib.sha256(secret.get_secret_value().encode()).digest()
+
+
+def _new_secret() -> SecretStr:
+    return SecretStr(_SECRET_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES))
+
+
+def _require_roles(actor: Principal | None, roles: frozenset[Role]) -> None:
+    """Raise `Forbidden` unless the actor may give these roles, and may do all that they allow."""
+    if actor is None or not roles:
+        return
+    if roles != {Role.MEMBER} and Permission.ROLES_ASSIGN not in actor.permissions:
+        message = f"Other roles than {Role.MEMBER} need the permission {Permission.ROLES_ASSIGN}."
+        raise Forbidden(message)
+    require_authority(actor, roles)
+
+
+def _client(row: Row[Any]) -> RegisteredClient:
+    return RegisteredClient(
+        id=row.id,
+        client_id=row.client_id,
+        name=row.name,
+        first_party=row.first_party,
+        grants=frozenset(row.grants.split()),
+        redirect_uris=tuple(row.redirect_uris.split()),
+        scope=frozenset(row.scope.split()),
+        user_id=row.user_id,
+        created_at=row.created_at,
+        secret_issued_at=row.secret_issued_at,
+        secret_hash=row.secret_hash,
+    )
+
+
+def _not_there() -> NotFound:
+    return NotFound("There is no such client.")
+
+
+def _told(event: SecurityEvent, actor: Principal | None, id_: UUID) -> None:
+    security_event(event, outcome="success", user_id=actor and actor.user_id, target_type="client", target_id=id_)

@@ -1,0 +1,126 @@
+"""My account: what it says about me, and what I can change."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.access.permissions import Permission
+from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
+from app.access.principal import CurrentPrincipal
+from app.core.errors import Forbidden
+from app.core.schemas import DisplayName
+from app.features.accounts.email_address import EmailText
+from app.features.accounts.passwords import SHORTEST_PASSWORD, GivenPassword, NewPassword
+from app.features.browser.cookie import clear_session_cookie, set_session_cookie
+from app.features.pages.forms import FormBody, read_form
+from app.features.pages.notices import Notice
+from app.features.pages.page import CurrentPage
+from app.features.pages.route import PageRoute
+from app.features.pages.services import Accounts, Browsers, EmailChanges, OwnAccount
+from app.features.sessions.client import RequestClient
+
+router = APIRouter(prefix="/account", route_class=PageRoute)
+
+
+class ProfileForm(FormBody):
+    """What I am called; empty for nothing."""
+
+    display_name: DisplayName | None = None
+
+
+class PasswordForm(FormBody):
+    """The password that I have, and the one that I want."""
+
+    current_password: GivenPassword
+    new_password: NewPassword
+
+
+class EmailForm(FormBody):
+    """Another address, with my password."""
+
+    new_email: EmailText
+    current_password: GivenPassword
+
+
+class DeletionForm(FormBody):
+    """The end of my account, with my password."""
+
+    current_password: GivenPassword
+
+
+@router.get("")
+@policy(Allow(Permission.ACCOUNT_READ))
+async def account_page(page: CurrentPage) -> Response:
+    """Show what the account says about me."""
+    return page.show("account.html", values={"display_name": page.account.display_name or ""})
+
+
+@router.post("/profile")
+@policy(Allow(Permission.ACCOUNT_WRITE))
+async def change_profile(
+    request: Request, page: CurrentPage, accounts: Accounts, principal: CurrentPrincipal
+) -> Response:
+    """Change what I am called."""
+    _, typed = await read_form(request, ProfileForm, "account.html")
+    await accounts.change_profile(principal.user_id, typed.display_name)
+    return page.go("/account", Notice.PROFILE)
+
+
+@router.get("/password")
+@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+async def password_page(page: CurrentPage) -> Response:
+    """Ask for the old password and a new one."""
+    return page.show("account_password.html", shortest=SHORTEST_PASSWORD)
+
+
+@router.post("/password")
+@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+async def change_password(
+    request: Request, page: CurrentPage, own: OwnAccount, browsers: Browsers, principal: CurrentPrincipal
+) -> Response:
+    """Change my password. Every other session ends, and so does a copy of this one's cookie: it gets a new id."""
+    form, typed = await read_form(request, PasswordForm, "account_password.html", shortest=SHORTEST_PASSWORD)
+    with form.answering(current_password=Forbidden):
+        await own.change_password(principal, typed.current_password, typed.new_password)
+    value = await browsers.confirm(principal)
+    response = page.go("/account", Notice.PASSWORD)
+    if value is not None:
+        set_session_cookie(response, value)
+    return response
+
+
+@router.get("/email")
+@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+async def email_page(page: CurrentPage) -> Response:
+    """Ask for another address."""
+    return page.show("account_email.html")
+
+
+@router.post("/email")
+@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+async def change_email(
+    request: Request, page: CurrentPage, changes: EmailChanges, principal: CurrentPrincipal, client: RequestClient
+) -> Response:
+    """Ask for another e-mail address; it counts when the token that is mailed there comes back."""
+    form, typed = await read_form(request, EmailForm, "account_email.html")
+    with form.answering(current_password=Forbidden):
+        await changes.request(principal, typed.new_email, typed.current_password, ip=client.ip)
+    return page.go("/account", Notice.EMAIL)
+
+
+@router.get("/delete")
+@policy(Allow(Permission.ACCOUNT_WRITE))
+async def deletion_page(page: CurrentPage) -> Response:
+    """Say what would go, and ask for the password."""
+    return page.show("account_delete.html")
+
+
+@router.post("/delete")
+@policy(Allow(Permission.ACCOUNT_WRITE))
+async def delete_account(request: Request, page: CurrentPage, own: OwnAccount, principal: CurrentPrincipal) -> Response:
+    """Delete my account with all that belongs to it, and sign this browser out."""
+    form, typed = await read_form(request, DeletionForm, "account_delete.html")
+    with form.answering(current_password=Forbidden):
+        await own.delete(principal, typed.current_password)
+    response = page.go("/", Notice.ACCOUNT_DELETED)
+    clear_session_cookie(response)
+    return response

@@ -1,0 +1,46 @@
+"""Where a form leads in the end.
+
+Browsers hold a page's `form-action` against every redirect that follows its form. Where the last one leads to an OAuth
+client, the page has to name that client's origin, and names no other.
+"""
+
+from urllib.parse import parse_qsl, urlsplit
+
+from fastapi import Request
+
+from app.core.errors import BadRequest
+from app.features.authorization.service import AuthorizationService, RefusedRequest
+from app.features.pages.page import content_security_policy
+
+AUTHORIZE = "/oauth/authorize"
+
+_MOST_PARAMETERS = 50
+
+
+async def policy_for(request: Request, next_path: str) -> str:
+    """The content security policy of a page whose form leads to the path."""
+    path, _, query = next_path.partition("?")
+    authorization: AuthorizationService = request.app.state.authorization
+    if path != AUTHORIZE:
+        return content_security_policy()
+    try:
+        asked = await authorization.check(pairs_of(query))
+    except (BadRequest, RefusedRequest):
+        return content_security_policy()
+    return content_security_policy(form_action=[source_of(asked.redirect_uri)])
+
+
+def pairs_of(query: str) -> list[tuple[str, str]]:
+    """The parameters of a query, in order, empty ones too; raises `BadRequest` where there are too many."""
+    try:
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        message = "The address has too many parameters."
+        raise BadRequest(message) from None
+
+
+def source_of(redirect_uri: str) -> str:
+    """The redirect address as a source of a policy: its origin; its scheme where it has no host that can be named."""
+    parts = urlsplit(redirect_uri)
+    named = parts.scheme in {"http", "https"} and "[" not in parts.netloc
+    return f"{parts.scheme}://{parts.netloc}" if named else f"{parts.scheme}:"

@@ -1,0 +1,48 @@
+"""What was done, said on the page that comes next. Its address names the notice; the words are only ever ours."""
+
+from enum import StrEnum
+from typing import Self
+
+from starlette.requests import Request
+
+_PARAMETER = "done"
+
+
+class Notice(StrEnum):
+    """Each by the name that stands in an address, with what a page says."""
+
+    text: str
+
+    def __new__(cls, name: str, text: str) -> Self:
+        """Make a member of a name and its text."""
+        member = str.__new__(cls, name)
+        member._value_, member.text = name, text
+        return member
+
+    PROFILE = "profile", "Your name has been changed."
+    PASSWORD = "password", "Your password has been changed. Every other session of yours has ended."  # a name
+    EMAIL = "email", "We have written to the new address. It counts when you open the link in that mail."
+    SESSION_ENDED = "session-ended", "The session has ended."
+    SESSIONS_ENDED = "sessions-ended", "All other sessions have ended."
+    ACCOUNT_DELETED = "account-deleted", "Your account has been deleted, with all that belonged to it."
+    APPLICATION_REVOKED = "application-revoked", "The application may no longer act for you."
+    CLIENT_REMOVED = "client-removed", "The client has been removed, and its sessions have ended."
+    SECRET_ADDED = "secret-added", "The secret is in your vault."  # a name
+    SECRET_DELETED = "secret-deleted", "The secret has been deleted."  # a name
+    USER_CHANGED = "user-changed", "The account has been changed."
+    USER_DISABLED = "user-disabled", "The account is disabled, and its sessions have ended."
+    USER_ENABLED = "user-enabled", "The account is enabled."
+    USER_DELETED = "user-deleted", "The account has been deleted."
+    USER_INVITED = "user-invited", "The invitation is on its way. It holds for a week."
+    ROLES_CHANGED = "roles-changed", "The roles have been changed, and the sessions of the account have ended."
+
+
+def with_notice(path: str, notice: Notice) -> str:
+    """The path of a page that says it; the path has no query of its own."""
+    return f"{path}?{_PARAMETER}={notice}"
+
+
+def notice_of(request: Request) -> str | None:
+    """What the page is to say; nothing for a name that nobody gave."""
+    name = request.query_params.get(_PARAMETER)
+    return next((notice.text for notice in Notice if notice == name), None)

@@ -1,0 +1,72 @@
+"""What the pages say of their own accord: about errors, and about waiting."""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import NamedTuple
+
+from app.access.permissions import DESCRIPTIONS, Permission
+from app.core.errors import Problem
+
+_MINUTE, _HOUR = 60, 3600
+
+
+class ErrorText(NamedTuple):
+    """What an error page says, whatever its cause."""
+
+    title: str
+    text: str
+
+
+_ERRORS = {
+    400: ErrorText("This request does not work", "Something in it is not as it should be."),
+    403: ErrorText("You may not do this", "It is not among the things that your account is allowed to do."),
+    404: ErrorText("There is no such page", "It may have moved, or the address may have a mistake in it."),
+    405: ErrorText(
+        "This page does not take that", "It can be opened, but nothing can be sent to it, or the other way."
+    ),
+    409: ErrorText("It is not as it was", "Meanwhile something has changed. Go back, reload the page, and look again."),
+    413: ErrorText("That is too much", "What was sent is larger than this service reads."),
+    415: ErrorText("This cannot be read", "What was sent is in a form that this service does not take."),
+    422: ErrorText("This does not fit", "Some of what was sent breaks a rule. Go back, and change it."),
+    429: ErrorText("Too many tries", "There were more requests than this service answers in such a time."),
+    500: ErrorText(
+        "Something went wrong here", "The fault is not yours. Trying again may help; if it does not, tell us."
+    ),
+    503: ErrorText(
+        "We cannot answer now", "Something that this service needs does not respond. It will be tried again."
+    ),
+}
+# Problems that say no more than their status: the framework's own, and that of a crash, which names the request too.
+_SILENT = {500}
+
+
+def error_text(problem: Problem) -> ErrorText:
+    """What to say about a problem before its own words."""
+    return _ERRORS.get(problem.status) or ErrorText(problem.title, "")
+
+
+def own_words(problem: Problem) -> str | None:
+    """What the problem itself says, where that is more than the name of its status."""
+    phrase = f"{HTTPStatus(problem.status).phrase}."
+    return None if problem.status in _SILENT or problem.detail == phrase else problem.detail
+
+
+def again_in(seconds: str | None) -> str | None:
+    """When to try again, as people say it; `seconds` is what `Retry-After` holds."""
+    if seconds is None:
+        return None
+    number = int(seconds)
+    if number < _MINUTE:
+        return f"Try again in {_count(number, 'second')}."
+    if number < _HOUR:
+        return f"Try again in {_count(-(-number // _MINUTE), 'minute')}."
+    return f"Try again in {_count(-(-number // _HOUR), 'hour')}."
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def scope_texts(scope: Iterable[str]) -> list[str]:
+    """What may be done with a scope, in words. Of one that is no longer known, its name."""
+    return [DESCRIPTIONS[Permission(name)] if name in frozenset(Permission) else name for name in sorted(scope)]

@@ -1,0 +1,78 @@
+"""What an address is to the service does not show in its work: the same statements run, whoever has an account.
+
+`test_registration.py` and `test_recovery.py` measure the time. A statement that is missing costs too little to be
+measured on a busy machine, and enough for whoever measures for a week: here the statements are compared.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from app.access.roles import Role
+from tests.support.account_mail import PASSWORD, Post
+from tests.support.mail import Mailbox
+from tests.support.service import Service
+
+pytestmark = [pytest.mark.anyio, pytest.mark.asvs("6.3.8")]
+
+CONFIRMED, WAITING, DISABLED = "confirmed@people.example", "waiting@people.example", "disabled@people.example"
+
+
+@pytest.fixture
+async def post(service: Service, mailbox: Mailbox) -> Post:
+    """A service with an account of every standing."""
+    arrived = Post(service, mailbox)
+    await service.person(email=CONFIRMED)
+    await arrived.register(WAITING)
+    disabled = await service.person(email=DISABLED)
+    _, admin = await service.signed_in(Role.ADMIN)
+    path = f"/api/v1/users/{disabled.id}"
+    answer = await service.client.patch(path, json={"disabled": True}, headers=admin.bearer)
+    assert answer.status_code == 200
+    return arrived
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """What this task has the database do in the block, reading and writing; the delivery of mail is another task."""
+    ours, seen = asyncio.current_task(), list[str]()
+    # How a savepoint ends is the one thing that differs.
+    verbs = ("SELECT ", "INSERT ", "UPDATE ", "DELETE ")
+
+    def note(connection: object, cursor: object, statement: str, *more: Any) -> None:
+        if asyncio.current_task() is ours and statement.startswith(verbs):
+            seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+async def work(post: Post, path: str, body: dict[str, str]) -> list[str]:
+    """The statements behind a request that is accepted."""
+    with statements() as seen:
+        assert (await post(path, body)).status_code == 202
+    return seen
+
+
+@pytest.mark.parametrize("email", [CONFIRMED, WAITING, DISABLED])
+async def test_a_registration_runs_the_same_statements(post: Post, email: str) -> None:
+    """For an address that has an account an account is inserted too, and taken back."""
+    unknown = await work(post, "/accounts", {"email": "unknown@people.example", "password": PASSWORD})
+    assert await work(post, "/accounts", {"email": email, "password": PASSWORD}) == unknown
+    assert any(statement.startswith("INSERT INTO users ") for statement in unknown)
+
+
+@pytest.mark.parametrize("email", [CONFIRMED, WAITING, DISABLED])
+async def test_a_forgotten_password_runs_the_same_statements(post: Post, email: str) -> None:
+    """For an address without an account a token is made and a mail is sealed too, and both are taken back."""
+    unknown = await work(post, "/accounts/password/forgot", {"email": "unknown@people.example"})
+    assert await work(post, "/accounts/password/forgot", {"email": email}) == unknown
+    tables = [statement.split()[2] for statement in unknown if statement.startswith("INSERT")]
+    assert tables == ["account_tokens", "outbox", "audit_events"]

@@ -1,0 +1,99 @@
+"""OAuth clients as a test sees them: registered, with their secret, and what they ask the endpoints."""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_plus
+
+import httpx2
+from pydantic import SecretStr
+
+from app.access.roles import Role
+from app.features.oauth.clients import RegisteredClient
+from app.features.oauth.schemas import NewClient
+from app.features.sessions.client import Client
+from app.features.signin.service import ClientGrant
+from tests.support.service import Person, Service, Tokens
+
+CALLBACK = "https://app.example/callback"
+SCOPE = "account:read account:write"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A client, and its secret where it has one."""
+
+    client: RegisteredClient
+    secret: str | None
+
+    @property
+    def client_id(self) -> str:
+        """What it calls itself."""
+        return self.client.client_id
+
+    @property
+    def basic(self) -> dict[str, str]:
+        """The header that shows who it is."""
+        return basic(self.client_id, self.secret or "")
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The parameters that show who it is: its name alone for a public client."""
+        named = {"client_id": self.client_id}
+        return named if self.secret is None else named | {"client_secret": self.secret}
+
+
+def basic(client_id: str, secret: str) -> dict[str, str]:
+    """HTTP Basic, as RFC 6749 section 2.3.1 wants it."""
+    text = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+    return {"Authorization": f"Basic {b64encode(text.encode()).decode()}"}
+
+
+async def register(service: Service, **fields: Any) -> Registered:
+    """Register a client: a confidential one with a code flow, unless told otherwise."""
+    given = {"name": "App", "scope": SCOPE, "redirect_uris": [CALLBACK]} | fields
+    client, secret = await service.app.state.clients.add(None, NewClient.model_validate(given))
+    return Registered(client, secret.get_secret_value() if isinstance(secret, SecretStr) else None)
+
+
+async def register_machine(service: Service, *roles: Role, **fields: Any) -> Registered:
+    """Register a client that acts for itself."""
+    given: dict[str, Any] = {"grants": ["client_credentials"], "redirect_uris": [], "roles": roles or [Role.MEMBER]}
+    return await register(service, **given | {"roles": list(given["roles"])} | fields)
+
+
+async def issue_to(
+    service: Service, registered: Registered, person: Person, scope: str = SCOPE, *, refreshable: bool = True
+) -> Tokens:
+    """Give the client tokens of somebody, as a grant does that needs a browser."""
+    grant = ClientGrant("test", registered.client_id, person.id, scope, "pwd", None, refreshable)
+    async with service.app.state.database.transaction() as unit:
+        pair = await service.app.state.signin.open(unit, grant, Client("127.0.0.1", "test"))
+    return Tokens(pair.access_token, pair.refresh_token or "")
+
+
+async def ask_token(service: Service, headers: dict[str, str] | None = None, /, **form: str) -> httpx2.Response:
+    """Ask the token endpoint."""
+    return await service.client.post("/oauth/token", data=form, headers=headers)
+
+
+async def machine_token(service: Service, machine: Registered, **form: str) -> Tokens:
+    """A token that the client gets for itself."""
+    answer = await ask_token(service, machine.basic, grant_type="client_credentials", **form)
+    assert answer.status_code == 200, answer.text
+    return Tokens(answer.json()["access_token"], "")
+
+
+async def introspect(service: Service, token: str, headers: dict[str, str]) -> dict[str, Any]:
+    """What the service says of a token."""
+    answer = await service.client.post("/oauth/introspect", data={"token": token}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def error_of(answer: httpx2.Response) -> tuple[int, str]:
+    """Status and error code of a refusal, which says nothing else."""
+    body = answer.json()
+    assert set(body) == {"error", "error_description"}, body
+    return answer.status_code, body["error"]
