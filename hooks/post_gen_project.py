@@ -50,8 +50,11 @@ OPTIONS = {
     "sample_vault": Option(
         "the sample vault",
         {
+            "app/features/pages": "account_vault.py",
+            "app/features/pages/templates": "vault.html vault_new.html vault_revealed.html",
             "app/features/vault": "__init__.py models.py routes.py schemas.py service.py",
-            "migrations/versions": "0005_vault.py",
+            "migrations/versions": "0006_vault.py",
+            "tests/features/pages": "test_account_vault.py",
             "tests/features/vault": "__init__.py steps.py test_reseal.py test_reveal.py test_sealed.py test_secrets.py",
         },
         (
@@ -61,32 +64,61 @@ OPTIONS = {
             ("app/commands/upkeep.py", LINES, "vault", 2),
             ("app/core/keys.py", LINES, "VAULT", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    SECRET_", 5),
+            ("app/features/pages/notices.py", LINES, "SECRET_", 2),
+            ("app/features/pages/templates/_account.html", LINES, "vault", 1),
+            ("app/features/pages/templates/account_delete.html", LINES, "vault", 1),
+            ("app/features/pages/wiring.py", LINES, "vault", 2),
             ("app/main.py", LINES, "vault", 4),
             ("docs/logging.md", LINES, "| `secret_", 5),
             ("migrations/env.py", LINES, "vault", 2),
-            ("tests/access/routes.txt", LINES, "/api/v1/secrets", 6),
+            ("tests/access/routes.txt", LINES, "secrets:", 6),
+            ("tests/features/pages/routes.txt", LINES, "secrets:", 5),
         ),
     ),
     "browser_pages": Option(
         "the browser pages",
         {
+            "app/features/authorization": "__init__.py grant.py models.py requests.py service.py",
             "app/features/browser": "__init__.py authenticate.py cookie.py models.py seals.py service.py",
             "app/features/pages": """
-                __init__.py addresses.py api_docs.py assets.py forms.py home.py page.py present.py route.py signin.py
-                wiring.py
+                __init__.py account.py account_applications.py account_sessions.py account_vault.py
+                addresses.py admin.py admin_audit.py admin_client.py admin_clients.py admin_roles.py
+                admin_system.py admin_user.py admin_user_sessions.py admin_users.py api_docs.py
+                assets.py audit_csv.py authorize.py destinations.py forms.py home.py mailed.py
+                navigation.py notices.py page.py present.py route.py services.py signin.py texts.py
+                wiring.py words.py
             """,
-            "app/features/pages/static": "brand.css docs.js logo.svg pico.classless.min.css",
+            "app/features/pages/mails": """
+                account_exists.html account_exists.txt choose_password.html choose_password.txt
+                email_change.html email_change.txt email_change_requested.html
+                email_change_requested.txt invitation.html invitation.txt reset.html reset.txt
+                verify.html verify.txt
+            """,
+            "app/features/pages/static": "brand.css docs.js logo.svg pico.classless.min.css token.js",
             "app/features/pages/static/swagger": """
-                LICENSE.txt NOTICE.txt README.txt SHA256SUMS.txt oauth2-redirect.js swagger-ui-bundle.js
-                swagger-ui-bundle.js.LICENSE.txt swagger-ui.css
+                LICENSE.txt NOTICE.txt README.txt SHA256SUMS.txt oauth2-redirect.js
+                swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt swagger-ui.css
             """,
             "app/features/pages/templates": """
-                _fields.html base.html confirm.html docs.html docs_redirect.html error.html home.html login.html
-                logout.html
+                _account.html _admin.html _fields.html _parts.html _section.html account.html
+                account_applications.html account_delete.html account_email.html
+                account_password.html account_sessions.html admin.html admin_audit.html
+                admin_client.html admin_client_new.html admin_client_secret.html admin_clients.html
+                admin_health.html admin_invite.html admin_routes.html admin_user.html
+                admin_user_delete.html admin_user_roles.html admin_user_sessions.html
+                admin_users.html base.html confirm.html consent.html docs.html docs_redirect.html
+                done.html email_confirm.html error.html error_form.html forgot.html home.html
+                login.html logout.html mailed.html register.html reset.html vault.html
+                vault_new.html vault_revealed.html verify.html
             """,
-            "migrations/versions": "0008_browser_sessions.py",
+            "migrations/versions": "0007_authorization.py 0008_browser_sessions.py",
+            "tests/features/authorization": "__init__.py",
             "tests/features/browser": "__init__.py test_seals.py test_service.py",
-            "tests/features/pages": "__init__.py conftest.py routes.txt test_docs.py test_in_chromium.py",
+            "tests/features/pages": """
+                __init__.py conftest.py routes.txt test_account.py
+                test_account_and_admin_in_chromium.py test_account_sessions.py test_account_vault.py
+                test_applications.py test_authorize.py test_docs.py test_in_chromium.py
+            """,
             "tests/support": "browser.py chromium.py site.py",
         },
         (
@@ -94,13 +126,21 @@ OPTIONS = {
             ("SECURITY.md", LINES, "`tests/features/pages/`", 1),
             ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
             ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
+            ("app/core/security_events.py", PARAGRAPHS, "    CODE_REUSED", 1),
+            ("app/core/security_events.py", PARAGRAPHS, "    CONSENT_", 2),
             ("app/core/security_events.py", PARAGRAPHS, "    PASSWORD_CONFIRMED", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    SESSION_FORGED", 1),
+            ("app/features/audit/entries.py", LINES, "SESSION_FORGED", 2),
+            ("app/features/sessions/service.py", LINES, "    CODE_REUSED", 1),
+            ("app/features/sessions/service.py", LINES, "    CONSENT_REVOKED", 1),
             ("app/features/sessions/service.py", PARAGRAPHS, "    async def authenticated_again(", 1),
             ("app/features/sessions/service.py", PARAGRAPHS, "    async def seen(", 1),
             ("app/main.py", LINES, "install_pages", 2),
+            ("docs/logging.md", LINES, "| `code_reused`", 1),
+            ("docs/logging.md", LINES, "| `consent_", 2),
             ("docs/logging.md", LINES, "| `password_confirmed`", 1),
             ("docs/logging.md", LINES, "| `session_forged`", 1),
+            ("migrations/env.py", LINES, "authorization", 2),
             ("migrations/env.py", LINES, "browser", 2),
             ("tests/conftest.py", PARAGRAPHS, "tests.support.chromium", 1),
         ),

@@ -53,8 +53,10 @@ def test_fails_loudly_where_the_placeholder_is_not_there_once(hook: ModuleType, 
 # The folders that an option has for itself, and what its files elsewhere are called.
 FOLDERS = {
     "browser_pages": (
+        "app/features/authorization/",
         "app/features/browser/",
         "app/features/pages/",
+        "tests/features/authorization/",
         "tests/features/browser/",
         "tests/features/pages/",
     ),
