@@ -44,7 +44,7 @@ MUST_BE_NAMED = {
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
 # The service's own templates, which it renders itself.
-OWN_TEMPLATES = ("app/features/accounts/mails/", "app/features/pages/templates/")
+OWN_TEMPLATES = ("app/features/accounts/mails/", "app/features/pages/mails/", "app/features/pages/templates/")
 
 
 @pytest.fixture(params=COMBINATIONS, ids=combination_name)

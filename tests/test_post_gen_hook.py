@@ -108,14 +108,13 @@ def test_removes_options_and_their_empty_folders(hook: ModuleType, project: Path
 
 
 def test_the_order_makes_no_difference(hook: ModuleType, project: Path) -> None:
-    """Whichever is removed first, alone or together: what is left is the same."""
+    """Whichever of them comes first, what is left is the same."""
     before, results = contents(project), []
-    for steps in (*permutations([[option] for option in hook.OPTIONS.values()]), [list(hook.OPTIONS.values())]):
+    for options in permutations(hook.OPTIONS.values()):
         for name, text in before.items():
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_bytes(text)
-        for options in steps:
-            hook.remove(options)
+        hook.remove(options)
         results.append(contents(project))
     assert results == [results[0]] * len(results)
 
@@ -146,14 +145,14 @@ def test_a_file_can_belong_to_two_options(hook: ModuleType, project: Path) -> No
 def test_fails_loudly_where_something_is_not_there(hook: ModuleType, project: Path) -> None:
     """A line less, a line more, a file less: the message names the file, and nothing of any option is removed."""
     before, options = contents(project), list(hook.OPTIONS.values())
-    for name, unit, mark, _ in (mention for option in options for mention in option.mentions):
+    for option, (name, unit, mark, _) in ((option, mention) for option in options for mention in option.mentions):
         parts = before[name].decode().split(unit)
         marked = next(part for part in parts if mark in part)
         for broken in ([part for part in parts if part != marked], [*parts, marked]):
             (project / name).write_text(unit.join(broken), encoding="utf-8")
             now = contents(project)
             with pytest.raises(hook.HookError, match=name):
-                hook.remove(options)
+                hook.remove([option])
             assert contents(project) == now
         (project / name).write_bytes(before[name])
     for name in {name for option in options for name in option.files}:
