@@ -80,6 +80,7 @@ OPTIONS = {
         {
             "app/features/authorization": "__init__.py grant.py models.py requests.py service.py",
             "app/features/browser": "__init__.py authenticate.py cookie.py models.py seals.py service.py",
+            "app/features/oauth": "own_clients.py",
             "app/features/pages": """
                 __init__.py account.py account_applications.py account_sessions.py account_vault.py
                 addresses.py admin.py admin_audit.py admin_client.py admin_clients.py admin_roles.py
@@ -114,6 +115,7 @@ OPTIONS = {
             "migrations/versions": "0007_authorization.py 0008_browser_sessions.py",
             "tests/features/authorization": "__init__.py",
             "tests/features/browser": "__init__.py test_seals.py test_service.py",
+            "tests/features/oauth": "test_own_clients.py",
             "tests/features/pages": """
                 __init__.py conftest.py routes.txt test_account.py
                 test_account_and_admin_in_chromium.py test_account_sessions.py test_account_vault.py
@@ -135,7 +137,7 @@ OPTIONS = {
             ("app/features/sessions/service.py", LINES, "    CONSENT_REVOKED", 1),
             ("app/features/sessions/service.py", PARAGRAPHS, "    async def authenticated_again(", 1),
             ("app/features/sessions/service.py", PARAGRAPHS, "    async def seen(", 1),
-            ("app/main.py", LINES, "install_pages", 2),
+            ("app/main.py", LINES, "_pages", 3),
             ("docs/logging.md", LINES, "| `code_reused`", 1),
             ("docs/logging.md", LINES, "| `consent_", 2),
             ("docs/logging.md", LINES, "| `password_confirmed`", 1),

@@ -145,14 +145,14 @@ def test_a_file_can_belong_to_two_options(hook: ModuleType, project: Path) -> No
 def test_fails_loudly_where_something_is_not_there(hook: ModuleType, project: Path) -> None:
     """A line less, a line more, a file less: the message names the file, and nothing of any option is removed."""
     before, options = contents(project), list(hook.OPTIONS.values())
-    for option, (name, unit, mark, _) in ((option, mention) for option in options for mention in option.mentions):
+    for owner, (name, unit, mark, _) in ((option, mention) for option in options for mention in option.mentions):
         parts = before[name].decode().split(unit)
         marked = next(part for part in parts if mark in part)
         for broken in ([part for part in parts if part != marked], [*parts, marked]):
             (project / name).write_text(unit.join(broken), encoding="utf-8")
             now = contents(project)
             with pytest.raises(hook.HookError, match=name):
-                hook.remove([option])
+                hook.remove([owner])
             assert contents(project) == now
         (project / name).write_bytes(before[name])
     for name in {name for option in options for name in option.files}:
