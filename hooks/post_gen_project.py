@@ -71,29 +71,56 @@ OPTIONS = {
             ("app/main.py", LINES, "vault", 4),
             ("docs/logging.md", LINES, "| `secret_", 5),
             ("migrations/env.py", LINES, "vault", 2),
-            ("tests/access/routes.txt", LINES, "/api/v1/secrets", 6),
+            ("tests/access/routes.txt", LINES, "secrets:", 6),
+            ("tests/features/pages/routes.txt", LINES, "secrets:", 5),
         ),
     ),
     "browser_pages": Option(
         "the browser pages",
         {
+            "app/features/authorization": "__init__.py grant.py models.py requests.py service.py",
             "app/features/browser": "__init__.py authenticate.py cookie.py models.py seals.py service.py",
+            "app/features/oauth": "own_clients.py",
             "app/features/pages": """
-                __init__.py addresses.py api_docs.py assets.py forms.py home.py page.py present.py route.py signin.py
-                wiring.py
+                __init__.py account.py account_applications.py account_sessions.py account_vault.py
+                addresses.py admin.py admin_audit.py admin_client.py admin_clients.py admin_roles.py
+                admin_system.py admin_user.py admin_user_sessions.py admin_users.py api_docs.py
+                assets.py audit_csv.py authorize.py destinations.py forms.py home.py mailed.py
+                navigation.py notices.py page.py present.py route.py services.py signin.py texts.py
+                wiring.py words.py
             """,
-            "app/features/pages/static": "brand.css docs.js logo.svg pico.classless.min.css",
+            "app/features/pages/mails": """
+                account_exists.html account_exists.txt choose_password.html choose_password.txt
+                email_change.html email_change.txt email_change_requested.html
+                email_change_requested.txt invitation.html invitation.txt reset.html reset.txt
+                verify.html verify.txt
+            """,
+            "app/features/pages/static": "brand.css docs.js logo.svg pico.classless.min.css token.js",
             "app/features/pages/static/swagger": """
-                LICENSE.txt NOTICE.txt README.txt SHA256SUMS.txt oauth2-redirect.js swagger-ui-bundle.js
-                swagger-ui-bundle.js.LICENSE.txt swagger-ui.css
+                LICENSE.txt NOTICE.txt README.txt SHA256SUMS.txt oauth2-redirect.js
+                swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt swagger-ui.css
             """,
             "app/features/pages/templates": """
-                _fields.html base.html confirm.html docs.html docs_redirect.html error.html home.html login.html
-                logout.html
+                _account.html _admin.html _fields.html _parts.html _section.html account.html
+                account_applications.html account_delete.html account_email.html
+                account_password.html account_sessions.html admin.html admin_audit.html
+                admin_client.html admin_client_new.html admin_client_secret.html admin_clients.html
+                admin_health.html admin_invite.html admin_routes.html admin_user.html
+                admin_user_delete.html admin_user_roles.html admin_user_sessions.html
+                admin_users.html base.html confirm.html consent.html docs.html docs_redirect.html
+                done.html email_confirm.html error.html error_form.html forgot.html home.html
+                login.html logout.html mailed.html register.html reset.html vault.html
+                vault_new.html vault_revealed.html verify.html
             """,
-            "migrations/versions": "0008_browser_sessions.py",
+            "migrations/versions": "0007_authorization.py 0008_browser_sessions.py",
+            "tests/features/authorization": "__init__.py",
             "tests/features/browser": "__init__.py test_seals.py test_service.py",
-            "tests/features/pages": "__init__.py conftest.py routes.txt test_docs.py test_in_chromium.py",
+            "tests/features/oauth": "test_own_clients.py",
+            "tests/features/pages": """
+                __init__.py conftest.py routes.txt test_account.py
+                test_account_and_admin_in_chromium.py test_account_sessions.py test_account_vault.py
+                test_applications.py test_authorize.py test_docs.py test_in_chromium.py
+            """,
             "tests/support": "browser.py chromium.py site.py",
         },
         (
@@ -101,13 +128,21 @@ OPTIONS = {
             ("SECURITY.md", LINES, "`tests/features/pages/`", 1),
             ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
             ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
+            ("app/core/security_events.py", PARAGRAPHS, "    CODE_REUSED", 1),
+            ("app/core/security_events.py", PARAGRAPHS, "    CONSENT_", 2),
             ("app/core/security_events.py", PARAGRAPHS, "    PASSWORD_CONFIRMED", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    SESSION_FORGED", 1),
+            ("app/features/audit/entries.py", LINES, "SESSION_FORGED", 2),
+            ("app/features/sessions/service.py", LINES, "    CODE_REUSED", 1),
+            ("app/features/sessions/service.py", LINES, "    CONSENT_REVOKED", 1),
             ("app/features/sessions/service.py", PARAGRAPHS, "    async def authenticated_again(", 1),
             ("app/features/sessions/service.py", PARAGRAPHS, "    async def seen(", 1),
-            ("app/main.py", LINES, "install_pages", 2),
+            ("app/main.py", LINES, "_pages", 3),
+            ("docs/logging.md", LINES, "| `code_reused`", 1),
+            ("docs/logging.md", LINES, "| `consent_", 2),
             ("docs/logging.md", LINES, "| `password_confirmed`", 1),
             ("docs/logging.md", LINES, "| `session_forged`", 1),
+            ("migrations/env.py", LINES, "authorization", 2),
             ("migrations/env.py", LINES, "browser", 2),
             ("tests/conftest.py", PARAGRAPHS, "tests.support.chromium", 1),
         ),
@@ -115,9 +150,9 @@ OPTIONS = {
 }
 
 MIGRATIONS = Path("migrations/versions")
-# What a migration is called, and which one it follows; the first follows None.
+# How a migration says which one it is, and which one it follows.
 REVISION = re.compile(r'^revision: str = ("\w+")$', re.MULTILINE)
-FOLLOWS = re.compile(r'^(down_revision: str \| None = )("\w+"|None)$', re.MULTILINE)
+FOLLOWS = re.compile(r'^down_revision: str \| None = ("\w+"|None)$', re.MULTILINE)
 
 NEXT_STEPS = {
     "sqlite": (),
@@ -158,35 +193,45 @@ def without(text: str, unit: str, mark: str, count: int) -> str:
     return unit.join(kept)
 
 
-def relinked(pruned: Collection[str]) -> dict[str, str]:
-    """The migrations that stay and follow one that goes, each with what that one follows in its place."""
-    follows = {}
-    for name in pruned:
-        if Path(name).parent == MIGRATIONS:
-            text = Path(name).read_bytes().decode()
-            revision, followed = REVISION.search(text), FOLLOWS.search(text)
-            if revision is None or followed is None:
-                message = f"{name} does not say in one line each what it is called, and which migration it follows"
-                raise HookError(message)
-            follows[revision[1]] = followed[2]
+def the_one(pattern: re.Pattern[str], text: str, name: str) -> str:
+    """What the pattern finds; raises `HookError` unless it finds one thing."""
+    found = pattern.findall(text)
+    if len(found) != 1:
+        message = f"{name} has {len(found)} lines like {pattern.pattern}, and not 1"
+        raise HookError(message)
+    return str(found[0])
 
-    def follow(match: re.Match[str]) -> str:
-        before = match[2]
-        while before in follows:
-            before = follows[before]
-        return f"{match[1]}{before}"
 
+def relinked(migrations: Mapping[str, str], gone: str) -> dict[str, str]:
+    """The migrations that follow one that goes, changed to follow the one before it; each by its name.
+
+    Raises `HookError` where one of them names it in another way than the template's own do.
+    """
+    revision, before = (the_one(pattern, migrations[gone], gone) for pattern in (REVISION, FOLLOWS))
     changed = {}
-    for path in MIGRATIONS.glob("*.py") if follows else ():
-        text = path.read_bytes().decode()
-        if path.as_posix() not in pruned and FOLLOWS.sub(follow, text) != text:
-            changed[path.as_posix()] = FOLLOWS.sub(follow, text)
+    for name, text in migrations.items():
+        if name == gone or revision not in text:
+            continue
+        if the_one(FOLLOWS, text, name) != revision or text.count(revision) != 1:
+            message = f"{name} names the migration {revision} elsewhere than in its down_revision"
+            raise HookError(message)
+        changed[name] = text.replace(revision, before)
     return changed
+
+
+def relinked_without(pruned: Collection[str]) -> dict[str, str]:
+    """The migrations that have to change when some of the template's go, by their paths."""
+    before = {path.as_posix(): path.read_bytes().decode() for path in MIGRATIONS.glob("*.py")}
+    after = dict(before)
+    for gone in sorted(before.keys() & pruned):
+        after |= relinked(after, gone)
+        del after[gone]
+    return {name: text for name, text in after.items() if text != before[name]}
 
 
 def without_mentions(options: Sequence[Option], pruned: Collection[str]) -> dict[str, str]:
     """The files that stay and spoke of an option, without what they said."""
-    changed = relinked(pruned)
+    changed = relinked_without(pruned)
     for option in options:
         for name, unit, mark, count in option.mentions:
             if name in pruned:

@@ -25,8 +25,8 @@ LEFTOVERS = re.compile(r"\{\{|\{%|\{#|cookiecutter", re.IGNORECASE)
 # Every word that only this option brings along.
 WORDS = {
     "browser_pages": re.compile(
-        r"(?i:features[./](?:browser|pages)|support[./](?:browser|chromium|site)|browser.?session|install_pages"
-        r"|chromium|playwright|markupsafe|swagger|session_forged|__host-)"
+        r"(?i:features[./](?:authorization|browser|pages)|support[./](?:browser|chromium|site)|browser.?session|install_pages"
+        r"|chromium|playwright|markupsafe|swagger|session_forged|consent_|code_reused|__host-)"
         r"|PASSWORD_CONFIRMED|`password_confirmed`|8000/(?:account|admin|docs|login)\b|`/docs`"
     ),
     # In capitals, `SECRET_BYTES` is a constant of others.
@@ -44,7 +44,7 @@ MUST_BE_NAMED = {
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
 # The service's own templates, which it renders itself.
-OWN_TEMPLATES = ("app/features/accounts/mails/", "app/features/pages/templates/")
+OWN_TEMPLATES = ("app/features/accounts/mails/", "app/features/pages/mails/", "app/features/pages/templates/")
 
 
 @pytest.fixture(params=COMBINATIONS, ids=combination_name)

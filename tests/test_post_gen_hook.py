@@ -53,8 +53,10 @@ def test_fails_loudly_where_the_placeholder_is_not_there_once(hook: ModuleType, 
 # The folders that an option has for itself, and what its files elsewhere are called.
 FOLDERS = {
     "browser_pages": (
+        "app/features/authorization/",
         "app/features/browser/",
         "app/features/pages/",
+        "tests/features/authorization/",
         "tests/features/browser/",
         "tests/features/pages/",
     ),
@@ -106,14 +108,13 @@ def test_removes_options_and_their_empty_folders(hook: ModuleType, project: Path
 
 
 def test_the_order_makes_no_difference(hook: ModuleType, project: Path) -> None:
-    """Whichever is removed first, alone or together: what is left is the same."""
+    """Whichever of them comes first, what is left is the same."""
     before, results = contents(project), []
-    for steps in (*permutations([[option] for option in hook.OPTIONS.values()]), [list(hook.OPTIONS.values())]):
+    for options in permutations(hook.OPTIONS.values()):
         for name, text in before.items():
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_bytes(text)
-        for options in steps:
-            hook.remove(options)
+        hook.remove(options)
         results.append(contents(project))
     assert results == [results[0]] * len(results)
 
@@ -144,14 +145,14 @@ def test_a_file_can_belong_to_two_options(hook: ModuleType, project: Path) -> No
 def test_fails_loudly_where_something_is_not_there(hook: ModuleType, project: Path) -> None:
     """A line less, a line more, a file less: the message names the file, and nothing of any option is removed."""
     before, options = contents(project), list(hook.OPTIONS.values())
-    for name, unit, mark, _ in (mention for option in options for mention in option.mentions):
+    for owner, (name, unit, mark, _) in ((option, mention) for option in options for mention in option.mentions):
         parts = before[name].decode().split(unit)
         marked = next(part for part in parts if mark in part)
         for broken in ([part for part in parts if part != marked], [*parts, marked]):
             (project / name).write_text(unit.join(broken), encoding="utf-8")
             now = contents(project)
             with pytest.raises(hook.HookError, match=name):
-                hook.remove(options)
+                hook.remove([owner])
             assert contents(project) == now
         (project / name).write_bytes(before[name])
     for name in {name for option in options for name in option.files}:
@@ -178,24 +179,54 @@ def files_of_the_template() -> set[str]:
     return {name for name in names if name and (TEMPLATE / name).is_file()}
 
 
-MIGRATION = 'revision: str = "{}"\ndown_revision: str | None = {}\n'
+def migration(revision: str, follows: str) -> str:
+    """A migration as the template's are."""
+    return f'"""About it."""\n\nrevision: str = {revision}\ndown_revision: str | None = {follows}\n'
 
 
-def test_migrations_follow_what_is_left(hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_follows_a_migration_that_goes_follows_the_one_before(hook: ModuleType) -> None:
+    """The first, one in the middle, the last, one with two that follow, and one after the other."""
+    chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
+    assert hook.relinked(chain, "1") == {"2": migration('"2"', "None")}
+    assert hook.relinked(chain, "2") == {"3": migration('"3"', '"1"')}
+    assert hook.relinked(chain, "3") == {}
+    branch = chain | {"4": migration('"4"', '"2"')}
+    assert hook.relinked(branch, "2") == {"3": migration('"3"', '"1"'), "4": migration('"4"', '"1"')}
+    rest = {name: text for name, text in (chain | hook.relinked(chain, "1")).items() if name != "1"}
+    assert hook.relinked(rest, "2") == {"3": migration('"3"', "None")}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("2", ""),
+        ("2", migration('"2"', '"1"') * 2),
+        ("2", migration("'2'", '"1"')),
+        ("3", migration('"3"', '("2", "x")')),
+        ("3", migration('"3"', '"2"') + 'depends_on = "2"\n'),
+        ("3", migration('"3"', '"1"') + 'depends_on = "2"\n'),
+        ("3", migration('"3"', '"2"').replace("down_revision: str | None", "down_revision")),
+    ],
+)
+def test_fails_loudly_where_a_migration_is_not_as_expected(hook: ModuleType, name: str, text: str) -> None:
+    """A line that is not there, or says more: the message names the file."""
+    chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
+    with pytest.raises(hook.HookError, match=name):
+        hook.relinked(chain | {name: text}, "2")
+
+
+def test_several_migrations_go_at_once(hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What followed two that go follows the one before them, and a migration of the user's own does so too."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / hook.MIGRATIONS).mkdir(parents=True)
-    chain = {"a": "None", "b": '"a"', "c": '"b"', "d": '"c"', "mine": '"d"'}
-    for name, follows in chain.items():
-        (tmp_path / hook.MIGRATIONS / f"{name}.py").write_text(MIGRATION.format(name, follows), encoding="utf-8")
-    for files, left in (("b.py c.py", {"d": '"a"'}), ("d.py", {"mine": '"a"'}), ("a.py", {"mine": "None"})):
-        hook.remove([hook.Option("some", {str(hook.MIGRATIONS): files})])
-        for name, follows in left.items():
-            text = (tmp_path / hook.MIGRATIONS / f"{name}.py").read_text(encoding="utf-8")
-            assert text == MIGRATION.format(name, follows)
-    (tmp_path / hook.MIGRATIONS / "mine.py").write_text("revision = 1\n", encoding="utf-8")
-    with pytest.raises(hook.HookError, match=r"mine\.py"):
-        hook.remove([hook.Option("some", {str(hook.MIGRATIONS): "mine.py"})])
+    chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
+    for name, text in (chain | {"mine": migration('"mine"', '"3"')}).items():
+        (tmp_path / hook.MIGRATIONS / f"{name}.py").write_text(text, encoding="utf-8")
+    hook.remove(
+        [hook.Option("one", {str(hook.MIGRATIONS): "3.py"}), hook.Option("two", {str(hook.MIGRATIONS): "2.py"})]
+    )
+    left = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / hook.MIGRATIONS).iterdir()}
+    assert left == {"1": chain["1"], "mine": migration('"mine"', '"1"')}
 
 
 def test_creates_a_private_file_once(hook: ModuleType, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ from app.features.oauth.clients import PASSWORD_GRANT, GrantType
 from app.features.oauth.grants import ClientCredentialsGrant, GrantHandler, PasswordGrant, RefreshTokenGrant
 from app.features.oauth.routes import metadata_router, router as oauth_router
 from app.features.oauth.service import ClientService
-from app.features.pages.wiring import install_pages
+from app.features.pages.wiring import install_pages, open_pages
 from app.features.sessions.routes import router as sessions_router
 from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator
@@ -187,6 +187,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await upgrade(settings.database_url)
         await require_current(database, settings.database_url)
         async with app.state.audit.recording(), app.state.mail_delivery.running():
+            await open_pages(app)
             yield
     finally:
         app.state.hasher.close()

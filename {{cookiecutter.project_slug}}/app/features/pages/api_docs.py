@@ -12,6 +12,10 @@ from app.access.policies import Allow, Policy, Public, policy
 from app.features.pages.page import CurrentPage, content_security_policy
 from app.features.pages.route import PageRoute
 
+DOCS_CLIENT = "docs"
+"""How `static/docs.js` calls itself."""
+DOCS_REDIRECT = "/docs/oauth2-redirect"
+
 
 def api_docs_router(*, production: bool) -> APIRouter:
     """The page, for whoever may read `/openapi.json` (ASVS 13.4.5)."""
@@ -24,7 +28,7 @@ def api_docs_router(*, production: bool) -> APIRouter:
         """Describe the API."""
         return page.show("docs.html", policy=content_security_policy(scripts=True))
 
-    @router.get("/docs/oauth2-redirect")
+    @router.get(DOCS_REDIRECT)
     @policy(Public())
     async def docs_redirect(page: CurrentPage) -> Response:
         """Hand the code to the page that asked for it. Nothing is on it: nobody has to sign in first, with the code."""

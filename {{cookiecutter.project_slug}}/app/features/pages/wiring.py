@@ -10,6 +10,7 @@ from app.features.authorization.service import AuthorizationService
 from app.features.browser.authenticate import BrowserAuthenticator
 from app.features.browser.service import BrowserSessions
 from app.features.oauth.clients import GrantType
+from app.features.oauth.own_clients import keep_own_client
 from app.features.pages.account import router as account_router
 from app.features.pages.account_applications import router as account_applications_router
 from app.features.pages.account_sessions import router as account_sessions_router
@@ -22,7 +23,7 @@ from app.features.pages.admin_system import router as admin_system_router
 from app.features.pages.admin_user import router as admin_user_router
 from app.features.pages.admin_user_sessions import router as admin_user_sessions_router
 from app.features.pages.admin_users import router as admin_users_router
-from app.features.pages.api_docs import api_docs_router
+from app.features.pages.api_docs import DOCS_CLIENT, DOCS_REDIRECT, api_docs_router
 from app.features.pages.assets import Assets, router as assets_router
 from app.features.pages.authorize import router as authorize_router
 from app.features.pages.forms import FormRefused
@@ -71,6 +72,15 @@ def install_pages(app: FastAPI, keys: KeyRing) -> None:
     app.add_exception_handler(FormRefused, on_form_refused)
     for router in (*ROUTERS, api_docs_router(production=state.settings.production)):
         app.include_router(router)
+
+
+async def open_pages(app: FastAPI) -> None:
+    """Have in the database what the pages need, before the first request: `/docs` is a client of the service."""
+    state = app.state
+    address = f"{state.settings.public_url}{DOCS_REDIRECT}"
+    await keep_own_client(
+        state.database, state.clients, DOCS_CLIENT, name="The description of the API", redirect_uri=address
+    )
 
 
 def _install_authorization(app: FastAPI) -> None:

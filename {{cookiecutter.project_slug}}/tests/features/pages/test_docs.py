@@ -1,6 +1,7 @@
 """`/docs`: Swagger UI from this service alone, under a content security policy without exceptions."""
 
 import hashlib
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from playwright.async_api import Browser as Chromium, expect
@@ -106,3 +107,37 @@ async def test_the_window_that_comes_back_reaches_the_page(chromium: Chromium, s
         await (await opening.value).wait_for_event("close")
         assert await page.evaluate("window.told") == "c"
         assert watch.problems == []
+
+
+async def test_authorize_gets_a_token_by_code_and_pkce(chromium: Chromium, site: Site) -> None:
+    """The button signs in, in a window of its own; what is tried then is asked for with the token, in its scope."""
+    person = await site.person()
+    async with visiting(chromium, site.url) as (page, _):
+        await page.goto("/docs")
+        await page.get_by_role("button", name="Authorize").first.click()
+        dialog = page.locator(".auth-container", has_text="signIn")
+        await dialog.get_by_text("account:read", exact=True).click()
+        async with page.expect_popup() as opening:
+            await dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
+        window = await opening.value
+        query = parse_qs(urlsplit(unquote(window.url)).query)
+        assert query["code_challenge_method"] == ["S256"]
+        await window.get_by_label("E-mail address").fill(person.email)
+        await window.get_by_label("Password").fill(person.password)
+        async with page.expect_response("**/oauth/token") as exchanging:
+            await window.get_by_role("button", name="Sign in").click()
+        token = await (await exchanging.value).json()
+        assert token["scope"] == "account:read"
+        await expect(dialog.get_by_role("button", name="Remove authorization")).to_be_visible()
+        await dialog.get_by_role("button", name="Close").click()
+        operation = page.locator(".opblock-get", has=page.locator('[data-path="/api/v1/users/me"]'))
+        await operation.locator(".opblock-summary-control").click()
+        await operation.get_by_role("button", name="Try it out").click()
+        async with page.expect_response("**/api/v1/users/me") as asking:
+            await operation.get_by_role("button", name="Execute").click()
+        answer = await asking.value
+        assert (await answer.request.all_headers())["authorization"] == f"Bearer {token['access_token']}"
+        assert (answer.status, (await answer.json())["email"]) == (200, person.email)
+        await page.reload()
+        await expect(page.locator(".opblock").first).to_be_visible()
+        assert await page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
