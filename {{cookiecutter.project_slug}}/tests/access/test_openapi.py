@@ -13,8 +13,6 @@ from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
 
-FOR_PROGRAMS = ("/api/", "/oauth/", "/livez", "/readyz")
-
 
 async def document(service: Service) -> dict[str, Any]:
     """The document as a client gets it."""
