@@ -120,8 +120,10 @@ OPTIONS = {
                 __init__.py conftest.py routes.txt test_account.py
                 test_account_and_admin_in_chromium.py test_account_sessions.py test_account_vault.py
                 test_applications.py test_authorize.py test_docs.py test_in_chromium.py
+                test_node_client.py
             """,
-            "tests/support": "browser.py chromium.py site.py",
+            "tests/support": "browser.py chromium.py programs.py site.py",
+            "tests/support/node": "LICENSE.txt code_flow.js oauth4webapi.js package.json",
         },
         (
             ("SECURITY.md", LINES, "`tests/features/browser/`", 1),
@@ -144,7 +146,7 @@ OPTIONS = {
             ("docs/logging.md", LINES, "| `session_forged`", 1),
             ("migrations/env.py", LINES, "authorization", 2),
             ("migrations/env.py", LINES, "browser", 2),
-            ("tests/conftest.py", PARAGRAPHS, "tests.support.chromium", 1),
+            ("tests/conftest.py", PARAGRAPHS, "tests.support.programs", 1),
         ),
     ),
 }
