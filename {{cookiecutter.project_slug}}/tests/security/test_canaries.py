@@ -94,7 +94,9 @@ def test_no_secret_is_in_the_log_or_in_an_answer(server: Observed) -> None:
         client.post("/oauth/token", data=form | {"client_id": "x", "client_secret": canary()}),
         client.post("/oauth/token", data=form, auth=(canary(), canary())),
         client.post("/oauth/introspect", data={"token": canary()}, headers={"Authorization": f"Basic {canary()}"}),
-        client.post("/oauth/token", data=form | {"client_id": "x", "code": f"ac_{canary()}", "code_verifier": canary()}),
+        client.post(
+            "/oauth/token", data=form | {"client_id": "x", "code": f"ac_{canary()}", "code_verifier": canary()}
+        ),
         client.post("/oauth/token", data=form | {"refresh_token": f"rt_{canary()}"}),
         client.post("/oauth/token", data={"grant_type": "password", "username": "a@b.example", "password": canary()}),
         client.post("/oauth/token", data=form | {"refresh_token": tokens["refresh_token"]}),
