@@ -94,7 +94,7 @@ async def test_who_is_not_known_is_not_redirected(service: Service) -> None:
             await check(service, pairs)
 
 
-@pytest.mark.asvs("10.4.4", "10.4.6", "10.4.11", "10.7.1")
+@pytest.mark.asvs("10.4.4", "10.4.6", "10.4.11", "10.4.12", "10.7.1")
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
