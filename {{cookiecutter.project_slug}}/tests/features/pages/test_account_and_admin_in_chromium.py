@@ -1,13 +1,15 @@
 """The pages of the account and of the administration in Chromium: on a phone and a desktop, light and dark."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from app.access.roles import Role
 from tests.support.chromium import DESKTOP, PHONE, grave_findings, visiting
-from tests.support.site import Site, sign_in
+from tests.support.databases import Databases
+from tests.support.site import Site, running_site, sign_in
 
 pytestmark = pytest.mark.anyio
 
@@ -87,6 +89,24 @@ async def test_with_the_keyboard_alone(chromium: Browser, site: Site) -> None:
         for path in ACCOUNT:
             await page.goto(path)
             await expect(page.get_by_role("link", name="Sign out").first).to_be_visible()
+
+
+async def test_long_names_stay_on_the_page(chromium: Browser, tmp_path: Path, databases: Databases) -> None:
+    """Of the service, of people and of their devices: a word without a break makes no page wider than a phone."""
+    long = "W" * 100
+    with running_site(tmp_path, databases, APP_NAME=long * 3) as site:
+        admin = await site.person(Role.ADMIN)
+        async with visiting(chromium, site.url, viewport=PHONE, user_agent="x" * 300) as (page, _):
+            await page.goto("/")
+            await looks_right(page, "/")
+            await sign_in(page, admin)
+            await page.goto("/account")
+            await page.get_by_label("What people see").fill(long)
+            await page.get_by_role("button", name="Save").click()
+            await expect(page.get_by_role("status")).to_be_visible()
+            for path in ("/account", "/account/sessions", "/admin/users", f"/admin/users/{admin.id}", "/admin/audit"):
+                await page.goto(path)
+                await looks_right(page, path)
 
 
 async def test_an_administrator_gives_a_role(chromium: Browser, site: Site) -> None:
