@@ -6,14 +6,18 @@ from typing import Any
 
 import pytest
 import time_machine
+from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.features.authorization.models import AuthorizationCode
+from app.features.oauth.schemas import TokenForm
+from app.features.sessions.client import Client
+from app.features.signin.errors import InvalidGrant
 from tests.conftest import PUBLIC_URL
 from tests.features.authorization.steps import STATE, VERIFIER, approve, challenge_of, code_for, exchange
-from tests.support.oauth import ask_token, error_of, introspect, register, register_machine
+from tests.support.oauth import CALLBACK, ask_token, error_of, introspect, register, register_machine
 from tests.support.service import Person, Service, Tokens, tokens_of
 from tests.support.trail import stored
 
@@ -222,6 +226,21 @@ async def test_a_code_dies_with_its_client(service: Service) -> None:
         assert error_of(await exchange(service, each, code)) == (401, "invalid_client")
     async with service.app.state.database.read() as unit:
         assert len((await unit.scalars(select(AuthorizationCode.code_hash))).all()) == 1
+
+
+async def test_a_secret_that_was_changed_meanwhile_gets_nothing(service: Service) -> None:
+    """The client authenticated a moment ago, with what is the old secret by now."""
+    client, (_, browser) = await register(service), await service.signed_in()
+    code = await code_for(service, client, browser)
+    await service.app.state.clients.rotate_secret(None, client.client.id)
+    form = TokenForm(
+        grant_type="authorization_code",
+        code=SecretStr(code),
+        redirect_uri=CALLBACK,
+        code_verifier=SecretStr(VERIFIER),
+    )
+    with pytest.raises(InvalidGrant):
+        await service.app.state.grants["authorization_code"](form, client.client, Client("127.0.0.1", "test"))
 
 
 @pytest.mark.asvs("10.4.11", "8.2.1")
