@@ -20,6 +20,13 @@ PASSWORD_GRANT = "password"  # noqa: S105  # the name of a grant
 """For the service's own sign-in alone, where a setting allows it."""
 
 
+DOCS_CLIENT = "docs"
+"""The page that describes the API, as it calls itself."""
+
+OWN_CLIENTS = frozenset({DOCS_CLIENT})
+"""Parts of the service itself: nobody has registered them, and no list has them."""
+
+
 @dataclass(frozen=True, slots=True)
 class RegisteredClient:
     """A client that was registered."""

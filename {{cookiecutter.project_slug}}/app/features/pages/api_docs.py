@@ -12,8 +12,6 @@ from app.access.policies import Allow, Policy, Public, policy
 from app.features.pages.page import CurrentPage, content_security_policy
 from app.features.pages.route import PageRoute
 
-DOCS_CLIENT = "docs"
-"""How `static/docs.js` calls itself."""
 DOCS_REDIRECT = "/docs/oauth2-redirect"
 
 

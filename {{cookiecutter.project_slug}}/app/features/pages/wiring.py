@@ -9,7 +9,7 @@ from app.features.authorization.grant import AuthorizationCodeGrant
 from app.features.authorization.service import AuthorizationService
 from app.features.browser.authenticate import BrowserAuthenticator
 from app.features.browser.service import BrowserSessions
-from app.features.oauth.clients import GrantType
+from app.features.oauth.clients import DOCS_CLIENT, GrantType
 from app.features.oauth.own_clients import keep_own_client
 from app.features.pages.account import router as account_router
 from app.features.pages.account_applications import router as account_applications_router
@@ -23,7 +23,7 @@ from app.features.pages.admin_system import router as admin_system_router
 from app.features.pages.admin_user import router as admin_user_router
 from app.features.pages.admin_user_sessions import router as admin_user_sessions_router
 from app.features.pages.admin_users import router as admin_users_router
-from app.features.pages.api_docs import DOCS_CLIENT, DOCS_REDIRECT, api_docs_router
+from app.features.pages.api_docs import DOCS_REDIRECT, api_docs_router
 from app.features.pages.assets import Assets, router as assets_router
 from app.features.pages.authorize import router as authorize_router
 from app.features.pages.forms import FormRefused

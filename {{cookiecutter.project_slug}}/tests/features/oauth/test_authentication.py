@@ -133,7 +133,8 @@ async def test_a_secret_is_stored_as_its_digest_and_shown_by_nothing(service: Se
     assert machine.secret is not None
     assert len(machine.secret) == len("cs_") + 43
     async with service.app.state.database.read() as unit:
-        row = (await unit.execute(select(*OAuthClient.__table__.columns))).one()
+        its_own = OAuthClient.client_id == machine.client.client_id
+        row = (await unit.execute(select(*OAuthClient.__table__.columns).where(its_own))).one()
     assert machine.secret not in str(row)
     assert len(row.secret_hash) == 32
     assert isinstance(machine.client, RegisteredClient)
