@@ -64,7 +64,10 @@ def assert_unchanged(before: Rows, after: Rows, what: object) -> None:
 async def things(service: Service, tokens: Tokens, user_id: object) -> dict[str, str]:
     """What the parameters of a path can be, so that a path leads to something that is there."""
     found = {"user_id": str(user_id)}
-    for name in ("sessions", "secrets"):
+    for name in (
+        "secrets",
+        "sessions",
+    ):
         answer = await service.client.get(f"/api/v1/{name}", headers=tokens.bearer)
         if answer.status_code == 200:
             found |= {f"{name[:-1]}_id": item["id"] for item in answer.json()["items"]}
@@ -79,10 +82,8 @@ async def asker(service: Service, role: Role | None) -> AsyncIterator[tuple[http
         parameters: dict[str, str] = {}
         if role is not None:
             person, tokens = await service.signed_in(role)
-            for name in ("Bank", "Safe"):
-                await service.client.post(
-                    "/api/v1/secrets", json={"name": name, "secret_string": "x"}, headers=tokens.bearer
-                )
+            secret = {"name": "Bank", "secret_string": "x"}
+            await service.client.post("/api/v1/secrets", json=secret, headers=tokens.bearer)
             parameters = await things(service, tokens, person.id)
             form = {"email": person.email, "password": person.password}
             answer = await client.post("/login", data=form, headers={"Sec-Fetch-Site": "same-origin"})
