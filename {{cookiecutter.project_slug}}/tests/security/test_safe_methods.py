@@ -61,13 +61,17 @@ def assert_unchanged(before: Rows, after: Rows, what: object) -> None:
         assert "'outcome': 'denied'" in row, (what, row)
 
 
+# Of one's own; a parameter of a path is called after the things of a list.
+LISTS = [
+    "secrets",
+    "sessions",
+]
+
+
 async def things(service: Service, tokens: Tokens, user_id: object) -> dict[str, str]:
     """What the parameters of a path can be, so that a path leads to something that is there."""
     found = {"user_id": str(user_id)}
-    for name in (
-        "secrets",
-        "sessions",
-    ):
+    for name in LISTS:
         answer = await service.client.get(f"/api/v1/{name}", headers=tokens.bearer)
         if answer.status_code == 200:
             found |= {f"{name[:-1]}_id": item["id"] for item in answer.json()["items"]}
