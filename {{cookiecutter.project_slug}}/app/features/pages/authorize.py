@@ -55,7 +55,9 @@ async def ask(request: Request, page: CurrentPage, authorization: Authorization)
             return page.go(await authorization.approve(principal, asked))
     except RefusedRequest as refused:
         return page.go(refused.location)
-    return page.show("consent.html", policy=await policy_for(request, f"{AUTHORIZE}?{query}"), **_shown(asked, query))
+    policy_of_page = await policy_for(request, f"{AUTHORIZE}?{query}")
+    days = request.app.state.settings.session_max_days
+    return page.show("consent.html", policy=policy_of_page, days=days, **_shown(asked, query))
 
 
 @router.post(AUTHORIZE)

@@ -94,6 +94,7 @@ async def test_from_the_client_to_its_tokens(service: Service) -> None:
     assert "Photo <b>Prints</b>" in text_of(page).replace("&lt;", "<") or "Photo &lt;b&gt;" in page.text
     assert "<b>Prints" not in page.text
     assert html.escape(DESCRIPTIONS[Permission.ACCOUNT_READ]) in page.text
+    assert f"lasts for {service.app.state.settings.session_max_days} days" in text_of(page)
     assert html.escape(DESCRIPTIONS[Permission.ACCOUNT_WRITE]) not in page.text
     assert "form-action 'self' https://client.example;" in page.headers["Content-Security-Policy"]
     told = answered(await decide(browser, page, "allow"))
