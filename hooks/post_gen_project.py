@@ -73,7 +73,6 @@ OPTIONS = {
             ("migrations/env.py", LINES, "vault", 2),
             ("tests/access/routes.txt", LINES, "secrets:", 6),
             ("tests/features/pages/routes.txt", LINES, "secrets:", 5),
-            ("tests/security/test_safe_methods.py", LINES, "secret", 3),
         ),
     ),
     "browser_pages": Option(

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 NAMES = sorted(path.name for path in TEMPLATES.iterdir())
 # Jinja, and what it stands for, is no markup of the page's own.
-JINJA = re.compile(r"\{[{%#].*?[}%#]\}", re.DOTALL)
+JINJA = re.compile(r"\{[%#{].*?[%#}]\}", re.DOTALL)
 
 
 @pytest.mark.asvs("3.4.3", "3.4.6")

@@ -11,6 +11,7 @@ from app.features.vault.schemas import NewSecret
 from tests.conftest import StartService
 from tests.features.vault.steps import MASK, PATH, base64, keep, kept, reveal
 from tests.support.service import Service
+from tests.support.tables import assert_unchanged, tables_of
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +34,18 @@ async def test_shows_a_mask_for_what_is_set_and_null_for_what_is_not(service: Se
     assert (changed["name"], changed["secret_string"], changed["secret_bytes"]) == ("Bank", None, MASK)
     assert changed["created_at"] == created["created_at"]
     assert changed["updated_at"] > created["updated_at"]
+
+
+@pytest.mark.asvs("3.5.3")
+async def test_looking_at_a_secret_changes_nothing(service: Service) -> None:
+    """Neither the list, nor one of them, nor asking to be shown it with a method that only reads."""
+    _, tokens = await service.signed_in()
+    path = await kept(service, tokens)
+    before = await tables_of(service)
+    for target in (PATH, path, f"{path}/reveal"):
+        for method in ("GET", "HEAD", "OPTIONS"):
+            await service.client.request(method, target, headers=tokens.bearer)
+    assert_unchanged(before, await tables_of(service), PATH)
 
 
 async def test_a_change_leaves_what_it_does_not_name(service: Service) -> None:
