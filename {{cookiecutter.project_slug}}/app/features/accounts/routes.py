@@ -111,7 +111,7 @@ async def change_user(
 
 
 @router.delete("/users/{user_id}", status_code=204, responses={409: {"description": "This is the last administrator"}})
-@policy(Allow(Permission.USERS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.USERS_WRITE))
 async def delete_user(user_id: UUID, administration: Administration, principal: CurrentPrincipal) -> None:
     """Delete an account with all that belongs to it."""
     await administration.delete(principal, user_id)

@@ -103,14 +103,14 @@ async def assign_roles(
 
 
 @router.get("/delete")
-@policy(Allow(Permission.USERS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.USERS_WRITE))
 async def deletion_page(page: CurrentPage, user: User) -> Response:
     """Say what would go."""
     return page.show("admin_user_delete.html", user=user)
 
 
 @router.post("/delete")
-@policy(Allow(Permission.USERS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.USERS_WRITE))
 async def delete(
     request: Request, page: CurrentPage, user: User, administration: Administration, principal: CurrentPrincipal
 ) -> Response:

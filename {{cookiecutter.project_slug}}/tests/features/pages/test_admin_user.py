@@ -81,8 +81,8 @@ async def test_sets_roles(service: Service) -> None:
 
 
 @pytest.mark.asvs("7.5.3")
-async def test_an_old_sign_in_gives_nobody_a_role(start: StartService) -> None:
-    """Neither by the page of the roles nor by an invitation: both ask for the password, and come back."""
+async def test_an_old_sign_in_gives_nobody_a_role_and_deletes_nobody(start: StartService) -> None:
+    """Neither by the page of the roles nor by an invitation: all ask for the password, and come back."""
     with time_machine.travel(datetime(2026, 7, 1, tzinfo=UTC), tick=True) as clock:
         async with start() as service:
             person, (_, admin) = await service.person(), await with_browser(service, Role.ADMIN)
@@ -90,6 +90,7 @@ async def test_an_old_sign_in_gives_nobody_a_role(start: StartService) -> None:
             for path, fields in (
                 (path_of(person, "/roles"), {"role_admin": "on"}),
                 ("/admin/users/invite", {"email": "new@people.example", "role_admin": "on"}),
+                (path_of(person, "/delete"), {}),
             ):
                 assert (await admin.get(path)).headers["Location"] == f"/confirm?next={path}"
                 headers = {"Sec-Fetch-Site": "same-origin", "Referer": f"https://service.example{path}"}
