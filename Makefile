@@ -1,6 +1,6 @@
 # `make` lists what it can do. It needs Python 3.11 or newer, make and git; everything else is fetched into this folder.
 .DEFAULT_GOAL := help
-.PHONY: help requirements setup demo test test-postgres test-more check fix trees bench clean
+.PHONY: help requirements setup demo test test-postgres test-more check fix trees screenshots bench clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -69,6 +69,9 @@ build/check: setup
 
 trees: setup ## Write the file lists of tests/trees anew
 	@$(RUN) python -m scripts.trees
+
+screenshots: setup ## Take the pictures of docs/images anew; needs Chromium
+	@$(RUN) --with playwright --with pillow python scripts/screenshots.py
 
 bench: setup ## Measure how long a project takes to render
 	@$(RUN) python scripts/bench.py

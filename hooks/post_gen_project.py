@@ -73,6 +73,7 @@ OPTIONS = {
             ("migrations/env.py", LINES, "vault", 2),
             ("tests/access/routes.txt", LINES, "secrets:", 6),
             ("tests/features/pages/routes.txt", LINES, "secrets:", 5),
+            ("tests/security/test_safe_methods.py", LINES, "secret", 3),
         ),
     ),
     "browser_pages": Option(
@@ -112,20 +113,31 @@ OPTIONS = {
                 login.html logout.html mailed.html register.html reset.html vault.html
                 vault_new.html vault_revealed.html verify.html
             """,
+            "docs": "authorization.md pages.md",
             "migrations/versions": "0007_authorization.py 0008_browser_sessions.py",
-            "tests/features/authorization": "__init__.py",
+            "tests/features/authorization": """
+                __init__.py steps.py test_code_flow.py test_consents.py test_requests.py
+                test_written_elsewhere.py
+            """,
             "tests/features/browser": "__init__.py test_seals.py test_service.py",
             "tests/features/oauth": "test_own_clients.py",
             "tests/features/pages": """
                 __init__.py conftest.py routes.txt test_account.py
                 test_account_and_admin_in_chromium.py test_account_sessions.py test_account_vault.py
-                test_applications.py test_authorize.py test_docs.py test_in_chromium.py
+                test_addresses.py test_admin.py test_admin_audit.py test_admin_system.py
+                test_admin_user.py test_admin_user_sessions.py test_admin_users.py
+                test_applications.py test_assets.py test_authorize.py test_docs.py test_forms.py
+                test_home.py test_mailed.py test_node_client.py test_other_origin_in_chromium.py
+                test_page.py test_present.py test_route.py test_signin.py test_signin_in_chromium.py
+                test_texts.py test_words.py
             """,
-            "tests/support": "browser.py chromium.py site.py",
+            "tests/support": "browser.py chromium.py programs.py site.py",
+            "tests/support/node": "LICENSE.txt code_flow.js oauth4webapi.js package.json",
         },
         (
-            ("SECURITY.md", LINES, "`tests/features/browser/`", 1),
-            ("SECURITY.md", LINES, "`tests/features/pages/`", 1),
+            ("SECURITY.md", LINES, "`tests/features/authorization/`", 3),
+            ("SECURITY.md", LINES, "`tests/features/browser/`", 2),
+            ("SECURITY.md", LINES, "`tests/features/pages/`", 7),
             ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
             ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    CODE_REUSED", 1),
@@ -144,7 +156,7 @@ OPTIONS = {
             ("docs/logging.md", LINES, "| `session_forged`", 1),
             ("migrations/env.py", LINES, "authorization", 2),
             ("migrations/env.py", LINES, "browser", 2),
-            ("tests/conftest.py", PARAGRAPHS, "tests.support.chromium", 1),
+            ("tests/conftest.py", PARAGRAPHS, "tests.support.programs", 1),
         ),
     ),
 }

@@ -3,6 +3,7 @@
 Reading takes `database.read()`: no transaction, one statement sees one state. Writing takes `database.transaction()`:
 it commits at the end of the block and rolls back when the block raises. A service that must keep a change although it
 answers with an error raises after the block. Security events that are told inside of a transaction are recorded in it.
+What every request or sign-in does takes `database.rows()` or `database.transact()`, which are awaited once.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -28,6 +29,8 @@ from app.core.database_errors import UNAVAILABLE_ERRORS, connect_postgresql, uni
 from app.core.event_flow import Held, Occurrence, hold_events
 
 __all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
+
+Result = TypeVar("Result")
 
 RecordEvents = Callable[[Session, Sequence[Occurrence]], object]
 """Adds events to the audit trail in the unit that they were told in; raises where it cannot. For `unit.run_sync`."""
@@ -110,17 +113,32 @@ class Database:
 
         `before_commit` is called when all is written, the events too. If it raises, the unit is rolled back.
         """
+        async with self._open() as (unit, held):
+            yield unit
+            await unit.run_sync(self._end, held, before_commit)
+
+    async def transact(self, work: Callable[[Session], Result]) -> Result:
+        """Do the work in a unit that writes, in one go: cheaper than `transaction`, for what floods come to."""
+        async with self._open() as (unit, held):
+            return await unit.run_sync(self._do, work, held)
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[tuple[AsyncSession, Held]]:
         with hold_events() as held:
             unit = self._writes()
             unit.sync_session.begin()
             try:
-                yield unit
-                await unit.run_sync(self._end, held, before_commit)
+                yield unit, held
             except BaseException:
                 async with unit:  # closes it, which rolls it back
                     raise
 
-    def _end(self, unit: Session, held: Held, before_commit: Callable[[], object] | None) -> None:
+    def _do(self, unit: Session, work: Callable[[Session], Result], held: Held) -> Result:
+        result = work(unit)
+        self._end(unit, held)
+        return result
+
+    def _end(self, unit: Session, held: Held, before_commit: Callable[[], object] | None = None) -> None:
         """Commit the unit, in one go: each call that is awaited costs more than what it does here."""
         if unit.in_transaction():
             self._record_held(unit, held)

@@ -169,8 +169,8 @@ class Settings(BaseSettings):
     )
     rate_limit_signin: _RateLimit = Field(
         "10/15minutes",
-        description="How many failed sign-ins one account may have, and how many mails one client may ask for, in the"
-        " notation of the limits library.",
+        description="How many failed sign-ins one account or OAuth client may have, and how many mails one client may"
+        " ask for, in the notation of the limits library.",
         examples=["10/15minutes"],
     )
     rate_limit_default: _RateLimit = Field(

@@ -1,24 +1,26 @@
 """Who may call what: the table of all routes, and each of them asked by everybody."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import time_machine
 from fastapi import FastAPI
 
 from app.access.guard import route_policies
 from app.access.policies import Allow, ClientOrUser, Recent
 from app.access.roles import Role, permissions_of
 from tests.conftest import StartService
-from tests.support.service import Service
+from tests.support.service import Service, tokens_of
 
 pytestmark = pytest.mark.anyio
 
 TABLE = Path(__file__).with_name("routes.txt")
 # A feature that can be left out keeps the lines of its routes with its own tests.
 TABLES = (TABLE, *sorted(Path(__file__).parents[1].glob("features/*/routes.txt")))
-HEADER = f"{'method':<8}{'path':<40}{'policy':<32}{'nobody':<8}{'member':<8}{'auditor':<9}admin"
+HEADER = f"{'method':<8}{'path':<56}{'policy':<32}{'nobody':<8}{'member':<8}{'auditor':<9}admin"
 ASKERS = (None, *Role)
 
 
@@ -35,7 +37,7 @@ def lines_of(app: FastAPI) -> list[str]:
     lines = []
     for method, path, policy in route_policies(app):
         nobody, member, auditor, admin = ("yes" if may(policy, asker) else "-" for asker in ASKERS)
-        lines.append(f"{method:<8}{path:<40}{policy!s:<32}{nobody:<8}{member:<8}{auditor:<9}{admin}")
+        lines.append(f"{method:<8}{path:<56}{policy!s:<32}{nobody:<8}{member:<8}{auditor:<9}{admin}")
     return lines
 
 
@@ -77,6 +79,26 @@ async def test_every_method_of_every_path_is_asked_by_everybody(service: Service
             assert answer.headers["WWW-Authenticate"].startswith("Bearer")
         assert answer.headers["Cache-Control"] == "no-store"
         assert "Authorization" in answer.headers["Vary"]
+
+
+@pytest.mark.asvs("7.5.1", "7.5.2", "7.5.3")
+async def test_an_old_sign_in_is_not_enough_where_a_recent_one_is_asked_for(start: StartService) -> None:
+    """On every such route an administrator is challenged after a quarter of an hour (RFC 9470), and gets in before."""
+    with time_machine.travel(datetime(2026, 7, 1, tzinfo=UTC), tick=True) as clock:
+        async with start() as service:
+            _, admin = await service.signed_in(Role.ADMIN)
+            recent = [line for line in route_policies(service.app) if isinstance(line.policy, Recent)]
+            for minutes, refused in ((14, False), (16, True)):
+                clock.move_to(datetime(2026, 7, 1, tzinfo=UTC) + timedelta(minutes=minutes))
+                fresh = await service.refresh(admin.refresh)
+                admin = tokens_of(fresh)
+                headers = admin.bearer | {"Sec-Fetch-Site": "same-origin"}
+                for method, path, _policy in recent:
+                    target = re.sub(r"\{\w+\}", str(uuid4()), path)
+                    answer = await service.client.request(method, target, headers=headers)
+                    assert (answer.status_code == 401) == refused, (method, path, minutes)
+                    challenge = 'error="insufficient_user_authentication", max_age=900'
+                    assert (challenge in answer.headers.get("WWW-Authenticate", "")) == refused
 
 
 async def test_the_policy_comes_before_the_body(service: Service) -> None:

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from app.core.clock import utc_now
-from app.core.mail_queue import MailQueue
+from app.core.mail_queue import MailQueue, MailStanding
 from app.core.mail_table import MailStatus
 from tests.conftest import MakeSettings
 from tests.support.mail import mail, post_office
@@ -44,6 +44,23 @@ async def test_a_claim_ends_by_itself(make_settings: MakeSettings) -> None:
         assert (await office.row()).status == MailStatus.QUEUED
         await queue.sent(taken)
         assert (await office.row()).status == MailStatus.SENT
+
+
+async def test_tells_where_the_mail_stands(make_settings: MakeSettings) -> None:
+    """How many wait, and since when; what was given up; what was delivered is no concern any more."""
+    async with post_office(make_settings()) as office:
+        queue = MailQueue(office.database, lease_seconds=60)
+        assert await queue.standing() == MailStanding(waiting=0, oldest=None, failed=0)
+        await office.add(*(mail() for _ in range(4)))
+        oldest = min(row.created_at for row in await office.rows())
+        assert await queue.standing() == MailStanding(waiting=4, oldest=oldest, failed=0)
+        sent, failed = await queue.claim(), await queue.claim()
+        assert sent is not None
+        assert failed is not None
+        await queue.sent(sent)
+        await queue.failed(failed, "Refused", 550)
+        standing = await queue.standing()
+        assert (standing.waiting, standing.failed) == (2, 1)
 
 
 @pytest.mark.asvs("14.2.7")

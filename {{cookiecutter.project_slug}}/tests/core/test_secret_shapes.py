@@ -18,6 +18,8 @@ SECRETS = {
     "token of a mail": f"is {'pwr_' + (CANARY * 4)[:43]} yours",
     "token of a mail in a path": f"GET /verify/{'vrf_' + (CANARY * 4)[:43]}",
     "refresh token in a path": f"GET /x/{REFRESH_TOKEN}/y",
+    "secret of a client in a path": f"GET /x/{'cs_' + (CANARY * 4)[:43]}",
+    "authorization code in a path": f"GET /x/{'ac_' + (CANARY * 4)[:43]}",
     "bearer": f"Bearer {CANARY}",
     "bearer of a short token": "bearer c4naryValue",
     "bearer, percent-encoded": f"Bearer%20{CANARY}",

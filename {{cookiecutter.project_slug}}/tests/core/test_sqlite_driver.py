@@ -68,7 +68,7 @@ async def test_nothing_is_written_behind_a_transaction_that_could_not_begin(tmp_
 
 async def test_who_is_cancelled_while_a_transaction_begins_can_roll_it_back(tmp_path: Path) -> None:
     """The lock that is given later is not kept."""
-    async with two_writers(tmp_path, seconds=10) as (first, second):
+    async with two_writers(tmp_path, seconds=3) as (first, second):
         await execute(first, _COUNT)
         waiting = asyncio.create_task(execute(second, _ADD))
         await asyncio.sleep(0.1)
@@ -77,6 +77,7 @@ async def test_who_is_cancelled_while_a_transaction_begins_can_roll_it_back(tmp_
         rolling_back = asyncio.create_task(second.rollback())
         await first.commit()
         await rolling_back
+        await asyncio.sleep(0.5)  # more than SQLite waits between two tries to get the lock
         assert await execute(first, _COUNT) == [(0,)]
 
 

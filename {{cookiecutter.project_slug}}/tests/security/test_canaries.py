@@ -57,7 +57,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> It
 @pytest.mark.asvs("14.2.4", "16.2.5")
 def test_no_secret_is_in_the_log_or_in_an_answer(server: Observed) -> None:
     """Passwords, tokens, cookies, keys in a query, bodies that are refused: sent to the service, seen nowhere again."""
-    client, canaries = server.client, iter([f"Canary{secrets.token_hex(12)}" for _ in range(20)])
+    client, canaries = server.client, iter([f"Canary{secrets.token_hex(12)}" for _ in range(30)])
     sent: list[str] = []
 
     def canary() -> str:
@@ -91,6 +91,12 @@ def test_no_secret_is_in_the_log_or_in_an_answer(server: Observed) -> None:
         client.get(f"/api/v1/info?access_token={canary()}"),
         client.get(f"/api/v1/info?name={canary()}", headers={"Cookie": f"session={canary()}", "X-Api-Key": canary()}),
         client.get(f"/reset/{canary()}"),
+        client.post("/oauth/token", data=form | {"client_id": "x", "client_secret": canary()}),
+        client.post("/oauth/token", data=form, auth=(canary(), canary())),
+        client.post("/oauth/introspect", data={"token": canary()}, headers={"Authorization": f"Basic {canary()}"}),
+        client.post(
+            "/oauth/token", data=form | {"client_id": "x", "code": f"ac_{canary()}", "code_verifier": canary()}
+        ),
         client.post("/oauth/token", data=form | {"refresh_token": f"rt_{canary()}"}),
         client.post("/oauth/token", data={"grant_type": "password", "username": "a@b.example", "password": canary()}),
         client.post("/oauth/token", data=form | {"refresh_token": tokens["refresh_token"]}),

@@ -1,11 +1,6 @@
-"""Chromium, headless, for what only a real browser shows; and what it was seen to do.
-
-A test that uses the fixture `chromium` needs a browser. Where none is found, such tests are left out, and the summary
-says so in one line; with the environment variable `CI` set, they fail.
-"""
+"""Chromium, headless, for what only a real browser shows; and what it was seen to do."""
 
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,9 +9,8 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
-# Chrome first: where Ubuntu lets only programs that it knows have a sandbox, it is one of them.
-NAMES = ("google-chrome", "chromium", "chromium-browser")
-_ON_MACOS = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+from tests.support.programs import PROGRAMS
+
 PHONE = ViewportSize(width=360, height=740)
 DESKTOP = ViewportSize(width=1280, height=800)
 
@@ -29,59 +23,13 @@ _FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-_LEFT_OUT = pytest.StashKey[int]()
-_WORKER_KEY = "tests_without_chromium"
 _GRAVE = ("serious", "critical")
-
-
-def chromium_path() -> str | None:
-    """Where the browser is, if there is one."""
-    return next((path for name in (*NAMES, _ON_MACOS) if (path := shutil.which(name))), None)
-
-
-# What pytest calls.
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a browser where there is none."""
-    if chromium_path() is not None or os.environ.get("CI"):
-        return
-    needy = [item for item in items if "chromium" in getattr(item, "fixturenames", ())]
-    config.hook.pytest_deselected(items=needy)
-    items[:] = [item for item in items if item not in needy]
-    config.stash[_LEFT_OUT] = len(needy)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tell the process that has started this one, if one has."""
-    output: dict[str, int] | None = getattr(session.config, "workeroutput", None)
-    if output is not None:
-        output[_WORKER_KEY] = session.config.stash.get(_LEFT_OUT, 0)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Hear it from a worker: each of them collects every test."""
-    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get(_WORKER_KEY, 0)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what did not run, and how it would."""
-    left_out = config.stash.get(_LEFT_OUT, 0)
-    if left_out:
-        terminalreporter.write_line(
-            f"{left_out} tests did not run, for they need a browser: put one of {', '.join(NAMES)} on the PATH"
-            " (Debian: apt-get install chromium).",
-            yellow=True,
-        )
 
 
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """The browser, one for the whole run or for each worker of it."""
-    path = chromium_path()
-    if path is None:
-        pytest.fail(f"CI is set, so the tests in a browser must run, and none of {', '.join(NAMES)} is on the PATH")
+    path = PROGRAMS["chromium"].required_path()
     async with async_playwright() as playwright:
         # Its sandbox does not work for root.
         root = hasattr(os, "geteuid") and os.geteuid() == 0

@@ -28,6 +28,9 @@ __all__ = ["AuthorizationRequest", "AuthorizationService", "GivenConsent", "Refu
 
 CODE_LIFETIME = timedelta(seconds=60)
 
+# From a new sign-in back to the page, and from the page to a decision.
+_WAY_BACK = timedelta(minutes=1)
+_TIME_TO_DECIDE = timedelta(minutes=5)
 _CODE_PREFIX = "ac_"
 _CODE_BYTES = 32
 
@@ -68,8 +71,13 @@ class AuthorizationService:
         return await self._reader.read(pairs)
 
     def needs_sign_in(self, request: AuthorizationRequest, authenticated_at: datetime) -> bool:
-        """Whether the client wants a user who proved who they are later than that (RFC 9470)."""
-        return request.max_age is not None and utc_now() - authenticated_at > timedelta(seconds=request.max_age)
+        """Whether the client wants a user who proved who they are later than that (RFC 9470).
+
+        A sign-in of the last minute is always new enough: it was asked for, and the browser is on its way back.
+        """
+        if request.max_age is None:
+            return False
+        return utc_now() - authenticated_at > max(timedelta(seconds=request.max_age), _WAY_BACK)
 
     async def needs_consent(self, user_id: UUID, request: AuthorizationRequest) -> bool:
         """Whether the user is to be asked: not for a client of the service's own, nor for what they have allowed.
@@ -91,7 +99,7 @@ class AuthorizationService:
         The user has agreed, or need not be asked. What the client gets is what it asks for, as far as the user may do
         it. Raises `RefusedRequest` where that is nothing, or where the sign-in is too long ago.
         """
-        if self.needs_sign_in(request, principal.authenticated_at):
+        if self.needs_sign_in(request, principal.authenticated_at + _TIME_TO_DECIDE):
             self._reader.refuse(request.redirect_uri, request.state, "login_required")
         granted = request.scope & principal.permissions
         if not granted:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from app.access.principal import Principal
 from app.access.roles import permissions_of
@@ -48,14 +48,14 @@ class BrowserSessions:
         self._accounts = accounts
         self._seals = BrowserSessionSeals(keys)
 
-    async def attach(self, unit: AsyncSession, session: Started, methods: str) -> str:
+    def attach(self, unit: Session, session: Started, methods: str) -> str:
         """Let a cookie open a session that has just been started: the value of the cookie."""
         value = secrets.token_urlsafe(_ID_BYTES)
         id_hash = _digest(value)
         sealed = self._seals.seal(
             session.id, id_hash, claims_of(session.user_id, session.authenticated_at, methods.split())
         )
-        await unit.execute(insert(BrowserSession), {"session_id": session.id, "id_hash": id_hash, "sealed": sealed})
+        unit.execute(insert(BrowserSession), {"session_id": session.id, "id_hash": id_hash, "sealed": sealed})
         return value
 
     async def visitor(self, value: str | None) -> Visitor | None:

@@ -33,8 +33,6 @@ Caller = Principal | AnyClient
 _LONGEST_BASIC = 1024
 _SHAPE = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-# What an unknown client's secret is compared with, so that it takes as long as any other.
-_NOBODY = bytes(32)
 
 
 class _Given(NamedTuple):
@@ -97,9 +95,9 @@ class ClientAuthentication:
 
 def _shows_itself(client: RegisteredClient, secret: SecretStr | None) -> bool:
     """Whether the secret is the client's: a public client has none, and shows none."""
-    if secret is None:
-        return not client.confidential
-    return hmac.compare_digest(secret_digest(secret), client.secret_hash or _NOBODY) and client.confidential
+    if secret is None or client.secret_hash is None:
+        return secret is None and client.secret_hash is None
+    return hmac.compare_digest(secret_digest(secret), client.secret_hash)
 
 
 def _given(authorization: Sequence[str], form: Mapping[str, Any]) -> _Given | None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from app.core.errors import Problem, Unprocessable
-from app.features.pages.texts import again_in
+from app.features.pages.texts import words_with_time
 
 LONGEST_SHOWN = 2000
 
@@ -76,7 +76,7 @@ class Form(Generic[Body]):
             raise FormRefused(self, _by_field(problem), status=problem.status) from None
         except Problem as problem:
             field = next((name for name, kind in fields.items() if isinstance(problem, kind)), "")
-            said = " ".join(filter(None, (problem.detail, again_in(problem.headers.get("Retry-After")))))
+            said = words_with_time(problem)
             raise FormRefused(self, {field: said}, status=problem.status, headers=problem.headers) from None
 
 

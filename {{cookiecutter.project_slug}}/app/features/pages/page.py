@@ -12,6 +12,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.core.settings import Environment, Registration, Settings
+from app.features.accounts.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from app.features.accounts.service import Account
 from app.features.browser.cookie import session_cookie
 from app.features.browser.service import BrowserSessions, Visitor
@@ -60,6 +61,8 @@ class Pages:
         self._environment.globals |= {
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
+            "shortest_password": SHORTEST_PASSWORD,
+            "longest_password": LONGEST_PASSWORD,
             "asset": assets.url,
             "development": settings.environment is Environment.DEVELOPMENT,
             "registration_open": settings.registration is Registration.OPEN,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from app.access.policies import Authenticated, Public, policy
@@ -64,8 +64,8 @@ async def login(request: Request, page: CurrentPage, browsers: Browsers, client:
     form, typed = await read_form(request, SignInForm, "login.html", next_path=path, policy=policy_of_page)
     signins: SignInService = request.app.state.signin
 
-    async def key(unit: AsyncSession, session: Started) -> str:
-        return await browsers.attach(unit, session, "pwd")
+    def key(unit: Session, session: Started) -> str:
+        return browsers.attach(unit, session, "pwd")
 
     with form.answering():
         try:

@@ -19,22 +19,16 @@ class ErrorText(NamedTuple):
 
 _ERRORS = {
     400: ErrorText("This request does not work", "Something in it is not as it should be."),
-    403: ErrorText("You may not do this", "It is not among the things that your account is allowed to do."),
+    403: ErrorText("You may not do this", "It is not among the things that are allowed to you."),
     404: ErrorText("There is no such page", "It may have moved, or the address may have a mistake in it."),
-    405: ErrorText(
-        "This page does not take that", "It can be opened, but nothing can be sent to it, or the other way."
-    ),
-    409: ErrorText("It is not as it was", "Meanwhile something has changed. Go back, reload the page, and look again."),
+    405: ErrorText("This cannot be done here", "The page is there, but it does not do what was asked of it."),
+    409: ErrorText("It is not as it was", "Something has changed meanwhile. Go back, reload the page, and look again."),
     413: ErrorText("That is too much", "What was sent is larger than this service reads."),
     415: ErrorText("This cannot be read", "What was sent is in a form that this service does not take."),
     422: ErrorText("This does not fit", "Some of what was sent breaks a rule. Go back, and change it."),
     429: ErrorText("Too many tries", "There were more requests than this service answers in such a time."),
-    500: ErrorText(
-        "Something went wrong here", "The fault is not yours. Trying again may help; if it does not, tell us."
-    ),
-    503: ErrorText(
-        "We cannot answer now", "Something that this service needs does not respond. It will be tried again."
-    ),
+    500: ErrorText("Something went wrong here", "The fault is not yours. Try again; if that does not help, tell us."),
+    503: ErrorText("We cannot answer now", "Something that this service needs does not respond. Please come back."),
 }
 # Problems that say no more than their status: the framework's own, and that of a crash, which names the request too.
 _SILENT = {500}
@@ -48,7 +42,14 @@ def error_text(problem: Problem) -> ErrorText:
 def own_words(problem: Problem) -> str | None:
     """What the problem itself says, where that is more than the name of its status."""
     phrase = f"{HTTPStatus(problem.status).phrase}."
-    return None if problem.status in _SILENT or problem.detail == phrase else problem.detail
+    words = _without_later(problem)
+    return None if problem.status in _SILENT or words.lower() == phrase.lower() else words
+
+
+def words_with_time(problem: Problem) -> str:
+    """What the problem itself says, and when to try again."""
+    again = again_in(problem.headers.get("Retry-After"))
+    return problem.detail if again is None else f"{_without_later(problem)} {again}"
 
 
 def again_in(seconds: str | None) -> str | None:
@@ -61,6 +62,11 @@ def again_in(seconds: str | None) -> str | None:
     if number < _HOUR:
         return f"Try again in {_count(-(-number // _MINUTE), 'minute')}."
     return f"Try again in {_count(-(-number // _HOUR), 'hour')}."
+
+
+def _without_later(problem: Problem) -> str:
+    """The detail without what `again_in` says better."""
+    return problem.detail.removesuffix(" Try again later.") if "Retry-After" in problem.headers else problem.detail
 
 
 def _count(number: int, unit: str) -> str:

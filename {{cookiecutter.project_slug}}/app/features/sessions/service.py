@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, insert, or_, orm, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -87,9 +87,9 @@ class SessionService:
         self._longest = timedelta(days=settings.session_max_days)
         self._cursors = Cursors(keys, "sessions")
 
-    async def start(  # noqa: PLR0913  # the parts of a row
+    def start(  # noqa: PLR0913  # the parts of a row
         self,
-        unit: AsyncSession,
+        unit: orm.Session,
         user_id: UUID,
         *,
         scope: str,
@@ -97,7 +97,10 @@ class SessionService:
         client: Client,
         terms: Terms = _OWN_SIGNIN,
     ) -> Started:
-        """Add a session for a user who has just proved who they are, unless the terms say when that was."""
+        """Add a session for a user who has just proved who they are, unless the terms say when that was.
+
+        For `unit.run_sync`.
+        """
         now = utc_now()
         session = Started(uuid4(), user_id, terms.authenticated_at or now)
         row = {
@@ -113,7 +116,7 @@ class SessionService:
             "user_agent": client.user_agent[:_LONGEST_USER_AGENT],
             "client_id": terms.client_id,
         }
-        await unit.execute(_START, row)
+        unit.execute(_START, row)
         return session
 
     async def lock(self, unit: AsyncSession, session_id: UUID) -> str | None:
@@ -162,7 +165,7 @@ class SessionService:
 
     async def remember_address(self, unit: AsyncSession, user_id: UUID, client: Client) -> None:
         """Count the address as known, by a session that never opens anything: the user showed who they are by mail."""
-        session = await self.start(unit, user_id, scope="", methods="", client=client)
+        session = await unit.run_sync(self.start, user_id, scope="", methods="", client=client)
         ended = {"ended_at": session.authenticated_at, "ended_reason": EndReason.PASSWORD_RESET}
         await unit.execute(update(Session).where(Session.id == session.id).values(ended))
 

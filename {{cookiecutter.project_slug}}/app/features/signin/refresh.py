@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from app.core.clock import utc_now
 from app.core.database import table_of
@@ -23,11 +24,11 @@ _ISSUE = insert(table_of(RefreshToken))
 _SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
-async def issue(unit: AsyncSession, session_id: UUID) -> str:
-    """Add a refresh token of 256 random bits to the family."""
+def issue(unit: Session, session_id: UUID) -> str:
+    """Add a refresh token of 256 random bits to the family. For `unit.run_sync`."""
     token = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     row = {"token_hash": _digest(token), "session_id": session_id, "created_at": utc_now()}
-    await unit.execute(_ISSUE, row)
+    unit.execute(_ISSUE, row)
     return token
 
 

@@ -1,12 +1,14 @@
 """Signing in and staying signed in: passwords and refresh tokens against access tokens."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from app.access.principal import Principal
 from app.access.roles import permissions_of
@@ -25,7 +27,7 @@ from app.features.signin.tokens import FIRST_PARTY, AccessTokens, Grant, Invalid
 
 _BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
 
-Key = Callable[[AsyncSession, Started], Awaitable[str]]
+Key = Callable[[Session, Started], str]
 """Makes what opens a session that has just been started, in its unit."""
 
 
@@ -79,8 +81,8 @@ class SignInService:
     async def sign_in(self, email: str, password: SecretStr, client: Client) -> TokenPair:
         """Start a session for whoever knows the password, and give its tokens; raises as `open_session` does."""
 
-        async def key(unit: AsyncSession, session: Started) -> str:
-            return await refresh.issue(unit, session.id)
+        def key(unit: Session, session: Started) -> str:
+            return refresh.issue(unit, session.id)
 
         return self._pair(*await self.open_session(email, password, client, key))
 
@@ -105,7 +107,8 @@ class SignInService:
             raise
         opened = None
         if credentials and credentials.active and verification.valid:
-            opened = await self._open_session(credentials, verification.new_hash, client, key)
+            opening = partial(self._open_session, credentials, verification.new_hash, client, key)
+            opened = await self._database.transact(opening)
         if opened is None:
             user_id = credentials and credentials.user_id
             security_event(SecurityEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
@@ -113,25 +116,22 @@ class SignInService:
         await attempt.give_back()
         return opened
 
-    async def _open_session(
-        self, credentials: Credentials, new_hash: str | None, client: Client, key: Key
+    def _open_session(
+        self, credentials: Credentials, new_hash: str | None, client: Client, key: Key, unit: Session
     ) -> tuple[Grant, str] | None:
-        async with self._database.transaction() as unit:
-            roles = await self._accounts.admit(unit, credentials, new_hash)
-            if roles is None:
-                return None
-            scope = " ".join(sorted(permissions_of(roles)))
-            session = await self._sessions.start(
-                unit, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client
-            )
-            made = await key(unit, session)
-            security_event(
-                SecurityEvent.SIGNIN_SUCCEEDED,
-                outcome="success",
-                user_id=credentials.user_id,
-                session_id=session.id,
-                method=_BY_PASSWORD,
-            )
+        roles = self._accounts.admit(unit, credentials, new_hash)
+        if roles is None:
+            return None
+        scope = " ".join(sorted(permissions_of(roles)))
+        session = self._sessions.start(unit, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client)
+        made = key(unit, session)
+        security_event(
+            SecurityEvent.SIGNIN_SUCCEEDED,
+            outcome="success",
+            user_id=credentials.user_id,
+            session_id=session.id,
+            method=_BY_PASSWORD,
+        )
         return Grant(session.user_id, session.id, scope, (_BY_PASSWORD,), session.authenticated_at), made
 
     async def open(self, unit: AsyncSession, grant: ClientGrant, client: Client) -> TokenPair:
@@ -141,10 +141,14 @@ class SignInService:
         """
         lifetime = None if grant.refreshable else timedelta(seconds=self._tokens.expires_in)
         terms = Terms(grant.client_id, grant.authenticated_at, lifetime)
-        session = await self._sessions.start(
-            unit, grant.user_id, scope=grant.scope, methods=grant.methods, client=client, terms=terms
-        )
-        refresh_token = await refresh.issue(unit, session.id) if grant.refreshable else None
+
+        def start(unit: Session) -> Started:
+            return self._sessions.start(
+                unit, grant.user_id, scope=grant.scope, methods=grant.methods, client=client, terms=terms
+            )
+
+        session = await unit.run_sync(start)
+        refresh_token = await unit.run_sync(refresh.issue, session.id) if grant.refreshable else None
         security_event(
             SecurityEvent.TOKEN_ISSUED,
             outcome="success",
@@ -182,7 +186,7 @@ class SignInService:
         narrowed = _narrow(session.scope, scope)
         methods, client_id = tuple(session.methods.split()), session.client_id or FIRST_PARTY
         grant = Grant(session.user_id, session.id, narrowed, methods, session.authenticated_at, client_id)
-        refresh_token = await refresh.issue(unit, session.id)
+        refresh_token = await unit.run_sync(refresh.issue, session.id)
         security_event(SecurityEvent.TOKEN_REFRESHED, outcome="success", user_id=session.user_id, session_id=session.id)
         return grant, refresh_token
 

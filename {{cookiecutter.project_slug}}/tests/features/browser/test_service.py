@@ -131,6 +131,20 @@ async def test_ends_when_idle_and_when_old(start: StartService) -> None:
             assert (await idle.get(ME, headers={"Accept": "*/*"})).status_code == 401
 
 
+async def test_use_is_noted_at_most_once_a_minute(service: Service) -> None:
+    """However many requests there are: reading is no reason to write each time."""
+    browser = Browser(service)
+    await browser.sign_in(await service.person())
+    begin, moments = datetime.now(UTC), []
+    for seconds in (30, 70, 100, 140):
+        with time_machine.travel(begin + timedelta(seconds=seconds), tick=False):
+            assert (await browser.get(ME)).status_code == 200
+        async with service.app.state.database.read() as unit:
+            moments.append(await unit.scalar(text("SELECT last_seen_at FROM sessions")))
+    assert len(set(moments)) == 3
+    assert moments[1] == moments[2]
+
+
 @pytest.mark.asvs("3.5.1")
 async def test_forms_of_other_origins_are_refused(service: Service) -> None:
     """The form to sign in too, which needs no cookie; nothing of it is done."""

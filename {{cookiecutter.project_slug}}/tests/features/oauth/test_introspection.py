@@ -103,6 +103,21 @@ async def test_the_scope_is_what_the_token_can_do_now(service: Service) -> None:
         assert (await introspect(service, token, client.basic))["scope"] == "account:read"
 
 
+@pytest.mark.asvs("10.3.3")
+async def test_a_subject_is_never_somebody_else(service: Service) -> None:
+    """An account that is made anew with the same address is another one: what clients had of the first is dead."""
+    client, person = await register(service), await service.person(email="ada@people.example")
+    tokens = await issue_to(service, client, person)
+    before = await introspect(service, tokens.access, client.basic)
+    _, admin = await service.signed_in(Role.ADMIN)
+    await service.client.delete(f"/api/v1/users/{person.id}", headers=admin.bearer)
+    again = await service.person(email="ada@people.example")
+    after = await introspect(service, (await issue_to(service, client, again)).access, client.basic)
+    assert (before["iss"], before["sub"] == after["sub"]) == (after["iss"], False)
+    for token in (tokens.access, tokens.refresh):
+        assert await introspect(service, token, client.basic) == INACTIVE
+
+
 async def test_looking_changes_nothing(service: Service) -> None:
     """A refresh token that was looked at can still be used, once."""
     client, machine = await register(service), await register_machine(service)

@@ -5,9 +5,14 @@
 function takeCode() {
   const field = document.getElementById("token");
   const code = window.location.hash.slice(1);
-  if (field && code.length > 0) {
-    field.value = code;
-    window.history.replaceState(null, "", window.location.pathname + window.location.search);
+  if (!field || code.length === 0) {
+    return;
+  }
+  field.value = code;
+  window.history.replaceState(null, "", window.location.pathname + window.location.search);
+  const password = field.form.querySelector("input[type=password]");
+  if (password) {
+    password.focus();
   }
 }
 

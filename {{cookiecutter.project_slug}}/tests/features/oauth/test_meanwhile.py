@@ -1,0 +1,43 @@
+"""What changes between a client's authentication and its token: the token is not given."""
+
+import pytest
+
+from app.core.errors import Unprocessable
+from app.core.keys import KeyRing
+from app.features.oauth.errors import InvalidClient, UnauthorizedClient
+from app.features.oauth.schemas import NewClient, TokenForm
+from app.features.oauth.service import ClientService
+from app.features.sessions.client import Client
+from tests.support.oauth import machine_token, register_machine
+from tests.support.service import Service
+from tests.support.trail import actions
+
+pytestmark = pytest.mark.anyio
+
+ORIGIN = Client("127.0.0.1", "test")
+
+
+@pytest.mark.asvs("15.4.2")
+@pytest.mark.parametrize("change", ["rotate_secret", "remove"])
+async def test_a_client_that_was_changed_gets_no_token(service: Service, change: str) -> None:
+    """Whoever showed the old secret a moment ago comes too late, and no session is left behind."""
+    machine = await register_machine(service)
+    await machine_token(service, machine)
+    stale = machine.client
+    grant = service.app.state.grants["client_credentials"]
+    await getattr(service.app.state.clients, change)(None, stale.id)
+    # With a client that is removed its account goes too.
+    with pytest.raises(InvalidClient if change == "rotate_secret" else UnauthorizedClient):
+        await grant(TokenForm(grant_type="client_credentials"), stale, ORIGIN)
+    assert (await actions(service)).count("token_issued") == 1
+
+
+async def test_a_client_is_not_registered_for_a_grant_that_is_not_there(service: Service) -> None:
+    """Where the code flow was left out, no client waits for it."""
+    state = service.app.state
+    keys = KeyRing(state.settings.secret_key)
+    clients = ClientService(state.database, state.sessions, keys, ["client_credentials", "refresh_token"])
+    new = NewClient(name="Web", scope="account:read", redirect_uris=["https://app.example/cb"])
+    with pytest.raises(Unprocessable, match=r"has the grants client_credentials, refresh_token\."):
+        await clients.add(None, new)
+    assert "client_created" not in await actions(service)

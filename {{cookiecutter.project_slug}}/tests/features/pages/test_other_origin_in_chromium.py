@@ -1,0 +1,227 @@
+"""What a page of another origin can do to this service, in Chromium: nothing.
+
+The other origin is a server of the test's own. On another port of the same address it is another origin of the same
+site, so that Chromium sends the session cookie along (`SameSite` does not stop it): the cross-origin check alone does.
+Under another name it is another site, which has no cookie to send, and could still sign a visitor in as somebody else.
+"""
+
+import html
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, Response
+
+from tests.support.chromium import visiting
+from tests.support.service import Person
+from tests.support.site import Site, sign_in
+
+pytestmark = [pytest.mark.anyio, pytest.mark.asvs("3.5.1")]
+
+SAME_SITE, CROSS_SITE = "127.0.0.1", "localhost"
+NAMES = pytest.mark.parametrize("name", [SAME_SITE, CROSS_SITE])
+
+
+class Attacker:
+    """A server that shows the page it is given, whatever is asked."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.page = ""
+
+    def posts(self, url: str, fields: dict[str, str], kind: str = "application/x-www-form-urlencoded") -> str:
+        """A page that sends a form as soon as it is opened."""
+        inputs = "".join(f'<input name="{name}" value="{html.escape(value)}">' for name, value in fields.items())
+        form = f'<form method="post" action="{url}" enctype="{kind}">{inputs}</form>'
+        return f"{form}<script>document.forms[0].submit()</script>"
+
+
+@pytest.fixture
+def attacker() -> Iterator[Attacker]:
+    """A second origin."""
+    with _serving() as running:
+        yield running
+
+
+@contextmanager
+def _serving() -> Iterator[Attacker]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(f"<!doctype html><title>evil</title>{evil.page}".encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    # Under both names it is the same address.
+    server = ThreadingHTTPServer((SAME_SITE, 0), Handler)
+    evil = Attacker(server.server_address[1])
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield evil
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+async def cookie_of(page: Page) -> str | None:
+    """The value of the session cookie."""
+    return next(
+        (cookie["value"] for cookie in await page.context.cookies() if cookie["name"] == "__Host-session"), None
+    )
+
+
+async def attack(page: Page, attacker: Attacker, name: str, content: str, url: str) -> Response:
+    """Open the page of the other origin, and wait for what the service answers to what it does."""
+    attacker.page = content
+    async with page.expect_response(url) as answer:
+        await page.goto(f"http://{name}:{attacker.port}/")
+    return await answer.value
+
+
+async def state_of(page: Page, site: Site) -> Any:
+    """Who is signed in, and everything that could be changed about them."""
+    answers = [await page.request.get(f"{site.url}/api/v1{path}") for path in ("/users/me", "/sessions")]
+    assert [answer.status for answer in answers] == [200, 200]
+    me, sessions = [await answer.json() for answer in answers]
+    return me, sorted(session["id"] for session in sessions["items"])
+
+
+FORMS: list[tuple[str, dict[str, str]]] = [
+    ("/login", {"email": "eve@people.example", "password": "x"}),
+    ("/logout", {}),
+    ("/confirm", {"password": "x"}),
+    ("/register", {"email": "eve@people.example", "password": "seven unlikely words stand in this row"}),
+    ("/forgot", {"email": "eve@people.example"}),
+    ("/api/v1/signin", {"email": "eve@people.example", "password": "x"}),
+]
+
+
+@NAMES
+async def test_a_form_that_sends_itself(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+    """Every form is refused; the visitor stays signed in, as themselves, and nothing has changed."""
+    person = await site.person()
+    async with visiting(chromium, site.url) as (page, watch):
+        await sign_in(page, person)
+        before, cookie = await state_of(page, site), await cookie_of(page)
+        for path, fields in FORMS:
+            url = f"{site.url}{path}"
+            answer = await attack(page, attacker, name, attacker.posts(url, fields), url)
+            sent = await answer.request.all_headers()
+            assert sent["sec-fetch-site"] == ("same-site" if name == SAME_SITE else "cross-site")
+            # Otherwise this test would show what `SameSite` does, not what the service does.
+            assert ("__Host-session" in sent.get("cookie", "")) is (name == SAME_SITE)
+            assert answer.status == _refusal(path, name), path
+            assert "set-cookie" not in await answer.all_headers()
+            assert "clear-site-data" not in await answer.all_headers()
+        assert await state_of(page, site) == before
+        assert await cookie_of(page) == cookie
+        watch.problems.clear()
+
+
+def _refusal(path: str, name: str) -> int | Any:
+    """Forbidden; but without a cookie, a call of the API is nobody's, and no JSON."""
+    if path.startswith("/api/") and name == CROSS_SITE:
+        return 415
+    # Who has no session is sent to sign in, before the form is looked at.
+    return 303 if path == "/confirm" and name == CROSS_SITE else 403
+
+
+@NAMES
+async def test_signing_a_visitor_in_as_somebody_else(
+    chromium: Browser, site: Site, attacker: Attacker, name: str
+) -> None:
+    """With the right password of the attacker's own account, and no session before: refused all the same."""
+    eve = await site.person()
+    async with visiting(chromium, site.url) as (page, watch):
+        url = f"{site.url}/login"
+        form = attacker.posts(url, {"email": eve.email, "password": eve.password})
+        answer = await attack(page, attacker, name, form, url)
+        assert answer.status == 403
+        assert await cookie_of(page) is None
+        watch.problems.clear()
+
+
+@pytest.mark.asvs("3.5.2", "3.4.2")
+@NAMES
+async def test_a_call_with_credentials(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+    """Whatever type and method a script asks for, with the cookie: nothing is done, and it can read no answer."""
+    person = await site.person()
+    async with visiting(chromium, site.url) as (page, watch):
+        await sign_in(page, person)
+        before = await state_of(page, site)
+        calls = [
+            ("GET", "/api/v1/users/me", None, None),
+            ("POST", "/logout", "application/x-www-form-urlencoded", ""),
+            ("POST", "/api/v1/users/me/password", "text/plain", "{}"),
+            ("PATCH", "/api/v1/users/me", "application/json", '{"display_name": "Eve"}'),
+            ("DELETE", "/api/v1/sessions", None, None),
+            ("DELETE", "/api/v1/users/me", "application/json", json.dumps({"current_password": person.password})),
+        ]
+        attacker.page = ""
+        await page.goto(f"http://{name}:{attacker.port}/")
+        for method, path, kind, body in calls:
+            for mode in ("cors", "no-cors"):
+                headers = {"Content-Type": kind} if kind else {}
+                options = {"method": method, "mode": mode, "credentials": "include", "body": body, "headers": headers}
+                outcome = await page.evaluate(
+                    "([url, options]) => fetch(url, options).then(answer => answer.type, () => 'refused')",
+                    [f"{site.url}{path}", options],
+                )
+                # Opaque: it was sent, and nothing of the answer can be read.
+                assert outcome in {"refused", "opaque"}, (method, path, mode)
+        assert await state_of(page, site) == before
+        watch.problems.clear()
+
+
+@pytest.mark.asvs("3.4.6")
+@NAMES
+async def test_no_page_is_framed(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+    """Chromium shows nothing of it: neither a page, nor an error, nor an answer of the API."""
+    person = await site.person()
+    async with visiting(chromium, site.url) as (page, watch):
+        await sign_in(page, person)
+        for path in ("/login", "/logout", "/nothing", "/api/v1/users/me"):
+            attacker.page = f'<iframe src="{site.url}{path}"></iframe>'
+            await page.goto(f"http://{name}:{attacker.port}/")
+            (frame,) = page.main_frame.child_frames
+            await frame.wait_for_load_state()
+            assert frame.url.startswith("chrome-error://"), path
+            assert person.email not in await frame.content()
+            assert any("frame-ancestors" in problem for problem in watch.problems)
+            watch.problems.clear()
+
+
+@pytest.mark.asvs("3.5.3")
+@NAMES
+async def test_what_a_link_can_do(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+    """It opens a page, for whoever is signed in too, and changes nothing: signing out still takes a click."""
+    person = await site.person()
+    async with visiting(chromium, site.url) as (page, watch):
+        await sign_in(page, person)
+        attacker.page = f'<a href="{site.url}/logout">Win a prize</a>'
+        await page.goto(f"http://{name}:{attacker.port}/")
+        await page.get_by_role("link").click()
+        await page.wait_for_url(f"{site.url}/logout")
+        assert person.email in await page.content()
+        me, _ = await state_of(page, site)
+        assert me["email"] == person.email
+        watch.problems.clear()
+
+
+async def test_our_own_form_is_taken(chromium: Browser, site: Site) -> None:
+    """The same requests from our own page are: the refusals above are for where they come from."""
+    person: Person = await site.person()
+    async with visiting(chromium, site.url) as (page, _):
+        async with page.expect_response(f"{site.url}/login") as answer:
+            await sign_in(page, person)
+        assert (await answer.value).status in {200, 303}
+        assert await cookie_of(page) is not None

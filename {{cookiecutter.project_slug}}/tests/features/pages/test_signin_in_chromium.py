@@ -1,0 +1,243 @@
+"""The pages up to the sign-in, in Chromium: on a phone and a desktop, light and dark, with script and without."""
+
+import re
+import secrets
+
+import pytest
+from playwright.async_api import Browser, Page, ViewportSize, expect
+
+from tests.support.account_mail import PASSWORD, TOKEN
+from tests.support.chromium import DESKTOP, PHONE, grave_findings, visiting
+from tests.support.mail import bodies
+from tests.support.site import Site, sign_in
+
+pytestmark = pytest.mark.anyio
+
+FOR_EVERYBODY = ("/", "/login", "/register", "/forgot", "/verify", "/reset", "/account/email/confirm", "/nothing")
+FOR_THE_SIGNED_IN = ("/confirm", "/logout")
+TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
+
+def an_address() -> str:
+    """An address that nobody has an account with."""
+    return f"{secrets.token_hex(6)}@people.example"
+
+
+async def mailed_link(site: Site, to: str) -> str:
+    """The link in the last mail to the address."""
+    text, _ = bodies((await site.mailbox.wait(to))[-1])
+    return next(line.strip() for line in text.splitlines() if TOKEN.search(line) and "://" in line)
+
+
+async def in_focus(page: Page) -> str:
+    """The id of the field that has the focus."""
+    return str(await page.evaluate("document.activeElement.id"))
+
+
+@pytest.mark.asvs("3.4.3", "3.2.2")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+async def test_everybody_can_use_every_page(chromium: Browser, site: Site, viewport: ViewportSize, scheme: str) -> None:
+    """No grave finding of axe, nothing wider than the screen, nothing asked of anybody else, no broken policy."""
+    person = await site.person()
+    findings = {}
+    async with visiting(chromium, site.url, viewport=viewport, color_scheme=scheme) as (page, _):
+
+        async def look(at: str) -> None:
+            findings[at] = await grave_findings(page)
+            assert not await page.evaluate(TOO_WIDE), at
+
+        for path in FOR_EVERYBODY:
+            await page.goto(path)
+            await look(path)
+        await page.goto("/register")
+        await page.get_by_label("E-mail address").fill("nobody")
+        await page.get_by_role("button", name="Create the account").click()
+        await expect(page.get_by_text("This is not an e-mail address.")).to_be_visible()
+        await look("a form with mistakes")
+        await sign_in(page, person)
+        for path in FOR_THE_SIGNED_IN:
+            await page.goto(path)
+            await expect(page.get_by_text(person.email)).to_be_visible()
+            await look(path)
+    assert {at: found for at, found in findings.items() if found} == {}
+
+
+async def test_the_watch_sees(chromium: Browser, site: Site) -> None:
+    """The policy is in force, and what it stops is noticed: without this, the other tests would show nothing."""
+    async with visiting(chromium, site.url) as (page, watch):
+        await page.goto("/login")
+        assert watch.problems == []
+        await page.evaluate(
+            """() => {
+                const script = document.createElement('script');
+                script.textContent = 'window.injected = true';
+                document.body.append(script);
+                const image = document.createElement('img');
+                image.src = 'http://127.0.0.1:9/pixel.png';
+                document.body.append(image);
+                document.body.setAttribute('style', 'color: red');
+            }"""
+        )
+        await page.wait_for_timeout(200)
+        assert await page.evaluate("window.injected") is None
+        seen = "\n".join(watch.problems)
+        assert "script-src" in seen
+        assert "img-src http://127.0.0.1:9/pixel.png" in seen
+        assert "style-src-attr inline" in seen
+        watch.problems.clear()
+        await page.goto("/login")
+        await page.evaluate("document.querySelector('label').remove()")
+        assert any("label" in finding for finding in await grave_findings(page))
+
+
+@pytest.mark.asvs("14.2.1")
+async def test_a_link_from_a_mail(chromium: Browser, site: Site) -> None:
+    """Its code goes into the form and out of the address bar; one click later the account is open."""
+    email = an_address()
+    async with visiting(chromium, site.url) as (page, _):
+        await page.goto("/register")
+        await page.get_by_label("E-mail address").fill(email)
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Create the account").click()
+        await expect(page.get_by_role("heading", name="Look into your mailbox")).to_be_visible()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(f"{request.url} {request.headers}"))
+        link = await mailed_link(site, email)
+        await page.goto(link)
+        token = link.partition("#")[2]
+        await expect(page.get_by_label("Code")).to_have_value(token)
+        assert page.url == f"{site.url}/verify"
+        await page.get_by_role("button", name="Confirm").click()
+        await expect(page.get_by_role("heading", name="Your address is confirmed")).to_be_visible()
+        assert not [request for request in asked if token in request]
+        await page.go_back()
+        assert token not in page.url
+    async with visiting(chromium, site.url) as (page, _):
+        await page.goto("/login")
+        await page.get_by_label("E-mail address").fill(email)
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"{site.url}/account")
+
+
+async def test_another_link_in_the_same_tab(chromium: Browser, site: Site) -> None:
+    """Whoever opens a second mail gets its code, though the page is there already; the focus is where to go on."""
+    async with visiting(chromium, site.url) as (page, _):
+        for number in "12":
+            await page.goto(f"/reset#pwr_{number * 43}")
+            await expect(page.get_by_label("Code")).to_have_value(f"pwr_{number * 43}")
+            assert page.url == f"{site.url}/reset"
+            assert await in_focus(page) == "new_password"
+
+
+async def test_without_script(chromium: Browser, site: Site) -> None:
+    """The code of the mail is pasted, and a password that is refused leaves it in the form."""
+    person = await site.person()
+    async with visiting(chromium, site.url, java_script_enabled=False) as (page, _):
+        await page.goto("/login")
+        await page.get_by_role("link", name="Forgotten your password?").click()
+        await page.get_by_label("E-mail address").fill(person.email)
+        await page.get_by_role("button", name="Send the link").click()
+        token = (await mailed_link(site, person.email)).partition("#")[2]
+        await page.goto("/reset")
+        await page.get_by_label("Code").fill(token)
+        await page.get_by_label("New password").fill("passwordpassword")
+        await page.get_by_role("button", name="Set the password").click()
+        await expect(page.get_by_label("New password")).to_have_value("")
+        await expect(page.get_by_label("New password")).to_have_accessible_description(
+            re.compile("^The password is .* 15 to 128 characters")
+        )
+        await page.get_by_label("New password").fill(PASSWORD)
+        await page.get_by_role("button", name="Set the password").click()
+        await expect(page.get_by_role("heading", name="Your password is set")).to_be_visible()
+
+
+async def test_the_focus_is_where_to_go_on(chromium: Browser, site: Site) -> None:
+    """On the first field; after a mistake on the first field that is wrong, with the reason as its description."""
+    async with visiting(chromium, site.url) as (page, _):
+        await page.goto("/register")
+        assert await in_focus(page) == "email"
+        await page.get_by_label("E-mail address").fill("ada@people.example")
+        await page.get_by_label("Password").fill("too short")
+        await page.keyboard.press("Enter")
+        password = page.get_by_label("Password")
+        await expect(password).to_have_attribute("aria-invalid", "true")
+        assert await in_focus(page) == "password"
+        assert "Use at least 15 characters." in str(await page.locator("#password-help").text_content())
+        await expect(page.get_by_label("E-mail address")).to_have_value("ada@people.example")
+        await expect(page).to_have_title(re.compile("^Error: Create an account"))
+
+
+@pytest.mark.asvs("6.2.7")
+async def test_a_password_can_be_pasted(chromium: Browser, site: Site) -> None:
+    """However long it is."""
+    async with visiting(chromium, site.url) as (page, _):
+        await page.goto("/register")
+        name = page.get_by_label("Name")
+        await name.fill("x" * 128)
+        await name.press("Control+a")
+        await name.press("Control+c")
+        password = page.get_by_label("Password")
+        await password.press("Control+v")
+        await expect(password).to_have_value("x" * 128)
+
+
+async def test_the_keyboard_is_enough(chromium: Browser, site: Site) -> None:
+    """The first stop leads past the navigation, and every stop can be seen."""
+    async with visiting(chromium, site.url) as (page, _):
+        await page.goto("/nothing")
+        await page.keyboard.press("Tab")
+        skip = page.get_by_role("link", name="Skip to the content")
+        await expect(skip).to_be_focused()
+        await expect(skip).to_be_in_viewport()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="Go to the start")).to_be_focused()
+
+
+@pytest.mark.asvs("3.3.1", "3.3.4")
+async def test_no_script_reads_the_cookie(chromium: Browser, site: Site) -> None:
+    """Chromium takes the `__Host-` cookie on loopback too, and shows it to nobody."""
+    person = await site.person()
+    async with visiting(chromium, site.url) as (page, _):
+        await sign_in(page, person)
+        await page.goto("/logout")
+        await expect(page.get_by_text(person.email)).to_be_visible()
+        assert await page.evaluate("document.cookie") == ""
+        (cookie,) = await page.context.cookies()
+        assert (cookie["name"], cookie["secure"], cookie["httpOnly"]) == ("__Host-session", True, True)
+        assert cookie["expires"] == -1
+
+
+@pytest.mark.asvs("7.4.1", "14.3.1", "14.3.2")
+async def test_going_back_after_signing_out_shows_nothing(chromium: Browser, site: Site) -> None:
+    """No page of before is kept, neither in the cache nor as it stood; the browser has lost the cookie."""
+    person = await site.person()
+    async with visiting(chromium, site.url) as (page, _):
+        await sign_in(page, person)
+        await page.goto("/confirm")
+        await expect(page.get_by_text(person.email)).to_be_visible()
+        await page.goto("/logout")
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert await page.context.cookies() == []
+        for _ in range(2):
+            await page.go_back()
+            await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+            assert person.email not in await page.content()
+
+
+@pytest.mark.asvs("7.5.3")
+async def test_confirming_leads_back(chromium: Browser, site: Site) -> None:
+    """With another cookie than before."""
+    person = await site.person()
+    async with visiting(chromium, site.url) as (page, _):
+        await sign_in(page, person)
+        (before,) = await page.context.cookies()
+        await page.goto("/confirm?next=/logout")
+        await page.get_by_label("Password").fill(person.password)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"{site.url}/logout")
+        (after,) = await page.context.cookies()
+        assert before["value"] != after["value"]

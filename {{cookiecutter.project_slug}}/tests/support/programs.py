@@ -1,0 +1,94 @@
+"""Programs that tests need and that are no Python packages: a browser, and Node.
+
+A test that uses the fixture of that name needs the program. Where it is not found, such tests are left out, and the
+summary says so in one line; with the environment variable `CI` set, they fail.
+"""
+
+import os
+import shutil
+from typing import Any, NamedTuple
+
+import pytest
+
+_LEFT_OUT = pytest.StashKey[dict[str, int]]()
+_WORKER_KEY = "tests_left_out"
+
+
+class Program(NamedTuple):
+    """What it is called on the PATH, or where it is; and how Debian's users get it."""
+
+    what: str
+    names: tuple[str, ...]
+    package: str
+
+    def path(self) -> str | None:
+        """Where it is, if it is there."""
+        return next((path for name in self.names if (path := shutil.which(name))), None)
+
+    def required_path(self) -> str:
+        """Where it is; a test that is here without it fails, for it was not left out."""
+        path = self.path()
+        if path is None:
+            pytest.fail(f"CI is set, so the tests that need {self.what} must run, and there is none")
+        return path
+
+
+# By the fixture that a test uses. Chrome first: Ubuntu lets only programs that it knows have a sandbox.
+PROGRAMS = {
+    "chromium": Program(
+        "a browser",
+        (
+            "google-chrome",
+            "chromium",
+            "chromium-browser",
+            "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        ),
+        "chromium",
+    ),
+    "node": Program("Node", ("node", "nodejs"), "nodejs"),
+}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a program that is not there."""
+    if os.environ.get("CI"):
+        return
+    left_out: dict[str, int] = {}
+    for fixture, program in PROGRAMS.items():
+        if program.path() is None:
+            needy = [item for item in items if fixture in getattr(item, "fixturenames", ())]
+            config.hook.pytest_deselected(items=needy)
+            items[:] = [item for item in items if item not in needy]
+            left_out[fixture] = len(needy)
+    config.stash[_LEFT_OUT] = left_out
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that has started this one, if one has."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_WORKER_KEY] = session.config.stash.get(_LEFT_OUT, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear it from a worker: each of them collects every test."""
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get(_WORKER_KEY, {})
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what did not run, and how it would."""
+    for fixture, count in config.stash.get(_LEFT_OUT, {}).items():
+        program = PROGRAMS[fixture]
+        if count:
+            terminalreporter.write_line(
+                f"{count} tests did not run, for they need {program.what} as {program.names[-1]} or"
+                f" {program.names[0]} (Debian: apt-get install {program.package}).",
+                yellow=True,
+            )
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Where Node is."""
+    return PROGRAMS["node"].required_path()
