@@ -19,7 +19,8 @@ class ErrorText(NamedTuple):
 
 _ERRORS = {
     400: ErrorText("This request does not work", "Something in it is not as it should be."),
-    403: ErrorText("You may not do this", "It is not among the things that are allowed to you."),
+    # Why not, the problem says.
+    403: ErrorText("You may not do this", ""),
     404: ErrorText("There is no such page", "It may have moved, or the address may have a mistake in it."),
     405: ErrorText("This cannot be done here", "The page is there, but it does not do what was asked of it."),
     409: ErrorText("It is not as it was", "Something has changed meanwhile. Go back, reload the page, and look again."),

@@ -1,6 +1,9 @@
 """The mails about accounts."""
 
+from pathlib import Path
+
 import pytest
+from jinja2 import UndefinedError
 
 from app.features.accounts.account_mail import TEMPLATES, MailKind
 from tests.conftest import PUBLIC_URL, StartService
@@ -81,3 +84,21 @@ async def test_every_mail_has_its_templates() -> None:
     """Text and HTML for each, and no file that is left over."""
     names = {path.name for path in TEMPLATES.iterdir()}
     assert names == {f"{kind}.{suffix}" for kind in (*MailKind, "layout") for suffix in ("txt", "html")}
+
+
+async def test_other_texts_come_first_and_a_broken_one_stops_the_boot(post: Post, tmp_path: Path) -> None:
+    """A folder has some of the templates; what it does not have is taken from here; each is tried at once."""
+    mail = post.service.app.state.account_mail
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for suffix in ("txt", "html"):
+        (folder / f"verify.{suffix}").write_text("Welcome! {{ token }}\n", encoding="utf-8")
+    mail.prefer(folder)
+    await post.register("ada@people.example")
+    assert (await post.text("ada@people.example")).startswith("Welcome! vrf_")
+    person = await post.service.person()
+    await post.forgot(person.email)
+    assert "Somebody has asked for a new password" in await post.text(person.email)
+    (folder / "reset.txt").write_text("{{ nobody_knows }}", encoding="utf-8")
+    with pytest.raises(UndefinedError):
+        mail.prefer(folder)

@@ -200,6 +200,42 @@ async def test_no_page_is_framed(chromium: Browser, site: Site, attacker: Attack
             watch.problems.clear()
 
 
+@pytest.mark.asvs("3.2.1")
+@NAMES
+async def test_no_answer_is_part_of_another_page(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+    """Neither as an image, nor as a script, nor as a style: Chromium hands nothing of it over, whatever it is."""
+    person = await site.person()
+    async with visiting(chromium, site.url) as (page, watch):
+        await sign_in(page, person)
+        await page.goto("/login")
+        logo = str(await page.locator("img").first.get_attribute("src"))
+        watch.problems.clear()
+        for path in (logo, "/login", "/api/v1/users/me", "/nothing"):
+            url = f"{site.url}{path}"
+            attacker.page = f'<img src="{url}"><script src="{url}"></script><link rel="stylesheet" href="{url}">'
+            await page.goto(f"http://{name}:{attacker.port}/", wait_until="load")
+            blocked = [problem for problem in watch.problems if problem.startswith(f"failed: {url}")]
+            assert len(blocked) == 3, (path, watch.problems)
+            assert all("BLOCKED_BY" in problem for problem in blocked)
+            watch.problems.clear()
+
+
+@pytest.mark.asvs("3.2.1")
+@NAMES
+async def test_no_page_can_be_held_by_another(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+    """Whoever opens a page of ours in a window has no hold of it: neither of where it is nor of what it does."""
+    async with visiting(chromium, site.url) as (page, watch):
+        attacker.page = f"<button onclick=\"window.held = window.open('{site.url}/login')\">Win a prize</button>"
+        await page.goto(f"http://{name}:{attacker.port}/")
+        async with page.context.expect_page() as window:
+            await page.get_by_role("button").click()
+        opened = await window.value
+        await opened.wait_for_url(f"{site.url}/login")
+        assert await page.evaluate("window.held.closed") is True
+        assert await opened.evaluate("window.opener") is None
+        watch.problems.clear()
+
+
 @pytest.mark.asvs("3.5.3")
 @NAMES
 async def test_what_a_link_can_do(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:

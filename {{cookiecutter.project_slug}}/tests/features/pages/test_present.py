@@ -8,8 +8,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.core.errors import Unprocessable
+from app.features.pages.present import present
 from app.http.security_headers import HEADERS
 from tests.conftest import StartService
+from tests.support.asgi import http_scope
 from tests.support.browser import FORM, Browser, text_of
 from tests.support.service import Service
 
@@ -133,6 +136,16 @@ async def test_too_many_requests_say_when_to_try_again(start: StartService) -> N
         assert "Try again in 10 minutes." in text_of(answer) or "Try again in 9 minutes." in text_of(answer)
         assert "later" not in text_of(answer)
         assert int(answer.headers["Retry-After"]) <= 600
+
+
+async def test_what_breaks_a_rule_is_named(service: Service) -> None:
+    """Where and why, as in the document; in the words of the problem, not of the client."""
+    errors = [{"location": ["query", "limit"], "reason": "Input should be <less> than 100"}]
+    problem = Unprocessable("The request breaks a rule; see errors.", errors=errors)
+    page = present(problem, http_scope(headers=[("accept", "text/html")], app=service.app))
+    assert page.status_code == 422
+    text = bytes(page.body).decode()
+    assert "<code>limit</code>: Input should be &lt;less&gt; than 100" in text
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from tests.support.account_mail import PASSWORD, TOKEN
 from tests.support.chromium import DESKTOP, PHONE, grave_findings, visiting
-from tests.support.mail import bodies
+from tests.support.mail import bodies, until
 from tests.support.site import Site, sign_in
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +79,8 @@ async def test_the_watch_sees(chromium: Browser, site: Site) -> None:
                 document.body.setAttribute('style', 'color: red');
             }"""
         )
-        await page.wait_for_timeout(200)
+        # Each is told twice: by an event and on the console.
+        await until(lambda: len(watch.problems) >= 6)
         assert await page.evaluate("window.injected") is None
         seen = "\n".join(watch.problems)
         assert "script-src" in seen
