@@ -27,7 +27,7 @@ WORDS = {
     "browser_pages": re.compile(
         r"(?i:features[./](?:authorization|browser|pages)|support[./](?:browser|chromium|site)|browser.?session|install_pages"
         r"|chromium|playwright|markupsafe|swagger|session_forged|consent_|code_reused|__host-)"
-        r"|PASSWORD_CONFIRMED|`password_confirmed`|8000/(?:account|admin|docs|login)\b|`/docs`"
+        r"|PASSWORD_CONFIRMED|`password_confirmed`|8000/(?:>|(?:account|admin|docs|login)\b)|`/docs`"
     ),
     # In capitals, `SECRET_BYTES` is a constant of others.
     "sample_vault": re.compile(
