@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from app.access.principal import Principal
@@ -63,12 +63,15 @@ class BrowserSessions:
         if value is None:
             return None
         id_hash = _digest(value)
-        async with self._database.read() as unit:
-            row = (await unit.execute(_FIND, {"id_hash": id_hash})).one_or_none()
-        if row is None:
+        row = await self._find(id_hash)
+        identity = row and await self._accounts.identify(self._sessions.alive(row.session_id))
+        if row is None or identity is None:
             return None
-        identity = await self._accounts.identify(self._sessions.alive(row.session_id))
-        if identity is None or not self._vouches(row.session_id, id_hash, row.sealed, identity):
+        said = claims_of(identity.account.id, identity.authenticated_at, identity.methods)
+        if not self._seals.hold(row.session_id, id_hash, row.sealed, said):
+            # Between the two looks, the password may have been confirmed: the cookie is another one then.
+            if await self._find(id_hash) == row:
+                _forged(identity, row.session_id)
             return None
         principal = Principal(
             user_id=identity.account.id,
@@ -114,15 +117,13 @@ class BrowserSessions:
             if await self._sessions.end_if_own(unit, user_id, session_id, EndReason.ENDED_BY_USER):
                 security_event(SecurityEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
 
-    def _vouches(self, session_id: UUID, id_hash: bytes, sealed: bytes, identity: Identity) -> bool:
-        """Whether this service itself said what the tables say; anything else is told as a security event."""
-        said = claims_of(identity.account.id, identity.authenticated_at, identity.methods)
-        vouched = self._seals.hold(session_id, id_hash, sealed, said)
-        if not vouched:
-            security_event(
-                SecurityEvent.SESSION_FORGED, outcome="denied", user_id=identity.account.id, session_id=session_id
-            )
-        return vouched
+    async def _find(self, id_hash: bytes) -> Row[UUID, bytes] | None:
+        async with self._database.read() as unit:
+            return (await unit.execute(_FIND, {"id_hash": id_hash})).one_or_none()
+
+
+def _forged(identity: Identity, session_id: UUID) -> None:
+    security_event(SecurityEvent.SESSION_FORGED, outcome="denied", user_id=identity.account.id, session_id=session_id)
 
 
 def _digest(value: str) -> bytes:

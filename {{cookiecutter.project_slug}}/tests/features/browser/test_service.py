@@ -1,5 +1,6 @@
 """`app/features/browser/`: what a cookie opens, for how long, and what it never opens."""
 
+import asyncio
 import hashlib
 from datetime import UTC, datetime, timedelta
 
@@ -189,6 +190,20 @@ async def test_a_row_that_somebody_else_wrote_opens_nothing(service: Service) ->
         thief = Browser(service)
         thief.cookie = cookie
         assert (await thief.get(ME, headers={"Accept": "*/*"})).status_code == 401, statement
+
+
+async def test_confirming_beside_other_requests_is_no_forgery(service: Service) -> None:
+    """Pages that are loaded while the password is confirmed find the old cookie or the new one, and accuse nobody."""
+    browser, person = Browser(service), await service.person()
+    await browser.sign_in(person)
+    for _ in range(5):
+        loading = [browser.get(ME, headers={"Accept": "*/*"}) for _ in range(8)]
+        confirmed, *answers = await asyncio.gather(browser.post("/confirm", password=person.password), *loading)
+        assert confirmed.status_code == 303
+        assert {answer.status_code for answer in answers} <= {200, 401}
+    _, admin = await service.signed_in(Role.ADMIN)
+    forged = await service.client.get("/api/v1/audit", params={"action": "session_forged"}, headers=admin.bearer)
+    assert forged.json()["items"] == []
 
 
 @pytest.mark.parametrize(
