@@ -91,8 +91,9 @@ class serving:  # noqa: N801  # reads as a word
 
     def __init__(self, manage: CommandLine) -> None:
         # Whichever port it gets, the tokens name one issuer.
-        settings = {"SECRET_KEY": "", "DATABASE_URL": manage.database_url, "PUBLIC_URL": "http://127.0.0.1:8000"}
-        self._server = ServerProcess(manage.folder, **settings)
+        self._server = ServerProcess(
+            manage.folder, SECRET_KEY="", DATABASE_URL=manage.database_url, PUBLIC_URL="http://127.0.0.1:8000"
+        )
 
     def __enter__(self) -> httpx2.Client:
         """Start."""
