@@ -128,7 +128,7 @@ OPTIONS = {
                 test_applications.py test_assets.py test_authorize.py test_docs.py test_forms.py
                 test_home.py test_mailed.py test_node_client.py test_other_origin_in_chromium.py
                 test_page.py test_present.py test_route.py test_signin.py test_signin_in_chromium.py
-                test_texts.py test_without_chromium.py test_words.py
+                test_texts.py test_without_programs.py test_words.py
             """,
             "tests/support": "browser.py chromium.py programs.py site.py",
             "tests/support/node": "LICENSE.txt code_flow.js oauth4webapi.js package.json",
