@@ -31,7 +31,8 @@ STOP_SECONDS = 15
 WHAT_TO_TRY = """
 The service runs on {url}; its code is in {project}.
 
-  Open     {url}/openapi.json
+  Open     {url}/login for the pages, with the address and the password below
+           {url}/docs for the API, to read and to try
   Sign in  curl -s {url}/api/v1/signin -H 'Content-Type: application/json' \\
              -d '{{"email": "{email}", "password": "{password}"}}'
   Ask      curl -s {url}/api/v1/users/me -H 'Authorization: Bearer ACCESS_TOKEN'
