@@ -1,5 +1,6 @@
 """The pages of the account and of the administration in Chromium: on a phone and a desktop, light and dark."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.anyio
 ACCOUNT = (
     "/account",
     "/account/sessions",
+    "/account/applications",
     "/account/password",
     "/account/email",
     "/account/delete",
@@ -29,11 +31,14 @@ ADMIN = (
     "/admin/users/{id}/roles",
     "/admin/users/{id}/sessions",
     "/admin/users/{id}/delete",
+    "/admin/clients",
+    "/admin/clients/new",
     "/admin/audit",
     "/admin/audit?actor=x",
     "/admin/routes",
     "/admin/health",
 )
+LONG = "W" * 100
 LOOKS = pytest.mark.parametrize(
     ("viewport", "scheme"),
     [(viewport, scheme) for viewport in (PHONE, DESKTOP) for scheme in ("light", "dark")],
@@ -91,22 +96,27 @@ async def test_with_the_keyboard_alone(chromium: Browser, site: Site) -> None:
             await expect(page.get_by_role("link", name="Sign out").first).to_be_visible()
 
 
-async def test_long_names_stay_on_the_page(chromium: Browser, tmp_path: Path, databases: Databases) -> None:
+@pytest.fixture
+def wordy_site(tmp_path: Path, databases: Databases) -> Iterator[Site]:
+    """A service whose name is long."""
+    with running_site(tmp_path, databases, APP_NAME=LONG * 3) as site:
+        yield site
+
+
+async def test_long_names_stay_on_the_page(chromium: Browser, wordy_site: Site) -> None:
     """Of the service, of people and of their devices: a word without a break makes no page wider than a phone."""
-    long = "W" * 100
-    with running_site(tmp_path, databases, APP_NAME=long * 3) as site:
-        admin = await site.person(Role.ADMIN)
-        async with visiting(chromium, site.url, viewport=PHONE, user_agent="x" * 300) as (page, _):
-            await page.goto("/")
-            await looks_right(page, "/")
-            await sign_in(page, admin)
-            await page.goto("/account")
-            await page.get_by_label("What people see").fill(long)
-            await page.get_by_role("button", name="Save").click()
-            await expect(page.get_by_role("status")).to_be_visible()
-            for path in ("/account", "/account/sessions", "/admin/users", f"/admin/users/{admin.id}", "/admin/audit"):
-                await page.goto(path)
-                await looks_right(page, path)
+    admin = await wordy_site.person(Role.ADMIN)
+    async with visiting(chromium, wordy_site.url, viewport=PHONE, user_agent="x" * 300) as (page, _):
+        await page.goto("/")
+        await looks_right(page, "/")
+        await sign_in(page, admin)
+        await page.goto("/account")
+        await page.get_by_label("What people see").fill(LONG)
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("status")).to_be_visible()
+        for path in ("/account", "/account/sessions", "/admin/users", f"/admin/users/{admin.id}", "/admin/audit"):
+            await page.goto(path)
+            await looks_right(page, path)
 
 
 async def test_an_administrator_gives_a_role(chromium: Browser, site: Site) -> None:

@@ -1,0 +1,69 @@
+"""The page on which users decide about a client, in Chromium: from the client's address to its code."""
+
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx2
+import pytest
+from playwright.async_api import Browser, ViewportSize, expect
+
+from app.access.roles import Role
+from tests.support.chromium import DESKTOP, PHONE, grave_findings, visiting
+from tests.support.site import Site, sign_in
+
+pytestmark = pytest.mark.anyio
+
+# A page of this service stands in for the client's: the browser is to be seen going nowhere else.
+CALLBACK = "/"
+
+
+async def address_of_a_client(site: Site) -> str:
+    """Where a client, which an administrator has just registered, sends a browser."""
+    admin, redirect_uri = await site.person(Role.ADMIN), f"{site.url}{CALLBACK}"
+    new = {"name": "Photo Prints", "scope": "account:read account:write", "redirect_uris": [redirect_uri]}
+    async with httpx2.AsyncClient(base_url=site.url) as http:
+        tokens = await http.post("/api/v1/signin", json={"email": admin.email, "password": admin.password})
+        bearer = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
+        client = (await http.post("/api/v1/clients", json=new, headers=bearer)).json()
+    query = {
+        "response_type": "code",
+        "client_id": client["client_id"],
+        "redirect_uri": redirect_uri,
+        "scope": "account:read",
+        "state": "s",
+        "code_challenge": "a" * 43,
+        "code_challenge_method": "S256",
+    }
+    return f"/oauth/authorize?{urlencode(query)}"
+
+
+@pytest.mark.asvs("3.4.3", "10.7.2")
+@pytest.mark.parametrize(("viewport", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
+async def test_a_user_signs_in_and_allows(chromium: Browser, site: Site, viewport: ViewportSize, scheme: str) -> None:
+    """Sign-in leads on to the question, the answer to the client, and no policy stops a form on its way."""
+    person, address = await site.person(), await address_of_a_client(site)
+    async with visiting(chromium, site.url, viewport=viewport, color_scheme=scheme) as (page, watch):
+        await page.goto(address)
+        await page.get_by_label("E-mail address").fill(person.email)
+        await page.get_by_label("Password").fill(person.password)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_role("heading", name="Allow Photo Prints?")).to_be_visible()
+        assert await grave_findings(page) == []
+        await page.get_by_role("button", name="Allow", exact=True).click()
+        await page.wait_for_url(lambda url: urlsplit(url).path == CALLBACK)
+        told = parse_qs(urlsplit(page.url).query)
+        assert (told["state"], told["iss"], len(told["code"])) == (["s"], [site.url], 1)
+        assert watch.problems == []
+
+
+async def test_a_user_does_not_allow(chromium: Browser, site: Site) -> None:
+    """The client is told, and nothing is kept: the next time, the question is asked again."""
+    person, address = await site.person(), await address_of_a_client(site)
+    async with visiting(chromium, site.url) as (page, _):
+        await sign_in(page, person)
+        await page.wait_for_url("**/account")
+        await page.goto(address)
+        await page.get_by_role("button", name="Do not allow").click()
+        await page.wait_for_url(lambda url: urlsplit(url).path == CALLBACK)
+        assert parse_qs(urlsplit(page.url).query)["error"] == ["access_denied"]
+        await page.goto(address)
+        await expect(page.get_by_role("button", name="Allow", exact=True)).to_be_visible()
