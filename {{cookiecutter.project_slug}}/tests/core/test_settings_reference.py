@@ -6,7 +6,7 @@ from app.core.settings import Settings
 from app.core.settings_reference import REFERENCE, reference
 
 
-@pytest.mark.asvs("2.1.3")
+@pytest.mark.asvs("2.1.3", "7.1.1")
 def test_the_reference_is_up_to_date() -> None:
     """`uv run python -m app.core.settings_reference` writes it anew."""
     assert REFERENCE.read_text(encoding="utf-8") == reference()

@@ -2,7 +2,10 @@
 
 import asyncio
 import hashlib
+import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -10,6 +13,7 @@ from sqlalchemy import Uuid, bindparam, text
 
 from app.access.roles import Role
 from app.features.browser.cookie import NAME
+from app.features.sessions.service import Started
 from tests.conftest import StartService
 from tests.support.browser import FORM, Browser
 from tests.support.service import Service
@@ -41,6 +45,45 @@ async def test_the_cookie_has_every_attribute(service: Service) -> None:
         kept = (await unit.execute(text("SELECT id_hash, sealed FROM browser_sessions"))).one()
     assert bytes(kept.id_hash) == hashlib.sha256(browser.cookie.encode()).digest()
     assert browser.cookie.encode() not in bytes(kept.sealed)
+
+
+@pytest.mark.asvs("7.2.3")
+async def test_no_two_ids_are_alike(service: Service) -> None:
+    """Ten thousand ids: each once, of 256 bits, and no place in them where they share more than chance gives."""
+
+    class Nowhere:
+        def execute(self, *_: object) -> None:
+            """Keep nothing."""
+
+    browsers = service.app.state.browsers
+    started = Started(uuid4(), uuid4(), datetime.now(UTC))
+    ids = {browsers.attach(Nowhere(), started, "pwd") for _ in range(10_000)}
+    assert len(ids) == 10_000
+    assert {len(value) for value in ids} == {43}
+    for place in range(42):
+        most = max(Counter(value[place] for value in ids).values())
+        assert most < 300, place  # 156 of each of 64 characters are to be expected
+
+
+@pytest.mark.asvs("10.1.1")
+async def test_a_browser_is_given_no_token(service: Service) -> None:
+    """Neither an access token nor a refresh token is in a page, a header or the cookie after signing in there."""
+    browser = Browser(service)
+    answers = [await browser.sign_in(await service.person())]
+    answers += [await browser.get(path) for path in ("/account", "/account/sessions", "/account/applications")]
+    for answer in answers:
+        sent = answer.text + str(answer.headers)
+        assert not re.search(r"eyJ[\w-]+\.|\brt_[\w-]{20}|access_token", sent)
+
+
+@pytest.mark.asvs("7.2.2")
+async def test_a_secret_that_does_not_change_is_no_session(service: Service) -> None:
+    """The secret of a client opens nothing by itself, as a cookie or as a token: it is exchanged for one that ends."""
+    _, admin = await service.signed_in(Role.ADMIN)
+    new = {"name": "Job", "scope": "account:read", "grants": ["client_credentials"], "roles": ["member"]}
+    secret = (await service.client.post("/api/v1/clients", json=new, headers=admin.bearer)).json()["client_secret"]
+    for headers in ({"Authorization": f"Bearer {secret}"}, {"Cookie": f"{NAME}={secret}"}, {"X-Api-Key": secret}):
+        assert (await service.client.get(ME, headers=headers)).status_code == 401
 
 
 @pytest.mark.asvs("7.2.1", "7.2.4")

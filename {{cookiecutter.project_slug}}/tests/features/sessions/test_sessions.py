@@ -4,9 +4,12 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support.server import PROJECT
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
+
+OPERATIONS = PROJECT / "docs" / "operations.md"
 
 
 @pytest.mark.asvs("7.5.2")
@@ -25,6 +28,15 @@ async def test_lists_mine_alone_and_marks_the_current_one(service: Service) -> N
     assert set(body["items"][0]) == expected
     assert all(item["created_at"].endswith("Z") for item in body["items"])
     assert (await service.whoami(first)).status_code == 200
+
+
+@pytest.mark.asvs("7.1.2")
+async def test_a_user_has_as_many_as_they_like(service: Service) -> None:
+    """As `docs/operations.md` says: an older session does not give way to a newer one."""
+    assert "any number of them at a time" in OPERATIONS.read_text(encoding="utf-8")
+    person, first = await service.signed_in()
+    others = [await service.sign_in(person) for _ in range(12)]
+    assert {(await service.whoami(tokens)).status_code for tokens in (first, *others)} == {200}
 
 
 async def test_ends_one_of_mine(service: Service) -> None:
