@@ -19,21 +19,16 @@ def added(command_line: CommandLine, *arguments: str) -> dict[str, str]:
 
 @pytest.mark.asvs("13.3.1")
 def test_adds_a_client_whose_secret_is_shown_once(command_line: CommandLine) -> None:
-    """On standard output alone: neither the log nor the list has it. A public client has none."""
-    code, out, err = command_line(*WEB)
+    """On standard output alone: neither the log nor the list has it."""
+    code, out, err = command_line(*MACHINE, "--role", "member")
     assert code == 0
     secret = out.strip().rsplit(" ", 1)[1]
     assert secret.startswith("cs_")
     assert secret not in err
     assert "client_created" in err
-    public = added(command_line, *WEB, "--public", "--first-party")
-    assert set(public) == {"client_id"}
     code, out, _ = command_line("clients", "list")
     assert (code, secret in out) == (0, False)
-    lines = [line.split("\t") for line in out.splitlines()]
-    assert [line[2] for line in lines] == ["public, first-party", "confidential"]
-    assert lines[0][:2] == [public["client_id"], "Web"]
-    assert lines[0][3:] == ["authorization_code refresh_token", "account:read", "https://app.example/cb"]
+    assert [line.split("\t")[2] for line in out.splitlines()] == ["confidential"]
 
 
 def test_what_is_added_works_until_it_is_rotated_or_removed(command_line: CommandLine) -> None:

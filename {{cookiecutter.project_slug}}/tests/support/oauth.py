@@ -2,14 +2,15 @@
 
 from base64 import b64encode
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote_plus
 
 import httpx2
+import pytest
 from pydantic import SecretStr
 
 from app.access.roles import Role
-from app.features.oauth.clients import RegisteredClient
+from app.features.oauth.clients import GrantType, RegisteredClient
 from app.features.oauth.schemas import NewClient
 from app.features.sessions.client import Client
 from app.features.signin.service import ClientGrant
@@ -49,8 +50,14 @@ def basic(client_id: str, secret: str) -> dict[str, str]:
     return {"Authorization": f"Basic {b64encode(text.encode()).decode()}"}
 
 
+async def _no_code(*_: object) -> NoReturn:
+    pytest.fail("no test exchanges a code where there is none")
+
+
 async def register(service: Service, **fields: Any) -> Registered:
     """Register a client: a confidential one with a code flow, unless told otherwise."""
+    # A pure API has no code flow. What tokens of users are worth in the hands of a client is the same there.
+    service.app.state.grants.setdefault(GrantType.AUTHORIZATION_CODE, _no_code)
     given = {"name": "App", "scope": SCOPE, "redirect_uris": [CALLBACK]} | fields
     client, secret = await service.app.state.clients.add(None, NewClient.model_validate(given))
     return Registered(client, secret.get_secret_value() if isinstance(secret, SecretStr) else None)

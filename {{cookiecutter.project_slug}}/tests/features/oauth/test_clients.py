@@ -73,16 +73,6 @@ async def test_a_client_is_registered_and_its_secret_shown_once(service: Service
     assert body["client_secret"] not in str(await stored(service))
 
 
-async def test_a_public_client_has_no_secret(service: Service) -> None:
-    """Null, and there is none to rotate."""
-    _, admin = await service.signed_in(Role.ADMIN)
-    body = (await add(service, admin, WEB | {"confidential": False, "first_party": True})).json()
-    assert (body["client_secret"], body["secret_issued_at"], body["confidential"]) == (None, None, False)
-    assert (body["grants"], body["first_party"]) == (["authorization_code", "refresh_token"], True)
-    answer = await service.client.post(f"{URL}/{body['id']}/secret", headers=admin.bearer)
-    assert answer.status_code == 409
-
-
 @pytest.mark.parametrize(
     "change",
     [
