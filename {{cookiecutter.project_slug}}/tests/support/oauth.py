@@ -56,10 +56,11 @@ async def _no_code(*_: object) -> NoReturn:
 
 async def register(service: Service, **fields: Any) -> Registered:
     """Register a client: a confidential one with a code flow, unless told otherwise."""
-    # A pure API has no code flow. What tokens of users are worth in the hands of a client is the same there.
-    service.app.state.grants.setdefault(GrantType.AUTHORIZATION_CODE, _no_code)
-    given = {"name": "App", "scope": SCOPE, "redirect_uris": [CALLBACK]} | fields
-    client, secret = await service.app.state.clients.add(None, NewClient.model_validate(given))
+    new = NewClient.model_validate({"name": "App", "scope": SCOPE, "redirect_uris": [CALLBACK]} | fields)
+    if GrantType.AUTHORIZATION_CODE in new.grants:
+        # A pure API has no code flow. What tokens of users are worth in the hands of a client is the same there.
+        service.app.state.grants.setdefault(GrantType.AUTHORIZATION_CODE, _no_code)
+    client, secret = await service.app.state.clients.add(None, new)
     return Registered(client, secret.get_secret_value() if isinstance(secret, SecretStr) else None)
 
 
