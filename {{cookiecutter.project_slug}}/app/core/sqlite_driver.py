@@ -7,12 +7,15 @@ are done where they are asked for.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
 import aiosqlite
 
-_PREPARE = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
+_PREPARE = ("PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
+_RETRY_SECONDS = 0.01
+_PRIMARY_CODE = 0xFF  # of SQLite's result codes; the bits above it say more
 # The write lock is taken at once: a transaction that reads first could otherwise not upgrade its lock.
 _BEGIN = "BEGIN IMMEDIATE"
 _ROWS_AT_A_TIME = 64  # of aiosqlite's own iteration, which is not used here
@@ -87,10 +90,11 @@ async def connect(database: str, *, writes: bool, **options: Any) -> aiosqlite.C
     return await _Connection(database, writes=writes, **options)
 
 
-def _open(database: str, **options: Any) -> sqlite3.Connection:
+def _open(database: str, *, timeout: float, **options: Any) -> sqlite3.Connection:
     # No implicit BEGIN by the driver.
-    connection: sqlite3.Connection = sqlite3.connect(database, isolation_level=None, **options)
+    connection: sqlite3.Connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, **options)
     try:
+        _use_write_ahead_log(connection, timeout)
         for pragma in _PREPARE:
             connection.execute(pragma)
     except sqlite3.Error:
@@ -99,6 +103,20 @@ def _open(database: str, **options: Any) -> sqlite3.Connection:
     # SQLite's own knows the cases of ASCII alone; PostgreSQL's knows those of its locale.
     connection.create_function("lower", 1, _lower, deterministic=True)
     return connection
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection, seconds: float) -> None:
+    """Have a file that is new change its journal; SQLite itself does not wait here for who else opens or writes it."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def _lower(value: Any) -> Any:

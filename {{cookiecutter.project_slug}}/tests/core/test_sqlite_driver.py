@@ -2,8 +2,9 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,13 @@ async def execute(connection: aiosqlite.Connection, sql: str) -> list[sqlite3.Ro
     cursor: Any = connection.cursor()
     await cursor.execute(sql)
     return list(await cursor.fetchall())
+
+
+async def threads_ended() -> None:
+    """Wait for the threads of connections that could not be opened: they tell the loop when they end."""
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join)
 
 
 async def test_the_first_statement_takes_the_write_lock(tmp_path: Path) -> None:
@@ -81,10 +89,36 @@ async def test_who_is_cancelled_while_a_transaction_begins_can_roll_it_back(tmp_
         assert await execute(first, _COUNT) == [(0,)]
 
 
+async def test_a_new_file_is_opened_while_another_process_writes_it(tmp_path: Path) -> None:
+    """The first start of several processes: one migrates a new file while the next one opens it."""
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("CREATE TABLE things (id INTEGER)")
+        other.execute("BEGIN IMMEDIATE")
+        opening = asyncio.create_task(connect(str(path), writes=True, timeout=10, check_same_thread=False))
+        done, _ = await asyncio.wait({opening}, timeout=0.2)
+        assert not done
+        other.execute("COMMIT")
+        opened = await opening
+    assert await execute(opened, "PRAGMA journal_mode") == [("wal",)]
+    await opened.close()
+
+
+async def test_opening_a_file_that_stays_locked_ends(tmp_path: Path) -> None:
+    """It waits as long as it was told, and says that the file is locked."""
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE things (id INTEGER)")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            await connect(str(path), writes=True, timeout=0.1)
+    await threads_ended()
+
+
 async def test_a_file_that_is_no_database_is_not_opened(tmp_path: Path) -> None:
     """The error is SQLite's."""
     path = tmp_path / "things.db"
     path.write_bytes(b"no database, whatever its name says" * 100)
     with pytest.raises(sqlite3.DatabaseError, match="not a database"):
-        await connect(str(path), writes=False)
-    await asyncio.sleep(0.1)  # its thread ends meanwhile
+        await connect(str(path), writes=False, timeout=1)
+    await threads_ended()
