@@ -8,6 +8,7 @@ import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 
 from fastapi import APIRouter, FastAPI
 from limits import parse as parse_limit
@@ -158,7 +159,9 @@ def _wire_oauth(app: FastAPI, keys: KeyRing) -> None:
     state.authenticate_caller = authentication.caller
 
 
-def _include_routes(app: FastAPI, settings: Settings) -> None:
+@cache
+def _api() -> APIRouter:
+    """The routes of the API. They depend on no setting, and to make them takes time: once for the process."""
     api = APIRouter(prefix=API_PREFIX, route_class=GuardedRoute)
     features = (
         system_router,
@@ -172,9 +175,14 @@ def _include_routes(app: FastAPI, settings: Settings) -> None:
     )
     for router in features:
         api.include_router(router)
+    return api
+
+
+def _include_routes(app: FastAPI, settings: Settings) -> None:
     docs = docs_router(production=settings.production)
-    for router in (health_router, docs, oauth_router, metadata_router, api):
-        app.include_router(router)
+    for router in (health_router, docs, oauth_router, metadata_router, _api()):
+        # As they are: nothing of the application is to be added to them.
+        app.router.routes.extend(router.routes)
 
 
 @asynccontextmanager
