@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.core.settings import Settings
 from app.main import create_app
@@ -32,6 +33,7 @@ MakeSettings = Callable[..., Settings]
 StartService = Callable[..., AbstractAsyncContextManager[Service]]
 
 PUBLIC_URL = "https://service.example"
+CHEAP_ARGON2ID = Argon2Hasher(memory_cost=256, time_cost=1, parallelism=1)
 # Production demands a mail server; nothing listens there.
 NO_SMTP = "smtp://127.0.0.1:9?tls=off"
 
@@ -61,6 +63,13 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("app.core.mail_transport.MAIL_FOLDER", tmp_path / "mail")
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords at a small part of the cost, except where that cost is tested; other processes never do."""
+    if request.node.get_closest_marker("owasp_argon2id") is None:
+        monkeypatch.setattr("app.features.accounts.passwords.OWASP_ARGON2ID", CHEAP_ARGON2ID)
 
 
 @pytest.fixture

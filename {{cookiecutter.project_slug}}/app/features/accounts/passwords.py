@@ -53,16 +53,16 @@ class Verification(NamedTuple):
 
 
 class PasswordHasher:
-    """Hashes and verifies passwords in a bounded pool."""
+    """Hashes and verifies passwords in a bounded pool, at OWASP's parameters unless told otherwise."""
 
-    def __init__(self, hasher: Argon2Hasher = OWASP_ARGON2ID, queue_length: int = _QUEUE_LENGTH) -> None:
-        self._hasher = hasher
+    def __init__(self, hasher: Argon2Hasher | None = None, queue_length: int = _QUEUE_LENGTH) -> None:
+        self._hasher = hasher or OWASP_ARGON2ID
         self._workers = usable_cores()
         self._longest_queue = self._workers + queue_length
         self._pending = 0
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="argon2", initializer=_yield_to_others)
         # What an account without a password is checked against, so that it takes as long as any other.
-        self._nobody = _nobodys_hash(hasher)
+        self._nobody = _nobodys_hash(self._hasher)
 
     async def hash(self, password: AcceptedPassword) -> str:
         """The hash to store; raises `Unavailable` where too many wait."""

@@ -23,7 +23,7 @@ from app.features.accounts.passwords import AcceptedPassword, PasswordHasher
 from tests.support.service import Service
 from tests.support.timing import rank_statistic
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.owasp_argon2id]
 
 APP = Path(__file__).resolve().parents[3] / "app"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -104,6 +104,7 @@ async def test_an_attacker_elsewhere_does_not_lock_the_owner_out(start: StartSer
         await service.sign_in(person, **home)
 
 
+@pytest.mark.owasp_argon2id
 @pytest.mark.asvs("11.4.2")
 async def test_passwords_are_stored_as_argon2id_at_owasps_parameters(service: Service) -> None:
     """m=19456 KiB, t=2, p=1."""
