@@ -193,7 +193,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         if not settings.production:
             await upgrade(settings.database_url)
-        await require_current(database, settings.database_url)
+        await require_current(database)
         async with app.state.audit.recording(), app.state.mail_delivery.running():
             await open_pages(app)
             yield

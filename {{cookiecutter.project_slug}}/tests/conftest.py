@@ -1,8 +1,10 @@
 """What all tests share: settings of their own, and the real application on a real database."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +91,19 @@ def postgresql(request: pytest.FixtureRequest) -> Iterator[PostgresqlDatabases]:
 
 @pytest.fixture(scope="session")
 def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    """Databases of the kind that this run is for."""
+    """Databases of the kind that this run is for, as the first start of the service leaves them."""
     if chosen_database(request.config) == POSTGRESQL:
-        return PostgresqlCopies(request.getfixturevalue("postgresql"))
-    return SqliteFiles(tmp_path_factory.mktemp("database"))
+        return PostgresqlCopies(request.getfixturevalue("postgresql"), _start_once)
+    return SqliteFiles(tmp_path_factory.mktemp("database"), _start_once)
+
+
+def _start_once(url: str) -> None:
+    async def start() -> None:
+        app = create_app(_settings(database_url=url))
+        async with app.router.lifespan_context(app):
+            pass
+
+    asyncio.run(start())
 
 
 @pytest.fixture
@@ -112,24 +123,22 @@ def empty_database_url(databases: Databases, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def make_settings(database_url: str) -> MakeSettings:
     """Settings for a test: a database and a key of its own, and no `.env`."""
-    key = secrets.token_urlsafe(64)
+    return partial(_settings, database_url=database_url, secret_key=secrets.token_urlsafe(64))
 
-    def make(**overrides: Any) -> Settings:
-        values: dict[str, Any] = {
-            "environment": "test",
-            "smtp_url": NO_SMTP if overrides.get("environment") == "production" else None,
-            "admin_email": "operator@service.example",
-            "secret_key": key,
-            "database_url": database_url,
-            "rate_limit_signin": "1000/minute",
-            "rate_limit_default": "100000/minute",
-            "public_url": PUBLIC_URL,
-            "log_format": "json",
-            **overrides,
-        }
-        return Settings(**values)
 
-    return make
+def _settings(**overrides: Any) -> Settings:
+    values: dict[str, Any] = {
+        "environment": "test",
+        "smtp_url": NO_SMTP if overrides.get("environment") == "production" else None,
+        "admin_email": "operator@service.example",
+        "secret_key": secrets.token_urlsafe(64),
+        "rate_limit_signin": "1000/minute",
+        "rate_limit_default": "100000/minute",
+        "public_url": PUBLIC_URL,
+        "log_format": "json",
+        **overrides,
+    }
+    return Settings(**values)
 
 
 @pytest.fixture

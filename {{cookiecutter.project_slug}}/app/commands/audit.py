@@ -84,7 +84,7 @@ async def _export(settings: Settings, filters: Filters) -> None:
 async def _trail(settings: Settings) -> AsyncIterator[AuditTrail]:
     database = Database(settings.database_url)
     try:
-        await require_current(database, settings.database_url)
+        await require_current(database)
         yield AuditTrail(database, KeyRing(settings.secret_key, settings.secret_key_fallbacks))
     finally:
         await database.close()

@@ -130,7 +130,7 @@ async def _clients(settings: Settings) -> AsyncIterator[ClientService]:
     # The service logs to standard output, which here is for what is shown.
     configure_logging(settings, stream=sys.stderr)
     try:
-        await require_current(state.database, settings.database_url)
+        await require_current(state.database)
         async with state.audit.recording():
             yield state.clients
     finally:

@@ -59,7 +59,7 @@ async def _create(settings: Settings, email: str, password: SecretStr) -> None:
     keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
     audit = AuditTrail(database, keys)
     try:
-        await require_current(database, settings.database_url)
+        await require_current(database)
         async with audit.recording():
             await AccountService(database, hasher, PasswordPolicy.of(settings)).create(email, password, [Role.ADMIN])
     finally:

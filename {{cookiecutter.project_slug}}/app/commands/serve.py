@@ -29,6 +29,6 @@ def serve(
 async def _require_current(settings: Settings) -> None:
     database = Database(settings.database_url)
     try:
-        await require_current(database, settings.database_url)
+        await require_current(database)
     finally:
         await database.close()

@@ -84,7 +84,7 @@ async def wired(settings: Settings) -> AsyncIterator[Wiring]:
     """Open the database, which has the schema of this version, for the block."""
     database = Database(settings.database_url)
     try:
-        await require_current(database, settings.database_url)
+        await require_current(database)
         keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
         AuditTrail(database, keys)  # records the events that upkeep tells
         yield Wiring(settings, database, keys)

@@ -4,6 +4,8 @@
 """
 
 import asyncio
+from collections.abc import Set as AbstractSet
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -38,9 +40,9 @@ async def upgrade(database_url: SecretStr) -> None:
     await asyncio.to_thread(command.upgrade, alembic_config(database_url), "head")
 
 
-async def require_current(database: Database, database_url: SecretStr) -> None:
+async def require_current(database: Database) -> None:
     """Raise `OutdatedSchemaError` unless the schema is exactly the one of this version."""
-    expected = set(ScriptDirectory.from_config(alembic_config(database_url)).get_heads())
+    expected = _expected()
     async with database.read() as unit:
         found = await (await unit.connection()).run_sync(_applied)
     if found != expected:
@@ -51,9 +53,15 @@ async def require_current(database: Database, database_url: SecretStr) -> None:
         raise OutdatedSchemaError(message)
 
 
+@cache
+def _expected() -> frozenset[str]:
+    """The newest revisions. They are files, which do not change while a process runs."""
+    return frozenset(ScriptDirectory(str(MIGRATIONS)).get_heads())
+
+
 def _applied(connection: Connection) -> set[str]:
     return set(MigrationContext.configure(connection).get_current_heads())
 
 
-def _names(revisions: set[str]) -> str:
+def _names(revisions: AbstractSet[str]) -> str:
     return ", ".join(sorted(revisions)) or "nothing"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import NO_SMTP
-from tests.support import warm
 from tests.support.server import environment
+from tests.support.warm import Command, Done
 
 PASSWORD = "seven green lamps sing"
 
@@ -18,9 +18,10 @@ class Manage:
         self.folder = folder
         self.environment = environment(DATABASE_URL=database_url, NO_COLOR="1")
 
-    def __call__(self, *arguments: str, stdin: bytes = b"", **settings: str) -> tuple[int, str, str]:
+    def __call__(self, *arguments: str, stdin: bytes = b"", **settings: str) -> Done:
         """Run a command: exit code, standard output, standard error."""
-        done = warm.run(arguments, folder=self.folder, environment={**self.environment, **settings}, stdin=stdin)
+        variables = {**self.environment, **settings}
+        done = Command(arguments, folder=self.folder, environment=variables, stdin=stdin).end()
         assert "Traceback" not in done.err
         return done
 

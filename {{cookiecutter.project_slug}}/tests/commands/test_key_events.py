@@ -27,9 +27,7 @@ Row = dict[str, Any]
 @pytest.fixture
 def manage(command_line: CommandLine) -> CommandLine:
     """The command line, with a trail that has begun."""
-    with command_line.start("create-admin", "--email", "ada@people.example") as created:
-        created.communicate(timeout=60)
-    assert created.returncode == 0
+    command_line.create_admin("ada@people.example")
     return command_line
 
 
@@ -130,9 +128,7 @@ def test_killed_after_the_file_was_replaced_it_is_told_by_the_next_run(manage: C
 
 def kill(manage: CommandLine, when: Any, *arguments: str) -> bool:
     """Run a command that is killed around the change of the file; whether it was."""
-    with manage.killed(when).start(*arguments) as process:
-        process.communicate(timeout=60)
-    return process.returncode == -signal.SIGKILL
+    return manage.killed(when).start(*arguments).end().code == -signal.SIGKILL
 
 
 def test_what_cannot_be_put_on_record_is_not_done(manage: CommandLine) -> None:

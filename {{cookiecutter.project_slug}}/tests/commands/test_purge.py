@@ -129,9 +129,9 @@ def test_two_at_once_share_the_work(manage: CommandLine) -> None:
     """Both end well, and together they deleted each row once."""
     fill(manage, 3001)
     running = [manage.start(PURGE) for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0].decode() for process in running]
-    assert [process.returncode for process in running] == [0, 0]
-    deleted = [[int(line.rsplit(" ", 2)[1]) for line in output.splitlines()] for output in outputs]
+    ended = [command.end() for command in running]
+    assert [done.code for done in ended] == [0, 0]
+    deleted = [[int(line.rsplit(" ", 2)[1]) for line in done.out.splitlines()] for done in ended]
     assert [sum(column) for column in zip(*deleted, strict=True)] == [6002, 3000, 0, 0, 0]
     assert counts(manage) == (0, 1)
 
@@ -140,9 +140,9 @@ def test_killed_in_the_middle_it_can_be_run_again(manage: CommandLine) -> None:
     """What was deleted is deleted, the rest goes with the next run."""
     fill(manage, 4001)
     for delay in (1.0, 1.3):
-        with manage.start(PURGE) as process:
+        with manage.start(PURGE) as command:
             time.sleep(delay)
-            process.send_signal(signal.SIGKILL)
+            command.process.send_signal(signal.SIGKILL)
     assert manage(PURGE)[0] == 0
     assert counts(manage) == (0, 1)
 
@@ -150,21 +150,19 @@ def test_killed_in_the_middle_it_can_be_run_again(manage: CommandLine) -> None:
 def test_the_service_writes_meanwhile(manage: CommandLine) -> None:
     """People sign in and refresh while thousands of rows go, and no answer is an error or takes seconds."""
     fill(manage, 8001)
-    created = manage.start("create-admin", "--email", "ada@people.example")
-    password = created.communicate(timeout=60)[0].decode().strip().rsplit(" ", 1)[1]
+    password = manage.create_admin("ada@people.example")
     server = ServerProcess(manage.folder, SECRET_KEY="", DATABASE_URL=manage.database_url)
     with server, httpx2.Client(base_url=f"http://{HOST}:{server.port}", timeout=20) as client:
         answer = client.post("/api/v1/signin", json={"email": "ada@people.example", "password": password})
-        process, slowest, during = manage.start(PURGE), 0.0, 0
-        while process.poll() is None:
+        command, slowest, during = manage.start(PURGE), 0.0, 0
+        while command.process.poll() is None:
             form = {"grant_type": "refresh_token", "refresh_token": answer.json()["refresh_token"]}
             begin = time.monotonic()
             answer = client.post("/oauth/token", data=form)
             slowest = max(slowest, time.monotonic() - begin)
             assert answer.status_code == 200, answer.text
             during += 1
-        out = process.communicate()[0].decode()
-    assert (process.returncode, out) == (0, report(16002, 8000))
+    assert command.end()[:2] == (0, report(16002, 8000))
     assert during > 10
     assert slowest < 5
 

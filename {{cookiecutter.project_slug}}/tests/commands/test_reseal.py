@@ -19,7 +19,7 @@ from tests.support.notes import count_sealed, create_notes, read_notes
 
 ROTATE = "rotate-secret-key"
 KEY = secrets.token_urlsafe(64)
-NOTES = 3000
+NOTES = 1500
 
 Answer = TypeVar("Answer")
 
@@ -61,24 +61,24 @@ def ask(manage: CommandLine, question: Callable[[Database], Awaitable[Answer]]) 
 def test_what_is_sealed_is_sealed_anew_and_then_the_old_key_can_go(manage: CommandLine) -> None:
     """The three steps with a feature of its own in the list; each refuses what would lose something."""
     manage = manage.with_notes()
-    make_notes(manage, 450)
+    make_notes(manage, 250)
     (first,) = manage.secrets()
     assert manage(ROTATE)[0] == 0
     rotated = manage.keys()
-    assert len(notes(manage, first)) == 450
+    assert len(notes(manage, first)) == 250
     manage.let_time_pass()
     for step in ([], ["--retire", "--yes"]):
         code, _, err = manage(ROTATE, *step)
         assert code == 1
-        assert "450 notes are sealed with an earlier key" in err
+        assert "250 notes are sealed with an earlier key" in err
         assert "--reseal" in err
     assert manage.keys() == rotated
     code, out, _ = manage(ROTATE, "--reseal")
-    assert (code, "notes: 450 sealed with the current key" in out) == (0, True)
+    assert (code, "notes: 250 sealed with the current key" in out) == (0, True)
     assert manage(ROTATE, "--reseal")[1].startswith("notes: 0 sealed")
     assert manage(ROTATE, "--retire", "--yes")[0] == 0
     assert manage.keys() == rotated[:1]
-    assert notes(manage, *manage.secrets()) == [f"note {number:05}" for number in range(450)]
+    assert notes(manage, *manage.secrets()) == [f"note {number:05}" for number in range(250)]
     with pytest.raises(SealBrokenError):
         notes(manage, first)
 
@@ -92,11 +92,11 @@ def test_resealing_goes_on_where_it_was_killed(manage: CommandLine) -> None:
     dice = random.Random(2)  # noqa: S311  # moments, not secrets
     done = [resealed(manage, current)]
     for _ in range(4):
-        with manage.start(ROTATE, "--reseal") as process:
-            while process.poll() is None and resealed(manage, current) == done[-1]:
+        with manage.start(ROTATE, "--reseal") as command:
+            while command.process.poll() is None and resealed(manage, current) == done[-1]:
                 time.sleep(0.01)
             time.sleep(dice.uniform(0, 0.05))
-            process.send_signal(signal.SIGKILL)
+            command.process.send_signal(signal.SIGKILL)
         done.append(resealed(manage, current))
         assert len(notes(manage, *manage.secrets())) == NOTES
         assert len(manage.keys()) == 2

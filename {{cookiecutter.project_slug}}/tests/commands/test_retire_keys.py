@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,10 +42,9 @@ def test_somebody_at_a_terminal_is_asked(manage: CommandLine, answer: str, code:
     manage.let_time_pass()
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())
-    with manage.start(ROTATE, "--retire", stdin=theirs) as process:
-        os.close(theirs)
-        out = process.communicate(timeout=60)[0].decode()
+    ended, out, _ = manage.start(ROTATE, "--retire", stdin=Path(os.ttyname(theirs))).end()
+    os.close(theirs)
     os.close(ours)
-    assert process.returncode == code
+    assert ended == code
     assert "Was every process of the service restarted since .env was changed at " in out
     assert len(manage.keys()) == left

@@ -37,8 +37,7 @@ def test_the_new_key_is_in_the_file_and_the_old_one_is_a_fallback(manage: Comman
 @pytest.mark.asvs("11.2.2", "7.4.1")
 def test_nobody_is_signed_out(manage: CommandLine) -> None:
     """A server process before, between and after: access and refresh tokens work after the rotation and a restart."""
-    created = manage.start("create-admin", "--email", EMAIL, SECRET_KEY=manage.keys()[0])
-    password = created.communicate(timeout=60)[0].decode().strip().rsplit(" ", 1)[1]
+    password = manage.create_admin(EMAIL)
     with serving(manage) as client:
         tokens = client.post("/api/v1/signin", json={"email": EMAIL, "password": password}).json()
     assert manage(ROTATE)[0] == 0
@@ -64,9 +63,9 @@ def test_killing_the_command_loses_no_key(manage: CommandLine) -> None:
     dice = random.Random(3)  # noqa: S311  # moments, not secrets
     for _ in range(6):
         before = manage.keys()
-        with manage.start(ROTATE) as process:
+        with manage.start(ROTATE) as command:
             time.sleep(usual * dice.uniform(0.6, 1.0))
-            process.send_signal(signal.SIGKILL)
+            command.process.send_signal(signal.SIGKILL)
         after = manage.keys()
         assert after in (before, [after[0], *before])
         assert manage.env_file.stat().st_mode & 0o777 == 0o600
@@ -77,10 +76,10 @@ def test_several_at_once_lose_no_key(manage: CommandLine) -> None:
     """Each succeeds or is told to wait, and the file has one key more for each success."""
     before = manage.keys()
     running = [manage.start(ROTATE) for _ in range(3)]
-    errors = [process.communicate(timeout=60)[1].decode() for process in running]
-    succeeded = [process.returncode for process in running].count(0)
+    ended = [command.end() for command in running]
+    succeeded = [done.code for done in ended].count(0)
     assert succeeded
-    assert all("another process" in error for error, process in zip(errors, running, strict=True) if process.returncode)
+    assert all("another process" in done.err for done in ended if done.code)
     keys = manage.keys()
     assert len(set(keys)) == len(keys) == 1 + succeeded
     assert keys[-1:] == before

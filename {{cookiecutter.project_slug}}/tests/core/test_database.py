@@ -91,10 +91,9 @@ async def test_a_file_is_read_while_it_is_written(tmp_path: Path) -> None:
 
 async def test_a_new_database_has_no_current_schema(empty_database_url: str) -> None:
     """The message says what to run."""
-    url = dsn_of(empty_database_url)
-    database = Database(url)
+    database = Database(dsn_of(empty_database_url))
     try:
         with pytest.raises(OutdatedSchemaError, match="uv run manage migrate"):
-            await require_current(database, url)
+            await require_current(database)
     finally:
         await database.close()

@@ -39,8 +39,7 @@ def administrator(tmp_path_factory: pytest.TempPathFactory, databases: Databases
     folder = tmp_path_factory.mktemp("server")
     with databases.migrated(folder) as url:
         manage = CommandLine(folder, url)
-        with manage.start("create-admin", "--email", EMAIL) as created:
-            password = created.communicate(timeout=60)[0].decode().strip().rsplit(" ", 1)[1]
+        password = manage.create_admin(EMAIL)
         with (
             ServerProcess(
                 folder, SECRET_KEY="", DATABASE_URL=url, RATE_LIMIT_DEFAULT=NO_LIMIT, RATE_LIMIT_SIGNIN=NO_LIMIT

@@ -2,8 +2,6 @@
 
 import os
 import secrets
-import subprocess
-import sys
 from copy import copy
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -12,8 +10,8 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from app.core.settings import Settings
-from tests.support import warm
 from tests.support.server import environment
+from tests.support.warm import MANAGE, Command, Done
 
 _WITH_NOTES = "import runpy; runpy.run_module('tests.support.notes', run_name='__main__')"
 _KILLED = {
@@ -37,7 +35,7 @@ class CommandLine:
     """The keys stand in `.env`, all else in the environment."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
-        self._cold = ""
+        self._code = MANAGE
         self.folder = folder
         self.env_file = folder / ".env"
         self.database_url = database_url
@@ -45,36 +43,35 @@ class CommandLine:
         self.env_file.write_text(f"# keys\nSECRET_KEY={secrets.token_urlsafe(64)}\n", encoding="utf-8")
         self.env_file.chmod(0o600)
 
-    def __call__(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
+    def __call__(self, *arguments: str, **settings: str) -> Done:
         """Run a command: exit code, standard output, standard error, in none of which a key may stand."""
         keys = self.keys()
-        variables = {**self.environment, **settings}
-        done = warm.run(arguments, folder=self.folder, environment=variables, cold=self._cold)
+        done = self.start(*arguments, stdin=b"", **settings).end()
         assert "Traceback" not in done.err, done.err
         assert not any(key in text for key in {*keys, *self.keys()} for text in done[1:])
         return done
 
-    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL, **settings: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, stdin: bytes | Path = b"", **settings: str) -> Command:
         """Start a command; nobody is there to answer it, unless `stdin` is a terminal."""
-        return subprocess.Popen(
-            [sys.executable, "-c", self._cold or warm.MANAGE, *arguments],
-            cwd=self.folder,
-            env={**self.environment, **settings},
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        variables = {**self.environment, **settings}
+        return Command(arguments, folder=self.folder, environment=variables, code=self._code, stdin=stdin)
+
+    def create_admin(self, email: str) -> str:
+        """Make an administrator; the password."""
+        done = self("create-admin", "--email", email)
+        assert done.code == 0, done.err
+        return done.out.strip().rsplit(" ", 1)[1]
 
     def with_notes(self) -> Self:
         """The same, with the feature of `notes.py` in the service."""
         other = copy(self)
-        other._cold = _WITH_NOTES  # noqa: SLF001  # its own
+        other._code = _WITH_NOTES  # noqa: SLF001  # its own
         return other
 
     def killed(self, when: Literal["before", "after"]) -> Self:
         """The same, killed by itself right before or right after it has put another `.env` into its place."""
         other = copy(self)
-        other._cold = _KILLED[when]  # noqa: SLF001  # its own
+        other._code = _KILLED[when]  # noqa: SLF001  # its own
         return other
 
     def keys(self) -> list[str]:

@@ -5,7 +5,7 @@ One server is started for a whole run, when it is first needed; the workers of p
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,20 @@ PLUGIN = "postgresql-server"
 _SHARED_URL = "postgresql_url"
 
 
+Prepare = Callable[[str], None]
+"""Makes the schema in an empty database, told by the value of `DATABASE_URL`; it leaves no connection open."""
+
+
+def migrate(url: str) -> None:
+    """Bring the schema of a database up to date."""
+    asyncio.run(upgrade(dsn_of(url)))
+
+
+def dsn_of(url: str) -> SecretStr:
+    """What the settings make of a `DATABASE_URL`."""
+    return SecretStr(database_dsn(url))
+
+
 class Databases(Protocol):
     """Makes databases for tests, and removes them; each is told by the value of `DATABASE_URL`."""
 
@@ -36,11 +50,11 @@ class Databases(Protocol):
 
 
 class SqliteFiles:
-    """Files, copied from one that was migrated once; they go with the folder that they are in."""
+    """Files, copied from one that was prepared once; they go with the folder that they are in."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prepare: Prepare = migrate) -> None:
         self._template = folder / "migrated.db"
-        migrate(_sqlite_url(self._template))
+        prepare(_sqlite_url(self._template))
 
     @contextmanager
     def empty(self, folder: Path) -> Iterator[str]:
@@ -55,12 +69,12 @@ class SqliteFiles:
 
 
 class PostgresqlCopies:
-    """Databases on a server, copied from one that was migrated once."""
+    """Databases on a server, copied from one that was prepared once."""
 
-    def __init__(self, server: PostgresqlDatabases) -> None:
+    def __init__(self, server: PostgresqlDatabases, prepare: Prepare = migrate) -> None:
         self._server = server
         self._template = server.create()
-        migrate(self._template)
+        prepare(self._template)
 
     @contextmanager
     def empty(self, folder: Path) -> Iterator[str]:
@@ -108,16 +122,6 @@ def chosen_database(config: pytest.Config) -> str:
     """What `--database` says, or `database` in pyproject.toml."""
     chosen: str = config.getoption("database") or config.getini("database")
     return chosen
-
-
-def migrate(url: str) -> None:
-    """Bring the schema of a database up to date."""
-    asyncio.run(upgrade(dsn_of(url)))
-
-
-def dsn_of(url: str) -> SecretStr:
-    """What the settings make of a `DATABASE_URL`."""
-    return SecretStr(database_dsn(url))
 
 
 def _sqlite_url(path: Path) -> str:

@@ -11,10 +11,12 @@ from sqlalchemy import LargeBinary, MetaData, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.commands import upkeep
+from app.commands import rotate_secret_key
+from app.commands.upkeep import Sealed
 from app.core.database import Base, Database
 from app.core.keys import KeyRing, Purpose
 from app.core.sealing import Sealer
+from app.manage import main
 
 
 class NoteBase(Base):
@@ -84,7 +86,5 @@ async def count_sealed(database: Database, key: Any) -> int:
 
 
 if __name__ == "__main__":
-    upkeep.SEALED = (upkeep.Sealed("notes", lambda wiring: Notes(wiring.keys)),)
-    from app.manage import main
-
+    vars(rotate_secret_key)["SEALED"] = (Sealed("notes", lambda wiring: Notes(wiring.keys)),)
     main()

@@ -1,8 +1,6 @@
 """Several processes that serve one database, as behind a load balancer."""
 
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,10 +8,10 @@ from pathlib import Path
 import httpx2
 
 from tests.support.server import ServerProcess, environment
+from tests.support.warm import Command
 
 EMAIL = "admin@service.example"
 PASSWORD = "seven green lamps sing"
-_CREATE_ADMIN = "from app.manage import main; main()"
 
 
 @contextmanager
@@ -31,15 +29,9 @@ def running_replicas(folder: Path, database_url: str, count: int = 2, **settings
             place = folder / f"replica-{number}"
             place.mkdir()
             servers.append(stack.enter_context(ServerProcess(place, head_seconds=None, **shared)))
-        subprocess.run(
-            [sys.executable, "-c", _CREATE_ADMIN, "create-admin", "--email", EMAIL, "--password-stdin"],
-            cwd=folder,
-            env=environment(**shared),
-            input=PASSWORD.encode(),
-            capture_output=True,
-            check=True,
-            timeout=60,
-        )
+        create = ("create-admin", "--email", EMAIL, "--password-stdin")
+        done = Command(create, folder=folder, environment=environment(**shared), stdin=PASSWORD.encode()).end()
+        assert done.code == 0, done.err
         yield [stack.enter_context(httpx2.Client(base_url=server.url, timeout=30)) for server in servers]
 
 

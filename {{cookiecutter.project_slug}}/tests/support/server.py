@@ -49,16 +49,14 @@ class ServerProcess:
             code, arguments = _SERVE_IMPATIENT.format(host=HOST, port=self.port, seconds=head_seconds), []
         # Those that start processes themselves begin as their users start them.
         begin = warm.start_cold if options else warm.start
-        with self.log.open("wb") as output, Path(os.devnull).open("rb") as nothing:
-            self.process = begin(
-                code,
-                arguments,
-                folder=folder,
-                environment=environment(**{"PUBLIC_URL": self.url, **settings}),
-                stdin=nothing,
-                out=output,
-                err=output,
-            )
+        self.log.unlink(missing_ok=True)
+        self.process = begin(
+            code,
+            arguments,
+            folder=folder,
+            environment=environment(**{"PUBLIC_URL": self.url, **settings}),
+            files=warm.Files(Path(os.devnull), self.log, self.log),
+        )
 
     def __enter__(self) -> Self:
         """Wait until it serves."""

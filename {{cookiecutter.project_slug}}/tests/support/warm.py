@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 MANAGE = "from app.manage import main; main()"
 
@@ -31,10 +31,18 @@ class Process(Protocol):
         """Its exit code, when it has ended; raises `subprocess.TimeoutExpired`."""
 
     def send_signal(self, number: int) -> None:
-        """Send it a signal."""
+        """Send it a signal, if it has not ended."""
 
     def kill(self) -> None:
         """End it at once."""
+
+
+class Files(NamedTuple):
+    """What a process reads and writes; what it writes is added at the end."""
+
+    stdin: Path
+    out: Path
+    err: Path
 
 
 class Done(NamedTuple):
@@ -45,67 +53,69 @@ class Done(NamedTuple):
     err: str
 
 
-def start(  # noqa: PLR0913  # what a process is given
-    code: str,
-    arguments: Sequence[str],
-    *,
-    folder: Path,
-    environment: Mapping[str, str],
-    stdin: IO[bytes],
-    out: IO[bytes],
-    err: IO[bytes],
+class Command:
+    """A command of `manage` that runs; as a context manager it waits for its end."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        code: str = MANAGE,
+        stdin: bytes | Path = b"",
+    ) -> None:
+        self._files = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        given, out, err = (Path(self._files.name) / name for name in ("stdin", "out", "err"))
+        if isinstance(stdin, Path):
+            given = stdin
+        else:
+            given.write_bytes(stdin)
+        for written in (out, err):
+            written.touch()  # it may be killed before it opens them
+        self._written = (out, err)
+        self.process = start(code, arguments, folder=folder, environment=environment, files=Files(given, out, err))
+
+    def end(self) -> Done:
+        """Wait until it has ended."""
+        with self:
+            pass
+        return self.done
+
+    def __enter__(self) -> Self:
+        """The command, which runs."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Wait until it has ended, and keep what it left in `done`."""
+        code = self.process.wait(_SECONDS)
+        out, err = (written.read_text(encoding="utf-8") for written in self._written)
+        self._files.cleanup()
+        self.done = Done(code, out, err)
+
+
+def start(
+    code: str, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], files: Files
 ) -> Process:
     """Start a process that runs the code with the arguments, in the folder, with that environment alone."""
     if not _FORKS:
-        return start_cold(code, arguments, folder=folder, environment=environment, stdin=stdin, out=out, err=err)
+        return start_cold(code, arguments, folder=folder, environment=environment, files=files)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["app.manage", "app.main", "app.http.server", "uvicorn", "aiosqlite", "alembic"])
-    names = tuple(_path_of(stream) for stream in (stdin, out, err))
     process = context.Process(
-        target=_become, args=(code, list(arguments), str(folder), dict(environment), names), daemon=True
+        target=_become, args=(code, list(arguments), str(folder), dict(environment), files), daemon=True
     )
     process.start()
     return _Forked(process)
 
 
-def start_cold(  # noqa: PLR0913  # as `start`
-    code: str,
-    arguments: Sequence[str],
-    *,
-    folder: Path,
-    environment: Mapping[str, str],
-    stdin: IO[bytes],
-    out: IO[bytes],
-    err: IO[bytes],
+def start_cold(
+    code: str, arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], files: Files
 ) -> Process:
     """The same, by a new interpreter."""
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.Popen(command, cwd=folder, env=dict(environment), stdin=stdin, stdout=out, stderr=err)
-
-
-def run(
-    arguments: Sequence[str], *, folder: Path, environment: Mapping[str, str], stdin: bytes = b"", cold: str = ""
-) -> Done:
-    """Run a command of `manage` to its end; `cold` is code that takes its place, and starts without its imports."""
-    with (
-        tempfile.NamedTemporaryFile() as given,
-        tempfile.NamedTemporaryFile() as out,
-        tempfile.NamedTemporaryFile() as err,
-    ):
-        given.write(stdin)
-        given.seek(0)
-        begin = start_cold if cold else start
-        process = begin(
-            cold or MANAGE,
-            arguments,
-            folder=folder,
-            environment=environment,
-            stdin=given.file,
-            out=out.file,
-            err=err.file,
-        )
-        status = process.wait(_SECONDS)
-        return Done(status, Path(out.name).read_text(encoding="utf-8"), Path(err.name).read_text(encoding="utf-8"))
+    with files.stdin.open("rb") as stdin, files.out.open("ab") as out, files.err.open("ab") as err:
+        return subprocess.Popen(command, cwd=folder, env=dict(environment), stdin=stdin, stdout=out, stderr=err)
 
 
 class _Forked:
@@ -125,25 +135,20 @@ class _Forked:
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
     def kill(self) -> None:
         self._process.kill()
 
 
-def _path_of(stream: IO[bytes]) -> str:
-    return str(Path(f"/dev/fd/{stream.fileno()}").resolve()) if isinstance(stream.name, int) else str(stream.name)
-
-
-def _become(
-    code: str, arguments: list[str], folder: str, environment: dict[str, str], names: tuple[str, str, str]
-) -> None:
+def _become(code: str, arguments: list[str], folder: str, environment: dict[str, str], files: Files) -> None:
     """In the forked process: put everything in the place where a new process would find it, and run the code."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    for target, (name, mode) in enumerate(zip(names, (os.O_RDONLY, _APPEND, _APPEND), strict=True)):
-        descriptor = os.open(name, mode)
+    for target, (path, mode) in enumerate(zip(files, (os.O_RDONLY, _APPEND, _APPEND), strict=True)):
+        descriptor = os.open(path, mode)
         os.dup2(descriptor, target)
         os.close(descriptor)
     sys.argv = ["-c", *arguments]
@@ -151,4 +156,4 @@ def _become(
     exec(code, {"__name__": "__main__"})  # noqa: S102  # as `python -c` does
 
 
-_APPEND = os.O_WRONLY | os.O_APPEND
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT

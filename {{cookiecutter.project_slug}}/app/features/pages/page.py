@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,23 +49,15 @@ class Pages:
     """Makes pages of templates."""
 
     def __init__(self, settings: Settings, assets: Assets) -> None:
-        self._environment = Templates(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=not settings.production,
-        )
-        self._environment.filters |= {"when": _when, "short": short, "device": device}
-        self._environment.globals |= {
+        self._templates = _templates(reload=not settings.production)
+        self._common = {
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
-            "shortest_password": SHORTEST_PASSWORD,
-            "longest_password": LONGEST_PASSWORD,
             "asset": assets.url,
             "development": settings.environment is Environment.DEVELOPMENT,
             "registration_open": settings.registration is Registration.OPEN,
+            "values": {},
+            "errors": {},
         }
 
     def show(  # noqa: PLR0913  # one for each thing in which pages differ
@@ -81,17 +73,31 @@ class Pages:
     ) -> Response:
         """The page, for the visitor."""
         navigation: Navigation = request.app.state.navigation
-        common = {
-            "values": {},
-            "errors": {},
+        common = self._common | {
             "visitor": visitor,
             "path": request.scope["path"],
             "notice": notice_of(request),
             "may_open": partial(navigation.may_open, visitor.principal if visitor else None),
         }
-        html = self._environment.get_template(template).render(common | context)
+        html = self._templates.get_template(template).render(common | context)
         own = {"Content-Security-Policy": policy or content_security_policy(), **(headers or {})}
         return HTMLResponse(html, status_code=status, headers=own)
+
+
+@cache
+def _templates(*, reload: bool) -> Templates:
+    """The templates of all pages, each compiled once in a process. What macros need besides arguments is global."""
+    templates = Templates(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=reload,
+    )
+    templates.filters |= {"when": _when, "short": short, "device": device}
+    templates.globals |= {"shortest_password": SHORTEST_PASSWORD, "longest_password": LONGEST_PASSWORD}
+    return templates
 
 
 class Page:

@@ -82,8 +82,7 @@ async def test_what_does_not_open_goes_and_holds_nothing_up(start: StartService)
 def test_a_browser_stays_signed_in_when_the_old_key_goes(tmp_path: Path, database_url: str) -> None:
     """Real processes: sign in, rotate, reseal, retire; the old key cannot go before the row is sealed anew."""
     manage = CommandLine(tmp_path, database_url)
-    created = manage.start("create-admin", "--email", EMAIL)
-    password = created.communicate(timeout=60)[0].decode().strip().rsplit(" ", 1)[1]
+    password = manage.create_admin(EMAIL)
     with ServerProcess(tmp_path, SECRET_KEY="", DATABASE_URL=database_url) as server:
         form = {"email": EMAIL, "password": password}
         answer = httpx2.post(f"{server.url}/login", data=form, headers=FORM, timeout=20)

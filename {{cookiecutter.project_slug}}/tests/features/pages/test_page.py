@@ -50,7 +50,7 @@ def test_a_template_has_nothing_inline(name: str) -> None:
 @pytest.mark.asvs("1.1.2")
 async def test_every_template_can_be_used(service: Service) -> None:
     """Each is well formed, and escapes what it is given."""
-    environment = service.app.state.pages._environment  # noqa: SLF001  # there is no other way to all of them
-    assert environment.autoescape is True
+    templates = service.app.state.pages._templates  # noqa: SLF001  # there is no other way to all of them
+    assert templates.autoescape is True
     for name in NAMES:
-        environment.get_template(name)
+        templates.get_template(name)

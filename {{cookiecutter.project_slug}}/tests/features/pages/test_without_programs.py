@@ -21,7 +21,7 @@ Program.path = lambda program: None
 
 def _run(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run tests that need a program as on a machine that has none."""
-    inherited = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PYTEST")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CI", "PYTEST", "COVERAGE"))}
     (folder / f"{PLUGIN}.py").write_text(WITHOUT, encoding="utf-8")
     plugins = ["-p", PLUGIN, "-p", "no:cacheprovider", "-W", "ignore", f"--basetemp={folder / 'temp'}"]
     return subprocess.run(
