@@ -15,7 +15,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from app.features.accounts.passwords import OWASP_ARGON2ID, usable_cores
 from bench.load import Result, http_request, load
-from bench.servers import Server, Service, running_bare_route, running_service
+from bench.servers import Server, Service, prepared_service, running_bare_route, running_service
 
 ROUNDS = 3
 CONNECTIONS = 8
@@ -54,12 +54,13 @@ def main() -> int:
 
 
 def _figures(seconds: float) -> Iterator[Figure]:
-    with running_service() as service, running_bare_route() as bare:
-        yield _requests(service, bare, seconds)
-    with running_service() as service:
-        yield from _under_flood(service, seconds)
-    with running_service() as service:
-        yield _sign_ins(service, seconds)
+    with prepared_service() as prepared:
+        with running_service(prepared) as service, running_bare_route() as bare:
+            yield _requests(service, bare, seconds)
+        with running_service(prepared) as service:
+            yield from _under_flood(service, seconds)
+        with running_service(prepared) as service:
+            yield _sign_ins(service, seconds)
 
 
 def _requests(service: Service, bare: Server, seconds: float) -> Figure:

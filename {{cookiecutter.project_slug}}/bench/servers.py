@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 EMAIL = "bench@service.example"
 
 _START_SECONDS = 30
+_DATABASE = "bench.db"
 _MANAGE = [sys.executable, "-c", "from app.manage import main; main()"]
 _SERVE = """
 from app.core.logging import configure_logging
@@ -67,19 +69,36 @@ class Service:
         return self.server.post("/api/v1/signin", self.credentials)["access_token"]
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a service starts with."""
+
+    database: Path
+    environment: dict[str, str]
+    credentials: dict[str, str]
+
+
 @contextmanager
-def running_service() -> Iterator[Service]:
-    """The service on a new SQLite file."""
+def prepared_service() -> Iterator[Prepared]:
+    """A new SQLite file with an administrator."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = _environment(Path(folder))
-        password = secrets.token_urlsafe(18)
+        environment, password = _environment(Path(folder)), secrets.token_urlsafe(18)
         create = [*_MANAGE, "create-admin", "--email", EMAIL, "--password-stdin"]
         for command in ([*_MANAGE, "migrate"], create):
             subprocess.run(
                 command, cwd=folder, env=environment, input=password.encode(), capture_output=True, check=True
             )
+        yield Prepared(Path(folder) / _DATABASE, environment, {"email": EMAIL, "password": password})
+
+
+@contextmanager
+def running_service(prepared: Prepared) -> Iterator[Service]:
+    """The service on a copy of the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(prepared.database, Path(folder) / _DATABASE)
+        environment = {**prepared.environment, **_database_in(Path(folder))}
         with _running("app.main:app", Path(folder), environment) as server:
-            yield Service(server, {"email": EMAIL, "password": password})
+            yield Service(server, prepared.credentials)
 
 
 @contextmanager
@@ -97,13 +116,17 @@ def _environment(folder: Path) -> dict[str, str]:
         "ENVIRONMENT": "test",
         "ADMIN_EMAIL": EMAIL,
         "SECRET_KEY": secrets.token_urlsafe(64),
-        "DATABASE_URL": f"sqlite:///{folder / 'bench.db'}",
+        **_database_in(folder),
         "RATE_LIMIT_DEFAULT": "100000000/minute",
         "RATE_LIMIT_SIGNIN": "100000000/minute",
         "LOG_FORMAT": "json",
         "PYTHONPATH": str(PROJECT),
     }
     return {**os.environ, **settings}
+
+
+def _database_in(folder: Path) -> dict[str, str]:
+    return {"DATABASE_URL": f"sqlite:///{folder / _DATABASE}"}
 
 
 @contextmanager

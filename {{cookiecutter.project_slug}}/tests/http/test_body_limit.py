@@ -81,13 +81,13 @@ async def test_has_a_deadline() -> None:
 
 async def test_the_deadline_is_for_the_body_alone() -> None:
     """Once the body is complete, waiting for the client to go away takes as long as it takes."""
-    messages: Iterator[Message] = iter(
-        [{"type": "http.request", "body": b"x", "more_body": False}, {"type": "http.disconnect"}]
-    )
+    body: Message = {"type": "http.request", "body": b"x", "more_body": False}
+    messages: Iterator[tuple[float, Message]] = iter([(0, body), (0.4, {"type": "http.disconnect"})])
 
     async def receive() -> Message:
-        await asyncio.sleep(0.03)
-        return next(messages)
+        seconds, message = next(messages)
+        await asyncio.sleep(seconds)
+        return message
 
     seen: list[str] = []
 
@@ -97,7 +97,7 @@ async def test_the_deadline_is_for_the_body_alone() -> None:
     async def send(_: Message) -> None:
         raise AssertionError
 
-    await BodyLimitMiddleware(app, seconds=0.05)(http_scope("POST"), receive, send)
+    await BodyLimitMiddleware(app, seconds=0.3)(http_scope("POST"), receive, send)
     assert seen == ["http.request", "http.disconnect"]
 
 
