@@ -90,7 +90,7 @@ class BrowserSessions:
     async def confirm(self, principal: Principal) -> str | None:
         """Note that the user has just proved again who they are: the new value of the cookie, as the old one is dead.
 
-        None if the session ended meanwhile.
+        None if the session ended meanwhile, or has no cookie.
         """
         async with self._database.transaction() as unit:
             now = await self._sessions.authenticated_again(unit, principal.session_id)
@@ -101,14 +101,15 @@ class BrowserSessions:
             claims = claims_of(principal.user_id, now, principal.methods)
             sealed = self._seals.seal(principal.session_id, id_hash, claims)
             mine = update(BrowserSession).where(BrowserSession.session_id == principal.session_id)
-            await unit.execute(mine.values(id_hash=id_hash, sealed=sealed))
+            changed = mine.values(id_hash=id_hash, sealed=sealed).returning(BrowserSession.session_id)
+            has_cookie = await unit.scalar(changed) is not None
             security_event(
                 SecurityEvent.PASSWORD_CONFIRMED,
                 outcome="success",
                 user_id=principal.user_id,
                 session_id=principal.session_id,
             )
-        return value
+        return value if has_cookie else None
 
     async def end(self, principal: Principal) -> None:
         """End the session of a browser, at its own wish."""

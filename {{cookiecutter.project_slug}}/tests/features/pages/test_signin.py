@@ -4,7 +4,7 @@ import pytest
 
 from app.access.roles import Role
 from tests.conftest import StartService
-from tests.support.browser import Browser, text_of
+from tests.support.browser import FORM, Browser, text_of
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -107,3 +107,13 @@ async def test_nobody_is_invited_to_register_where_nobody_can(start: StartServic
     async with start(registration="closed") as service:
         for path in ("/login", "/verify"):
             assert 'href="/register"' not in (await Browser(service).get(path)).text
+
+
+async def test_whoever_has_a_token_gets_no_cookie_for_confirming(service: Service) -> None:
+    """The session of the token is recent from then on; a cookie would open nothing."""
+    person, tokens = await service.signed_in()
+    answer = await Browser(service).client.post(
+        "/confirm", data={"password": person.password}, headers=FORM | tokens.bearer
+    )
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/account")
+    assert "Set-Cookie" not in answer.headers
