@@ -39,7 +39,7 @@ demo: setup ## Render, install and serve the default project on 127.0.0.1:8000 (
 	@$(RUN) python scripts/demo.py --port $(PORT)
 
 test: check ## Check everything, and run the tests of the template and of rendered projects
-	$(RUN) pytest -n auto -m "not rendered and not postgres and not more"
+	$(RUN) pytest -n auto --dist worksteal -m "not rendered and not postgres and not more"
 	$(RUN) pytest -m rendered
 
 test-postgres: setup ## Run the default project's tests on PostgreSQL, which is started for them
