@@ -1,9 +1,10 @@
 """Chromium, headless, for what only a real browser shows; and what it was seen to do."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -24,6 +25,14 @@ _FLAGS = (
     "--no-first-run",
 )
 _GRAVE = ("serious", "critical")
+# The rules of axe-core that look at colours.
+_COLOUR_RULES = ("color-contrast", "link-in-text-block")
+# Only what is needed goes through the protocol: all that axe-core returns costs more than axe-core.
+_FIND = """async ([options, grave, selectors]) => {
+    const found = (await axe.run(document, options)).violations.filter(one => grave.includes(one.impact));
+    return found.flatMap(({id, nodes}) => nodes.map(
+        ({html, element}) => [id, html, selectors.filter(selector => element.matches(selector))]));
+}"""
 
 
 @pytest.fixture(scope="session")
@@ -94,15 +103,46 @@ async def visiting(browser: Browser, origin: str, **options: Any) -> AsyncIterat
         await context.close()
 
 
-async def grave_findings(page: Page) -> list[str]:
-    """What axe-core finds on the page that keeps people from using it (impact serious or critical), one line each.
+class Finding(NamedTuple):
+    """An element that breaks a rule of axe-core; and of the selectors that were asked about, those that it matches."""
+
+    rule: str
+    html: str
+    matches: tuple[str, ...] = ()
+
+
+async def grave_findings(page: Page, rules: Sequence[str] = (), selectors: Sequence[str] = ()) -> list[Finding]:
+    """What axe-core finds on the page that keeps people from using it (impact serious or critical), by all its rules.
 
     It is run by the browser's own protocol: the content security policy of the page stays in force.
     """
-    found = (await Axe().run(page)).response["violations"]
-    return [
-        f"{violation['id']}: {violation['help']}: {node['html']}"
-        for violation in found
-        if violation["impact"] in _GRAVE
-        for node in violation["nodes"]
-    ]
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(Axe().axe_script)
+    only = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
+    options = {"resultTypes": ["violations"], "elementRef": True, **only}
+    found = await page.evaluate(_FIND, [options, _GRAVE, selectors])
+    return [Finding(rule, html, tuple(matches)) for rule, html, matches in found]
+
+
+async def flaws(page: Page) -> list[str]:
+    """What is wrong with the page on a phone or on a desktop, light or dark.
+
+    Nothing may hinder anybody, headings are in order, and no page is wider than its window. It is one page throughout,
+    so the rules that its colours cannot break are tried in one scheme.
+    """
+    found: list[str] = []
+    for width, viewport in (("desktop", DESKTOP), ("phone", PHONE)):
+        await page.set_viewport_size(viewport)
+        for scheme, rules in (("light", ()), ("dark", _COLOUR_RULES)):
+            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its literals
+            found += [f"{width}, {scheme}: {finding}" for finding in await grave_findings(page, rules)]
+        found += await overflow(page)
+    levels = await page.eval_on_selector_all("h1, h2, h3, h4", "found => found.map(one => Number(one.tagName[1]))")
+    in_order = levels[:1] == [1] and levels.count(1) == 1 and all(b <= a + 1 for a, b in pairwise(levels))
+    return found if in_order else [*found, f"headings: {levels}"]
+
+
+async def overflow(page: Page) -> list[str]:
+    """How much wider the page is than its window; nothing where it is not."""
+    scroll, window = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    return [f"{scroll} pixels in a window of {window}"] if scroll > window else []

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from playwright.async_api import Page
+import httpx2
+from playwright.async_api import Page, StorageState
 from pydantic import SecretStr
 
 from app.access.roles import Role
@@ -16,9 +17,11 @@ from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.service import AccountService
 from app.features.audit.service import AuditTrail
+from app.features.browser.cookie import NAME
+from tests.support.browser import FORM
 from tests.support.databases import Databases
 from tests.support.mail import Mailbox
-from tests.support.server import ServerProcess
+from tests.support.server import HOST, ServerProcess
 from tests.support.service import Person
 
 
@@ -37,6 +40,27 @@ class Site:
         async with self._accounts() as accounts:
             user_id = await accounts.create(email, SecretStr(password), roles or [Role.MEMBER])
         return Person(user_id, email, password)
+
+    async def signed_in(self, person: Person) -> StorageState:
+        """What a browser keeps when somebody has signed in, without a browser: `storage_state` of `visiting`."""
+        async with httpx2.AsyncClient(base_url=self.url, headers=FORM) as http:
+            answer = await http.post("/login", data={"email": person.email, "password": person.password})
+        name, _, value = answer.headers["Set-Cookie"].partition(";")[0].partition("=")
+        assert name == NAME
+        return {
+            "cookies": [
+                {
+                    "name": name,
+                    "value": value,
+                    "domain": HOST,
+                    "path": "/",
+                    "expires": -1,
+                    "httpOnly": True,
+                    "secure": True,
+                    "sameSite": "Lax",
+                }
+            ]
+        }
 
     @asynccontextmanager
     async def _accounts(self) -> AsyncIterator[AccountService]:

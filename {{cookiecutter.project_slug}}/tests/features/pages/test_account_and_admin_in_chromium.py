@@ -1,20 +1,20 @@
 """The pages of the account and of the administration in Chromium: on a phone and a desktop, light and dark."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Browser, expect
 
 from app.access.roles import Role
-from tests.support.chromium import DESKTOP, PHONE, grave_findings, visiting
+from tests.support.chromium import PHONE, flaws, overflow, visiting
 from tests.support.databases import Databases
 from tests.support.site import Site, running_site, sign_in
 
 pytestmark = pytest.mark.anyio
 
 ACCOUNT = (
+    "/",
     "/account",
     "/account/sessions",
     "/account/applications",
@@ -39,48 +39,54 @@ ADMIN = (
     "/admin/health",
 )
 LONG = "W" * 100
-LOOKS = pytest.mark.parametrize(
-    ("viewport", "scheme"),
-    [(viewport, scheme) for viewport in (PHONE, DESKTOP) for scheme in ("light", "dark")],
-    ids=["phone-light", "phone-dark", "desktop-light", "desktop-dark"],
-)
-
-
-async def looks_right(page: Page, path: str) -> None:
-    """Nothing hinders anybody, headings are in order, and the page is no wider than the window."""
-    assert await grave_findings(page) == [], path
-    levels = await page.eval_on_selector_all("h1, h2, h3, h4", "found => found.map(one => Number(one.tagName[1]))")
-    assert levels[:1] == [1], path
-    assert levels.count(1) == 1, path
-    assert all(after <= before + 1 for before, after in pairwise(levels)), path
-    widths = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-    assert widths[0] <= widths[1], (path, widths)
 
 
 @pytest.mark.asvs("3.2.1", "3.4.3")
-@LOOKS
-async def test_every_page_for_everybody(chromium: Browser, site: Site, viewport: ViewportSize, scheme: str) -> None:
+@pytest.mark.parametrize("paths", [ACCOUNT, ADMIN], ids=["account", "admin"])
+async def test_every_page_is_for_everybody(chromium: Browser, site: Site, paths: tuple[str, ...]) -> None:
     """No violation of the content security policy, nothing from elsewhere, no serious finding, nothing cut off."""
     admin, member = await site.person(Role.ADMIN), await site.person()
-    async with visiting(chromium, site.url, viewport=viewport, color_scheme=scheme) as (page, _):
-        await page.goto("/")
-        await looks_right(page, "/")
-        await sign_in(page, admin)
-        for template in ("/", *ACCOUNT, *ADMIN):
+    async with visiting(chromium, site.url, storage_state=await site.signed_in(admin)) as (page, _):
+        for template in paths:
             path = template.replace("{id}", str(member.id))
             answer = await page.goto(path)
             assert answer is not None
             assert answer.status == (422 if path.endswith("=x") else 200), path
             assert page.url == site.url + path
-            await looks_right(page, path)
+            assert await flaws(page) == [], path
+
+
+@pytest.mark.asvs("3.2.1", "3.4.3")
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("On a server", "The secret is shown this once"),
+        ("On a device or in a browser", "A public client has no secret"),
+    ],
+    ids=["confidential", "public"],
+)
+async def test_the_pages_of_a_client_are_for_everybody(chromium: Browser, site: Site, kind: str, told: str) -> None:
+    """The one that shows a new secret, or that there is none, and that of the client: as every other page."""
+    admin = await site.person(Role.ADMIN)
+    async with visiting(chromium, site.url, storage_state=await site.signed_in(admin)) as (page, _):
+        await page.goto("/admin/clients/new")
+        await page.get_by_role("textbox", name="Name").fill(LONG)
+        await page.get_by_label(kind).check()
+        await page.get_by_label("Redirect addresses").fill(f"https://client.example/{LONG}")
+        await page.get_by_role("group", name="Scope").get_by_label("account:read").check()
+        await page.get_by_role("button", name="Register").click()
+        await expect(page.get_by_text(told)).to_be_visible()
+        assert await flaws(page) == []
+        await page.get_by_role("link", name="To the client").click()
+        await expect(page.get_by_role("button", name="Remove client")).to_be_visible()
+        assert await flaws(page) == []
 
 
 @pytest.mark.asvs("7.4.4")
 async def test_with_the_keyboard_alone(chromium: Browser, site: Site) -> None:
     """The first stop leads to the content, every stop can be seen, and signing out is offered on each page."""
-    person = await site.person()
-    async with visiting(chromium, site.url) as (page, _):
-        await sign_in(page, person)
+    session = await site.signed_in(await site.person())
+    async with visiting(chromium, site.url, storage_state=session) as (page, _):
         await page.goto("/account")
         await page.keyboard.press("Tab")
         await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
@@ -108,7 +114,8 @@ async def test_long_names_stay_on_the_page(chromium: Browser, wordy_site: Site) 
     admin = await wordy_site.person(Role.ADMIN)
     async with visiting(chromium, wordy_site.url, viewport=PHONE, user_agent="x" * 300) as (page, _):
         await page.goto("/")
-        await looks_right(page, "/")
+        assert await overflow(page) == []
+        # By the form: the session is to be of this device.
         await sign_in(page, admin)
         await page.goto("/account")
         await page.get_by_label("What people see").fill(LONG)
@@ -116,7 +123,7 @@ async def test_long_names_stay_on_the_page(chromium: Browser, wordy_site: Site) 
         await expect(page.get_by_role("status")).to_be_visible()
         for path in ("/account", "/account/sessions", "/admin/users", f"/admin/users/{admin.id}", "/admin/audit"):
             await page.goto(path)
-            await looks_right(page, path)
+            assert await overflow(page) == [], path
 
 
 async def test_an_administrator_gives_a_role(chromium: Browser, site: Site) -> None:
@@ -138,8 +145,8 @@ async def test_an_administrator_gives_a_role(chromium: Browser, site: Site) -> N
 
 async def test_the_file_of_the_trail_is_a_download(chromium: Browser, site: Site) -> None:
     """The browser saves it, and stays on the page."""
-    async with visiting(chromium, site.url) as (page, _):
-        await sign_in(page, await site.person(Role.AUDITOR))
+    session = await site.signed_in(await site.person(Role.AUDITOR))
+    async with visiting(chromium, site.url, storage_state=session) as (page, _):
         await page.goto("/admin/audit?action=signin_succeeded")
         async with page.expect_download() as download:
             await page.get_by_role("button", name="Download as CSV").click()

@@ -4,11 +4,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 import pytest
-from playwright.async_api import Browser, ViewportSize, expect
+from playwright.async_api import Browser, expect
 
 from app.access.roles import Role
-from tests.support.chromium import DESKTOP, PHONE, grave_findings, visiting
-from tests.support.site import Site, sign_in
+from tests.support.chromium import flaws, visiting
+from tests.support.site import Site
 
 pytestmark = pytest.mark.anyio
 
@@ -37,17 +37,16 @@ async def address_of_a_client(site: Site) -> str:
 
 
 @pytest.mark.asvs("3.4.3", "10.7.2")
-@pytest.mark.parametrize(("viewport", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
-async def test_a_user_signs_in_and_allows(chromium: Browser, site: Site, viewport: ViewportSize, scheme: str) -> None:
+async def test_a_user_signs_in_and_allows(chromium: Browser, site: Site) -> None:
     """Sign-in leads on to the question, the answer to the client, and no policy stops a form on its way."""
     person, address = await site.person(), await address_of_a_client(site)
-    async with visiting(chromium, site.url, viewport=viewport, color_scheme=scheme) as (page, watch):
+    async with visiting(chromium, site.url) as (page, watch):
         await page.goto(address)
         await page.get_by_label("E-mail address").fill(person.email)
         await page.get_by_label("Password").fill(person.password)
         await page.get_by_role("button", name="Sign in").click()
         await expect(page.get_by_role("heading", name="Allow Photo Prints?")).to_be_visible()
-        assert await grave_findings(page) == []
+        assert await flaws(page) == []
         await page.get_by_role("button", name="Allow", exact=True).click()
         await page.wait_for_url(lambda url: urlsplit(url).path == CALLBACK)
         told = parse_qs(urlsplit(page.url).query)
@@ -58,9 +57,7 @@ async def test_a_user_signs_in_and_allows(chromium: Browser, site: Site, viewpor
 async def test_a_user_does_not_allow(chromium: Browser, site: Site) -> None:
     """The client is told, and nothing is kept: the next time, the question is asked again."""
     person, address = await site.person(), await address_of_a_client(site)
-    async with visiting(chromium, site.url) as (page, _):
-        await sign_in(page, person)
-        await page.wait_for_url("**/account")
+    async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, _):
         await page.goto(address)
         await page.get_by_role("button", name="Do not allow").click()
         await page.wait_for_url(lambda url: urlsplit(url).path == CALLBACK)

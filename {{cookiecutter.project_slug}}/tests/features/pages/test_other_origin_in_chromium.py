@@ -40,7 +40,7 @@ class Attacker:
         return f"{form}<script>document.forms[0].submit()</script>"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def attacker() -> Iterator[Attacker]:
     """A second origin."""
     with _serving() as running:
@@ -109,8 +109,7 @@ FORMS: list[tuple[str, dict[str, str]]] = [
 async def test_a_form_that_sends_itself(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
     """Every form is refused; the visitor stays signed in, as themselves, and nothing has changed."""
     person = await site.person()
-    async with visiting(chromium, site.url) as (page, watch):
-        await sign_in(page, person)
+    async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, watch):
         before, cookie = await state_of(page, site), await cookie_of(page)
         for path, fields in FORMS:
             url = f"{site.url}{path}"
@@ -155,8 +154,7 @@ async def test_signing_a_visitor_in_as_somebody_else(
 async def test_a_call_with_credentials(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
     """Whatever type and method a script asks for, with the cookie: nothing is done, and it can read no answer."""
     person = await site.person()
-    async with visiting(chromium, site.url) as (page, watch):
-        await sign_in(page, person)
+    async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, watch):
         before = await state_of(page, site)
         calls = [
             ("GET", "/api/v1/users/me", None, None),
@@ -187,8 +185,7 @@ async def test_a_call_with_credentials(chromium: Browser, site: Site, attacker: 
 async def test_no_page_is_framed(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
     """Chromium shows nothing of it: neither a page, nor an error, nor an answer of the API."""
     person = await site.person()
-    async with visiting(chromium, site.url) as (page, watch):
-        await sign_in(page, person)
+    async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, watch):
         for path in ("/login", "/logout", "/nothing", "/api/v1/users/me"):
             attacker.page = f'<iframe src="{site.url}{path}"></iframe>'
             await page.goto(f"http://{name}:{attacker.port}/")
@@ -205,8 +202,7 @@ async def test_no_page_is_framed(chromium: Browser, site: Site, attacker: Attack
 async def test_no_answer_is_part_of_another_page(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
     """Neither as an image, nor as a script, nor as a style: Chromium hands nothing of it over, whatever it is."""
     person = await site.person()
-    async with visiting(chromium, site.url) as (page, watch):
-        await sign_in(page, person)
+    async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, watch):
         await page.goto("/login")
         logo = str(await page.locator("img").first.get_attribute("src"))
         watch.problems.clear()
@@ -241,8 +237,7 @@ async def test_no_page_can_be_held_by_another(chromium: Browser, site: Site, att
 async def test_what_a_link_can_do(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
     """It opens a page, for whoever is signed in too, and changes nothing: signing out still takes a click."""
     person = await site.person()
-    async with visiting(chromium, site.url) as (page, watch):
-        await sign_in(page, person)
+    async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, watch):
         attacker.page = f'<a href="{site.url}/logout">Win a prize</a>'
         await page.goto(f"http://{name}:{attacker.port}/")
         await page.get_by_role("link").click()
