@@ -87,9 +87,9 @@ class Watch:
 
 @asynccontextmanager
 async def visiting(browser: Browser, origin: str, **options: Any) -> AsyncIterator[tuple[Page, Watch]]:
-    """Open a page in a browser without any cookie; in the end nothing may have happened that the watch calls a problem.
+    """Open a page in a browser that knows nobody; in the end nothing may have happened that the watch calls a problem.
 
-    `options` are Playwright's for a new context: `viewport`, `color_scheme`, `java_script_enabled` and others.
+    `options` are Playwright's for a new context: `viewport`, `color_scheme`, `storage_state` (who is signed in).
     """
     # Axe measures contrast: nothing may be half faded in.
     given = {"base_url": origin, "viewport": DESKTOP, "reduced_motion": "reduce", **options}
@@ -143,5 +143,6 @@ async def flaws(page: Page) -> list[str]:
 
 async def overflow(page: Page) -> list[str]:
     """How much wider the page is than its window; nothing where it is not."""
-    scroll, window = await page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    root = page.locator("html")
+    scroll, window = await root.evaluate("root => [root.scrollWidth, root.clientWidth]")
     return [f"{scroll} pixels in a window of {window}"] if scroll > window else []

@@ -19,9 +19,10 @@ pytestmark = pytest.mark.anyio
 SWAGGER = FOLDER / "swagger"
 SUMS = SWAGGER / "SHA256SUMS.txt"
 
-# What axe-core finds in Swagger UI as it comes: the rule, and the elements that break it. By its default colours, white
-# on pale or the other way round; and the button that opens an operation has the one that copies its path inside.
+# What axe-core finds in Swagger UI as it comes: the rule, and the elements that break it.
+# The button that opens an operation has the one that copies its path inside.
 NESTED = {("nested-interactive", ".opblock-summary-control")}
+# Its light colours: white on something pale, or something pale on white.
 PALE = {
     ("color-contrast", selector)
     for selector in (
