@@ -42,7 +42,7 @@ test: check ## Check everything, and run the tests of the template and of render
 	$(RUN) pytest -n auto --dist worksteal -m "not rendered and not postgres and not more"
 	$(RUN) pytest -m rendered
 
-test-postgres: setup ## Run the default project's tests on PostgreSQL, which is started for them
+test-postgres: setup ## Run the check of a project on PostgreSQL, which is started for it, with coverage
 	$(RUN) pytest -m postgres
 
 test-more: setup ## Check and audit the smallest project; run the default project's tests on every further Python

@@ -13,6 +13,7 @@ import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.core.settings import Settings
+from app.features.accounts.passwords import usable_cores
 from app.main import create_app
 from tests.support.databases import (
     PLUGIN,
@@ -49,6 +50,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Have a PostgreSQL server ready to be started."""
     config.pluginmanager.register(PostgresqlPlugin(config), PLUGIN)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores for `-n auto`: a test that waits for a process leaves its core to others."""
+    return usable_cores() + 1
 
 
 @pytest.fixture(scope="session")
