@@ -1,6 +1,6 @@
 # `make` lists what it can do. It needs Python 3.11 or newer, make and git; everything else is fetched into this folder.
 .DEFAULT_GOAL := help
-.PHONY: help requirements setup demo test test-postgres test-more check fix trees screenshots bench clean
+.PHONY: help requirements setup demo test test-postgres test-coverage test-more check fix trees screenshots bench clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -39,11 +39,14 @@ demo: setup ## Render, install and serve the default project on 127.0.0.1:8000 (
 	@$(RUN) python scripts/demo.py --port $(PORT)
 
 test: check ## Check everything, and run the tests of the template and of rendered projects
-	$(RUN) pytest -n auto --dist worksteal -m "not rendered and not postgres and not more"
+	$(RUN) pytest -n auto --dist worksteal -m "not rendered and not postgres and not coverage and not more"
 	$(RUN) pytest -m rendered
 
-test-postgres: setup ## Run the check of a project on PostgreSQL, which is started for it, with coverage
+test-postgres: setup ## Run the default project's tests on PostgreSQL, which is started for them
 	$(RUN) pytest -m postgres
+
+test-coverage: setup ## Measure how much of the default project's code its tests reach
+	$(RUN) pytest -m coverage
 
 test-more: setup ## Check and audit the smallest project; run the default project's tests on every further Python
 	$(RUN) pytest -m more
