@@ -34,10 +34,13 @@ async def _trail(request: Request) -> AuditTrail:
     return trail
 
 
+Audit = Annotated[AuditTrail, Depends(_trail)]
+
+
 @router.get("")
 @policy(Allow(Permission.AUDIT_READ))
 async def list_events(
-    trail: Annotated[AuditTrail, Depends(_trail)],
+    trail: Audit,
     filters: Annotated[Filters, Depends(_filters)],
     limit: Limit = DEFAULT_LIMIT,
     cursor: CursorText = None,

@@ -1,31 +1,22 @@
 """My applications: the OAuth clients that I have allowed to act for me, and taking that back (ASVS 10.7.3)."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.access.permissions import Permission
 from app.access.policies import Allow, policy
 from app.access.principal import CurrentPrincipal
-from app.features.authorization.service import AuthorizationService
 from app.features.pages.notices import Notice
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
+from app.features.pages.services import Authorization
 from app.features.pages.texts import scope_texts
 
 router = APIRouter(prefix="/account/applications", route_class=PageRoute)
 
 _PATH = "/account/applications"
-
-
-async def _service(request: Request) -> AuthorizationService:
-    service: AuthorizationService = request.app.state.authorization
-    return service
-
-
-Authorization = Annotated[AuthorizationService, Depends(_service)]
 
 
 @router.get("")

@@ -1,9 +1,8 @@
 """My vault: what I keep there, masked; a secret is shown by the answer to a form alone, and on record."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import SecretStr
 from starlette.responses import Response
 
@@ -17,8 +16,8 @@ from app.features.pages.forms import FormBody, read_form
 from app.features.pages.notices import Notice
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
+from app.features.vault.routes import Vault
 from app.features.vault.schemas import GivenString, NewSecret
-from app.features.vault.service import VaultService
 
 router = APIRouter(prefix="/account/vault", route_class=PageRoute)
 
@@ -30,14 +29,6 @@ class SecretForm(FormBody):
 
     name: DisplayName
     secret_string: GivenString
-
-
-async def _service(request: Request) -> VaultService:
-    service: VaultService = request.app.state.vault
-    return service
-
-
-Vault = Annotated[VaultService, Depends(_service)]
 
 
 @router.get("")

@@ -10,11 +10,12 @@ from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.features.oauth.clients import RegisteredClient
-from app.features.pages.admin_clients import PATH, Clients, with_secret
+from app.features.pages.admin_clients import PATH, with_secret
 from app.features.pages.forms import NoFields, read_form
 from app.features.pages.notices import Notice
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
+from app.features.pages.services import Clients
 
 router = APIRouter(prefix=f"{PATH}/{{client_id}}", route_class=PageRoute)
 

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import Field, SecretStr, ValidationError, create_model
 from starlette.responses import Response
 
@@ -15,12 +15,12 @@ from app.core.pagination import CursorText, Part
 from app.core.schemas import DisplayName
 from app.features.oauth.clients import GrantType, RegisteredClient
 from app.features.oauth.schemas import NewClient
-from app.features.oauth.service import ClientService
 from app.features.pages.addresses import next_part
 from app.features.pages.admin_roles import Checked, RolesForm, role_choices, ticked_roles
 from app.features.pages.forms import FormBody, read_form
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
+from app.features.pages.services import Clients
 
 PATH = "/admin/clients"
 
@@ -76,14 +76,6 @@ class ClientForm(_ScopesForm):
             )
         except ValidationError as error:
             raise _unprocessable(error) from None
-
-
-async def _service(request: Request) -> ClientService:
-    service: ClientService = request.app.state.clients
-    return service
-
-
-Clients = Annotated[ClientService, Depends(_service)]
 
 
 @router.get("")

@@ -6,19 +6,20 @@ address is one that is registered.
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from app.access.policies import Authenticated, Public, policy
 from app.access.principal import CurrentPrincipal
 from app.core.errors import Forbidden
-from app.features.authorization.service import AuthorizationRequest, AuthorizationService, RefusedRequest
+from app.features.authorization.service import AuthorizationRequest, RefusedRequest
 from app.features.pages.addresses import LONGEST_PATH, with_next
 from app.features.pages.destinations import AUTHORIZE, pairs_of, policy_for
 from app.features.pages.forms import FormBody, read_form
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
+from app.features.pages.services import Authorization
 from app.features.pages.texts import scope_texts
 
 router = APIRouter(route_class=PageRoute)
@@ -29,14 +30,6 @@ class Decision(FormBody):
 
     request: Annotated[str, Field(max_length=LONGEST_PATH)]
     decision: Literal["allow", "deny"]
-
-
-async def _service(request: Request) -> AuthorizationService:
-    service: AuthorizationService = request.app.state.authorization
-    return service
-
-
-Authorization = Annotated[AuthorizationService, Depends(_service)]
 
 
 @router.get(AUTHORIZE)
