@@ -46,7 +46,8 @@ def test_the_default_project_passes_its_own_lint_and_tests(tmp_path: Path) -> No
     project = bake_into(tmp_path, {}).project
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     subprocess.run(["git", "add", "--all"], cwd=project, check=True)
-    make(project, "lint", "test")
+    make(project, "setup")
+    make(project, "--jobs=2", "lint", "test")
     changed = subprocess.run(["git", "diff", "--name-only"], cwd=project, check=True, capture_output=True, text=True)
     assert changed.stdout == ""
 

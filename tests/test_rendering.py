@@ -50,7 +50,7 @@ def test_rendering_is_quick(default: Baked, tmp_path: Path, capfd: pytest.Captur
             seconds_of(partial(subprocess.run, [sys.executable, "-c", ""], check=True)),
             min(measure(rounds=1)),
         )
-        for number in range(12)
+        for number in range(7)
     ]
     copying, starting, baking = (min(times) for times in zip(*rounds, strict=True))
     assert baking <= 6 * (copying + 2 * starting)
