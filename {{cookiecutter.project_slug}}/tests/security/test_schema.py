@@ -24,7 +24,7 @@ NO_LIMIT = "100000/minute"
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance]
 # The same requests in every run, and no file of those that failed.
 REPEATABLE = settings(
-    max_examples=6,
+    max_examples=10,
     derandomize=True,
     database=None,
     deadline=None,

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from app.access.roles import Role
-from tests.support.chromium import PHONE, flaws, overflow, visiting
+from tests.support.chromium import PHONE, flaws, visiting
 from tests.support.databases import Databases
 from tests.support.site import Site, running_site, sign_in
 
@@ -107,11 +107,11 @@ def wordy_site(tmp_path: Path, databases: Databases) -> Iterator[Site]:
 
 
 async def test_long_names_stay_on_the_page(chromium: Browser, wordy_site: Site) -> None:
-    """Of the service, of people and of their devices: a word without a break makes no page wider than a phone."""
+    """Of the service, of people and of their devices: a word without a break makes no page wider than its window."""
     admin = await wordy_site.person(Role.ADMIN)
     async with visiting(chromium, wordy_site.url, viewport=PHONE, user_agent="x" * 300) as (page, _):
         await page.goto("/")
-        assert await overflow(page) == []
+        assert await flaws(page) == []
         # By the form: the session is to be of this device.
         await sign_in(page, admin)
         await page.goto("/account")
@@ -120,7 +120,7 @@ async def test_long_names_stay_on_the_page(chromium: Browser, wordy_site: Site) 
         await expect(page.get_by_role("status")).to_be_visible()
         for path in ("/account", "/account/sessions", "/admin/users", f"/admin/users/{admin.id}", "/admin/audit"):
             await page.goto(path)
-            assert await overflow(page) == [], path
+            assert await flaws(page) == [], path
 
 
 async def test_an_administrator_gives_a_role(chromium: Browser, site: Site) -> None:
