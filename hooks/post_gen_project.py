@@ -4,14 +4,13 @@ Cookiecutter keeps a copy of every answer and of this rendered file, so no secre
 in this process. A failure makes Cookiecutter remove the project, so nothing here needs a network or another program.
 """
 
+import base64
 import json
 import os
 import re
-import secrets
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
 
 # The answers, as data: in a raw string of JSON, whatever they hold stays text.
 ANSWERS = r"""{{ cookiecutter | tojson }}"""
@@ -189,6 +188,11 @@ class HookError(Exception):
     """The project cannot be finished; the message says why."""
 
 
+def random_text() -> str:
+    """What `secrets.token_urlsafe` makes of the system's random bytes, without the seven modules that it imports."""
+    return base64.urlsafe_b64encode(os.urandom(SECRET_BYTES)).rstrip(b"=").decode()
+
+
 def fill_secrets(example: str, settings: tuple[str, ...]) -> str:
     """Put a random value of its own in place of each setting's placeholder. Other lines stay as they are."""
     lines = example.splitlines(keepends=True)
@@ -197,7 +201,7 @@ def fill_secrets(example: str, settings: tuple[str, ...]) -> str:
         if len(places) != 1:
             message = f"{EXAMPLE} must have one line {setting}=… with the text {PLACEHOLDER}; it has {len(places)}"
             raise HookError(message)
-        lines[places[0]] = lines[places[0]].replace(PLACEHOLDER, secrets.token_urlsafe(SECRET_BYTES))
+        lines[places[0]] = lines[places[0]].replace(PLACEHOLDER, random_text())
     return "".join(lines)
 
 
@@ -303,9 +307,9 @@ def write_env(database: str) -> bool:
     return create_private(ENV, fill_secrets(example, SECRET_SETTINGS[database]).encode())
 
 
-def wants_colour(stream: TextIO, environment: Mapping[str, str]) -> bool:
+def wants_colour(environment: Mapping[str, str], *, terminal: bool) -> bool:
     """Colour is for a terminal whose user has not said no: https://no-color.org."""
-    return stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    return terminal and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
 
 def next_steps(slug: str, database: str, *, created: bool, colour: bool) -> str:
@@ -338,7 +342,7 @@ def main() -> int:
     except (HookError, OSError) as error:
         sys.stderr.write(f"ERROR: {error}\n")
         return 1
-    colour = wants_colour(sys.stdout, os.environ)
+    colour = wants_colour(os.environ, terminal=sys.stdout.isatty())
     sys.stdout.write(next_steps(slug, database, created=created, colour=colour))
     return 0
 

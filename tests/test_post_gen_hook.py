@@ -26,14 +26,6 @@ def hook() -> ModuleType:
     return module
 
 
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        """Say so."""
-        return True
-
-
 def test_each_secret_is_drawn_for_itself(hook: ModuleType) -> None:
     """Key and password differ, and an answer that looks like the placeholder stays."""
     example = "APP_NAME='replace-me'\nSECRET_KEY=replace-me\nDATABASE_URL=postgresql://app:replace-me@h/app\n"
@@ -266,20 +258,15 @@ def test_leaves_no_half_file_when_the_disk_is_full(
 
 
 @pytest.mark.parametrize(
-    ("stream", "environment", "wanted"),
-    [
-        (Terminal(), {}, True),
-        (Terminal(), {"NO_COLOR": "1"}, False),
-        (Terminal(), {"TERM": "dumb"}, False),
-        (io.StringIO(), {}, False),
-    ],
+    ("terminal", "environment", "wanted"),
+    [(True, {}, True), (True, {"NO_COLOR": "1"}, False), (True, {"TERM": "dumb"}, False), (False, {}, False)],
     ids=["terminal", "NO_COLOR", "dumb", "pipe"],
 )
 def test_colour_is_for_terminals_that_want_it(
-    hook: ModuleType, stream: io.StringIO, environment: dict[str, str], *, wanted: bool
+    hook: ModuleType, environment: dict[str, str], *, terminal: bool, wanted: bool
 ) -> None:
     """https://no-color.org."""
-    assert hook.wants_colour(stream, environment) is wanted
+    assert hook.wants_colour(environment, terminal=terminal) is wanted
 
 
 def test_the_next_steps_name_what_to_type(hook: ModuleType) -> None:
