@@ -1,4 +1,4 @@
-"""Remove what was not chosen, write `.env` with secrets that exist nowhere else, and say what comes next.
+"""Bring back what the owner had, remove what was not chosen, write `.env` with secrets of its own, say what comes next.
 
 Cookiecutter keeps a copy of every answer and of this rendered file, so no secret is part of either: each is drawn here,
 in this process. A failure makes Cookiecutter remove the project, so nothing here needs a network or another program.
@@ -8,8 +8,9 @@ import base64
 import json
 import os
 import re
+import stat
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 # The answers, as data: in a raw string of JSON, whatever they hold stays text.
@@ -25,6 +26,15 @@ PLACEHOLDER = "replace-me"
 SECRET_BYTES = 64
 # Which settings of the example hold a placeholder, by the database that was chosen.
 SECRET_SETTINGS = {"sqlite": ("SECRET_KEY",), "postgresql": ("SECRET_KEY", "DATABASE_URL")}
+
+# What the pre-generation hook set aside in a project that was there already, and where: in .before-update/1, and in
+# .before-update/2 where an update was interrupted before.
+FOLDERS = ("app", "bench", "docs", "migrations", "tests")
+BEFORE = Path(".before-update")
+# What Windows calls a folder that is a link to another one, a junction: stat.IO_REPARSE_TAG_MOUNT_POINT, only there.
+JUNCTION = 0xA0000003
+FOLDER, FILE, LINK, OTHER = "a folder", "a file", "a link", "neither file nor folder"
+MOST_NAMED = 5
 
 LINES, PARAGRAPHS = "\n", "\n\n"
 
@@ -188,6 +198,60 @@ class HookError(Exception):
     """The project cannot be finished; the message says why."""
 
 
+def kind(path: Path) -> str:
+    """What something is itself; a link is not followed."""
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == JUNCTION:
+        return LINK
+    return FOLDER if stat.S_ISDIR(status.st_mode) else FILE if stat.S_ISREG(status.st_mode) else OTHER
+
+
+def merge(mine: Path, here: Path, template: Collection[Path]) -> Iterator[str]:
+    """Move what the owner had to where it was; what the template has written anew is not needed. Say what stays behind.
+
+    Nothing is removed but files that the template has in their place, and folders that are empty.
+    """
+    try:
+        if not os.path.lexists(here):
+            mine.rename(here)
+        elif kind(mine) == kind(here) == FOLDER:
+            for path in sorted(mine.iterdir()):
+                yield from merge(path, here / path.name, template)
+            here.chmod(stat.S_IMODE(mine.stat().st_mode))
+            if not any(mine.iterdir()):
+                mine.rmdir()
+        elif kind(mine) == kind(here) == FILE and (here in template or mine.read_bytes() == here.read_bytes()):
+            mine.unlink()
+        else:
+            yield f"{mine} ({kind(mine)}, and there is {kind(here)} in its place)"
+    except OSError as error:
+        yield f"{mine} ({error.strerror})"
+
+
+def bring_back() -> None:
+    """Bring back what was set aside, the latest first. Raises `HookError` where something stays behind.
+
+    The folders hold the template's files and no others yet, for the owner's had been moved before they were copied.
+    """
+    if not os.path.lexists(BEFORE) or kind(BEFORE) != FOLDER:
+        return
+    template = {path for folder in FOLDERS for path in Path(folder).rglob("*")}
+    updates = [path for path in BEFORE.iterdir() if path.name.isdecimal() and kind(path) == FOLDER]
+    behind: list[str] = []
+    for update in sorted(updates, key=lambda path: int(path.name), reverse=True):
+        for folder in sorted(update.iterdir()):
+            behind += merge(folder, Path(folder.name), template)
+        if not any(update.iterdir()):
+            update.rmdir()
+    if behind:
+        more = f" and {len(behind) - MOST_NAMED} more" if len(behind) > MOST_NAMED else ""
+        named = ", ".join(behind[:MOST_NAMED]) + more
+        message = f"of your files, these could not be brought back: {named}. Move them away, and render again"
+        raise HookError(message)
+    if not any(BEFORE.iterdir()):
+        BEFORE.rmdir()
+
+
 def random_text() -> str:
     """What `secrets.token_urlsafe` makes of the system's random bytes, without the seven modules that it imports."""
     return base64.urlsafe_b64encode(os.urandom(SECRET_BYTES)).rstrip(b"=").decode()
@@ -337,6 +401,7 @@ def main() -> int:
     answers = json.loads(ANSWERS)
     slug, database = answers["project_slug"], answers["database"]
     try:
+        bring_back()
         remove([option for prompt, option in OPTIONS.items() if not answers[prompt]])
         created = write_env(database)
     except (HookError, OSError) as error:

@@ -1,15 +1,18 @@
 """Refuse answers that could not become a sound project: every one at once, before a file is written.
 
-Cookiecutter renders this file, runs it in the new, empty folder, and removes the folder where it fails. It uses the
-standard library alone.
+Cookiecutter renders this file, runs it in the new, empty folder, and removes the folder where it fails. With `-f` it
+runs in a project that is there already; then its folders are set aside, so that nothing of its owner's is lost. It uses
+the standard library alone, and little of it, for everybody waits while it starts.
 """
 
 import json
 import keyword
+import os
 import re
+import stat
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 # The answers, as data: in a raw string of JSON, whatever they hold stays text.
 ANSWERS = r"""{{ cookiecutter | tojson }}"""
@@ -75,6 +78,17 @@ BYTE_ORDER_MARK = "\ufeff"
 UNWRITABLE_CATEGORIES = {"Cc": "a control character or a line break", "Cs": "half of a character (a lone surrogate)"}
 LINE_BREAK_CATEGORIES = {"Zl", "Zp"}
 NONCHARACTERS_END = 0xFFFE
+
+# Cookiecutter copies each of these whole. A folder of that name that is there already it would delete first, with what
+# its owner has put there; docs/decisions/0002 says more.
+FOLDERS = ("app", "bench", "docs", "migrations", "tests")
+BEFORE = ".before-update"
+# What Windows calls a folder that is a link to another one, a junction: stat.IO_REPARSE_TAG_MOUNT_POINT, only there.
+JUNCTION = 0xA0000003
+
+
+class SetAsideError(Exception):
+    """The folders of the project cannot be set aside; the message says why."""
 
 
 def unwanted(character: str) -> str | None:
@@ -172,9 +186,60 @@ def problems(answers: Mapping[str, object], given: Mapping[str, object]) -> list
     return found
 
 
+def is_folder(status: os.stat_result) -> bool:
+    """Whether something is a folder itself, and no link to one; told by its `lstat`."""
+    return stat.S_ISDIR(status.st_mode) and getattr(status, "st_reparse_tag", 0) != JUNCTION
+
+
+def set_aside() -> bool:
+    """Move what Cookiecutter would delete to a new folder in `.before-update`; whether there was anything.
+
+    The post-generation hook brings it back. Where that does not happen, for the power failed, a later one does.
+    """
+    present = [name for name in (*FOLDERS, BEFORE) if os.path.lexists(name)]
+    for name in present:
+        if not is_folder(os.lstat(name)):
+            message = f"{name} is a file or a link here, and has to be a folder: give yours another name"
+            raise SetAsideError(message)
+    folders = [name for name in present if name != BEFORE]
+    if folders:
+        move_all(folders)
+    return bool(folders)
+
+
+def move_all(names: Sequence[str]) -> None:
+    """Move folders to the next number in `.before-update`, each by one step of the file system; all, or none."""
+    from pathlib import Path  # noqa: PLC0415  # a new project would wait for it in vain
+
+    before = Path(BEFORE)
+    before.mkdir(exist_ok=True)
+    place = before / str(1 + max((int(path.name) for path in before.iterdir() if path.name.isdecimal()), default=0))
+    place.mkdir()
+    moved: list[str] = []
+    try:
+        for name in names:
+            Path(name).rename(place / name)
+            moved.append(name)
+    except OSError as error:
+        for name in moved:
+            (place / name).rename(name)
+        place.rmdir()
+        if not any(before.iterdir()):
+            before.rmdir()
+        message = f"{error.filename} cannot be moved to {before}, which an update needs: {error.strerror}"
+        raise SetAsideError(message) from error
+
+
 def main() -> int:
     """Write the problems to standard error; 1 where there is one."""
     found = problems(json.loads(ANSWERS), json.loads(AS_GIVEN))
+    try:
+        if not found and set_aside():
+            sys.stdout.write(
+                f"Your files wait in {BEFORE}. Should this be interrupted, render again: they come back.\n"
+            )
+    except (SetAsideError, OSError) as error:
+        found.append(str(error))
     for problem in found:
         sys.stderr.write(f"ERROR: {problem}\n")
     return 1 if found else 0

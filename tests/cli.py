@@ -63,6 +63,7 @@ def bake_into(
         capture_output=True,
         encoding="utf-8",
         check=False,
+        start_new_session=True,  # a test may kill all of it
     )
     return Baked(folder, home, done.returncode, done.stdout + done.stderr)
 
