@@ -4,10 +4,10 @@ Cookiecutter keeps a copy of every answer and of this rendered file, so no secre
 in this process. A failure makes Cookiecutter remove the project, so nothing here needs a network or another program.
 """
 
-import base64
 import json
 import os
 import re
+import secrets
 import stat
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -252,11 +252,6 @@ def bring_back() -> None:
         BEFORE.rmdir()
 
 
-def random_text() -> str:
-    """What `secrets.token_urlsafe` makes of the system's random bytes, without the seven modules that it imports."""
-    return base64.urlsafe_b64encode(os.urandom(SECRET_BYTES)).rstrip(b"=").decode()
-
-
 def fill_secrets(example: str, settings: tuple[str, ...]) -> str:
     """Put a random value of its own in place of each setting's placeholder. Other lines stay as they are."""
     lines = example.splitlines(keepends=True)
@@ -265,7 +260,7 @@ def fill_secrets(example: str, settings: tuple[str, ...]) -> str:
         if len(places) != 1:
             message = f"{EXAMPLE} must have one line {setting}=… with the text {PLACEHOLDER}; it has {len(places)}"
             raise HookError(message)
-        lines[places[0]] = lines[places[0]].replace(PLACEHOLDER, random_text())
+        lines[places[0]] = lines[places[0]].replace(PLACEHOLDER, secrets.token_urlsafe(SECRET_BYTES))
     return "".join(lines)
 
 
