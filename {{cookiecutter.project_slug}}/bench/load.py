@@ -31,15 +31,20 @@ class _Connection(asyncio.Protocol):
     def __init__(self, request: bytes, result: Result, answered: asyncio.Event) -> None:
         self._request = request
         self._result = result
-        self._answered = answered
         self._received = b""
         self._begin = 0.0
-        self._transport: asyncio.Transport | None = None
+        self._stopped = False
+        self._answered = answered
+        self.ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of TCP
         """Begin."""
         self._transport = transport
         self._send()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        """End."""
+        self.ended.set()
 
     def data_received(self, data: bytes) -> None:
         """Note a whole answer, and ask again."""
@@ -52,18 +57,18 @@ class _Connection(asyncio.Protocol):
         self._result.statuses[int(head[9:12])] += 1
         self._answered.set()
         self._received = b""
-        self._send()
+        if self._stopped:
+            self._transport.abort()
+        else:
+            self._send()
 
     def stop(self) -> None:
-        """Ask no more."""
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
+        """Ask no more; what has been asked is still answered, so that the server has nothing left to do."""
+        self._stopped = True
 
     def _send(self) -> None:
-        if self._transport is not None:
-            self._begin = perf_counter()
-            self._transport.write(self._request)
+        self._begin = perf_counter()
+        self._transport.write(self._request)
 
 
 async def load(port: int, request: bytes, *, connections: int, seconds: float) -> Result:
@@ -74,11 +79,13 @@ async def load(port: int, request: bytes, *, connections: int, seconds: float) -
         for _ in range(connections)
     ]
     await asyncio.sleep(seconds)
-    async with asyncio.timeout(_MOST_SECONDS):  # a machine can be so busy that not one was answered yet
-        await answered.wait()
-    kept = Result(list(result.seconds), Counter(result.statuses))
-    for _, connection in made:
-        connection.stop()
+    async with asyncio.timeout(_MOST_SECONDS):
+        await answered.wait()  # a machine can be so busy that not one was answered yet
+        kept = Result(list(result.seconds), Counter(result.statuses))
+        for _, connection in made:
+            connection.stop()
+        for _, connection in made:
+            await connection.ended.wait()
     return kept
 
 

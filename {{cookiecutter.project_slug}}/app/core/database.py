@@ -10,14 +10,14 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import DateTime, Dialect, Executable, MetaData, Row, Table, Uuid, text
+from sqlalchemy import Connection, DateTime, Dialect, Executable, MetaData, Row, Table, Uuid, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -27,13 +27,15 @@ from sqlalchemy.types import TypeDecorator
 from app.core import sqlite_driver
 from app.core.database_errors import UNAVAILABLE_ERRORS, connect_postgresql, unify_outages
 from app.core.event_flow import Held, Occurrence, hold_events
+from app.core.sqlite_direct import Busy, DirectSqlite
+from app.core.write_group import NotTogether, WriteGroup
 
 __all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
 
 Result = TypeVar("Result")
 
-RecordEvents = Callable[[Session, Sequence[Occurrence]], object]
-"""Adds events to the audit trail in the unit that they were told in; raises where it cannot. For `unit.run_sync`."""
+RecordEvents = Callable[[Connection, Sequence[Occurrence]], object]
+"""Adds events to the audit trail in the unit that they were told in; raises where it cannot."""
 
 _BUSY_SECONDS = 10
 _POOL_TIMEOUT_SECONDS = 10
@@ -86,8 +88,11 @@ class Database:
 
     def __init__(self, url: SecretStr) -> None:
         dsn = url.get_secret_value()
-        if make_url(dsn).get_backend_name() == "sqlite":
+        self._direct: DirectSqlite | None = None
+        if (parts := make_url(dsn)).get_backend_name() == "sqlite":
             reader, writer = _sqlite_engines(dsn)
+            self._direct = DirectSqlite(reader.dialect.create_connect_args(parts))
+            self._group = WriteGroup(self._direct.transaction, self._record_events)
         else:
             reader, writer = _postgresql_engines(dsn)
         self._engines = (reader, writer)
@@ -105,6 +110,9 @@ class Database:
 
     async def rows(self, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
         """The rows of one statement: a unit that reads, in one go, for what every request asks."""
+        if self._direct is not None:
+            with suppress(Busy):
+                return self._direct.rows(statement, parameters)
         return await self._reads().run_sync(_rows, statement, parameters)
 
     @asynccontextmanager
@@ -117,8 +125,14 @@ class Database:
             yield unit
             await unit.run_sync(self._end, held, before_commit)
 
-    async def transact(self, work: Callable[[Session], Result]) -> Result:
-        """Do the work in a unit that writes, in one go: cheaper than `transaction`, for what floods come to."""
+    async def transact(self, work: Callable[[Connection], Result]) -> Result:
+        """Do the work in a unit that writes, in one go: cheaper than `transaction`, for what floods come to.
+
+        The work may be rolled back and done a second time: it changes nothing but the database.
+        """
+        if self._direct is not None:
+            with suppress(NotTogether), hold_events() as held:
+                return await self._group.do(work, held)
         async with self._open() as (unit, held):
             return await unit.run_sync(self._do, work, held)
 
@@ -133,33 +147,33 @@ class Database:
                 async with unit:  # closes it, which rolls it back
                     raise
 
-    def _do(self, unit: Session, work: Callable[[Session], Result], held: Held) -> Result:
-        result = work(unit)
+    def _do(self, unit: Session, work: Callable[[Connection], Result], held: Held) -> Result:
+        result = work(unit.connection())
         self._end(unit, held)
         return result
 
     def _end(self, unit: Session, held: Held, before_commit: Callable[[], object] | None = None) -> None:
-        """Commit the unit, in one go: each call that is awaited costs more than what it does here."""
+        """Commit the unit, in one go: each call that is awaited costs more than what it does here.
+
+        Where the block has rolled it back itself, there is nothing to commit.
+        """
         if unit.in_transaction():
-            self._record_held(unit, held)
+            if held.occurrences:
+                # First, so that a broken constraint shows before the end of the trail is locked, which is locked last.
+                unit.flush()
+                self._record_events(unit.connection(), held.occurrences)
             if before_commit is not None:
                 before_commit()
             unit.commit()
-        else:
-            # The block has rolled it back itself.
-            held.undone = True
+            held.committed = True
         unit.close()
 
-    def _record_held(self, unit: Session, held: Held) -> None:
+    def _record_events(self, connection: Connection, occurrences: Sequence[Occurrence]) -> None:
         """Record what was told in the unit: a change and its event are there together, or neither is."""
-        if not held.occurrences:
-            return
         if self._record is None:
             message = "a security event was told, and nothing records those of this database: see record_events_with"
             raise RuntimeError(message)
-        # First, so that a broken constraint shows before the end of the trail is locked, which is locked last of all.
-        unit.flush()
-        self._record(unit, held.occurrences)
+        self._record(connection, occurrences)
 
     async def ping(self) -> None:
         """Ask the database for an answer; raises one of `UNAVAILABLE_ERRORS` where there is none."""
@@ -173,6 +187,8 @@ class Database:
         """Close every connection."""
         for engine in self._engines:
             await engine.dispose()
+        if self._direct is not None:
+            self._direct.close()
 
 
 def _rows(unit: Session, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:

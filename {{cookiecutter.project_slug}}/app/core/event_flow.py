@@ -62,15 +62,20 @@ class Held:
     def __init__(self) -> None:
         self.occurrences: list[Occurrence] = []
         self.recorded: list[Occurrence] = []
-        self.undone = False
+        self.committed = False
         self.ended = False
 
-    def end(self, *, committed: bool) -> None:
+    def forget(self) -> None:
+        """Begin anew: what was done is rolled back, and done once more."""
+        self.occurrences.clear()
+        self.recorded.clear()
+
+    def end(self) -> None:
         """Log what was committed; of what was rolled back, pass on what was refused."""
         self.ended = True
-        for occurrence in (*self.recorded, *self.occurrences) if committed else ():
+        for occurrence in (*self.recorded, *self.occurrences) if self.committed else ():
             _log_line(occurrence)
-        for occurrence in () if committed else self.occurrences:
+        for occurrence in () if self.committed else self.occurrences:
             if occurrence.outcome != "success":
                 _pass_on(occurrence)
 
@@ -118,17 +123,13 @@ def events_to(sink: Sink) -> Iterator[None]:
 
 @contextmanager
 def hold_events() -> Iterator[Held]:
-    """Hold the events of a unit until it ends. Whoever commits it records them in it."""
+    """Hold the events of a unit until it ends. Whoever commits it records them in it, and sets `committed`."""
     before, held = _held.get(), Held()
     _held.set(held)
     try:
         yield held
-    except BaseException:
-        held.end(committed=False)
-        raise
-    else:
-        held.end(committed=not held.undone)
     finally:
+        held.end()
         _held.set(before)
 
 

@@ -17,7 +17,7 @@ _PREPARE = ("PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
 _RETRY_SECONDS = 0.01
 _PRIMARY_CODE = 0xFF  # of SQLite's result codes; the bits above it say more
 # The write lock is taken at once: a transaction that reads first could otherwise not upgrade its lock.
-_BEGIN = "BEGIN IMMEDIATE"
+BEGIN = "BEGIN IMMEDIATE"
 _ROWS_AT_A_TIME = 64  # of aiosqlite's own iteration, which is not used here
 
 _Prepare = Callable[[sqlite3.Cursor], None]
@@ -28,7 +28,7 @@ class _Connection(aiosqlite.Connection):
     """A connection whose cursors fetch at once; one that writes begins a transaction with the first statement."""
 
     def __init__(self, database: str, *, writes: bool, **options: Any) -> None:
-        super().__init__(lambda: _open(database, **options), _ROWS_AT_A_TIME)
+        super().__init__(lambda: open_connection(database, **options), _ROWS_AT_A_TIME)
         self._thread.daemon = True  # as SQLAlchemy does for connections that it makes itself
         self._writes = writes
         self._begun = False
@@ -90,13 +90,19 @@ async def connect(database: str, *, writes: bool, **options: Any) -> aiosqlite.C
     return await _Connection(database, writes=writes, **options)
 
 
-def _open(database: str, *, timeout: float, **options: Any) -> sqlite3.Connection:
+def open_connection(database: str, *, timeout: float, checkpoints: bool = True, **options: Any) -> sqlite3.Connection:
+    """Open a connection of the driver's own, which waits `timeout` seconds for a lock.
+
+    Without `checkpoints`, it leaves them to the other connections of the file.
+    """
     # No implicit BEGIN by the driver.
     connection: sqlite3.Connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, **options)
     try:
         _use_write_ahead_log(connection, timeout)
         for pragma in _PREPARE:
             connection.execute(pragma)
+        if not checkpoints:
+            connection.execute("PRAGMA wal_autocheckpoint=0")
     except sqlite3.Error:
         connection.close()
         raise
@@ -112,11 +118,16 @@ def _use_write_ahead_log(connection: sqlite3.Connection, seconds: float) -> None
         try:
             connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+            if not is_busy(error) or time.monotonic() >= until:
                 raise
             time.sleep(_RETRY_SECONDS)
         else:
             return
+
+
+def is_busy(error: sqlite3.OperationalError) -> bool:
+    """Whether somebody else holds the lock that was asked for."""
+    return error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
 
 
 def _lower(value: Any) -> Any:
@@ -139,7 +150,7 @@ def _execute_many(prepare: _Prepare | None, cursor: sqlite3.Cursor, sql: str, pa
 
 
 def _begin(cursor: sqlite3.Cursor) -> None:
-    cursor.execute(_BEGIN)
+    cursor.execute(BEGIN)
 
 
 def _require_transaction(cursor: sqlite3.Cursor) -> None:

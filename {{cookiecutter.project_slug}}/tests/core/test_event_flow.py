@@ -55,6 +55,7 @@ def test_a_unit_that_commits_tells_the_log_alone() -> None:
     with captured_log(log_settings()) as log, events_to(basket):
         with hold_events() as held:
             tell()
+            held.committed = True
             assert log.lines == []
         assert [occurrence.action for occurrence in held.occurrences] == ["roles_changed", "access_denied"]
         assert [line["event"] for line in log.lines] == ["roles_changed", "access_denied"]
@@ -68,9 +69,8 @@ def test_a_unit_that_is_rolled_back_tells_what_was_refused_alone() -> None:
         with pytest.raises(RuntimeError), hold_events():  # noqa: PT012  # the unit is what is raised through
             tell()
             raise RuntimeError
-        with hold_events() as held:
+        with hold_events():
             tell()
-            held.undone = True
     assert basket.taken == [line["event"] for line in log.lines] == ["access_denied"] * 2
 
 

@@ -6,10 +6,9 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import and_, bindparam, delete, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from app.access.roles import Role
 from app.core.clock import utc_now
@@ -150,18 +149,17 @@ class AccountService:
         row = rows[0]
         return Credentials(row.id, row.password_hash, bool(row.active), bool(row.known_address))
 
-    def admit(self, unit: Session, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
+    def admit(self, unit: Connection, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
         """The roles of a user who is about to get a session, with their row locked until that is done.
 
-        None if the account was disabled, deleted or given another password since `credentials` were read. For
-        `unit.run_sync`.
+        None if the account was disabled, deleted or given another password since `credentials` were read.
         """
         found = {"user_id": credentials.user_id, "password_hash": credentials.password_hash}
         rows = unit.execute(_ADMIT, found).all()
         if not rows:
             return None
         if new_hash is not None:
-            unit.execute(update(User).where(User.id == credentials.user_id).values(password_hash=new_hash))
+            unit.execute(update(_users).where(_users.c.id == credentials.user_id).values(password_hash=new_hash))
         return frozenset(Role(row.role) for row in rows if row.role)
 
     async def active_roles(self, unit: AsyncSession, user_id: UUID, *, lock: bool = False) -> frozenset[Role] | None:

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 import structlog
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from app.core.clock import utc_now
 from app.core.database import table_of
@@ -47,7 +46,7 @@ def unavailable() -> Unavailable:
 
 
 class Appender:
-    """Adds events to the trail, in the unit that it is given, without awaiting each statement: for `unit.run_sync`.
+    """Adds events to the trail, on the connection of a unit, without awaiting each statement.
 
     With `follow`, under the key of the row before, where that is known: processes that have no other can go on from it.
     """
@@ -56,7 +55,7 @@ class Appender:
         self._chain = ChainKeys(keys)
         self._follow = follow
 
-    def __call__(self, unit: Session, occurrences: Sequence[Occurrence]) -> int:
+    def __call__(self, unit: Connection, occurrences: Sequence[Occurrence]) -> int:
         """Add the events, in order, and a mark where one is due; how many rows that makes.
 
         Raises `Unavailable`, which rolls the unit back.
@@ -67,7 +66,7 @@ class Appender:
             _log.error("audit_unwritable", error=type(error).__name__, exc_info=error)
             raise unavailable() from error
 
-    def _append(self, unit: Session, entries: list[Entry]) -> int:
+    def _append(self, unit: Connection, entries: list[Entry]) -> int:
         head, last = _lock_end(unit)
         chain = self._chain.following(head) if self._follow else self._chain
         entries = [*_marks(chain, head, last), *entries]
@@ -85,7 +84,7 @@ class Appender:
         return len(rows)
 
 
-def lock_head(unit: Session) -> Head | None:
+def lock_head(unit: Connection) -> Head | None:
     """The head as it is stored; one writer at a time, in every process.
 
     PostgreSQL locks its row, SQLite has locked the file before the first statement.
@@ -94,13 +93,13 @@ def lock_head(unit: Session) -> Head | None:
     return row and Head(*row)
 
 
-def _lock_end(unit: Session) -> tuple[Head | None, int]:
+def _lock_end(unit: Connection) -> tuple[Head | None, int]:
     """The head, locked, and the number of the last row.
 
     SQLite reads both in one statement. On PostgreSQL, what else a statement saw is of before the lock, so another,
     behind it, asks for the last row: that one sees what the writer before has committed.
     """
-    if unit.get_bind().dialect.name == "sqlite":
+    if unit.dialect.name == "sqlite":
         row = unit.execute(_HEAD_AND_LAST).one_or_none()
         if row is not None:
             return Head(*row[:-1]), row[-1] or 0

@@ -107,7 +107,7 @@ class Recorder:
     async def _write(self, occurrences: Sequence[Occurrence]) -> bool:
         try:
             async with asyncio.timeout(_WRITE_SECONDS), self._database.transaction() as unit:
-                await unit.run_sync(self._append, occurrences)
+                await (await unit.connection()).run_sync(self._append, occurrences)
         except Problem:
             return False
         except Exception as error:  # noqa: BLE001  # whatever it is: the events are not on record

@@ -86,7 +86,7 @@ class AuditTrail:
 
         The next event does the same. After it, the earlier key is needed no more.
         """
-        return await unit.run_sync(self._append, ())
+        return await (await unit.connection()).run_sync(self._append, ())
 
     async def latest(self, *actions: str) -> AuditEvent | None:
         """The last event of these."""

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from app.access.principal import Principal
 from app.access.roles import permissions_of
@@ -48,7 +47,7 @@ class BrowserSessions:
         self._accounts = accounts
         self._seals = BrowserSessionSeals(keys)
 
-    def attach(self, unit: Session, session: Started, methods: str) -> str:
+    def attach(self, unit: Connection, session: Started, methods: str) -> str:
         """Let a cookie open a session that has just been started: the value of the cookie."""
         value = secrets.token_urlsafe(_ID_BYTES)
         id_hash = _digest(value)

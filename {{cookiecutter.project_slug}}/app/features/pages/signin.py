@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import Field
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app.access.policies import Authenticated, Public, policy
@@ -64,7 +64,7 @@ async def login(request: Request, page: CurrentPage, browsers: Browsers, client:
     form, typed = await read_form(request, SignInForm, "login.html", next_path=path, policy=policy_of_page)
     signins: SignInService = request.app.state.signin
 
-    def key(unit: Session, session: Started) -> str:
+    def key(unit: Connection, session: Started) -> str:
         return browsers.attach(unit, session, "pwd")
 
     with form.answering():

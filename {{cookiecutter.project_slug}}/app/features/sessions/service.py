@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, insert, or_, orm, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -89,7 +89,7 @@ class SessionService:
 
     def start(  # noqa: PLR0913  # the parts of a row
         self,
-        unit: orm.Session,
+        unit: Connection,
         user_id: UUID,
         *,
         scope: str,
@@ -97,10 +97,7 @@ class SessionService:
         client: Client,
         terms: Terms = _OWN_SIGNIN,
     ) -> Started:
-        """Add a session for a user who has just proved who they are, unless the terms say when that was.
-
-        For `unit.run_sync`.
-        """
+        """Add a session for a user who has just proved who they are, unless the terms say when that was."""
         now = utc_now()
         session = Started(uuid4(), user_id, terms.authenticated_at or now)
         row = {
@@ -165,7 +162,8 @@ class SessionService:
 
     async def remember_address(self, unit: AsyncSession, user_id: UUID, client: Client) -> None:
         """Count the address as known, by a session that never opens anything: the user showed who they are by mail."""
-        session = await unit.run_sync(self.start, user_id, scope="", methods="", client=client)
+        connection = await unit.connection()
+        session = await connection.run_sync(self.start, user_id, scope="", methods="", client=client)
         ended = {"ended_at": session.authenticated_at, "ended_reason": EndReason.PASSWORD_RESET}
         await unit.execute(update(Session).where(Session.id == session.id).values(ended))
 

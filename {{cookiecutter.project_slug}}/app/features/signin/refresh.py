@@ -10,9 +10,8 @@ import secrets
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from app.core.clock import utc_now
 from app.core.database import table_of
@@ -24,8 +23,8 @@ _ISSUE = insert(table_of(RefreshToken))
 _SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
-def issue(unit: Session, session_id: UUID) -> str:
-    """Add a refresh token of 256 random bits to the family. For `unit.run_sync`."""
+def issue(unit: Connection, session_id: UUID) -> str:
+    """Add a refresh token of 256 random bits to the family, on the connection of a unit."""
     token = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     row = {"token_hash": _digest(token), "session_id": session_id, "created_at": utc_now()}
     unit.execute(_ISSUE, row)

@@ -7,8 +7,8 @@ from functools import partial
 from uuid import UUID
 
 from pydantic import SecretStr
+from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from app.access.principal import Principal
 from app.access.roles import permissions_of
@@ -27,7 +27,7 @@ from app.features.signin.tokens import FIRST_PARTY, AccessTokens, Grant, Invalid
 
 _BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
 
-Key = Callable[[Session, Started], str]
+Key = Callable[[Connection, Started], str]
 """Makes what opens a session that has just been started, in its unit."""
 
 
@@ -81,7 +81,7 @@ class SignInService:
     async def sign_in(self, email: str, password: SecretStr, client: Client) -> TokenPair:
         """Start a session for whoever knows the password, and give its tokens; raises as `open_session` does."""
 
-        def key(unit: Session, session: Started) -> str:
+        def key(unit: Connection, session: Started) -> str:
             return refresh.issue(unit, session.id)
 
         return self._pair(*await self.open_session(email, password, client, key))
@@ -117,7 +117,7 @@ class SignInService:
         return opened
 
     def _open_session(
-        self, credentials: Credentials, new_hash: str | None, client: Client, key: Key, unit: Session
+        self, credentials: Credentials, new_hash: str | None, client: Client, key: Key, unit: Connection
     ) -> tuple[Grant, str] | None:
         roles = self._accounts.admit(unit, credentials, new_hash)
         if roles is None:
@@ -142,13 +142,14 @@ class SignInService:
         lifetime = None if grant.refreshable else timedelta(seconds=self._tokens.expires_in)
         terms = Terms(grant.client_id, grant.authenticated_at, lifetime)
 
-        def start(unit: Session) -> Started:
+        def start(unit: Connection) -> Started:
             return self._sessions.start(
                 unit, grant.user_id, scope=grant.scope, methods=grant.methods, client=client, terms=terms
             )
 
-        session = await unit.run_sync(start)
-        refresh_token = await unit.run_sync(refresh.issue, session.id) if grant.refreshable else None
+        connection = await unit.connection()
+        session = await connection.run_sync(start)
+        refresh_token = await connection.run_sync(refresh.issue, session.id) if grant.refreshable else None
         security_event(
             SecurityEvent.TOKEN_ISSUED,
             outcome="success",
@@ -186,7 +187,7 @@ class SignInService:
         narrowed = _narrow(session.scope, scope)
         methods, client_id = tuple(session.methods.split()), session.client_id or FIRST_PARTY
         grant = Grant(session.user_id, session.id, narrowed, methods, session.authenticated_at, client_id)
-        refresh_token = await unit.run_sync(refresh.issue, session.id)
+        refresh_token = await (await unit.connection()).run_sync(refresh.issue, session.id)
         security_event(SecurityEvent.TOKEN_REFRESHED, outcome="success", user_id=session.user_id, session_id=session.id)
         return grant, refresh_token
 

@@ -135,7 +135,7 @@ async def stalled_trail(service: Service) -> AsyncIterator[None]:
 
     async def hold() -> None:
         async with service.app.state.database.transaction() as unit:
-            await unit.run_sync(lock_head)
+            await (await unit.connection()).run_sync(lock_head)
             held.set()
             await over.wait()
 
