@@ -5,6 +5,7 @@ had never been, and each is done by itself: what fails then fails alone.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from contextvars import Context, copy_context
@@ -60,9 +61,9 @@ class WriteGroup:
                 member.held.forget()
                 member.done.set_exception(NotTogether())
             return
-        for member, result in zip(members, results, strict=True):
+        for member in members:
             member.held.committed = True
-            member.done.set_result(result)
+        _tell(deque(zip(members, results, strict=True)))
 
     def _commit(self, members: Sequence[_Member]) -> list[Any]:
         if not members:
@@ -74,3 +75,13 @@ class WriteGroup:
                 # In the context of one of them: what recording has to tell belongs to some unit.
                 members[0].context.run(self._record, connection, told)
         return results
+
+
+def _tell(results: deque[tuple[_Member, Any]]) -> None:
+    """Tell one in each turn of the event loop, so that whoever else comes does not wait for the answers to all."""
+    if not results:
+        return
+    member, result = results.popleft()
+    if not member.done.done():
+        member.done.set_result(result)
+    asyncio.get_running_loop().call_soon(_tell, results)

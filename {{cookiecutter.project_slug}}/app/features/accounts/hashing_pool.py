@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from app.core.errors import Unavailable
 from app.core.security_events import SecurityEvent, security_event
 
-_MOST_AT_ONCE = 6
+_MOST_AT_ONCE = 8
 _RETRY_AFTER_SECONDS = 5
 _NICENESS = 19
 
