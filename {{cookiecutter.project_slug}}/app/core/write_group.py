@@ -54,6 +54,8 @@ class WriteGroup:
     def _do_all(self) -> None:
         # Whoever was cancelled while it waited is not begun.
         members, self._members = [member for member in self._members if not member.done.done()], []
+        if not members:
+            return
         try:
             results = self._commit(members)
         except Exception:  # noqa: BLE001  # whatever it is, it is met again by whoever it belongs to
@@ -66,8 +68,6 @@ class WriteGroup:
         _tell(deque(zip(members, results, strict=True)))
 
     def _commit(self, members: Sequence[_Member]) -> list[Any]:
-        if not members:
-            return []
         with self._begin() as connection:
             results = [member.context.run(member.work, connection) for member in members]
             told = [occurrence for member in members for occurrence in member.held.occurrences]
@@ -79,9 +79,8 @@ class WriteGroup:
 
 def _tell(results: deque[tuple[_Member, Any]]) -> None:
     """Tell one in each turn of the event loop, so that whoever else comes does not wait for the answers to all."""
-    if not results:
-        return
     member, result = results.popleft()
     if not member.done.done():
         member.done.set_result(result)
-    asyncio.get_running_loop().call_soon(_tell, results)
+    if results:
+        asyncio.get_running_loop().call_soon(_tell, results)
