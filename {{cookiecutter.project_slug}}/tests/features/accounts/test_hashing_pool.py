@@ -85,15 +85,22 @@ async def test_whoever_goes_leaves_their_place_to_others() -> None:
 
 
 async def test_a_pool_that_is_closed_keeps_nobody_waiting() -> None:
-    """What has not begun is cancelled."""
-    pool, over = HashingPool(queue_length=10), threading.Event()
-    running = [asyncio.create_task(pool.run(over.wait)) for _ in range(CORES)]
+    """What has not begun is cancelled; what has goes on to its end."""
+    pool, begun, over = HashingPool(queue_length=10), threading.Semaphore(0), threading.Event()
+
+    def work() -> bool:
+        begun.release()
+        return over.wait()
+
+    running = [asyncio.create_task(pool.run(work)) for _ in range(CORES)]
+    for _ in range(CORES):
+        await asyncio.to_thread(begun.acquire)
     waiting = [asyncio.create_task(pool.run(time.time)) for _ in range(3)]
     await asyncio.sleep(0)
     pool.close()
     await asyncio.wait(waiting, timeout=5)
     over.set()
-    await asyncio.gather(*running)
+    assert await asyncio.gather(*running) == [True] * CORES
     assert all(task.cancelled() for task in waiting)
 
 
