@@ -20,6 +20,9 @@ UV := $(CURDIR)/.tools/bin/uv
 endif
 RUN := $(UV) run --no-sync
 
+# A run of the tests starts some hundred processes: without bytecode each of them would compile whatever it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 

@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from io import StringIO
 from itertools import product
 from pathlib import Path
@@ -55,6 +56,12 @@ class BakedProject:
     def env(self, name: str = ".env") -> dict[str, str | None]:
         """A dotenv file, read as the service reads it."""
         return dict(dotenv_values(stream=StringIO(self.text(name))))
+
+
+@cache
+def compile_python(text: str) -> None:
+    """Compile a text; one that is the same in many projects, once."""
+    compile(text, "<rendered>", "exec")
 
 
 def combination_name(answers: Mapping[str, str]) -> str:

@@ -56,7 +56,6 @@ def bake_into(
             "USERPROFILE": str(home),
             "TMPDIR": str(temporary),
             "NO_COLOR": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
             **(environment or {}),
         },
         input=stdin,

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from scripts.memory import memory_folder
 from tests.baked import ROOT, BakedProject
 
 pytest_plugins = ["tests.cli"]
@@ -19,16 +21,33 @@ Bake = Callable[..., BakedProject]
 Refused = Callable[..., list[str]]
 Cookiecutter = Callable[..., "subprocess.CompletedProcess[str]"]
 
+# A run makes two environments of half a gigabyte each.
+ENOUGH = 4 * 1024**3
+
+
+def pytest_configure() -> None:
+    """Write into memory where there is enough of it, unless `TMPDIR` says where to; for what is started here too."""
+    folder = memory_folder(free=ENOUGH)
+    if folder is not None and "TMPDIR" not in os.environ:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
 
 @pytest.fixture(scope="session")
-def bake(cookies_session: Any) -> Bake:  # noqa: ANN401  # the class of pytest-cookies is not typed
+def bake(
+    cookies_session: Any,  # noqa: ANN401  # the class of pytest-cookies is not typed
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Bake:
     """Bake with answers, once for each; the project is to be looked at, and not to be changed."""
     baked: dict[frozenset[tuple[str, str]], BakedProject] = {}
+    # Cookiecutter leaves every hook that it has rendered in the temporary folder.
+    hooks = tmp_path_factory.mktemp("hooks")
 
     def bake_once(**answers: str) -> BakedProject:
         key = frozenset(answers.items())
         if key not in baked:
-            result = cookies_session.bake(extra_context=answers)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(tempfile, "tempdir", str(hooks))
+                result = cookies_session.bake(extra_context=answers)
             assert result.exception is None, result.exception
             baked[key] = BakedProject(Path(result.project_path), answers)
         return baked[key]

@@ -6,6 +6,7 @@ import pytest
 from dotenv import dotenv_values
 from markdown_it import MarkdownIt
 
+from tests.baked import compile_python
 from tests.cli import Bake, Baked
 
 HARMLESS = [
@@ -80,7 +81,7 @@ def test_an_unusual_text_arrives_as_it_is(bake_cli: Bake, text: str) -> None:
     assert {token.type for token in heading.children} <= {"text", "text_special"}
     assert "".join(token.content for token in heading.children) == text
     for path in baked.project.rglob("*.py"):
-        compile(path.read_text(encoding="utf-8"), path.name, "exec")
+        compile_python(path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("prompt", "answer"), REFUSED)

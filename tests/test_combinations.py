@@ -1,17 +1,25 @@
 """Every combination of choices renders to files that parse, and holds nothing of what was not chosen."""
 
-import ast
 import configparser
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
 
 from scripts.trees import OPTIONS
-from tests.baked import COMBINATIONS, DATABASES, EVERYTHING, ROOT, BakedProject, combination_name
+from tests.baked import (
+    COMBINATIONS,
+    DATABASES,
+    EVERYTHING,
+    ROOT,
+    BakedProject,
+    combination_name,
+    compile_python,
+)
 from tests.conftest import Bake
 
 FIRST_LINES = {
@@ -53,15 +61,10 @@ MAY_HOLD_BRACES = {".py"}
 OWN_TEMPLATES = ("app/features/accounts/mails/", "app/features/pages/mails/", "app/features/pages/templates/")
 
 
-@pytest.fixture(params=COMBINATIONS, ids=combination_name)
+@pytest.fixture(scope="module", params=COMBINATIONS, ids=combination_name)
 def project(request: pytest.FixtureRequest, bake: Bake) -> BakedProject:
     """A project of each combination."""
     return bake(**request.param)
-
-
-def parse_python(text: str) -> None:
-    """Compile it."""
-    compile(ast.parse(text), "<rendered>", "exec")
 
 
 def parse_editorconfig(text: str) -> None:
@@ -69,13 +72,20 @@ def parse_editorconfig(text: str) -> None:
     configparser.ConfigParser().read_string(f"[top]\n{text}")
 
 
+# Most texts are the same in every combination: each is looked at once.
 PARSERS: dict[str, Callable[[str], object]] = {
-    ".py": parse_python,
-    ".yml": yaml.safe_load,
-    ".yaml": yaml.safe_load,
-    ".json": json.loads,
-    ".editorconfig": parse_editorconfig,
+    ".py": compile_python,
+    ".yml": cache(yaml.safe_load),
+    ".yaml": cache(yaml.safe_load),
+    ".json": cache(json.loads),
+    ".editorconfig": cache(parse_editorconfig),
 }
+
+
+@cache
+def holds(pattern: re.Pattern[str], text: str) -> bool:
+    """Whether a text has something of the pattern."""
+    return pattern.search(text) is not None
 
 
 def test_files_parse(project: BakedProject) -> None:
@@ -97,7 +107,7 @@ def test_nothing_of_the_template_is_left(project: BakedProject) -> None:
         for name in project.names()
         if Path(name).suffix not in MAY_HOLD_BRACES
         and not name.startswith(OWN_TEMPLATES)
-        and LEFTOVERS.search(project.text(name))
+        and holds(LEFTOVERS, project.text(name))
     ]
     assert [name for name in found if name != "README.md"] == []
 
@@ -147,7 +157,8 @@ def test_database_changes_only_the_skin(bake: Bake) -> None:
 @pytest.mark.parametrize("option", OPTIONS)
 def test_no_means_no_trace(project: BakedProject, option: str) -> None:
     """Neither a file nor a line names what was left out; where it was chosen, many do."""
-    named = {name for name in project.names() if WORDS[option].search(f"{name}\n{project.text(name)}")}
+    words = WORDS[option]
+    named = {name for name in project.names() if holds(words, name) or holds(words, project.text(name))}
     if project.answers[option] == "no":
         assert named <= MAY_BE_NAMED[option]
     else:

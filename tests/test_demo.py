@@ -40,6 +40,8 @@ def test_serves_the_project_until_ctrl_c(tmp_path: Path) -> None:
     port = free_port()
     log = tmp_path / "log"
     folder = tmp_path / "demo"
+    # Where the tests run behind an `&`, Ctrl-C is ignored, which a new process inherits.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("wb") as output:
         demo = subprocess.Popen(
             [*DEMO, "--port", str(port), "--folder", str(folder)],
@@ -47,6 +49,7 @@ def test_serves_the_project_until_ctrl_c(tmp_path: Path) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    signal.signal(signal.SIGINT, inherited)
     try:
         deadline = time.monotonic() + 120
         while "Ctrl-C stops the service" not in log.read_text() and demo.poll() is None and time.monotonic() < deadline:

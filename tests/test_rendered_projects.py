@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,15 +28,18 @@ def make(
     ours["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), ours["PATH"]])
     if python is not None:
         ours["UV_PYTHON"] = python
-    done = subprocess.run(
-        ["make", *targets],
-        cwd=project,
-        env={**ours, **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as temporary:
+        # For everybody: some of its tests become somebody else.
+        Path(temporary).chmod(0o1777)
+        done = subprocess.run(
+            ["make", *targets],
+            cwd=project,
+            env={**ours, "TMPDIR": temporary, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
     assert (done.returncode != 0) is fails, done.stdout[-8000:]
     return done.stdout
 

@@ -18,7 +18,6 @@ from app.features.accounts.passwords import OWASP_ARGON2ID
 from bench.load import Result, http_request, load
 from bench.servers import Server, Service, prepared_service, running_bare_route, running_service
 
-ROUNDS = 3
 CONNECTIONS = 8
 SIGN_INS_IN_FLIGHT = 64
 MEBIBYTE = 1024 * 1024
@@ -46,29 +45,32 @@ def main() -> int:
     """Measure and report."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the service in ratios.")
     parser.add_argument("--seconds", type=float, default=5, help="how long each measurement takes (default: 5)")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--rounds", type=int, default=3, help="how often what is compared takes turns (default: 3)")
+    arguments = parser.parse_args()
+    if arguments.seconds <= 0 or arguments.rounds < 1:
+        parser.error("--seconds and --rounds must be above zero")
     kept = True
-    for figure in _figures(seconds):
+    for figure in _figures(arguments.seconds, arguments.rounds):
         print(figure, flush=True)
         kept = kept and figure.kept
     return 0 if kept else 1
 
 
-def _figures(seconds: float) -> Iterator[Figure]:
+def _figures(seconds: float, rounds: int) -> Iterator[Figure]:
     with prepared_service() as prepared:
         with running_service(prepared) as service, running_bare_route() as bare:
-            yield _requests(service, bare, seconds)
+            yield _requests(service, bare, seconds, rounds)
         with running_service(prepared) as service:
             yield from _under_flood(service, seconds)
         with running_service(prepared) as service:
-            yield _sign_ins(service, seconds)
+            yield _sign_ins(service, seconds, rounds)
 
 
-def _requests(service: Service, bare: Server, seconds: float) -> Figure:
+def _requests(service: Service, bare: Server, seconds: float, rounds: int) -> Figure:
     """A signed-in request against the same JSON from a bare route: rounds alternate, the median counts."""
     ask = _whoami(service)
     rates: dict[int, list[float]] = {service.server.port: [], bare.port: []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for port, measured in rates.items():
             result = _run(load(port, ask, connections=CONNECTIONS, seconds=seconds))
             measured.append(_rate(result, seconds))
@@ -79,11 +81,11 @@ def _requests(service: Service, bare: Server, seconds: float) -> Figure:
     )
 
 
-def _sign_ins(service: Service, seconds: float) -> Figure:
+def _sign_ins(service: Service, seconds: float, rounds: int) -> Figure:
     """Sign-ins, with as many always under way, against bare verifications of the same hash, on all cores both."""
     flood = _signin(service)
     sign_ins, raw = [], []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         raw.append(_verifications(seconds))
         result = _run(load(service.server.port, flood, connections=SIGN_INS_IN_FLIGHT, seconds=seconds))
         sign_ins.append(_rate(result, seconds))
