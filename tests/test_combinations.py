@@ -11,15 +11,7 @@ import pytest
 import yaml
 
 from scripts.trees import OPTIONS
-from tests.baked import (
-    COMBINATIONS,
-    DATABASES,
-    EVERYTHING,
-    ROOT,
-    BakedProject,
-    combination_name,
-    compile_python,
-)
+from tests.baked import COMBINATIONS, DATABASES, EVERYTHING, ROOT, BakedProject, combination_name, compile_python
 from tests.conftest import Bake
 
 FIRST_LINES = {

@@ -13,11 +13,10 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 from tests.support.programs import PROGRAMS
 
 Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 PHONE = ViewportSize(width=360, height=740)
 DESKTOP = ViewportSize(width=1280, height=800)
-# Each window and each scheme once: `brand.css` lets colours depend on the scheme alone, and layout on the window alone.
-LOOKS: tuple[tuple[ViewportSize, Scheme], ...] = ((DESKTOP, "light"), (PHONE, "dark"))
 
 # It is to speak to the service alone, and to nobody who made it.
 _FLAGS = (
@@ -126,16 +125,17 @@ async def grave_findings(page: Page, selectors: Sequence[str] = ()) -> list[Find
 
 
 async def flaws(page: Page) -> list[str]:
-    """What is wrong with the page on a desktop in light colours, and on a phone in dark ones.
+    """What is wrong with the page on a phone and on a desktop, in light and in dark colours.
 
     Nothing may hinder anybody, headings are in order, and no page is wider than its window. It is one page throughout:
     only its look changes.
     """
     found: list[str] = []
-    for viewport, scheme in LOOKS:
+    for viewport in (DESKTOP, PHONE):
         await page.set_viewport_size(viewport)
-        await page.emulate_media(color_scheme=scheme)
-        found += [f"{scheme}, {viewport['width']}: {finding}" for finding in await grave_findings(page)]
+        for scheme in SCHEMES:
+            await page.emulate_media(color_scheme=scheme)
+            found += [f"{scheme}, {viewport['width']}: {finding}" for finding in await grave_findings(page)]
         found += await _overflow(page)
     levels = await page.eval_on_selector_all("h1, h2, h3, h4", "found => found.map(one => Number(one.tagName[1]))")
     in_order = levels[:1] == [1] and levels.count(1) == 1 and all(b <= a + 1 for a, b in pairwise(levels))

@@ -3,36 +3,20 @@
 import gc
 import secrets
 
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from pydantic import SecretStr
 from uvicorn.loops.auto import auto_loop_factory
 
-from app.core.settings import Settings
+from app.core.settings import Environment, Settings
 from app.main import create_app
 
-
-class GivenSettings(Settings):
-    """Settings of nobody's environment and files."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given, and nothing else."""
-        return (init_settings,)
-
-
-# It is never started: what stays of it are imports, routes and compiled templates.
+# It is never started: what stays of it are imports, routes and compiled templates. Nobody's environment and files are
+# read for its settings.
 create_app(
-    GivenSettings(
-        environment="test",
+    Settings.model_construct(
+        environment=Environment.TEST,
         admin_email="operator@service.example",
-        secret_key=secrets.token_urlsafe(64),
-        database_url="sqlite:///never-made.db",
+        secret_key=SecretStr(secrets.token_urlsafe(64)),
+        database_url=SecretStr("sqlite+aiosqlite:///never-made.db"),
     )
 )
 auto_loop_factory()

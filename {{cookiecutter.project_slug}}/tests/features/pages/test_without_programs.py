@@ -35,7 +35,7 @@ def _run(folder: Path, *options: str, **environment: str) -> subprocess.Complete
     )
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", ["0", "2"])
 def test_says_what_did_not_run(tmp_path: Path, workers: str) -> None:
     """How many tests, and how to have them run, whether there are workers or not."""
     run = _run(tmp_path, "-n", workers)
