@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from app.access.guard import route_policies
 from app.access.permissions import DESCRIPTIONS
-from app.access.policies import Allow, Policy, Recent
+from app.access.policies import Allow, OwnSession, Policy, Recent
 from app.core.errors import OAUTH_PREFIX
 
 _PROBLEM = {
@@ -54,6 +54,7 @@ _AUTHORIZE, _TOKEN = f"{OAUTH_PREFIX}authorize", f"{OAUTH_PREFIX}token"
 _ALWAYS = {"400": "The request is malformed", "429": "A limit is reached", "503": "Not able to answer now"}
 _SIGNED_IN = {"401": "Not signed in"}
 _ALLOWED = {"403": "The permission is missing"}
+_IN_PERSON = {"403": "The permission is missing, or a client acts where a person must"}
 _WITH_BODY = {"413": "The body is too large", "415": "The body is of another type"}
 _VALIDATED = {"422": "A rule is broken"}
 _WITH_ID = {"404": "There is no such thing, or it is not yours"}
@@ -83,7 +84,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         operation = document["paths"].get(path, {}).get(method.lower())
         if operation is not None:
             _complete(operation, path, policy)
-            if policy.needs_principal and "signIn" in schemes:
+            if policy.needs_principal and "signIn" in schemes and not isinstance(policy, OwnSession):
                 operation["security"].append({"signIn": _scopes(policy)})
     return document
 
@@ -130,8 +131,8 @@ def _errors(operation: dict[str, Any], path: str, policy: Policy) -> dict[str, s
     if policy.needs_principal or policy.needs_caller:
         errors |= _SIGNED_IN
     if isinstance(policy, Recent):
-        errors["401"] = f"Not signed in, or more than {policy.minutes} minutes ago (RFC 9470)"
-    if isinstance(policy, Allow | Recent) and policy.permission is not None:
+        errors |= _IN_PERSON | {"401": f"Not signed in, or more than {policy.minutes} minutes ago (RFC 9470)"}
+    if isinstance(policy, Allow):
         errors |= _ALLOWED
     if "requestBody" in operation:
         errors |= _WITH_BODY

@@ -105,7 +105,8 @@ class Allow(Policy):
 class Recent(Policy):
     """Whoever signed in within the last minutes, and has the permission where one is named (ASVS 7.5.3).
 
-    A refresh makes nobody recent: `authenticated_at` is when the user last proved who they are.
+    A refresh makes nobody recent: `authenticated_at` is when the user last proved who they are. A client that acts for
+    itself never is: its secret proves no person.
     """
 
     minutes: int
@@ -116,15 +117,35 @@ class Recent(Policy):
         # First, for a new sign-in would not help whoever lacks the permission.
         if self.permission is not None:
             Allow(self.permission).enforce(principal)
+        self.require_person(principal)
         limit = timedelta(minutes=self.minutes)
         if utc_now() - principal.authenticated_at > limit:
             challenge = f'Bearer error="insufficient_user_authentication", max_age={int(limit.total_seconds())}'
             message = f"This needs a sign-in within the last {self.minutes} minutes. Sign in again."
             raise Unauthenticated(message, challenge=challenge)
 
+    def require_person(self, principal: Principal) -> None:
+        """Raise `Forbidden` for a client that acts for itself: signing in again would not help it."""
+        if principal.is_program:
+            message = "This needs a person who has just signed in; a client that acts for itself is refused."
+            raise Forbidden(message)
+
     def __str__(self) -> str:
         """Its name in the route table."""
-        return f"Recent({self.minutes} min{f', {self.permission}' if self.permission else ''})"
+        return f"{type(self).__name__}({self.minutes} min{f', {self.permission}' if self.permission else ''})"
+
+
+class OwnSession(Recent):
+    """As `Recent`, and signed in with the service itself: an OAuth client that acts for the user is refused.
+
+    For what decides about other clients and sessions of the user: no application ends or changes another one's.
+    """
+
+    def require_person(self, principal: Principal) -> None:
+        """Raise `Forbidden` for every OAuth client."""
+        if principal.client_id is not None:
+            message = "This needs a sign-in with the service itself; an application that acts for you is refused."
+            raise Forbidden(message)
 
 
 def policy(rule: Policy) -> Callable[[_Endpoint], _Endpoint]:

@@ -13,8 +13,8 @@ from fastapi import APIRouter, FastAPI, Request
 from app.access.guard import GuardedRoute
 from app.access.openapi import install_openapi
 from app.access.permissions import Permission
-from app.access.policies import Recent, policy
-from app.access.principal import Principal
+from app.access.policies import OwnSession, Recent, policy
+from app.access.principal import CLIENT_SECRET, Principal
 from app.core.clock import utc_now
 from app.core.errors import install_error_handlers
 
@@ -24,14 +24,14 @@ NEEDED = Permission.ACCOUNT_WRITE
 SIGNED_IN = utc_now()
 
 
-def somebody(permission: Permission) -> Principal:
-    """A user who signed in when this module was read."""
-    return Principal(uuid4(), uuid4(), frozenset(), frozenset({permission}), SIGNED_IN, ("pwd",))
+def somebody(permission: Permission, client_id: str | None, method: str) -> Principal:
+    """A user who signed in when this module was read, or a client that acts for one or for itself."""
+    return Principal(uuid4(), uuid4(), frozenset(), frozenset({permission}), SIGNED_IN, (method,), client_id)
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx2.AsyncClient]:
-    """A service with two sensitive routes; `X-Permission` says what the asker may."""
+    """A service with three sensitive routes; headers say who asks, and what they may."""
     router = APIRouter(route_class=GuardedRoute)
 
     @router.get("/with-permission")
@@ -42,8 +42,13 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
     @policy(Recent(5))
     async def without() -> None: ...
 
+    @router.get("/own-session")
+    @policy(OwnSession(15, NEEDED))
+    async def own_session() -> None: ...
+
     async def authenticate(request: Request) -> Principal:
-        return somebody(Permission(request.headers["X-Permission"]))
+        headers = request.headers
+        return somebody(Permission(headers["X-Permission"]), headers.get("X-Client"), headers.get("X-Method", "pwd"))
 
     app = FastAPI(docs_url=None, redoc_url=None)
     app.router.routes.clear()
@@ -57,7 +62,7 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
 
 
 @pytest.mark.asvs("7.5.3")
-@pytest.mark.parametrize(("path", "minutes"), [("/with-permission", 15), ("/without", 5)])
+@pytest.mark.parametrize(("path", "minutes"), [("/with-permission", 15), ("/without", 5), ("/own-session", 15)])
 async def test_lets_in_who_signed_in_within_the_minutes_and_nobody_later(
     client: httpx2.AsyncClient, path: str, minutes: int
 ) -> None:
@@ -84,6 +89,23 @@ async def test_who_may_not_is_not_sent_to_sign_in(client: httpx2.AsyncClient) ->
         assert answer.headers["WWW-Authenticate"] == f'Bearer error="insufficient_scope", scope="{NEEDED}"'
 
 
+async def test_a_client_that_acts_for_itself_is_never_recent(client: httpx2.AsyncClient) -> None:
+    """403, not a challenge: its secret proves no person, and signing in again would not help it."""
+    for path in ("/with-permission", "/without", "/own-session"):
+        answer = await client.get(path, headers={"X-Client": "job", "X-Method": CLIENT_SECRET})
+        assert answer.status_code == 403
+        assert "WWW-Authenticate" not in answer.headers
+
+
+async def test_an_own_session_is_none_of_an_application(client: httpx2.AsyncClient) -> None:
+    """A client that acts for a user who has just signed in gets into `Recent`, and not into `OwnSession`."""
+    headers = {"X-Client": "app"}
+    assert (await client.get("/with-permission", headers=headers)).status_code == 200
+    answer = await client.get("/own-session", headers=headers)
+    assert answer.status_code == 403
+    assert "an application that acts for you is refused" in answer.json()["detail"]
+
+
 @pytest.mark.asvs("16.3.2")
 async def test_a_sign_in_that_is_too_old_is_on_record(
     client: httpx2.AsyncClient, capsys: pytest.CaptureFixture[str]
@@ -100,13 +122,14 @@ def test_the_table_names_minutes_and_permission() -> None:
     """As `manage routes` prints them."""
     assert str(Recent(15, NEEDED)) == "Recent(15 min, account:write)"
     assert str(Recent(5)) == "Recent(5 min)"
+    assert str(OwnSession(15, NEEDED)) == "OwnSession(15 min, account:write)"
 
 
 async def test_the_document_says_what_is_asked(client: httpx2.AsyncClient) -> None:
-    """401 with the minutes and the RFC; 403 only where a permission can be missing."""
+    """401 with the minutes and the RFC; 403 for a missing permission, and for a client where a person must act."""
     app = client._transport.app  # type: ignore[attr-defined]  # noqa: SLF001  # the client has no other way to it
     paths = app.openapi()["paths"]
     responses = paths["/with-permission"]["get"]["responses"]
     assert re.search(r"15 minutes.*RFC 9470", responses["401"]["description"])
     assert "403" in responses
-    assert "403" not in paths["/without"]["get"]["responses"]
+    assert "a client acts where a person must" in paths["/without"]["get"]["responses"]["403"]["description"]

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 TABLE = Path(__file__).with_name("routes.txt")
 # A feature that can be left out keeps the lines of its routes with its own tests.
 TABLES = (TABLE, *sorted(Path(__file__).parents[1].glob("features/*/routes.txt")))
-HEADER = f"{'method':<8}{'path':<56}{'policy':<32}{'nobody':<8}{'member':<8}{'auditor':<9}admin"
+HEADER = f"{'method':<8}{'path':<56}{'policy':<36}{'nobody':<8}{'member':<8}{'auditor':<9}admin"
 ASKERS = (None, *Role)
 
 
@@ -37,7 +37,7 @@ def lines_of(app: FastAPI) -> list[str]:
     lines = []
     for method, path, policy in route_policies(app):
         nobody, member, auditor, admin = ("yes" if may(policy, asker) else "-" for asker in ASKERS)
-        lines.append(f"{method:<8}{path:<56}{policy!s:<32}{nobody:<8}{member:<8}{auditor:<9}{admin}")
+        lines.append(f"{method:<8}{path:<56}{policy!s:<36}{nobody:<8}{member:<8}{auditor:<9}{admin}")
     return lines
 
 

@@ -102,7 +102,7 @@ async def read_user(user_id: UUID, accounts: Accounts) -> AccountAnswer:
 
 
 @router.patch("/users/{user_id}", responses={409: {"description": "This is the last administrator"}})
-@policy(Allow(Permission.USERS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.USERS_WRITE))
 async def change_user(
     user_id: UUID, change: AccountChange, administration: Administration, principal: CurrentPrincipal
 ) -> AccountAnswer:

@@ -44,7 +44,7 @@ async def add_client(new: NewClient, clients: Clients, principal: CurrentPrincip
 
 
 @router.delete("/{client_id}", status_code=204)
-@policy(Allow(Permission.CLIENTS_WRITE))
+@policy(Recent(_RECENT_MINUTES, Permission.CLIENTS_WRITE))
 async def remove_client(client_id: UUID, clients: Clients, principal: CurrentPrincipal) -> None:
     """Remove a client: every session that it has ends, and its service account is deleted."""
     await clients.remove(principal, client_id)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from app.access.principal import CLIENT_SECRET
 from app.access.roles import permissions_of
 from app.core.database import Database
 from app.core.errors import BadRequest
@@ -17,9 +18,6 @@ from app.features.signin.service import ClientGrant, SignInService, TokenPair, W
 
 GrantHandler = Callable[[TokenForm, AnyClient, Client], Awaitable[TokenPair]]
 """Exchanges a grant for tokens; the client is authenticated, and may use the grant. Raises a `Problem`."""
-
-# RFC 8176 has no name for it.
-_BY_CLIENT_SECRET = "client_secret"  # noqa: S105  # the name of the method
 
 _Value = TypeVar("_Value")
 
@@ -82,7 +80,7 @@ class ClientCredentialsGrant:
                 client_id=client.client_id,
                 user_id=client.user_id,
                 scope=granted_scope(asked & permissions_of(roles)),
-                methods=_BY_CLIENT_SECRET,
+                methods=CLIENT_SECRET,
                 authenticated_at=None,
                 refreshable=False,
             )

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.access.permissions import Permission
-from app.access.policies import Allow, policy
+from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, policy
 from app.access.principal import CurrentPrincipal
 from app.features.pages.notices import Notice
 from app.features.pages.page import CurrentPage
@@ -29,7 +29,7 @@ async def applications_page(page: CurrentPage, authorization: Authorization, pri
 
 
 @router.post("/{consent_id}/revoke")
-@policy(Allow(Permission.ACCOUNT_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
 async def revoke(
     consent_id: UUID, page: CurrentPage, authorization: Authorization, principal: CurrentPrincipal
 ) -> Response:

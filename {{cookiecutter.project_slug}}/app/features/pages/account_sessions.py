@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.access.permissions import Permission
-from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
+from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import CursorText, Part
 from app.features.pages.addresses import next_part
@@ -32,7 +32,7 @@ async def sessions_page(
 
 
 @router.post("/end-others")
-@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
 async def end_others(page: CurrentPage, sessions: Sessions, principal: CurrentPrincipal) -> Response:
     """End every session of mine but this one."""
     await sessions.end_others(principal.user_id, principal.session_id)
@@ -40,7 +40,7 @@ async def end_others(page: CurrentPage, sessions: Sessions, principal: CurrentPr
 
 
 @router.post("/{session_id}/end")
-@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
 async def end_session(session_id: UUID, page: CurrentPage, sessions: Sessions, principal: CurrentPrincipal) -> Response:
     """End one session of mine."""
     await sessions.end_own(principal.user_id, session_id)

@@ -47,7 +47,7 @@ async def rotate_secret(
 
 
 @router.post("/remove")
-@policy(Allow(Permission.CLIENTS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.CLIENTS_WRITE))
 async def remove_client(
     request: Request, page: CurrentPage, client: Client, clients: Clients, principal: CurrentPrincipal
 ) -> Response:

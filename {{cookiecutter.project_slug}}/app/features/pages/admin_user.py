@@ -60,7 +60,7 @@ async def rename(
 
 
 @router.post("/disable")
-@policy(Allow(Permission.USERS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.USERS_WRITE))
 async def disable(
     request: Request, page: CurrentPage, user: User, administration: Administration, principal: CurrentPrincipal
 ) -> Response:
@@ -72,7 +72,7 @@ async def disable(
 
 
 @router.post("/enable")
-@policy(Allow(Permission.USERS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.USERS_WRITE))
 async def enable(
     request: Request, page: CurrentPage, user: User, administration: Administration, principal: CurrentPrincipal
 ) -> Response:

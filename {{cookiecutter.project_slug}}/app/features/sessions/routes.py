@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 
 from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
-from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
+from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
 from app.core.schemas import Page
@@ -49,14 +49,14 @@ async def list_sessions(
 
 
 @router.delete("", status_code=204)
-@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
 async def end_other_sessions(sessions: Sessions, principal: CurrentPrincipal) -> None:
     """End every session of mine but this one."""
     await sessions.end_others(principal.user_id, principal.session_id)
 
 
 @router.delete("/{session_id}", status_code=204)
-@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
 async def end_session(session_id: UUID, sessions: Sessions, principal: CurrentPrincipal) -> None:
     """End one session of mine. To sign out, which an old sign-in may too, a client revokes its token."""
     await sessions.end_own(principal.user_id, session_id)

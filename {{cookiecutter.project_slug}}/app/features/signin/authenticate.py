@@ -12,7 +12,7 @@ from app.core.errors import Unauthenticated
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
-from app.features.signin.tokens import AccessTokens, InvalidTokenError
+from app.features.signin.tokens import FIRST_PARTY, AccessTokens, InvalidTokenError
 
 _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's error code
 
@@ -52,6 +52,7 @@ class BearerAuthenticator:
             permissions=frozenset(permission for permission in allowed if permission in claims.scope),
             authenticated_at=identity.authenticated_at,
             methods=identity.methods,
+            client_id=None if claims.client_id == FIRST_PARTY else claims.client_id,
         )
 
 
