@@ -121,7 +121,7 @@ def smtp_dsn(value: str) -> str:
         refuse("does not begin with smtp:// or smtps://")
     if not parts.hostname or parts.path not in {"", "/"} or parts.fragment:
         refuse("names no host, or holds more than a user, a password, a host and a port")
-    _host(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
+    host_name(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
     if parts.query and (parts.scheme, parts.query) != ("smtp", "tls=off"):
         refuse("has an option other than smtp://…?tls=off")
     if bool(parts.username) != bool(parts.password):
@@ -140,7 +140,7 @@ def origin(value: str) -> str:
         refuse("does not begin with https:// or http://")
     if parts.username is not None or parts.path not in {"", "/"} or parts.query or parts.fragment or value[-1] in "?#":
         refuse("holds more than a scheme, a host and a port")
-    name = _host(f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or "")
+    name = host_name(f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or "")
     port = "" if parts.port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{name}{port}"
 
@@ -157,7 +157,7 @@ def host_pattern(value: str) -> str:
     value = value.lower()
     if value == "*":
         return value
-    return "*." + _host(value[2:]) if value.startswith("*.") else _host(value)
+    return "*." + host_name(value[2:]) if value.startswith("*.") else host_name(value)
 
 
 def is_wide(pattern: str) -> bool:
@@ -184,9 +184,14 @@ def rate_limit(value: str) -> str:
     return value
 
 
-def _host(value: str) -> str:
-    """A host name in ASCII or an address, in lower case; IPv6 in brackets."""
+def host_name(value: str) -> str:
+    """A host name in ASCII or an address, without a port, in its one form: lower case, IPv6 short and in brackets.
+
+    The `Host` header of a request is read with it too, so that it can carry what `ALLOWED_HOSTS` accepts.
+    """
     if value.startswith("[") and value.endswith("]"):
+        if "%" in value:
+            refuse("holds an IPv6 zone, which means nothing on another machine")
         try:
             return f"[{IPv6Address(value[1:-1])}]"
         except ValueError:

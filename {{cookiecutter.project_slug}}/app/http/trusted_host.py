@@ -8,8 +8,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import BadRequest, send_problem
 from app.core.security_events import SecurityEvent, security_event
+from app.core.settings_rules import host_name
 
-_HOST = re.compile(r"(?P<name>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", re.ASCII | re.IGNORECASE)
+_PORT = re.compile(r":[0-9]{1,5}\Z")
 
 
 class TrustedHostMiddleware:
@@ -33,8 +34,8 @@ class TrustedHostMiddleware:
         await self.app(scope, receive, send)
 
     def _is_allowed(self, host: bytes) -> bool:
-        match = _HOST.fullmatch(host.decode("latin-1"))
-        if match is None:
+        try:
+            name = host_name(_PORT.sub("", host.decode("latin-1")))
+        except ValueError:
             return False
-        name = match["name"].lower().removesuffix(".")
         return self.any or name in self.names or bool(self.suffixes and name.endswith(self.suffixes))

@@ -3,6 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
+from app.core.settings_rules import host_pattern
 from app.http.trusted_host import TrustedHostMiddleware
 from tests.support.asgi import Recorder, call, http_scope
 
@@ -68,6 +69,32 @@ async def test_ours(host: str) -> None:
 async def test_not_ours(host: str | bytes) -> None:
     """Other names, look-alikes and malformed values are refused."""
     assert await status(host) == 400
+
+
+@pytest.mark.parametrize(
+    ("configured", "sent"),
+    [
+        ("api_gateway", "api_gateway:8000"),
+        ("_dmarc.service.example", "_dmarc.service.example"),
+        ("*.compose_default", "api_1.compose_default"),
+        ("[2001:db8:0:0:0:0:0:1]", "[2001:DB8:0:0::1]:443"),
+        ("service.example.", "service.example"),
+        ("xn--bcher-kva.example", "XN--BCHER-KVA.example."),
+    ],
+)
+async def test_requests_can_use_every_host_that_allowed_hosts_accepts(configured: str, sent: str) -> None:
+    """`ALLOWED_HOSTS` and the `Host` header have one grammar (RFC 3986 §3.2.2): underscores, forms of an address."""
+    assert await status(sent, allowed=(host_pattern(configured),)) == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["-service.example", "a..example", f"{'x' * 64}.example", "[1]", ".", ":80", "::1", "[::1%eth0]"]
+)
+async def test_no_request_can_use_a_host_that_allowed_hosts_rejects(host: str) -> None:
+    """Such a name is rejected by the settings, and by a service that answers for every host."""
+    with pytest.raises(ValueError, match=r"holds|is not"):
+        host_pattern(host)
+    assert await status(host, allowed=("*",)) == 400
 
 
 @pytest.mark.asvs("4.2.1")
