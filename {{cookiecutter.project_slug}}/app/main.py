@@ -8,7 +8,7 @@ import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 
 from fastapi import APIRouter, FastAPI
 from limits import parse as parse_limit
@@ -109,7 +109,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter, keys: KeyRing) -> 
     app.state.audit = AuditTrail(database, keys)
     app.state.limiter = limiter
     app.state.outbox = outbox
-    app.state.mail_delivery = MailDelivery(database, outbox, mail_transport(settings))
+    app.state.mail_delivery = MailDelivery(database, outbox, partial(mail_transport, settings))
     app.state.hasher = hasher
     app.state.sessions = sessions
     app.state.accounts = accounts

@@ -7,7 +7,7 @@ address.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -37,6 +37,8 @@ class Pace:
     settle: float = 0.5
     deadline: float = 120
     lease: float = 240
+    patience: float = 2
+    most_at_once: int = 8
     first_retry: float = 10
     longest_retry: float = 1800
     longest_pause: float = 60
@@ -52,13 +54,17 @@ class Pace:
 class MailDelivery:
     """Drains the outbox while `running`."""
 
-    def __init__(self, database: Database, outbox: Outbox, transport: MailTransport, pace: Pace | None = None) -> None:
+    def __init__(
+        self, database: Database, outbox: Outbox, transport: Callable[[], MailTransport], pace: Pace | None = None
+    ) -> None:
         self._pace = pace or Pace()
         self._queue = MailQueue(database, self._pace.lease)
         self._outbox = outbox
-        self._transport = transport
+        self._new_transport = transport
+        self._idle: list[MailTransport] = []
+        self._under_way: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
-        self._limit: asyncio.Timeout | None = None
+        self._limits: set[asyncio.Timeout] = set()
         self._failures = 0
 
     async def standing(self) -> MailStanding:
@@ -75,16 +81,20 @@ class MailDelivery:
         finally:
             await self._end(task)
 
-    async def _end(self, task: asyncio.Task[None]) -> None:
+    async def _end(self, run: asyncio.Task[None]) -> None:
         self._stop.set()
         self._outbox.added.set()
-        await asyncio.wait({task}, timeout=self._pace.grace)
-        if self._limit is not None and not self._limit.expired():
-            # Cuts off what is spoken with the server, and nothing that is written to the database.
-            self._limit.reschedule(asyncio.get_running_loop().time())
-            await asyncio.wait({task}, timeout=self._pace.grace / 2)
-        task.cancel()
-        await asyncio.wait({task}, timeout=self._pace.grace / 2)
+        tasks = {run, *self._under_way}
+        await asyncio.wait(tasks, timeout=self._pace.grace)
+        # Cuts off what is spoken with the server, and nothing that is written to the database.
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time())
+        await asyncio.wait(tasks, timeout=self._pace.grace / 2)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=self._pace.grace / 2)
+        await self._close_idle()
 
     async def _run(self) -> None:
         while not self._stop.is_set():
@@ -101,25 +111,73 @@ class MailDelivery:
         """Deliver until nothing is due; false where that cannot be done at the moment."""
         try:
             while not self._stop.is_set() and (claimed := await self._queue.claim()):
-                if not await self._deliver(claimed):
-                    return False
-            await self._transport.close()
+                transport = self._idle.pop() if self._idle else self._new_transport()
+                problem = await self._attempt(transport.connect())
+                if problem:
+                    await self._record(claimed, problem)
+                elif await self._deliver_beside(claimed, transport):
+                    continue
+                return False
+            await self._close_idle()
         except Exception as error:  # noqa: BLE001  # the database is down: whatever it is, the delivery goes on later
-            self._failures += 1
-            # Not the text of the error: it may hold values.
-            _log.error("mail_outbox_unavailable", error=type(error).__name__)
+            self._report_outage(error)
             return False
         return True
 
-    async def _deliver(self, claimed: ClaimedMail) -> bool:
-        """Attempt to deliver it, and keep what came of it; false where the next mail would fare no better."""
-        problem = await self._attempt(claimed)
+    async def _deliver_beside(self, claimed: ClaimedMail, transport: MailTransport) -> bool:
+        """Begin to deliver it, and wait until the next one may begin; false where that would fare no better."""
+        task = asyncio.create_task(self._deliver(claimed, transport), name="mail")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.wait({task}, timeout=self._pace.patience)
+        if len(self._under_way) >= self._pace.most_at_once:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        return not (task.done() and self._failures)
+
+    async def _deliver(self, claimed: ClaimedMail, transport: MailTransport) -> None:
+        problem = await self._attempt(self._send(claimed, transport))
+        self._idle.append(transport)
+        try:
+            await self._record(claimed, problem)
+        except Exception as error:  # noqa: BLE001  # as in `_drain`
+            self._report_outage(error)
+
+    async def _close_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(transport.close() for transport in idle))
+
+    def _report_outage(self, error: Exception) -> None:
+        self._failures += 1
+        # Not the text of the error: it may hold values.
+        _log.error("mail_outbox_unavailable", error=type(error).__name__)
+
+    async def _send(self, claimed: ClaimedMail, transport: MailTransport) -> None:
+        if claimed.attempts > self._pace.most_attempts:
+            raise RefusedError("Abandoned")  # each process that took it died
+        await transport.deliver(claimed, self._outbox.open(claimed.id, claimed.sealed))
+
+    async def _attempt(self, action: Awaitable[None]) -> DeliveryError | None:
+        """Do it within the deadline, and say what was in the way; whatever that is, the mail is not lost."""
+        try:
+            async with asyncio.timeout(self._pace.deadline) as limit:
+                self._limits.add(limit)
+                await action
+        except DeliveryError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  # too slow, a fault of ours, or a key that is gone: later once more
+            return PostponedError(type(error).__name__)
+        finally:
+            self._limits.discard(limit)
+        return None
+
+    async def _record(self, claimed: ClaimedMail, problem: DeliveryError | None) -> None:
+        """Keep what came of an attempt."""
         self._failures = self._failures + 1 if isinstance(problem, UnreachableError) else 0
         said = {"mail_id": claimed.id, "attempts": claimed.attempts}
         if problem is None:
             await self._queue.sent(claimed)
             _log.info("mail_sent", **said)
-        elif self._stop.is_set() and isinstance(problem, UnreachableError):
+        elif self._stop.is_set() and not isinstance(problem, RefusedError):
             await self._queue.released(claimed)
         elif isinstance(problem, RefusedError) or claimed.attempts >= self._pace.most_attempts:
             await self._queue.failed(claimed, problem.cause, problem.code)
@@ -130,25 +188,6 @@ class MailDelivery:
             _log.warning(
                 "mail_postponed", **said, error=problem.cause, smtp_code=problem.code, retry_seconds=round(seconds)
             )
-        return not self._failures
-
-    async def _attempt(self, claimed: ClaimedMail) -> DeliveryError | None:
-        """Deliver it, and say what was in the way; whatever that is, the mail is not lost."""
-        if claimed.attempts > self._pace.most_attempts:
-            return RefusedError("Abandoned")  # each process that took it died
-        try:
-            mail = self._outbox.open(claimed.id, claimed.sealed)
-            async with asyncio.timeout(self._pace.deadline) as self._limit:
-                await self._transport.deliver(claimed, mail)
-        except DeliveryError as error:
-            return error
-        except TimeoutError:
-            return UnreachableError("TimeoutError")
-        except Exception as error:  # noqa: BLE001  # a fault of ours, or a key that is gone: tried again after a repair
-            return PostponedError(type(error).__name__)
-        finally:
-            self._limit = None
-        return None
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

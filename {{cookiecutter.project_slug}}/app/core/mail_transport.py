@@ -20,6 +20,7 @@ from aiosmtplib import (
     SMTPNotSupported,
     SMTPRecipientsRefused,
     SMTPResponseException,
+    SMTPSenderRefused,
 )
 from pydantic import SecretStr
 
@@ -30,9 +31,12 @@ from app.core.settings import Settings
 
 MAIL_FOLDER = Path("var/mail")
 
+_CONNECT_SECONDS = 60
 _COMMAND_SECONDS = 60
 _QUIT_SECONDS = 1
 _PERMANENT = range(500, 600)
+_CLOSING = 421
+_TOO_LARGE = 552
 # RFC 4954 §6: about us, not about the recipient, even when it is the recipient that they answer.
 _ABOUT_SIGNIN = frozenset({530, 534, 535, 538})
 _log = structlog.get_logger(__name__)
@@ -62,6 +66,9 @@ class UnreachableError(DeliveryError):
 class MailTransport(Protocol):
     """Delivers one mail after the other."""
 
+    async def connect(self) -> None:
+        """Get ready to deliver, where that is not so yet; raises `UnreachableError`."""
+
     async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
         """Deliver it; raises a `DeliveryError`."""
 
@@ -78,7 +85,7 @@ def mail_transport(settings: Settings) -> MailTransport:
 
 
 class SmtpTransport:
-    """One connection at a time, kept while there is mail.
+    """One connection, kept while there is mail.
 
     `smtp://` demands STARTTLS, `smtps://` begins with TLS. The certificate is verified, against the authorities of the
     system or those in `SSL_CERT_FILE` (ASVS 12.3.2). `?tls=off`, which the settings take for this machine alone, is in
@@ -101,28 +108,57 @@ class SmtpTransport:
             tls_context=None if clear else ssl.create_default_context(),
         )
 
-    async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
-        """Hand it over to the server, which then answers for it."""
-        message = compose(mail, self._sender, claimed.id, claimed.created_at)
-        to = recipient(mail.to)
+    async def connect(self) -> None:
+        """Connect and sign in."""
+        if self._client.is_connected:
+            return
         try:
-            if not self._client.is_connected:
+            async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._client.connect()
-            options = [] if to.isascii() else ["SMTPUTF8"]
-            await self._client.sendmail(self._sender.address, [to], message, mail_options=options)
-        except (SMTPRecipientsRefused, SMTPDataError, SMTPNotSupported) as error:
-            problem = _about_mail(error)
         except (SMTPException, OSError) as error:
             self._client.close()
             problem = UnreachableError(type(error).__name__, getattr(error, "code", None))
         except BaseException:
-            # Cut off in the middle of a command: what the server would say next is no answer to ours.
             self._client.close()
             raise
         else:
             return
-        # Raised here, not in the handlers: the exceptions of the library hold the address.
         raise problem
+
+    async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
+        """Hand it over to the server, which then answers for it."""
+        message = compose(mail, self._sender, claimed.id, claimed.created_at)
+        to = recipient(mail.to)
+        is_kept = self._client.is_connected
+        problem = await self._send(to, message)
+        if is_kept and problem and problem.code in {None, _CLOSING} and not self._client.is_connected:
+            # A server may take only so many mails over one connection: that says nothing about this one.
+            problem = await self._send(to, message)
+        if problem:
+            # Raised here, not in a handler: the exceptions of the library hold the address.
+            raise problem
+
+    async def _send(self, to: str, message: bytes) -> DeliveryError | None:
+        """Send it once, and say what was in the way."""
+        await self.connect()
+        options = [] if to.isascii() else ["SMTPUTF8"]
+        try:
+            await self._client.sendmail(self._sender.address, [to], message, mail_options=options)
+        except (SMTPRecipientsRefused, SMTPDataError, SMTPNotSupported) as error:
+            return _about_mail(error)
+        except SMTPSenderRefused as error:
+            self._client.close()
+            kind = PostponedError if options or error.code == _TOO_LARGE else UnreachableError
+            return kind(type(error).__name__, error.code)
+        except (SMTPException, OSError) as error:
+            # It hung up or fell silent, which it may do at this mail alone.
+            self._client.close()
+            return PostponedError(type(error).__name__)
+        except BaseException:
+            # Cut off in the middle of a command: what the server would say next is no answer to ours.
+            self._client.close()
+            raise
+        return None
 
     async def close(self) -> None:
         """Take leave of the server, if it is quick about it."""
@@ -149,6 +185,9 @@ class FolderTransport:
     def __init__(self, folder: Path, sender: Sender) -> None:
         self._folder = folder
         self._sender = sender
+
+    async def connect(self) -> None:
+        """Nothing to do."""
 
     async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
         """Write the file, whole or not at all."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from app.core.clock import utc_now
 from app.core.mail_delivery import Pace
 from app.core.mail_table import MailStatus
 from app.core.settings import Settings
@@ -27,6 +28,9 @@ from app.core.mail_delivery import MailDelivery, Pace
 pace = Pace(poll=0.05, deadline=20, lease={lease}, first_retry=0.05, longest_retry=0.2, longest_pause=0.1)
 app.main.MailDelivery = partial(MailDelivery, pace=pace)
 """
+
+# Whoever waits for one of them waits too long for these tests.
+LONG_PAUSES = {"first_retry": 60, "longest_retry": 60, "longest_pause": 60}
 
 SmtpSettings = Callable[[MailServer], Settings]
 
@@ -79,6 +83,31 @@ async def test_a_temporary_refusal_is_tried_again_and_does_not_hold_up_the_other
         async with office.delivery.running():
             await until(lambda: len(server.accepted) == 2)
     assert server.recipients == ["ada@people.example", "slow@people.example"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [(None, "SMTPServerDisconnected"), ("421 4.7.0 bye", "SMTPRecipientRefused")]
+)
+async def test_a_recipient_at_whom_the_server_hangs_up_delays_that_mail_alone(
+    settings_for: SmtpSettings, answer: str | None, error: str
+) -> None:
+    """With or without a word: every other mail is delivered at once, those that are added later too."""
+
+    def is_bad(address: str) -> bool:
+        return address.startswith("bad")
+
+    server = MailServer(hang_up=lambda address: is_bad(address) and not answer)
+    server.answer = lambda address: answer if is_bad(address) else None
+    async with running_smtp(server), post_office(settings_for(server), **LONG_PAUSES) as office:
+        await office.add(*(mail(f"bad{number}@people.example") for number in range(6)))
+        await office.add(mail("ada@people.example"))
+        async with office.delivery.running():
+            await until(lambda: server.recipients == ["ada@people.example"])
+            await office.add(mail("bob@people.example"))
+            await until(lambda: server.recipients == ["ada@people.example", "bob@people.example"])
+        waiting = [row for row in await office.rows() if row.status == MailStatus.QUEUED]
+    assert [(row.attempts, row.error, row.claim) for row in waiting] == [(1, error, None)] * 6
+    assert all(row.due_at > utc_now() for row in waiting)
 
 
 @pytest.mark.parametrize("answer", ["550 5.1.1 no such user", None])
@@ -157,6 +186,36 @@ async def test_a_server_that_never_answers_is_left(settings_for: SmtpSettings) -
         server.stall = None
         await office.wait_for(MailStatus.SENT)
     assert server.recipients == ["ada@people.example"]
+
+
+async def test_recipients_at_whom_the_server_is_silent_delay_those_mails_alone(settings_for: SmtpSettings) -> None:
+    """The others go out meanwhile, over a connection of their own; stopping is as prompt as ever, and loses none."""
+    server = MailServer(silent=lambda address: address.startswith("bad"))
+    async with running_smtp(server), post_office(settings_for(server), patience=0.1, **LONG_PAUSES) as office:
+        await office.add(*(mail(f"bad{number}@people.example") for number in range(6)))
+        await office.add(mail("ada@people.example"))
+        async with office.delivery.running():
+            await until(lambda: server.recipients == ["ada@people.example"])
+            await office.add(mail("bob@people.example"))
+            await until(lambda: server.recipients == ["ada@people.example", "bob@people.example"])
+            assert server.attempts == 8
+            before = time.monotonic()
+        assert time.monotonic() - before < 2
+        waiting = [row for row in await office.rows() if row.status == MailStatus.QUEUED]
+    assert [(row.attempts, row.claim, row.due_at <= utc_now()) for row in waiting] == [(1, None, True)] * 6
+
+
+async def test_mails_that_take_long_are_few_at_a_time(settings_for: SmtpSettings) -> None:
+    """A server that is slow with every mail gets them all, and no more connections than `most_at_once`."""
+    server = MailServer(delay=0.2)
+    async with (
+        running_smtp(server),
+        post_office(settings_for(server), patience=0, most_at_once=3) as office,
+        office.delivery.running(),
+    ):
+        await office.add(*(mail(f"{number}@people.example") for number in range(9)))
+        await until(lambda: len(server.accepted) == 9)
+    assert len(set(map(id, server.sessions))) == 3
 
 
 async def test_stopping_is_prompt_and_loses_nothing(settings_for: SmtpSettings) -> None:

@@ -1,5 +1,6 @@
 """How mail leaves: to a real SMTP server on loopback, and into files."""
 
+import socket
 import stat
 import sys
 from collections.abc import AsyncIterator
@@ -159,6 +160,42 @@ async def test_what_a_server_says_about_a_message(
     async with running_smtp(server), connection(make_settings, server.url(query=CLEAR)) as transport:
         with pytest.raises(kind):
             await deliver(transport)
+
+
+async def test_a_server_that_takes_few_mails_over_one_connection(
+    make_settings: MakeSettings, server: MailServer
+) -> None:
+    """The mail at which it closes the connection is sent over a new one, and not later."""
+    server.most = 2
+    async with running_smtp(server), connection(make_settings, server.url(query=CLEAR)) as transport:
+        for _ in range(5):
+            await deliver(transport)
+    assert len(server.accepted) == 5
+    assert len(set(map(id, server.sessions))) == 3
+
+
+async def test_a_mail_that_is_too_large_is_no_reason_to_wait_with_others(
+    make_settings: MakeSettings, server: MailServer
+) -> None:
+    """The server says so when it hears the sender (RFC 1870), but it is not about the sender."""
+    server.size = 5_000
+    async with running_smtp(server), connection(make_settings, server.url(query=CLEAR)) as transport:
+        with pytest.raises(PostponedError) as caught:
+            await deliver(transport, mail(note="x" * 5_000))
+        await deliver(transport)
+    assert (caught.value.cause, caught.value.code) == ("SMTPSenderRefused", 552)
+
+
+async def test_a_server_that_does_not_greet_is_unreachable(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is given up on before the deadline of a mail, which is not at fault."""
+    monkeypatch.setattr("app.core.mail_transport._CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"smtp://127.0.0.1:{silent.getsockname()[1]}{CLEAR}"
+        async with connection(make_settings, url) as transport:
+            with pytest.raises(UnreachableError, match="TimeoutError"):
+                await deliver(transport)
 
 
 async def test_a_server_that_is_not_there_or_goes_away(make_settings: MakeSettings, server: MailServer) -> None:

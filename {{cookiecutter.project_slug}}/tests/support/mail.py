@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -71,7 +72,11 @@ class Mailbox:
 
 @dataclass
 class MailServer:
-    """A server of the test's own. `answer` decides what it says to a recipient, `after_data` to a message."""
+    """A server of the test's own. `answer` decides what it says to a recipient, `after_data` to a message.
+
+    At whom `hang_up` says so, it closes the connection without a word; at whom `silent` does, it never answers. It
+    takes `most` mails over one connection, and messages of up to `size` bytes.
+    """
 
     port: int = 0
     accepted: list[Envelope] = field(default_factory=list)
@@ -79,6 +84,10 @@ class MailServer:
     attempts: int = 0
     answer: Callable[[str], str | None] = lambda _: None
     after_data: Callable[[], str | None] = lambda: None
+    hang_up: Callable[[str], bool] = lambda _: False
+    silent: Callable[[str], bool] = lambda _: False
+    most: int = 1000
+    size: int = 1024 * 1024
     stall: asyncio.Event | None = None
     delay: float = 0
 
@@ -105,11 +114,24 @@ class MailServer:
 
     # What aiosmtpd calls.
 
+    async def handle_MAIL(  # noqa: N802  # aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Take the sender, unless the connection has had its share of mails."""
+        if self.sessions.count(session) >= self.most:
+            _close(server)
+        envelope.mail_from = address
+        return "250 OK"
+
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Take the recipient, or say what the test wants."""
         self.attempts += 1
+        if self.hang_up(address):
+            _close(server)
+        if self.silent(address):
+            await asyncio.Event().wait()
         refusal = self.answer(address)
         if refusal is None:
             envelope.rcpt_tos.append(address)
@@ -125,6 +147,11 @@ class MailServer:
             self.accepted.append(envelope)
             self.sessions.append(session)
         return refusal or "250 OK"
+
+
+def _close(server: SMTP) -> None:
+    assert isinstance(server.transport, asyncio.Transport)
+    server.transport.abort()
 
 
 @asynccontextmanager
@@ -148,6 +175,7 @@ async def running_smtp(
             return SMTP(
                 server,
                 hostname="smtp.service.example",
+                data_size_limit=server.size,
                 enable_SMTPUTF8=utf8,
                 tls_context=None if implicit else tls,
                 authenticator=authenticate if login else None,
@@ -170,7 +198,7 @@ class PostOffice:
     def __init__(self, settings: Settings, pace: Pace) -> None:
         self.database = Database(settings.database_url)
         self.outbox = Outbox(KeyRing(settings.secret_key, settings.secret_key_fallbacks))
-        self.delivery = MailDelivery(self.database, self.outbox, mail_transport(settings), pace)
+        self.delivery = MailDelivery(self.database, self.outbox, partial(mail_transport, settings), pace)
 
     async def add(self, *mails: Mail) -> None:
         """Add mails in one transaction."""
