@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Make the service; raises `SettingsError` for unusable settings, `PolicyError` for a route without one policy."""
     settings = settings or load_settings()
     configure_logging(settings)
-    limiter = Limiter(settings.redis_url)
+    limiter = Limiter(settings.redis_url, settings.public_url)
     app = FastAPI(
         title=settings.app_name,
         docs_url=None,

@@ -4,28 +4,60 @@ The storages of the limits library are not used: the one in memory looks at ever
 10 000 clients, against 1 µs here), the one in Redis needs two round trips and cannot take a count back.
 """
 
-from time import time
-from typing import Protocol
+import asyncio
+from collections.abc import Awaitable
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Protocol, TypeVar
 
+import structlog
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError, RedisError, TimeoutError as RedisTimeoutError
 
 from app.core.errors import Unavailable
 
 _RETRY_AFTER_SECONDS = 5
-_REDIS_SECONDS = 2
+_REDIS_SECONDS = 1
 _MILLISECONDS = 1000
+_MESSAGE = "The counters of the rate limits do not answer."
+
+# While Redis hangs, each process allows this part of a limit: up to four replicas allow no more than the limit.
+_LOCAL_PART = 4
+
+# A key that no request uses: the probe makes the same write as a hit.
+_PROBE, _PROBE_AMOUNT, _PROBE_SECONDS = "probe", 2**31, 60
 
 # One round trip: the count before this hit, and the milliseconds left. What is over the limit is not counted.
+# A key that does not hold a count is replaced. A key without an expiry, or with one beyond the window (the clock of the
+# server was set back), would refuse for ever: it keeps its count, and the window begins now.
 _HIT = """
-local count = tonumber(redis.call('GET', KEYS[1]) or '0')
-if count < tonumber(ARGV[1]) and redis.call('INCR', KEYS[1]) == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return {count, redis.call('PTTL', KEYS[1])}
+local kind = redis.call('TYPE', KEYS[1]).ok
+local value = kind == 'string' and redis.call('GET', KEYS[1])
+local count = value and #value < 16 and value:match('^%d+$') and tonumber(value)
+if kind ~= 'none' and not count then redis.call('DEL', KEYS[1]) end
+local before, left = count or 0, redis.call('PTTL', KEYS[1])
+if before < tonumber(ARGV[1]) then redis.call('INCR', KEYS[1]) end
+if left < 0 or left > tonumber(ARGV[2]) then
+  left = ARGV[2]
+  redis.call('PEXPIRE', KEYS[1], left)
+end
+return {before, tonumber(left)}
 """
-_REFUND = "if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then redis.call('DECR', KEYS[1]) end"
+_REFUND = """
+local value = redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1])
+if value and (tonumber(value) or 0) > 0 then redis.call('DECR', KEYS[1]) end
+"""
+
+Result = TypeVar("Result")
+
+_log = structlog.get_logger("app")
+
+
+class CountersHang(Unavailable):
+    """The counters did not answer in time."""
 
 
 class Counters(Protocol):
@@ -45,14 +77,17 @@ class Counters(Protocol):
 
 
 class MemoryCounters:
-    """Counters of this process: for each length of window a dict, whose first keys are the first to end."""
+    """Counters of this process: for each length of window a dict, whose first keys are the first to end.
+
+    The clock is monotonic: a correction of the system's time lengthens no window.
+    """
 
     def __init__(self) -> None:
         self._windows: dict[int, dict[str, tuple[int, float]]] = {}
 
     async def hit(self, key: str, amount: int, seconds: int) -> tuple[int, float]:
         """Count one where fewer than `amount` are; give the count before it, and the seconds left."""
-        now = time()
+        now = monotonic()
         windows = self._live(seconds, now)
         before, ends = windows.get(key, (0, now + seconds))
         if before < amount:
@@ -61,7 +96,7 @@ class MemoryCounters:
 
     async def refund(self, key: str, seconds: int) -> None:
         """Take one back, where one is."""
-        windows = self._live(seconds, time())
+        windows = self._live(seconds, monotonic())
         count, ends = windows.get(key, (0, 0.0))
         if count:
             windows[key] = (count - 1, ends)
@@ -81,44 +116,108 @@ class MemoryCounters:
 
 
 class RedisCounters:
-    """Counters that replicas share. One retry, for a connection that a restart of Redis has cut."""
+    """Counters that replicas share. One retry, for a connection that a restart of Redis has cut; none after a timeout.
 
-    def __init__(self, url: SecretStr) -> None:
+    Every key begins with `prefix`, so that several services can use one Redis.
+    """
+
+    def __init__(self, url: SecretStr, prefix: str) -> None:
+        self._prefix = prefix
         self._redis = Redis.from_url(
             url.get_secret_value(),
             socket_timeout=_REDIS_SECONDS,
             socket_connect_timeout=_REDIS_SECONDS,
-            retry=Retry(NoBackoff(), 1),
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
         self._hit = self._redis.register_script(_HIT)
         self._refund = self._redis.register_script(_REFUND)
 
     async def hit(self, key: str, amount: int, seconds: int) -> tuple[int, float]:
         """Count one where fewer than `amount` are; give the count before it, and the seconds left."""
-        try:
-            before, milliseconds = await self._hit(keys=[key], args=[amount, seconds * _MILLISECONDS])
-        except (RedisError, OSError):
-            raise _unavailable() from None
+        script = self._hit(keys=[self._prefix + key], args=[amount, seconds * _MILLISECONDS])
+        before, milliseconds = await _answer(script)
         return int(before), milliseconds / _MILLISECONDS
 
     async def refund(self, key: str, seconds: int) -> None:  # noqa: ARG002  # the key knows its end
         """Take one back, where one is."""
-        try:
-            await self._refund(keys=[key])
-        except (RedisError, OSError):
-            raise _unavailable() from None
+        await _answer(self._refund(keys=[self._prefix + key]))
 
     async def ping(self) -> None:
-        """Return if Redis answers."""
-        try:
-            await self._redis.ping()
-        except (RedisError, OSError):
-            raise _unavailable() from None
+        """Return if Redis takes a hit: one that is read-only or full answers a PING, and no hit."""
+        await self.hit(_PROBE, _PROBE_AMOUNT, _PROBE_SECONDS)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
 
 
-def _unavailable() -> Unavailable:
-    return Unavailable("The counters of the rate limits do not answer.", retry_after=_RETRY_AFTER_SECONDS)
+class FallbackCounters:
+    """The shared counters; while they hang, counters of this process, which allow a part of each limit.
+
+    After a timeout, nothing waits for the shared counters until `_RETRY_AFTER_SECONDS` have passed; then one request
+    tries them again. A server that refuses is no reason to count here: that costs nothing, and the answer stays no.
+    """
+
+    def __init__(self, shared: RedisCounters) -> None:
+        self._shared = shared
+        self._local = MemoryCounters()
+        self._hangs = False
+        self._retry_at = 0.0
+
+    async def hit(self, key: str, amount: int, seconds: int) -> tuple[int, float]:
+        """Count one where fewer than `amount`, or meanwhile a part of it, are."""
+        if self._may_try():
+            with suppress(CountersHang):
+                return await self._watched(self._shared.hit(key, amount, seconds))
+        allowed = max(1, amount // _LOCAL_PART)
+        before, seconds_left = await self._local.hit(key, allowed, seconds)
+        # As if all the rest of the limit had been used elsewhere.
+        return before + amount - allowed, seconds_left
+
+    async def refund(self, key: str, seconds: int) -> None:
+        """Take one back, where one is."""
+        if self._may_try():
+            with suppress(CountersHang):
+                return await self._watched(self._shared.refund(key, seconds))
+        return await self._local.refund(key, seconds)
+
+    async def ping(self) -> None:
+        """Return if the shared counters work; raises `Unavailable` while this process counts, too."""
+        await self._watched(self._shared.ping())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._shared.close()
+
+    def _may_try(self) -> bool:
+        if not self._hangs:
+            return True
+        if monotonic() < self._retry_at:
+            return False
+        self._retry_at = monotonic() + _RETRY_AFTER_SECONDS
+        return True
+
+    async def _watched(self, call: Awaitable[Result]) -> Result:
+        """The result of a call to the shared counters; note whether they hang."""
+        hangs = False
+        try:
+            return await call
+        except CountersHang:
+            hangs = True
+            raise
+        finally:
+            if hangs != self._hangs:
+                _log.warning("rate_limits_local" if hangs else "rate_limits_shared")
+            self._hangs = hangs
+            self._retry_at = monotonic() + _RETRY_AFTER_SECONDS
+
+
+async def _answer(command: Awaitable[Any]) -> Any:
+    """The answer of Redis, within `_REDIS_SECONDS` for everything: connecting, greeting, asking."""
+    try:
+        async with asyncio.timeout(_REDIS_SECONDS):
+            return await command
+    except (TimeoutError, RedisTimeoutError):
+        raise CountersHang(_MESSAGE, retry_after=_RETRY_AFTER_SECONDS) from None
+    except (RedisError, OSError):
+        raise Unavailable(_MESSAGE, retry_after=_RETRY_AFTER_SECONDS) from None

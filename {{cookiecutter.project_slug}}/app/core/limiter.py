@@ -1,7 +1,7 @@
 """Counting against a limit, in this process or, where `REDIS_URL` is set, in Redis for all replicas.
 
-The limits library reads the notation of a limit. When Redis does not answer, nothing is allowed: the answer is 503
-(ASVS 16.5.2).
+The limits library reads the notation of a limit. When Redis cannot be used, nothing is allowed: the answer is 503
+(ASVS 16.5.2). While it hangs, each process counts for itself, and allows a quarter of each limit.
 """
 
 from functools import lru_cache
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from limits import RateLimitItem
 from pydantic import SecretStr
 
-from app.core.counters import Counters, MemoryCounters, RedisCounters
+from app.core.counters import Counters, FallbackCounters, MemoryCounters, RedisCounters
 
 _IPV6_NETWORK_BITS = 64
 
@@ -27,10 +27,15 @@ class Verdict(NamedTuple):
 
 
 class Limiter:
-    """Counts in windows; every method raises `Unavailable` when the counters cannot be reached."""
+    """Counts in windows; a method raises `Unavailable` when the counters cannot be used.
 
-    def __init__(self, redis_url: SecretStr | None) -> None:
-        self._counters: Counters = MemoryCounters() if redis_url is None else RedisCounters(redis_url)
+    `service` names who shares a count: the same for all replicas, another one for another service.
+    """
+
+    def __init__(self, redis_url: SecretStr | None, service: str) -> None:
+        self._counters: Counters = MemoryCounters()
+        if redis_url is not None:
+            self._counters = FallbackCounters(RedisCounters(redis_url, f"{service}/"))
 
     async def hit(self, limit: RateLimitItem, *key: str) -> Verdict:
         """Count one where it is within the limit, and say whether it is."""
@@ -47,7 +52,7 @@ class Limiter:
         await self._counters.refund(limit.key_for(*key), limit.get_expiry())
 
     async def ping(self) -> None:
-        """Ask whether the counters can be reached."""
+        """Return if the counters that replicas share count; raises `Unavailable` otherwise."""
         await self._counters.ping()
 
     async def close(self) -> None:

@@ -118,7 +118,8 @@ class Settings(BaseSettings):
         Annotated[SecretStr, _secret(rules.redis_dsn)] | None, AfterValidator(production.guarded_redis)
     ] = Field(
         None,
-        description="Redis or Valkey for what several replicas share; unset, each process counts for itself.",
+        description="Redis or Valkey for what several replicas share; unset, each process counts for itself."
+        " Services can share one: every key begins with `PUBLIC_URL`.",
         examples=["rediss://:password@redis.example.com:6379/0"],
     )
     smtp_url: Annotated[

@@ -8,6 +8,7 @@ import time_machine
 from limits import parse
 from pydantic import SecretStr
 
+from app.core.clock import utc_now
 from app.core.errors import Unavailable
 from app.core.limiter import Limiter, Verdict, subscriber
 from tests.support.server import free_port
@@ -29,7 +30,7 @@ def redis_url() -> Iterator[SecretStr]:
 async def limiter(request: pytest.FixtureRequest) -> AsyncIterator[Limiter]:
     """A limiter over either kind of counters."""
     url = request.getfixturevalue("redis_url") if request.param == "redis" else None
-    limiter = Limiter(url)
+    limiter = Limiter(url, "test")
     yield limiter
     await limiter.close()
 
@@ -89,20 +90,31 @@ async def test_begins_anew_when_the_window_ends(limiter: Limiter) -> None:
 
 async def test_memory_forgets_windows_that_have_ended() -> None:
     """A flood of clients leaves nothing behind once their windows are over."""
-    limiter = Limiter(None)
-    with time_machine.travel(0, tick=False) as clock:
-        for number in range(1000):
-            await limiter.hit(THREE, str(number))
-        clock.shift(61)
-        await limiter.hit(THREE, "late")
-        kept = limiter._counters._windows[60]  # type: ignore[attr-defined]  # noqa: SLF001  # what is kept is the point
-        assert len(kept) == 1
+    limiter, second = Limiter(None, "test"), parse("3/second")
+    for number in range(1000):
+        await limiter.hit(second, str(number))
+    await asyncio.sleep(1.05)
+    await limiter.hit(second, "late")
+    kept = limiter._counters._windows[1]  # type: ignore[attr-defined]  # noqa: SLF001  # what is kept is the point
+    assert len(kept) == 1
+
+
+async def test_a_clock_that_is_set_back_lengthens_no_window(limiter: Limiter) -> None:
+    """A correction of the system's time by an hour does not keep a client waiting for that hour."""
+    second = parse("1/second")
+    with time_machine.travel(utc_now(), tick=True) as clock:
+        assert (await limiter.hit(second, "clock")).allowed
+        clock.shift(-3600)
+        refused = await limiter.hit(second, "clock")
+        assert (refused.allowed, refused.retry_after) == (False, 1)
+        await asyncio.sleep(1.05)
+        assert (await limiter.hit(second, "clock")).allowed
 
 
 @pytest.mark.asvs("2.4.1")
 async def test_replicas_share_counters(redis_url: SecretStr) -> None:
     """Two limiters over one Redis have one limit between them."""
-    one, other = Limiter(redis_url), Limiter(redis_url)
+    one, other = Limiter(redis_url, "test"), Limiter(redis_url, "test")
     verdicts: list[Verdict] = []
     for limiter in (one, other, one, other):
         verdicts.append(await limiter.hit(THREE, "shared"))  # noqa: PERF401  # one after the other
@@ -114,7 +126,7 @@ async def test_replicas_share_counters(redis_url: SecretStr) -> None:
 @pytest.mark.asvs("16.5.2", "16.5.3")
 async def test_without_redis_nothing_is_allowed() -> None:
     """Where Redis does not answer, every question ends in 503, never in a yes."""
-    limiter = Limiter(SecretStr(f"redis://127.0.0.1:{free_port()}/0"))
+    limiter = Limiter(SecretStr(f"redis://127.0.0.1:{free_port()}/0"), "test")
     for question in (limiter.hit(THREE, "x"), limiter.refund(THREE, "x"), limiter.ping()):
         with pytest.raises(Unavailable) as refusal:
             await question
@@ -126,7 +138,7 @@ async def test_without_redis_nothing_is_allowed() -> None:
 async def test_recovers_when_redis_comes_back() -> None:
     """A restart of Redis is an outage only while it lasts."""
     port = free_port()
-    limiter = Limiter(SecretStr(f"redis://127.0.0.1:{port}/0"))
+    limiter = Limiter(SecretStr(f"redis://127.0.0.1:{port}/0"), "test")
     with running_valkey(port):
         await limiter.ping()
     with pytest.raises(Unavailable):

@@ -20,7 +20,7 @@ class Limited:
     """An application that lets two requests a minute pass."""
 
     def __init__(self, redis_url: SecretStr | None = None) -> None:
-        limited = RateLimitMiddleware(Recorder(), limiter=Limiter(redis_url), limit=parse("2/minute"))
+        limited = RateLimitMiddleware(Recorder(), limiter=Limiter(redis_url, "test"), limit=parse("2/minute"))
         self.app = LastResortMiddleware(limited)
 
     async def ask(self, client: str = ONE, path: str = "/") -> Answer:

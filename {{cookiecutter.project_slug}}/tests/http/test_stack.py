@@ -149,7 +149,7 @@ async def test_production_refuses_plain_http(make_settings: MakeSettings, start:
 
 async def test_nothing_is_between_the_stack_and_a_crash_of_its_own(make_settings: MakeSettings) -> None:
     """A crash of a middleware itself is answered with the headers, for the last resort stands outside of it."""
-    stack = middleware(make_settings(), Limiter(None))
+    stack = middleware(make_settings(), Limiter(None, "test"))
     innermost = [repr(entry) for entry in stack].index("Middleware(LastResortMiddleware)")
     broken = Middleware(_Broken)
 

@@ -1,5 +1,7 @@
 """Two replicas: what one of them is told, the other one knows at the next request."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,3 +97,27 @@ def test_without_the_store_nobody_gets_in(tmp_path: Path, empty_database_url: st
         assert int(refused.headers["Retry-After"]) >= 1
         assert client.get("/readyz").status_code == 503
         assert client.get("/livez").status_code == 200
+
+
+@pytest.mark.asvs("16.5.2", "2.4.1")
+def test_a_store_that_hangs_holds_up_one_request(tmp_path: Path, empty_database_url: str) -> None:
+    """While it hangs, sign-ins are answered at once, a quarter of the limit is allowed, and readiness says so."""
+    with (
+        running_valkey() as valkey,
+        running_replicas(
+            tmp_path, empty_database_url, count=1, REDIS_URL=url_of(valkey), RATE_LIMIT_SIGNIN="8/hour"
+        ) as (client,),
+    ):
+        assert sign_in(client).status_code == 200
+        assert valkey.pid is not None
+        os.kill(valkey.pid, signal.SIGSTOP)
+        try:
+            answers = [sign_in(client, "wrong") for _ in range(6)]
+            ready = client.get("/readyz")
+        finally:
+            os.kill(valkey.pid, signal.SIGCONT)
+        assert [answer.status_code for answer in answers] == [401, 401, 429, 429, 429, 429]
+        assert all(answer.elapsed.total_seconds() < 3 for answer in answers)
+        assert sum(answer.elapsed.total_seconds() > 0.9 for answer in answers) <= 2
+        assert ready.status_code == 503
+        assert client.get("/readyz").status_code == 200
