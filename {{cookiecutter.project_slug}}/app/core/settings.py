@@ -154,7 +154,8 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Annotated[tuple[_Network, ...], _List, AfterValidator(production.guarded_proxies)] = Field(
         (),
-        description="Addresses and networks of reverse proxies: only their `X-Forwarded-*` headers are believed.",
+        description="Addresses and networks of reverse proxies: only their `X-Forwarded-For` and `X-Forwarded-Proto`"
+        " are believed. An address may have a port or brackets.",
         examples=["10.0.0.5,192.168.0.0/24"],
     )
     registration: Annotated[Registration, _Name] = Field(

@@ -14,6 +14,8 @@ from limits import parse_many as parse_limits
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.core.ip_address import parse_address
+
 MIN_KEY_BYTES = 32
 MIN_DISTINCT_CHARACTERS = 8
 # Compared without case and punctuation. Each is long enough not to turn up in a random key.
@@ -166,9 +168,9 @@ def is_wide(pattern: str) -> bool:
 
 
 def network(value: str) -> IPv4Network | IPv6Network:
-    """An address or a network in CIDR notation."""
+    """An address, also with a port or in brackets, or a network in CIDR notation; IPv4 inside IPv6 as IPv4."""
     try:
-        return ip_network(value)
+        return ip_network(value if "/" in value else parse_address(value))
     except ValueError:
         refuse("is not an address or a network, or has bits set beyond its prefix")
 

@@ -1,4 +1,7 @@
-"""Only hosts of `ALLOWED_HOSTS`: no answer is made for a name that somebody else chose (ASVS 4.1.3)."""
+"""Only hosts of `ALLOWED_HOSTS`: no answer is made for a name that somebody else chose (ASVS 4.1.3).
+
+The health routes answer whatever the name is: orchestrators and load balancers ask by the address of a container.
+"""
 
 import re
 from collections.abc import Iterable
@@ -9,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.core.errors import BadRequest, send_problem
 from app.core.security_events import SecurityEvent, security_event
 from app.core.settings_rules import host_name
+from app.http.https import PROBES
 
 _PORT = re.compile(r":[0-9]{1,5}\Z")
 
@@ -27,7 +31,7 @@ class TrustedHostMiddleware:
         """Let a request for this service through."""
         if scope["type"] == "http":
             hosts = [value for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or not self.is_allowed(hosts[0]):
+            if len(hosts) != 1 or not (scope["path"] in PROBES or self.is_allowed(hosts[0])):
                 security_event(SecurityEvent.HOST_REFUSED, outcome="denied")
                 await send_problem(BadRequest("The request is for another host."), scope, receive, send)
                 return

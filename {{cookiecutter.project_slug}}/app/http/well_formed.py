@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import BadRequest, HeadersTooLarge, Problem, UriTooLong, send_problem
+from app.http.proxies import is_client_unreadable
 
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
@@ -47,6 +48,8 @@ def _header_problem(scope: Scope) -> Problem | None:
         return HeadersTooLarge("The header fields are too many or too large.")
     if credentials > 1:
         return BadRequest("There is more than one Authorization header.")
+    if is_client_unreadable(scope):
+        return BadRequest("X-Forwarded-For names the client by something that is not an IP address.")
     return None
 
 

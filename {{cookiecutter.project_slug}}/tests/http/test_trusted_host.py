@@ -5,6 +5,7 @@ from structlog.testing import capture_logs
 
 from app.core.settings_rules import host_pattern
 from app.http.trusted_host import TrustedHostMiddleware
+from tests.conftest import StartService
 from tests.support.asgi import Recorder, call, http_scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("4.1.3")]
@@ -108,6 +109,27 @@ async def test_any() -> None:
     """`*` takes every well-formed name, and still no malformed one."""
     assert await status("anything.example", allowed=("*",)) == 200
     assert await status("any thing", allowed=("*",)) == 400
+
+
+@pytest.mark.parametrize("host", ["10.244.0.5:8000", "[fd00::5]:8000", "kubernetes.example", "", "a b"])
+async def test_probes_are_answered_whatever_the_host_is(start: StartService, host: str) -> None:
+    """Orchestrators ask by the address of a container, without TLS. Nothing else is answered so."""
+    async with start(environment="production") as service:
+        for path, status in (
+            ("/livez", 200),
+            ("/readyz", 200),
+            ("/livez/", 400),
+            ("/LIVEZ", 400),
+            ("/", 400),
+            ("/api/v1/info", 400),
+            ("/.well-known/oauth-authorization-server", 400),
+            ("/openapi.json", 400),
+            ("/nowhere", 400),
+        ):
+            answer = await service.client.get(f"http://service.example{path}", headers={"Host": host})
+            assert answer.status_code == status, path
+        two = [("Host", "service.example"), ("Host", host)]
+        assert (await service.client.get("http://service.example/livez", headers=two)).status_code == 400
 
 
 @pytest.mark.asvs("16.3.3")
