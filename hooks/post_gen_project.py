@@ -125,7 +125,7 @@ OPTIONS = {
             "migrations/versions": "0007_authorization.py 0008_browser_sessions.py",
             "tests/features/authorization": """
                 __init__.py steps.py test_client_kinds.py test_code_authority.py test_code_flow.py
-                test_consents.py test_requests.py test_written_elsewhere.py
+                test_consents.py test_own_requests.py test_requests.py test_written_elsewhere.py
             """,
             "tests/features/browser": "__init__.py test_seals.py test_service.py",
             "tests/features/oauth": "test_own_clients.py",

@@ -106,7 +106,7 @@ class RequestReader:
             message = "The application that sent you here is not known."
             raise UntrustedRequest(message)
         fits = "redirect_uri" not in repeated and len(redirect_uri) <= LONGEST_URI
-        if not fits or not is_registered(redirect_uri, client.redirect_uris):
+        if not fits or not is_registered(redirect_uri, client.redirect_uris, any_port=not client.own):
             message = "The application that sent you here gave an address that is not its own."
             raise UntrustedRequest(message)
         return client, redirect_uri
@@ -135,9 +135,11 @@ def _fault(given: Mapping[str, str], client: RegisteredClient) -> str | None:
 
 
 def _asked(given: Mapping[str, str], client: RegisteredClient) -> frozenset[str]:
-    """What is asked for: all that the client may have, unless it says so."""
+    """What is asked for: all that the client may have, unless it says so. The service's own clients say so always."""
     scope = given.get("scope")
-    return client.scope if scope is None else frozenset(scope.split(" "))
+    if scope is None and not client.own:
+        return client.scope
+    return frozenset((scope or "").split(" "))
 
 
 def _is_age(text: str) -> bool:

@@ -80,14 +80,18 @@ class AuthorizationService:
         return utc_now() - authenticated_at > max(timedelta(seconds=request.max_age), _WAY_BACK)
 
     async def needs_consent(self, user_id: UUID, request: AuthorizationRequest) -> bool:
-        """Whether the user is to be asked: not for a client of the service's own, nor for what they have allowed.
+        """Whether the user is to be asked: not for the service itself, nor for what they have allowed.
 
-        A public client that anybody could pretend to be is asked about every time (RFC 8252 section 8.6).
+        A public client that anybody could pretend to be is asked about every time, a first-party one too (RFC 8252
+        section 8.6).
         """
-        if request.client.first_party:
+        client = request.client
+        if client.own:
             return False
-        if not request.client.confidential and not proves_its_owner(request.redirect_uri):
+        if not client.confidential and not proves_its_owner(request.redirect_uri):
             return True
+        if client.first_party:
+            return False
         mine = (Consent.user_id == user_id, Consent.client_id == request.client.id)
         async with self._database.read() as unit:
             allowed = await unit.scalar(select(Consent.scope).where(*mine))

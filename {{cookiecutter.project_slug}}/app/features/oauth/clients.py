@@ -49,6 +49,11 @@ class RegisteredClient:
         return self.secret_hash is not None
 
     @property
+    def own(self) -> bool:
+        """Whether it is a part of the service itself, which nobody changes."""
+        return self.client_id in OWN_CLIENTS
+
+    @property
     def session_client(self) -> str | None:
         """How its sessions name it."""
         return self.client_id

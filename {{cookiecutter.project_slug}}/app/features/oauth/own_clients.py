@@ -9,7 +9,6 @@ from sqlalchemy.exc import IntegrityError
 from app.access.permissions import Permission
 from app.core.clock import utc_now
 from app.core.database import Database
-from app.core.errors import NotFound
 from app.features.oauth.clients import GrantType
 from app.features.oauth.models import OAuthClient
 from app.features.oauth.service import ClientService
@@ -20,15 +19,14 @@ async def keep_own_client(
 ) -> None:
     """Have a public, first-party client that may ask for every scope; every process sees to it when it starts.
 
-    Making it is no security event: nobody did anything, and every installation has it. One with another address, or
-    without a scope that has come since, gives way to a new one, and what it got ends.
+    Making and replacing it is no security event: nobody did anything, and every installation has it. One with another
+    address, or without a scope that has come since, gives way to a new one, and what it got ends.
     """
     there = await clients.find(client_id)
     if there is not None:
         if (there.redirect_uris, there.scope) == ((redirect_uri,), frozenset(Permission)):
             return
-        with suppress(NotFound):  # another process was quicker
-            await clients.remove(None, there.id)
+        await clients.discard_own(there)
     row = {
         "id": uuid4(),
         "created_at": utc_now(),

@@ -52,9 +52,9 @@ def check_redirect_uri(uri: str) -> str:
     return uri
 
 
-def is_registered(uri: str, registered: Iterable[str]) -> bool:
-    """Whether the address of a request is one of those registered."""
-    return any(uri == known or _differ_in_port(uri, known) for known in registered)
+def is_registered(uri: str, registered: Iterable[str], *, any_port: bool = True) -> bool:
+    """Whether the address of a request is a registered one; a loopback one with `any_port` in any port."""
+    return any(uri == known or (any_port and _differ_in_port(uri, known)) for known in registered)
 
 
 def proves_its_owner(uri: str) -> bool:

@@ -53,13 +53,14 @@ class ClientService:
     async def add(self, actor: Principal | None, new: NewClient) -> tuple[RegisteredClient, SecretStr | None]:
         """Register a client; the secret of a confidential one is in nobody's hands but the caller's.
 
-        Raises `Unprocessable` for a grant that this service does not have, `Forbidden` for roles that the actor may not
-        give.
+        Raises `Unprocessable` for a grant that this service does not have, `Forbidden` for what the actor may not
+        give: roles, a scope beyond their own permissions, or, without a sign-in with the service itself, `first_party`.
         """
         if not set(new.grants).issubset(self._grants):
             message = f"This service has the grants {', '.join(sorted(set(GrantType).intersection(self._grants)))}."
             raise Unprocessable(message)
         _require_roles(actor, frozenset(new.roles))
+        _require_scope(actor, new.scope.split(), first_party=new.first_party)
         client_id, now = secrets.token_hex(_CLIENT_ID_BYTES), utc_now()
         secret = _new_secret() if new.confidential else None
         row: dict[str, Any] = {
@@ -127,11 +128,12 @@ class ClientService:
         """Give the client another secret: the one before opens nothing more, and what the client got for itself ends.
 
         Sessions of users stay: without the new secret they can no longer be refreshed, and an access token dies within
-        minutes. Raises `NotFound`, `Forbidden`, or `Conflict` for a public client.
+        minutes. Raises `NotFound`, `Conflict` for a public client, or `Forbidden` as `add` does.
         """
         secret = _new_secret()
         async with self._database.transaction() as unit:
             client = await self._lock(unit, actor, id_)
+            _require_scope(actor, client.scope, first_party=client.first_party)
             if not client.confidential:
                 message = "A public client has no secret."
                 raise Conflict(message)
@@ -145,23 +147,40 @@ class ClientService:
         return client, secret
 
     async def remove(self, actor: Principal | None, id_: UUID) -> None:
-        """Remove the client with its service account, and end its sessions; raises `NotFound` or `Forbidden`."""
+        """Remove the client with its service account, and end its sessions.
+
+        Raises `NotFound`, or `Forbidden` for an application that could not register the client. A person who signed in
+        with the service itself also removes a client that may do more than they may.
+        """
         async with self._database.transaction() as unit:
             client = await self._lock(unit, actor, id_)
-            await self._sessions.end_all_of_client(unit, client.client_id, EndReason.CLIENT_REMOVED)
-            await unit.execute(delete(OAuthClient).where(_clients.c.id == id_))
+            if actor is not None and actor.client_id is not None:
+                _require_scope(actor, client.scope, first_party=client.first_party)
+            await self._discard(unit, client)
             if client.user_id is not None:
                 await remove_service_account(unit, client.user_id)
             _told(SecurityEvent.CLIENT_REMOVED, actor, id_)
 
+    async def discard_own(self, client: RegisteredClient) -> None:
+        """Remove a client of the service itself, which another one replaces: no security event, as nobody did it."""
+        async with self._database.transaction() as unit:
+            await self._discard(unit, client)
+
+    async def _discard(self, unit: AsyncSession, client: RegisteredClient) -> None:
+        await self._sessions.end_all_of_client(unit, client.client_id, EndReason.CLIENT_REMOVED)
+        await unit.execute(delete(OAuthClient).where(_clients.c.id == client.id))
+
     async def _lock(self, unit: AsyncSession, actor: Principal | None, id_: UUID) -> RegisteredClient:
-        """The client, locked after its service account, which may do nothing that the actor may not."""
+        """The client, locked after its service account, which may do nothing that the actor may not.
+
+        Raises `NotFound` for a client of the service itself too, which no list has.
+        """
         which: ColumnElement[bool] = _clients.c.id == id_
         account = await unit.scalar(select(_clients.c.user_id).where(which))
         if account is not None:
             _require_roles(actor, await lock_service_account(unit, account))
         row = (await unit.execute(select(_clients).where(which).with_for_update())).one_or_none()
-        if row is None:
+        if row is None or row.client_id in OWN_CLIENTS:
             raise _not_there()
         return _client(row)
 
@@ -183,6 +202,19 @@ def _require_roles(actor: Principal | None, roles: frozenset[Role]) -> None:
         message = f"Other roles than {Role.MEMBER} need the permission {Permission.ROLES_ASSIGN}."
         raise Forbidden(message)
     require_authority(actor, roles)
+
+
+def _require_scope(actor: Principal | None, scope: Collection[str], *, first_party: bool) -> None:
+    """Raise `Forbidden` for a client that may do more than the actor of this request: nobody gives what they lack."""
+    if actor is None:
+        return
+    beyond = sorted(set(scope) - actor.permissions)
+    if beyond:
+        message = f"A client may do nothing that you may not: {', '.join(beyond)}."
+        raise Forbidden(message)
+    if first_party and actor.client_id is not None:
+        message = "A first-party client needs a sign-in with the service itself, not an application that acts for you."
+        raise Forbidden(message)
 
 
 def _client(row: Row[Any]) -> RegisteredClient:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from app.access.permissions import Permission
 from app.access.roles import Role
-from tests.support.oauth import issue_to, register, register_machine
-from tests.support.service import Service
+from tests.support.oauth import Registered, issue_to, register, register_machine
+from tests.support.service import Service, Tokens
 
 pytestmark = pytest.mark.anyio
 
@@ -43,3 +44,61 @@ async def test_a_client_secret_is_no_recent_sign_in(service: Service) -> None:
         answer = await service.client.request(method, path, json=body, headers=bearer)
         assert answer.status_code == 403, (method, path)
     assert (await service.whoami(await service.sign_in(person))).status_code == 200
+
+
+CLIENTS = "/api/v1/clients"
+NEW = {"name": "Mine", "redirect_uris": ["https://mine.example/cb"], "confidential": False}
+
+
+async def third_party(service: Service, scope: str = "clients:write") -> Tokens:
+    """The token of an application that an administrator has just allowed to do one thing."""
+    person, _ = await service.signed_in(Role.ADMIN)
+    return await issue_to(service, await register(service, scope=scope), person, scope=scope)
+
+
+@pytest.mark.asvs("8.2.1", "8.3.1", "10.4.11")
+async def test_an_application_registers_no_client_that_may_do_more_than_it_may(service: Service) -> None:
+    """403 for a wider scope, and for a first-party client, which would get it without a page; 201 for what it has."""
+    tokens = await third_party(service, "clients:write account:read")
+    everything = " ".join(Permission)
+    for refused in (
+        {"scope": everything},
+        {"scope": everything, "first_party": True},
+        {"scope": "clients:write users:write"},
+        {"scope": "clients:write", "first_party": True},
+        {"scope": "account:read", "first_party": True},
+    ):
+        answer = await service.client.post(CLIENTS, json=NEW | refused, headers=tokens.bearer)
+        assert answer.status_code == 403, refused
+    equal = await service.client.post(CLIENTS, json=NEW | {"scope": "account:read"}, headers=tokens.bearer)
+    assert equal.status_code == 201
+    _, admin = await service.signed_in(Role.ADMIN)
+    own = await service.client.post(
+        CLIENTS, json=NEW | {"scope": everything, "first_party": True}, headers=admin.bearer
+    )
+    assert own.status_code == 201
+
+
+@pytest.mark.asvs("8.2.1")
+async def test_an_application_changes_no_client_that_may_do_more_than_it_may(service: Service) -> None:
+    """403 for another secret, which it would see, and for removing; the client works on. A person may remove it."""
+    tokens = await third_party(service)
+    machine = await register_machine(service, Role.AUDITOR, scope="users:read")
+    wide = await register(service, scope="users:read users:write")
+    first_party = await register(service, scope="clients:write", first_party=True)
+    for client in (machine, wide, first_party):
+        path = f"{CLIENTS}/{client.client.id}"
+        assert (await service.client.post(f"{path}/secret", headers=tokens.bearer)).status_code == 403
+        assert (await service.client.delete(path, headers=tokens.bearer)).status_code == 403
+        assert await still_there(service, client)
+    narrow = await register(service, scope="clients:write")
+    assert (await service.client.delete(f"{CLIENTS}/{narrow.client.id}", headers=tokens.bearer)).status_code == 204
+    _, admin = await service.signed_in(Role.ADMIN)
+    for client in (machine, wide, first_party):
+        assert (await service.client.delete(f"{CLIENTS}/{client.client.id}", headers=admin.bearer)).status_code == 204
+
+
+async def still_there(service: Service, client: Registered) -> bool:
+    """Whether the client is as it was, with its secret."""
+    found: object = await service.app.state.clients.get(client.client_id)
+    return found == client.client

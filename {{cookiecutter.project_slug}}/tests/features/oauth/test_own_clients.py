@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from app.access.permissions import Permission
+from app.access.roles import Role
 from app.features.oauth.own_clients import keep_own_client
 from tests.conftest import StartService
 from tests.support.service import Service
@@ -48,3 +49,22 @@ async def test_the_description_of_the_api_is_one(start: StartService) -> None:
         async with start(public_url=url, allowed_hosts=["service.example", "moved.example"]) as service:
             client = await service.app.state.clients.get("docs")
             assert client.redirect_uris == (f"{url}/docs/oauth2-redirect",)
+
+
+@pytest.mark.asvs("8.2.1", "10.4.1")
+async def test_nobody_changes_a_client_of_the_service(start: StartService) -> None:
+    """404 for another secret and for removing, also for an administrator: no list has it, and `/docs` needs it."""
+    async with start() as service:
+        docs = await service.app.state.clients.get("docs")
+        _, admin = await service.signed_in(Role.ADMIN)
+        path = f"/api/v1/clients/{docs.id}"
+        assert (await service.client.post(f"{path}/secret", headers=admin.bearer)).status_code == 404
+        assert (await service.client.delete(path, headers=admin.bearer)).status_code == 404
+        assert await service.app.state.clients.get("docs") == docs
+
+
+async def test_replacing_it_is_no_event(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    """A service that has moved to another port has removed nobody's client."""
+    await keep(service)
+    await keep(service, "https://moved.example/own")
+    assert "client_removed" not in capsys.readouterr().out

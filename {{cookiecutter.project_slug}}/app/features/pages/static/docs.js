@@ -16,4 +16,5 @@ const ui = SwaggerUIBundle({
   validatorUrl: null,
 });
 
-ui.initOAuth({ clientId: "docs", usePkceWithAuthorizationCodeGrant: true });
+// What is ticked at first; the service gives what is named, and nothing unasked.
+ui.initOAuth({ clientId: "docs", scopes: "account:read", usePkceWithAuthorizationCodeGrant: true });
