@@ -1,4 +1,4 @@
-"""uvicorn's protocol, with the bounds that it lacks: a head has an end in size and in time.
+"""uvicorn's protocol, with what it lacks: a head has an end in size and in time, and a request has one meaning.
 
 A connection that sends no complete head in time is closed, whether it sends nothing, dawdles, or goes on sending a body
 that nobody reads any more. Trailers are dropped: uvicorn would add them to the headers of a request that has been
@@ -43,7 +43,11 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self._deadline is None and not _is_under_way(self.cycle):
             self._expect_head()
         self._unfinished_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(memoryview(data))
+        except httptools.HttpParserError:
+            self._refuse(BadRequest("The request is not well-formed HTTP."))
         if self._unfinished_bytes > MAX_HEAD_BYTES:
             self._refuse(HeadersTooLarge("The header fields are too many or too large."))
 
@@ -53,13 +57,13 @@ class DeadlineProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Start the request. Only a path may be asked for: a target with a host in it could contradict `Host`."""
+        """Start the request."""
         self._expect_nothing()
-        self._in_body = True
         self._unfinished_bytes = 0
-        if not self.url.startswith(b"/"):
-            message = "The request target is no path."
-            raise httptools.HttpParserInvalidURLError(message)
+        self._require_one_meaning()
+        if self.parser.should_upgrade():
+            return
+        self._in_body = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -69,6 +73,8 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Expect the next head."""
+        if self.parser.should_upgrade():
+            return
         self._in_body = False
         self._unfinished_bytes = 0
         super().on_message_complete()
@@ -78,9 +84,46 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._expect_nothing()
         super().connection_lost(exc)
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # uvicorn's text, which is not our error shape
-        """Answer what the parser refuses."""
-        self._refuse(BadRequest("The request is not well-formed HTTP."))
+    def _parse(self, data: memoryview) -> None:
+        """Parse what came, and ignore every `Upgrade` (RFC 9110 section 7.8).
+
+        httptools takes a request to upgrade for one without a body, and what follows for another protocol. Such a head
+        is parsed again without its `Upgrade` fields, so that its body is read as a body.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                head = self._head_without_upgrade()
+                # The old parser may have closed itself, after `Connection: close`.
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(head)
+            else:
+                return
+
+    def _require_one_meaning(self) -> None:
+        """Refuse the heads that httptools accepts and that another server could read in another way (RFC 9112).
+
+        Only a path can be requested (a target with a host in it could contradict `Host`; a fragment would be dropped),
+        only HTTP/1.0 and 1.1 exist, and `chunked` is the only transfer coding, in HTTP/1.1 alone.
+        """
+        version = self.parser.get_http_version()
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        is_path = self.url.startswith(b"/") and b"#" not in self.url and self.parser.get_method() != b"CONNECT"
+        if not is_path or version not in {"1.0", "1.1"} or (codings and (version, codings) != ("1.1", [b"chunked"])):
+            message = "The head has more than one meaning."
+            raise httptools.HttpParserError(message)
+
+    def _head_without_upgrade(self) -> bytes:
+        request_line = b"%b %b HTTP/%b\r\n" % (
+            self.parser.get_method(),
+            self.url,
+            self.parser.get_http_version().encode(),
+        )
+        fields = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"".join([request_line, *fields, b"\r\n"])
 
     def _refuse(self, problem: Problem) -> None:
         if self.transport.is_closing():
@@ -102,9 +145,6 @@ class DeadlineProtocol(HttpToolsProtocol):
         _log.warning("request_unreadable", status=problem.status, request_id=request_id, client=client)
         self.transport.write(b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", bytes(response.body)]))
         self.transport.close()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: there is nothing to upgrade to, and the access line has the request."""
 
     def _expect_head(self) -> None:
         self._deadline = self.loop.call_later(self._head_seconds, self.transport.close)

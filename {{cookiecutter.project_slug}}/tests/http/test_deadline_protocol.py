@@ -10,40 +10,12 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
-from uvicorn import Config
-from uvicorn.server import ServerState
 
 from app.http.deadline_protocol import MAX_HEAD_BYTES, DeadlineProtocol
 from tests.support.server import request
+from tests.support.transport import Transport, open_connection
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("4.2.1")]
-
-
-class Transport(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("203.0.113.7", 1), "sockname": ("127.0.0.1", 8000)})
-        self.written = b""
-        self.closed = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Keep it."""
-        self.written += bytes(data)
-
-    def close(self) -> None:
-        """Remember that it was closed."""
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        """Whether it was closed."""
-        return self.closed
-
-    def pause_reading(self) -> None:
-        """Nothing is read."""
-
-    def resume_reading(self) -> None:
-        """Nothing is read."""
 
 
 async def half_an_answer(_: Scope, receive: Receive, send: Send) -> None:
@@ -56,12 +28,8 @@ async def half_an_answer(_: Scope, receive: Receive, send: Send) -> None:
 @pytest.fixture
 async def connection() -> AsyncIterator[tuple[DeadlineProtocol, Transport]]:
     """A connection that has just been opened."""
-    config = Config(half_an_answer, log_config=None, ws="none", proxy_headers=False)
-    protocol = DeadlineProtocol(config=config, server_state=ServerState(), app_state={}, head_seconds=60)
-    transport = Transport()
-    protocol.connection_made(transport)
-    yield protocol, transport
-    protocol.connection_lost(None)
+    with open_connection(half_an_answer) as opened:
+        yield opened
 
 
 async def test_refuses_what_it_cannot_read(connection: tuple[DeadlineProtocol, Transport]) -> None:
@@ -70,7 +38,7 @@ async def test_refuses_what_it_cannot_read(connection: tuple[DeadlineProtocol, T
     with capture_logs() as lines:
         protocol.data_received(b"\x00\x01\r\n\r\n")
         first = transport.written
-        protocol.send_400_response("again")
+        protocol.data_received(b"\x00\x01\r\n\r\n")
     head, _, body = first.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"\r\nconnection: close" in head

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from app.http.security_headers import HEADERS
-from tests.support.raw import GET, HOST_LINE, JSON, POST, raw, status_of
+from tests.support.raw import GET, HOST_LINE, JSON, POST, SIGNIN, raw, status_of
 from tests.support.server import HOST, ServerProcess, is_closed_within, read_answer, request
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -30,6 +30,22 @@ MALFORMED = {
     "te twice": raw(
         POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", "Transfer-Encoding: identity", body=b"0\r\n\r\n"
     ),
+    "te chunked twice": raw(
+        POST, HOST_LINE, JSON, "Transfer-Encoding: chunked", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"
+    ),
+    "te gzip, chunked": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: gzip, chunked", body=b"2\r\n{}\r\n0\r\n\r\n"),
+    "te gzip and chunked": raw(
+        POST, HOST_LINE, JSON, "Transfer-Encoding: gzip", "Transfer-Encoding: chunked", body=b"2\r\n{}\r\n0\r\n\r\n"
+    ),
+    "te chunked, chunked": raw(POST, HOST_LINE, JSON, "Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n"),
+    "te empty": raw(POST, HOST_LINE, JSON, "Transfer-Encoding:", body=SMUGGLED),
+    "te of a GET": raw(GET, HOST_LINE, "Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"),
+    "te in 1.0": raw(
+        f"POST {SIGNIN} HTTP/1.0", HOST_LINE, JSON, "Transfer-Encoding: chunked", body=b"2\r\n{}\r\n0\r\n\r\n"
+    ),
+    "te in 1.0, kept alive": raw(
+        "GET /livez HTTP/1.0", HOST_LINE, "Connection: keep-alive", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"
+    ),
     "te with length and tab": raw(
         POST, HOST_LINE, JSON, "Transfer-Encoding:\tchunked", "Content-Length: 4", body=b"0\r\n\r\n"
     ),
@@ -49,13 +65,20 @@ MALFORMED = {
     "no host": raw(GET),
     "two hosts": raw(GET, HOST_LINE, "Host: evil.example"),
     "the same host twice": raw(GET, HOST_LINE, HOST_LINE),
-    "foreign host": raw(GET, "Host: evil.example"),
-    "host with user": raw(GET, f"Host: {HOST}@evil.example"),
+    "foreign host": raw("GET /nowhere HTTP/1.1", "Host: evil.example"),
+    "host with user": raw("GET /nowhere HTTP/1.1", f"Host: {HOST}@evil.example"),
     "no host in 1.0": raw("GET /livez HTTP/1.0"),
     "absolute target": raw("GET http://evil.example/livez HTTP/1.1", HOST_LINE),
+    "tunnel to a path": raw("CONNECT /livez HTTP/1.1", HOST_LINE),
+    "tunnel with a body": raw("CONNECT /livez HTTP/1.1", HOST_LINE, "Content-Length: 44", body=SMUGGLED),
     "authority target": raw("CONNECT evil.example:443 HTTP/1.1", HOST_LINE),
     "asterisk target": raw("OPTIONS * HTTP/1.1", HOST_LINE),
+    "fragment": raw("GET /livez#fragment HTTP/1.1", HOST_LINE),
+    "empty fragment": raw("GET /livez# HTTP/1.1", HOST_LINE),
+    "fragment after a query": raw("GET /livez?a=b#fragment HTTP/1.1", HOST_LINE),
     "version 0.9": raw("GET /livez"),
+    "version 0.9 by name": raw("GET /livez HTTP/0.9", HOST_LINE),
+    "version 2.0": raw("GET /livez HTTP/2.0", HOST_LINE),
     "version 1.2": raw("GET /livez HTTP/1.2", HOST_LINE),
     "version 3.0": raw("GET /livez HTTP/3.0", HOST_LINE),
     "h2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
