@@ -1,6 +1,7 @@
 """How the template renders: code as it stands, and quickly."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scripts.bench import measure
-from tests.baked import TEMPLATE
+from tests.baked import ROOT, TEMPLATE
 from tests.cli import Baked
 
 
@@ -31,6 +32,21 @@ def test_all_but_the_skin_is_copied_byte_for_byte(default: Baked) -> None:
     skin = {TEMPLATE / name for name in ("pyproject.toml", "README.md", "LICENSE", ".env.example")}
     for path in {path for path in TEMPLATE.rglob("*") if path.is_file()} - skin:
         assert (default.project / path.relative_to(TEMPLATE)).read_bytes() == path.read_bytes()
+
+
+def test_no_message_of_the_code_would_install_development_tools() -> None:
+    """`uv run` installs them, and a message may be read in production: it says `manage …`."""
+    assert [path for path in (TEMPLATE / "app").rglob("*.py") if "uv run manage" in path.read_text("utf-8")] == []
+
+
+def test_package_indexes_are_called_by_their_names(default: Baked) -> None:
+    """PyPI, and not the host that it has today: whoever uses a mirror asks another one."""
+    host = re.compile(
+        r"\b(pypi|npmjs|debian|crates|docker|ghcr|quay)\.(org|com|io|python\.org)\b|pythonhosted", re.IGNORECASE
+    )
+    papers = [ROOT / "README.md", ROOT / "Makefile", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    files = [path for path in default.project.rglob("*") if path.is_file() and "static" not in path.parts]
+    assert [path for path in (*papers, *files) if host.search(path.read_bytes().decode("utf-8", "replace"))] == []
 
 
 def seconds_of(work: Callable[[], object]) -> float:

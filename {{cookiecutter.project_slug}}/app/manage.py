@@ -1,4 +1,4 @@
-"""The command line: `uv run manage …`."""
+"""The command line: `manage …`."""
 
 import typer
 

@@ -33,8 +33,8 @@ _LARGEST_COUNT = 1000
 _ROTATED = """\
 SECRET_KEY in .env is another one now; SECRET_KEY_FALLBACKS begins with the one before ({earlier} in all). Next:
 1. Restart every process of the service: each works with the keys that it was started with.
-2. uv run manage rotate-secret-key --reseal
-3. After {minutes} minutes: uv run manage rotate-secret-key --retire, and restart once more.
+2. manage rotate-secret-key --reseal
+3. After {minutes} minutes: manage rotate-secret-key --retire, and restart once more.
 Nobody is signed out. For more than one machine, docs/operations.md has the order."""
 _RETIRED = "SECRET_KEY_FALLBACKS in .env is empty now. Restart every process of the service."
 _QUESTION = "Was every process of the service restarted since .env was changed at {time}?"
@@ -83,7 +83,7 @@ def _rotate_key() -> None:
         with database_faults():
             left = asyncio.run(_look(settings, retire=False))
             if left:
-                fail(f"The last rotation is not finished: {left}. Run: uv run manage rotate-secret-key --reseal")
+                fail(f"The last rotation is not finished: {left}. Run: manage rotate-secret-key --reseal")
             asyncio.run(_change(settings, partial(rotated, key=key, replace=partial(file.replace, changed))))
     earlier = len(settings.secret_key_fallbacks) + 1
     typer.echo(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
@@ -98,7 +98,7 @@ def _retire_keys(*, yes: bool) -> None:
             return
         _require_time(file, settings)
         if left:
-            fail(f"The earlier keys are needed: {left}. Run: uv run manage rotate-secret-key --reseal")
+            fail(f"The earlier keys are needed: {left}. Run: manage rotate-secret-key --reseal")
         if not yes:
             _ask(file)
         changed = without_fallbacks(file.content)

@@ -35,7 +35,7 @@ def database_faults() -> Iterator[None]:
     except UNAVAILABLE_ERRORS as error:
         fail(
             f"The database does not answer ({type(error).__name__}). "
-            "Is it running, is DATABASE_URL right, and was `uv run manage migrate` run?"
+            "Is it running, is DATABASE_URL right, and was `manage migrate` run?"
         )
 
 

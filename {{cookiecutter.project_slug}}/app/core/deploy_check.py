@@ -159,7 +159,7 @@ def _of_tokens(settings: Settings) -> Iterator[Finding]:
             Level.INFO,
             "SECRET_KEY_FALLBACKS",
             "still reads what earlier keys made",
-            "When nothing made with them is in use, run: uv run manage rotate-secret-key --retire",
+            "When nothing made with them is in use, run: manage rotate-secret-key --retire",
         )
 
 

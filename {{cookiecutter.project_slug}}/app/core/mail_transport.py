@@ -96,6 +96,7 @@ class SmtpTransport:
         parts = urlsplit(url.get_secret_value())
         clear = parts.query == "tls=off"
         self._sender = sender
+        self._used = False
         self._client = SMTP(
             hostname=parts.hostname,
             port=parts.port,
@@ -115,6 +116,7 @@ class SmtpTransport:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._client.connect()
+                self._used = False
         except (SMTPException, OSError) as error:
             self._client.close()
             problem = UnreachableError(type(error).__name__, getattr(error, "code", None))
@@ -129,9 +131,9 @@ class SmtpTransport:
         """Hand it over to the server, which then answers for it."""
         message = compose(mail, self._sender, claimed.id, claimed.created_at)
         to = recipient(mail.to)
-        is_kept = self._client.is_connected
+        was_used = self._used
         problem = await self._send(to, message)
-        if is_kept and problem and problem.code in {None, _CLOSING} and not self._client.is_connected:
+        if was_used and problem and problem.code in {None, _CLOSING} and not self._client.is_connected:
             # A server may take only so many mails over one connection: that says nothing about this one.
             problem = await self._send(to, message)
         if problem:
@@ -141,6 +143,7 @@ class SmtpTransport:
     async def _send(self, to: str, message: bytes) -> DeliveryError | None:
         """Send it once, and say what was in the way."""
         await self.connect()
+        self._used = True
         options = [] if to.isascii() else ["SMTPUTF8"]
         try:
             await self._client.sendmail(self._sender.address, [to], message, mail_options=options)

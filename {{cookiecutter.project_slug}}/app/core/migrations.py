@@ -48,7 +48,7 @@ async def require_current(database: Database) -> None:
     if found != expected:
         message = (
             f"The database schema is at {_names(found)}, this version needs {_names(expected)}. "
-            "Run `uv run manage migrate`, then start again."
+            "Run `manage migrate`, then start again."
         )
         raise OutdatedSchemaError(message)
 

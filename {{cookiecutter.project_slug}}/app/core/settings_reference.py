@@ -13,7 +13,7 @@ _HEAD = """# Settings
 
 Each is read from the environment, then from `.env`, then from a file of its name below `/run/secrets`; the first that
 has a value wins, and an empty value means unset. Lists are written with commas. An unknown name in `.env` stops the
-boot. `uv run manage check --deploy` judges the whole.
+boot. `manage check --deploy` judges the whole.
 
 | name | default | meaning | example |
 |---|---|---|---|

@@ -122,4 +122,4 @@ def test_says_in_words_what_is_wrong(manage: Manage, empty_database_url: str) ->
     """Without arguments, and without a schema."""
     assert "verify" in manage("audit")[1]
     code, _, err = manage("audit", "verify", DATABASE_URL=empty_database_url)
-    assert (code, "uv run manage migrate" in err) == (1, True)
+    assert (code, "manage migrate" in err) == (1, True)

@@ -79,4 +79,4 @@ def test_says_in_words_what_is_wrong(command_line: CommandLine, arguments: tuple
 def test_needs_a_schema(command_line: CommandLine, empty_database_url: str) -> None:
     """An outdated one is named, and nothing is added."""
     code, _, err = command_line(*WEB, DATABASE_URL=empty_database_url)
-    assert (code, "uv run manage migrate" in err) == (1, True)
+    assert (code, "manage migrate" in err) == (1, True)

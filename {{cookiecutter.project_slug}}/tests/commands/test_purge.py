@@ -174,6 +174,6 @@ def test_the_service_writes_meanwhile(manage: CommandLine) -> None:
 def test_says_in_words_what_is_wrong(manage: CommandLine, tmp_path: Path) -> None:
     """A schema of another version, and a database that is not there."""
     code, _, err = manage(PURGE, DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}")
-    assert (code, "uv run manage migrate" in err) == (1, True)
+    assert (code, "manage migrate" in err) == (1, True)
     code, _, err = manage(PURGE, "--dry-run", DATABASE_URL=f"sqlite:///{tmp_path / 'no' / 'folder.db'}")
     assert (code, "The database does not answer" in err) == (1, True)

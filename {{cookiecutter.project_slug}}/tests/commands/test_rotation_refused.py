@@ -52,7 +52,7 @@ def test_says_in_words_what_else_is_wrong(manage: CommandLine, tmp_path: Path) -
     before = manage.keys()
     assert manage(ROTATE, "--reseal", "--retire")[0] == 2
     code, _, err = manage(ROTATE, DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}")
-    assert (code, "uv run manage migrate" in err) == (1, True)
+    assert (code, "manage migrate" in err) == (1, True)
     for step in ([], ["--reseal"]):
         code, _, err = manage(ROTATE, *step, DATABASE_URL=f"sqlite:///{tmp_path / 'no' / 'folder.db'}")
         assert (code, "The database does not answer" in err) == (1, True)

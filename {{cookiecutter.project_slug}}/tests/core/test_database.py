@@ -93,7 +93,7 @@ async def test_a_new_database_has_no_current_schema(empty_database_url: str) -> 
     """The message says what to run."""
     database = Database(dsn_of(empty_database_url))
     try:
-        with pytest.raises(OutdatedSchemaError, match="uv run manage migrate"):
+        with pytest.raises(OutdatedSchemaError, match="manage migrate"):
             await require_current(database)
     finally:
         await database.close()

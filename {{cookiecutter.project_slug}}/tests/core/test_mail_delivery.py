@@ -107,6 +107,7 @@ async def test_a_recipient_at_whom_the_server_hangs_up_delays_that_mail_alone(
             await until(lambda: server.recipients == ["ada@people.example", "bob@people.example"])
         waiting = [row for row in await office.rows() if row.status == MailStatus.QUEUED]
     assert [(row.attempts, row.error, row.claim) for row in waiting] == [(1, error, None)] * 6
+    assert server.attempts == 8
     assert all(row.due_at > utc_now() for row in waiting)
 
 

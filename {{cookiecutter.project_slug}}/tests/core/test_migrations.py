@@ -92,7 +92,7 @@ async def test_development_brings_the_schema_up_to_date_and_production_does_not(
     start: StartService, empty_database_url: str
 ) -> None:
     """In production an outdated schema stops the start."""
-    with pytest.raises(Exception, match="uv run manage migrate"):
+    with pytest.raises(Exception, match="manage migrate"):
         async with start(environment="production", database_url=empty_database_url):
             pass
     assert await look(empty_database_url, tables) == set()
