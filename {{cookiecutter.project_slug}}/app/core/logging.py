@@ -17,6 +17,7 @@ import structlog
 
 from app.core.clock import utc_now
 from app.core.log_lines import Renderer, render_console, render_json, wants_colours
+from app.core.log_writer import Gap, LogWriter
 from app.core.redaction import redact_fields, redact_text
 from app.core.settings import LogFormat, Settings
 from app.core.tracebacks import describe
@@ -28,6 +29,8 @@ _LONGEST_STACK = 1500
 _OWN_KEYS = frozenset({"timestamp", "level", "event", "logger", "exception"})
 # What every record has; anything else was given as `extra`. uvicorn's `color_message` repeats the message.
 _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+_writer = LogWriter()
 
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
@@ -59,6 +62,7 @@ class _Pipe:
     def __init__(self, renderer: Renderer, stream: TextIO | None) -> None:
         self._renderer = renderer
         self._stream = stream
+        self._gap = Gap(self._dropped_notice)
 
     def logger(self, name: str = _OWN_LOGGER) -> "_Logger":
         return _Logger(self, name)
@@ -71,14 +75,12 @@ class _Pipe:
             return self._renderer(_lost_line(method, fields, error))
 
     def write(self, line: bytes) -> None:
-        """Write the line in one piece. A stream that is closed or full takes nothing, and nobody down with it."""
+        """Have the line written, without waiting for it. A stream that is closed takes nothing, and nobody down."""
         with suppress(Exception):
-            stream = self._stream or sys.stdout
-            if hasattr(stream, "buffer"):
-                stream.buffer.write(line + b"\n")
-            else:
-                stream.write(line.decode() + "\n")
-            stream.flush()
+            _writer.put(line, self._stream or sys.stdout, self._gap)
+
+    def _dropped_notice(self, lines: int) -> bytes:
+        return self.render(self.logger(__name__), "warning", {"event": "log_lines_dropped", "lines": lines})
 
 
 class _Logger:

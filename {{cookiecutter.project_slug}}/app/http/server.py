@@ -24,6 +24,16 @@ _log = structlog.get_logger("server")
 _SOURCE = Path(__file__).resolve().parents[1]
 
 
+class _Config(Config):
+    def configure_logging(self) -> None:
+        """Make SIGTERM an exit; uvicorn calls this in every process.
+
+        Once it has let everything finish, uvicorn raises the signal anew. Its default would end a worker before the log
+        is written.
+        """
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+
 def run_server(  # noqa: PLR0913  # each is an option of the command
     app: str,
     *,
@@ -38,7 +48,7 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
     SIGTERM and Ctrl-C let the requests that are under way finish, for ten seconds at the most; then exits with 0.
     """
     listener = _listen(host, port)
-    config = Config(
+    config = _Config(
         app,
         # A partial, and not a subclass: workers and the reloader pickle it.
         http=partial(DeadlineProtocol, head_seconds=head_seconds),  # type: ignore[arg-type]
@@ -55,8 +65,6 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
     )
     server = Server(config)
-    # Once it has let everything finish, uvicorn raises the signal anew.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         if reload:
             ChangeReload(config, target=server.run, sockets=[listener]).run()

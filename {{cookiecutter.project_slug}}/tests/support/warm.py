@@ -4,6 +4,7 @@ To start Python and import the service takes a second, which a run of all tests 
 platform cannot fork, as on Windows, a process starts cold and does the same.
 """
 
+import atexit
 import multiprocessing
 import os
 import subprocess
@@ -153,7 +154,10 @@ def _become(code: str, arguments: list[str], folder: str, environment: dict[str,
         os.close(descriptor)
     sys.argv = ["-c", *arguments]
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # a descriptor, for the whole process
-    exec(code, {"__name__": "__main__"})  # noqa: S102  # as `python -c` does
+    try:
+        exec(code, {"__name__": "__main__"})  # noqa: S102  # as `python -c` does
+    finally:
+        atexit._run_exitfuncs()  # noqa: SLF001  # a forked process ends without them
 
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT

@@ -1,0 +1,143 @@
+"""Write log lines without making the caller wait: a bounded queue, and one thread for each process that writes.
+
+A write waits for as long as nobody reads a full pipe, and with it the event loop. So only the thread writes. Lines that
+the queue has no room for, or that could not be written, are counted, and a line tells how many (ASVS 16.5.2).
+"""
+
+import atexit
+import io
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple, TextIO
+
+MOST_WAITING = 4 * 1024 * 1024  # bytes, for each process
+END_SECONDS = 2  # for what waits at the end of the process; orchestrators allow ten or more
+
+# What a pipe takes in one piece (`PIPE_BUF` of Linux): lines of several processes do not mix.
+_MOST_AT_ONCE = 4096
+_RETRY_SECONDS = 0.05
+
+
+@dataclass
+class Gap:
+    """The lines of one log that were lost since it was last told of; `notice` makes the line that tells how many."""
+
+    notice: Callable[[int], bytes]
+    lines: int = 0
+
+
+class _Entry(NamedTuple):
+    file: io.RawIOBase
+    gap: Gap
+    data: bytes
+    lines: int  # how many lines are lost with it
+
+
+class LogWriter:
+    """The queue and its thread, which begins with the first line."""
+
+    def __init__(self) -> None:
+        self._begin()
+        atexit.register(self.flush)
+        if hasattr(os, "register_at_fork"):
+            # The child has no thread, and what waits is the parent's to write.
+            os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        # Reentrant: a signal handler or a finaliser may log while its own thread is in here.
+        self._changed = threading.Condition(threading.RLock())
+        self._waiting: deque[_Entry] = deque()
+        self._size = 0
+        self._writing = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, line: bytes, stream: TextIO, gap: Gap) -> None:
+        """Have the line written to what `stream` writes to; returns at once, also where there is no room for it.
+
+        A stream that is no file, such as one in memory, never waits and is written to right away.
+        """
+        file = _file_of(stream)
+        if file is None:
+            _write_text(stream, line)
+            return
+        with self._changed:
+            # Once lines are lost, there are none until half of the queue is written: few gaps, and not one a line.
+            if self._size + len(line) > (MOST_WAITING // 2 if gap.lines else MOST_WAITING):
+                gap.lines += 1
+                return
+            if gap.lines:
+                lost, gap.lines = gap.lines, 0
+                self._append(_Entry(file, gap, gap.notice(lost) + b"\n", lost))
+            self._append(_Entry(file, gap, line + b"\n", 1))
+            self._changed.notify_all()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+                self._thread.start()
+
+    def flush(self, seconds: float = END_SECONDS) -> bool:
+        """Wait until everything is written, but no longer than that; whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and not self._writing, seconds)
+
+    def _append(self, entry: _Entry) -> None:
+        self._waiting.append(entry)
+        self._size += len(entry.data)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                entries = self._take()
+                self._writing = True
+            written = _write(entries[0].file, b"".join(entry.data for entry in entries))
+            with self._changed:
+                self._writing = False
+                for entry in entries:
+                    written -= len(entry.data)
+                    entry.gap.lines += entry.lines if written < 0 else 0
+                self._changed.notify_all()
+
+    def _take(self) -> list[_Entry]:
+        """Take the first lines, as many as go out in one piece."""
+        entries: list[_Entry] = []
+        size = 0
+        while self._waiting:
+            first = self._waiting[0]
+            size += len(first.data)
+            if entries and (size > _MOST_AT_ONCE or first.file is not entries[0].file):
+                break
+            entries.append(self._waiting.popleft())
+            self._size -= len(first.data)
+        return entries
+
+
+def _file_of(stream: TextIO) -> io.RawIOBase | None:
+    """What the stream writes to. Written to directly: no lock of a buffer is held, at which Python would not end."""
+    buffer = getattr(stream, "buffer", None)
+    file = getattr(buffer, "raw", buffer)
+    return file if isinstance(file, io.RawIOBase) else None
+
+
+def _write(file: io.RawIOBase, data: bytes) -> int:
+    """Write all of it, however long that takes; how many bytes were written before it failed."""
+    view, written = memoryview(data), 0
+    with suppress(Exception):  # the reader is gone, the disk is full, the file is closed
+        while written < len(data):
+            count = file.write(view[written:])
+            if count is None:  # whoever shares the pipe has made it non-blocking, and it is full
+                time.sleep(_RETRY_SECONDS)
+            written += count or 0
+    return written
+
+
+def _write_text(stream: TextIO, line: bytes) -> None:
+    if hasattr(stream, "buffer"):
+        stream.buffer.write(line + b"\n")
+    else:
+        stream.write(line.decode() + "\n")
+    stream.flush()
