@@ -200,9 +200,10 @@ def _from_http_exception(error: HTTPException) -> Problem:
 
 
 def _from_validation_error(error: RequestValidationError) -> Problem:
-    """Where and why each part was refused, never the value itself (ASVS 16.2.5)."""
+    """Where and why each part was refused, never the value itself (ASVS 16.2.5); of very many, the first."""
     where_and_why = [
-        {"location": [_safe_step(step) for step in item["loc"]], "reason": _reason(item)} for item in error.errors()
+        {"location": [_safe_step(step) for step in item["loc"]], "reason": _reason(item)}
+        for item in error.errors()[:_MOST_ERRORS]
     ]
     return Unprocessable("The request breaks a rule; see errors.", errors=where_and_why)
 
@@ -219,5 +220,6 @@ def _reason(item: Mapping[str, Any]) -> str:
 
 _TITLES = {cls.status: cls.title for cls in Problem.__subclasses__()} | {429: "Too Many Requests"}
 _LONGEST_STEP = 64
+_MOST_ERRORS = 50
 # Error types whose message is made of the input, or of an exception's own text.
 _QUOTING_TYPES = frozenset({"json_invalid", "uuid_parsing", "url_parsing", "assertion_error"})

@@ -70,7 +70,7 @@ def redact_text(text: str, limit: int = LONGEST_TEXT) -> str:
     if len(text) <= limit and text.isprintable() and not may_hold_secrets(text):
         return text
     # A secret is recognised in the double of what is kept, so that the cut cannot leave the half of one.
-    kept = escape(redact_shapes(text[: 2 * limit]))
+    kept = escape(redact_shapes(text[: 2 * limit])[: limit + 1])
     if len(kept) <= limit and len(text) <= 2 * limit:
         return kept
     return f"{kept[:limit]}{_CUT}[of {len(text)}]"

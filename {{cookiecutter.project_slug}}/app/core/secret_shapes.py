@@ -73,7 +73,8 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
             "otp",
             "pin",
         ),
-        re.compile(rf"({_NAME}[\w\[\].-]{{0,40}}{_ASSIGNED})(?:{_QUOTED}|[^\s&]+)", re.IGNORECASE),
+        # Possessive (`+`): no shorter name could be followed by what assigns, and to try each takes long.
+        re.compile(rf"({_NAME}[\w\[\].-]{{0,40}}+{_ASSIGNED})(?:{_QUOTED}|[^\s&]+)", re.IGNORECASE),
         rf"\1{MASK}",
     ),
     # Pydantic's errors and OAuth's answers.
@@ -85,7 +86,10 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
     # Credentials in a URL; a port, which also follows a colon, is none.
     (
         ("://",),
-        re.compile(r"""://(?:[^\s/"'<>]{1,256}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,256})@"""),
+        # First whether there is an `@` at all, which is quick to see (`+`: possessive).
+        re.compile(
+            r"""://(?=[^\s"'<>@]{0,513}+@)(?:[^\s/"'<>]{1,256}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,256})@"""
+        ),
         f"://{MASK}@",
     ),
     # One candidate a word, so that a long text costs no more than its length.

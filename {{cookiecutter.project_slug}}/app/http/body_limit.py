@@ -1,16 +1,22 @@
-"""Bodies that end: bounded in size and in time, before anything is made of them (ASVS 5.2.1)."""
+"""Bodies that end: bounded in size and in time, before anything is made of them (ASVS 5.2.1).
+
+No body is larger than `MAX_BODY_BYTES`; a route reads `SMALL_BODY` of them, unless it says `max_body_size=`.
+"""
 
 import asyncio
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import BadRequest, PayloadTooLarge, RequestTimeout, send_problem
 
-MAX_BODY_BYTES = 1024 * 1024
+KIB = 1024
+SMALL_BODY = 4 * KIB
+MAX_BODY_BYTES = 144 * KIB
 BODY_SECONDS = 30.0
 
 _LONGEST_LENGTH = 18
-_TOO_LARGE = "The body is larger than 1 MiB."
+_LIMIT = "body_limit"
 
 
 class BodyLimitMiddleware:
@@ -34,11 +40,12 @@ class BodyLimitMiddleware:
         if lengths and not (len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) <= _LONGEST_LENGTH):
             await send_problem(BadRequest("Content-Length is not a number."), scope, receive, send)
         elif lengths and int(lengths[0]) > self.max_bytes:
-            await send_problem(PayloadTooLarge(_TOO_LARGE), scope, receive, send)
+            await send_problem(_too_large(self.max_bytes), scope, receive, send)
         else:
-            await self.app(scope, self._bounded(receive), send)
+            scope.setdefault("state", {})[_LIMIT] = self.max_bytes
+            await self.app(scope, self._bounded(scope["state"], int(lengths[0]) if lengths else 0, receive), send)
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, state: dict[str, Any], length: int, receive: Receive) -> Receive:
         received = 0
         complete = False
         deadline = asyncio.get_running_loop().time() + self.seconds
@@ -47,6 +54,8 @@ class BodyLimitMiddleware:
             nonlocal received, complete
             if complete:
                 return await receive()
+            if length > state[_LIMIT]:
+                raise _too_large(state[_LIMIT])
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
@@ -54,9 +63,18 @@ class BodyLimitMiddleware:
                 message_text = "The body did not arrive in time."
                 raise RequestTimeout(message_text, headers={"Connection": "close"}) from None
             received += len(message.get("body", b""))
-            if received > self.max_bytes:
-                raise PayloadTooLarge(_TOO_LARGE)
+            if received > state[_LIMIT]:
+                raise _too_large(state[_LIMIT])
             complete = not message.get("more_body", False)
             return message
 
         return receive_bounded
+
+
+def limit_body(scope: Scope, longest: int) -> None:
+    """Let no more than so many bytes of the request's body be read: more is a `PayloadTooLarge` to whoever reads."""
+    scope.setdefault("state", {})[_LIMIT] = longest
+
+
+def _too_large(longest: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is larger than {longest // KIB} KiB.")

@@ -9,6 +9,7 @@ from starlette.routing import Mount, Route
 
 from app.access.guard import GuardedRoute, route_policies
 from app.access.policies import Authenticated, PolicyError, Public, policy
+from app.http.body_limit import MAX_BODY_BYTES
 
 
 async def endpoint() -> None:
@@ -55,6 +56,18 @@ def test_a_handler_without_a_policy_cannot_become_a_route() -> None:
     router = APIRouter(route_class=GuardedRoute)
     with pytest.raises(PolicyError, match="endpoint declares no policy; put @policy"):
         router.get("/open")(endpoint)
+
+
+def test_no_route_reads_more_than_any_body_may_have() -> None:
+    """A limit that could never be reached is a mistake, and the boot says so."""
+
+    async def read() -> None: ...
+
+    policy(Public())(read)
+    router = APIRouter(route_class=GuardedRoute)
+    router.post("/largest", max_body_size=MAX_BODY_BYTES)(read)
+    with pytest.raises(PolicyError, match="/larger would read"):
+        router.post("/larger", max_body_size=MAX_BODY_BYTES + 1)(read)
 
 
 def test_a_handler_has_one_policy() -> None:

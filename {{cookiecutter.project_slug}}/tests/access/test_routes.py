@@ -8,10 +8,12 @@ from uuid import uuid4
 import pytest
 import time_machine
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 
-from app.access.guard import route_policies
+from app.access.guard import GuardedRoute, route_policies
 from app.access.policies import Allow, ClientOrUser, Recent
 from app.access.roles import Role, permissions_of
+from app.http.body_limit import KIB, SMALL_BODY
 from tests.conftest import StartService
 from tests.support.service import Service, tokens_of
 
@@ -33,11 +35,19 @@ def may(policy: object, asker: Role | None) -> bool:
 
 
 def lines_of(app: FastAPI) -> list[str]:
-    """Method, path, policy, and who may: the lines of the tables, sorted by path."""
+    """Method, path, policy, who may, and how much is read where it is much: the lines of the tables, sorted by path."""
+    limits = {
+        (method, context.path): context.original_route.body_limit
+        for context in iter_route_contexts(app.routes)
+        if isinstance(context.original_route, GuardedRoute)
+        for method in context.methods or ()
+    }
     lines = []
     for method, path, policy in route_policies(app):
         nobody, member, auditor, admin = ("yes" if may(policy, asker) else "-" for asker in ASKERS)
-        lines.append(f"{method:<8}{path:<56}{policy!s:<36}{nobody:<8}{member:<8}{auditor:<9}{admin}")
+        limit = limits[method, path]
+        read = "" if limit == SMALL_BODY else f"      {limit // KIB} KiB"
+        lines.append(f"{method:<8}{path:<56}{policy!s:<36}{nobody:<8}{member:<8}{auditor:<9}{admin}{read}")
     return lines
 
 

@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import RequestTimeout
-from app.http.body_limit import BodyLimitMiddleware
+from app.http.body_limit import BodyLimitMiddleware, limit_body
 from app.http.last_resort import LastResortMiddleware
 from tests.support.asgi import Answer, Headers, Recorder, call, http_scope
 
@@ -41,6 +41,19 @@ async def test_refuses_what_turns_out_too_large(headers: Headers) -> None:
     """Without a length, or with a wrong one, reading ends as soon as the limit is passed."""
     answer, recorder = await sent(b"12345", b"678901", b"never read", headers=headers)
     assert (answer.status, recorder.body) == (413, b"12345")
+
+
+async def test_a_limit_can_be_narrowed() -> None:
+    """Whoever handles the request may say that less is read: by the length that is given, and by what comes."""
+
+    async def read(scope: Scope, receive: Receive, send: Send) -> None:
+        limit_body(scope, 4)
+        await Recorder()(scope, receive, send)
+
+    app = LastResortMiddleware(BodyLimitMiddleware(read, max_bytes=10))
+    for headers in ([("content-length", "5")], CHUNKED):
+        assert (await call(app, http_scope("POST", headers=headers), b"12", b"345")).status == 413
+        assert (await call(app, http_scope("POST", headers=[]), b"12", b"34")).status == 200
 
 
 @pytest.mark.asvs("4.2.1")

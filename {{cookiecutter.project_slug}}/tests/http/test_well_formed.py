@@ -2,7 +2,14 @@
 
 import pytest
 
-from app.http.well_formed import MAX_HEADER_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, WellFormedMiddleware
+from app.http.well_formed import (
+    MAX_HEADER_BYTES,
+    MAX_HEADER_MEMBERS,
+    MAX_HEADERS,
+    MAX_QUERY_PARAMETERS,
+    MAX_TARGET_BYTES,
+    WellFormedMiddleware,
+)
 from tests.support.asgi import Headers, Recorder, call, http_scope
 
 pytestmark = pytest.mark.anyio
@@ -102,3 +109,22 @@ async def test_bounds() -> None:
     assert await status(headers=[("a", "b")] * (MAX_HEADERS + 1)) == 431
     assert await status(headers=[("a", "b" * (MAX_HEADER_BYTES - 1))]) == 200
     assert await status(headers=[("a", "b" * MAX_HEADER_BYTES)]) == 431
+
+
+@pytest.mark.asvs("15.2.2")
+async def test_lists_are_bounded() -> None:
+    """A query has so many parameters, a head so many members of lists and cookies, in one field or in several."""
+    query = b"&".join(b"p%d=1" % number for number in range(MAX_QUERY_PARAMETERS))
+    assert await status(query=query) == 200
+    assert await status(query=query + b"&q") == 400
+    for separator in ",;":
+        half = [("a", separator * (MAX_HEADER_MEMBERS // 2))] * 2
+        assert await status(headers=half) == 200
+        assert await status(headers=[*half, ("b", separator)]) == 431
+
+
+async def test_nothing_between_two_ampersands_is_no_parameter() -> None:
+    """The URL standard passes over it: at the end, at the begin, and between (section 5.1)."""
+    assert await status(query=b"&a=1&&b=2&") == 200
+    assert await status(query=b"&" * 1000) == 200
+    assert await status(query=b"a=1&&a=2&") == 400

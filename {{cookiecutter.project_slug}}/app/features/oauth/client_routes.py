@@ -13,6 +13,7 @@ from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
 from app.core.schemas import Page
 from app.features.oauth.schemas import ClientAnswer, NewClient, NewClientAnswer
 from app.features.oauth.service import ClientService
+from app.http.body_limit import KIB
 
 router = APIRouter(prefix="/clients", tags=["oauth"], route_class=GuardedRoute)
 
@@ -36,7 +37,7 @@ async def list_clients(clients: Clients, limit: Limit = DEFAULT_LIMIT, cursor: C
     return Page(items=[ClientAnswer.of(row) for row in rows], next_cursor=next_cursor)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, max_body_size=16 * KIB)
 @policy(Recent(_RECENT_MINUTES, Permission.CLIENTS_WRITE))
 async def add_client(new: NewClient, clients: Clients, principal: CurrentPrincipal) -> NewClientAnswer:
     """Register a client; the answer is the only one with its secret."""

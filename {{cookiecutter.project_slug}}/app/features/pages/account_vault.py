@@ -17,7 +17,7 @@ from app.features.pages.notices import Notice
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
 from app.features.vault.routes import Vault
-from app.features.vault.schemas import GivenString, NewSecret
+from app.features.vault.schemas import LARGEST_SECRET, GivenString, NewSecret
 
 router = APIRouter(prefix="/account/vault", route_class=PageRoute)
 
@@ -48,7 +48,7 @@ async def new_secret_page(page: CurrentPage) -> Response:
     return page.show("vault_new.html")
 
 
-@router.post("/new")
+@router.post("/new", max_body_size=LARGEST_SECRET)
 @policy(Allow(Permission.SECRETS_WRITE))
 async def create_secret(request: Request, page: CurrentPage, vault: Vault, principal: CurrentPrincipal) -> Response:
     """Keep a secret. Lines end as everywhere but in forms: with a line feed."""

@@ -21,6 +21,7 @@ from app.features.pages.forms import FormBody, read_form
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
 from app.features.pages.services import Clients
+from app.http.body_limit import KIB
 
 PATH = "/admin/clients"
 
@@ -93,7 +94,7 @@ async def new_client_page(page: CurrentPage) -> Response:
     return page.show("admin_client_new.html", values={"kind": ClientKind.WEB}, **_choices())
 
 
-@router.post("/new")
+@router.post("/new", max_body_size=32 * KIB)
 @policy(Recent(STEP_UP_MINUTES, Permission.CLIENTS_WRITE))
 async def add_client(request: Request, page: CurrentPage, clients: Clients, principal: CurrentPrincipal) -> Response:
     """Register a client; this page alone shows its secret."""

@@ -21,6 +21,7 @@ from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
 from app.features.pages.services import Authorization
 from app.features.pages.texts import scope_texts
+from app.http.body_limit import KIB
 
 router = APIRouter(route_class=PageRoute)
 
@@ -53,7 +54,7 @@ async def ask(request: Request, page: CurrentPage, authorization: Authorization)
     return page.show("consent.html", policy=policy_of_page, days=days, **_shown(asked, query))
 
 
-@router.post(AUTHORIZE)
+@router.post(AUTHORIZE, max_body_size=16 * KIB)
 @policy(Authenticated())
 async def decide(
     request: Request, page: CurrentPage, authorization: Authorization, principal: CurrentPrincipal

@@ -17,6 +17,8 @@ from app.features.pages.texts import again_in, error_text, own_words
 _FOR_PROGRAMS = ("/api/", "/oauth/token", "/oauth/revoke", "/oauth/introspect", "/.well-known/")
 _DOCUMENTS = ("application/json", "application/problem+json")
 _UNAUTHENTICATED = 401
+# A browser's has some 150. The header of a request that was refused for its headers is looked at, too.
+_LONGEST_ACCEPT = 1000
 _NEEDS_PROOF = "insufficient_user_authentication"
 
 
@@ -54,7 +56,7 @@ def _page(problem: Problem, request: Request) -> Response:
 def _wanted(accept: str) -> dict[str, float]:
     """The media types that are asked for by name, and how much each is wanted."""
     wanted = {}
-    for part in accept.split(","):
+    for part in accept[:_LONGEST_ACCEPT].split(","):
         kind, *parameters = (text.strip().lower() for text in part.split(";"))
         weights = [text.removeprefix("q=") for text in parameters if text.startswith("q=")]
         try:

@@ -23,6 +23,7 @@ from app.features.pages.services import Browsers
 from app.features.sessions.client import RequestClient
 from app.features.sessions.service import Started
 from app.features.signin.service import SignInService, WrongCredentials
+from app.http.body_limit import KIB
 
 router = APIRouter(route_class=PageRoute)
 
@@ -55,7 +56,7 @@ async def login_page(request: Request, page: CurrentPage, next: str | None = Non
     return page.show("login.html", next_path=path, policy=await policy_for(request, path))
 
 
-@router.post("/login")
+@router.post("/login", max_body_size=16 * KIB)
 @policy(Public())
 async def login(request: Request, page: CurrentPage, browsers: Browsers, client: RequestClient) -> Response:
     """Sign in. A session that the browser had before ends, and its id is never used again."""
@@ -105,7 +106,7 @@ async def confirm_page(request: Request, page: CurrentPage, next: str | None = N
     return page.show("confirm.html", next_path=path, policy=await policy_for(request, path))
 
 
-@router.post("/confirm")
+@router.post("/confirm", max_body_size=16 * KIB)
 @policy(Authenticated())
 async def confirm(request: Request, page: CurrentPage, browsers: Browsers, principal: CurrentPrincipal) -> Response:
     """Note that it is still the same person, and give the browser a new id (ASVS 7.2.4, 7.5.3)."""

@@ -11,7 +11,7 @@ from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
 from app.core.schemas import Page
-from app.features.vault.schemas import NewSecret, RevealedSecret, SecretAnswer, SecretChange
+from app.features.vault.schemas import LARGEST_SECRET, NewSecret, RevealedSecret, SecretAnswer, SecretChange
 from app.features.vault.service import VaultService
 
 router = APIRouter(prefix="/secrets", tags=["vault"], route_class=GuardedRoute)
@@ -25,7 +25,9 @@ async def _service(request: Request) -> VaultService:
 Vault = Annotated[VaultService, Depends(_service)]
 
 
-@router.post("", status_code=201, responses={409: {"description": "I keep as many as I may"}})
+@router.post(
+    "", status_code=201, max_body_size=LARGEST_SECRET, responses={409: {"description": "I keep as many as I may"}}
+)
 @policy(Allow(Permission.SECRETS_WRITE))
 async def create_secret(new: NewSecret, vault: Vault, principal: CurrentPrincipal) -> SecretAnswer:
     """Keep a secret: a text of up to 10 000 characters, up to 16 KiB as base64, or both."""
@@ -49,7 +51,9 @@ async def read_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal
     return await vault.get(principal.user_id, secret_id)
 
 
-@router.patch("/{secret_id}", responses={409: {"description": "It would have no value left"}})
+@router.patch(
+    "/{secret_id}", max_body_size=LARGEST_SECRET, responses={409: {"description": "It would have no value left"}}
+)
 @policy(Allow(Permission.SECRETS_WRITE))
 async def change_secret(
     secret_id: UUID, change: SecretChange, vault: Vault, principal: CurrentPrincipal

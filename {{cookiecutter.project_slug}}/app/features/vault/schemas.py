@@ -20,9 +20,12 @@ from pydantic import (
 )
 
 from app.core.schemas import Answer, DisplayName, RequestBody, Timestamp
+from app.http.body_limit import KIB
 
 LONGEST_STRING = 10_000
-LONGEST_BYTES = 16 * 1024
+LONGEST_BYTES = 16 * KIB
+LARGEST_SECRET = 144 * KIB
+"""The body with the longest values, each character of the text as the longest escape that JSON and forms have."""
 
 _BASE64 = {"type": "string", "contentEncoding": "base64"}
 

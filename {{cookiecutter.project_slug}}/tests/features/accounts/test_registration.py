@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -54,6 +55,15 @@ async def test_registers_verifies_and_signs_in(post: Post) -> None:
     me = (await post.service.client.get("/api/v1/users/me", headers=bearer)).json()
     assert (me["email"], me["display_name"], me["roles"], me["email_verified"]) == (ADA, "Ada", ["member"], True)
     assert await post.verify(token) == 400
+
+
+async def test_the_longest_registration_fits(post: Post) -> None:
+    """Each of its fields as long as it may be, also where a client writes every character as an escape."""
+    email = f"{'a' * 64}@{'.'.join(['d' * 59] * 3)}.example"
+    body = {"email": email, "password": "".join(map(chr, range(0x1F400, 0x1F480))), "display_name": "🎉" * 100}
+    headers = {"Content-Type": "application/json"}
+    answer = await post.service.client.post("/api/v1/accounts", content=json.dumps(body), headers=headers)
+    assert answer.status_code == 202, answer.text
 
 
 @pytest.mark.asvs("6.3.8", "6.3.4")

@@ -9,6 +9,7 @@ from markupsafe import escape
 from playwright.async_api import Browser as Chromium, expect
 
 from app.access.roles import Role
+from app.features.vault.schemas import LONGEST_STRING
 from tests.conftest import StartService
 from tests.features.vault.steps import MASK, canary, kept
 from tests.support.browser import Browser, shows_again, text_of, with_browser
@@ -64,6 +65,14 @@ async def test_lines_end_with_a_line_feed(service: Service) -> None:
     _, browser = await with_browser(service)
     secret = await add(browser, "Key", "one\r\ntwo\rthree")
     assert "one\ntwo\rthree</code>" in (await browser.post(f"{PATH}/{secret}/reveal")).text
+
+
+async def test_the_longest_secret_fits(service: Service) -> None:
+    """A form writes each character as up to twelve."""
+    _, browser = await with_browser(service)
+    value = "🗝" * LONGEST_STRING
+    secret = await add(browser, "🏦" * 100, value)
+    assert value in (await browser.post(f"{PATH}/{secret}/reveal")).text
 
 
 @pytest.mark.asvs("8.2.2")

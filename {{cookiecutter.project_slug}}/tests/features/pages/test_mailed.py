@@ -59,6 +59,13 @@ async def test_from_nobody_to_signed_in(service: Service, mailbox: Mailbox) -> N
     assert (await browser.get(ME)).json()["display_name"] == "Ada"
 
 
+async def test_the_longest_registration_fits(service: Service) -> None:
+    """A form writes each character as up to twelve."""
+    password, email = "".join(map(chr, range(0x1F400, 0x1F480))), f"{'a' * 64}@{'.'.join(['d' * 59] * 3)}.example"
+    sent = await Browser(service).post("/register", email=email, password=password, display_name="🎉" * 100)
+    assert sent.status_code == 202
+
+
 @pytest.mark.asvs("6.3.8")
 async def test_a_page_tells_nobody_who_has_an_account(service: Service) -> None:
     """Registering and forgetting look the same for an address that is known, unknown, disabled, or waits."""

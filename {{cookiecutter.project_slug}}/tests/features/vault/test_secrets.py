@@ -1,13 +1,14 @@
 """Keeping, listing, changing and deleting secrets."""
 
 import asyncio
+import json
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from app.access.roles import Role
-from app.features.vault.schemas import NewSecret
+from app.features.vault.schemas import LONGEST_BYTES, LONGEST_STRING, NewSecret
 from tests.conftest import StartService
 from tests.features.vault.steps import MASK, PATH, base64, keep, kept, reveal
 from tests.support.service import Service
@@ -34,6 +35,20 @@ async def test_shows_a_mask_for_what_is_set_and_null_for_what_is_not(service: Se
     assert (changed["name"], changed["secret_string"], changed["secret_bytes"]) == ("Bank", None, MASK)
     assert changed["created_at"] == created["created_at"]
     assert changed["updated_at"] > created["updated_at"]
+
+
+async def test_the_longest_secret_fits(service: Service) -> None:
+    """Each of its fields as long as it may be, also where a client writes every character as an escape."""
+    _, tokens = await service.signed_in()
+    fields = {"name": "🏦" * 100, "secret_string": "🗝" * LONGEST_STRING, "secret_bytes": base64(b"x" * LONGEST_BYTES)}
+    for content in (json.dumps(fields), json.dumps(fields, ensure_ascii=False)):
+        headers = {**tokens.bearer, "Content-Type": "application/json"}
+        created = await service.client.post(PATH, content=content.encode(), headers=headers)
+        assert created.status_code == 201
+        path = f"{PATH}/{created.json()['id']}"
+        assert (await service.client.patch(path, content=content.encode(), headers=headers)).status_code == 200
+        revealed = (await reveal(service, tokens, path)).json()
+        assert revealed == {name: fields[name] for name in ("secret_string", "secret_bytes")}
 
 
 @pytest.mark.asvs("3.5.3")
