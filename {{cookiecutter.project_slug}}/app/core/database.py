@@ -176,10 +176,17 @@ class Database:
         self._record(connection, occurrences)
 
     async def ping(self) -> None:
-        """Ask the database for an answer; raises one of `UNAVAILABLE_ERRORS` where there is none."""
+        """Ask whether the database answers and takes writes; raises one of `UNAVAILABLE_ERRORS` otherwise.
+
+        It waits for no lock: a database that somebody writes to takes writes.
+        """
         try:
             async with asyncio.timeout(_PING_SECONDS), self.read() as unit:
-                await unit.execute(text("SELECT 1"))
+                if self._direct is not None:
+                    await unit.execute(text("SELECT 1"))
+                    self._direct.rewrite()
+                elif await unit.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
+                    raise OperationalError(None, None, RuntimeError("the database is read-only"))
         except TimeoutError as error:
             raise OperationalError(None, None, error) from None
 

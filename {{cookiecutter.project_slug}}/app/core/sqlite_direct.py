@@ -54,6 +54,12 @@ class DirectSqlite:
             yield connection
             connection.commit()
 
+    def rewrite(self) -> None:
+        """Commit a page as it is, unless another writer is busy: only a commit shows that a disk is full."""
+        with suppress(Busy), self.transaction() as connection:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA user_version = {version:d}")
+
     @contextmanager
     def _begun(self) -> Iterator[Connection]:
         with _told_when_busy():

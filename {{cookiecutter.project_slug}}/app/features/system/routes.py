@@ -28,11 +28,11 @@ async def livez() -> Health:
 @health_router.get("/readyz")
 @policy(Public())
 async def readyz(request: Request) -> Health:
-    """Able to serve: the database answers, and Redis where it is set. 503 otherwise."""
+    """Able to serve: the database takes writes, and Redis where it is set. 503 otherwise."""
     try:
         await request.app.state.database.ping()
     except UNAVAILABLE_ERRORS:
-        message = "The database does not answer."
+        message = "The database does not answer, or takes no writes."
         raise Unavailable(message, retry_after=_RETRY_AFTER_SECONDS) from None
     await request.app.state.limiter.ping()
     return Health()
