@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextvars import Context
 
 import structlog
+from sqlalchemy import Connection
 
 from app.core.database import Database, RecordEvents
 from app.core.errors import Problem
@@ -52,9 +53,23 @@ class Recorder:
             self._enqueue(firsts, written)
             await written
         except Problem:
-            for occurrence in firsts:
-                self._bursts.forget(occurrence)
+            self._forget(firsts)
             raise
+
+    def record_within(self, connection: Connection, occurrences: Sequence[Occurrence]) -> None:
+        """Record the events of a transaction in it; raises `Unavailable`, which rolls it back."""
+        firsts = [occurrence for occurrence in occurrences if self._bursts.is_first(occurrence)]
+        if not firsts:
+            return
+        try:
+            self._append(connection, firsts)
+        except Problem:
+            self._forget(firsts)
+            raise
+
+    def _forget(self, firsts: Sequence[Occurrence]) -> None:
+        for occurrence in firsts:
+            self._bursts.forget(occurrence)
 
     def origin(self) -> Origin:
         """Nowhere: what comes here itself is not of a request."""

@@ -58,11 +58,11 @@ class AuditTrail:
 
     def __init__(self, database: Database, keys: KeyRing, *, follow: bool = False) -> None:
         append = Appender(keys, follow=follow)
-        database.record_events_with(append)
         self._database = database
         self._keys = keys
         self._append = append
         self._recorder = Recorder(database, append)
+        database.record_events_with(self._recorder.record_within)
         self._cursors = Cursors(keys, "audit", by_number(lambda row: row.sequence))
 
     async def record(self, occurrences: Sequence[Occurrence]) -> None:
