@@ -4,6 +4,7 @@ Cookiecutter keeps a copy of every answer and of this rendered file, so no secre
 in this process. A failure makes Cookiecutter remove the project, so nothing here needs a network or another program.
 """
 
+import itertools
 import json
 import os
 import re
@@ -28,7 +29,7 @@ SECRET_BYTES = 64
 SECRET_SETTINGS = {"sqlite": ("SECRET_KEY",), "postgresql": ("SECRET_KEY", "DATABASE_URL")}
 
 # What the pre-generation hook set aside in a project that was there already, and where: in .before-update/1, and in
-# .before-update/2 where an update was interrupted before.
+# .before-update/2 where an update was interrupted before. All but these folders are files beside them.
 FOLDERS = ("app", "bench", "docs", "migrations", "tests")
 BEFORE = Path(".before-update")
 # What Windows calls a folder that is a link to another one, a junction: stat.IO_REPARSE_TAG_MOUNT_POINT, only there.
@@ -228,28 +229,50 @@ def merge(mine: Path, here: Path, template: Collection[Path]) -> Iterator[str]:
         yield f"{mine} ({error.strerror})"
 
 
+def updates() -> list[Path]:
+    """The folders of what was set aside, the earliest first; no link is followed."""
+    if not os.path.lexists(BEFORE) or kind(BEFORE) != FOLDER:
+        return []
+    found = [path for path in BEFORE.iterdir() if path.name.isdecimal() and kind(path) == FOLDER]
+    return sorted(found, key=lambda path: int(path.name))
+
+
 def bring_back() -> None:
-    """Bring back what was set aside, the latest first. Raises `HookError` where something stays behind.
+    """Bring back the folders that were set aside, the latest first. Raises `HookError` where something stays behind.
 
     The folders hold the template's files and no others yet, for the owner's had been moved before they were copied.
     """
-    if not os.path.lexists(BEFORE) or kind(BEFORE) != FOLDER:
-        return
     template = {path for folder in FOLDERS for path in Path(folder).rglob("*")}
-    updates = [path for path in BEFORE.iterdir() if path.name.isdecimal() and kind(path) == FOLDER]
     behind: list[str] = []
-    for update in sorted(updates, key=lambda path: int(path.name), reverse=True):
-        for folder in sorted(update.iterdir()):
+    for update in reversed(updates()):
+        for folder in sorted(path for path in update.iterdir() if path.name in FOLDERS):
             behind += merge(folder, Path(folder.name), template)
-        if not any(update.iterdir()):
-            update.rmdir()
     if behind:
+        keep_beside()
         more = f" and {len(behind) - MOST_NAMED} more" if len(behind) > MOST_NAMED else ""
         named = ", ".join(behind[:MOST_NAMED]) + more
         message = f"of your files, these could not be brought back: {named}. Move them away, and render again"
         raise HookError(message)
-    if not any(BEFORE.iterdir()):
-        BEFORE.rmdir()
+
+
+def keep_beside() -> list[str]:
+    """Put the owner's files that are in no folder beside the template's of the same name; return those that are there.
+
+    One that the template's repeats is not needed: it is the same, or the beginning that an interruption left of it.
+    """
+    for mine in (path for update in updates() for path in sorted(update.iterdir()) if path.name not in FOLDERS):
+        here = Path(mine.name)
+        if not os.path.lexists(here):
+            mine.rename(here)
+        elif kind(mine) == kind(here) == FILE and here.read_bytes().startswith(mine.read_bytes()):
+            mine.unlink()
+        else:
+            numbered = (f"{here}{BEFORE}-{number}" for number in itertools.count(1))
+            mine.rename(next(itertools.filterfalse(os.path.lexists, itertools.chain([f"{here}{BEFORE}"], numbered))))
+    for folder in (*updates(), BEFORE):
+        if os.path.lexists(folder) and kind(folder) == FOLDER and not any(folder.iterdir()):
+            folder.rmdir()
+    return sorted(path.name for path in Path().glob(f"?*{BEFORE}*"))
 
 
 def fill_secrets(example: str, settings: tuple[str, ...]) -> str:
@@ -371,7 +394,7 @@ def wants_colour(environment: Mapping[str, str], *, terminal: bool) -> bool:
     return terminal and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
 
-def next_steps(slug: str, database: str, *, created: bool, colour: bool) -> str:
+def next_steps(slug: str, database: str, kept: Sequence[str], *, created: bool, colour: bool) -> str:
     """What was made, and what to do with it."""
     on, off = (BOLD, PLAIN) if colour else ("", "")
     env = "a new secret key is in .env, which git ignores" if created else ".env was there, and stays as it was"
@@ -381,6 +404,7 @@ def next_steps(slug: str, database: str, *, created: bool, colour: bool) -> str:
             "",
             f"{on}{slug} is ready{off}: {env}.",
             *NEXT_STEPS[database],
+            *([f"Yours, beside the template's; take over what you need: {', '.join(kept)}"] if kept else []),
             "",
             f"  {on}cd {slug}{off}",
             *(f"  {on}{command:<{width}}{off}  {what}" for command, what in COMMANDS),
@@ -398,12 +422,13 @@ def main() -> int:
     try:
         bring_back()
         remove([option for prompt, option in OPTIONS.items() if not answers[prompt]])
+        kept = keep_beside()
         created = write_env(database)
     except (HookError, OSError) as error:
         sys.stderr.write(f"ERROR: {error}\n")
         return 1
     colour = wants_colour(os.environ, terminal=sys.stdout.isatty())
-    sys.stdout.write(next_steps(slug, database, created=created, colour=colour))
+    sys.stdout.write(next_steps(slug, database, kept, created=created, colour=colour))
     return 0
 
 

@@ -1,8 +1,8 @@
 """Refuse answers that could not become a sound project: every one at once, before a file is written.
 
 Cookiecutter renders this file, runs it in the new, empty folder, and removes the folder where it fails. With `-f` it
-runs in a project that is there already; then its folders are set aside, so that nothing of its owner's is lost. It uses
-the standard library alone, and little of it, for everybody waits while it starts.
+runs in a project that is there already; then what it would write over is set aside, so that nothing of its owner's is
+lost. It uses the standard library alone, and little of it, for everybody waits while it starts.
 """
 
 import json
@@ -82,6 +82,11 @@ NONCHARACTERS_END = 0xFFFE
 # Cookiecutter copies each of these whole. A folder of that name that is there already it would delete first, with what
 # its owner has put there; docs/decisions/0002 says more.
 FOLDERS = ("app", "bench", "docs", "migrations", "tests")
+# Each of these it would write through, where it is a link, and what its owner has changed would be gone.
+SKIN = (
+    *(".editorconfig", ".env.example", ".gitattributes", ".gitignore", ".gitleaks.toml", "CHANGELOG.md", "LICENSE"),
+    *("Makefile", "README.md", "SECURITY.md", "pyproject.toml"),
+)
 BEFORE = ".before-update"
 # What Windows calls a folder that is a link to another one, a junction: stat.IO_REPARSE_TAG_MOUNT_POINT, only there.
 JUNCTION = 0xA0000003
@@ -192,23 +197,22 @@ def is_folder(status: os.stat_result) -> bool:
 
 
 def set_aside() -> bool:
-    """Move what Cookiecutter would delete to a new folder in `.before-update`; whether there was anything.
+    """Move what Cookiecutter would write over to a new folder in `.before-update`; whether there was anything.
 
     The post-generation hook brings it back. Where that does not happen, for the power failed, a later one does.
     """
-    present = [name for name in (*FOLDERS, BEFORE) if os.path.lexists(name)]
-    for name in present:
-        if not is_folder(os.lstat(name)):
+    for name in (*FOLDERS, BEFORE):
+        if os.path.lexists(name) and not is_folder(os.lstat(name)):
             message = f"{name} is a file or a link here, and has to be a folder: give yours another name"
             raise SetAsideError(message)
-    folders = [name for name in present if name != BEFORE]
-    if folders:
-        move_all(folders)
-    return bool(folders)
+    present = [name for name in (*FOLDERS, *SKIN) if os.path.lexists(name)]
+    if present:
+        move_all(present)
+    return bool(present)
 
 
 def move_all(names: Sequence[str]) -> None:
-    """Move folders to the next number in `.before-update`, each by one step of the file system; all, or none."""
+    """Move all of these to the next number in `.before-update`, each by one step of the file system; all, or none."""
     from pathlib import Path  # noqa: PLC0415  # a new project would wait for it in vain
 
     before = Path(BEFORE)

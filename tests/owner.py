@@ -25,6 +25,9 @@ OWN_FILES = {
     "tests/features/mine/test_mine.py": "def test_mine(): ...\n",
     "notes/mine.txt": "Mine.\n",
 }
+# Of the template's files beside its folders, they have changed one, and two are links to what is elsewhere.
+OWN_SKIN = ("LICENSE", "README.md", "pyproject.toml")
+ELSEWHERE = {"file.txt": "elsewhere\n", "license.txt": "All rights reserved.\n"}
 OPTIONS_OFF = {"browser_pages": "no", "sample_vault": "no"}
 
 # It is imported by every Python that starts, and counts what it does: moves, copies, removals.
@@ -83,7 +86,8 @@ def project(default: Baked, tmp_path: Path) -> Path:
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text(text, encoding="utf-8", newline="\n")
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "file.txt").write_text("elsewhere\n", encoding="utf-8")
+    for name, text in ELSEWHERE.items():
+        (tmp_path / "elsewhere" / name).write_text(text, encoding="utf-8", newline="\n")
     (project / "app" / "to_folder").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (project / "tests" / "to_file").symlink_to(tmp_path / "elsewhere" / "file.txt")
     (project / "docs" / "to_nothing").symlink_to("nothing")
@@ -94,35 +98,57 @@ def project(default: Baked, tmp_path: Path) -> Path:
     (project / "app" / "core").chmod(0o700)
     (project / "app" / "main.py").write_text("changed\n", encoding="utf-8")
     (project / "docs" / "settings.md").unlink()
+    for name in ("README.md", "LICENSE"):
+        (project / name).unlink()
+    (project / "README.md").symlink_to(tmp_path / "elsewhere" / "file.txt")
+    (project / "LICENSE").hardlink_to(tmp_path / "elsewhere" / "license.txt")
+    with (project / "pyproject.toml").open("a", encoding="utf-8", newline="\n") as file:
+        file.write('\n[dependency-groups.mine]\nrequires = ["iniconfig"]\n')
     return project
 
 
 def overwrite(project: Path, stop_at: str = "", **answers: str) -> Baked:
-    """Render over the project, as `cookiecutter -f` does."""
+    """Render over the project, as `cookiecutter -f` does; whatever comes of that, nothing elsewhere is written."""
     place = project.parents[1]
     environment = {}
     if stop_at:
         (place / "stopper").mkdir(exist_ok=True)
         (place / "stopper" / "sitecustomize.py").write_text(STOPPER, encoding="utf-8")
         environment = {"STOP_AT": stop_at, "PYTHONPATH": str(place / "stopper")}
-    return bake_into(place, answers, "--no-input", "--overwrite-if-exists", environment=environment)
+    baked = bake_into(place, answers, "--no-input", "--overwrite-if-exists", environment=environment)
+    assert {name: (place / "elsewhere" / name).read_text(encoding="utf-8") for name in ELSEWHERE} == ELSEWHERE
+    return baked
 
 
 def written_anew(before: dict[str, Thing], fresh: dict[str, Thing]) -> dict[str, Thing]:
-    """What has to be in the project: the template's files, and all that the owner had, but for those files."""
+    """What has to be in the project: the template's files, and all that the owner had, but for those files.
+
+    Those beside the folders that the owner had changed are there under another name.
+    """
     template = {name for name, thing in fresh.items() if stat.S_ISREG(thing.mode) and name != ".env"}
-    return fresh | {name: thing for name, thing in before.items() if name not in template}
+    beside = {f"{name}{BEFORE}": thing for name, thing in before.items() if is_own_skin(name, thing, fresh)}
+    return fresh | {name: thing for name, thing in before.items() if name not in template} | beside
+
+
+def is_own_skin(name: str, thing: Thing, fresh: dict[str, Thing]) -> bool:
+    """Whether it is a file of the template beside its folders that the owner has changed."""
+    return "/" not in name and name in fresh and thing.content != fresh[name].content
 
 
 def lost(project: Path, before: dict[str, Thing], fresh: dict[str, Thing]) -> list[str]:
-    """What of the owner's is neither in its place nor in the folder where it waits."""
+    """What of the owner's is neither in its place nor where it waits or is kept."""
     places = [project, *(project / BEFORE).glob("*")]
     return [
         name
         for name, thing in before.items()
-        if name not in fresh
-        and not any(os.path.lexists(place / name) and look(place / name) == thing for place in places)
+        if name not in fresh or is_own_skin(name, thing, fresh)
+        if not any(look(path) == thing for place in places for path in candidates(place, name))
     ]
+
+
+def candidates(place: Path, name: str) -> list[Path]:
+    """Where something could be."""
+    return [path for path in (place / name, *place.glob(f"{name}{BEFORE}*")) if os.path.lexists(path)]
 
 
 def the_error(baked: Baked) -> str:

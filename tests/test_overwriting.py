@@ -18,13 +18,14 @@ from tests.baked import ROOT, TEMPLATE
 from tests.cli import Baked
 from tests.owner import (
     BEFORE,
+    ELSEWHERE,
     OPTIONS_OFF,
     OWN_FILES,
     OWN_MIGRATION,
+    OWN_SKIN,
     Thing,
     everything,
     look,
-    lost,
     overwrite,
     the_error,
     written_anew,
@@ -39,8 +40,37 @@ def test_what_the_owner_has_stays(project: Path, fresh: dict[str, Thing], tmp_pa
     assert baked.exit_code == 0, baked.terminal
     assert everything(project) == written_anew(before, fresh)
     assert own.stat().st_mtime == 1
-    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["file.txt"]
+    assert {path.name for path in (tmp_path / "elsewhere").iterdir()} == {*ELSEWHERE}
     assert f"Your files wait in {BEFORE}." in baked.terminal
+    assert ", ".join(f"{name}{BEFORE}" for name in OWN_SKIN) in baked.terminal
+
+
+def test_what_was_kept_beside_earlier_is_written_over_by_nothing(project: Path, fresh: dict[str, Thing]) -> None:
+    """Each later change has a name of its own; without one, nothing more is kept, and what is there is named."""
+    before, kept = everything(project), project / f"pyproject.toml{BEFORE}"
+    assert overwrite(project).exit_code == 0
+    (project / "pyproject.toml").write_text("changed once more\n", encoding="utf-8")
+    assert overwrite(project).exit_code == 0
+    again = kept.with_name(f"{kept.name}-1")
+    assert again.read_text(encoding="utf-8") == "changed once more\n"
+    baked = overwrite(project)
+    assert f"{kept.name}, {again.name}" in baked.terminal
+    assert everything(project) == written_anew(before, fresh) | {again.name: look(again)}
+
+
+def test_a_broken_link_and_a_folder_in_the_place_of_a_file(project: Path, fresh: dict[str, Thing]) -> None:
+    """Neither is written to: they are kept beside the file as they are."""
+    for name in ("SECURITY.md", "Makefile"):
+        (project / name).unlink()
+    (project / "SECURITY.md").symlink_to(project.parents[1] / "elsewhere" / "nothing")
+    (project / "Makefile").mkdir()
+    (project / "Makefile" / "mine.txt").write_text("mine\n", encoding="utf-8")
+    before = everything(project)
+    assert overwrite(project).exit_code == 0
+    assert not (project.parents[1] / "elsewhere" / "nothing").exists()
+    expected = written_anew(before, fresh)
+    expected[f"Makefile{BEFORE}/mine.txt"] = expected.pop("Makefile/mine.txt")
+    assert everything(project) == expected
 
 
 def test_a_new_project_has_no_trace_of_it(default: Baked) -> None:
@@ -55,6 +85,7 @@ def test_an_option_that_is_switched_off_goes(project: Path) -> None:
     assert baked.exit_code == 0, baked.terminal
     expected = {*(TREES / "sqlite-without-pages-without-vault.txt").read_text(encoding="utf-8").split("\n"), *OWN_FILES}
     links = {"app/to_folder", "tests/to_file", "docs/to_nothing"}
+    expected |= {f"{name}{BEFORE}" for name in (*OWN_SKIN, "SECURITY.md")}
     left = {name for name, thing in everything(project).items() if not stat.S_ISDIR(thing.mode)}
     assert left == {*filter(None, expected), *links}
     assert 'down_revision: str | None = "0005"' in (project / OWN_MIGRATION).read_text(encoding="utf-8")
@@ -114,21 +145,6 @@ def test_what_cannot_be_in_one_place_with_the_template_s_waits(
     moved = {"moved away" + other.removeprefix(name): thing for other, thing in of_it.items()}
     assert everything(project) == written_anew(kept | moved, fresh)
     assert look(project.parents[1] / "elsewhere" / "file.txt").content == b"elsewhere\n"
-
-
-def test_a_folder_in_the_place_of_a_file_beside_the_folders(project: Path, fresh: dict[str, Thing]) -> None:
-    """Cookiecutter itself stops there; nothing is lost, and when it is out of the way all comes back."""
-    (project / "Makefile").unlink()
-    (project / "Makefile").mkdir()
-    before = everything(project)
-    baked = overwrite(project)
-    assert baked.exit_code != 0
-    assert f"Your files wait in {BEFORE}." in baked.terminal
-    assert lost(project, before, fresh) == []
-    (project / "Makefile").rmdir()
-    del before["Makefile"]
-    assert overwrite(project).exit_code == 0
-    assert everything(project) == written_anew(before, fresh)
 
 
 @pytest.mark.parametrize("answers", [{"admin_email": "nobody"}, {"description": " "}], ids=str)
@@ -194,11 +210,14 @@ def test_a_link_or_another_s_file_where_things_wait_is_not_touched(project: Path
     assert {*fresh} <= {*everything(project)}
 
 
-def test_the_folders_are_the_same_everywhere(pre_hook: ModuleType, post_hook: ModuleType) -> None:
-    """Every folder that Cookiecutter copies whole, and so would delete, is one that the hooks set aside."""
+def test_the_names_are_the_same_everywhere(
+    fresh: dict[str, Thing], pre_hook: ModuleType, post_hook: ModuleType
+) -> None:
+    """All that Cookiecutter would write over is set aside, and every folder of it is one that it copies whole."""
     asked = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
     copied = {name for name in asked["_copy_without_render"] if (TEMPLATE / name).is_dir()}
     assert copied == {*pre_hook.FOLDERS} == {*post_hook.FOLDERS}
+    assert {*pre_hook.FOLDERS, *pre_hook.SKIN} == {name for name in fresh if "/" not in name} - {".env"}
     assert not any("*" in name for name in asked["_copy_without_render"])
     assert pre_hook.BEFORE == str(post_hook.BEFORE) == BEFORE
 

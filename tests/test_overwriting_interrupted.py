@@ -1,5 +1,6 @@
 """Rendering over a project is interrupted at every step: nothing is lost, and the next time all is well."""
 
+import os
 import signal
 from pathlib import Path
 
@@ -10,14 +11,19 @@ from tests.owner import BEFORE, OPTIONS_OFF, OWN_MIGRATION, Thing, everything, l
 STAGES = {
     "before anything is set aside": "os.rename|.before-update/1/app|1",
     "while it is set aside": "os.rename|.before-update/1/migrations|1",
+    "while the files beside the folders are": "os.rename|.before-update/1/README.md|1",
     "before the first copy": "shutil.copyfile|app/|1",
     "in the midst of the first folder": "shutil.copyfile|app/|200",
     "between folders": "shutil.copyfile|migrations/|1",
     "when all is copied": "open|my-secure-api/pyproject.toml|1",
+    "when a file is written": "shutil.copymode|my-secure-api/README.md|1",
     "before anything is brought back": "os.remove|.before-update/1/app/|1",
     "at the first that is brought back": "os.rename|.before-update/1/app/|1",
     "in the midst of bringing back": "os.rename|.before-update/1/docs/|1",
     "while the rest is removed": "os.remove|.before-update/1/tests/|90",
+    "when the first file is kept": "os.rename|LICENSE.before-update|1",
+    "when the last file is kept": "os.rename|pyproject.toml.before-update|1",
+    "when a file is not needed": "os.remove|.before-update/1/SECURITY.md|1",
     "when a folder is empty": "os.rmdir|.before-update/1'|1",
     "when all is empty": "os.rmdir|.before-update'|1",
 }
@@ -44,7 +50,10 @@ def test_killed_at_any_stage_it_loses_nothing(project: Path, fresh: dict[str, Th
 
 @needs_sigkill
 def test_killed_again_and_again_it_loses_nothing(project: Path, fresh: dict[str, Thing]) -> None:
-    """Each attempt takes up what the ones before it left, also when an option was switched off meanwhile."""
+    """Each attempt takes up what the ones before it left, also when an option was switched off meanwhile.
+
+    What the attempts wrote beside the folders may be the owner's work, so it is kept too, after theirs.
+    """
     (project / OWN_MIGRATION).unlink()  # it would be told to follow another one
     before = everything(project)
     for stage in (
@@ -58,6 +67,19 @@ def test_killed_again_and_again_it_loses_nothing(project: Path, fresh: dict[str,
         assert lost(project, before, fresh) == []
     baked = overwrite(project)
     assert baked.exit_code == 0, baked.terminal
+    after, expected = everything(project), written_anew(before, fresh)
+    more = {name for name in after.keys() - expected.keys() if BEFORE in name}
+    assert {name.partition(BEFORE)[0] for name in more} <= {"README.md", "SECURITY.md", "pyproject.toml"}
+    assert {name: thing for name, thing in after.items() if name not in more} == expected
+
+
+@needs_sigkill
+def test_a_file_that_was_cut_off_is_not_kept(project: Path, fresh: dict[str, Thing]) -> None:
+    """The beginning of the template's own text is nobody's work."""
+    before = everything(project)
+    assert overwrite(project, f"{STAGES['when a file is written']}|kill").exit_code == -signal.SIGKILL
+    os.truncate(project / "README.md", 100)
+    assert overwrite(project).exit_code == 0
     assert everything(project) == written_anew(before, fresh)
 
 

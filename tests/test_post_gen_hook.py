@@ -271,8 +271,8 @@ def test_colour_is_for_terminals_that_want_it(
 
 def test_the_next_steps_name_what_to_type(hook: ModuleType) -> None:
     """Folder, first command, and the way without make; PostgreSQL needs one more thing."""
-    steps = hook.next_steps("my-api", "postgresql", created=True, colour=False)
+    steps = hook.next_steps("my-api", "postgresql", [], created=True, colour=False)
     for words in ("cd my-api", "make run", "uv run manage", "give it to the role `app`"):
         assert words in steps
     assert "\x1b" not in steps
-    assert "\x1b[1m" in hook.next_steps("my-api", "sqlite", created=True, colour=True)
+    assert "\x1b[1m" in hook.next_steps("my-api", "sqlite", [], created=True, colour=True)
