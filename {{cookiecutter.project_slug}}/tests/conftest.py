@@ -134,12 +134,13 @@ def make_settings(database_url: str) -> MakeSettings:
 
 
 def _settings(**overrides: Any) -> Settings:
+    production = overrides.get("environment") == "production"
     values: dict[str, Any] = {
         "environment": "test",
-        "smtp_url": NO_SMTP if overrides.get("environment") == "production" else None,
+        "smtp_url": NO_SMTP if production else None,
         "admin_email": "operator@service.example",
         "secret_key": secrets.token_urlsafe(64),
-        "rate_limit_signin": "1000/minute",
+        "rate_limit_signin": "100/15minutes" if production else "1000/minute",
         "rate_limit_default": "100000/minute",
         "public_url": PUBLIC_URL,
         "log_format": "json",

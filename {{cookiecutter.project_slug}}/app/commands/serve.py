@@ -23,7 +23,14 @@ def serve(
     if settings.production:
         with database_faults():
             asyncio.run(_require_current(settings))
-    run_server("app.main:app", host=host, port=port, workers=workers, reload=reload)
+    run_server(
+        "app.main:app",
+        host=host,
+        port=port,
+        workers=workers,
+        reload=reload,
+        hsts_include_subdomains=settings.hsts_include_subdomains,
+    )
 
 
 async def _require_current(settings: Settings) -> None:

@@ -5,19 +5,21 @@ Each finding has an id that stays, so that a pipeline can name the ones that it 
 
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from limits import parse as parse_limit
 from sqlalchemy.engine import make_url
 
-from app.core.settings import Settings, SettingsError
+from app.core.settings import Settings, SettingsError, load_settings
 from app.core.settings_production import is_local
-from app.core.settings_types import LogFormat, LogLevel
+from app.core.settings_types import Environment, LogFormat, LogLevel
 
 _NOBODYS_DOMAINS = ("@example.com", "@example.org", "@example.net")
+_MOST_REQUESTS_A_SECOND = 100
 _READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -53,6 +55,7 @@ def deploy_findings(settings: Settings, env_file: Path) -> list[Finding]:
     """What is not as production should have it, whatever `ENVIRONMENT` says."""
     return [
         *_of_environment(settings),
+        *_of_limits(settings),
         *_of_stores(settings),
         *_of_mail(settings),
         *_of_tokens(settings),
@@ -95,6 +98,39 @@ def _of_environment(settings: Settings) -> Iterator[Finding]:
             "is empty: behind a proxy every request seems to be plain http from one address, and is refused",
             "Name the addresses of the proxy. Example: TRUSTED_PROXIES=10.0.0.5",
         )
+
+
+def _of_limits(settings: Settings) -> Iterator[Finding]:
+    limit = parse_limit(settings.rate_limit_default)
+    if limit.amount > _MOST_REQUESTS_A_SECOND * limit.get_expiry():
+        yield Finding(
+            "deploy.W012",
+            Level.WARNING,
+            "RATE_LIMIT_DEFAULT",
+            f"lets one client make more than {_MOST_REQUESTS_A_SECOND} requests a second",
+            "Example: RATE_LIMIT_DEFAULT=300/minute",
+        )
+    if not settings.hsts_include_subdomains:
+        yield Finding(
+            "deploy.I003",
+            Level.INFO,
+            "HSTS_INCLUDE_SUBDOMAINS",
+            "is off: browsers may use plain http for names below the host (ASVS 3.4.1)",
+            "Remove it when every name below the host has https",
+        )
+
+
+def refused_in_production(settings: Settings, found: Iterable[Finding]) -> list[Finding]:
+    """The settings that production refuses and another environment allows, without those with an error already."""
+    if settings.production:
+        return []
+    named = {finding.setting for finding in found if finding.level is Level.ERROR}
+    try:
+        load_settings(environment=Environment.PRODUCTION)
+    except SettingsError as error:
+        problems = [problem for problem in error.problems if problem.setting not in named]
+        return [Finding("deploy.E005", Level.ERROR, *problem) for problem in problems]
+    return []
 
 
 def _of_stores(settings: Settings) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.core import settings_production as production, settings_rules as rules
 from app.core.settings_report import Problem, problems_of, report
+from app.core.settings_secrets import secret_key
 from app.core.settings_sources import DotenvFile, SecretFiles, SourceError
 from app.core.settings_types import Environment, LogFormat, LogLevel, Registration
 
@@ -60,7 +61,7 @@ def _secret(rule: Callable[[str], str]) -> AfterValidator:
 
 _Name = BeforeValidator(_lower)
 _List = BeforeValidator(_listed)
-_Key = Annotated[SecretStr, _secret(rules.secret_key)]
+_Key = Annotated[SecretStr, _secret(secret_key)]
 _Host = Annotated[str, AfterValidator(rules.host_pattern)]
 _Origin = Annotated[str, AfterValidator(rules.origin)]
 _Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(rules.network)]
@@ -152,6 +153,12 @@ class Settings(BaseSettings):
         description="Other origins whose pages may call. Never `*`.",
         examples=["https://app.example.com"],
     )
+    hsts_include_subdomains: bool = Field(
+        True,  # noqa: FBT003  # the default of the field
+        description="Whether browsers that have seen this service use HTTPS for every name below its host too, for two"
+        " years (ASVS 3.4.1). `false` if a name below is still plain HTTP.",
+        examples=["false"],
+    )
     trusted_proxies: Annotated[tuple[_Network, ...], _List, AfterValidator(production.guarded_proxies)] = Field(
         (),
         description="Addresses and networks of reverse proxies: only their `X-Forwarded-For` and `X-Forwarded-Proto`"
@@ -169,7 +176,7 @@ class Settings(BaseSettings):
         description="Whether `/oauth/token` takes the grant `password`, which OAuth 2.1 dropped (ASVS 10.4.4).",
         examples=["false"],
     )
-    rate_limit_signin: _RateLimit = Field(
+    rate_limit_signin: Annotated[_RateLimit, AfterValidator(production.guarded_signin_limit)] = Field(
         "10/15minutes",
         description="How many failed sign-ins one account or OAuth client may have, and how many mails one client may"
         " ask for, in the notation of the limits library.",

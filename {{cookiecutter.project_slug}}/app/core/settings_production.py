@@ -4,25 +4,35 @@ Each function takes a value in its one form and the settings that stand above it
 itself is not among those; then the rule that needs it is left out, for the boot is refused anyway.
 """
 
-import re
-from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from limits import parse as parse_limit
 from pydantic import SecretStr, ValidationInfo
 from sqlalchemy.engine import make_url
 
-from app.core.settings_rules import MIN_PREFIX, PLACEHOLDERS, is_wide, refuse
+from app.core.settings_rules import is_wide, refuse
+from app.core.settings_secrets import is_known_password
 from app.core.settings_types import Environment, LogFormat, Registration
+
+_Network = TypeVar("_Network", IPv4Network, IPv6Network)
 
 LOCAL_URL = "http://127.0.0.1:8000"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-# Passwords that images, manuals and templates ship.
-KNOWN_PASSWORDS = frozenset(
-    {"", "123456", "12345678", "admin", "app", "default", "example", "foobared", "guest", "mysecretpassword", "pass"}
-    | {"postgres", "postgresql", "redis", "root", "secret", "test", "user", "valkey"}
+# Where proxies stand in networks of any size: private, shared, link-local and loopback addresses.
+_PRIVATE_4 = tuple(
+    map(
+        IPv4Network, ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+    )
 )
+_PRIVATE_6 = tuple(map(IPv6Network, ("::1/128", "fc00::/7", "fe80::/10")))
+# Of public addresses: more than any provider of proxies has, far less than the internet.
+_MOST_PUBLIC_4, _MOST_PUBLIC_6 = 2**24, 2**108
+# NIST SP 800-63B-4, 3.2.2: no more than 100 failures in a row.
+_MOST_SIGNIN_FAILURES = 100
+_SECONDS_AN_ATTEMPT = 6
 
 
 def default_public_url(settings: dict[str, Any]) -> str:
@@ -88,10 +98,27 @@ def guarded_origins(origins: tuple[str, ...], info: ValidationInfo) -> tuple[str
 def guarded_proxies(
     networks: tuple[IPv4Network | IPv6Network, ...], info: ValidationInfo
 ) -> tuple[IPv4Network | IPv6Network, ...]:
-    """In production no network so wide that clients stand in it: they could claim any address (ASVS 4.1.3)."""
-    if _in_production(info.data) and any(network.prefixlen < MIN_PREFIX[network.version] for network in networks):
-        refuse("cannot trust a network as wide as that in production: name the addresses of the proxies")
+    """In production no networks so wide that clients stand in them: they could claim any address (ASVS 4.1.3)."""
+    public_4 = _public_addresses([net for net in networks if isinstance(net, IPv4Network)], _PRIVATE_4)
+    public_6 = _public_addresses([net for net in networks if isinstance(net, IPv6Network)], _PRIVATE_6)
+    if _in_production(info.data) and (public_4 > _MOST_PUBLIC_4 or public_6 > _MOST_PUBLIC_6):
+        refuse("cannot trust networks as wide as that in production: name the addresses of the proxies")
     return networks
+
+
+def _public_addresses(networks: Iterable[_Network], private: Iterable[_Network]) -> int:
+    """How many addresses are in the networks that are not private, each counted once."""
+    public = [network for network in networks if not any(network.subnet_of(known) for known in private)]
+    return sum(network.num_addresses for network in collapse_addresses(public))
+
+
+def guarded_signin_limit(limit: str, info: ValidationInfo) -> str:
+    """In production a limit that stops guessing: at most 100 attempts, and no more than ten a minute."""
+    item = parse_limit(limit)
+    too_fast = item.amount * _SECONDS_AN_ATTEMPT > item.get_expiry()
+    if _in_production(info.data) and (item.amount > _MOST_SIGNIN_FAILURES or too_fast):
+        refuse("cannot allow more than ten attempts a minute, or more than 100, in production")
+    return limit
 
 
 def guarded_database(url: SecretStr, info: ValidationInfo) -> SecretStr:
@@ -109,9 +136,18 @@ def guarded_redis(url: SecretStr | None, info: ValidationInfo) -> SecretStr | No
     parts = urlsplit(url.get_secret_value())
     if parts.password is None and not is_local(parts.hostname):
         refuse("holds no password")
-    if parts.password is not None and is_known_password(unquote(parts.password), parts.username):
+    if parts.password is not None and is_known_password(unquote(parts.password), parts.username, parts.hostname):
         refuse("holds a password that everybody knows")
+    if not is_local(parts.hostname) and not _verifies_certificate(parts.query):
+        refuse("cannot switch the verification of the certificate off in production")
     return url
+
+
+def _verifies_certificate(query: str) -> bool:
+    """Whether redis-py verifies the certificate and the host name, as it does unless its options say otherwise."""
+    options = dict(parse_qsl(query))
+    checks_host = options.get("ssl_check_hostname", "true").lower() in {"true", "yes", "1", "on"}
+    return options.get("ssl_cert_reqs", "required") == "required" and checks_host
 
 
 def guarded_smtp(url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -123,7 +159,11 @@ def guarded_smtp(url: SecretStr | None, info: ValidationInfo) -> SecretStr | Non
     parts = urlsplit(url.get_secret_value())
     if parts.query and not is_local(parts.hostname):
         refuse("can only switch TLS off for a server on this machine")
-    if _in_production(info.data) and parts.password and is_known_password(unquote(parts.password), parts.username):
+    if (
+        _in_production(info.data)
+        and parts.password
+        and is_known_password(unquote(parts.password), parts.username, parts.hostname)
+    ):
         refuse("holds a password that everybody knows")
     return url
 
@@ -133,12 +173,6 @@ def within_longest(days: int, info: ValidationInfo) -> int:
     if days < info.data.get("session_idle_days", 0):
         refuse("is shorter than SESSION_IDLE_DAYS")
     return days
-
-
-def is_known_password(password: str, user: str | None) -> bool:
-    """Whether the password is the name of its user, a default, or a placeholder."""
-    letters = re.sub(r"[\W_]", "", password).casefold()
-    return password == user or letters in KNOWN_PASSWORDS or any(word in letters for word in PLACEHOLDERS)
 
 
 def is_local(host: str | None) -> bool:

@@ -5,10 +5,10 @@ A message says what is wrong and never repeats the value: it goes to a terminal 
 
 import re
 import unicodedata
+from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
-from itertools import pairwise
 from typing import NoReturn
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from limits import parse_many as parse_limits
 from sqlalchemy.engine import make_url
@@ -16,19 +16,9 @@ from sqlalchemy.exc import ArgumentError
 
 from app.core.ip_address import parse_address
 
-MIN_KEY_BYTES = 32
-MIN_DISTINCT_CHARACTERS = 8
-# Compared without case and punctuation. Each is long enough not to turn up in a random key.
-PLACEHOLDERS = (
-    "changeit", "changeme", "changethis", "defaultkey", "examplekey", "insecure", "mysecret", "notasecret",
-    "notsecure", "passphrase", "password", "placeholder", "replaceme", "replacethis", "secretkey", "secretsecret",
-    "supersecret", "topsecret", "verysecret", "yourkeyhere", "yoursecret",
-)  # fmt: skip
-# Widest networks that proxies stand in: 10.0.0.0/8 and fc00::/7.
-MIN_PREFIX = {4: 8, 6: 7}
-
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_OPTION = re.compile(r"[a-z][a-z_]{0,39}")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOMAIN_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL = re.compile(rf"(?=[^@]{{1,64}}@.{{1,253}}\Z){_ATOM}(?:\.{_ATOM})*@{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*")
@@ -40,6 +30,11 @@ _ASYNC_DRIVERS = {
     "postgresql+asyncpg": "postgresql+asyncpg",
 }
 _REDIS_SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss", "unix": "unix"}
+# What redis-py reads from a URL, without what belongs before the host or is set by this service.
+_REDIS_OPTIONS = frozenset({"client_name", "db", "health_check_interval", "protocol"})
+_REDIS_TLS_OPTIONS = frozenset(
+    {"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile", "ssl_min_version"}
+)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -57,31 +52,6 @@ def email(value: str) -> str:
     if not _EMAIL.fullmatch(value):
         refuse("is not an e-mail address")
     return value
-
-
-def secret_key(value: str) -> str:
-    """A key of at least 256 bits that was drawn at random, as far as one can see (ASVS 11.2.3, 13.2.3)."""
-    if any(character.isspace() or character == "," or not character.isprintable() for character in value):
-        refuse("holds a space, a comma or a control character")
-    if len(value.encode()) < MIN_KEY_BYTES:
-        refuse(f"is shorter than {MIN_KEY_BYTES} bytes")
-    letters = re.sub(r"[\W_]", "", value).casefold()
-    if any(word in letters for word in PLACEHOLDERS):
-        refuse("is a placeholder")
-    if len(set(value)) < MIN_DISTINCT_CHARACTERS or _repeats(value) or _counts(value):
-        refuse("is not random: it repeats itself or counts up")
-    return value
-
-
-def _repeats(value: str) -> bool:
-    """Whether the text is a shorter one written at least twice in a row."""
-    return any(value[period:] == value[:-period] for period in range(1, len(value) // 2 + 1))
-
-
-def _counts(value: str) -> bool:
-    """Whether most characters follow from the one before, as in `abcdef` or `987654`."""
-    steps = [ord(after) - ord(before) for before, after in pairwise(value)]
-    return sum(abs(step) <= 1 for step in steps) > len(steps) / 2
 
 
 def database_dsn(value: str) -> str:
@@ -113,6 +83,10 @@ def redis_dsn(value: str) -> str:
         refuse("names no socket")
     if scheme != "unix" and not (parts.hostname and re.fullmatch(r"/?\d*", parts.path)):
         refuse("names no host, or a database that is not a number")
+    known = _REDIS_TLS_OPTIONS if scheme == "rediss" else frozenset[str]()
+    options = url_options(parts, known | _REDIS_OPTIONS)
+    if options.get("ssl_cert_reqs", "required") not in {"required", "optional", "none"}:
+        refuse("has an option ssl_cert_reqs that is not required, optional or none")
     return scheme + value[len(parts.scheme) :]
 
 
@@ -213,6 +187,22 @@ def _split(value: str) -> SplitResult:
     except ValueError:
         refuse("is not a URL")
     return parts
+
+
+def option_named(name: str) -> str:
+    """The name of an option for a message, if it looks like one: anything else may be a piece of a password."""
+    return f" {name}" if _OPTION.fullmatch(name) else ""
+
+
+def url_options(parts: SplitResult, known: AbstractSet[str]) -> dict[str, str]:
+    """The options after the `?` of a URL, each at most once; raises `ValueError` for one that is not known."""
+    options = parse_qs(parts.query, keep_blank_values=True)
+    for name, values in options.items():
+        if name not in known:
+            refuse(f"has an option{option_named(name)} that is not supported")
+        if len(values) > 1:
+            refuse(f"has the option {name} more than once")
+    return {name: values[0] for name, values in options.items()}
 
 
 def _no_space(value: str) -> None:

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.core.errors import BadRequest, HeadersTooLarge, Problem, problem_response
 from app.http.request_id import HEADER, new_request_id
-from app.http.security_headers import HEADERS
+from app.http.security_headers import security_headers
 
 HEAD_SECONDS = 20.0
 MAX_HEAD_BYTES = 64 * 1024
@@ -25,9 +25,12 @@ _log = structlog.get_logger("server")
 class DeadlineProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, *args: Any, head_seconds: float = HEAD_SECONDS, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, head_seconds: float = HEAD_SECONDS, hsts_include_subdomains: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._head_seconds = head_seconds
+        self._security_headers = security_headers(hsts_include_subdomains=hsts_include_subdomains)
         self._deadline: asyncio.TimerHandle | None = None
         self._in_body = False
         # What came since the parser last had something whole: a head, trailers or chunk extensions without an end.
@@ -136,7 +139,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         headers = [
             *self.server_state.default_headers,
             *response.raw_headers,
-            *HEADERS,
+            *self._security_headers,
             (HEADER, request_id.encode()),
             (b"connection", b"close"),
         ]

@@ -5,8 +5,8 @@ An answer that sets one of them itself keeps its own value: a page has its own c
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+# All but `Strict-Transport-Security`, which is a setting.
 HEADERS = (
-    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
     (
         b"content-security-policy",
         b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'",
@@ -22,14 +22,22 @@ HEADERS = (
     # What an answer holds depends on who asks: no cache may keep it for the next one.
     (b"cache-control", b"no-store"),
 )
+_TWO_YEARS = b"max-age=63072000"
 _VARY = (b"vary", b"Authorization, Cookie, Origin")
+
+
+def security_headers(*, hsts_include_subdomains: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """Every header, with the `Strict-Transport-Security` that `HSTS_INCLUDE_SUBDOMAINS` asks for (RFC 6797 §6.1)."""
+    hsts = _TWO_YEARS + (b"; includeSubDomains" if hsts_include_subdomains else b"")
+    return ((b"strict-transport-security", hsts), *HEADERS)
 
 
 class SecurityHeadersMiddleware:
     """Adds what the answer does not have."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, hsts_include_subdomains: bool) -> None:
         self.app = app
+        self.headers = security_headers(hsts_include_subdomains=hsts_include_subdomains)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the headers."""
@@ -41,7 +49,7 @@ class SecurityHeadersMiddleware:
             if message["type"] == "http.response.start":
                 own = list(message.get("headers", ()))
                 present = {name.lower() for name, _ in own}
-                missing = [header for header in HEADERS if header[0] not in present]
+                missing = [header for header in self.headers if header[0] not in present]
                 message["headers"] = [*own, *missing, _VARY]
             await send(message)
 

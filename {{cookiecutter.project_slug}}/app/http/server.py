@@ -42,6 +42,7 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
     workers: int = 1,
     reload: bool = False,
     head_seconds: float = HEAD_SECONDS,
+    hsts_include_subdomains: bool = True,
 ) -> None:
     """Serve `app` (an import string) until the process is told to end; exits with 1 where it cannot listen.
 
@@ -51,7 +52,9 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
     config = _Config(
         app,
         # A partial, and not a subclass: workers and the reloader pickle it.
-        http=partial(DeadlineProtocol, head_seconds=head_seconds),  # type: ignore[arg-type]
+        http=partial(  # type: ignore[arg-type]
+            DeadlineProtocol, head_seconds=head_seconds, hsts_include_subdomains=hsts_include_subdomains
+        ),
         ws="none",
         lifespan="on",
         workers=workers,

@@ -33,7 +33,7 @@ def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:
         # Sees what is sent in the end, the answers of all below too.
         Middleware(AccessLogMiddleware),
         # Outside of whatever can answer or crash.
-        Middleware(SecurityHeadersMiddleware),
+        Middleware(SecurityHeadersMiddleware, hsts_include_subdomains=settings.hsts_include_subdomains),
         # Inside of the headers, so that a 500 has them; outside of all that can crash.
         Middleware(LastResortMiddleware),
         # Outside of whatever refuses: no answer of all below goes out before its events are on record.

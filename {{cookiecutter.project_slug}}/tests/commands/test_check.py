@@ -92,12 +92,33 @@ def test_unusable_settings_are_errors_that_show_no_value(run: Run) -> None:
         ({"MAIL_FROM": "no-reply@service.test"}, []),
         ({"TRUSTED_PROXIES": ""}, ["deploy.I001"]),
         ({"SECRET_KEY_FALLBACKS": EARLIER_KEY}, ["deploy.I002"]),
+        ({"RATE_LIMIT_DEFAULT": "1000000/second"}, ["deploy.W012"]),
+        ({"HSTS_INCLUDE_SUBDOMAINS": "false"}, ["deploy.I003"]),
     ],
     ids=repr,
 )
 def test_names_what_production_should_not_have(run: Run, settings: dict[str, str], expected: list[str]) -> None:
     """Each weakness has an id of its own, and nothing else is found."""
     assert sorted(run.ids(**settings)) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("REDIS_URL", f"rediss://:{CANARY}@redis.service.test?ssl_cert_reqs=none"),
+        ("RATE_LIMIT_SIGNIN", "1000000/second"),
+        ("TRUSTED_PROXIES", "2000::/7"),
+        ("SMTP_URL", "smtp://mailer:mailer@smtp.service.test"),
+    ],
+)
+def test_what_production_refuses_is_an_error_elsewhere_too(run: Run, setting: str, value: str) -> None:
+    """`--deploy` judges as for production, whatever `ENVIRONMENT` says; no finding shows a value."""
+    result = run("--deploy", "--format", "json", ENVIRONMENT="development", **{setting: value})
+    found = {(finding["id"], finding["setting"]) for finding in json.loads(result.stdout)}
+    assert ("deploy.E005", setting) in found
+    assert result.exit_code == 1
+    assert CANARY not in result.output
+    assert run("--format", "json", ENVIRONMENT="development", **{setting: value}).stdout == "[]\n"
 
 
 def test_an_env_that_others_can_read_is_an_error(run: Run) -> None:

@@ -105,8 +105,9 @@ def test_the_other_commands_speak_plainly(manage: Manage) -> None:
 
 def test_serve_stops_in_words_before_it_listens(manage: Manage, empty_database_url: str) -> None:
     """In production on an outdated schema; and with settings that cannot be used."""
-    url, new = "https://api.service.example", empty_database_url
-    code, _, err = manage("serve", ENVIRONMENT="production", PUBLIC_URL=url, SMTP_URL=NO_SMTP, DATABASE_URL=new)
+    public = {"PUBLIC_URL": "https://api.service.example", "SMTP_URL": NO_SMTP, "RATE_LIMIT_SIGNIN": "10/minute"}
+    manage.environment.update(public, DATABASE_URL=empty_database_url)
+    code, _, err = manage("serve", ENVIRONMENT="production")
     assert (code, "manage migrate" in err) == (1, True)
     code, _, err = manage("serve", SECRET_KEY="short")
     assert (code, "SECRET_KEY" in err) == (1, True)

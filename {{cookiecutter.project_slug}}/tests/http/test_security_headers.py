@@ -11,14 +11,15 @@ from tests.support.asgi import Answer, call, http_scope
 pytestmark = pytest.mark.anyio
 
 
-async def answered(*own: tuple[bytes, bytes]) -> Answer:
+async def answered(*own: tuple[bytes, bytes], hsts_include_subdomains: bool = True) -> Answer:
     """The answer of an application that sets headers of its own."""
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": list(own)})
         await send({"type": "http.response.body"})
 
-    return await call(SecurityHeadersMiddleware(app), http_scope())
+    middleware = SecurityHeadersMiddleware(app, hsts_include_subdomains=hsts_include_subdomains)
+    return await call(middleware, http_scope())
 
 
 @pytest.mark.asvs("3.4.1")
@@ -28,6 +29,13 @@ async def test_strict_transport_security() -> None:
     match = re.match(r"max-age=(\d+); includeSubDomains", value)
     assert match
     assert int(match[1]) >= 31_536_000
+
+
+@pytest.mark.asvs("3.4.1")
+async def test_names_below_can_be_left_out_of_strict_transport_security() -> None:
+    """A parent domain with names that are still plain HTTP keeps them reachable (RFC 6797 §6.1.2)."""
+    value = (await answered(hsts_include_subdomains=False)).header("strict-transport-security")
+    assert value == "max-age=63072000"
 
 
 @pytest.mark.asvs("3.4.3", "3.4.6", "3.2.1")

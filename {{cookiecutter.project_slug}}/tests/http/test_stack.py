@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 
 from app.access.policies import Public, policy
 from app.core.limiter import Limiter
-from app.http.security_headers import HEADERS
+from app.http.security_headers import security_headers
 from app.http.stack import middleware
 from tests.conftest import PUBLIC_URL, MakeSettings, StartService
 from tests.support.asgi import call, http_scope
@@ -19,7 +19,10 @@ from tests.support.service import Service
 pytestmark = pytest.mark.anyio
 
 APP_ORIGIN = "https://app.example"
-ON_EVERY_ANSWER = frozenset(name.decode() for name, _ in HEADERS) | {"vary", "x-request-id"}
+ON_EVERY_ANSWER = frozenset(name.decode() for name, _ in security_headers(hsts_include_subdomains=True)) | {
+    "vary",
+    "x-request-id",
+}
 
 
 @pytest.fixture
@@ -136,6 +139,17 @@ async def test_a_listed_origin_can_read_errors(
 
 
 @pytest.mark.asvs("4.1.2", "3.4.1")
+async def test_hsts_include_subdomains_is_a_setting(start: StartService) -> None:
+    """`HSTS_INCLUDE_SUBDOMAINS` reaches every answer; unset, it is on."""
+    for settings, expected in (
+        ({}, "max-age=63072000; includeSubDomains"),
+        ({"hsts_include_subdomains": False}, "max-age=63072000"),
+    ):
+        async with start(**settings) as service:
+            answer = await service.client.get("/nothing-here")
+        assert answer.headers["strict-transport-security"] == expected
+
+
 async def test_production_refuses_plain_http(make_settings: MakeSettings, start: StartService) -> None:
     """In production a plain request is refused with every header, and HTTPS is served; elsewhere plain HTTP is."""
     production = {"environment": "production", "admin_email": "operator@service.example"}

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from app.http.security_headers import HEADERS
+from app.http.security_headers import security_headers
 from tests.support.raw import GET, HOST_LINE, JSON, POST, SIGNIN, raw, status_of
 from tests.support.server import HOST, ServerProcess, is_closed_within, read_answer, request
 
@@ -115,7 +115,7 @@ def test_a_refusal_is_an_answer_like_any_other(server: ServerProcess, name: str)
     """What the parser refuses has the headers, the request id and the shape of every other error."""
     head, _, body = server.send(MALFORMED[name]).partition(b"\r\n\r\n")
     fields = dict(line.split(b": ", 1) for line in head.lower().split(b"\r\n")[1:])
-    assert {header for header, _ in HEADERS} <= set(fields)
+    assert {header for header, _ in security_headers(hsts_include_subdomains=True)} <= set(fields)
     assert fields[b"content-type"] == b"application/problem+json"
     assert re.fullmatch(rb"[0-9a-f]{32}", fields[b"x-request-id"])
     assert json.loads(body)["request_id"] == fields[b"x-request-id"].decode()

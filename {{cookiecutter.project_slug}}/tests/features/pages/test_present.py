@@ -10,7 +10,7 @@ import pytest
 
 from app.core.errors import Unprocessable
 from app.features.pages.present import present
-from app.http.security_headers import HEADERS
+from app.http.security_headers import security_headers
 from tests.conftest import StartService
 from tests.support.asgi import http_scope
 from tests.support.browser import FORM, Browser, text_of
@@ -66,7 +66,7 @@ def assert_page(answer: httpx2.Response, status: int, title: str) -> None:
     assert f"<h1>{title}</h1>" in answer.text
     assert answer.headers["X-Request-ID"] in answer.text
     assert "Accept" in answer.headers["Vary"]
-    for name, value in HEADERS:
+    for name, value in security_headers(hsts_include_subdomains=True):
         assert name.decode() in answer.headers
         if name != b"content-security-policy":
             assert answer.headers[name.decode()] == value.decode()
