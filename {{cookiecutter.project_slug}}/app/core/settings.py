@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     )
     cors_origins: Annotated[tuple[_Origin, ...], _List, AfterValidator(production.guarded_origins)] = Field(
         (),
-        description="Other origins whose pages may call. Never `*`.",
+        description="Other origins whose pages may call with a token in a header, never with our cookie. Never `*`.",
         examples=["https://app.example.com"],
     )
     hsts_include_subdomains: bool = Field(

@@ -10,7 +10,7 @@ from app.http.allowed_methods import KnownMethodsMiddleware
 from app.http.audit import AuditMiddleware
 from app.http.body_limit import BodyLimitMiddleware
 from app.http.cors import CorsMiddleware
-from app.http.cross_origin import CrossOriginMiddleware, OriginRule
+from app.http.cross_origin import CrossOriginMiddleware
 from app.http.head import HeadMiddleware
 from app.http.https import HttpsMiddleware
 from app.http.last_resort import LastResortMiddleware
@@ -49,14 +49,9 @@ def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:
         Middleware(LastResortMiddleware),
         # Before anything reads the body.
         Middleware(BodyLimitMiddleware),
-        Middleware(CrossOriginMiddleware, rule=origin_rule(settings)),
+        Middleware(CrossOriginMiddleware, public_url=settings.public_url),
         # Counts what is not refused for free.
         Middleware(RateLimitMiddleware, limiter=limiter, limit=parse_limit(settings.rate_limit_default)),
         # Next to the routes, which know GET alone.
         Middleware(HeadMiddleware),
     ]
-
-
-def origin_rule(settings: Settings) -> OriginRule:
-    """Whose pages may change something with a cookie."""
-    return OriginRule(public_url=settings.public_url, origins=settings.cors_origins)

@@ -68,7 +68,7 @@ ANSWERS: list[tuple[int, str, str, dict[str, object]]] = [
     (304, "GET", "/unchanged", {}),
     (400, "GET", "/livez?a=1&a=2", {}),
     (400, "GET", "/livez?access_token=x", {}),
-    (400, "GET", "/livez", {"headers": {"Host": "evil.example"}}),
+    (400, "GET", "/api/v1/info", {"headers": {"Host": "evil.example"}}),
     (400, "POST", "/api/v1/signin", {"headers": JSON, "content": b"{"}),
     (401, "GET", "/api/v1/users/me", {}),
     (401, "GET", "/api/v1/users/me", {"headers": {"Authorization": "Bearer x.y.z"}}),

@@ -1,11 +1,13 @@
 """The audit trail as CSV (RFC 4180), safe to be opened with a spreadsheet.
 
 A spreadsheet takes a cell that begins with certain characters for a formula, which can read other cells and send them
-away. Such a cell gets an apostrophe in front, which says that it is text (ASVS 1.2.10).
+away. Such a cell gets an apostrophe in front, which says that it is text (ASVS 1.2.10). So does what would begin a cell
+for a program that expects another separator than the comma, and so splits a text of ours in several.
 """
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,8 +15,11 @@ import orjson
 
 from app.features.audit.schemas import AuditAnswer
 
-# With a line end and the full-width forms, which some programs read as the plain ones.
-_BEGINS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001  # meant
+# With the full-width forms, which some programs read as the plain ones.
+_FORMULA = "=+@＝＋－＠-"  # noqa: RUF001  # meant
+_BEGINS_A_FORMULA = (*_FORMULA, "\t", "\r", "\n")
+# After what separates cells somewhere, and the quotes that such a program would read as those of the cell.
+_BEGINS_ANOTHER = re.compile(rf"([,;|\s][\"']*)([{_FORMULA}])")
 
 COLUMNS = tuple(AuditAnswer.model_fields)
 
@@ -22,6 +27,7 @@ COLUMNS = tuple(AuditAnswer.model_fields)
 def cell(value: object) -> str:
     """The value as the text of a cell that nothing calculates."""
     text = "" if value is None else orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
+    text = _BEGINS_ANOTHER.sub(r"\1'\2", text)
     return f"'{text}" if text.startswith(_BEGINS_A_FORMULA) else text
 
 

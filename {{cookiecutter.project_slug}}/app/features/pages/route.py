@@ -3,7 +3,8 @@
 from typing import Any
 
 from app.access.guard import GuardedRoute
-from app.http.cross_origin import OriginRule, cross_origin_refusal
+from app.core.settings import Settings
+from app.http.cross_origin import cross_origin_refusal, is_own_origin
 from app.http.strict_json import StrictRequest
 
 
@@ -19,7 +20,7 @@ class PageRoute(GuardedRoute):
         Without one, a page of somebody else could still sign a visitor in as somebody else (ASVS 3.5.1).
         """
         if request.method == "POST":
-            rule: OriginRule = request.app.state.origin_rule
-            if not rule.is_ours(request.scope):
+            settings: Settings = request.app.state.settings
+            if not is_own_origin(request.scope, settings.public_url):
                 raise cross_origin_refusal()
             await request.load(form=True)

@@ -33,7 +33,6 @@ from app.features.pages.navigation import Navigation
 from app.features.pages.page import Pages
 from app.features.pages.present import on_form_refused, present
 from app.features.pages.signin import router as signin_router
-from app.http.stack import origin_rule
 
 ROUTERS = (
     home_router,
@@ -63,7 +62,6 @@ def install_pages(app: FastAPI, keys: KeyRing) -> None:
     state.assets = Assets()
     state.navigation = Navigation(app)
     state.pages = Pages(state.settings, state.assets)
-    state.origin_rule = origin_rule(state.settings)
     _install_authorization(app)
     state.browsers = BrowserSessions(state.database, state.sessions, state.accounts, keys)
     state.authenticate = BrowserAuthenticator(state.browsers, state.authenticate)

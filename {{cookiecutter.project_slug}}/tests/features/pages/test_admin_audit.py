@@ -144,6 +144,16 @@ async def test_no_cell_is_a_formula(service: Service, agent: str) -> None:
 
 
 @pytest.mark.asvs("1.2.10")
+@pytest.mark.parametrize("agent", ["M;=1+1;", "M,=1", "M\t=1+1", "M|@SUM(A1)", 'M;"=1+1"', "M;'+1", "M; -1", "M;＝1"])  # noqa: RUF001
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|", " "])
+def test_no_program_finds_a_formula_between_its_separators(agent: str, separator: str) -> None:
+    """Half of the world's spreadsheets split at semicolons, and take the quotes of a text for those of a cell."""
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
+        (cells,) = csv.reader([line(["first", cell(agent)])], delimiter=separator, quoting=quoting)
+        assert not [text for text in cells if text.strip('" \t\r\n').startswith(("=", "+", "-", "@", "＝"))]  # noqa: RUF001
+
+
+@pytest.mark.asvs("1.2.10")
 def test_every_begin_of_a_formula_is_known() -> None:
     """Also those that a header cannot hold; what is in the middle of a text stays as it is."""
     for begin in ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"):  # noqa: RUF001  # meant

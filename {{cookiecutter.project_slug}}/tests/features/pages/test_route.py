@@ -3,7 +3,9 @@
 import pytest
 
 from app.access.guard import route_policies
-from tests.support.browser import FORM, Browser
+from app.access.roles import Role
+from tests.conftest import StartService
+from tests.support.browser import FORM, Browser, with_browser
 from tests.support.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("3.5.1")]
@@ -46,6 +48,22 @@ async def test_no_other_page_fills_in_a_form(service: Service, headers: dict[str
             assert answer.status_code == 403 or answer.headers["Location"].startswith("/login"), path
             assert "Set-Cookie" not in answer.headers
     assert (await browser.get("/api/v1/users/me")).status_code == 200
+
+
+@pytest.mark.asvs("3.4.2")
+async def test_a_listed_origin_does_nothing_with_the_cookie(start: StartService) -> None:
+    """Neither by a form nor by the API: what `CORS_ORIGINS` lists sends tokens, also from the same site."""
+    async with start(cors_origins=("https://app.service.example",)) as service:
+        _, admin = await with_browser(service, Role.ADMIN)
+        person = await service.person()
+        page, api = f"/admin/users/{person.id}/roles", f"/api/v1/users/{person.id}/roles"
+        for site in ({"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "cross-site"}, {}):
+            headers = {"Origin": "https://app.service.example", "Accept": "text/html"} | site
+            form = await admin.client.post(page, data={"role_admin": "on"}, headers=headers)
+            call = await admin.client.put(api, json={"roles": ["admin"]}, headers=headers)
+            login = await service.client.post("/login", data=FIELDS, headers=headers)
+            assert [form.status_code, call.status_code, login.status_code] == [403, 403, 403]
+        assert (await admin.get(api.removesuffix("/roles"))).json()["roles"] == ["member"]
 
 
 @pytest.mark.asvs("3.5.2")
