@@ -141,13 +141,13 @@ OPTIONS = {
                 test_signin.py test_signin_in_chromium.py test_texts.py test_without_programs.py
                 test_words.py
             """,
-            "tests/support": "browser.py chromium.py programs.py site.py",
+            "tests/support": "browser.py chromium.py other_origin.py programs.py site.py",
             "tests/support/node": "LICENSE.txt code_flow.js oauth4webapi.js package.json",
         },
         (
             ("SECURITY.md", LINES, "`tests/features/authorization/`", 3),
             ("SECURITY.md", LINES, "`tests/features/browser/`", 2),
-            ("SECURITY.md", LINES, "`tests/features/pages/`", 7),
+            ("SECURITY.md", LINES, "`tests/features/pages/`", 8),
             ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
             ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    AUDIT_EXPORTED", 1),

@@ -24,6 +24,7 @@ Authenticate = Callable[[Request], Awaitable[Principal]]
 AuthenticateCaller = Callable[[Request], Awaitable[object]]
 """Says which OAuth client or user a request comes from, or raises `Unauthenticated`; it may read the form.
 
+A user with a bearer token is in `request.state.principal` by then.
 `main.py` puts it into `app.state.authenticate_caller`.
 """
 
@@ -53,6 +54,8 @@ class GuardedRoute(APIRoute):
             limit_body(request.scope, self.body_limit)
             if self.policy.needs_principal:
                 await _admit(request, self.policy)
+            elif self.policy.needs_caller and shows_token(request):
+                await principal_of(request)
             strict = StrictRequest(request.scope, request.receive)
             await self.load(strict)
             if self.policy.needs_caller:
@@ -66,6 +69,12 @@ class GuardedRoute(APIRoute):
         """Read the body where the handler takes one: a form, or JSON."""
         if self.body_field is not None:
             await request.load(form=isinstance(self.body_field.field_info, Form))
+
+
+def shows_token(request: Request) -> bool:
+    """Whether the request has a bearer token, whatever it is worth: it is judged before the body is read."""
+    values = request.headers.getlist("Authorization")
+    return any(value.partition(" ")[0].lower() == "bearer" for value in values)
 
 
 async def principal_of(request: Request) -> Principal:

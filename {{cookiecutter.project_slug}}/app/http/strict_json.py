@@ -10,7 +10,7 @@ from itertools import chain
 from math import isfinite
 from typing import Any, NoReturn
 
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from app.core.errors import BadRequest, Unprocessable, UnsupportedMediaType
@@ -29,6 +29,8 @@ _TOO_MANY = "The body holds too many values."
 _TOO_DEEP = "The body is nested too deeply."
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
+# RFC 8707 section 2: the one parameter that a form may have several times.
+_REPEATABLE = "resource"
 
 
 class StrictRequest(Request):
@@ -82,17 +84,20 @@ def parse_form(content: bytes) -> FormData:
 
     Nothing between two `&`, or after the last, is no field: the URL standard passes over it (section 5.1).
     """
-    fields: dict[str, str] = {}
+    fields: list[tuple[str, str | UploadFile]] = []
+    once: set[str] = set()
     pairs = list(filter(None, content.split(b"&")))
     if len(pairs) > MAX_FORM_FIELDS:
         message = "The form has too many fields."
         raise BadRequest(message)
     for pair in pairs:
         name, separator, value = (_form_text(part) for part in pair.replace(b"+", b" ").partition(b"="))
-        if not separator or name in fields:
+        if not separator or name in once:
             message = "The form has a malformed field, or one twice."
             raise BadRequest(message)
-        fields[name] = value
+        fields.append((name, value))
+        if name != _REPEATABLE:
+            once.add(name)
     return FormData(fields)
 
 

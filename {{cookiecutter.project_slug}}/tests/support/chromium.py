@@ -40,11 +40,20 @@ _FIND = """async ([grave, selectors]) => {
 @pytest.fixture(scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """The browser, one for the whole run or for each worker of it."""
+    async with launched() as browser:
+        yield browser
+
+
+@asynccontextmanager
+async def launched(*without: str) -> AsyncIterator[Browser]:
+    """Start a browser, without some of the flags that Playwright gives it."""
     path = PROGRAMS["chromium"].required_path()
     async with async_playwright() as playwright:
         # Its sandbox does not work for root.
         root = hasattr(os, "geteuid") and os.geteuid() == 0
-        browser = await playwright.chromium.launch(executable_path=path, args=_FLAGS, chromium_sandbox=not root)
+        browser = await playwright.chromium.launch(
+            executable_path=path, args=_FLAGS, chromium_sandbox=not root, ignore_default_args=without
+        )
         yield browser
         await browser.close()
 

@@ -15,22 +15,23 @@ from urllib.parse import urlencode
 from app.core.errors import BadRequest
 from app.features.oauth.clients import GrantType, RegisteredClient
 from app.features.oauth.redirect_uris import LONGEST_URI, is_registered
+from app.features.oauth.resources import is_own_resource
 from app.features.oauth.service import ClientService
 
 _LONGEST_SCOPE = 2000
 _LONGEST_AGE = 10  # digits
-_STATE = re.compile(r"[\x20-\x7e]{0,1024}", re.ASCII)
+_STATE = re.compile(r"[\x20-\x7e]*", re.ASCII)
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
 # The SHA-256 of the verifier in base64url (RFC 7636 section 4.2).
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 # What OpenID Connect and other extensions would change the meaning of a request with: not known here, and so refused
-# by name instead of passed over.
-_NOT_SUPPORTED = {
-    "request": "request_not_supported",
-    "request_uri": "request_uri_not_supported",
-    "registration": "registration_not_supported",
-}
+# by name (`request_not_supported` and so on) instead of passed over.
+_NOT_SUPPORTED = ("request", "request_uri", "registration")
+_PROMPTS = frozenset({"none", "login", "consent"})
+
+_Fault = tuple[str, str]
+"""The `error` and the `error_description` that the client is told."""
 
 
 class UntrustedRequest(BadRequest):
@@ -50,7 +51,8 @@ class RefusedRequest(Exception):  # noqa: N818  # an answer more than an error
 class AuthorizationRequest:
     """A request that can be approved or denied: `scope` is what the client asks for, and may have.
 
-    `max_age` is how many seconds ago the user may have proved who they are, at most (RFC 9470 section 4).
+    `max_age` is how many seconds ago the user may have proved who they are, at most (RFC 9470 section 4). `prompt` is
+    what to ask the user in any case, or `none` for nothing (OpenID Connect Core section 3.1.2.1).
     """
 
     client: RegisteredClient
@@ -59,6 +61,7 @@ class AuthorizationRequest:
     scope: frozenset[str]
     code_challenge: str
     max_age: int | None
+    prompt: frozenset[str]
 
 
 class RequestReader:
@@ -71,14 +74,21 @@ class RequestReader:
     async def read(self, pairs: Sequence[tuple[str, str]]) -> AuthorizationRequest:
         """Read the parameters of the query; raises `UntrustedRequest` or `RefusedRequest`."""
         given: dict[str, str] = {name: value for name, value in pairs if value}
-        repeated = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
+        # RFC 8707 section 2: the one parameter that may be repeated.
+        resources = frozenset(value for name, value in pairs if name == "resource" and value)
+        counts = Counter(name for name, _ in pairs if name != "resource")
+        repeated = {name for name, count in counts.items() if count > 1}
         client, redirect_uri = await self._trusted(given, repeated)
         state = given.get("state")
         if state is not None and ("state" in repeated or not _STATE.fullmatch(state)):
-            self.refuse(redirect_uri, None, "invalid_request")
-        error = _fault(given, client) if not repeated else "invalid_request"
-        if error is not None:
-            self.refuse(redirect_uri, state, error)
+            self.refuse(redirect_uri, None, "invalid_request", "There is one state, of printable ASCII.")
+        if repeated:
+            self.refuse(redirect_uri, state, "invalid_request", "A parameter is there more than once.")
+        fault = _fault(given, client)
+        if fault is not None:
+            self.refuse(redirect_uri, state, *fault)
+        if not is_own_resource(resources, self._issuer):
+            self.refuse(redirect_uri, state, "invalid_target", f"The one resource is {self._issuer}")
         return AuthorizationRequest(
             client=client,
             redirect_uri=redirect_uri,
@@ -86,6 +96,7 @@ class RequestReader:
             scope=_asked(given, client),
             code_challenge=given["code_challenge"],
             max_age=int(given["max_age"]) if "max_age" in given else None,
+            prompt=_prompt(given),
         )
 
     def answer(self, redirect_uri: str, state: str | None, **parameters: str) -> str:
@@ -93,9 +104,9 @@ class RequestReader:
         answer = parameters | ({} if state is None else {"state": state}) | {"iss": self._issuer}
         return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(answer)}"
 
-    def refuse(self, redirect_uri: str, state: str | None, error: str) -> NoReturn:
-        """Raise the `RefusedRequest` that tells the client of an error."""
-        raise RefusedRequest(error, self.answer(redirect_uri, state, error=error))
+    def refuse(self, redirect_uri: str, state: str | None, error: str, description: str) -> NoReturn:
+        """Raise the `RefusedRequest` that tells the client of an error (RFC 6749 section 4.1.2.1)."""
+        raise RefusedRequest(error, self.answer(redirect_uri, state, error=error, error_description=description))
 
     async def _trusted(self, given: Mapping[str, str], repeated: set[str]) -> tuple[RegisteredClient, str]:
         """The client and its redirect address, each named once; the address always (RFC 9700 section 2.1)."""
@@ -112,26 +123,42 @@ class RequestReader:
         return client, redirect_uri
 
 
-def _fault(given: Mapping[str, str], client: RegisteredClient) -> str | None:
-    """The error of a request from a client that is known, if there is one."""
-    unsupported = next((error for name, error in _NOT_SUPPORTED.items() if name in given), None)
-    response_type = given.get("response_type")
+def _fault(given: Mapping[str, str], client: RegisteredClient) -> _Fault | None:
+    """What is wrong with a request from a client that is known, if anything is."""
+    unsupported = next((name for name in _NOT_SUPPORTED if name in given), None)
+    response_type, prompt = given.get("response_type"), _prompt(given)
     faults = (
-        (unsupported is not None, unsupported),
-        (response_type is None, "invalid_request"),
-        (response_type != "code", "unsupported_response_type"),
-        (GrantType.AUTHORIZATION_CODE not in client.grants, "unauthorized_client"),
-        (given.get("response_mode", "query") != "query", "invalid_request"),
-        # Its user is always asked here, by a page: nothing is answered in a hidden frame (ASVS 10.7.1).
-        (given.get("prompt") == "none", "consent_required"),
-        ("prompt" in given, "invalid_request"),
+        (unsupported is not None, f"{unsupported}_not_supported", f"{unsupported} is not supported."),
+        (response_type is None, "invalid_request", "response_type is missing."),
+        (response_type != "code", "unsupported_response_type", "response_type can only be code."),
+        (
+            GrantType.AUTHORIZATION_CODE not in client.grants,
+            "unauthorized_client",
+            "The client may not use this grant.",
+        ),
+        (given.get("response_mode", "query") != "query", "invalid_request", "response_mode can only be query."),
+        ("select_account" in prompt, "account_selection_required", "A browser is signed in to one account."),
+        (not prompt <= _PROMPTS, "invalid_request", "prompt can only be login, consent, both, or none."),
+        ("none" in prompt and len(prompt) > 1, "invalid_request", "prompt=none goes with no other value."),
         # A method that is left out means `plain`, which protects nothing (ASVS 10.4.6).
-        (given.get("code_challenge_method") != "S256", "invalid_request"),
-        (not _CHALLENGE.fullmatch(given.get("code_challenge", "")), "invalid_request"),
-        (not _is_age(given.get("max_age", "0")), "invalid_request"),
-        (len(given.get("scope", "")) > _LONGEST_SCOPE or not _asked(given, client) <= client.scope, "invalid_scope"),
+        (given.get("code_challenge_method") != "S256", "invalid_request", "code_challenge_method can only be S256."),
+        (
+            not _CHALLENGE.fullmatch(given.get("code_challenge", "")),
+            "invalid_request",
+            "code_challenge is the SHA-256 of the verifier: 43 characters of base64url.",
+        ),
+        (not _is_age(given.get("max_age", "0")), "invalid_request", "max_age is a number of seconds."),
+        (
+            len(given.get("scope", "")) > _LONGEST_SCOPE or not _asked(given, client) <= client.scope,
+            "invalid_scope",
+            "The scope asks for more than the client may have.",
+        ),
     )
-    return next((error for is_there, error in faults if is_there), None)
+    return next(((error, description) for is_there, error, description in faults if is_there), None)
+
+
+def _prompt(given: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(given.get("prompt", "").split(" ")) - {""}
 
 
 def _asked(given: Mapping[str, str], client: RegisteredClient) -> frozenset[str]:

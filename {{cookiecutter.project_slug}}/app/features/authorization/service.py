@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NoReturn
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, insert, select, update
@@ -73,8 +74,11 @@ class AuthorizationService:
     def needs_sign_in(self, request: AuthorizationRequest, authenticated_at: datetime) -> bool:
         """Whether the client wants a user who proved who they are later than that (RFC 9470).
 
-        A sign-in of the last minute is always new enough: it was asked for, and the browser is on its way back.
+        A sign-in of the last minute is new enough for any `max_age`: it was asked for, and the browser is on its way
+        back. For `prompt=login` none is: the page that asks for it leads back to the same request without it.
         """
+        if "login" in request.prompt:
+            return True
         if request.max_age is None:
             return False
         return utc_now() - authenticated_at > max(timedelta(seconds=request.max_age), _WAY_BACK)
@@ -83,9 +87,11 @@ class AuthorizationService:
         """Whether the user is to be asked: not for the service itself, nor for what they have allowed.
 
         A public client that anybody could pretend to be is asked about every time, a first-party one too (RFC 8252
-        section 8.6).
+        section 8.6), and any with `prompt=consent`.
         """
         client = request.client
+        if "consent" in request.prompt:
+            return True
         if client.own:
             return False
         if not client.confidential and not proves_its_owner(request.redirect_uri):
@@ -104,10 +110,10 @@ class AuthorizationService:
         it. Raises `RefusedRequest` where that is nothing, or where the sign-in is too long ago.
         """
         if self.needs_sign_in(request, principal.authenticated_at + _TIME_TO_DECIDE):
-            self._reader.refuse(request.redirect_uri, request.state, "login_required")
+            self.refuse(request, "login_required", "The user signed in too long ago.")
         granted = request.scope & principal.permissions
         if not granted:
-            self._reader.refuse(request.redirect_uri, request.state, "invalid_scope")
+            self.refuse(request, "invalid_scope", "The user may do nothing of the scope.")
         code, now = _CODE_PREFIX + secrets.token_urlsafe(_CODE_BYTES), utc_now()
         row = {
             "code_hash": code_digest(code),
@@ -134,6 +140,10 @@ class AuthorizationService:
         if not held:
             return self.deny(request)
         return self._reader.answer(request.redirect_uri, request.state, code=code)
+
+    def refuse(self, request: AuthorizationRequest, error: str, description: str) -> NoReturn:
+        """Raise the `RefusedRequest` that tells the client why it gets no code."""
+        self._reader.refuse(request.redirect_uri, request.state, error, description)
 
     def deny(self, request: AuthorizationRequest) -> str:
         """Give the client nothing: the address to send the browser to."""

@@ -17,7 +17,6 @@ from fastapi import Request
 from limits import RateLimitItem
 from pydantic import SecretStr
 
-from app.access.guard import principal_of
 from app.access.principal import Principal
 from app.core.errors import BadRequest, TooManyRequests
 from app.core.limiter import Limiter, subscriber
@@ -33,6 +32,16 @@ Caller = Principal | AnyClient
 _LONGEST_BASIC = 1024
 _SHAPE = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+_WRONG = "The client is unknown, or its credentials are wrong."
+_EMPTY = (
+    "The secret in the Authorization header is empty. A public client sends client_id in the form, and no such header."
+)
+
+
+class _EmptySecretError(ValueError):
+    """HTTP Basic with a name and an empty secret, as some libraries send it for a public client."""
 
 
 class _Given(NamedTuple):
@@ -58,6 +67,8 @@ class ClientAuthentication:
         ip = client_ip_of(request.scope)
         try:
             given = _given(request.headers.getlist("Authorization"), await request.form())
+        except _EmptySecretError:
+            raise await self._refusal(ip, None, _EMPTY) from None
         except ValueError:
             raise await self._refusal(ip, None) from None
         if given is None or given == (BUILT_IN.client_id, None):
@@ -68,19 +79,21 @@ class ClientAuthentication:
         return client
 
     async def caller(self, request: Request) -> Caller:
-        """The client of the request, or the user whose access token it carries."""
-        values = request.headers.getlist("Authorization")
-        if any(_scheme(value) == "bearer" for value in values):
+        """The client of the request, or the user whose access token the guard has found it to carry."""
+        principal: Principal | None = getattr(request.state, "principal", None)
+        if principal is not None:
             if (await request.form()).get("client_secret"):
                 raise _two_kinds()
-            return await principal_of(request)
+            return principal
         client = await self(request)
         if client is None:
             security_event(SecurityEvent.UNAUTHENTICATED, outcome="denied", reason="no credentials")
             raise no_credentials()
         return client
 
-    async def _refusal(self, ip: str, client: RegisteredClient | None) -> InvalidClient | TooManyRequests:
+    async def _refusal(
+        self, ip: str, client: RegisteredClient | None, detail: str = _WRONG
+    ) -> InvalidClient | TooManyRequests:
         """Count a failure; what to answer. Each client is counted apart, so that nobody is told to wait for another."""
         name = client.client_id if client else "unknown"
         verdict = await self._limiter.hit(self._limit, "client", "address", subscriber(ip), name)
@@ -90,7 +103,7 @@ class ClientAuthentication:
             message = "Too many attempts with wrong credentials. Try again later."
             return TooManyRequests(message, retry_after=verdict.retry_after)
         security_event(SecurityEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **target)
-        return InvalidClient("The client is unknown, or its credentials are wrong.")
+        return InvalidClient(detail)
 
 
 def _shows_itself(client: RegisteredClient, secret: SecretStr | None) -> bool:
@@ -129,8 +142,10 @@ def _basic(value: str) -> _Given:
     except binascii.Error as error:
         raise ValueError from error
     name, separator, secret = text.partition(":")
-    if not separator or not name or not secret or _BAD_ESCAPE.search(text):
+    if not separator or not name or _BAD_ESCAPE.search(text):
         raise ValueError
+    if not secret:
+        raise _EmptySecretError
     return _Given(unquote_plus(name, errors="strict"), SecretStr(unquote_plus(secret, errors="strict")))
 
 

@@ -24,6 +24,12 @@ class UnsupportedGrantType(Problem):
     status, title, oauth_error = 400, "Bad Request", "unsupported_grant_type"
 
 
+class InvalidTarget(Problem):
+    """The resource is not this service (RFC 8707 section 2)."""
+
+    status, title, oauth_error = 400, "Bad Request", "invalid_target"
+
+
 def no_credentials() -> Unauthenticated:
     """The answer to whoever shows neither an access token nor the credentials of a client."""
     return Unauthenticated("Authenticate as a client, or send an access token.", challenge=f"Bearer, {_CHALLENGE}")

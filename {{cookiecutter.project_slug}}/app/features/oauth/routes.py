@@ -10,9 +10,10 @@ from app.access.policies import ClientOrUser, Public, policy
 from app.access.principal import Principal
 from app.features.oauth.authentication import Caller, ClientAuthentication
 from app.features.oauth.clients import BUILT_IN
-from app.features.oauth.errors import InvalidClient, UnauthorizedClient, UnsupportedGrantType
+from app.features.oauth.errors import InvalidClient, InvalidTarget, UnauthorizedClient, UnsupportedGrantType
 from app.features.oauth.grants import GrantHandler
 from app.features.oauth.metadata import server_metadata
+from app.features.oauth.resources import is_own_resource
 from app.features.oauth.schemas import IntrospectionAnswer, ServerMetadata, TokenForm, TokenInQuestion
 from app.features.sessions.client import RequestClient
 from app.features.signin.introspection import ActiveToken, TokenIntrospection
@@ -66,6 +67,10 @@ async def token(
     if form.grant_type not in client.grants:
         message = "The client may not use this grant."
         raise InvalidClient("This grant needs a client.") if client is BUILT_IN else UnauthorizedClient(message)
+    issuer = request.app.state.settings.public_url
+    if not is_own_resource(list(filter(None, form.resource)), issuer):
+        message = f"The one resource is {issuer}"
+        raise InvalidTarget(message)
     return TokenAnswer.model_validate(await exchange(form, client, origin))
 
 

@@ -39,6 +39,8 @@ class TokenForm(OAuthForm):
     code: SecretParameter | None = None
     redirect_uri: Parameter | None = None
     code_verifier: SecretParameter | None = None
+    # RFC 8707 section 2.2: once or several times.
+    resource: list[Parameter] = Field(default=[])
 
 
 class TokenInQuestion(OAuthForm):

@@ -5,6 +5,7 @@ address is one that is registered.
 """
 
 from typing import Annotated, Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from pydantic import Field
@@ -13,11 +14,11 @@ from starlette.responses import Response
 from app.access.policies import Authenticated, Public, policy
 from app.access.principal import CurrentPrincipal
 from app.core.errors import Forbidden
-from app.features.authorization.service import AuthorizationRequest, RefusedRequest
-from app.features.pages.addresses import LONGEST_PATH, with_next
-from app.features.pages.destinations import AUTHORIZE, pairs_of, policy_for
+from app.features.authorization.service import AuthorizationRequest, AuthorizationService, RefusedRequest
+from app.features.pages.addresses import LONGEST_PATH, own_path, with_next
+from app.features.pages.destinations import AUTHORIZE, headers_for, pairs_of
 from app.features.pages.forms import FormBody, read_form
-from app.features.pages.page import CurrentPage
+from app.features.pages.page import CurrentPage, Page
 from app.features.pages.route import PageRoute
 from app.features.pages.services import Authorization
 from app.features.pages.texts import scope_texts
@@ -38,20 +39,16 @@ class Decision(FormBody):
 async def ask(request: Request, page: CurrentPage, authorization: Authorization) -> Response:
     """Ask the user, unless there is nothing to ask; whoever is not signed in is asked for that first."""
     query = request.url.query
+    headers = await headers_for(request, f"{AUTHORIZE}?{query}")
     try:
         asked = await authorization.check(pairs_of(query))
-        if page.visitor is None:
-            return page.go(with_next("/login", f"{AUTHORIZE}?{query}"))
-        principal = page.visitor.principal
-        if authorization.needs_sign_in(asked, principal.authenticated_at):
-            return page.go(with_next("/confirm", f"{AUTHORIZE}?{query}"))
-        if not await authorization.needs_consent(principal.user_id, asked):
-            return page.go(await authorization.approve(principal, asked))
+        location = await _without_asking(page, authorization, asked, query)
     except RefusedRequest as refused:
-        return page.go(refused.location)
-    policy_of_page = await policy_for(request, f"{AUTHORIZE}?{query}")
+        location = refused.location
+    if location is not None:
+        return page.go(location, headers=headers)
     days = request.app.state.settings.session_max_days
-    return page.show("consent.html", policy=policy_of_page, days=days, **_shown(asked, query))
+    return page.show("consent.html", headers=headers, days=days, **_shown(asked, query))
 
 
 @router.post(AUTHORIZE, max_body_size=16 * KIB)
@@ -65,13 +62,40 @@ async def decide(
         message = "The user decides, with a browser. A token cannot."
         raise Forbidden(message)
     _, typed = await read_form(request, Decision, "error_form.html")
+    headers = await headers_for(request, f"{AUTHORIZE}?{typed.request}")
     try:
         asked = await authorization.check(pairs_of(typed.request))
-        if typed.decision == "deny":
-            return page.go(authorization.deny(asked))
-        return page.go(await authorization.approve(principal, asked))
+        denied = typed.decision == "deny"
+        location = authorization.deny(asked) if denied else await authorization.approve(principal, asked)
     except RefusedRequest as refused:
-        return page.go(refused.location)
+        location = refused.location
+    return page.go(location, headers=headers)
+
+
+async def _without_asking(
+    page: Page, authorization: AuthorizationService, asked: AuthorizationRequest, query: str
+) -> str | None:
+    """Where to send the browser, or None if its user is to decide on this page first; raises `RefusedRequest`."""
+    if own_path(f"{AUTHORIZE}?{query}") is None:
+        authorization.refuse(asked, "invalid_request", f"The parameters are longer than {LONGEST_PATH} characters.")
+    visitor, silent = page.visitor, "none" in asked.prompt
+    if visitor is None or authorization.needs_sign_in(asked, visitor.principal.authenticated_at):
+        if silent:
+            authorization.refuse(asked, "login_required", "The user has to sign in.")
+        return with_next("/confirm" if visitor else "/login", f"{AUTHORIZE}?{_once_signed_in(query)}")
+    if await authorization.needs_consent(visitor.principal.user_id, asked):
+        if silent:
+            authorization.refuse(asked, "consent_required", "The user has to be asked.")
+        return None
+    return await authorization.approve(visitor.principal, asked)
+
+
+def _once_signed_in(query: str) -> str:
+    """The same request, of which `prompt=login` is done."""
+    pairs = [
+        (name, value.replace("login", "").strip() if name == "prompt" else value) for name, value in pairs_of(query)
+    ]
+    return query if pairs == pairs_of(query) else urlencode(pairs)
 
 
 def _shown(asked: AuthorizationRequest, query: str) -> dict[str, object]:

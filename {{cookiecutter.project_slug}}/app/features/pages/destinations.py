@@ -1,6 +1,6 @@
-"""Where a form leads in the end.
+"""Where a form leads in the end, and what that page may do.
 
-Browsers hold a page's `form-action` against every redirect that follows its form. Where the last one leads to an OAuth
+Browsers hold a page's `form-action` against every redirect that follows its form. If the last one leads to an OAuth
 client, the page has to name that client's origin, and names no other.
 """
 
@@ -17,17 +17,26 @@ AUTHORIZE = "/oauth/authorize"
 _MOST_PARAMETERS = 50
 
 
-async def policy_for(request: Request, next_path: str) -> str:
-    """The content security policy of a page whose form leads to the path."""
+async def headers_for(request: Request, next_path: str) -> dict[str, str]:
+    """Return the headers of a page whose form leads to the path: what the page of an OAuth client may do with it.
+
+    A client may open `/oauth/authorize` in a pop-up, and wait for its own page to report from there. Browsers cut that
+    tie for good at the first answer, redirects included, with another `Cross-Origin-Opener-Policy` than the client's.
+    Only `unsafe-none` keeps it with a page of another origin: `same-origin-allow-popups` is for the page that opens.
+    """
     path, _, query = next_path.partition("?")
     authorization: AuthorizationService = request.app.state.authorization
     if path != AUTHORIZE:
-        return content_security_policy()
+        return {}
     try:
-        asked = await authorization.check(pairs_of(query))
-    except (BadRequest, RefusedRequest):
-        return content_security_policy()
-    return content_security_policy(form_action=[source_of(asked.redirect_uri)])
+        redirect_uri = (await authorization.check(pairs_of(query))).redirect_uri
+    except RefusedRequest as refused:
+        redirect_uri = refused.location
+    except BadRequest:
+        return {}
+    own = redirect_uri.startswith(f"{request.app.state.settings.public_url}/")
+    policy = {"Content-Security-Policy": content_security_policy(form_action=[source_of(redirect_uri)])}
+    return policy if own else policy | {"Cross-Origin-Opener-Policy": "unsafe-none"}
 
 
 def pairs_of(query: str) -> list[tuple[str, str]]:

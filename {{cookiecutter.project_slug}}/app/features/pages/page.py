@@ -118,9 +118,10 @@ class Page:
         """Show a template; `status`, `headers` and `policy` are those of the answer, all else is for the template."""
         return self._pages.show(self._request, template, visitor=self.visitor, **options)
 
-    def go(self, path: str, notice: Notice | None = None) -> Response:
+    def go(self, path: str, notice: Notice | None = None, headers: Mapping[str, str] | None = None) -> Response:
         """Send the browser to another page with a GET (RFC 9110 section 15.4.4), which says what was done."""
-        return RedirectResponse(path if notice is None else with_notice(path, notice), status_code=SEE_OTHER)
+        location = path if notice is None else with_notice(path, notice)
+        return RedirectResponse(location, status_code=SEE_OTHER, headers=headers)
 
 
 def pages_of(app: FastAPI) -> Pages:

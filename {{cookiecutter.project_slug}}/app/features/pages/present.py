@@ -69,7 +69,9 @@ def _wanted(accept: str) -> dict[str, float]:
 async def on_form_refused(request: Request, error: Exception) -> Response:
     """Show the form again: what was typed, and what is wrong with it."""
     assert isinstance(error, FormRefused)  # noqa: S101  # this is its handler
+    context = dict(error.form.context)
+    headers = {**context.pop("headers", {}), **error.headers}
     return pages_of(request.app).show(
-        request, error.form.template, visitor=await visitor_of(request), status=error.status, headers=error.headers,
-        values=error.form.values, errors=error.errors, **error.form.context,
+        request, error.form.template, visitor=await visitor_of(request), status=error.status, headers=headers,
+        values=error.form.values, errors=error.errors, **context,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from app.features.accounts.confirmation import PasswordConfirmation
 from app.features.accounts.passwords import GivenPassword
 from app.features.browser.cookie import clear_session_cookie, set_session_cookie
 from app.features.pages.addresses import HOME, own_path
-from app.features.pages.destinations import policy_for
+from app.features.pages.destinations import headers_for
 from app.features.pages.forms import FormBody, read_form
 from app.features.pages.page import CurrentPage
 from app.features.pages.route import PageRoute
@@ -53,7 +53,7 @@ async def login_page(request: Request, page: CurrentPage, next: str | None = Non
     path = own_path(next) or HOME
     if page.visitor:
         return page.go(path)
-    return page.show("login.html", next_path=path, policy=await policy_for(request, path))
+    return page.show("login.html", next_path=path, headers=await headers_for(request, path))
 
 
 @router.post("/login", max_body_size=16 * KIB)
@@ -61,8 +61,8 @@ async def login_page(request: Request, page: CurrentPage, next: str | None = Non
 async def login(request: Request, page: CurrentPage, browsers: Browsers, client: RequestClient) -> Response:
     """Sign in. A session that the browser had before ends, and its id is never used again."""
     path = own_path(str((await request.form()).get("next", ""))) or HOME
-    policy_of_page = await policy_for(request, path)
-    form, typed = await read_form(request, SignInForm, "login.html", next_path=path, policy=policy_of_page)
+    headers = await headers_for(request, path)
+    form, typed = await read_form(request, SignInForm, "login.html", next_path=path, headers=headers)
     signins: SignInService = request.app.state.signin
 
     def key(unit: Connection, session: Started) -> str:
@@ -75,7 +75,7 @@ async def login(request: Request, page: CurrentPage, browsers: Browsers, client:
             raise Unauthenticated(_WRONG) from None
     if page.visitor:
         await browsers.end(page.visitor.principal)
-    response = page.go(path)
+    response = page.go(path, headers=headers)
     set_session_cookie(response, value)
     return response
 
@@ -103,7 +103,7 @@ async def logout(page: CurrentPage, browsers: Browsers) -> Response:
 async def confirm_page(request: Request, page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
     """Ask for the password once more."""
     path = own_path(next) or HOME
-    return page.show("confirm.html", next_path=path, policy=await policy_for(request, path))
+    return page.show("confirm.html", next_path=path, headers=await headers_for(request, path))
 
 
 @router.post("/confirm", max_body_size=16 * KIB)
@@ -111,13 +111,13 @@ async def confirm_page(request: Request, page: CurrentPage, next: str | None = N
 async def confirm(request: Request, page: CurrentPage, browsers: Browsers, principal: CurrentPrincipal) -> Response:
     """Note that it is still the same person, and give the browser a new id (ASVS 7.2.4, 7.5.3)."""
     path = own_path(str((await request.form()).get("next", ""))) or HOME
-    policy_of_page = await policy_for(request, path)
-    form, typed = await read_form(request, ConfirmForm, "confirm.html", next_path=path, policy=policy_of_page)
+    headers = await headers_for(request, path)
+    form, typed = await read_form(request, ConfirmForm, "confirm.html", next_path=path, headers=headers)
     confirmation: PasswordConfirmation = request.app.state.confirmation
     with form.answering(password=Forbidden):
         await confirmation.require(principal, typed.password, SecurityEvent.PASSWORD_CONFIRMED)
     value = await browsers.confirm(principal)
-    response = page.go(path)
+    response = page.go(path, headers=headers)
     if value is not None:
         set_session_cookie(response, value)
     return response

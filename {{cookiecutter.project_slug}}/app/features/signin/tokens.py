@@ -20,6 +20,8 @@ from app.core.settings import Settings
 _ALGORITHM = "HS256"
 _HEADER = {"alg": _ALGORITHM, "typ": "at+jwt"}
 _LONGEST_TOKEN = 4096
+# How far the clocks of replicas may be apart (RFC 7519 section 4.1.4).
+_LEEWAY_SECONDS = 10
 
 FIRST_PARTY = "first-party"
 """What the service's own sign-in is called where OAuth asks for a client."""
@@ -58,6 +60,14 @@ class Grant:
     client_id: str = FIRST_PARTY
 
 
+class _Claims(JWTClaimsRegistry):
+    """The claims of an access token: `iat` and `nbf` have a leeway, `exp` has none, so that no token lives longer."""
+
+    def validate_exp(self, value: object) -> None:
+        """Raise `ExpiredTokenError` from the second of `exp` on."""
+        JWTClaimsRegistry(now=self.now).validate_exp(value)
+
+
 class AccessTokens:
     """Makes and verifies access tokens. Issuer and audience are the service's public URL."""
 
@@ -65,9 +75,9 @@ class AccessTokens:
         self._issuer = settings.public_url
         self._lifetime = timedelta(minutes=settings.access_token_minutes)
         self._keys = [OctKey.import_key(key) for key in keys.all(Purpose.ACCESS_TOKEN)]
-        self._registry = JWTClaimsRegistry(
+        self._registry = _Claims(
             now=lambda: int(utc_now().timestamp()),
-            leeway=0,
+            leeway=_LEEWAY_SECONDS,
             iss={"essential": True, "value": self._issuer},
             **_REQUIRED,
         )

@@ -168,3 +168,31 @@ async def test_failures_are_limited_and_lock_nobody_out(start: StartService) -> 
             str(machine.client.id),
         )
         assert rows[4]["target_id"] is None
+
+
+async def test_a_public_client_with_an_empty_secret_is_told_what_to_do(service: Service) -> None:
+    """Some libraries send HTTP Basic for every client. The words are the same for a client that does not exist."""
+    public = await register(service, confidential=False)
+    for client_id in (public.client_id, "unknown"):
+        answer = await ask_token(service, basic(client_id, ""), **GRANT)
+        assert error_of(answer) == INVALID
+        assert "A public client sends client_id in the form" in answer.json()["error_description"]
+    other = await ask_token(service, basic(public.client_id, "x"), **GRANT)
+    assert "in the form" not in other.json()["error_description"]
+
+
+@pytest.mark.asvs("8.3.1")
+@pytest.mark.parametrize("path", ["/oauth/introspect", "/oauth/revoke"])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [(b"x", "text/plain"), (b"%zz", "application/x-www-form-urlencoded"), (b"{}", "application/json"), (b"", "a")],
+)
+async def test_who_shows_a_token_is_judged_before_the_form(service: Service, path: str, body: bytes, kind: str) -> None:
+    """An invalid token is 401 whatever the body is; with a valid one, the body is what is wrong."""
+    _, tokens = await service.signed_in()
+    for value in ("Bearer x", "bearer x.y.z", "Bearer"):
+        headers = {"Authorization": value, "Content-Type": kind}
+        answer = await service.client.post(path, content=body, headers=headers)
+        assert (answer.status_code, answer.headers["WWW-Authenticate"].startswith("Bearer")) == (401, True)
+    answer = await service.client.post(path, content=body, headers=tokens.bearer | {"Content-Type": kind})
+    assert answer.status_code in {400, 415}

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.features.signin.models import RefreshToken
-from tests.conftest import StartService
+from tests.conftest import PUBLIC_URL, StartService
+from tests.support.oauth import error_of, register_machine
 from tests.support.service import Service, tokens_of
 
 pytestmark = pytest.mark.anyio
@@ -163,3 +164,23 @@ async def test_nobody_revokes_what_is_not_theirs(service: Service) -> None:
         assert answer.status_code == 200
     assert (await service.whoami(other)).status_code == 200
     assert (await service.refresh(other.refresh)).status_code == 200
+
+
+async def test_a_token_is_for_this_service(service: Service) -> None:
+    """RFC 8707 section 2.2: the resource may be named several times, and no other one has tokens here."""
+    machine = await register_machine(service)
+    own, form = f"resource={PUBLIC_URL}", "grant_type=client_credentials"
+    headers = machine.basic | {"Content-Type": "application/x-www-form-urlencoded"}
+    for extra, status in (
+        (own, 200),
+        (f"{own}&{own}/", 200),
+        ("resource=", 200),
+        ("resource=https://other.example", 400),
+    ):
+        answer = await service.client.post("/oauth/token", content=f"{form}&{extra}", headers=headers)
+        assert answer.status_code == status, extra
+    assert error_of(answer) == (400, "invalid_target")
+    both = await service.client.post("/oauth/token", content=f"{form}&{own}&resource=x", headers=headers)
+    assert error_of(both) == (400, "invalid_target")
+    twice = await service.client.post("/oauth/token", content=f"{form}&{form}", headers=headers)
+    assert error_of(twice) == (400, "invalid_request")

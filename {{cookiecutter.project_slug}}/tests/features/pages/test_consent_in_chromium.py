@@ -8,6 +8,7 @@ from playwright.async_api import Browser, expect
 
 from app.access.roles import Role
 from tests.support.chromium import flaws, visiting
+from tests.support.other_origin import SAME_SITE, serving
 from tests.support.site import Site
 
 pytestmark = pytest.mark.anyio
@@ -16,9 +17,9 @@ pytestmark = pytest.mark.anyio
 CALLBACK = "/"
 
 
-async def address_of_a_client(site: Site) -> str:
+async def address_of_a_client(site: Site, redirect_uri: str | None = None) -> str:
     """Where a client, which an administrator has just registered, sends a browser."""
-    admin, redirect_uri = await site.person(Role.ADMIN), f"{site.url}{CALLBACK}"
+    admin, redirect_uri = await site.person(Role.ADMIN), redirect_uri or f"{site.url}{CALLBACK}"
     new = {"name": "Photo Prints", "scope": "account:read account:write", "redirect_uris": [redirect_uri]}
     async with httpx2.AsyncClient(base_url=site.url) as http:
         tokens = await http.post("/api/v1/signin", json={"email": admin.email, "password": admin.password})
@@ -64,3 +65,34 @@ async def test_a_user_does_not_allow(chromium: Browser, site: Site) -> None:
         assert parse_qs(urlsplit(page.url).query)["error"] == ["access_denied"]
         await page.goto(address)
         await expect(page.get_by_role("button", name="Allow", exact=True)).to_be_visible()
+
+
+REPORTS = "<script>if (opener) { opener.postMessage(location.search, origin); close(); }</script>"
+
+
+async def test_a_client_hears_from_the_window_that_it_opened(chromium: Browser, site: Site) -> None:
+    """A pop-up signs in, mistypes, decides, and tells the page of the client, which is of another origin."""
+    person = await site.person()
+    with serving() as client:
+        origin = f"http://{SAME_SITE}:{client.port}"
+        client.page = REPORTS
+        address = await address_of_a_client(site, f"{origin}/callback")
+        async with visiting(chromium, site.url) as (page, watch):
+            await page.goto(f"{origin}/")
+            await page.evaluate("addEventListener('message', event => { window.told = event.data })")
+            async with page.expect_popup() as opened:
+                await page.evaluate(
+                    "address => void window.open(address, 'authorize', 'popup')", f"{site.url}{address}"
+                )
+            popup = await opened.value
+            await popup.get_by_label("E-mail address").fill(person.email)
+            await popup.get_by_label("Password").fill("wrong")
+            await popup.get_by_role("button", name="Sign in").click()
+            await expect(popup.get_by_text("The e-mail address or the password is wrong.")).to_be_visible()
+            await popup.get_by_label("Password").fill(person.password)
+            await popup.get_by_role("button", name="Sign in").click()
+            await popup.get_by_role("button", name="Allow", exact=True).click()
+            answer = await page.wait_for_function("window.told")
+            told = parse_qs((await answer.json_value()).removeprefix("?"))
+            assert (told["state"], told["iss"], len(told["code"])) == (["s"], [site.url], 1)
+            watch.problems.clear()

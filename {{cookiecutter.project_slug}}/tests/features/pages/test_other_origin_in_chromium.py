@@ -5,71 +5,28 @@ site, so that Chromium sends the session cookie along (`SameSite` does not stop 
 Under another name it is another site, which has no cookie to send, and could still sign a visitor in as somebody else.
 """
 
-import html
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, Response
 
 from tests.support.chromium import visiting
+from tests.support.other_origin import CROSS_SITE, SAME_SITE, OtherOrigin, serving
 from tests.support.service import Person
 from tests.support.site import Site, sign_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("3.5.1")]
 
-SAME_SITE, CROSS_SITE = "127.0.0.1", "localhost"
 NAMES = pytest.mark.parametrize("name", [SAME_SITE, CROSS_SITE])
 
 
-class Attacker:
-    """A server that shows the page it is given, whatever is asked."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.page = ""
-
-    def posts(self, url: str, fields: dict[str, str], kind: str = "application/x-www-form-urlencoded") -> str:
-        """A page that sends a form as soon as it is opened."""
-        inputs = "".join(f'<input name="{name}" value="{html.escape(value)}">' for name, value in fields.items())
-        form = f'<form method="post" action="{url}" enctype="{kind}">{inputs}</form>'
-        return f"{form}<script>document.forms[0].submit()</script>"
-
-
 @pytest.fixture(scope="module")
-def attacker() -> Iterator[Attacker]:
+def attacker() -> Iterator[OtherOrigin]:
     """A second origin."""
-    with _serving() as running:
+    with serving() as running:
         yield running
-
-
-@contextmanager
-def _serving() -> Iterator[Attacker]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(f"<!doctype html><title>evil</title>{evil.page}".encode())
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    # Under both names it is the same address.
-    server = ThreadingHTTPServer((SAME_SITE, 0), Handler)
-    evil = Attacker(server.server_address[1])
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield evil
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 async def cookie_of(page: Page) -> str | None:
@@ -79,7 +36,7 @@ async def cookie_of(page: Page) -> str | None:
     )
 
 
-async def attack(page: Page, attacker: Attacker, name: str, content: str, url: str) -> Response:
+async def attack(page: Page, attacker: OtherOrigin, name: str, content: str, url: str) -> Response:
     """Open the page of the other origin, and wait for what the service answers to what it does."""
     attacker.page = content
     async with page.expect_response(url) as answer:
@@ -106,7 +63,7 @@ FORMS: list[tuple[str, dict[str, str]]] = [
 
 
 @NAMES
-async def test_a_form_that_sends_itself(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+async def test_a_form_that_sends_itself(chromium: Browser, site: Site, attacker: OtherOrigin, name: str) -> None:
     """Every form is refused; the visitor stays signed in, as themselves, and nothing has changed."""
     person = await site.person()
     async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, watch):
@@ -136,7 +93,7 @@ def _refusal(path: str, name: str) -> int | Any:
 
 @NAMES
 async def test_signing_a_visitor_in_as_somebody_else(
-    chromium: Browser, site: Site, attacker: Attacker, name: str
+    chromium: Browser, site: Site, attacker: OtherOrigin, name: str
 ) -> None:
     """With the right password of the attacker's own account, and no session before: refused all the same."""
     eve = await site.person()
@@ -151,7 +108,7 @@ async def test_signing_a_visitor_in_as_somebody_else(
 
 @pytest.mark.asvs("3.5.2", "3.4.2")
 @NAMES
-async def test_a_call_with_credentials(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+async def test_a_call_with_credentials(chromium: Browser, site: Site, attacker: OtherOrigin, name: str) -> None:
     """Whatever type and method a script asks for, with the cookie: nothing is done, and it can read no answer."""
     person = await site.person()
     async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, watch):
@@ -182,7 +139,7 @@ async def test_a_call_with_credentials(chromium: Browser, site: Site, attacker: 
 
 @pytest.mark.asvs("3.4.6")
 @NAMES
-async def test_no_page_is_framed(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+async def test_no_page_is_framed(chromium: Browser, site: Site, attacker: OtherOrigin, name: str) -> None:
     """Chromium shows nothing of it: neither a page, nor an error, nor an answer of the API."""
     person = await site.person()
     async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, watch):
@@ -199,7 +156,9 @@ async def test_no_page_is_framed(chromium: Browser, site: Site, attacker: Attack
 
 @pytest.mark.asvs("3.2.1")
 @NAMES
-async def test_no_answer_is_part_of_another_page(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+async def test_no_answer_is_part_of_another_page(
+    chromium: Browser, site: Site, attacker: OtherOrigin, name: str
+) -> None:
     """Neither as an image, nor as a script, nor as a style: Chromium hands nothing of it over, whatever it is."""
     person = await site.person()
     async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, watch):
@@ -218,7 +177,7 @@ async def test_no_answer_is_part_of_another_page(chromium: Browser, site: Site, 
 
 @pytest.mark.asvs("3.2.1")
 @NAMES
-async def test_no_page_can_be_held_by_another(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+async def test_no_page_can_be_held_by_another(chromium: Browser, site: Site, attacker: OtherOrigin, name: str) -> None:
     """Whoever opens a page of ours in a window has no hold of it: neither of where it is nor of what it does."""
     async with visiting(chromium, site.url) as (page, watch):
         attacker.page = f"<button onclick=\"window.held = window.open('{site.url}/login')\">Win a prize</button>"
@@ -234,7 +193,7 @@ async def test_no_page_can_be_held_by_another(chromium: Browser, site: Site, att
 
 @pytest.mark.asvs("3.5.3")
 @NAMES
-async def test_what_a_link_can_do(chromium: Browser, site: Site, attacker: Attacker, name: str) -> None:
+async def test_what_a_link_can_do(chromium: Browser, site: Site, attacker: OtherOrigin, name: str) -> None:
     """It opens a page, for whoever is signed in too, and changes nothing: signing out still takes a click."""
     person = await site.person()
     async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, watch):

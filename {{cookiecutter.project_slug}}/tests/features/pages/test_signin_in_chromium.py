@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.account_mail import PASSWORD, TOKEN
-from tests.support.chromium import flaws, grave_findings, visiting
+from tests.support.chromium import flaws, grave_findings, launched, visiting
 from tests.support.mail import bodies, until
 from tests.support.site import Site, sign_in
 
@@ -216,6 +216,43 @@ async def test_going_back_after_signing_out_shows_nothing(chromium: Browser, sit
             await page.go_back()
             await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
             assert person.email not in await page.content()
+
+
+@pytest.mark.asvs("14.3.1")
+async def test_no_page_comes_back_as_it_stood(site: Site) -> None:
+    """Chromium keeps pages as they stand for going back, `no-store` too: until the cookie changes, and so not these."""
+    person = await site.person()
+    async with (
+        launched("--disable-back-forward-cache") as browser,
+        visiting(browser, site.url, storage_state=await site.signed_in(person)) as (page, _),
+    ):
+        await page.add_init_script("addEventListener('pageshow', event => { window.asItStood = event.persisted })")
+        for signed_out, steps, arrived in ((False, -1, "/confirm"), (True, -2, "/login?next=/confirm")):
+            await page.goto("/confirm")
+            await page.goto("/logout")
+            if signed_out:
+                await page.get_by_role("button", name="Sign out").click()
+                await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+            # Playwright's own way back waits for a page to load.
+            await page.evaluate(f"setTimeout(() => history.go({steps}), 0)")
+            await page.wait_for_function("url => document.body && location.href === url", arg=f"{site.url}{arrived}")
+            assert await page.evaluate("window.asItStood") is not signed_out
+            assert (person.email in await page.content()) is not signed_out
+
+
+@pytest.mark.asvs("14.3.1")
+async def test_signing_out_leaves_other_services_of_the_host_alone(chromium: Browser, site: Site) -> None:
+    """Their cookies stay; the session cookie, and what was stored under this origin, are gone."""
+    person = await site.person()
+    async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, _):
+        # A cookie knows no port: a service on another port of this host has set it.
+        await page.context.add_cookies([{"name": "neighbour", "value": "kept", "domain": "127.0.0.1", "path": "/"}])
+        await page.goto("/logout")
+        await page.evaluate("localStorage.setItem('draft', 'mine')")
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert [(cookie["name"], cookie["value"]) for cookie in await page.context.cookies()] == [("neighbour", "kept")]
+        assert await page.evaluate("localStorage.length") == 0
 
 
 @pytest.mark.asvs("7.5.3")

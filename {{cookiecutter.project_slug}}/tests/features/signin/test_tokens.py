@@ -59,8 +59,8 @@ HEADERS: dict[str, Any] = {
 CLAIMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "expired": lambda claims: {**claims, "exp": NOW - 1},
     "exp is text": lambda claims: {**claims, "exp": str(claims["exp"])},
-    "issued in an hour": lambda claims: {**claims, "iat": NOW + 3600},
-    "not before an hour": lambda claims: {**claims, "nbf": NOW + 3600},
+    "issued in a minute": lambda claims: {**claims, "iat": claims["iat"] + 60},
+    "not before a minute": lambda claims: {**claims, "nbf": claims["iat"] + 60},
     "other issuer": lambda claims: {**claims, "iss": "https://evil.example"},
     "other audience": lambda claims: {**claims, "aud": "https://evil.example"},
     "audience in a list": lambda claims: {**claims, "aud": [PUBLIC_URL, "https://evil.example"]},
