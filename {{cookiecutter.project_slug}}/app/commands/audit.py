@@ -3,9 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import orjson
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.commands.support import FAILED, database_faults, fail, settings_or_exit
 from app.core.database import Database
+from app.core.errors import Problem
 from app.core.keys import KeyRing
 from app.core.migrations import require_current
 from app.core.settings import Settings
@@ -28,8 +30,15 @@ _Since = Annotated[str | None, typer.Option(help=f"Only from this time on. {_EXA
 _Until = Annotated[str | None, typer.Option(help=f"Only before this time. {_EXAMPLE}")]
 
 
+_Before = Annotated[str, typer.Option(help=f"Only rows from before this time. {_EXAMPLE}")]
+
+
 @audit.command()
 def verify(
+    archives: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files that `archive` made, the oldest first: they are read before the rest."),
+    ] = None,
     expect_at_least: Annotated[
         str | None,
         typer.Option(metavar="N/HASH", help="What an earlier run printed: row N must still be there, as it was."),
@@ -42,10 +51,13 @@ def verify(
     except ValueError:
         fail("--expect-at-least is not of the form N/HASH, which an earlier run printed.")
     with database_faults():
-        report = asyncio.run(_verify(settings, anchor))
-    if report.flaw is not None:
-        fail(f"{report.flaw} {report.rows} rows before it are in order.")
+        report = asyncio.run(_verify(settings, anchor, archives or []))
+    _fail_where_flawed(report)
     typer.echo(f"{report.rows} rows, none of them changed, removed or added.")
+    if report.unread:
+        typer.echo(
+            f"{report.unread} rows before them are archived, and were not read: name their files to have them read."
+        )
     if report.anchor is not None:
         typer.echo(f"Keep this where the database's administrators cannot write: {report.anchor}")
 
@@ -54,15 +66,54 @@ def verify(
 def export(since: _Since = None, until: _Until = None) -> None:
     """Write the trail to standard output, oldest first, one JSON object on each line."""
     settings = settings_or_exit()
-    filters = Filters(since=_moment("--since", since), until=_moment("--until", until))
+    filters = Filters(
+        since=_moment("--since", since) if since else None, until=_moment("--until", until) if until else None
+    )
     with database_faults():
         asyncio.run(_export(settings, filters))
 
 
-async def _verify(settings: Settings, anchor: Anchor | None) -> Report:
+@audit.command()
+def archive(file: Annotated[Path, typer.Argument(help="The file to make.")], before: _Before) -> None:
+    """Verify the trail, and move its oldest rows to a file, which `verify` can read."""
+    settings = settings_or_exit()
+    moment = _moment("--before", before)
+    with database_faults():
+        count = asyncio.run(_archive(settings, file, moment))
+    if count:
+        typer.echo(f"{count} rows are in {file}, and no longer in the database. Keep it: nothing else holds them.")
+    else:
+        typer.echo("There is nothing to archive.")
+
+
+def _fail_where_flawed(report: Report) -> None:
+    if report.flaw is not None:
+        fail(f"{report.flaw} {report.rows} rows before it are in order.")
+
+
+async def _archive(settings: Settings, file: Path, before: datetime) -> int:
     async with _trail(settings) as trail:
-        verification = trail.verification(anchor)
-        rows = await verification.begin()
+        verification = trail.verification(unfinished=True)
+        await verification.begin()
+        _fail_where_flawed(await verification.run())
+        begin = verification.archived
+        try:
+            end = await trail.archive(begin, before, file)
+        except OSError as error:
+            fail(f"{file} cannot be written ({type(error).__name__}: {error.strerror or error}). Nothing was removed.")
+        except Problem as problem:
+            fail(f"{problem.detail} Nothing was removed: remove {file}, and try again.")
+        await trail.remove_archived(end)
+    return end.sequence - begin.sequence
+
+
+async def _verify(settings: Settings, anchor: Anchor | None, archives: Sequence[Path]) -> Report:
+    async with _trail(settings) as trail:
+        verification = trail.verification(anchor, archives)
+        try:
+            rows = await verification.begin()
+        except (OSError, ValueError) as error:
+            fail(f"An archive cannot be read: {error}.")
         hidden = not sys.stderr.isatty()
         with typer.progressbar(length=rows, label="Verifying", file=sys.stderr, hidden=hidden) as bar:
             return await verification.run(bar.update)
@@ -90,9 +141,7 @@ async def _trail(settings: Settings) -> AsyncIterator[AuditTrail]:
         await database.close()
 
 
-def _moment(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
+def _moment(option: str, text: str) -> datetime:
     try:
         moment: datetime = TypeAdapter(Moment).validate_python(text)
     except ValidationError:

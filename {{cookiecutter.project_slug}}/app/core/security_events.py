@@ -147,6 +147,9 @@ class SecurityEvent(StrEnum):
     HOST_REFUSED = "host_refused"
     """A request was for a host that this service is not."""
 
+    AUDIT_ARCHIVED = "audit_archived"
+    """The oldest rows of the audit trail were moved to a file."""
+
     AUDIT_EXPORTED = "audit_exported"
     """Somebody took a copy of the audit trail, or of a part of it."""
 

@@ -23,6 +23,7 @@ from app.features.audit.entries import Entry, entry_of
 from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
 
 _RETRY_AFTER_SECONDS = 5
+_GROWTH_STEP = 100_000
 
 _log = structlog.get_logger("app")
 
@@ -66,6 +67,13 @@ class Appender:
             _log.error("audit_unwritable", error=type(error).__name__, exc_info=error)
             raise unavailable() from error
 
+    def mark(self, connection: Connection, event: SecurityEvent, **details: str | int) -> None:
+        """Add a row that says something of the trail itself; raises `Unavailable`."""
+        try:
+            self._append(connection, [_mark(event, "success", **details)])
+        except DBAPIError as error:
+            raise unavailable() from error
+
     def _append(self, unit: Connection, entries: list[Entry]) -> int:
         head, last = _lock_end(unit)
         chain = self._chain.following(head) if self._follow else self._chain
@@ -73,7 +81,7 @@ class Appender:
         if not entries:
             return 0
         sequence, digest = max(head.sequence, last) if head else last, head.digest if head else FIRST_DIGEST
-        rows = []
+        rows, before = [], sequence
         for sequence, entry in enumerate(entries, start=sequence + 1):  # noqa: B020  # goes on from where it stood
             row = {**entry, "sequence": sequence, "key_id": chain.current_id}
             digest = digest_of(digest, row)
@@ -81,6 +89,8 @@ class Appender:
         # With its nulls: the same statement for every row, so that none takes another time than the next.
         unit.execute(_ADD, rows)
         unit.execute(_MOVE_HEAD if head else _START_HEAD, chain.head(sequence, digest)._asdict())
+        if sequence // _GROWTH_STEP > before // _GROWTH_STEP:
+            _log.warning("audit_trail_grew", rows=sequence, hint="manage audit archive")
         return len(rows)
 
 
@@ -131,7 +141,7 @@ def _flaw(chain: ChainKeys, head: Head | None, last: int) -> str | None:
     return None
 
 
-def _mark(event: SecurityEvent, outcome: Outcome, **details: str) -> Entry:
+def _mark(event: SecurityEvent, outcome: Outcome, **details: str | int) -> Entry:
     occurrence = Occurrence(event.value, outcome, details, utc_now(), Origin())
     tell_recorded(occurrence)
     # As they are: a MAC has the shape of a secret, and is none.

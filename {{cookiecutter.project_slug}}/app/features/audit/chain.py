@@ -90,8 +90,13 @@ def _canonical(row: Mapping[str, Any]) -> bytes:
 
     So a column that is added later, and may be null, leaves the digests of older rows as they are.
     """
-    hashed = {name: _plain(value) for name, value in row.items() if value is not None and name not in _NOT_HASHED}
+    hashed = plain_row({name: value for name, value in row.items() if name not in _NOT_HASHED})
     return orjson.dumps(hashed, option=orjson.OPT_SORT_KEYS)
+
+
+def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that are not null, as JSON can hold them; what `digest_of` makes of it is the same."""
+    return {name: _plain(value) for name, value in row.items() if value is not None}
 
 
 def _plain(value: object) -> object:

@@ -4,18 +4,22 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Select, select
+from sqlalchemy import Connection, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.database import Database
+from app.core.errors import Conflict
 from app.core.event_flow import Occurrence, events_to
 from app.core.keys import KeyRing
 from app.core.pagination import Cursors, Part, by_number
-from app.features.audit.append import Appender, unavailable
+from app.core.security_events import SecurityEvent
+from app.features.audit.append import Appender, lock_head, unavailable
+from app.features.audit.archive import ArchiveFile, Place, archived_through, last_before, remove_through, rows_between
 from app.features.audit.models import AuditEvent
 from app.features.audit.recorder import Recorder
 from app.features.audit.verification import Anchor, Report, Verification
@@ -115,9 +119,48 @@ class AuditTrail:
                 last = row.sequence
             more = len(rows) == _BATCH
 
-    def verification(self, anchor: Anchor | None = None) -> Verification:
-        """A look at every row; `anchor` is what an earlier one gave."""
-        return Verification(self._database, self._keys, anchor)
+    def verification(
+        self, anchor: Anchor | None = None, archives: Sequence[Path] = (), *, unfinished: bool = False
+    ) -> Verification:
+        """A look at every row, of the archives first; `anchor` is what an earlier one gave.
+
+        With `unfinished`, rows that are archived may still be there.
+        """
+        return Verification(self._database, self._keys, anchor, archives, unfinished=unfinished)
+
+    async def archive(self, begin: Place, before: datetime, path: Path) -> Place:
+        """Copy the rows behind `begin` from before a time to a new file, and have the trail say so; the last of them.
+
+        `begin` is what a verification found to be archived: `begin` is the answer, too, where there is nothing to copy.
+        Raises `OSError` if the file cannot be written, `Conflict` if another archive was made meanwhile.
+        """
+        file = ArchiveFile(path)
+        async with self._database.read() as unit:
+            connection = await unit.connection()
+            end = await connection.run_sync(last_before, before, begin)
+            if end == begin:
+                return begin
+            await connection.run_sync(lambda rows: file.write(begin, rows_between(rows, begin, end)))
+        if file.ends_at() != end:
+            message = "it does not hold what was written to it"
+            raise OSError(message)
+        async with self._database.transaction() as unit:
+            await (await unit.connection()).run_sync(self._claim, begin, end)
+        return end
+
+    async def remove_archived(self, through: Place) -> None:
+        """Delete the rows up to one that a verification or `archive` gave, in short transactions."""
+        removed = 1
+        while removed:
+            async with self._database.transaction() as unit:
+                removed = await (await unit.connection()).run_sync(remove_through, through, _BATCH)
+
+    def _claim(self, connection: Connection, begin: Place, end: Place) -> None:
+        lock_head(connection)
+        if archived_through(connection) != begin:
+            message = "Another archive was made meanwhile."
+            raise Conflict(message)
+        self._append.mark(connection, SecurityEvent.AUDIT_ARCHIVED, **end.fields())
 
 
 __all__ = ["Anchor", "AuditTrail", "Filters", "Report", "Verification"]

@@ -4,7 +4,8 @@ Rows that were made with a key that is gone count as confirmed by the mark that 
 own MAC ties their hashes, and it says whether their end was confirmed when the key changed.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import orjson
@@ -13,12 +14,14 @@ from sqlalchemy import func, select
 from app.core.database import Database
 from app.core.keys import KeyRing
 from app.core.security_events import SecurityEvent
+from app.features.audit.archive import ArchiveFile, Place, archived_through
 from app.features.audit.chain import FIRST_DIGEST, ChainKeys, Head, digest_of
 from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
 
 _BATCH = 1000
 _LARGEST = 2**63 - 1
 _COLUMNS = tuple(AuditEvent.__table__.columns)
+_NOT_ANCHORED = "is not the one that the anchor names, or one before it is not"
 _GONE = "was made with a key that is neither SECRET_KEY nor one of SECRET_KEY_FALLBACKS, and no later key confirms it"
 
 
@@ -55,20 +58,41 @@ class Flaw(NamedTuple):
 
 
 class Report(NamedTuple):
-    """How many rows are in order from the first one on, the anchor of the last of them, and the first flaw."""
+    """How many rows are in order from the first one on, the anchor of the last of them, and the first flaw.
+
+    `unread` rows before them are archived, and no file was given.
+    """
 
     rows: int
     anchor: Anchor | None
     flaw: Flaw | None
+    unread: int = 0
 
 
 class Verification:
-    """One look at the whole trail. Writers may go on meanwhile: it ends where the trail ended when it began."""
+    """One look at the whole trail: at the archives, in their order, then at what is in the database.
 
-    def __init__(self, database: Database, keys: KeyRing, anchor: Anchor | None = None) -> None:
+    Writers may go on meanwhile: it ends where the trail ended when it began. With `unfinished`, rows that are archived
+    may still be there.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        keys: KeyRing,
+        anchor: Anchor | None = None,
+        archives: Sequence[Path] = (),
+        *,
+        unfinished: bool = False,
+    ) -> None:
         self._database = database
         self._chain = ChainKeys(keys)
         self._anchor = anchor
+        self._unfinished = unfinished
+        self._archives = [ArchiveFile(path) for path in archives]
+        # What the trail says is archived. The row that says so is behind it, and is judged as every other one.
+        self.archived = Place()
+        self._start = Place()
         self._head: Head | None = None
         self._last = 0
         # The last row that was in order.
@@ -78,20 +102,34 @@ class Verification:
         self._unconfirmed = 0
 
     async def begin(self) -> int:
-        """Look at the end; about how many rows there are to read."""
+        """Look at both ends; about how many rows there are to read.
+
+        Raises `ValueError` for a file that is no archive, `OSError` for one that cannot be opened.
+        """
         last = select(func.max(AuditEvent.sequence)).scalar_subquery()
         head = select(AuditHead.sequence, AuditHead.digest, AuditHead.key_id, AuditHead.mac, last)
         async with self._database.read() as unit:
             # One statement: the head and the last row are those of one moment.
             found = (await unit.execute(head.where(AuditHead.id == HEAD_ID))).one_or_none()
             end = found[-1] if found else await unit.scalar(select(last))
+            self.archived = await (await unit.connection()).run_sync(archived_through)
         self._head = Head(*found[:-1]) if found else None
         # SQLite holds a text where it was told to store one, and takes it for larger than any number.
         self._last = end if isinstance(end, int) else _LARGEST if end else 0
-        return max(self._last, self._head.sequence if self._head else 0)
+        self._start = self._archives[0].begins_after() if self._archives else self.archived
+        self._sequence, self._digest = self._start
+        return max(self._last, self._head.sequence if self._head else 0) - self._start.sequence
 
     async def run(self, progress: Callable[[int], None] = lambda _: None) -> Report:
         """Read up to the first flaw; `progress` is told of every row that is in order. `begin` comes before it."""
+        for archive in self._archives:
+            for row in archive.rows():
+                flaw = self._flaw_of(row, from_file=True)
+                if flaw is not None:
+                    return self._report(flaw)
+                progress(1)
+        if self._sequence > self.archived.sequence:
+            return self._report(Flaw(self.archived.sequence + 1, "is in a file, and the trail does not say so"))
         async for row in self._rows():
             flaw = self._flaw_of(row)
             if flaw is not None:
@@ -101,13 +139,16 @@ class Verification:
 
     def _report(self, flaw: Flaw | None) -> Report:
         if flaw is not None:
-            return Report(max(0, min(self._sequence, flaw.sequence - 1)), None, flaw)
-        return Report(self._sequence, Anchor(self._sequence, self._digest) if self._sequence else None, None)
+            rows = max(0, min(self._sequence, flaw.sequence - 1) - self._start.sequence)
+            return Report(rows, None, flaw, self._start.sequence)
+        rows = self._sequence - self._start.sequence
+        anchor = Anchor(self._sequence, self._digest) if self._sequence else None
+        return Report(rows, anchor, None, self._start.sequence)
 
     async def _rows(self) -> AsyncIterator[Mapping[str, Any] | None]:
-        """Every row in order; None for one that cannot even be read."""
+        """Every row of the database in order; None for one that cannot even be read."""
         statement = select(*_COLUMNS).where(AuditEvent.sequence <= self._last).order_by(AuditEvent.sequence)
-        size, started = _BATCH, False
+        size, started = _BATCH, self._unfinished
         while True:
             behind = statement.where(AuditEvent.sequence > self._sequence) if started else statement
             try:
@@ -125,9 +166,13 @@ class Verification:
             if len(rows) < size:
                 return
 
-    def _flaw_of(self, row: Mapping[str, Any] | None) -> Flaw | None:
+    def _flaw_of(self, row: Mapping[str, Any] | None, *, from_file: bool = False) -> Flaw | None:
         expected = self._sequence + 1
         try:
+            if row is not None and not from_file and self._is_archived(row["sequence"]):
+                return Flaw(
+                    row["sequence"], "is archived and still there: `manage audit archive` ends what was stopped"
+                )
             return Flaw(expected, "cannot be read") if row is None else self._judge(row, expected)
         except (TypeError, ValueError, AttributeError, KeyError):
             return Flaw(expected, "holds what no column of its type can")
@@ -150,11 +195,14 @@ class Verification:
             flaw = self._compare_with_anchor()
         return flaw
 
+    def _is_archived(self, sequence: int) -> bool:
+        return 0 < self.archived.sequence >= sequence
+
     def _compare_with_anchor(self) -> Flaw | None:
         if self._anchor is None or self._anchor.sequence != self._sequence:
             return None
         if self._anchor.digest != self._digest:
-            return Flaw(self._sequence, "is not the one that the anchor names, or one before it is not")
+            return Flaw(self._sequence, _NOT_ANCHORED)
         self._unconfirmed = 0
         return None
 
@@ -195,6 +243,17 @@ class Verification:
             return Flaw(self._unconfirmed, _GONE)
         if not head.is_fresh and (head.digest != self._digest or not self._chain.confirms_head(head)):
             return Flaw(self._sequence, "is not the one that the head names: the head was changed")
-        if self._anchor and self._anchor.sequence > self._sequence:
-            return Flaw(behind, f"is missing: the anchor names row {self._anchor.sequence}")
+        return self._flaw_of_anchor()
+
+    def _flaw_of_anchor(self) -> Flaw | None:
+        """Whether the anchor names a row that was not read."""
+        anchor, start = self._anchor, self._start
+        if anchor is None:
+            return None
+        if anchor.sequence > self._sequence:
+            return Flaw(self._sequence + 1, f"is missing: the anchor names row {anchor.sequence}")
+        if anchor.sequence == start.sequence and anchor.digest != start.digest:
+            return Flaw(start.sequence, _NOT_ANCHORED)
+        if anchor.sequence < start.sequence:
+            return Flaw(anchor.sequence, "is archived: name its file, too, to compare it with the anchor")
         return None

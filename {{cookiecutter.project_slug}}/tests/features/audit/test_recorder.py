@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from sqlalchemy import Engine, event
+from structlog.testing import capture_logs
 
 from app.access.policies import Public, policy
 from app.core.clock import utc_now
@@ -184,6 +185,19 @@ async def test_no_answer_without_a_row(service: Service) -> None:
     assert (await service.try_sign_in(person.email, new)).status_code == 401
     assert (await service.try_sign_in(person.email, person.password)).status_code == 200
     assert (await verified(service)).flaw is None
+
+
+async def test_growth_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line for every so many rows, with their number: what an operator watches, and what to do about it."""
+    monkeypatch.setattr("app.features.audit.append._GROWTH_STEP", 10)
+    with capture_logs() as lines:
+        for number in range(25):
+            await trail_of(service).record([occurrence(ip=f"192.0.2.{number}")])
+    grew = [line for line in lines if line["event"] == "audit_trail_grew"]
+    assert [(line["rows"], line["hint"]) for line in grew] == [
+        (10, "manage audit archive"),
+        (20, "manage audit archive"),
+    ]
 
 
 async def test_a_change_that_is_rolled_back_is_not_told(service: Service) -> None:

@@ -234,4 +234,4 @@ def test_what_is_no_anchor(text: str) -> None:
 
 async def test_an_empty_trail_is_in_order(service: Service) -> None:
     """There is nothing to anchor yet."""
-    assert await verified(service) == (0, None, None)
+    assert await verified(service) == (0, None, None, 0)
