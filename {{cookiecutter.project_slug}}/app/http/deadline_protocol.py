@@ -1,37 +1,58 @@
-"""uvicorn's protocol, with what it lacks: a head has an end in size and in time, and a request has one meaning.
+"""uvicorn's protocol, with what it lacks: bounds on what a client may make it wait for, and one meaning of a request.
 
-A connection that sends no complete head in time is closed, whether it sends nothing, dawdles, or goes on sending a body
-that nobody reads any more. Trailers are dropped: uvicorn would add them to the headers of a request that has been
-judged by then. What the parser refuses is answered like any other error (ASVS 4.2.1).
+A connection is closed if its client sends no complete head in time, whether it sends nothing, dawdles, or goes on
+sending a body that is not read any more; if its client does not read its answers; or if there are too many connections
+and this one has waited the longest. Trailers are dropped: uvicorn would add them to the headers of a request that has
+been judged by then. What the parser refuses is answered like any other error (ASVS 4.2.1).
 """
 
 import asyncio
+import socket
+import struct
+from contextlib import suppress
 from typing import Any
 
 import httptools
 import structlog
+from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.core.errors import BadRequest, HeadersTooLarge, Problem, problem_response
+from app.http.connection_limit import ConnectionLimit
 from app.http.request_id import HEADER, new_request_id
 from app.http.security_headers import security_headers
 
-HEAD_SECONDS = 20.0
+CLIENT_SECONDS = 20.0
 MAX_HEAD_BYTES = 64 * 1024
+# An answer is read at this many bytes per `CLIENT_SECONDS` at least: 3.2 KiB a second.
+MIN_READ_BYTES = 64 * 1024
 
 _log = structlog.get_logger("server")
 
 
 class DeadlineProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection.
+
+    `client_seconds` bounds the wait for a head, and for progress of the client that reads an answer.
+    """
 
     def __init__(
-        self, *args: Any, head_seconds: float = HEAD_SECONDS, hsts_include_subdomains: bool = True, **kwargs: Any
+        self,
+        *args: Any,
+        limit: ConnectionLimit,
+        client_seconds: float = CLIENT_SECONDS,
+        hsts_include_subdomains: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._head_seconds = head_seconds
+        self._limit = limit
+        self._client_seconds = client_seconds
         self._security_headers = security_headers(hsts_include_subdomains=hsts_include_subdomains)
         self._deadline: asyncio.TimerHandle | None = None
+        self._reader_deadline: asyncio.TimerHandle | None = None
+        # The request that is answered now, or was last; uvicorn's `cycle` is the last one that came.
+        self._current: RequestResponseCycle | None = None
+        self._refused: Problem | None = None
         self._in_body = False
         # What came since the parser last had something whole: a head, trailers or chunk extensions without an end.
         self._unfinished_bytes = 0
@@ -39,11 +60,16 @@ class DeadlineProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a head."""
         super().connection_made(transport)
+        # Whatever the kernel does not take makes uvicorn wait, and is watched.
+        transport.set_write_buffer_limits(high=0)
         self._expect_head()
+        self._limit.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Expect that what comes while no request is under way is the head of one, and that it is not too large."""
-        if self._deadline is None and not _is_under_way(self.cycle):
+        if self._refused is not None:
+            return
+        if self._deadline is None and not self._is_under_way():
             self._expect_head()
         self._unfinished_bytes += len(data)
         self._unset_keepalive_if_required()
@@ -81,11 +107,46 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._in_body = False
         self._unfinished_bytes = 0
         super().on_message_complete()
+        self._note_who_waits()
+
+    def on_response_complete(self) -> None:
+        """Answer the next request; after the last one that could be read, refuse what could not."""
+        super().on_response_complete()
+        self._note_who_waits()
+        if self._refused is not None and not self._is_under_way():
+            self._write_refusal(self._refused)
+
+    def pause_writing(self) -> None:
+        """Watch a client that reads more slowly than it is answered."""
+        super().pause_writing()
+        self._note_who_waits()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """Answer on: the client has read everything."""
+        super().resume_writing()
+        self._note_who_waits()
+        self._forget_reader()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing any more."""
+        self._limit.remove(self)
         self._expect_nothing()
+        self._forget_reader()
+        if self._current is not None:
+            self._current.disconnected = True  # uvicorn tells the last request alone
         super().connection_lost(exc)
+
+    def cut_off(self) -> None:
+        """Close at once. What was not sent is given up, also what the kernel has, which would keep it for minutes."""
+        with suppress(OSError):  # macOS knows no options of a connection that its client has closed
+            connection = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._current = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _parse(self, data: memoryview) -> None:
         """Parse what came, and ignore every `Upgrade` (RFC 9110 section 7.8).
@@ -129,10 +190,21 @@ class DeadlineProtocol(HttpToolsProtocol):
         return b"".join([request_line, *fields, b"\r\n"])
 
     def _refuse(self, problem: Problem) -> None:
-        if self.transport.is_closing():
+        """Read no more, and answer `problem` after the requests that came before it."""
+        if self._refused is not None:
             return
-        if _is_under_way(self.cycle) and self.cycle.response_started:
+        self._refused = problem
+        if self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()  # What cannot be read is its body.
+        if self._current is None or not self._is_under_way():
+            self._write_refusal(problem)
+        elif self._current.more_body and self._current.response_started:
             self.transport.close()
+        elif self._current.more_body:
+            self._write_refusal(problem)
+
+    def _write_refusal(self, problem: Problem) -> None:
+        if self.transport.is_closing():
             return
         request_id = new_request_id()
         response = problem_response(problem, {"path": "/", "state": {"request_id": request_id}})
@@ -150,13 +222,31 @@ class DeadlineProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _expect_head(self) -> None:
-        self._deadline = self.loop.call_later(self._head_seconds, self.transport.close)
+        self._deadline = self.loop.call_later(self._client_seconds, self.transport.close)
 
     def _expect_nothing(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
+    def _watch_reader(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        self._reader_deadline = self.loop.call_later(self._client_seconds, self._require_progress, unread)
 
-def _is_under_way(cycle: RequestResponseCycle | None) -> bool:
-    return cycle is not None and not cycle.response_complete
+    def _require_progress(self, before: int) -> None:
+        if before - self.transport.get_write_buffer_size() < MIN_READ_BYTES:
+            self.cut_off()
+        else:
+            self._watch_reader()
+
+    def _forget_reader(self) -> None:
+        if self._reader_deadline is not None:
+            self._reader_deadline.cancel()
+            self._reader_deadline = None
+
+    def _is_under_way(self) -> bool:
+        return self._current is not None and not self._current.response_complete
+
+    def _note_who_waits(self) -> None:
+        unread = self._current is None or self._current.more_body
+        self._limit.set_waiting(self, waiting=not self._is_under_way() or unread or self.flow.write_paused)

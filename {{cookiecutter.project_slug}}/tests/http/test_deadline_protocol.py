@@ -5,6 +5,7 @@ The deadlines and bounds are shown by the real server, in `tests/security/test_r
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -86,3 +87,33 @@ async def test_says_nothing_of_upgrades(connection: tuple[DeadlineProtocol, Tran
         await asyncio.sleep(0)
     assert transport.written.startswith(b"HTTP/1.1 200 ")
     assert lines == []
+
+
+async def late_answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Read the body, and answer some turns of the event loop later."""
+    while (await receive()).get("more_body"):
+        pass
+    for _ in range(5):
+        await asyncio.sleep(0)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-path", scope["path"].encode())]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+GARBAGE = b"\x00garbage\r\n\r\n"
+BROKEN_BODY = request("POST", "/broken", "Transfer-Encoding: chunked", body=b"malformed\r\n")
+
+
+@pytest.mark.parametrize("garbage", [GARBAGE, BROKEN_BODY], ids=["no head", "no body"])
+@pytest.mark.parametrize("apart", [True, False])
+async def test_requests_before_garbage_keep_their_answers(garbage: bytes, *, apart: bool) -> None:
+    """What cannot be read is refused after the answers to what came before it, and once."""
+    good = request("POST", "/a", "Content-Length: 2", body=b"{}") + request("GET", "/b")
+    with open_connection(late_answer) as (protocol, transport):
+        for piece in [good, garbage] if apart else [good + garbage]:
+            protocol.data_received(piece)
+        protocol.data_received(GARBAGE)
+        for _ in range(30):
+            await asyncio.sleep(0)
+        assert re.findall(rb"HTTP/1\.1 (\d+)", transport.written) == [b"200", b"200", b"400"]
+        assert re.findall(rb"x-path: (\S+)", transport.written) == [b"/a", b"/b"]
+        assert transport.closed

@@ -9,9 +9,10 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.support.server import HOST, ServerProcess, environment, request
+from tests.support.server import HOST, ServerProcess, environment, free_port, request
 
 # Takes a second to answer.
 _SLOW_APP = """
@@ -57,6 +58,35 @@ def test_workers_serve_and_end(tmp_path: Path, database_url: str) -> None:
         assert not server.is_up()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("broken", ["raise RuntimeError", "import nowhere", "async def app(*_): raise RuntimeError"])
+def test_an_application_that_cannot_start_is_an_error(tmp_path: Path, workers: int, broken: str) -> None:
+    """If the application cannot be imported or started, no process stays, and the exit code is 3."""
+    (tmp_path / "broken_app.py").write_text(broken)
+    with _serve("broken_app:app", tmp_path, workers=workers) as process:
+        try:
+            assert process.wait(60) == 3
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("options", [{"workers": 2}, {"reload": True}], ids=["workers", "reload"])
+def test_processes_end_with_their_parent(tmp_path: Path, options: dict[str, int]) -> None:
+    """If the parent is killed, the processes that it started end, and the port is free."""
+    (tmp_path / "slow_app.py").write_text(_SLOW_APP)
+    port = free_port()
+    with _serve("slow_app:app", tmp_path, port=port, **options) as parent:
+        _wait_for(port)
+        started = psutil.Process(parent.pid).children(recursive=True)
+        parent.kill()
+        _, left = psutil.wait_procs(started, timeout=20)
+    for process in left:
+        process.kill()
+    assert started
+    assert left == []
+    socket.create_server((HOST, port)).close()
+
+
 def test_reload_starts_anew(tmp_path: Path, database_url: str) -> None:
     """With `--reload` the service is served too, and ends cleanly."""
     with ServerProcess(tmp_path, "--reload", DATABASE_URL=database_url) as server:
@@ -84,15 +114,11 @@ def test_a_port_in_use_is_said_in_words(tmp_path: Path, database_url: str) -> No
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path, database_url: str) -> None:
+def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
     """SIGTERM takes no answer away from those who are waiting, and lets nobody new in."""
     (tmp_path / "slow_app.py").write_text(_SLOW_APP)
-    with socket.create_server((HOST, 0)) as probe:
-        port = probe.getsockname()[1]
-    code = f"from app.http.server import run_server; run_server('slow_app:app', host={HOST!r}, port={port})"
-    settings = environment(DATABASE_URL=database_url)
-    settings["PYTHONPATH"] += f":{tmp_path}"
-    with subprocess.Popen([sys.executable, "-c", code], env=settings, stdout=subprocess.DEVNULL) as process:
+    port = free_port()
+    with _serve("slow_app:app", tmp_path, port=port) as process:
         _wait_for(port)
         answers: list[bytes] = []
         waiting = threading.Thread(target=lambda: answers.append(_ask(port, "/slow")))
@@ -105,6 +131,15 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path, database
     assert answers[0].endswith(b"done")
 
 
+def _serve(app: str, folder: Path, *, port: int = 0, **options: int) -> "subprocess.Popen[bytes]":
+    """Serve an application of the folder by a process of its own."""
+    call = f"run_server({app!r}, host={HOST!r}, port={port}, **{options!r})"
+    code = f"from app.http.server import run_server\nif __name__ == '__main__': {call}"
+    settings = environment(DATABASE_URL="")
+    settings["PYTHONPATH"] += f":{folder}"
+    return subprocess.Popen([sys.executable, "-c", code], env=settings, stdout=subprocess.DEVNULL)
+
+
 def _ask(port: int, path: str) -> bytes:
     with socket.create_connection((HOST, port), timeout=10) as connection:
         connection.sendall(request("GET", path, "Connection: close"))
@@ -115,7 +150,7 @@ def _ask(port: int, path: str) -> bytes:
 
 
 def _wait_for(port: int) -> None:
-    for _ in range(200):
+    for _ in range(600):
         try:
             _ask(port, "/")
         except OSError:

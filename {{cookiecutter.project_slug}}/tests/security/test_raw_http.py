@@ -149,6 +149,20 @@ def test_pipelined_requests_are_answered_in_order(server: ServerProcess) -> None
 
 
 @pytest.mark.asvs("4.2.1")
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_request_before_garbage_keeps_its_answer(server: ServerProcess, *, apart: bool) -> None:
+    """What cannot be read comes after a whole request: that one is answered, then the rest is refused."""
+    sent = request("POST", SIGNIN, JSON, "Content-Length: 2", body=b"{}")
+    with server.connection() as connection:
+        for piece in [sent, b"\x00garbage"] if apart else [sent + b"\x00garbage"]:
+            connection.sendall(piece)
+        received = b""
+        while piece := connection.recv(65536):
+            received += piece
+    assert re.findall(rb"HTTP/1\.1 (\d+)", received) == [b"422", b"400"]
+
+
+@pytest.mark.asvs("4.2.1")
 def test_trailers_are_no_headers(server: ServerProcess) -> None:
     """What comes after the body is not added to the headers that were judged before it."""
     body = b"2\r\n{}\r\n0\r\nAuthorization: Bearer x\r\nAuthorization: Bearer y\r\nHost: evil.example\r\n\r\n"

@@ -26,7 +26,7 @@ from app.core.settings import load_settings
 from app.http.server import run_server
 
 configure_logging(load_settings())
-run_server("app.main:app", host={host!r}, port={port}, head_seconds={seconds})
+run_server("app.main:app", host={host!r}, port={port}, client_seconds={seconds})
 """
 
 

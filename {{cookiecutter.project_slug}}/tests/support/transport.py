@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from app.http.connection_limit import ConnectionLimit
 from app.http.deadline_protocol import DeadlineProtocol
 
 
@@ -31,6 +32,9 @@ class Transport(asyncio.Transport):
         """Whether it was closed."""
         return self.closed
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Everything is sent at once."""
+
     def pause_reading(self) -> None:
         """Nothing is read."""
 
@@ -42,7 +46,8 @@ class Transport(asyncio.Transport):
 def open_connection(app: ASGIApp) -> Iterator[tuple[DeadlineProtocol, Transport]]:
     """A connection to `app` that has just been opened."""
     config = Config(app, log_config=None, ws="none", proxy_headers=False)
-    protocol = DeadlineProtocol(config=config, server_state=ServerState(), app_state={}, head_seconds=60)
+    limit = ConnectionLimit(1)
+    protocol = DeadlineProtocol(config=config, server_state=ServerState(), app_state={}, limit=limit, client_seconds=60)
     transport = Transport()
     protocol.connection_made(transport)
     try:
