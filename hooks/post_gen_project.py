@@ -141,7 +141,7 @@ OPTIONS = {
                 test_signin.py test_signin_in_chromium.py test_texts.py test_without_programs.py
                 test_words.py
             """,
-            "tests/support": "browser.py chromium.py other_origin.py programs.py site.py",
+            "tests/support": "browser.py chromium.py other_origin.py page_programs.py site.py",
             "tests/support/node": "LICENSE.txt code_flow.js oauth4webapi.js package.json",
         },
         (
@@ -172,7 +172,8 @@ OPTIONS = {
             ("docs/logging.md", LINES, "| `session_forged`", 1),
             ("migrations/env.py", LINES, "authorization", 2),
             ("migrations/env.py", LINES, "browser", 2),
-            ("tests/conftest.py", PARAGRAPHS, "tests.support.programs", 1),
+            ("tests/conftest.py", LINES, "tests.support.chromium", 1),
+            ("tests/conftest.py", LINES, "tests.support.page_programs", 1),
         ),
     ),
 }

@@ -29,8 +29,12 @@ from tests.support.mail import Mailbox
 from tests.support.postgresql import PostgresqlDatabases, databases_on
 from tests.support.service import Service
 
-# Browsers, and other programs that some tests need.
-pytest_plugins = ["tests.support.programs", "tests.support.chromium"]
+# Programs that some tests need.
+pytest_plugins = [
+    "tests.support.programs",
+    "tests.support.page_programs",
+    "tests.support.chromium",
+]
 
 MakeSettings = Callable[..., Settings]
 StartService = Callable[..., AbstractAsyncContextManager[Service]]

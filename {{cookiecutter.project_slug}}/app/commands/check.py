@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from app.core import settings as configuration
-from app.core.deploy_check import Finding, Level, deploy_findings, refused_in_production, unusable
+from app.core.deploy_check import Finding, Level, deploy_findings, file_findings, refused_in_production, unusable
 from app.core.settings import SettingsError, load_settings
 
 _SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
@@ -46,10 +46,11 @@ def _findings(*, deploy: bool) -> list[Finding]:
         settings = load_settings()
     except SettingsError as error:
         return unusable(error)
-    if not deploy:
-        return []
-    findings = deploy_findings(settings, configuration.ENV_FILE)
-    return [*findings, *refused_in_production(settings, findings)]
+    findings = file_findings(settings)
+    if deploy:
+        findings += deploy_findings(settings, configuration.ENV_FILE)
+        findings += refused_in_production(settings, findings)
+    return findings
 
 
 def _write_text(findings: list[Finding]) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from app.commands.support import database_faults, settings_or_exit
 from app.core.database import Database
-from app.core.migrations import require_current
+from app.core.migrations import require_current, upgrade
 from app.core.settings import Settings
 from app.http.server import run_server
 
@@ -20,9 +20,8 @@ def serve(
 ) -> None:
     """Serve the application."""
     settings = settings_or_exit()
-    if settings.production:
-        with database_faults():
-            asyncio.run(_require_current(settings))
+    with database_faults():
+        asyncio.run(_prepare(settings))
     run_server(
         "app.main:app",
         host=host,
@@ -33,7 +32,10 @@ def serve(
     )
 
 
-async def _require_current(settings: Settings) -> None:
+async def _prepare(settings: Settings) -> None:
+    """Do once what the start of the application does, to say in one line why it would fail."""
+    if not settings.production:
+        await upgrade(settings.database_url)
     database = Database(settings.database_url)
     try:
         await require_current(database)

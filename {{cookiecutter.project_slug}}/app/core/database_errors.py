@@ -4,6 +4,7 @@ PEP 249 has that class for it, and SQLite's driver uses it. asyncpg raises class
 errors; they are told apart by SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 """
 
+import ssl
 from typing import Any
 
 import asyncpg
@@ -11,6 +12,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError, TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.core.database_url import connect_arguments
 
 # What a unit of work raises when the database cannot be reached, is overloaded or does not answer in time.
 UNAVAILABLE_ERRORS = (OperationalError, PoolTimeoutError)
@@ -22,9 +25,15 @@ _SQLSTATES = ("08", "25006", "25P03", "28", "3D000", "40", "53", "55P03", "57", 
 
 
 async def connect_postgresql(*arguments: Any, **options: Any) -> asyncpg.Connection:
-    """Connect with asyncpg; an error of the operating system becomes one with an SQLSTATE, as the others have."""
+    """Connect with asyncpg; an error of the operating system becomes one with an SQLSTATE, as the others have.
+
+    The options are those of a URL of `database_dsn`.
+    """
     try:
-        return await asyncpg.connect(*arguments, **options)
+        return await asyncpg.connect(*arguments, **connect_arguments(options))
+    except ssl.SSLCertVerificationError as error:
+        message = "the server's certificate is for another host, or of an authority that sslrootcert does not hold"
+        raise asyncpg.ClientCannotConnectError(message) from error
     except OSError as error:
         raise asyncpg.ClientCannotConnectError(type(error).__name__) from error
 

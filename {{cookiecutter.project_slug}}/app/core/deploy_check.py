@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 from limits import parse as parse_limit
 from sqlalchemy.engine import make_url
 
+from app.core.database_url import VERIFIED, hosts_of
 from app.core.settings import Settings, SettingsError, load_settings
 from app.core.settings_production import is_local
 from app.core.settings_types import Environment, LogFormat, LogLevel
+from app.core.sqlite_file import sqlite_file_problem, sqlite_path
 
 _NOBODYS_DOMAINS = ("@example.com", "@example.org", "@example.net")
 _MOST_REQUESTS_A_SECOND = 100
@@ -49,6 +51,16 @@ class Finding(NamedTuple):
 def unusable(error: SettingsError) -> list[Finding]:
     """The settings that stop the boot."""
     return [Finding("settings.E001", Level.ERROR, setting, message, hint) for setting, message, hint in error.problems]
+
+
+def file_findings(settings: Settings) -> list[Finding]:
+    """Why the file of SQLite cannot be used."""
+    path = sqlite_path(settings.database_url)
+    problem = None if path is None else sqlite_file_problem(path, migrates=True)
+    if problem is None:
+        return []
+    hint = "Name a file in a folder that the service can write to, or change who owns it"
+    return [Finding("settings.E002", Level.ERROR, "DATABASE_URL", f"cannot be used: {problem}", hint)]
 
 
 def deploy_findings(settings: Settings, env_file: Path) -> list[Finding]:
@@ -143,13 +155,21 @@ def _of_stores(settings: Settings) -> Iterator[Finding]:
             "is SQLite: one machine, one disk",
             "Use PostgreSQL for more than one machine",
         )
-    elif not is_local(database.host) and database.query.get("ssl") != "verify-full":
+    elif not all(map(is_local, hosts_of(database))) and database.query.get("sslmode") != VERIFIED:
         yield Finding(
             "deploy.W006",
             Level.WARNING,
             "DATABASE_URL",
             "reaches another machine without verified TLS",
-            "Add ?ssl=verify-full",
+            "Add ?sslmode=verify-full&sslrootcert=/path/to/authorities.pem, or sslrootcert=system",
+        )
+    if (database.username or "").split(".")[0] == "postgres":  # Supabase adds the name of the project
+        yield Finding(
+            "deploy.W011",
+            Level.WARNING,
+            "DATABASE_URL",
+            "connects as postgres, which may do everything",
+            "Make a role that owns this database alone (docs/operations.md)",
         )
     if settings.redis_url is None:
         yield Finding(

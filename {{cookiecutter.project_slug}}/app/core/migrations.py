@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Set as AbstractSet
 from functools import cache
 from pathlib import Path
@@ -14,9 +15,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
 from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from app.core.database import Database
+from app.core.sqlite_file import sqlite_file_problem, sqlite_path
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -33,10 +35,16 @@ def alembic_config(database_url: SecretStr) -> Config:
 
 
 async def upgrade(database_url: SecretStr) -> None:
-    """Bring the schema up to date; the folder of an SQLite file is made where it is missing."""
-    url = make_url(database_url.get_secret_value())
-    if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    """Bring the schema up to date; the folder of an SQLite file is made if it is missing.
+
+    Raises `OperationalError` if the file cannot be used.
+    """
+    path = sqlite_path(database_url)
+    if path is not None:
+        problem = sqlite_file_problem(path, migrates=True)
+        if problem is not None:
+            raise OperationalError(None, None, sqlite3.OperationalError(problem))
+        path.parent.mkdir(parents=True, exist_ok=True)
     await asyncio.to_thread(command.upgrade, alembic_config(database_url), "head")
 
 

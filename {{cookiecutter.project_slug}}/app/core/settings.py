@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core import settings_production as production, settings_rules as rules
+from app.core.database_url import database_dsn
 from app.core.settings_report import Problem, problems_of, report
 from app.core.settings_secrets import secret_key
 from app.core.settings_sources import DotenvFile, SecretFiles, SourceError
@@ -109,11 +110,10 @@ class Settings(BaseSettings):
         description="Earlier values of `SECRET_KEY`: what they made can still be read. `manage rotate-secret-key`"
         " adds and removes them.",
     )
-    database_url: Annotated[SecretStr, _secret(rules.database_dsn), AfterValidator(production.guarded_database)] = (
-        Field(
-            description="SQLite (a relative path is relative to the working directory) or PostgreSQL.",
-            examples=["sqlite:///./app.db"],
-        )
+    database_url: Annotated[SecretStr, _secret(database_dsn), AfterValidator(production.guarded_database)] = Field(
+        description="SQLite (a relative path is relative to the working directory) or PostgreSQL;"
+        " docs/operations.md has the options.",
+        examples=["sqlite:///./app.db"],
     )
     redis_url: Annotated[
         Annotated[SecretStr, _secret(rules.redis_dsn)] | None, AfterValidator(production.guarded_redis)

@@ -13,6 +13,7 @@ from limits import parse as parse_limit
 from pydantic import SecretStr, ValidationInfo
 from sqlalchemy.engine import make_url
 
+from app.core.database_url import hosts_of
 from app.core.settings_rules import is_wide, refuse
 from app.core.settings_secrets import is_known_password
 from app.core.settings_types import Environment, LogFormat, Registration
@@ -124,7 +125,8 @@ def guarded_signin_limit(limit: str, info: ValidationInfo) -> str:
 def guarded_database(url: SecretStr, info: ValidationInfo) -> SecretStr:
     """In production a password that everybody knows is refused (ASVS 13.2.3)."""
     parts = make_url(url.get_secret_value())
-    if _in_production(info.data) and parts.password is not None and is_known_password(parts.password, parts.username):
+    names = (parts.username, parts.database, *hosts_of(parts))
+    if _in_production(info.data) and parts.password is not None and is_known_password(parts.password, *names):
         refuse("holds a password that everybody knows")
     return url
 
@@ -176,9 +178,9 @@ def within_longest(days: int, info: ValidationInfo) -> int:
 
 
 def is_local(host: str | None) -> bool:
-    """Whether the host is this machine; no host means a socket."""
+    """Whether the host is this machine; no host, or the path of a folder, means a socket."""
     try:
-        return host in {None, "localhost"} or ip_address(host or "").is_loopback
+        return not host or host == "localhost" or host.startswith("/") or ip_address(host).is_loopback
     except ValueError:
         return False
 

@@ -11,8 +11,7 @@ from typing import NoReturn
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from limits import parse_many as parse_limits
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from redis.asyncio.connection import parse_url
 
 from app.core.ip_address import parse_address
 
@@ -22,19 +21,10 @@ _OPTION = re.compile(r"[a-z][a-z_]{0,39}")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOMAIN_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL = re.compile(rf"(?=[^@]{{1,64}}@.{{1,253}}\Z){_ATOM}(?:\.{_ATOM})*@{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*")
-_ASYNC_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
-}
 _REDIS_SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss", "unix": "unix"}
 # What redis-py reads from a URL, without what belongs before the host or is set by this service.
 _REDIS_OPTIONS = frozenset({"client_name", "db", "health_check_interval", "protocol"})
-_REDIS_TLS_OPTIONS = frozenset(
-    {"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile", "ssl_min_version"}
-)
+_REDIS_TLS_OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -54,25 +44,6 @@ def email(value: str) -> str:
     return value
 
 
-def database_dsn(value: str) -> str:
-    """A database URL with the asynchronous driver of its kind: SQLite in a file, or PostgreSQL."""
-    _no_space(value)
-    try:
-        url = make_url(value)
-    except (ArgumentError, ValueError):
-        refuse("is not a database URL")
-    driver = _ASYNC_DRIVERS.get(url.drivername)
-    if driver is None:
-        refuse("is for another database than SQLite and PostgreSQL, or names another driver than ours")
-    if url.get_backend_name() == "sqlite" and (url.database in {None, "", ":memory:"} or url.host):
-        refuse("names no file: write sqlite:/// and a relative path, or sqlite://// and an absolute one")
-    if not url.database:
-        refuse("names no database: write it after the host, as in postgresql://user:password@host/name")
-    if "sslmode" in url.query:  # libpq's name; asyncpg knows the same values as `ssl`
-        url = url.set(query={("ssl" if key == "sslmode" else key): kept for key, kept in url.query.items()})
-    return url.set(drivername=driver).render_as_string(hide_password=False)
-
-
 def redis_dsn(value: str) -> str:
     """The URL of a Redis or Valkey server, in the schemes that redis-py knows."""
     parts = _split(value)
@@ -87,7 +58,12 @@ def redis_dsn(value: str) -> str:
     options = url_options(parts, known | _REDIS_OPTIONS)
     if options.get("ssl_cert_reqs", "required") not in {"required", "optional", "none"}:
         refuse("has an option ssl_cert_reqs that is not required, optional or none")
-    return scheme + value[len(parts.scheme) :]
+    url = scheme + value[len(parts.scheme) :]
+    try:
+        parse_url(url)
+    except ValueError:
+        refuse("has an option with a value that redis-py cannot read")
+    return url
 
 
 def smtp_dsn(value: str) -> str:
@@ -180,7 +156,7 @@ def host_name(value: str) -> str:
 
 def _split(value: str) -> SplitResult:
     """The parts of a URL whose port is a number; `urlsplit` alone drops line breaks and checks the port late."""
-    _no_space(value)
+    refuse_space(value)
     try:
         parts = urlsplit(value)
         _ = parts.port
@@ -205,7 +181,8 @@ def url_options(parts: SplitResult, known: AbstractSet[str]) -> dict[str, str]:
     return {name: values[0] for name, values in options.items()}
 
 
-def _no_space(value: str) -> None:
+def refuse_space(value: str) -> None:
+    """Raise `ValueError` for white space and control characters, which URLs do not have."""
     if any(character.isspace() or not character.isprintable() for character in value):
         refuse("holds a space or a control character")
 

@@ -6,6 +6,7 @@ a transaction with the `BEGIN` before it; making and closing a cursor, and the e
 are done where they are asked for.
 """
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
@@ -36,6 +37,14 @@ class _Connection(aiosqlite.Connection):
     def cursor(self) -> "_Cursor":  # type: ignore[override]  # SQLAlchemy enters it, and does not await it
         """Make a cursor."""
         return _Cursor(self, self._conn.cursor())
+
+    async def opened(self) -> Self:
+        """Open it; if that fails, wait for the end of its thread, which tells the event loop about it."""
+        try:
+            return await self
+        except sqlite3.Error:
+            await asyncio.to_thread(self._thread.join)
+            raise
 
     async def run(self, execute: _Execute, cursor: sqlite3.Cursor, sql: str, parameters: Any) -> list[Any]:
         """Execute the statement in the thread; its rows."""
@@ -87,7 +96,7 @@ class _Cursor(aiosqlite.Cursor):
 
 async def connect(database: str, *, writes: bool, **options: Any) -> aiosqlite.Connection:
     """Open a connection: SQLAlchemy's `async_creator_fn`. Without `writes`, each statement is its own transaction."""
-    return await _Connection(database, writes=writes, **options)
+    return await _Connection(database, writes=writes, **options).opened()
 
 
 def open_connection(database: str, *, timeout: float, checkpoints: bool = True, **options: Any) -> sqlite3.Connection:

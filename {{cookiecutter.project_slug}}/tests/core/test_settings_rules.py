@@ -11,7 +11,7 @@ from tests.support.sources import CANARY, GOOD, PRODUCTION, Sources
     [
         ("sqlite:///app.db", "sqlite+aiosqlite:///app.db"),
         ("postgresql://app:6h3JfKq9@db/app", "postgresql+asyncpg://app:6h3JfKq9@db/app"),
-        ("postgres://app:6h3JfKq9@db/app?sslmode=require", "postgresql+asyncpg://app:6h3JfKq9@db/app?ssl=require"),
+        ("postgres://app:6h3JfKq9@db/app?sslmode=require", "postgresql+asyncpg://app:6h3JfKq9@db/app?sslmode=require"),
     ],
 )
 def test_a_database_url_gets_the_asynchronous_driver(sources: Sources, given: str, driver: str) -> None:
@@ -68,6 +68,7 @@ BAD: list[tuple[str, str]] = [
     ("REDIS_URL", "redis://"),
     ("REDIS_URL", "unix://"),
     ("REDIS_URL", f"redis://localhost?{CANARY}=1"),
+    ("REDIS_URL", f"redis://localhost?health_check_interval={CANARY}"),
     ("REDIS_URL", f"redis://localhost?password={CANARY}"),
     ("REDIS_URL", "redis://localhost?ssl_cert_reqs=none"),
     ("REDIS_URL", f"rediss://localhost?ssl_cert_reqs={CANARY}"),

@@ -19,12 +19,21 @@ _STOP_SECONDS = 30
 
 
 class PostgresqlServer:
-    """A server that runs until it is left, with the role that the service has: no superuser, owner of nothing else."""
+    """A server that runs until it is left, with the role that the service has: no superuser, owner of nothing else.
 
-    def __init__(self) -> None:
+    With programs of another server and a file with its certificate and key, that one, which speaks TLS.
+    """
+
+    def __init__(self, programs: Path | None = None, certificate: Path | None = None) -> None:
+        others = [str(path) for path in (programs, certificate) if path is not None]
         # A session of its own: Ctrl-C at the terminal is for the tests.
         self._process = subprocess.Popen(
-            _SERVE, cwd=_PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+            [*_SERVE, *others],
+            cwd=_PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         self.url = self._answer()
 

@@ -1,7 +1,8 @@
 """A PostgreSQL server for as long as somebody holds the other end of standard input.
 
 Run as a process of its own by `tests/support/postgresql.py`: it says how the superuser connects and obeys `stop` and
-`start`. When its input ends, the server and its files go, so that nothing stays whichever way the tests end.
+`start`. With two arguments it is another server than the package's, and speaks TLS: the folder of its programs, and a
+file with a certificate and its key. When its input ends, the server and its files go, so that nothing stays whichever way the tests end.
 """
 
 import os
@@ -35,10 +36,12 @@ SERVER_OPTIONS = {
 class Server:
     """The files and the process of one server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path | None = None, certificate: Path | None = None) -> None:
         self.data = folder / "data"
         self.log = folder / "log"
-        self.programs, self.as_user = _programs(folder)
+        self.options = SERVER_OPTIONS | ({} if certificate is None else _tls_options(folder, certificate))
+        packaged, self.as_user = _programs(folder)
+        self.programs = programs or packaged
         self.port = _free_port()
         password = secrets.token_hex(32)
         self.url = f"postgresql://{SUPERUSER}:{password}@{HOST}:{self.port}/postgres"
@@ -47,14 +50,15 @@ class Server:
         self._run(
             "initdb",
             *("--username", SUPERUSER, "--pwfile", str(password_file), "--auth", "scram-sha-256", "--no-sync"),
+            *("--encoding", "UTF8", "--locale", "C"),
             # PostgreSQL's own locale, in which letters have the same cases on every machine.
-            *("--encoding", "UTF8", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--locale", "C"),
+            *(() if programs else ("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8")),
         )
         password_file.unlink()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = {**SERVER_OPTIONS, "port": str(self.port)}
+        options = {**self.options, "port": str(self.port)}
         flags = " ".join(f"-c {name}='{value}'" for name, value in options.items())
         self._run("pg_ctl", "start", "--wait", "--log", str(self.log), "--options", flags)
 
@@ -76,6 +80,14 @@ class Server:
             output.seek(0)
             if done.returncode != 0:
                 sys.exit(f"{program} failed:\n{output.read().decode(errors='replace')}")
+
+
+def _tls_options(folder: Path, certificate: Path) -> dict[str, str]:
+    """The options with which a server speaks TLS; it wants the file with its key for itself."""
+    own = folder / "certificate.pem"
+    shutil.copy(certificate, own)
+    own.chmod(0o600)
+    return {"ssl": "on", "ssl_cert_file": str(own), "ssl_key_file": str(own)}
 
 
 def _free_port() -> int:
@@ -100,7 +112,8 @@ def _programs(folder: Path) -> tuple[Path, dict[str, Any]]:
         if part.is_dir():
             shutil.copytree(part, folder / part.name, ignore=shutil.ignore_patterns("include", "*.a"))
     nobody = pwd.getpwnam("nobody")
-    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    for path in (folder, *folder.glob("*.pem")):
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
     as_nobody = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": (), "cwd": folder}
     return folder / package.name / programs, as_nobody
 
@@ -119,7 +132,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     try:
-        server = Server(folder)
+        server = Server(folder, *map(Path, sys.argv[1:]))
         server.start()
         print(server.url, flush=True)  # noqa: T201  # the answer
         try:

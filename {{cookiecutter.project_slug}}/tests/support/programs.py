@@ -1,4 +1,4 @@
-"""Programs that tests need and that are no Python packages: a browser, and Node.
+"""Programs that tests need and that are no Python packages.
 
 A test that uses the fixture of that name needs the program. Where it is not found, such tests are left out, and the
 summary says so in one line; with the environment variable `CI` set, they fail.
@@ -6,6 +6,7 @@ summary says so in one line; with the environment variable `CI` set, they fail.
 
 import os
 import shutil
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -33,19 +34,14 @@ class Program(NamedTuple):
         return path
 
 
-# By the fixture that a test uses. Chrome first: Ubuntu lets only programs that it knows have a sandbox.
+# By the fixture that a test uses; plugins add theirs.
 PROGRAMS = {
-    "chromium": Program(
-        "a browser",
-        (
-            "google-chrome",
-            "chromium",
-            "chromium-browser",
-            "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-        ),
-        "chromium",
+    # The server that is installed as a Python package has no TLS. Debian has its programs in a folder for each version.
+    "postgresql_programs": Program(
+        "a PostgreSQL server with TLS",
+        ("postgres", *(f"/usr/lib/postgresql/{version}/bin/postgres" for version in range(18, 13, -1))),
+        "postgresql",
     ),
-    "node": Program("Node", ("node", "nodejs"), "nodejs"),
 }
 
 
@@ -89,6 +85,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(scope="session")
-def node() -> str:
-    """Where Node is."""
-    return PROGRAMS["node"].required_path()
+def postgresql_programs() -> Path:
+    """The folder of the programs of a PostgreSQL server with TLS."""
+    return Path(PROGRAMS["postgresql_programs"].required_path()).resolve().parent

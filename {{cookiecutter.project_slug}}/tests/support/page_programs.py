@@ -1,0 +1,26 @@
+"""The programs that tests of pages need: a browser, and Node."""
+
+import pytest
+
+from tests.support.programs import PROGRAMS, Program
+
+PROGRAMS |= {
+    # Chrome first: Ubuntu lets only programs that it knows have a sandbox.
+    "chromium": Program(
+        "a browser",
+        (
+            "google-chrome",
+            "chromium",
+            "chromium-browser",
+            "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        ),
+        "chromium",
+    ),
+    "node": Program("Node", ("node", "nodejs"), "nodejs"),
+}
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Where Node is."""
+    return PROGRAMS["node"].required_path()
