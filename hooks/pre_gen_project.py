@@ -19,6 +19,9 @@ ANSWERS = r"""{{ cookiecutter | tojson }}"""
 # What was asked for on the command line, before Cookiecutter rendered it; cruft does not tell.
 AS_GIVEN = r"""{{ _cookiecutter | default({}) | tojson }}"""
 
+# The first version whose prompts take yes and no, and whose slugs have a longest length.
+OLDEST_COOKIECUTTER = (2, 2)
+
 LONGEST = {"project_name": 80, "description": 200, "author_name": 100, "admin_email": 254, "project_slug": 50}
 EXAMPLES: Mapping[str, object] = {
     "project_name": "My Secure API",
@@ -191,6 +194,18 @@ def problems(answers: Mapping[str, object], given: Mapping[str, object]) -> list
     return found
 
 
+def outdated_cookiecutter() -> str | None:
+    """The version of Cookiecutter, which has started this Python, if it is too old for this template."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415  # only if something is wrong
+
+    try:
+        installed = version("cookiecutter")
+    except PackageNotFoundError:
+        return None
+    numbers = tuple(int(number) for number in re.findall(r"[0-9]+", installed)[:2])
+    return installed if numbers < OLDEST_COOKIECUTTER else None
+
+
 def is_folder(status: os.stat_result) -> bool:
     """Whether something is a folder itself, and no link to one; told by its `lstat`."""
     return stat.S_ISDIR(status.st_mode) and getattr(status, "st_reparse_tag", 0) != JUNCTION
@@ -237,6 +252,13 @@ def move_all(names: Sequence[str]) -> None:
 def main() -> int:
     """Write the problems to standard error; 1 where there is one."""
     found = problems(json.loads(ANSWERS), json.loads(AS_GIVEN))
+    outdated = outdated_cookiecutter() if found else None
+    if outdated:
+        # It has made something else of the prompts: what is wrong with the answers is not the user's fault.
+        needed = ".".join(map(str, OLDEST_COOKIECUTTER))
+        found = [
+            f"this template needs Cookiecutter {needed} or newer, and this is {outdated}. Try: pipx run cookiecutter"
+        ]
     try:
         if not found and set_aside():
             sys.stdout.write(

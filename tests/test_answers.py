@@ -24,6 +24,10 @@ HARMLESS = [
     "-rf --help",
     "# heading | table ~~~",
     "1. list",
+    "$HOME and $$",
+    "a #comment",
+    "#comment",
+    '"',
 ]
 REFUSED = [
     ("project_name", ""),
@@ -82,6 +86,17 @@ def test_an_unusual_text_arrives_as_it_is(bake_cli: Bake, text: str) -> None:
     assert "".join(token.content for token in heading.children) == text
     for path in baked.project.rglob("*.py"):
         compile_python(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["My Secure API", "Grüße 🚀 日本語", "-rf --help; a=b & c|d", "key: value @ 50% (x)?"])
+def test_docker_reads_env_as_the_service_does(bake_cli: Bake, name: str) -> None:
+    """`docker run --env-file` keeps quotes as part of a value, so that only texts that need them have any."""
+    baked = bake_cli(project_name=name, project_slug="unusual", admin_email="ops+api@example.com")
+    lines = (baked.project / ".env").read_text(encoding="utf-8").splitlines()
+    # https://docs.docker.com/reference/cli/docker/container/run/#env: all that follows the first `=`, as it is.
+    as_docker = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert as_docker == dotenv_values(baked.project / ".env")
+    assert (as_docker["APP_NAME"], as_docker["ADMIN_EMAIL"]) == (name, "ops+api@example.com")
 
 
 @pytest.mark.parametrize(("prompt", "answer"), REFUSED)

@@ -15,7 +15,9 @@ from limits import parse as parse_limit
 
 from app.access.guard import GuardedRoute, route_policies
 from app.access.openapi import install_openapi
+from app.core import settings as configuration
 from app.core.database import Database
+from app.core.deploy_check import log_findings
 from app.core.errors import install_error_handlers
 from app.core.keys import KeyRing
 from app.core.limiter import Limiter
@@ -71,6 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Make the service; raises `SettingsError` for unusable settings, `PolicyError` for a route without one policy."""
     settings = settings or load_settings()
     configure_logging(settings)
+    log_findings(settings, configuration.ENV_FILE)
     limiter = Limiter(settings.redis_url, settings.public_url)
     app = FastAPI(
         title=settings.app_name,

@@ -7,7 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from app.core import settings as configuration
-from app.core.deploy_check import Finding, Level, deploy_findings, file_findings, refused_in_production, unusable
+from app.core.deploy_check import (
+    Finding,
+    Level,
+    deploy_findings,
+    file_findings,
+    refused_in_production,
+    unusable,
+    variable_findings,
+)
 from app.core.settings import SettingsError, load_settings
 
 _SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
@@ -46,7 +54,7 @@ def _findings(*, deploy: bool) -> list[Finding]:
         settings = load_settings()
     except SettingsError as error:
         return unusable(error)
-    findings = file_findings(settings)
+    findings = variable_findings() + file_findings(settings)
     if deploy:
         findings += deploy_findings(settings, configuration.ENV_FILE)
         findings += refused_in_production(settings, findings)

@@ -51,10 +51,7 @@ def _why_unusable(cause: BaseException | None) -> str:
     # SQLAlchemy wraps asyncpg's errors. The text of others than ours may hold a value.
     root = getattr(cause, "__cause__", None) or cause
     kind = str(root) if isinstance(root, asyncpg.ClientCannotConnectError) else type(root).__name__
-    return (
-        f"The database does not answer ({kind}). "
-        "Is it running, is DATABASE_URL right, and was `manage migrate` run?"
-    )
+    return f"The database does not answer ({kind}). Is it running, is DATABASE_URL right, and was `manage migrate` run?"
 
 
 def fail(message: str) -> NoReturn:

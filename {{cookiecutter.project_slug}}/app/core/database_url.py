@@ -73,7 +73,8 @@ def database_dsn(value: str) -> str:
         url.get_dialect()().create_connect_args(url)
     except (ArgumentError, ValueError):
         refuse(
-            "has hosts and ports that do not fit together: each of several hosts needs a port, as in ?host=a:5432&host=b:5432"
+            "has hosts and ports that do not fit together: write each of several hosts with its port, as in"
+            " ?host=a:5432&host=b:5432"
         )
     return url.render_as_string(hide_password=False)
 

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import structlog
 from limits import parse as parse_limit
 from sqlalchemy.engine import make_url
 
 from app.core.database_url import VERIFIED, hosts_of
-from app.core.settings import Settings, SettingsError, load_settings
+from app.core.settings import Settings, SettingsError, load_settings, suspicious_variables
 from app.core.settings_production import is_local
 from app.core.settings_types import Environment, LogFormat, LogLevel
 from app.core.sqlite_file import sqlite_file_problem, sqlite_path
+
+_log = structlog.get_logger("app")
 
 _NOBODYS_DOMAINS = ("@example.com", "@example.org", "@example.net")
 _MOST_REQUESTS_A_SECOND = 100
@@ -51,6 +54,21 @@ class Finding(NamedTuple):
 def unusable(error: SettingsError) -> list[Finding]:
     """The settings that stop the boot."""
     return [Finding("settings.E001", Level.ERROR, setting, message, hint) for setting, message, hint in error.problems]
+
+
+def variable_findings() -> list[Finding]:
+    """Variables of the environment that are probably meant to be settings, or have another value than was meant."""
+    return [Finding("settings.W001", Level.WARNING, *problem) for problem in suspicious_variables()]
+
+
+def log_findings(settings: Settings, env_file: Path) -> None:
+    """Log at the start of the service what is probably wrong with its settings; in production what `--deploy` finds."""
+    findings = variable_findings()
+    if settings.production:
+        findings += deploy_findings(settings, env_file)
+    for finding in findings:
+        if finding.level.rank >= Level.WARNING.rank:
+            _log.warning("setting_suspicious", id=finding.id, setting=finding.setting, message=finding.message)
 
 
 def file_findings(settings: Settings) -> list[Finding]:

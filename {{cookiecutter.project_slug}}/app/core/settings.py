@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.core import settings_production as production, settings_rules as rules
 from app.core.database_url import database_dsn
-from app.core.settings_report import Problem, problems_of, report
+from app.core.settings_report import Problem, misspelt, problems_of, quoted, report
 from app.core.settings_secrets import secret_key
 from app.core.settings_sources import DotenvFile, SecretFiles, SourceError
 from app.core.settings_types import Environment, LogFormat, LogLevel, Registration
@@ -32,6 +32,7 @@ __all__ = [
     "SettingsError",
     "load_settings",
     "source_of",
+    "suspicious_variables",
 ]
 
 ENV_FILE = Path(".env")
@@ -267,10 +268,15 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        problems = problems_of(error, Settings.model_fields)
+        problems = problems_of(error, Settings.model_fields) + suspicious_variables()
     except SourceError as error:
         problems = (Problem(str(error.path), error.problem, ""),)
     raise SettingsError(problems)
+
+
+def suspicious_variables() -> tuple[Problem, ...]:
+    """What in the environment is probably not as it was meant; the settings can be used."""
+    return misspelt(os.environ, Settings.model_fields) + quoted(os.environ, Settings.model_fields)
 
 
 def source_of(name: str) -> str | None:

@@ -10,6 +10,9 @@ from pydantic_core import ErrorDetails
 
 NEW_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
 
+# How much a name has to be like a setting's: REDIS_ULR is, REDIS_HOST is not.
+_ALIKE = 0.85
+
 # A default that was not made because a setting above it is wrong: the cause is in the list already.
 _CONSEQUENCES = frozenset({"default_factory_not_called"})
 
@@ -27,6 +30,28 @@ def problems_of(error: ValidationError, fields: Mapping[str, FieldInfo]) -> tupl
     details = error.errors(include_url=False, include_context=True, include_input=False)
     found = (_problem(detail, fields) for detail in details if detail["type"] not in _CONSEQUENCES)
     return tuple(dict.fromkeys(found))
+
+
+def misspelt(variables: Mapping[str, str], fields: Mapping[str, FieldInfo]) -> tuple[Problem, ...]:
+    """Variables of the environment whose names look like a setting that is not among them."""
+    given = {name.upper() for name, value in variables.items() if value}
+    settings = [name.upper() for name in fields]
+    found = []
+    for name in sorted(given.difference(settings)):
+        near = get_close_matches(name, settings, n=1, cutoff=_ALIKE)
+        if near and near[0] not in given:
+            found.append(Problem(name, "is not the name of a setting, and is not read", f"Did you mean {near[0]}?"))
+    return tuple(found)
+
+
+def quoted(variables: Mapping[str, str], fields: Mapping[str, FieldInfo]) -> tuple[Problem, ...]:
+    """Variables of the environment whose values have quotes around them."""
+    message, hint = "has quotes around its value", "Remove them: `docker run --env-file` makes them a part of it."
+    return tuple(
+        Problem(name.upper(), message, hint)
+        for name, value in sorted(variables.items())
+        if name.lower() in fields and len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    )
 
 
 def report(problems: Iterable[Problem]) -> str:

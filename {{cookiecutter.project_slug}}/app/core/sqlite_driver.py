@@ -38,7 +38,7 @@ class _Connection(aiosqlite.Connection):
         """Make a cursor."""
         return _Cursor(self, self._conn.cursor())
 
-    async def opened(self) -> Self:
+    async def opened(self) -> aiosqlite.Connection:
         """Open it; if that fails, wait for the end of its thread, which tells the event loop about it."""
         try:
             return await self

@@ -24,13 +24,16 @@ def sqlite_file_problem(path: Path, *, migrates: bool) -> str | None:
     if not found.is_dir():
         return f"{found} is not a folder"
     if found != folder:
-        if not os.access(found, os.W_OK | os.X_OK):
-            return f"the folder {folder} does not exist, and this user cannot make it in {found}"
-        return None if migrates else f"the folder {folder} does not exist: run `manage migrate`"
+        return _missing_folder_problem(folder, found, migrates=migrates)
     if path.is_dir():
         return f"{path} is a folder"
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return f"this user cannot write to the folder {folder}"
-    if os.access(path, os.F_OK) and not os.access(path, os.R_OK | os.W_OK):
-        return f"this user cannot write to {path}"
-    return None
+    readable = not os.access(path, os.F_OK) or os.access(path, os.R_OK | os.W_OK)
+    return None if readable else f"this user cannot write to {path}"
+
+
+def _missing_folder_problem(folder: Path, parent: Path, *, migrates: bool) -> str | None:
+    if not os.access(parent, os.W_OK | os.X_OK):
+        return f"the folder {folder} does not exist, and this user cannot make it in {parent}"
+    return None if migrates else f"the folder {folder} does not exist: run `manage migrate`"

@@ -130,6 +130,16 @@ def test_what_production_refuses_is_an_error_elsewhere_too(run: Run, setting: st
     assert run("--format", "json", ENVIRONMENT="development", **{setting: value}).stdout == "[]\n"
 
 
+def test_a_misspelt_variable_is_a_warning(run: Run) -> None:
+    """The setting that was meant has its default."""
+    (finding,) = json.loads(run("--format", "json", REDIS_URL="", REDIS_ULR=CANARY).stdout)
+    assert (finding["id"], finding["setting"], finding["hint"]) == (
+        "settings.W001",
+        "REDIS_ULR",
+        "Did you mean REDIS_URL?",
+    )
+
+
 def test_an_env_that_others_can_read_is_an_error(run: Run) -> None:
     """`.env` holds secrets."""
     run.env_file.touch(0o644)

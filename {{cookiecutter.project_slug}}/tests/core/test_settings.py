@@ -134,3 +134,19 @@ def test_tells_where_a_value_comes_from(sources: Sources) -> None:
     assert source_of("secret_key") == str(sources.env_file)
     sources.environment(Secret_Key="from the environment")
     assert source_of("secret_key") == "the environment"
+
+
+def test_a_misspelt_variable_is_named_where_a_setting_is_missing(sources: Sources) -> None:
+    """`SECRET_KYE` is why `SECRET_KEY` is missing."""
+    sources.environment(**{name: value for name, value in GOOD.items() if name != "SECRET_KEY"}, SECRET_KYE=CANARY)
+    message = sources.refused()
+    assert "SECRET_KEY: is missing" in message
+    assert "SECRET_KYE: is not the name of a setting, and is not read. Did you mean SECRET_KEY?" in message
+
+
+def test_quotes_that_are_part_of_a_value_are_named(sources: Sources) -> None:
+    """`docker run --env-file` keeps them."""
+    sources.environment(**GOOD | {"ADMIN_EMAIL": "'operator@service.example'"})
+    message = sources.refused()
+    assert "ADMIN_EMAIL: is not an e-mail address" in message
+    assert "ADMIN_EMAIL: has quotes around its value. Remove them" in message

@@ -2,7 +2,8 @@
 
 Run as a process of its own by `tests/support/postgresql.py`: it says how the superuser connects and obeys `stop` and
 `start`. With two arguments it is another server than the package's, and speaks TLS: the folder of its programs, and a
-file with a certificate and its key. When its input ends, the server and its files go, so that nothing stays whichever way the tests end.
+file with a certificate and its key. When its input ends, the server and its files go, so that nothing stays whichever
+way the tests end.
 """
 
 import os
