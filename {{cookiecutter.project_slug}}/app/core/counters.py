@@ -199,17 +199,22 @@ class FallbackCounters:
 
     async def _watched(self, call: Awaitable[Result]) -> Result:
         """The result of a call to the shared counters; note whether they hang."""
-        hangs = False
         try:
-            return await call
+            result = await call
         except CountersHang:
-            hangs = True
+            self._note(hangs=True)
             raise
-        finally:
-            if hangs != self._hangs:
-                _log.warning("rate_limits_local" if hangs else "rate_limits_shared")
-            self._hangs = hangs
-            self._retry_at = monotonic() + _RETRY_AFTER_SECONDS
+        except Unavailable:
+            self._note(hangs=False)
+            raise
+        self._note(hangs=False)
+        return result
+
+    def _note(self, *, hangs: bool) -> None:
+        if hangs != self._hangs:
+            _log.warning("rate_limits_local" if hangs else "rate_limits_shared")
+        self._hangs = hangs
+        self._retry_at = monotonic() + _RETRY_AFTER_SECONDS
 
 
 async def _answer(command: Awaitable[Any]) -> Any:

@@ -88,6 +88,27 @@ async def test_a_server_that_hung_is_tried_again(server: ValkeyServer, monkeypat
     assert [line["event"] for line in lines] == ["rate_limits_local", "rate_limits_shared"]
 
 
+async def test_who_goes_away_while_it_hangs_makes_nobody_wait_again(
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that was cancelled says nothing of the server."""
+    assert server.pid is not None
+    async with limiter_on(url_of(server)) as limiter:
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            await limiter.hit(EIGHT, "key")
+            monkeypatch.setattr(counters, "_RETRY_AFTER_SECONDS", 60)
+            probe = asyncio.create_task(limiter.ping())
+            await asyncio.sleep(0.1)
+            probe.cancel()
+            await asyncio.wait([probe])
+            began = monotonic()
+            await limiter.hit(EIGHT, "key")
+            assert monotonic() - began < 0.5
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+
+
 async def test_services_do_not_share_their_counts(server: ValkeyServer) -> None:
     """Two services on one Valkey: a client that one refuses has its whole limit at the other."""
     async with (

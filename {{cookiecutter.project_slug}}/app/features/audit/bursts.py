@@ -38,22 +38,27 @@ class _Burst:
     last: Occurrence | None = None
 
 
+_Table = dict[_Kind, _Burst]
+
+
 class Bursts:
     """Counts; hands the count of each window that had more than the first refusal to `done`."""
 
     def __init__(self, done: Callable[[Occurrence], None], seconds: float = WINDOW_SECONDS) -> None:
         self._done = done
         self._seconds = seconds
-        self._bursts: dict[_Kind, _Burst] = {}
+        # Apart, so that a flood of strangers hides nothing that is said of a user or a session.
+        self._anonymous: _Table = {}
+        self._known: _Table = {}
 
     def is_first(self, occurrence: Occurrence) -> bool:
         """Whether the event is to be a row of its own; otherwise it has been counted."""
         if occurrence.outcome != "denied" or occurrence.origin.ip is None:
             return True
-        kind = self._kind(occurrence)
-        burst = self._bursts.get(kind)
+        table, kind = self._find(occurrence)
+        burst = table.get(kind)
         if burst is None:
-            self._begin(kind, self._seconds)
+            self._begin(table, kind, self._seconds)
             return True
         burst.count += 1
         burst.last = occurrence
@@ -61,36 +66,39 @@ class Bursts:
 
     def forget(self, occurrence: Occurrence) -> None:
         """End the burst: its first event could not be written."""
-        kind = self._kind(occurrence)
-        if kind in self._bursts:
-            self._end(kind)
+        table, kind = self._find(occurrence)
+        if kind in table:
+            self._end(table, kind)
 
     def end_all(self) -> None:
         """End every burst now."""
-        for kind in list(self._bursts):
-            self._end(kind)
+        for table in (self._anonymous, self._known):
+            for kind in list(table):
+                self._end(table, kind)
 
-    def _kind(self, occurrence: Occurrence) -> _Kind:
-        origin = occurrence.origin
-        fields = tuple((name, str(value)) for name, value in occurrence.fields.items() if isinstance(value, str | UUID))
+    def _find(self, occurrence: Occurrence) -> tuple[_Table, _Kind]:
+        origin, given = occurrence.origin, occurrence.fields
+        fields = tuple((name, str(value)) for name, value in given.items() if isinstance(value, str | UUID))
         kind = _Kind(occurrence.action, subscriber(origin.ip or ""), origin.actor_id, fields)
-        if kind not in self._bursts and len(self._bursts) >= _MOST_BURSTS:
-            # Too many clients at once to count each.
-            return _Kind(occurrence.action)
-        return kind
+        known = origin.actor_id is not None or any(isinstance(value, UUID) for value in given.values())
+        table = self._known if known else self._anonymous
+        if kind not in table and len(table) >= _MOST_BURSTS:
+            # Too many at once to count each.
+            kind = _Kind(occurrence.action)
+        return table, kind
 
-    def _begin(self, kind: _Kind, seconds: float) -> None:
+    def _begin(self, table: _Table, kind: _Kind, seconds: float) -> None:
         # In no context: it must not keep the request alive.
-        timer = asyncio.get_running_loop().call_later(seconds, self._next_window, kind, context=Context())
-        self._bursts[kind] = _Burst(timer, seconds)
+        timer = asyncio.get_running_loop().call_later(seconds, self._next_window, table, kind, context=Context())
+        table[kind] = _Burst(timer, seconds)
 
-    def _next_window(self, kind: _Kind) -> None:
-        burst = self._end(kind)
+    def _next_window(self, table: _Table, kind: _Kind) -> None:
+        burst = self._end(table, kind)
         if burst.last is not None:
-            self._begin(kind, min(2 * burst.seconds, _LONGEST_WINDOWS * self._seconds))
+            self._begin(table, kind, min(2 * burst.seconds, _LONGEST_WINDOWS * self._seconds))
 
-    def _end(self, kind: _Kind) -> _Burst:
-        burst = self._bursts.pop(kind)
+    def _end(self, table: _Table, kind: _Kind) -> _Burst:
+        burst = table.pop(kind)
         burst.timer.cancel()
         if burst.last is not None:
             self._done(_summary(burst.last, burst.count, shared=kind.client is None))

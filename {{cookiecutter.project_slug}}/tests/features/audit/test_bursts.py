@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from uuid import uuid4
 
 import pytest
 
@@ -118,6 +119,25 @@ async def test_a_flood_that_goes_on_costs_ever_less() -> None:
     assert len(done) <= 9
     counts = [each.fields["count"] for each in done]
     assert sum(count for count in counts if isinstance(count, int)) == sent - 1
+
+
+async def test_a_flood_of_strangers_hides_nobody_who_is_known() -> None:
+    """What is said of a user or a session is a row, and counted for them, however many strangers there are."""
+    done: list[Occurrence] = []
+    bursts = Bursts(done.append)
+    for number in range(3000):
+        bursts.is_first(occurrence(ip=f"2001:db8:{number:x}::1"))
+    actor, session = uuid4(), uuid4()
+    denied = Occurrence("access_denied", "denied", {}, utc_now(), Origin(ip="192.0.2.1", actor_id=actor))
+    reused = Occurrence("token_reused", "denied", {"session_id": session}, utc_now(), Origin(ip="192.0.2.1"))
+    for event in (denied, reused):
+        assert [bursts.is_first(event) for _ in range(3)] == [True, False, False]
+    bursts.end_all()
+    known = [(each.origin.ip, each.origin.actor_id, each.fields) for each in done[-2:]]
+    assert known == [
+        ("192.0.2.1", actor, {"count": 2}),
+        ("192.0.2.1", None, {"session_id": session, "count": 2}),
+    ]
 
 
 async def test_the_addresses_of_one_network_are_one_client() -> None:
