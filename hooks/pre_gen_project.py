@@ -75,12 +75,21 @@ LONGEST_LOCAL_PART = 64
 # Where a piece of Jinja begins. (This file is rendered too, so it cannot be written in one piece.)
 JINJA = re.compile(r"\{[%#\{]")
 
-# https://www.unicode.org/reports/tr9/#Directional_Formatting_Characters: text that reads in another order than it runs.
-BIDI_CONTROLS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
-BYTE_ORDER_MARK = "\ufeff"
-UNWRITABLE_CATEGORIES = {"Cc": "a control character or a line break", "Cs": "half of a character (a lone surrogate)"}
-LINE_BREAK_CATEGORIES = {"Zl", "Zp"}
+# What app/core/names.py refuses in APP_NAME, which becomes the answer. A test holds the two to each other.
+UNWANTED_CATEGORIES = {
+    "Cc": "a control character or a line break",
+    "Cf": "a character that is not seen, or turns the direction of text around",
+    "Co": "a character for private use",
+    "Cs": "half of a character (a lone surrogate)",
+    "Zl": "a line break",
+    "Zp": "a line break",
+}
+JOINERS = "\u200c\u200d"
+VIRAMA = 9
+SKIN_TONES = range(0x1F3FB, 0x1F400)
+MEANINGLESS = re.compile("[\u2065\ufdd0-\ufdef\ufff0-\ufff8\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]")
 NONCHARACTERS_END = 0xFFFE
+JOINED = re.compile(r"(?:l(?:m|vJ?+|(?<!J)J(?=[lmvu]))*+|em*+(?:J(?=[eu]))?+|u(?:m|vJ?+|(?<!J)J(?=[elmvu]))*+|[mv.])*+")
 
 # Cookiecutter copies each of these whole. A folder of that name that is there already it would delete first, with what
 # its owner has put there; docs/decisions/0002 says more.
@@ -101,14 +110,23 @@ class SetAsideError(Exception):
 
 def unwanted(character: str) -> str | None:
     """Say why a character cannot be part of an answer, if so."""
-    category = unicodedata.category(character)
-    if category in LINE_BREAK_CATEGORIES:
-        return "a line break"
-    if character in BIDI_CONTROLS:
-        return "a character that turns the direction of text around"
-    if character == BYTE_ORDER_MARK or ord(character) & NONCHARACTERS_END == NONCHARACTERS_END:
+    if MEANINGLESS.match(character) or ord(character) & NONCHARACTERS_END == NONCHARACTERS_END:
         return "a character that stands for no text"
-    return UNWRITABLE_CATEGORIES.get(category)
+    return None if character in JOINERS else UNWANTED_CATEGORIES.get(unicodedata.category(character))
+
+
+def kind(character: str) -> str:
+    """What a character can be joined as: a letter, mark, emoji, virama, unknown one, or nothing; J is a joiner."""
+    category = unicodedata.category(character)
+    if character in JOINERS:
+        return "J"
+    if category == "Cn":
+        return "u"
+    if category.startswith("M"):
+        return "v" if unicodedata.combining(character) == VIRAMA else "m"
+    if category in ("Lo", "Lm") or (category == "Nd" and not character.isascii()):
+        return "l"
+    return "e" if category == "So" or ord(character) in SKIN_TONES or character == "\u2194" else "."
 
 
 def text_problems(answer: str, longest: int) -> Iterator[str]:
@@ -123,6 +141,8 @@ def text_problems(answer: str, longest: int) -> Iterator[str]:
         reason = unwanted(character)
         if reason:
             yield f"holds {reason} (U+{ord(character):04X})"
+    if not JOINED.fullmatch("".join(map(kind, answer))):
+        yield "holds a joiner (U+200C or U+200D) that joins nothing"
 
 
 def slug_problems(slug: str, longest: int) -> Iterator[str]:

@@ -1,6 +1,9 @@
 """The functions of the pre-generation hook."""
 
 import importlib.util
+import runpy
+import sys
+from itertools import product
 from types import ModuleType
 
 import pytest
@@ -70,6 +73,17 @@ def test_refuses_what_is_no_address(hook: ModuleType, address: str) -> None:
 def test_refuses_characters_that_are_no_text_of_one_line(hook: ModuleType, character: str) -> None:
     """Control characters, line breaks, bidirectional overrides, half characters."""
     assert any(f"U+{ord(character):04X}" in problem for problem in hook.text_problems(f"a{character}b", 80))
+
+
+def test_answers_and_names_have_one_rule(hook: ModuleType) -> None:
+    """What the hook accepts becomes `APP_NAME`, so that nothing may pass here and stop the boot there."""
+    path = ROOT / "{{cookiecutter.project_slug}}" / "app" / "core" / "names.py"
+    is_name = runpy.run_path(str(path))["is_name"]
+    characters = [chr(code) for code in range(sys.maxunicode + 1) if not chr(code).isspace()]
+    samples = ["a", "\u0631", "\u0301", "\u0dca", "\U0001f468", "\u2194", "\u0378", "1", "\u06f1", " x"]
+    joined = ["".join(parts) for parts in product(samples, ["\u200c", "\u200d\u200d"], [*samples, ""])]
+    for text in [*characters, *joined]:
+        assert is_name(text) is (list(hook.text_problems(text, 80)) == []), ascii(text)
 
 
 def test_refuses_a_choice_that_is_none(hook: ModuleType) -> None:

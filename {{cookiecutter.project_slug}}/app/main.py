@@ -60,7 +60,7 @@ from app.features.signin.limits import SignInLimits
 from app.features.signin.routes import router as signin_router
 from app.features.signin.service import SignInService
 from app.features.signin.tokens import AccessTokens
-from app.features.system.routes import docs_router, health_router, router as system_router
+from app.features.system.routes import docs_router, health_router, readiness, router as system_router
 from app.features.vault.routes import router as vault_router
 from app.features.vault.service import VaultService
 from app.http.allowed_methods import install_allowed_methods
@@ -111,6 +111,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter, keys: KeyRing) -> 
     app.state.database = database
     app.state.audit = AuditTrail(database, keys)
     app.state.limiter = limiter
+    app.state.readiness = readiness(database, limiter)
     app.state.outbox = outbox
     app.state.mail_delivery = MailDelivery(database, outbox, partial(mail_transport, settings))
     app.state.hasher = hasher

@@ -16,6 +16,7 @@ from app.access.principal import Principal
 from app.core.errors import Problem
 from app.core.security_events import SecurityEvent, security_event
 from app.http.body_limit import MAX_BODY_BYTES, SMALL_BODY, limit_body
+from app.http.credentials import scheme_and_credentials
 from app.http.strict_json import StrictRequest
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
@@ -74,7 +75,7 @@ class GuardedRoute(APIRoute):
 def shows_token(request: Request) -> bool:
     """Whether the request has a bearer token, whatever it is worth: it is judged before the body is read."""
     values = request.headers.getlist("Authorization")
-    return any(value.partition(" ")[0].lower() == "bearer" for value in values)
+    return any(scheme_and_credentials(value)[0] == "bearer" for value in values)
 
 
 async def principal_of(request: Request) -> Principal:

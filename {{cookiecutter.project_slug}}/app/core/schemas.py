@@ -1,10 +1,11 @@
 """The bases of what comes in and what goes out, and the text types that all features share."""
 
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+
+from app.core.names import is_name
 
 Item = TypeVar("Item")
 
@@ -29,8 +30,7 @@ class Page(Answer, Generic[Item]):
 
 
 def _printable(text: str) -> str:
-    """Refuse what no name holds: control characters, line breaks, directional overrides, unassigned code points."""
-    if any(unicodedata.category(character) in _UNPRINTABLE for character in text):
+    if not is_name(text):
         message = "must not hold control or formatting characters"
         raise ValueError(message)
     return text
@@ -43,12 +43,10 @@ def _not_blank(text: str) -> str:
     return text.strip()
 
 
-_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-
 DisplayName = Annotated[
     str, Field(min_length=1, max_length=100), AfterValidator(_printable), AfterValidator(_not_blank)
 ]
-"""A name as people write it: 1 to 100 characters on one line."""
+"""A name as people write it: 1 to 100 characters on one line (`core/names.py`)."""
 
 Timestamp = Annotated[datetime, PlainSerializer(lambda time: time.isoformat().replace("+00:00", "Z"), return_type=str)]
 """A time in UTC, as RFC 3339 with `Z`."""

@@ -4,7 +4,6 @@ A message says what is wrong and never repeats the value: it goes to a terminal 
 """
 
 import re
-import unicodedata
 from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import NoReturn
@@ -14,6 +13,7 @@ from limits import parse_many as parse_limits
 from redis.asyncio.connection import parse_url
 
 from app.core.ip_address import parse_address
+from app.core.names import is_name
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
@@ -29,9 +29,9 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def plain_text(value: str) -> str:
-    """A text of one line: no control, format or unassigned characters, no space around it."""
-    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in value):
-        refuse("holds control characters or line breaks")
+    """A name on one line, as `core/names.py` says, without space around it."""
+    if not is_name(value):
+        refuse("holds control or formatting characters")
     if not value.strip():
         refuse("is blank")
     return value.strip()

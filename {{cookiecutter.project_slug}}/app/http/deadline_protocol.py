@@ -81,9 +81,9 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._refuse(HeadersTooLarge("The header fields are too many or too large."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; drop a trailer."""
+        """Take a header, without the space after its value (RFC 9110 section 5.5); drop a trailer."""
         if not self._in_body:
-            super().on_header(name, value)
+            super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """Start the request."""

@@ -27,6 +27,7 @@ _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _MANY_DIGITS = b"0" * 20
 _TOO_MANY = "The body holds too many values."
 _TOO_DEEP = "The body is nested too deeply."
+_UTF8: tuple[list[str], ...] = ([], ["charset=utf-8"], ['charset="utf-8"'])
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
 # RFC 8707 section 2: the one parameter that a form may have several times.
@@ -47,9 +48,10 @@ class StrictRequest(Request):
 
     def _require_media_type(self, expected: str) -> None:
         values = self.headers.getlist("Content-Type")
-        media_type, _, parameters = values[0].partition(";") if len(values) == 1 else ("", "", "")
-        utf8 = parameters.strip().lower().replace('"', "") in {"", "charset=utf-8"}
-        if media_type.strip().lower() != expected or not utf8 or "Content-Encoding" in self.headers:
+        # RFC 9110 section 5.6.6: space around each parameter, and nothing at all between two `;`.
+        parts = [part.strip(" \t").lower() for part in values[0].split(";")] if len(values) == 1 else [""]
+        is_utf8 = [part for part in parts[1:] if part] in _UTF8
+        if parts[0] != expected or not is_utf8 or "Content-Encoding" in self.headers:
             message = f"The body must be {expected} in UTF-8."
             raise UnsupportedMediaType(message, headers={"Accept": expected})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
+from app.features.system.routes import READY_SECONDS
 from tests.conftest import StartService
 from tests.support.postgresql import PostgresqlServer, databases_on, running_postgresql
 from tests.support.service import Person, Service, Tokens
@@ -25,6 +26,7 @@ def mortal() -> Iterator[tuple[PostgresqlServer, str]]:
 async def assert_unavailable(service: Service, person: Person, tokens: Tokens) -> None:
     """Whatever needs the database says come back later; what does not, goes on."""
     bearer = tokens.bearer
+    await asyncio.sleep(READY_SECONDS)
     for answer in (
         await service.client.get("/readyz"),
         await service.whoami(tokens),
@@ -36,7 +38,7 @@ async def assert_unavailable(service: Service, person: Person, tokens: Tokens) -
     ):
         assert answer.status_code == 503, answer.text
         assert int(answer.headers["Retry-After"]) >= 1
-        assert "The database does not answer." in answer.text
+        assert "The database does not answer" in answer.text
     assert (await service.client.get("/livez")).status_code == 200
 
 

@@ -60,7 +60,17 @@ async def post(client: httpx2.AsyncClient, path: str, content: bytes, *content_t
     return await client.post(path, content=content, headers=[("Content-Type", value) for value in content_types])
 
 
-@pytest.mark.parametrize("content_type", [JSON, "application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        JSON,
+        "application/json; charset=utf-8",
+        'Application/JSON;charset="UTF-8"',
+        "application/json; charset=utf-8;",
+        "application/json;",
+        "application/json ;\t; CHARSET=UTF-8 ; ;",
+    ],
+)
 async def test_reads_json(client: httpx2.AsyncClient, content_type: str) -> None:
     """JSON in UTF-8 is read, with numbers and texts as they are."""
     value = [1, -1.5e3, True, None, "é 😀 \\", {"ключ": [9223372036854775807, -9223372036854775808]}]
@@ -81,6 +91,9 @@ async def test_reads_json(client: httpx2.AsyncClient, content_type: str) -> None
         ["application/jsonx"],
         ["application/json; charset=utf-16"],
         ["application/json; charset=utf-8; charset=utf-7"],
+        ["application/json; charset=utf-8; charset=utf-8"],
+        ['application/json; charset="utf-8'],
+        ["application/json; charset = utf-8"],
         ["application/json, text/plain"],
         [JSON, JSON],
         [JSON, "text/plain"],
@@ -201,6 +214,18 @@ async def test_costs_little(client: httpx2.AsyncClient, content: bytes) -> None:
     started = time.perf_counter()
     await post(client, "/json", content, JSON)
     assert time.perf_counter() - started < 1
+
+
+async def test_a_byte_order_mark_before_json_is_passed_over(client: httpx2.AsyncClient) -> None:
+    """RFC 8259 section 8.1: a parser may, and some shells write one."""
+    answer = await post(client, "/json", b'\xef\xbb\xbf{"value": "\xef\xbb\xbf"}', JSON)
+    assert answer.json() == {"value": "\ufeff"}
+
+
+@pytest.mark.parametrize("content", [b"a=1&b=2&", b"&a=1&b=2", b"a=1&&b=2", b"&&a=1&b=2&&&"])
+async def test_nothing_between_two_ampersands_is_no_field(client: httpx2.AsyncClient, content: bytes) -> None:
+    """URL standard section 5.1."""
+    assert (await post(client, "/form", content, FORM)).json() == {"a": "1", "b": "2"}
 
 
 async def test_reads_forms(client: httpx2.AsyncClient) -> None:

@@ -109,6 +109,15 @@ def test_malformed_is_refused(server: ServerProcess, sent: bytes) -> None:
     assert b"HTTP/1.1 404" not in answer + more
 
 
+def test_space_around_a_value_is_no_part_of_it(server: ServerProcess) -> None:
+    """RFC 9110 section 5.5; the body is read, and is no sign-in."""
+    spaced = [HOST_LINE + " ", "Content-Type: \t application/json \t", "Content-Length: 2 "]
+    answer = server.send(raw(POST, *spaced, body=b"{}"))
+    assert status_of(answer) == 422, answer
+    answer = server.send(raw("GET /api/v1/users/me HTTP/1.1", HOST_LINE, "Authorization: Bearer   x "))
+    assert b'error="invalid_token"' in answer
+
+
 @pytest.mark.asvs("4.2.1", "3.4.1", "3.4.4", "16.5.1")
 @pytest.mark.parametrize("name", ["length and chunked", "folded header", "foreign host", "header without colon"])
 def test_a_refusal_is_an_answer_like_any_other(server: ServerProcess, name: str) -> None:

@@ -24,6 +24,7 @@ from app.core.security_events import SecurityEvent, security_event
 from app.features.oauth.clients import BUILT_IN, AnyClient, RegisteredClient
 from app.features.oauth.errors import InvalidClient, no_credentials
 from app.features.oauth.service import ClientService, secret_digest
+from app.http.credentials import scheme_and_credentials
 from app.http.proxies import client_ip_of
 
 Caller = Principal | AnyClient
@@ -135,10 +136,11 @@ def _given(authorization: Sequence[str], form: Mapping[str, Any]) -> _Given | No
 
 def _basic(value: str) -> _Given:
     """The credentials of HTTP Basic, of which both parts are form-encoded (RFC 6749 section 2.3.1)."""
-    if _scheme(value) != "basic" or len(value) > _LONGEST_BASIC:
+    scheme, credentials = scheme_and_credentials(value)
+    if scheme != "basic" or len(credentials) > _LONGEST_BASIC:
         raise ValueError
     try:
-        text = b64decode(value.partition(" ")[2].strip(" "), validate=True).decode()
+        text = b64decode(credentials, validate=True).decode()
     except binascii.Error as error:
         raise ValueError from error
     name, separator, secret = text.partition(":")
@@ -147,10 +149,6 @@ def _basic(value: str) -> _Given:
     if not secret:
         raise _EmptySecretError
     return _Given(unquote_plus(name, errors="strict"), SecretStr(unquote_plus(secret, errors="strict")))
-
-
-def _scheme(value: str) -> str:
-    return value.partition(" ")[0].lower()
 
 
 def _two_kinds() -> BadRequest:

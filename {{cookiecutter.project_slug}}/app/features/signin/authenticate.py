@@ -13,6 +13,7 @@ from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens, InvalidTokenError
+from app.http.credentials import scheme_and_credentials
 
 _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's error code
 
@@ -33,8 +34,8 @@ class BearerAuthenticator:
         values = request.headers.getlist("Authorization")
         if not values:
             raise _refused("no credentials", "Sign in first.", "Bearer")
-        scheme, _, token = values[0].partition(" ")
-        if len(values) > 1 or scheme.lower() != "bearer" or not token:
+        scheme, token = scheme_and_credentials(values[0])
+        if len(values) > 1 or scheme != "bearer" or not token:
             raise _refused("malformed credentials", "Send one bearer token.", 'Bearer error="invalid_request"')
         try:
             claims = self._tokens.verify(token)

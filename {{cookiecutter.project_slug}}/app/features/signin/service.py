@@ -26,6 +26,7 @@ from app.features.signin.limits import SignInLimits
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens, Grant, InvalidTokenError
 
 _BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
+_ASCII_WHITESPACE = "\t\n\f\r "
 
 Key = Callable[[Connection, Started], str]
 """Makes what opens a session that has just been started, in its unit."""
@@ -92,6 +93,8 @@ class SignInService:
         Raises `WrongCredentials` (unknown, wrong, disabled and unverified alike, in the same time),
         `TooManyRequests` or `Unavailable`.
         """
+        # Browsers strip the value of a field of the type `email` (HTML section 4.10.5.1.5).
+        email = email.strip(_ASCII_WHITESPACE)
         try:
             mailbox = parse_email_address(email).mailbox
         except ValueError:

@@ -72,9 +72,12 @@ async def test_a_mail_says_what_to_do_and_where(post: Post) -> None:
     assert (await post.service.try_sign_in("ada@people.example", PASSWORD)).status_code == 200
 
 
-async def test_a_long_name_of_the_service_fits_every_subject(start: StartService, mailbox: Mailbox) -> None:
-    """The longest that the settings take."""
-    async with start(app_name="N" * 300) as service:
+@pytest.mark.parametrize(
+    "name", ["N" * 300, "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627 \U0001f468\u200d\U0001f467 \U0001fa77"]
+)
+async def test_every_name_of_the_service_fits_every_subject(start: StartService, mailbox: Mailbox, name: str) -> None:
+    """The longest that the settings take, and one with joiners and a character that is new."""
+    async with start(app_name=name) as service:
         await Post(service, mailbox).register("ada@people.example")
         (message,) = await mailbox.wait("ada@people.example")
         assert message["Subject"].endswith(": Confirm your e-mail address")

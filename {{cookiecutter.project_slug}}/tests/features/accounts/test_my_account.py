@@ -33,6 +33,14 @@ async def test_sets_and_clears_my_name(service: Service) -> None:
 
     assert await change(display_name="  Ada Løvelace 🚀 ") == "Ada Løvelace 🚀"
     assert await change() == "Ada Løvelace 🚀"
+    for name in (
+        "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
+        "\u0dc1\u0dca\u200d\u0dbb\u0dd3",
+        "\U0001f468\u200d\U0001f467",
+        "\U0001fa77",
+        "\U0002ebf0",
+    ):
+        assert await change(display_name=name) == name
     assert await change(display_name=None) is None
 
 
@@ -53,6 +61,7 @@ async def test_sets_and_clears_my_name(service: Service) -> None:
         {"display_name": "two\nlines"},
         {"display_name": "nul\0"},
         {"display_name": "right\u202eleft"},
+        {"display_name": "ad\u200cmin"},
         {"display_name": "\x1b[31mred"},
         [],
         "text",

@@ -62,7 +62,7 @@ async def test_a_hostile_name_is_text(service: Service, name: str) -> None:
         assert str(escape(name)) in answer.text
 
 
-@pytest.mark.parametrize("name", ["x" * 10_000, "a\u202eb", "a\x1bb", "  "])
+@pytest.mark.parametrize("name", ["x" * 3_000, "a\u202eb", "a\x1bb", "  "])
 async def test_a_refused_name_is_shown_again_and_bounded(service: Service, name: str) -> None:
     """What was typed is kept, as far as a page can bear it."""
     _, browser = await with_browser(service)

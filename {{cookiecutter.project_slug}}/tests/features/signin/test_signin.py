@@ -53,6 +53,18 @@ async def test_the_spelling_of_an_address_does_not_matter(service: Service, spel
     assert (await service.try_sign_in(spelling, person.password)).status_code == 200
 
 
+@pytest.mark.parametrize("around", [" {}", "{}\t", "\r\n {} \f"])
+async def test_a_blank_around_the_address_does_not_matter(start: StartService, around: str) -> None:
+    """A browser strips it from a field for addresses; it leads to the same account, and to the same count."""
+    async with start(rate_limit_signin="2/hour") as service:
+        person = await service.person()
+        email = around.format(person.email)
+        for _ in range(3):
+            assert (await service.try_sign_in(email, person.password)).status_code == 200
+        answers = [await service.try_sign_in(address, "wrong") for address in (email, person.email, email)]
+        assert [answer.status_code for answer in answers] == [401, 401, 429]
+
+
 @pytest.mark.asvs("6.3.1")
 async def test_failures_are_limited_for_an_account(start: StartService) -> None:
     """After the limit even the right password is not looked at, and the answer says when to come back."""

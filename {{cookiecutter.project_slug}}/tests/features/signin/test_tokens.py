@@ -161,6 +161,16 @@ async def test_malformed_credentials_are_refused(service: Service, value: str) -
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+@pytest.mark.parametrize("scheme", ["Bearer  ", "bearer ", "BEARER     "])
+async def test_a_scheme_has_any_case_and_any_number_of_spaces(service: Service, scheme: str) -> None:
+    """RFC 9110 section 11.4 and RFC 6750 section 2.1: `1*SP`."""
+    _, tokens = await service.signed_in()
+    headers = {"Authorization": scheme + tokens.access}
+    assert (await service.client.get("/api/v1/users/me", headers=headers)).status_code == 200
+    form = {"token": tokens.refresh}
+    assert (await service.client.post("/oauth/introspect", data=form, headers=headers)).json()["active"] is True
+
+
 @pytest.mark.asvs("11.2.2")
 async def test_a_rotated_key_signs_nobody_out(start: StartService) -> None:
     """What the old key signed holds while it is a fallback, and no longer."""

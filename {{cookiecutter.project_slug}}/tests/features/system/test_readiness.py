@@ -1,5 +1,6 @@
 """`/readyz` says what a sign-in would meet: a database or counters that answer, and take no writes, are not ready."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from sqlalchemy.engine import make_url
 from valkey import Valkey
 
 from app.core.database import Database
+from app.features.system.routes import READY_SECONDS
 from tests.conftest import StartService
 from tests.support.postgresql import PostgresqlDatabases
 from tests.support.server import free_port
@@ -25,6 +27,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.5.2")]
 
 async def ready(service: Service) -> int:
     """The status of the probe; a sign-in that cannot succeed for another reason has the same one."""
+    await asyncio.sleep(READY_SECONDS)
     answer = await service.client.get("/readyz")
     signin = await service.try_sign_in("nobody@people.example", "wrong password canary")
     assert (signin.status_code == 503) is (answer.status_code == 503), (answer.text, signin.text)
@@ -86,6 +89,7 @@ async def test_sqlite_on_a_full_disk_is_not_ready(start: StartService, tmp_path:
     async with start(database_url=f"sqlite+aiosqlite:///{file}") as service:
         assert await ready(service) == 200
         with no_file_grows(beyond=Path(f"{file}-wal").stat().st_size):
+            await asyncio.sleep(READY_SECONDS)
             assert (await service.client.get("/readyz")).status_code == 503
         assert await ready(service) == 200
 
