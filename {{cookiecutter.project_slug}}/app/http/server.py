@@ -78,7 +78,7 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
     Exits with 1 if it cannot listen, and with 3 if the application cannot start, in a worker too. SIGTERM and Ctrl-C
     let the requests that are under way finish, for ten seconds at the most; then exits with 0.
     """
-    connections, backlog = _connections_and_backlog(_file_limit())
+    connections, backlog = connections_and_backlog(_file_limit())
     listener = _listen(host, port, backlog)
     config = _Config(
         app,
@@ -130,7 +130,7 @@ def _file_limit() -> int:
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
-def _connections_and_backlog(files: int) -> tuple[int, int]:
+def connections_and_backlog(files: int) -> tuple[int, int]:
     """How many connections a process keeps open, and how many more may wait to be accepted, below the limit of files.
 
     Those that wait are accepted all at once, before the first of them can be cut off.

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from app.http.server import connections_and_backlog
 from tests.support.server import HOST, ServerProcess, environment, free_port, request
 
 # Takes a second to answer.
@@ -56,6 +57,14 @@ def test_workers_serve_and_end(tmp_path: Path, database_url: str) -> None:
         assert server.send(b"GET /livez HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400")
         assert server.stop() == 0
         assert not server.is_up()
+
+
+@pytest.mark.parametrize(("files", "connections"), [(256, 144), (1024, 720), (1_048_576, 1024), (sys.maxsize, 1024)])
+def test_connections_stay_below_the_limit_of_files(files: int, connections: int) -> None:
+    """What is open, and what may be accepted at once, leaves files for the process itself."""
+    most, backlog = connections_and_backlog(files)
+    assert most == connections
+    assert most + backlog <= files - 64
 
 
 @pytest.mark.parametrize("workers", [1, 2])
