@@ -30,6 +30,8 @@ MOST_ITEMS = 64
 _LONGEST_KEY = 64
 _LONGEST_NAME = 32  # shorter than any secret that could pass for a name
 _ITEM_COST = 8
+_LOOKED_AT_FOR_ONE = 4  # characters that are looked at cost as much as one that is shown
+_NAMING_KEYS = ("name", "key")  # of an object that also has a `value`, as headers and fields are written
 _CUT = "…"
 _INT64 = range(-(2**63), 2**64)
 
@@ -39,8 +41,10 @@ _SENSITIVE = re.compile(
     "|(?:api|private|signing|encryption|access|master|session)key|codeverifier|recoverycode|assertion"
 )
 # … or when one of its words is one of these, which are too short to be looked for inside of others.
-_SENSITIVE_WORDS = frozenset({"auth", "csrf", "jwt", "otp", "pass", "pin", "pw", "pwd", "totp", "xsrf"})
+_SENSITIVE_WORDS = frozenset({"auth", "csrf", "input", "jwt", "otp", "pass", "pin", "pw", "pwd", "totp", "xsrf"})
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+# A name of a value, or an option of a command, that stands before its value in a list of any length.
+_BARE_NAME = re.compile(r"-{0,2}[A-Za-z_][\w.\[\]-]*")
 _SEPARATORS = str.maketrans("", "", "-_. :[]")
 
 _Plain = str | int | float | bool | None
@@ -110,21 +114,26 @@ class _Redactor:
             plain = _scalar_of(value)
         if plain is not None:
             data = plain(value)
-            if isinstance(data, str):
-                data = redact_text(data, min(LONGEST_TEXT, max(self._left, _ITEM_COST)))
-                self._left -= len(data)
-            return data
+            return self._text(data) if isinstance(data, str) else data
         if isinstance(value, Mapping):
             return self.mapping(value, depth)
         if hasattr(value, "_asdict"):  # a named tuple, or a row of the database
             return self.mapping(value._asdict(), depth)
         return self._items(value, depth)  # type: ignore[arg-type]
 
+    def _text(self, text: str) -> str:
+        limit = min(LONGEST_TEXT, max(self._left, _ITEM_COST))
+        shown = redact_text(text, limit)
+        # What was looked at costs too: a long text may leave a short mask.
+        self._left -= max(len(shown), min(len(text), 2 * limit) // _LOOKED_AT_FOR_ONE)
+        return shown
+
     def mapping(self, value: Mapping[Any, object], depth: int) -> dict[str, Any]:
         data: dict[str, Any] = {}
+        told = any(_is_name_of_secret(value.get(key)) for key in _NAMING_KEYS)
         for key, item in islice(value.items(), MOST_ITEMS):
             name = key if type(key) is str else str(_scalar(key))
-            hidden = is_sensitive(name) and not (item is None or isinstance(item, bool))
+            hidden = (is_sensitive(name) or (told and name == "value")) and not _tells_nothing(item)
             shown = name if name.isidentifier() and len(name) <= _LONGEST_NAME else redact_text(name, _LONGEST_KEY)
             self._left -= len(shown)
             data[shown] = MASK if hidden else self.any(item, depth - 1)
@@ -132,10 +141,25 @@ class _Redactor:
 
     def _items(self, value: "Iterable[object]", depth: int) -> list[Any]:
         items = list(islice(value, MOST_ITEMS + 1))
-        if len(items) == 2 and isinstance(items[0], str) and is_sensitive(items[0]):  # noqa: PLR2004  # a name and its value
-            return [self.any(items[0], depth - 1), MASK]
-        data = [self.any(item, depth - 1) for item in items[:MOST_ITEMS]]
+        is_pair = len(items) == 2  # noqa: PLR2004  # a name and its value
+        data: list[Any] = []
+        hidden = False
+        for item in items[:MOST_ITEMS]:
+            data.append(MASK if hidden and not _tells_nothing(item) else self.any(item, depth - 1))
+            hidden = _is_name_of_secret(item, bare=not is_pair)
         return data if len(items) <= MOST_ITEMS else [*data, _CUT]
+
+
+def _is_name_of_secret(item: object, *, bare: bool = True) -> bool:
+    """Whether the item is the name of a secret; a `bare` name is one word, as an option is."""
+    if isinstance(item, bytes):
+        item = item[:_LONGEST_KEY].decode("latin-1")
+    return isinstance(item, str) and (not bare or _BARE_NAME.fullmatch(item) is not None) and is_sensitive(item)
+
+
+def _tells_nothing(item: object) -> bool:
+    """Whether the value may be shown whatever its name is: it only tells whether there is one."""
+    return item is None or isinstance(item, bool)
 
 
 def _integer(value: Any) -> _Plain:

@@ -9,14 +9,38 @@ import re
 MASK = "**********"
 
 # Without one of these, no shape can match; most values of a line (identifiers, methods, routes) have none.
-_CANDIDATE = re.compile(r"[ =:@$%+\n]|eyJ|(?:rt|vrf|pwr|eml|inv|cs|ac)_")
+_CANDIDATE = re.compile(r"[^\w./{}-]|eyJ|(?:rt|vrf|pwr|eml|inv|cs|ac)_")
 
-_QUOTED = r"""b?(?:"(?:[^"\\]|\\.)*(?:"|$)|'(?:[^'\\]|\\.)*(?:'|$))"""
+_QUOTED = r"""b?(?:"(?:[^"\\]|\\[\s\S])*(?:"|$)|'(?:[^'\\]|\\[\s\S])*(?:'|$))"""
+# Before these ends a value without quotes, which may have blanks in it: another name and its value, or an option.
+_NEXT = r"""(?:["'(\[{]{0,2}[\w.\[\]-]{1,40}["']?\s{0,4}(?:=|:(?!//))|--[a-z]|-[a-z]\s|HTTP/\d)"""
+_VALUE = rf"(?:{_QUOTED}|[^\s&]++(?:[^\S\r\n]++(?!{_NEXT})[^\s&]++)*)"
 # Between a name and its value: `=`, `:`, `=>`, also quoted, or a comma in a pair such as `('password', 'x')`.
-_ASSIGNED = r"""(?:\\?["']?\s{0,4}(?:=>|=|:|%3[adAD])|\\?["']\s{0,4},)\s{0,4}\\?"""
+_ASSIGNED = r"""(?:\\?["']?\s{0,4}(?:=>|=|:|%3[adAD]|&gt;)|\\?["']\s{0,4},)\s{0,4}\\?"""
+# The same where they are members or attributes of one object, head and body of a part of a form, or the value is in
+# quotes behind the name.
+_TOLD = (
+    r"""(?:\\?["']?\s{0,4}[,;]?\s{0,4}\\?["']?\bvalue\\?["']?\s{0,4}[=:]\s{0,4}\\?"""
+    r"""|["'][^<>{}]{0,80}?\bvalue=|"?(?:\r?\n|\\r\\n|\\n){2}|\s{1,4}(?=b?["']))"""
+)
 _NAME = (
-    r"(?:passw(?:or)?d|passphrase|\bpwd|\bpw|secret(?!s:)|token|api[\s_-]?key|private[\s_-]?key|credential"
-    r"|assertion|code_verifier|csrf|\botp|\bpin)"
+    r"(?:passw(?:or)?d|passphrase|(?<![a-z])pass(?![a-z])|\bpwd|\bpw|secret(?!s:)|token|credential|assertion|code_verifier"
+    r"|(?:api|private|signing|encryption|access|master|session)[\s_-]?key|recovery[\s_-]?code|csrf|xsrf|\bjwt|\bt?otp|\bpin)"
+)
+_NAME_HINTS = (
+    "pass",
+    "pwd",
+    "pw",
+    "secret",
+    "token",
+    "key",
+    "credential",
+    "assertion",
+    "code",
+    "srf",
+    "jwt",
+    "otp",
+    "pin",
 )
 
 # Each shape with the texts of which one must be there, in lower case, and what to put in its place.
@@ -58,23 +82,29 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         rf"\1\2{MASK}",
     ),
     (
-        (
-            "passw",
-            "passphrase",
-            "pwd",
-            "pw",
-            "secret",
-            "token",
-            "key",
-            "credential",
-            "assertion",
-            "code_ver",
-            "csrf",
-            "otp",
-            "pin",
-        ),
+        _NAME_HINTS,
         # Possessive (`+`): no shorter name could be followed by what assigns, and to try each takes long.
-        re.compile(rf"({_NAME}[\w\[\].-]{{0,40}}+{_ASSIGNED})(?:{_QUOTED}|[^\s&]+)", re.IGNORECASE),
+        re.compile(
+            rf"({_NAME}[\w\[\].-]{{0,40}}+(?:{_TOLD}|{_ASSIGNED})"
+            rf"|(?<![\w-])--?[\w-]{{0,20}}{_NAME}[\w-]{{0,40}}+\s{{1,4}}){_VALUE}",  # an option of a command
+            re.IGNORECASE,
+        ),
+        rf"\1{MASK}",
+    ),
+    # A pair without quotes, and the text of an element of XML or HTML that is called so or has such an attribute.
+    (
+        _NAME_HINTS,
+        re.compile(
+            rf"([(\[]\s{{0,4}}{_NAME}[\w.-]{{0,40}}+\s{{0,4}},\s{{0,4}})[^,()\[\]]{{1,256}}(?=[)\]])", re.IGNORECASE
+        ),
+        rf"\1{MASK}",
+    ),
+    (
+        _NAME_HINTS,
+        re.compile(
+            rf"(<(?!/)[^<>]{{0,80}}?{_NAME}[^<>]{{0,200}}>)(?:<!\[CDATA\[.*?(?:\]\]>|\Z)|[^<]+)",
+            re.IGNORECASE | re.DOTALL,
+        ),
         rf"\1{MASK}",
     ),
     # Pydantic's errors and OAuth's answers.

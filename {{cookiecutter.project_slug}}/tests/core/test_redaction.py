@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -57,6 +58,39 @@ def test_hides_by_key(key: str) -> None:
         assert CANARY not in shown
         assert "1234" not in shown
         assert shown.count(MASK) == 3
+
+
+@pytest.mark.asvs("14.2.4", "16.2.5")
+@pytest.mark.parametrize(
+    "value",
+    [
+        ("password", CANARY, 1),
+        ("user", "ada", "password", CANARY),
+        [("set", "session_key", CANARY)],
+        ["recovery_code", CANARY],
+        ["manage", "create-admin", "--password", CANARY, "--email", "x"],
+        (b"password", CANARY),
+        ("api key", CANARY),
+        {"name": "password", "value": CANARY},
+        [{"key": "client_secret", "value": [CANARY]}],
+        {"type": "missing", "loc": ("body", "password"), "input": CANARY},
+        "('password','c4naryValue')",
+        "<password>c4naryValue</password>",
+    ],
+    ids=str,
+)
+def test_hides_what_follows_a_name(value: object) -> None:
+    """A name before its value is found in tuples and lists of any length, and in objects that say name and value."""
+    assert CANARY not in json.dumps(redact_fields({"field": value}))
+    assert CANARY not in redact_text(str(value))
+
+
+def test_keeps_lists_without_names() -> None:
+    """What only looks a little like the name of a secret hides nothing, and None and truth values never are hidden."""
+    scopes = ["secrets:read", "secrets:write", "users:read"]
+    assert redact(scopes) == scopes
+    assert redact(("password", None, "token", True)) == ["password", None, "token", True]
+    assert redact({"name": "user_id", "value": 7}) == {"name": "user_id", "value": 7}
 
 
 @pytest.mark.parametrize("key", HARMLESS_KEYS)
@@ -272,3 +306,14 @@ def test_cycles_end() -> None:
     cycle: list[Any] = []
     cycle.append({"cycle": cycle, "again": [cycle]})
     assert len(json.dumps(redact(cycle))) < LONGEST_LINE
+
+
+def test_the_cost_of_a_line_is_bounded() -> None:
+    """Thousands of long texts, each of which shrinks to a mask, cost no more than a few dozen of them."""
+    text = f'password="{"x y " * 1000}"'
+    start = time.process_time()
+    redact_text(text)
+    one = time.process_time() - start
+    start = time.process_time()
+    redact_fields({"texts": [[text] * MOST_ITEMS] * MOST_ITEMS})
+    assert time.process_time() - start < max(50 * one, 0.05)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from app.core.secret_shapes import MASK, redact_shapes
+from app.core.secret_shapes import MASK, may_hold_secrets, redact_shapes
 
 CANARY = "c4naryValue"
 JWT = f"eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.{CANARY}eyJzdWIiOiIxIn0.{CANARY}dozjgNryP4J3jVmNHl0w5N"
@@ -62,6 +62,28 @@ SECRETS = {
     "PostgreSQL, type": f'invalid input syntax for type uuid: "{CANARY}"',
     "asyncpg": f"invalid input for query argument $1: '{CANARY}' (expected str, got int)",
     "SQLAlchemy": f"[SQL: SELECT 1]\n[parameters: ('{CANARY}',)]",
+    "option of a command": f"manage create-admin --password {CANARY} --email x",
+    "option of one dash, in quotes": f"run -db-pass '{CANARY} {CANARY}'",
+    "option of two words": f"run --password two {CANARY} --verbose",
+    "list of arguments": f"['run', '--api-key', '{CANARY}']",
+    "element of XML": f"<password>{CANARY}</password>",
+    "element of XML with a prefix and attributes": f"<x:clientSecret a='1'>{CANARY} {CANARY}</x:clientSecret>",
+    "element of XML as CDATA": f"<password><![CDATA[<{CANARY}]]></password>",
+    "element of XML, named by an attribute": f'<entry key="password">{CANARY}</entry>',
+    "element of XML, escaped": f"&lt;password&gt;{CANARY}&lt;/password&gt;",
+    "element of a form": f'<input name="password" type="text" value="{CANARY} {CANARY}">',
+    "name and value of one object": f'{{"name": "password", "value": "{CANARY}"}}',
+    "part of a form": f'Content-Disposition: form-data; name="password"\r\n\r\n{CANARY} {CANARY}\r\n--x',
+    "words": f"password=two {CANARY} {CANARY}",
+    "words in a form": f"a=b&password=two {CANARY} {CANARY}&x=1",
+    "words after a colon": f"Password: two {CANARY}",
+    "words before another name": f"host=db password=two {CANARY} port=5432",
+    "pair without blanks": f"('password','{CANARY}')",
+    "pair without quotes": f"(password, {CANARY} {CANARY})",
+    "tuple": f"('email', 'password', '{CANARY}', 1)",
+    "quotation": f"wrong password '{CANARY} {CANARY}'",
+    "name that ends with pass": f"db_pass={CANARY}",
+    "quoted, with an escaped line end": f'password="a\\\n{CANARY}"',
     "e-mail address": f"no mailbox {CANARY}@example.com here",
     "e-mail address in brackets": f"<{CANARY}@mail.example.com>",
     "e-mail address, percent-encoded": f"/users?email={CANARY}%40example.com",
@@ -74,6 +96,7 @@ SECRETS = {
 def test_hides(text: str) -> None:
     """The secret is gone, and the mask says that there was one."""
     hidden = redact_shapes(f"before {text}")
+    assert may_hold_secrets(text)
     assert CANARY not in hidden
     assert MASK in hidden
     assert hidden.startswith("before ")
@@ -92,6 +115,11 @@ HARMLESS = (
     "10 per 15 minute",
     "token_reused",
     "password_changed",
+    "a <b>bold</b> word",
+    "password-reset link sent",
+    "[SQL: INSERT INTO tokens (token_hash, id, kind) VALUES (?, ?, ?)]",
+    "uv run manage check --deploy",
+    "bypass it",
 )
 
 
@@ -107,6 +135,21 @@ def test_keeps_what_surrounds_a_secret() -> None:
     assert redact_shapes(text) == f"connecting to postgresql://{MASK}@db:5432/app failed for /x?password={MASK}&page=2"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("host=db password=two words port=5432", f"host=db password={MASK} port=5432"),
+        ("run --password two words --email x", f"run --password {MASK} --email x"),
+        ("GET /reset?token=abc HTTP/1.1", f"GET /reset?token={MASK} HTTP/1.1"),
+        ("<user><pin>1 2</pin><id>3</id></user>", f"<user><pin>{MASK}</pin><id>3</id></user>"),
+        ("password=two words\nnext line", f"password={MASK}\nnext line"),
+    ],
+)
+def test_a_value_of_several_words_has_an_end(text: str, expected: str) -> None:
+    """What follows it, and is told apart from it, stays readable."""
+    assert redact_shapes(text) == expected
+
+
 def test_keeps_the_statement_after_the_details_of_a_database_error() -> None:
     """The statement, which has placeholders only, remains."""
     text = f"duplicate key\nDETAIL:  Key (email)=({CANARY}) already exists.\n[SQL: INSERT INTO users]"
@@ -117,7 +160,8 @@ def test_keeps_the_statement_after_the_details_of_a_database_error() -> None:
     "part",
     ["a", " ", "://", "://:", "a@", "@", "%40", "eyJ", "rt_", "vrf_", "inv_", "$argon2$", "password", 'password="',
      "password ", "\\",
-     "-----BEGIN PRIVATE KEY-----", "bearer ", "DETAIL: ", ")=(", "query argument $1: ", "authorization: ", "token_"],
+     "-----BEGIN PRIVATE KEY-----", "bearer ", "DETAIL: ", ")=(", "query argument $1: ", "authorization: ", "token_",
+     "--password ", "--", "<", "<password>", "<password ", "password=a ", "('password',", 'name="password" value'],
 )  # fmt: skip
 def test_hostile_texts_cost_little(part: str) -> None:
     """No text makes a pattern run away: 4 KiB, the most that is ever looked at, stay far below a second."""
