@@ -1,15 +1,18 @@
 """How Alembic reaches the database: the URL of the settings, one lock, one transaction."""
 
 import asyncio
+from pathlib import Path
 
 from alembic import context
 from pydantic import SecretStr
 from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.core import mail_table as mail
 from app.core.database import Base
 from app.core.database_errors import connect_postgresql, unify_outages
+from app.core.private_files import make_private_file
 from app.core.settings import load_settings
 from app.features.accounts import models as accounts
 from app.features.audit import models as audit
@@ -71,7 +74,10 @@ def migrate(connection: Connection) -> None:
 async def main() -> None:
     """Open one connection for the migration."""
     dsn = database_url().get_secret_value()
-    options = _SQLITE_OPTIONS if dsn.startswith("sqlite") else _POSTGRESQL_OPTIONS
+    is_sqlite = dsn.startswith("sqlite")
+    if is_sqlite:
+        make_private_file(Path(make_url(dsn).database or ""))
+    options = _SQLITE_OPTIONS if is_sqlite else _POSTGRESQL_OPTIONS
     engine = create_async_engine(dsn, connect_args=options, hide_parameters=True)
     unify_outages(engine)
     try:

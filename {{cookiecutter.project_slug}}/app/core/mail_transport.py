@@ -27,6 +27,7 @@ from pydantic import SecretStr
 from app.core.mail import Mail, recipient
 from app.core.mail_message import Sender, compose
 from app.core.mail_queue import ClaimedMail
+from app.core.private_files import make_private_folder
 from app.core.settings import Settings
 
 MAIL_FOLDER = Path("var/mail")
@@ -210,7 +211,7 @@ class FolderTransport:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     path.parent.chmod(0o700)
     unfinished = path.with_suffix(".tmp")
     unfinished.unlink(missing_ok=True)

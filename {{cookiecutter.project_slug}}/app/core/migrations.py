@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from app.core.database import Database
+from app.core.private_files import make_private_folder
 from app.core.sqlite_file import sqlite_file_problem, sqlite_path
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -44,7 +45,7 @@ async def upgrade(database_url: SecretStr) -> None:
         problem = sqlite_file_problem(path, migrates=True)
         if problem is not None:
             raise OperationalError(None, None, sqlite3.OperationalError(problem))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
     await asyncio.to_thread(command.upgrade, alembic_config(database_url), "head")
 
 

@@ -10,9 +10,12 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 import aiosqlite
+
+from app.core.private_files import make_private_file
 
 _PREPARE = ("PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
 _RETRY_SECONDS = 0.01
@@ -104,6 +107,8 @@ def open_connection(database: str, *, timeout: float, checkpoints: bool = True, 
 
     Without `checkpoints`, it leaves them to the other connections of the file.
     """
+    if not options.get("uri"):
+        make_private_file(Path(database))
     # No implicit BEGIN by the driver.
     connection: sqlite3.Connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, **options)
     try:

@@ -1,0 +1,43 @@
+"""Folders and files for their owner alone, whatever the umask is: the database, its journals, mail that is not sent.
+
+Windows has no such modes; there, a file has the rights of its folder.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+_FOLDER = 0o700
+_FILE = 0o600
+_making = threading.Lock()
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make the folder, and those above it that are missing. One that is there stays as it is."""
+    if not folder.parent.exists():
+        make_private_folder(folder.parent)
+    folder.mkdir(mode=_FOLDER, exist_ok=True)
+
+
+def make_private_file(path: Path) -> None:
+    """Make the file, empty, if it is missing; what is in the way shows when it is opened.
+
+    For SQLite, whose journals get the mode of the file. Call it before every `sqlite3.connect` of the file: closing a
+    file ends the locks that this process has on it, so no connection may be open yet when it is made.
+    """
+    with _making, suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE))
+
+
+def readable_by_others(paths: Iterable[Path]) -> list[Path]:
+    """The files that other users of this machine can read: by their own mode, and by that of their folder."""
+    if sys.platform == "win32":
+        return []
+    return [path for path in paths if path.is_file() and _is_open(path.stat().st_mode, path.parent.stat().st_mode)]
+
+
+def _is_open(file: int, folder: int) -> bool:
+    return any(file & 0o4 << who and folder & 0o1 << who for who in (0, 3))  # everybody, the group
