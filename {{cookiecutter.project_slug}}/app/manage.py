@@ -11,6 +11,7 @@ from app.commands.purge import purge
 from app.commands.rotate_secret_key import rotate_secret_key
 from app.commands.routes import routes
 from app.commands.serve import serve
+from app.commands.support import prepare_streams
 
 cli = typer.Typer(
     name="manage",
@@ -27,4 +28,5 @@ cli.add_typer(clients, name="clients")
 
 def main() -> None:
     """Run a command."""
+    prepare_streams()
     cli()

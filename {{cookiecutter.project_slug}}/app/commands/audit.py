@@ -1,7 +1,6 @@
 """`manage audit`: prove that the audit trail is whole, and take it elsewhere."""
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ import orjson
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from app.commands.support import FAILED, database_faults, fail, settings_or_exit
+from app.commands.support import database_faults, fail, say, settings_or_exit
 from app.core.database import Database
 from app.core.errors import Problem
 from app.core.keys import KeyRing
@@ -53,13 +52,13 @@ def verify(
     with database_faults():
         report = asyncio.run(_verify(settings, anchor, archives or []))
     _fail_where_flawed(report)
-    typer.echo(f"{report.rows} rows, none of them changed, removed or added.")
+    say(f"{report.rows} rows, none of them changed, removed or added.")
     if report.unread:
-        typer.echo(
+        say(
             f"{report.unread} rows before them are archived, and were not read: name their files to have them read."
         )
     if report.anchor is not None:
-        typer.echo(f"Keep this where the database's administrators cannot write: {report.anchor}")
+        say(f"Keep this where the database's administrators cannot write: {report.anchor}")
 
 
 @audit.command()
@@ -81,9 +80,9 @@ def archive(file: Annotated[Path, typer.Argument(help="The file to make.")], bef
     with database_faults():
         count = asyncio.run(_archive(settings, file, moment))
     if count:
-        typer.echo(f"{count} rows are in {file}, and no longer in the database. Keep it: nothing else holds them.")
+        say(f"{count} rows are in {file}, and no longer in the database. Keep it: nothing else holds them.")
     else:
-        typer.echo("There is nothing to archive.")
+        say("There is nothing to archive.")
 
 
 def _fail_where_flawed(report: Report) -> None:
@@ -122,13 +121,7 @@ async def _verify(settings: Settings, anchor: Anchor | None, archives: Sequence[
 async def _export(settings: Settings, filters: Filters) -> None:
     async with _trail(settings) as trail:
         async for row in trail.export(filters):
-            line = orjson.dumps(ExportedEvent.of(row).model_dump(mode="json"))
-            try:
-                typer.echo(line)
-            except BrokenPipeError:
-                # Whoever reads has seen enough. Python would fail once more when it closes the stream.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise typer.Exit(FAILED) from None
+            say(orjson.dumps(ExportedEvent.of(row).model_dump(mode="json")))
 
 
 @asynccontextmanager

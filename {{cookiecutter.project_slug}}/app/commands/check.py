@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.commands.support import say
 from app.core import settings as configuration
 from app.core.deploy_check import (
     Finding,
@@ -16,6 +17,7 @@ from app.core.deploy_check import (
     unusable,
     variable_findings,
 )
+from app.core.file_check import exposed_files
 from app.core.settings import SettingsError, load_settings
 
 _SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
@@ -37,12 +39,15 @@ def check(
     fail_level: Annotated[Level, typer.Option(help="The least level that makes the exit code 1.")] = Level.ERROR,
     output: Annotated[OutputFormat, typer.Option("--format", help="How to write the findings.")] = OutputFormat.TEXT,
 ) -> None:
-    """Judge the settings. Exit code 1 where a finding is of --fail-level or above; no finding shows a value."""
+    """Judge the settings, and who can read the files of the service.
+
+    Exit code 1 where a finding is of --fail-level or above; no finding shows a secret.
+    """
     findings = _findings(deploy=deploy)
     if output is OutputFormat.JSON:
-        typer.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+        say(json.dumps([finding._asdict() for finding in findings], indent=2))
     elif output is OutputFormat.SARIF:
-        typer.echo(json.dumps(_sarif(findings), indent=2))
+        say(json.dumps(_sarif(findings), indent=2))
     else:
         _write_text(findings)
     if any(finding.level.rank >= fail_level.rank for finding in findings):
@@ -63,11 +68,10 @@ def _findings(*, deploy: bool) -> list[Finding]:
 
 def _write_text(findings: list[Finding]) -> None:
     for finding in findings:
-        typer.secho(
-            f"{finding.level:<8}{finding.setting} {finding.message}. {finding.hint}", fg=_COLOURS[finding.level]
-        )
+        line = f"{finding.level:<8}{finding.setting} {finding.message}. {finding.hint}"
+        say(line, colour=_COLOURS[finding.level])
     if not findings:
-        typer.echo("Nothing to say against the settings.")
+        say("Nothing to say against the settings.")
 
 
 def _sarif(findings: list[Finding]) -> dict[str, Any]:

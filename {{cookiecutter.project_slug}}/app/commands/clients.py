@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from app.access.roles import Role
-from app.commands.support import database_faults, fail, settings_or_exit
+from app.commands.support import database_faults, fail, say, settings_or_exit
 from app.core.errors import Problem
 from app.core.logging import configure_logging
 from app.core.migrations import require_current
@@ -54,10 +54,7 @@ def add(  # noqa: PLR0913, PLR0917  # options
         new = NewClient.model_validate(given | {field: values for field, values in lists.items() if values})
     except ValidationError as error:
         fail("\n".join(map(_explained, error.errors())))
-    client, secret = _run(lambda service: service.add(None, new))
-    typer.echo(f"client_id: {client.client_id}")
-    if secret is not None:
-        typer.echo(f"client_secret, shown this once: {secret.get_secret_value()}")
+    _run(lambda service: service.add(None, new, show=_show))
 
 
 @clients.command(name="list")
@@ -73,18 +70,17 @@ def list_clients() -> None:
             " ".join(sorted(client.scope)),
             " ".join(client.redirect_uris),
         )
-        typer.echo("\t".join(part for part in parts if part))
+        say("\t".join(part for part in parts if part))
 
 
 @clients.command()
 def rotate(client_id: _ClientId) -> None:
     """Give a client another secret, shown once: the one before opens nothing more."""
 
-    async def rotated(service: ClientService) -> str:
-        _, secret = await service.rotate_secret(None, (await service.get(client_id)).id)
-        return secret.get_secret_value()
+    async def rotated(service: ClientService) -> None:
+        await service.rotate_secret(None, (await service.get(client_id)).id, show=_show_secret)
 
-    typer.echo(f"client_secret, shown this once: {_run(rotated)}")
+    _run(rotated)
 
 
 @clients.command()
@@ -96,7 +92,17 @@ def remove(client_id: _ClientId) -> None:
         await service.remove(None, client.id)
         return client
 
-    typer.echo(f"Removed {_run(removed).name}.")
+    say(f"Removed {_run(removed).name}.")
+
+
+def _show(client_id: str, secret: SecretStr | None) -> None:
+    say(f"client_id: {client_id}")
+    if secret is not None:
+        _show_secret(secret)
+
+
+def _show_secret(secret: SecretStr) -> None:
+    say(f"client_secret, shown this once: {secret.get_secret_value()}")
 
 
 async def _all(service: ClientService) -> list[RegisteredClient]:

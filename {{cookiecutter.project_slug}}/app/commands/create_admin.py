@@ -3,13 +3,14 @@
 import asyncio
 import secrets
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 from pydantic import SecretStr
 
 from app.access.roles import Role
-from app.commands.support import database_faults, fail, settings_or_exit
+from app.commands.support import database_faults, fail, say, settings_or_exit
 from app.core.database import Database
 from app.core.errors import Problem
 from app.core.keys import KeyRing
@@ -33,35 +34,45 @@ def create_admin(email: _Email, password_stdin: _FromStdin = False) -> None:  # 
     """Create an administrator. Without --password-stdin, a random password is made and shown once."""
     password = _read_password() if password_stdin else SecretStr(secrets.token_urlsafe(_RANDOM_PASSWORD_BYTES))
     settings = settings_or_exit()
+
+    def show() -> None:
+        say(f"Administrator: {email}")
+        if not password_stdin:
+            say(f"Password, shown this once: {password.get_secret_value()}")
+
     try:
         with database_faults():
-            asyncio.run(_create(settings, email, password))
+            asyncio.run(_create(settings, email, password, show))
     except ValueError as error:
         fail(f"--email {error}. Example: --email admin@example.com")
     except Problem as problem:
         fail(problem.detail)
-    typer.echo(f"Created the administrator {email}.")
-    if not password_stdin:
-        typer.echo(f"Password, shown this once: {password.get_secret_value()}")
 
 
 def _read_password() -> SecretStr:
-    """One line of standard input, of which no more is read than can be a password."""
+    """One line of standard input, of which no more is read than can be a password.
+
+    A byte order mark before it, which PowerShell writes, is no part of it.
+    """
     try:
-        return SecretStr(sys.stdin.buffer.readline(_LONGEST_LINE).decode("utf-8").rstrip("\r\n"))
+        return SecretStr(sys.stdin.buffer.readline(_LONGEST_LINE).decode("utf-8-sig").rstrip("\r\n"))
     except UnicodeDecodeError:
         fail("The password on standard input is not UTF-8 text.")
+    except OSError as error:
+        fail(f"The password on standard input cannot be read: {error.strerror}.")
 
 
-async def _create(settings: Settings, email: str, password: SecretStr) -> None:
+async def _create(settings: Settings, email: str, password: SecretStr, show: Callable[[], None]) -> None:
     database = Database(settings.database_url)
     hasher = PasswordHasher()
     keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
     audit = AuditTrail(database, keys)
+    accounts = AccountService(database, hasher, PasswordPolicy.of(settings))
     try:
         await require_current(database)
         async with audit.recording():
-            await AccountService(database, hasher, PasswordPolicy.of(settings)).create(email, password, [Role.ADMIN])
+            # Shown before the commit: where it cannot be shown, there is no account with a password that nobody knows.
+            await accounts.create(email, password, [Role.ADMIN], before_commit=show)
     finally:
         hasher.close()
         await database.close()

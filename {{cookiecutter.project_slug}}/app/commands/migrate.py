@@ -2,9 +2,7 @@
 
 import asyncio
 
-import typer
-
-from app.commands.support import database_faults, settings_or_exit
+from app.commands.support import database_faults, say, settings_or_exit
 from app.core.migrations import upgrade
 
 
@@ -13,4 +11,4 @@ def migrate() -> None:
     settings = settings_or_exit()
     with database_faults():
         asyncio.run(upgrade(settings.database_url))
-    typer.echo("The schema is up to date.")
+    say("The schema is up to date.")

@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from app.commands.support import note
 
 Advance = Callable[[int], None]
 
@@ -37,5 +38,5 @@ class _Lines:
     def __call__(self, size: int) -> None:
         self._count += size
         if time.monotonic() >= self._due:
-            typer.echo(f"{self._name}: {self._count} rows so far", err=True)
+            note(f"{self._name}: {self._count} rows so far")
             self._due = time.monotonic() + self._every

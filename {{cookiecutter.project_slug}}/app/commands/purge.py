@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.commands.progress import counted
-from app.commands.support import database_faults, settings_or_exit
+from app.commands.support import database_faults, say, settings_or_exit
 from app.commands.upkeep import KEPT, Kept, Wiring, wired
 from app.core.clock import utc_now
 from app.core.maintenance import foreseen, in_batches
@@ -35,7 +35,7 @@ def purge(dry_run: _DryRun = False) -> None:  # noqa: FBT002  # an option
 async def _purge(settings: Settings, *, dry_run: bool) -> None:
     async with wired(settings) as wiring:
         for kept in KEPT:
-            typer.echo(await _forecast(kept, wiring) if dry_run else await _delete(kept, wiring))
+            say(await _forecast(kept, wiring) if dry_run else await _delete(kept, wiring))
 
 
 async def _delete(kept: Kept, wiring: Wiring) -> str:

@@ -17,7 +17,7 @@ import typer
 
 from app.commands.key_events import retired, rotated, tell_missed
 from app.commands.progress import counted
-from app.commands.support import database_faults, fail, settings_or_exit
+from app.commands.support import database_faults, fail, note, say, settings_or_exit
 from app.commands.upkeep import SEALED, Wiring, wired
 from app.core import settings as configuration
 from app.core.clock import utc_now
@@ -86,7 +86,7 @@ def _rotate_key() -> None:
                 fail(f"The last rotation is not finished: {left}. Run: manage rotate-secret-key --reseal")
             asyncio.run(_change(settings, partial(rotated, key=key, replace=partial(file.replace, changed))))
     earlier = len(settings.secret_key_fallbacks) + 1
-    typer.echo(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
+    say(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
 
 
 def _retire_keys(*, yes: bool) -> None:
@@ -94,7 +94,7 @@ def _retire_keys(*, yes: bool) -> None:
         with database_faults():
             left = asyncio.run(_look(settings, retire=True))
         if not settings.secret_key_fallbacks:
-            typer.echo("There is no earlier key.")
+            say("There is no earlier key.")
             return
         _require_time(file, settings)
         if left:
@@ -104,7 +104,7 @@ def _retire_keys(*, yes: bool) -> None:
         changed = without_fallbacks(file.content)
         with database_faults():
             asyncio.run(_change(settings, partial(retired, replace=partial(file.replace, changed))))
-    typer.echo(_RETIRED)
+    say(_RETIRED)
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def _ask(file: LockedFile) -> None:
     question = _QUESTION.format(time=f"{file.modified_at:%Y-%m-%d %H:%M} UTC")
     if not sys.stdin.isatty():
         fail(f"{question} {_RISK} Add --yes if it was.")
-    typer.echo(_RISK)
+    note(_RISK)
     typer.confirm(question, abort=True)
 
 
@@ -169,5 +169,5 @@ async def _reseal_all(settings: Settings) -> None:
                 async for size in in_batches(wiring.database, partial(sealed.service(wiring).reseal, limit=_BATCH)):
                     advance(size)
                     resealed += size
-            typer.echo(f"{sealed.name}: {resealed} sealed with the current key")
-    typer.echo("Everything that an earlier key sealed is sealed with the current one.")
+            say(f"{sealed.name}: {resealed} sealed with the current key")
+    say("Everything that an earlier key sealed is sealed with the current one.")

@@ -1,9 +1,7 @@
 """`manage routes`: the table of who may call what."""
 
-import typer
-
 from app.access.guard import route_policies
-from app.commands.support import settings_or_exit
+from app.commands.support import say, settings_or_exit
 from app.main import create_app
 
 
@@ -13,4 +11,4 @@ def routes() -> None:
     method_width = max(len(line.method) for line in lines)
     path_width = max(len(line.path) for line in lines)
     for method, path, policy in lines:
-        typer.echo(f"{method:<{method_width}}  {path:<{path_width}}  {policy}")
+        say(f"{method:<{method_width}}  {path:<{path_width}}  {policy}")

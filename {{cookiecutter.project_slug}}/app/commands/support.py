@@ -1,10 +1,12 @@
-"""What commands share: settings, or a readable message."""
+"""What commands share: settings, or a readable message, and output that ends no command with a traceback."""
 
+import os
 import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from pathlib import Path
+from typing import NoReturn, TextIO
 
 import asyncpg
 import typer
@@ -54,7 +56,51 @@ def _why_unusable(cause: BaseException | None) -> str:
     return f"The database does not answer ({kind}). Is it running, is DATABASE_URL right, and was `manage migrate` run?"
 
 
+def say(line: str | bytes, *, colour: str | None = None) -> None:
+    """Write a line to standard output; exits with 1 where that is closed or full, or its reader is gone.
+
+    What is shown only once is said before it is committed.
+    """
+    problem: str | None = "it is closed"
+    if sys.stdout is not None:
+        try:
+            typer.secho(line, fg=colour)
+        except OSError as error:
+            _discard(sys.stdout)
+            if isinstance(error, BrokenPipeError):
+                raise typer.Exit(FAILED) from None
+            problem = error.strerror
+        else:
+            return
+    fail(f"Standard output cannot be written to: {problem}.")
+
+
+def note(line: str, *, colour: str | None = None) -> None:
+    """Write a line to standard error, if that is possible."""
+    try:
+        typer.secho(line, fg=colour, err=True)
+    except OSError:
+        _discard(sys.stderr)
+
+
 def fail(message: str) -> NoReturn:
     """Say what is wrong, and exit with 1."""
-    typer.secho(message, fg="red", err=True)
+    note(message, colour="red")
     raise typer.Exit(FAILED)
+
+
+def prepare_streams() -> None:
+    """Let no character fail that the encoding of a stream does not have, and stand in for streams that are closed."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    nowhere = Path(os.devnull)
+    sys.stdin = sys.stdin or nowhere.open(encoding="utf-8")
+    sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
+
+
+def _discard(stream: TextIO) -> None:
+    """Have what the stream still holds go nowhere: Python writes it when it ends, and would fail once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -46,21 +46,29 @@ class CommandLine:
     def __call__(self, *arguments: str, **settings: str) -> Done:
         """Run a command: exit code, standard output, standard error, in none of which a key may stand."""
         keys = self.keys()
-        done = self.start(*arguments, stdin=b"", **settings).end()
+        done = self.start(*arguments, stdin=b"", stdout=None, **settings).end()
         assert "Traceback" not in done.err, done.err
         assert not any(key in text for key in {*keys, *self.keys()} for text in done[1:])
         return done
 
-    def start(self, *arguments: str, stdin: bytes | Path = b"", **settings: str) -> Command:
+    def start(self, *arguments: str, stdin: bytes | Path = b"", stdout: Path | None = None, **settings: str) -> Command:
         """Start a command; nobody is there to answer it, unless `stdin` is a terminal."""
         variables = {**self.environment, **settings}
-        return Command(arguments, folder=self.folder, environment=variables, code=self._code, stdin=stdin)
+        return Command(
+            arguments, folder=self.folder, environment=variables, code=self._code, stdin=stdin, stdout=stdout
+        )
 
     def create_admin(self, email: str) -> str:
         """Make an administrator; the password."""
         done = self("create-admin", "--email", email)
         assert done.code == 0, done.err
         return done.out.strip().rsplit(" ", 1)[1]
+
+    def after(self, prelude: str) -> Self:
+        """The same, with code that runs before it in the same process."""
+        other = copy(self)
+        other._code = f"{prelude}\n{self._code}"  # noqa: SLF001  # its own
+        return other
 
     def with_notes(self) -> Self:
         """The same, with the feature of `notes.py` in the service."""

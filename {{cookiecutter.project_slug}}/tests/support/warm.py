@@ -55,9 +55,12 @@ class Done(NamedTuple):
 
 
 class Command:
-    """A command of `manage` that runs; as a context manager it waits for its end."""
+    """A command of `manage` that runs; as a context manager it waits for its end.
 
-    def __init__(
+    What it writes to a `stdout` of the caller's is not kept.
+    """
+
+    def __init__(  # noqa: PLR0913  # the parts of a process
         self,
         arguments: Sequence[str],
         *,
@@ -65,6 +68,7 @@ class Command:
         environment: Mapping[str, str],
         code: str = MANAGE,
         stdin: bytes | Path = b"",
+        stdout: Path | None = None,
     ) -> None:
         self._files = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         given, out, err = (Path(self._files.name) / name for name in ("stdin", "out", "err"))
@@ -75,7 +79,8 @@ class Command:
         for written in (out, err):
             written.touch()  # it may be killed before it opens them
         self._written = (out, err)
-        self.process = start(code, arguments, folder=folder, environment=environment, files=Files(given, out, err))
+        files = Files(given, stdout or out, err)
+        self.process = start(code, arguments, folder=folder, environment=environment, files=files)
 
     def end(self) -> Done:
         """Wait until it has ended."""

@@ -1,6 +1,6 @@
 """Accounts: making them, finding them, and letting them in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -100,9 +100,17 @@ class AccountService:
         self._policy = policy
 
     async def create(
-        self, email: str, password: SecretStr, roles: Iterable[Role], display_name: str | None = None
+        self,
+        email: str,
+        password: SecretStr,
+        roles: Iterable[Role],
+        display_name: str | None = None,
+        *,
+        before_commit: Callable[[], object] | None = None,
     ) -> UUID:
         """Create a verified account; one of the mailbox that nobody has confirmed gives way.
+
+        `before_commit` is called when all is written; what it raises leaves no account behind.
 
         Raises `ValueError` for what is no address, `Unprocessable` for a password that the policy refuses, `Conflict`
         where the mailbox has an account.
@@ -120,7 +128,7 @@ class AccountService:
             role_rows=[UserRole(role=role) for role in roles],
         )
         try:
-            async with self._database.transaction() as unit:
+            async with self._database.transaction(before_commit=before_commit) as unit:
                 await unit.execute(delete(User).where(User.mailbox == address.mailbox, User.verified_at.is_(None)))
                 unit.add(user)
                 await unit.flush()

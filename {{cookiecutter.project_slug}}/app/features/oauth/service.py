@@ -7,7 +7,8 @@ before its sessions, so that no two requests wait for each other.
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -50,8 +51,16 @@ class ClientService:
         self._grants = grants
         self._cursors = Cursors(keys, "clients")
 
-    async def add(self, actor: Principal | None, new: NewClient) -> tuple[RegisteredClient, SecretStr | None]:
+    async def add(
+        self,
+        actor: Principal | None,
+        new: NewClient,
+        *,
+        show: Callable[[str, SecretStr | None], None] | None = None,
+    ) -> tuple[RegisteredClient, SecretStr | None]:
         """Register a client; the secret of a confidential one is in nobody's hands but the caller's.
+
+        `show` is given its `client_id` and secret right before the commit; what it raises leaves no client behind.
 
         Raises `Unprocessable` for a grant that this service does not have, `Forbidden` for what the actor may not
         give: roles, a scope beyond their own permissions, or, without a sign-in with the service itself, `first_party`.
@@ -75,7 +84,7 @@ class ClientService:
             "redirect_uris": " ".join(dict.fromkeys(new.redirect_uris)),
             "scope": new.scope,
         }
-        async with self._database.transaction() as unit:
+        async with self._database.transaction(before_commit=show and partial(show, client_id, secret)) as unit:
             if new.roles:
                 row["user_id"] = await add_service_account(unit, client_id, new.name, set(new.roles))
             added = (await unit.execute(insert(OAuthClient).returning(*_clients.c), row)).one()
@@ -124,14 +133,18 @@ class ClientService:
         same = (_clients.c.id == client.id, _clients.c.secret_hash == client.secret_hash)
         return await unit.scalar(select(_clients.c.id).where(*same).with_for_update(read=True)) is not None
 
-    async def rotate_secret(self, actor: Principal | None, id_: UUID) -> tuple[RegisteredClient, SecretStr]:
+    async def rotate_secret(
+        self, actor: Principal | None, id_: UUID, *, show: Callable[[SecretStr], None] | None = None
+    ) -> tuple[RegisteredClient, SecretStr]:
         """Give the client another secret: the one before opens nothing more, and what the client got for itself ends.
+
+        `show` is given the secret right before the commit; what it raises leaves the secret before in use.
 
         Sessions of users stay: without the new secret they can no longer be refreshed, and an access token dies within
         minutes. Raises `NotFound`, `Conflict` for a public client, or `Forbidden` as `add` does.
         """
         secret = _new_secret()
-        async with self._database.transaction() as unit:
+        async with self._database.transaction(before_commit=show and partial(show, secret)) as unit:
             client = await self._lock(unit, actor, id_)
             _require_scope(actor, client.scope, first_party=client.first_party)
             if not client.confidential:
