@@ -61,8 +61,8 @@ def _findings(*, deploy: bool) -> list[Finding]:
         return unusable(error)
     findings = variable_findings() + file_findings(settings)
     if deploy:
-        findings += deploy_findings(settings, configuration.ENV_FILE)
-        findings += refused_in_production(settings, findings)
+        found = deploy_findings(settings, configuration.ENV_FILE)
+        findings += [*found, *refused_in_production(settings, found)]
     return findings
 
 

@@ -129,7 +129,7 @@ def _write(file: io.RawIOBase, data: bytes) -> int:
     with suppress(Exception):  # the reader is gone, the disk is full, the file is closed
         while written < len(data):
             count = file.write(view[written:])
-            if count is None:  # whoever shares the pipe has made it non-blocking, and it is full
+            if not count:  # whoever shares the pipe has made it non-blocking, and it is full
                 time.sleep(_RETRY_SECONDS)
             written += count or 0
     return written

@@ -4,6 +4,7 @@ Windows has no such modes; there, a file has the rights of its folder.
 """
 
 import os
+import stat
 import sys
 import threading
 from collections.abc import Iterable
@@ -36,8 +37,12 @@ def readable_by_others(paths: Iterable[Path]) -> list[Path]:
     """The files that other users of this machine can read: by their own mode, and by that of their folder."""
     if sys.platform == "win32":
         return []
-    return [path for path in paths if path.is_file() and _is_open(path.stat().st_mode, path.parent.stat().st_mode)]
+    return [path for path in paths if _is_open(path)]
 
 
-def _is_open(file: int, folder: int) -> bool:
-    return any(file & 0o4 << who and folder & 0o1 << who for who in (0, 3))  # everybody, the group
+def _is_open(path: Path) -> bool:
+    try:
+        file, folder = path.stat().st_mode, path.parent.stat().st_mode
+    except OSError:  # a journal that is gone meanwhile
+        return False
+    return stat.S_ISREG(file) and any(file & 0o4 << who and folder & 0o1 << who for who in (0, 3))  # all, the group

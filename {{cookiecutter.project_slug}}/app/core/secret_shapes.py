@@ -14,7 +14,8 @@ _CANDIDATE = re.compile(r"[^\w./{}-]|eyJ|(?:rt|vrf|pwr|eml|inv|cs|ac)_")
 _QUOTED = r"""b?(?:"(?:[^"\\]|\\[\s\S])*(?:"|$)|'(?:[^'\\]|\\[\s\S])*(?:'|$))"""
 # Before these ends a value without quotes, which may have blanks in it: another name and its value, or an option.
 _NEXT = r"""(?:["'(\[{]{0,2}[\w.\[\]-]{1,40}["']?\s{0,4}(?:=|:(?!//))|--[a-z]|-[a-z]\s|HTTP/\d)"""
-_VALUE = rf"(?:{_QUOTED}|[^\s&]++(?:[^\S\r\n]++(?!{_NEXT})[^\s&]++)*)"
+_WORD = r"(?:[^\s&]++|&(?=\s))++"  # `&` ends the value in a form, and not where a blank follows
+_VALUE = rf"(?:{_QUOTED}|{_WORD}(?:[^\S\r\n]++(?!{_NEXT}){_WORD})*)"
 # Between a name and its value: `=`, `:`, `=>`, also quoted, or a comma in a pair such as `('password', 'x')`.
 _ASSIGNED = r"""(?:\\?["']?\s{0,4}(?:=>|=|:|%3[adAD]|&gt;)|\\?["']\s{0,4},)\s{0,4}\\?"""
 # The same where they are members or attributes of one object, head and body of a part of a form, or the value is in

@@ -1,6 +1,7 @@
 """What commands show and read where a stream is full, closed, of another encoding, or left by its reader."""
 
 import os
+import sys
 from pathlib import Path
 
 import httpx2
@@ -8,6 +9,8 @@ import pytest
 
 from tests.conftest import StartService
 from tests.support.command_line import CommandLine
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is there on Linux alone")
 
 ADDRESS = "ada@people.example"
 OTHER_LETTERS = "дарья@почта.example"

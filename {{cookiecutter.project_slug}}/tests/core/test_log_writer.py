@@ -111,6 +111,7 @@ def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None
         assert gap.lines == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is there on Linux alone")
 def test_a_full_disk_is_told_of_when_it_has_room_again(tmp_path: Path) -> None:
     """Lines that could not be written count as lost, and the next one that can tells of them."""
     gap, writer = Gap(_notice), LogWriter()

@@ -76,6 +76,7 @@ SECRETS = {
     "part of a form": f'Content-Disposition: form-data; name="password"\r\n\r\n{CANARY} {CANARY}\r\n--x',
     "words": f"password=two {CANARY} {CANARY}",
     "words in a form": f"a=b&password=two {CANARY} {CANARY}&x=1",
+    "words with an ampersand": f"password=two & {CANARY}",
     "words after a colon": f"Password: two {CANARY}",
     "words before another name": f"host=db password=two {CANARY} port=5432",
     "pair without blanks": f"('password','{CANARY}')",
