@@ -54,9 +54,7 @@ def verify(
     _fail_where_flawed(report)
     say(f"{report.rows} rows, none of them changed, removed or added.")
     if report.unread:
-        say(
-            f"{report.unread} rows before them are archived, and were not read: name their files to have them read."
-        )
+        say(f"{report.unread} rows before them are archived, and were not read: name their files to have them read.")
     if report.anchor is not None:
         say(f"Keep this where the database's administrators cannot write: {report.anchor}")
 
