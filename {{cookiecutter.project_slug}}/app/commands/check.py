@@ -17,7 +17,7 @@ from app.core.deploy_check import (
     unusable,
     variable_findings,
 )
-from app.core.file_check import exposed_files
+from app.core.exposed_files import exposed_files
 from app.core.settings import SettingsError, load_settings
 
 _SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
@@ -61,9 +61,9 @@ def _findings(*, deploy: bool) -> list[Finding]:
         return unusable(error)
     findings = variable_findings() + file_findings(settings)
     if deploy:
-        found = deploy_findings(settings, configuration.ENV_FILE)
-        findings += [*found, *refused_in_production(settings, found)]
-    return findings
+        findings += deploy_findings(settings, configuration.ENV_FILE)
+        findings += refused_in_production(settings, findings)
+    return [*findings, *exposed_files(settings)]
 
 
 def _write_text(findings: list[Finding]) -> None:
