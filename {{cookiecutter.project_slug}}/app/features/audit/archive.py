@@ -95,12 +95,19 @@ class ArchiveFile:
         return Place(sequence, digest)
 
     def write(self, after: Place, rows: Iterator[Mapping[str, Any]]) -> None:
-        """Write a new file, for its owner alone, and sync it; raises `OSError`, also if there is one."""
+        """Write a new file, for its owner alone, and sync it; raises `OSError`, also if there is one.
+
+        A file that could not be written to its end is removed.
+        """
         with open(self._path, "xb", opener=_for_the_owner) as file:  # Path.open takes no opener
-            file.write(orjson.dumps(after.fields(), option=orjson.OPT_APPEND_NEWLINE))
-            file.writelines(orjson.dumps(plain_row(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows)
-            file.flush()
-            os.fsync(file.fileno())
+            try:
+                file.write(orjson.dumps(after.fields(), option=orjson.OPT_APPEND_NEWLINE))
+                file.writelines(orjson.dumps(plain_row(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                self._path.unlink()
+                raise
         if os.name == "posix":
             folder = os.open(self._path.parent, os.O_RDONLY)
             try:

@@ -1,6 +1,7 @@
 """The oldest rows move to a file: what proved the chain before proves both parts after it."""
 
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,23 @@ async def test_a_file_that_the_trail_does_not_know(archived: tuple[Service, Path
     assert report.flaw is not None
     assert (report.flaw.sequence, report.rows) == (6, 5)
     assert "the trail does not say so" in str(report.flaw)
+
+
+async def test_a_file_that_cannot_be_written_to_its_end_is_removed(tmp_path: Path) -> None:
+    """So that it is not taken for an archive, and the same command can be run again; an older file stays."""
+
+    def rows() -> Iterator[dict[str, int]]:
+        yield {"sequence": 1}
+        raise OSError
+
+    path = tmp_path / "stopped.jsonl"
+    with pytest.raises(OSError):  # noqa: PT011  # the one of above
+        ArchiveFile(path).write(Place(), rows())
+    assert not path.exists()
+    path.write_text("older", encoding="ascii")
+    with pytest.raises(FileExistsError):
+        ArchiveFile(path).write(Place(), rows())
+    assert path.read_text(encoding="ascii") == "older"
 
 
 @pytest.mark.parametrize("line", [1, 3, 5])
