@@ -135,7 +135,8 @@ OPTIONS = {
                 test_account_and_admin_in_chromium.py test_account_sessions.py test_account_vault.py
                 test_addresses.py test_admin.py test_admin_audit.py test_admin_system.py
                 test_admin_user.py test_admin_user_sessions.py test_admin_users.py
-                test_applications.py test_assets.py test_authorize.py test_consent_in_chromium.py
+                test_applications.py test_assets.py test_authorize.py test_authorize_parameters.py
+                test_consent_in_chromium.py
                 test_docs.py test_forms.py test_home.py test_mailed.py test_node_client.py
                 test_other_origin_in_chromium.py test_page.py test_present.py test_route.py
                 test_signin.py test_signin_in_chromium.py test_texts.py test_without_programs.py

@@ -1,6 +1,8 @@
 """`manage serve`: the server, with the options that this service is tested with."""
 
 import asyncio
+import ssl
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,8 +19,16 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
     reload: Annotated[bool, typer.Option("--reload", help="Start anew when the code changes.")] = False,  # noqa: FBT002
+    certificate: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="For development: speak HTTPS with this PEM file (certificate and key)."
+        ),
+    ] = None,
 ) -> None:
     """Serve the application."""
+    if certificate is not None:
+        _require_usable(certificate)
     settings = settings_or_exit()
     with database_faults():
         asyncio.run(_prepare(settings))
@@ -28,8 +38,17 @@ def serve(
         port=port,
         workers=workers,
         reload=reload,
+        certificate=certificate,
         hsts_include_subdomains=settings.hsts_include_subdomains,
     )
+
+
+def _require_usable(certificate: Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate)
+    except OSError:
+        message = "The file has no certificate in PEM with its key."
+        raise typer.BadParameter(message, param_hint="--certificate") from None
 
 
 async def _prepare(settings: Settings) -> None:

@@ -61,7 +61,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         """Expect a head."""
         super().connection_made(transport)
         # Whatever the kernel does not take makes uvicorn wait, and is watched.
-        transport.set_write_buffer_limits(high=0)
+        # Over TLS, which is for development, asyncio's transport would call a buffer of none full for good.
+        if transport.get_extra_info("sslcontext") is None:
+            transport.set_write_buffer_limits(high=0)
         self._expect_head()
         self._limit.add(self)
 

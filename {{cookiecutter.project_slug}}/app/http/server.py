@@ -70,16 +70,20 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
     port: int,
     workers: int = 1,
     reload: bool = False,
+    certificate: Path | None = None,
     client_seconds: float = CLIENT_SECONDS,
     hsts_include_subdomains: bool = True,
 ) -> None:
     """Serve `app` (an import string) until the process is told to end.
 
+    `certificate` is a PEM file with a certificate and its key, to speak HTTPS alone: for development, as slow
+    readers are bounded over plain HTTP, behind a proxy.
+
     Exits with 1 if it cannot listen, and with 3 if the application cannot start, in a worker too. SIGTERM and Ctrl-C
     let the requests that are under way finish, for ten seconds at the most; then exits with 0.
     """
     connections, backlog = connections_and_backlog(_file_limit())
-    listener = _listen(host, port, backlog)
+    listener = _listen(host, port, backlog, scheme="https" if certificate else "http")
     config = _Config(
         app,
         # A partial, and not a subclass: workers and the reloader pickle it.
@@ -94,6 +98,7 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
         workers=workers,
         reload=reload,
         reload_dirs=[str(_SOURCE)] if reload else None,
+        ssl_certfile=certificate,
         proxy_headers=False,
         server_header=False,
         access_log=False,
@@ -147,7 +152,7 @@ def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
     os._exit(STARTUP_FAILURE)
 
 
-def _listen(host: str, port: int, backlog: int) -> socket.socket:
+def _listen(host: str, port: int, backlog: int, *, scheme: str) -> socket.socket:
     """Take the port before anything else is started, and say in words where that fails."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -159,5 +164,5 @@ def _listen(host: str, port: int, backlog: int) -> socket.socket:
         # Connections inherit it: what a client does not read stays where `DeadlineProtocol` sees it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT_BYTES)
     shown = f"[{host}]" if family is socket.AF_INET6 else host
-    _log.info("listening", url=f"http://{shown}:{listener.getsockname()[1]}")
+    _log.info("listening", url=f"{scheme}://{shown}:{listener.getsockname()[1]}")
     return listener

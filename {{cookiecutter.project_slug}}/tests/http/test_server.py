@@ -3,16 +3,19 @@
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 
 from app.http.server import connections_and_backlog
+from tests.support.certificates import Authority
 from tests.support.server import HOST, ServerProcess, environment, free_port, request
 
 # Takes a second to answer.
@@ -167,3 +170,43 @@ def _wait_for(port: int) -> None:
         else:
             return
     pytest.fail("the server did not start")
+
+
+class TlsServer(ServerProcess):
+    """A server that speaks HTTPS; `trust` is the file of the authority that its certificate is of."""
+
+    trust: Path
+
+    def is_up(self) -> bool:
+        """Whether it answers, for a client that verifies the certificate."""
+        context = ssl.create_default_context(cafile=self.trust)
+        try:
+            return httpx2.get(f"https://localhost:{self.port}/livez", verify=context).status_code == 200
+        except httpx2.TransportError:
+            return False
+
+
+@pytest.mark.asvs("12.2.1")
+def test_serves_with_a_certificate(tmp_path: Path, database_url: str) -> None:
+    """`--certificate` takes a PEM file with certificate and key, and nothing is answered without TLS from then on."""
+    authority = Authority(tmp_path / "certificates")
+    authority.server("localhost")
+    TlsServer.trust = authority.file
+    pem = str(tmp_path / "certificates" / "localhost.pem")
+    with TlsServer(tmp_path, "--certificate", pem, DATABASE_URL=database_url) as server:
+        assert not ServerProcess.is_up(server)
+        assert server.stop() == 0
+
+
+def test_a_certificate_that_cannot_be_used_ends_it_in_words(tmp_path: Path, database_url: str) -> None:
+    """A file that is not there, or is no certificate, is named, and there is no traceback."""
+    nonsense = tmp_path / "nonsense.pem"
+    nonsense.write_text("nonsense", encoding="utf-8")
+    for file in (tmp_path / "missing.pem", nonsense):
+        with (
+            pytest.raises(RuntimeError) as failed,
+            ServerProcess(tmp_path, "--certificate", str(file), DATABASE_URL=database_url),
+        ):
+            pytest.fail("it serves")
+        assert "--certificate" in str(failed.value)
+        assert "Traceback" not in str(failed.value)

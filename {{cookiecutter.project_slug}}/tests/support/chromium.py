@@ -45,14 +45,14 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def launched(*without: str) -> AsyncIterator[Browser]:
-    """Start a browser, without some of the flags that Playwright gives it."""
+async def launched(*flags: str, without: Sequence[str] = ()) -> AsyncIterator[Browser]:
+    """Start a browser with more flags, and without some of those that Playwright gives it."""
     path = PROGRAMS["chromium"].required_path()
     async with async_playwright() as playwright:
         # Its sandbox does not work for root.
         root = hasattr(os, "geteuid") and os.geteuid() == 0
         browser = await playwright.chromium.launch(
-            executable_path=path, args=_FLAGS, chromium_sandbox=not root, ignore_default_args=without
+            executable_path=path, args=[*_FLAGS, *flags], chromium_sandbox=not root, ignore_default_args=without
         )
         yield browser
         await browser.close()

@@ -1,6 +1,7 @@
 """The session cookie: `__Host-`, so that no other host and no plain connection can set it (ASVS 3.3.1, 3.3.3).
 
-Browsers take it on `http://localhost` and `http://127.0.0.1` too: there is no weaker one for development.
+Browsers take it on `http://localhost` and `http://127.0.0.1` too, except Safari, which wants HTTPS
+(`make certificate`): there is no weaker one for development.
 """
 
 import re

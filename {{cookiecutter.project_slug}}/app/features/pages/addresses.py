@@ -40,5 +40,13 @@ def asked_page(request: Request) -> str | None:
     if request.method in {"GET", "HEAD"}:
         query = request.url.query
         return own_path(f"{request.scope['path']}?{query}" if query else request.scope["path"])
-    came_from = urlsplit(request.headers.get("Referer", ""))
-    return own_path(came_from.path) if came_from.netloc == request.headers.get("Host") else None
+    return own_path(page_before(request))
+
+
+def page_before(request: Request) -> str | None:
+    """The path of the page of this service that the browser says it comes from; None for any other page."""
+    try:
+        before = urlsplit(request.headers.get("Referer", ""))
+    except ValueError:
+        return None
+    return before.path if before.netloc == request.headers.get("Host") else None

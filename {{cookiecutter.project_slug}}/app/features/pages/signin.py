@@ -13,8 +13,8 @@ from app.core.errors import Forbidden, Unauthenticated
 from app.core.security_events import SecurityEvent
 from app.features.accounts.confirmation import PasswordConfirmation
 from app.features.accounts.passwords import GivenPassword
-from app.features.browser.cookie import clear_session_cookie, set_session_cookie
-from app.features.pages.addresses import HOME, own_path
+from app.features.browser.cookie import clear_session_cookie, session_cookie, set_session_cookie
+from app.features.pages.addresses import HOME, own_path, page_before
 from app.features.pages.destinations import headers_for
 from app.features.pages.forms import FormBody, read_form
 from app.features.pages.page import CurrentPage
@@ -53,7 +53,18 @@ async def login_page(request: Request, page: CurrentPage, next: str | None = Non
     path = own_path(next) or HOME
     if page.visitor:
         return page.go(path)
-    return page.show("login.html", next_path=path, headers=await headers_for(request, path))
+    lost = next is not None and _may_have_lost_its_cookie(request)
+    return page.show("login.html", next_path=path, cookie_lost=lost, headers=await headers_for(request, path))
+
+
+def _may_have_lost_its_cookie(request: Request) -> bool:
+    """Whether a browser that was led here to sign in may have done so, and has kept no cookie of it.
+
+    It brings none, and comes from the form to sign in: a redirect keeps the `Referer` of the form. Over plain HTTP it
+    is enough that it brings none: Safari keeps no `Secure` cookie there. Nothing is asked of the database, so that the
+    answer tells nobody whether a password was right.
+    """
+    return session_cookie(request) is None and (page_before(request) == "/login" or request.url.scheme == "http")
 
 
 @router.post("/login", max_body_size=16 * KIB)
@@ -62,7 +73,7 @@ async def login(request: Request, page: CurrentPage, browsers: Browsers, client:
     """Sign in. A session that the browser had before ends, and its id is never used again."""
     path = own_path(str((await request.form()).get("next", ""))) or HOME
     headers = await headers_for(request, path)
-    form, typed = await read_form(request, SignInForm, "login.html", next_path=path, headers=headers)
+    form, typed = await read_form(request, SignInForm, "login.html", next_path=path, cookie_lost=False, headers=headers)
     signins: SignInService = request.app.state.signin
 
     def key(unit: Connection, session: Started) -> str:

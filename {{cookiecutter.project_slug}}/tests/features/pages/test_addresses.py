@@ -3,7 +3,7 @@
 import pytest
 
 from app.features.pages.addresses import own_path
-from tests.support.browser import Browser
+from tests.support.browser import FORM, Browser
 from tests.support.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("1.2.2", "3.7.2")]
@@ -72,3 +72,10 @@ async def test_there_and_back(service: Service) -> None:
     assert asked.headers["Location"] == "/login?next=/confirm%3Fnext%3D/a%2526b"
     form = await browser.get(asked.headers["Location"])
     assert 'value="/confirm?next=/a%26b"' in form.text
+
+
+async def test_a_referer_that_is_no_address_leads_to_the_start(service: Service) -> None:
+    """It is the browser's word, or anybody's: what cannot be parsed is no page of this service."""
+    headers = FORM | {"Referer": "http://[", "Content-Type": "application/x-www-form-urlencoded"}
+    answer = await Browser(service).client.post("/account/sessions/end-others", headers=headers)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=/account")

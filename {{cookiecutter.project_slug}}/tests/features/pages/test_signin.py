@@ -117,3 +117,42 @@ async def test_whoever_has_a_token_gets_no_cookie_for_confirming(service: Servic
     )
     assert (answer.status_code, answer.headers["Location"]) == (303, "/account")
     assert "Set-Cookie" not in answer.headers
+
+
+LOST = "your browser has not kept the cookie"
+
+
+async def test_a_browser_that_keeps_no_cookie_is_told(service: Service) -> None:
+    """It is led back to the form that it comes from; the words are the same whoever signs in."""
+    browser, person = Browser(service), await service.person()
+    came_from = {"Referer": "https://service.example/login"}
+    for origin in ("https://service.example", "http://service.example"):
+        answer = await browser.client.post(
+            f"{origin}/login", data={"email": person.email, "password": person.password}, headers=FORM
+        )
+        browser.client.cookies.clear()
+        account = await browser.get(f"{origin}{answer.headers['Location']}", headers=came_from)
+        assert account.headers["Location"] == "/login?next=/account"
+        page = await browser.get(f"{origin}/login?next=/account", headers=came_from)
+        assert page.status_code == 200
+        assert LOST in text_of(page)
+    assert LOST in text_of(await browser.get("http://service.example/login?next=/account"))
+
+
+async def test_others_are_not_told_about_cookies(service: Service) -> None:
+    """Not on the way in over HTTPS, not from elsewhere, not after a mistake, and not with a cookie that is over."""
+    browser, person = Browser(service), await service.person()
+    path = "/login?next=/account"
+    for referer in (
+        "",
+        "https://service.example/",
+        "https://evil.example/login",
+        "https://service.example/login/x",
+        "//[",
+    ):
+        assert LOST not in text_of(await browser.get(path, headers={"Referer": referer}))
+    came_from = {"Referer": "https://service.example/login"}
+    assert LOST not in text_of(await browser.get("/login", headers=came_from))
+    assert LOST not in text_of(await browser.post("/login", email=person.email, password="wrong"))
+    browser.cookie = "x" * 43
+    assert LOST not in text_of(await browser.get(path, headers=came_from))

@@ -2,14 +2,16 @@
 
 import re
 import secrets
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.account_mail import PASSWORD, TOKEN
 from tests.support.chromium import flaws, grave_findings, launched, visiting
+from tests.support.databases import Databases
 from tests.support.mail import bodies, until
-from tests.support.site import Site, sign_in
+from tests.support.site import Site, running_site, sign_in
 
 pytestmark = pytest.mark.anyio
 
@@ -223,7 +225,7 @@ async def test_no_page_comes_back_as_it_stood(site: Site) -> None:
     """Chromium keeps pages as they stand for going back, `no-store` too: until the cookie changes, and so not these."""
     person = await site.person()
     async with (
-        launched("--disable-back-forward-cache") as browser,
+        launched(without=["--disable-back-forward-cache"]) as browser,
         visiting(browser, site.url, storage_state=await site.signed_in(person)) as (page, _),
     ):
         await page.add_init_script("addEventListener('pageshow', event => { window.asItStood = event.persisted })")
@@ -267,3 +269,24 @@ async def test_confirming_leads_back(chromium: Browser, site: Site) -> None:
         await page.wait_for_url(f"{site.url}/logout")
         (after,) = await page.context.cookies()
         assert before["value"] != after["value"]
+
+
+async def test_a_browser_that_keeps_no_secure_cookie_is_told(tmp_path: Path, databases: Databases) -> None:
+    """As Safari on `http://127.0.0.1`, so Chromium on a name that is no loopback: it is led back, and told."""
+    url = "http://plain.example"
+    with running_site(tmp_path, databases, PUBLIC_URL=url) as site:
+        person = await site.person()
+        async with (
+            launched(f"--host-resolver-rules=MAP plain.example:80 127.0.0.1:{site.server.port}") as browser,
+            visiting(browser, url) as (page, _),
+        ):
+            await page.goto("/login")
+            told = page.get_by_text("your browser has not kept the cookie")
+            await expect(told).to_have_count(0)
+            async with page.expect_request(f"{url}/login?next=/account") as back:
+                await sign_in(page, person)
+            # It says so over HTTPS too, where nothing else tells this visit from a first one.
+            assert (await (await back.value).all_headers())["referer"] == f"{url}/login"
+            await expect(told).to_be_visible()
+            assert await page.context.cookies() == []
+            assert await flaws(page) == []
