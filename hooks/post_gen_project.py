@@ -65,7 +65,8 @@ OPTIONS = {
             "app/features/vault": "__init__.py models.py routes.py schemas.py service.py",
             "migrations/versions": "0006_vault.py",
             "tests/features/pages": "test_account_vault.py",
-            "tests/features/vault": "__init__.py steps.py test_reseal.py test_reveal.py test_sealed.py test_secrets.py",
+            "tests/features/vault": "__init__.py steps.py test_pooled.py test_reseal.py test_reveal.py test_sealed.py"
+            " test_secrets.py",
         },
         (
             ("SECURITY.md", LINES, "`tests/features/vault/`", 3),

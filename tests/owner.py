@@ -11,7 +11,7 @@ import pytest
 from tests.cli import SLUG, Baked, bake_into
 
 BEFORE = ".before-update"
-OWN_MIGRATION = "migrations/versions/0009_mine.py"
+OWN_MIGRATION = "migrations/versions/mine.py"
 OWN_FILES = {
     "app/mine.py": "MINE = 1\n",
     "app/.hidden": "",
@@ -21,7 +21,7 @@ OWN_FILES = {
     "app/features/pages/templates/mine.html": "<p>{{ mine }}</p>\n",
     "bench/mine.py": "",
     "docs/my notes.md": "Mine.\n",
-    OWN_MIGRATION: 'revision: str = "0009"\ndown_revision: str | None = "0008"\n',
+    OWN_MIGRATION: 'revision: str = "mine"\ndown_revision: str | None = "0008"\n',
     "tests/features/mine/test_mine.py": "def test_mine(): ...\n",
     "notes/mine.txt": "Mine.\n",
 }

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.core import mail_table as mail
+from app.core import mail_table as mail, migrations as schema
 from app.core.database import Base
-from app.core.database_errors import connect_postgresql, unify_outages
+from app.core.migrations import is_newer, mark_compatible
+from app.core.postgresql import postgresql_engine
 from app.core.private_files import make_private_file
 from app.core.settings import load_settings
 from app.features.accounts import models as accounts
@@ -31,6 +32,7 @@ MODELS = (
     browser,
     mail,
     oauth,
+    schema,
     sessions,
     signin,
     vault,
@@ -41,10 +43,6 @@ _SQLITE_LOCK_SECONDS = 60
 _TABLE_LOCK_SECONDS = 10
 # On SQLite the driver must not open transactions of its own: `migrate` does.
 _SQLITE_OPTIONS = {"timeout": _SQLITE_LOCK_SECONDS, "isolation_level": None}
-_POSTGRESQL_OPTIONS = {
-    "async_creator_fn": connect_postgresql,
-    "server_settings": {"application_name": "app migration", "timezone": "UTC"},
-}
 
 
 def database_url() -> SecretStr:
@@ -68,18 +66,19 @@ def migrate(connection: Connection) -> None:
         connection=connection, target_metadata=Base.metadata, render_as_batch=is_sqlite, transactional_ddl=True
     )
     with context.begin_transaction():
-        context.run_migrations()
+        if not is_newer(connection, context.script):
+            context.run_migrations()
+            mark_compatible(connection, context.script)
 
 
 async def main() -> None:
     """Open one connection for the migration."""
     dsn = database_url().get_secret_value()
-    is_sqlite = dsn.startswith("sqlite")
-    if is_sqlite:
+    if dsn.startswith("sqlite"):
         make_private_file(Path(make_url(dsn).database or ""))
-    options = _SQLITE_OPTIONS if is_sqlite else _POSTGRESQL_OPTIONS
-    engine = create_async_engine(dsn, connect_args=options, hide_parameters=True)
-    unify_outages(engine)
+        engine = create_async_engine(dsn, connect_args=_SQLITE_OPTIONS, hide_parameters=True)
+    else:
+        engine = postgresql_engine(dsn, application="app migration", limits={})
     try:
         async with engine.begin() as connection:
             await connection.run_sync(migrate)

@@ -10,6 +10,8 @@ revision: str = ${repr(up_revision)}
 down_revision: str | None = ${repr(down_revision)}
 branch_labels: str | Sequence[str] | None = ${repr(branch_labels)}
 depends_on: str | Sequence[str] | None = ${repr(depends_on)}
+# Whether the version before works with the schema after it: see `docs/operations.md`.
+additive: bool = False
 
 
 def upgrade() -> None:

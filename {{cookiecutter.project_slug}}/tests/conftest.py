@@ -32,6 +32,7 @@ from tests.support.service import Service
 # Programs that some tests need.
 pytest_plugins = [
     "tests.support.programs",
+    "tests.support.pgbouncer",
     "tests.support.page_programs",
     "tests.support.chromium",
 ]

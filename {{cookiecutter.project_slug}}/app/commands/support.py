@@ -14,7 +14,7 @@ from sqlalchemy.exc import DatabaseError
 
 from app.core.database import UNAVAILABLE_ERRORS
 from app.core.logging import configure_logging
-from app.core.migrations import OutdatedSchemaError
+from app.core.migrations import SchemaMismatchError
 from app.core.settings import Settings, SettingsError, load_settings
 from app.core.sqlite_file import sqlite_file_problem, sqlite_path
 
@@ -36,7 +36,7 @@ def database_faults() -> Iterator[None]:
     """Exit with 1 and one line of text if the database cannot be used or has another schema."""
     try:
         yield
-    except OutdatedSchemaError as error:
+    except SchemaMismatchError as error:
         fail(str(error))
     except (*UNAVAILABLE_ERRORS, DatabaseError) as error:
         cause = getattr(error, "orig", None)

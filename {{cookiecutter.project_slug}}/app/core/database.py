@@ -25,8 +25,9 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
 from app.core import sqlite_driver
-from app.core.database_errors import UNAVAILABLE_ERRORS, connect_postgresql, unify_outages
+from app.core.database_errors import UNAVAILABLE_ERRORS, StaleStatementError
 from app.core.event_flow import Held, Occurrence, hold_events
+from app.core.postgresql import postgresql_engine
 from app.core.sqlite_direct import Busy, DirectSqlite
 from app.core.write_group import NotTogether, WriteGroup
 
@@ -37,12 +38,20 @@ Result = TypeVar("Result")
 RecordEvents = Callable[[Connection, Sequence[Occurrence]], object]
 """Adds events to the audit trail in the unit that they were told in; raises where it cannot."""
 
-_BUSY_SECONDS = 10
-_POOL_TIMEOUT_SECONDS = 10
+# How long a unit waits for a connection, and then for a lock: after that the answer is 503.
+_POOL_TIMEOUT_SECONDS = 5
+_BUSY_SECONDS = 3
+# For a row PostgreSQL waits twice: until it is the first in the queue, and until the row is free.
+_LOCK_SECONDS = 2
 _PING_SECONDS = 5
 _STATEMENT_SECONDS = 30
+_ANSWER_SECONDS = 40
 _IDLE_IN_TRANSACTION_SECONDS = 60
 _SQLITE_READERS = 2
+# Together as many connections as each process has on PostgreSQL, at most.
+_POSTGRESQL_READERS = 7
+_POSTGRESQL_WRITERS = 7
+_POSTGRESQL_RECORDERS = 1
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -93,11 +102,13 @@ class Database:
             reader, writer = _sqlite_engines(dsn)
             self._direct = DirectSqlite(reader.dialect.create_connect_args(parts))
             self._group = WriteGroup(self._direct.transaction, self._record_events)
+            recorder = writer
         else:
-            reader, writer = _postgresql_engines(dsn)
-        self._engines = (reader, writer)
+            reader, writer, recorder = _postgresql_engines(dsn)
+        self._engines = (reader, writer, recorder)
         self._reads = async_sessionmaker(reader, expire_on_commit=False, autoflush=False)
         self._writes = async_sessionmaker(writer, expire_on_commit=False)
+        self._recordings = async_sessionmaker(recorder, expire_on_commit=False)
         self._record: RecordEvents | None = None
 
     def record_events_with(self, record: RecordEvents) -> None:
@@ -113,7 +124,10 @@ class Database:
         if self._direct is not None:
             with suppress(Busy):
                 return self._direct.rows(statement, parameters)
-        return await self._reads().run_sync(_rows, statement, parameters)
+        try:
+            return await self._reads().run_sync(_rows, statement, parameters)
+        except StaleStatementError:
+            return await self._reads().run_sync(_rows, statement, parameters)
 
     @asynccontextmanager
     async def transaction(self, *, before_commit: Callable[[], object] | None = None) -> AsyncIterator[AsyncSession]:
@@ -121,9 +135,17 @@ class Database:
 
         `before_commit` is called when all is written, the events too. If it raises, the unit is rolled back.
         """
-        async with self._open() as (unit, held):
+        async with self._open(self._writes) as (unit, held):
             yield unit
             await unit.run_sync(self._end, held, before_commit)
+
+    async def record(self, work: Callable[[Connection], object]) -> None:
+        """Do the work in a unit of its own, for what no unit carries; on PostgreSQL no writer has its connection.
+
+        One at a time: a second one waits for the first.
+        """
+        async with self._open(self._recordings) as (unit, held):
+            await unit.run_sync(self._do, work, held)
 
     async def transact(self, work: Callable[[Connection], Result]) -> Result:
         """Do the work in a unit that writes, in one go: cheaper than `transaction`, for what floods come to.
@@ -133,13 +155,13 @@ class Database:
         if self._direct is not None:
             with suppress(NotTogether), hold_events() as held:
                 return await self._group.do(work, held)
-        async with self._open() as (unit, held):
+        async with self._open(self._writes) as (unit, held):
             return await unit.run_sync(self._do, work, held)
 
     @asynccontextmanager
-    async def _open(self) -> AsyncIterator[tuple[AsyncSession, Held]]:
+    async def _open(self, units: async_sessionmaker[AsyncSession]) -> AsyncIterator[tuple[AsyncSession, Held]]:
         with hold_events() as held:
-            unit = self._writes()
+            unit = units()
             unit.sync_session.begin()
             try:
                 yield unit, held
@@ -226,28 +248,27 @@ def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
     return reader, writer
 
 
-def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
-    """One pool for both kinds of units; a connection that died while it lay there is replaced."""
-    writer = create_async_engine(
+def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
+    """One to read, one to write, one to record: whoever waits for a row keeps nobody else from a connection.
+
+    A connection that died while it lay in the pool is replaced.
+    """
+    make = partial(
+        postgresql_engine,
         dsn,
-        hide_parameters=True,
-        isolation_level="READ COMMITTED",
+        application=f"app {socket.gethostname()} {os.getpid()}",
+        limits={
+            "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_SECONDS}s",
+            "lock_timeout": f"{_LOCK_SECONDS}s",
+            "statement_timeout": f"{_STATEMENT_SECONDS}s",
+        },
+        answer_seconds=_ANSWER_SECONDS,
         pool_pre_ping=True,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
-        skip_autocommit_rollback=True,
-        connect_args={
-            "async_creator_fn": connect_postgresql,
-            "timeout": _BUSY_SECONDS,
-            # The server keeps the limits below. This one is for a server that does not answer at all.
-            "command_timeout": _STATEMENT_SECONDS + _BUSY_SECONDS,
-            "server_settings": {
-                "application_name": f"app {socket.gethostname()} {os.getpid()}",
-                "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_SECONDS}s",
-                "lock_timeout": f"{_BUSY_SECONDS}s",
-                "statement_timeout": f"{_STATEMENT_SECONDS}s",
-                "timezone": "UTC",
-            },
-        },
+        max_overflow=0,
     )
-    unify_outages(writer)
-    return writer.execution_options(isolation_level="AUTOCOMMIT"), writer
+    return (
+        make(pool_size=_POSTGRESQL_READERS, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True),
+        make(pool_size=_POSTGRESQL_WRITERS, isolation_level="READ COMMITTED"),
+        make(pool_size=_POSTGRESQL_RECORDERS, isolation_level="READ COMMITTED"),
+    )

@@ -4,16 +4,11 @@ PEP 249 has that class for it, and SQLite's driver uses it. asyncpg raises class
 errors; they are told apart by SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 """
 
-import ssl
-from typing import Any
-
 import asyncpg
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError, TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
-
-from app.core.database_url import connect_arguments
 
 # What a unit of work raises when the database cannot be reached, is overloaded or does not answer in time.
 UNAVAILABLE_ERRORS = (OperationalError, PoolTimeoutError)
@@ -24,23 +19,13 @@ UNAVAILABLE_ERRORS = (OperationalError, PoolTimeoutError)
 _SQLSTATES = ("08", "25006", "25P03", "28", "3D000", "40", "53", "55P03", "57", "58")
 
 
-async def connect_postgresql(*arguments: Any, **options: Any) -> asyncpg.Connection:
-    """Connect with asyncpg; an error of the operating system becomes one with an SQLSTATE, as the others have.
-
-    The options are those of a URL of `database_dsn`.
-    """
-    try:
-        return await asyncpg.connect(*arguments, **connect_arguments(options))
-    except ssl.SSLCertVerificationError as error:
-        message = "the server's certificate is for another host, or of an authority that sslrootcert does not hold"
-        raise asyncpg.ClientCannotConnectError(message) from error
-    except OSError as error:
-        raise asyncpg.ClientCannotConnectError(type(error).__name__) from error
-
-
 def unify_outages(engine: AsyncEngine) -> None:
     """Have the engine, and each one that shares its pool, raise `OperationalError` for every kind of outage."""
     event.listen(engine.sync_engine, "handle_error", _as_operational_error)
+
+
+class StaleStatementError(OperationalError):
+    """The schema has changed since the statement was prepared. It was not done, and is prepared anew the next time."""
 
 
 def _as_operational_error(context: ExceptionContext) -> OperationalError | None:
@@ -51,6 +36,8 @@ def _as_operational_error(context: ExceptionContext) -> OperationalError | None:
     if isinstance(error, OSError):
         # No answer came, and what comes later would be taken for the answer to the next statement.
         context.is_disconnect = True
+    if isinstance(error.__cause__, asyncpg.InvalidCachedStatementError):
+        return StaleStatementError(None, None, error, hide_parameters=True)
     sqlstate: str = getattr(error, "sqlstate", None) or ""
     if not (context.is_disconnect or sqlstate.startswith(_SQLSTATES)):
         return None

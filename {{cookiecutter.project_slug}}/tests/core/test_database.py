@@ -9,7 +9,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from app.core.database import Database
-from app.core.migrations import OutdatedSchemaError, require_current
+from app.core.migrations import SchemaMismatchError, require_current
 from app.features.accounts.models import User, UserRole
 from tests.support.databases import dsn_of
 from tests.support.service import Service
@@ -93,7 +93,7 @@ async def test_a_new_database_has_no_current_schema(empty_database_url: str) -> 
     """The message says what to run."""
     database = Database(dsn_of(empty_database_url))
     try:
-        with pytest.raises(OutdatedSchemaError, match="manage migrate"):
+        with pytest.raises(SchemaMismatchError, match="manage migrate"):
             await require_current(database)
     finally:
         await database.close()

@@ -42,6 +42,8 @@ PROGRAMS = {
         ("postgres", *(f"/usr/lib/postgresql/{version}/bin/postgres" for version in range(18, 13, -1))),
         "postgresql",
     ),
+    # Debian installs it where only root's PATH reaches.
+    "pgbouncer": Program("PgBouncer", ("pgbouncer", "/usr/sbin/pgbouncer"), "pgbouncer"),
 }
 
 
@@ -88,3 +90,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def postgresql_programs() -> Path:
     """The folder of the programs of a PostgreSQL server with TLS."""
     return Path(PROGRAMS["postgresql_programs"].required_path()).resolve().parent
+
+
+@pytest.fixture(scope="session")
+def pgbouncer() -> str:
+    """Where PgBouncer is."""
+    return PROGRAMS["pgbouncer"].required_path()

@@ -21,7 +21,8 @@ from app.features.audit.bursts import WINDOW_SECONDS, Bursts
 LONGEST_QUEUE = 2000
 
 _MOST_AT_ONCE = 500
-_WRITE_SECONDS = 20
+_WRITE_SECONDS = 5
+_WAIT_SECONDS = 5
 
 _log = structlog.get_logger("app")
 
@@ -51,7 +52,12 @@ class Recorder:
                 raise unavailable()
             written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._enqueue(firsts, written)
-            await written
+            # Nobody waits for a transaction that is stuck, and then for their own.
+            waiting = asyncio.get_running_loop().call_later(_WAIT_SECONDS, _give_up, written)
+            try:
+                await written
+            finally:
+                waiting.cancel()
         except Problem:
             self._forget(firsts)
             raise
@@ -121,8 +127,8 @@ class Recorder:
 
     async def _write(self, occurrences: Sequence[Occurrence]) -> bool:
         try:
-            async with asyncio.timeout(_WRITE_SECONDS), self._database.transaction() as unit:
-                await (await unit.connection()).run_sync(self._append, occurrences)
+            async with asyncio.timeout(_WRITE_SECONDS):
+                await self._database.record(lambda connection: self._append(connection, occurrences))
         except Problem:
             return False
         except Exception as error:  # noqa: BLE001  # whatever it is: the events are not on record
@@ -133,14 +139,20 @@ class Recorder:
     def _settle(
         self, occurrences: Sequence[Occurrence], written: "asyncio.Future[None] | None", *, failed: bool
     ) -> None:
-        if written is None or written.done():
+        if written is None or written.cancelled():
             if failed:
                 self._lose(len(occurrences), "the database does not take them")
         elif failed:
-            written.set_exception(unavailable())
-        else:
+            _give_up(written)
+        elif not written.done():
             written.set_result(None)
 
     def _lose(self, count: int, reason: str) -> None:
         self.lost += count
         _log.error("audit_events_lost", count=count, reason=reason)
+
+
+def _give_up(written: "asyncio.Future[None]") -> None:
+    """Have the answer be 503, unless somebody has done so before."""
+    if not written.done():
+        written.set_exception(unavailable())

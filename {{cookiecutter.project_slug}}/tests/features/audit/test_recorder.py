@@ -150,6 +150,7 @@ async def test_a_trail_that_stalls_is_waited_for_no_longer_than_its_time(
         assert recorder.lost == 2
         await recorder.close()
     assert recorder.lost == 5
+    monkeypatch.setattr(recording, "_WRITE_SECONDS", 5)
     assert (await service.client.get("/api/v1/users/me")).status_code == 401
     assert await actions(service) == ["unauthenticated"]
 
