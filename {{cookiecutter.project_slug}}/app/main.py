@@ -117,7 +117,8 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter, keys: KeyRing) -> 
     app.state.hasher = hasher
     app.state.sessions = sessions
     app.state.accounts = accounts
-    app.state.administration = AccountAdministration(database, sessions, keys)
+    app.state.account_tokens = AccountTokens()
+    app.state.administration = AccountAdministration(database, sessions, app.state.account_tokens, keys)
     _wire_accounts_by_mail(app, policy)
     app.state.signin = SignInService(database, accounts, sessions, hasher, SignInLimits(limiter, signin_limit), tokens)
     app.state.vault = VaultService(database, settings, keys)
@@ -133,11 +134,10 @@ def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy) -> None:
     limit = parse_limit(settings.rate_limit_signin)
     mail = AccountMail(state.outbox, settings, f"{settings.public_url}{API_PREFIX}")
     limits = MailLimits(state.limiter, limit)
-    tokens = AccountTokens()
+    tokens = state.account_tokens
     database, sessions, hasher = state.database, state.sessions, state.hasher
     confirmation = PasswordConfirmation(database, hasher, state.limiter, limit)
     state.account_mail = mail
-    state.account_tokens = tokens
     state.confirmation = confirmation
     state.own_account = OwnAccountService(database, sessions, hasher, policy, confirmation, tokens, mail)
     state.registration = RegistrationService(database, hasher, policy, tokens, mail, limits)

@@ -21,15 +21,17 @@ from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.authority import keep_one, lock_administrators, require_authority
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.schemas import AccountChange
+from app.features.accounts.tokens import AccountTokens
 from app.features.sessions.service import EndReason, SessionService
 
 
 class AccountAdministration:
-    """Changes accounts on behalf of a principal; every change of rights ends the sessions of the account."""
+    """Changes accounts on behalf of a principal; every change of rights ends its sessions and its mailed tokens."""
 
-    def __init__(self, database: Database, sessions: SessionService, keys: KeyRing) -> None:
+    def __init__(self, database: Database, sessions: SessionService, tokens: AccountTokens, keys: KeyRing) -> None:
         self._database = database
         self._sessions = sessions
+        self._tokens = tokens
         self._cursors = Cursors(keys, "users")
 
     async def list_accounts(self, part: Part) -> tuple[list[User], str | None]:
@@ -74,6 +76,7 @@ class AccountAdministration:
                 UserRole(role=role) for role in wanted - before
             ]
             await self._sessions.end_all(unit, user_id, EndReason.ROLES_CHANGED)
+            await self._tokens.revoke_all(unit, user_id)
             security_event(
                 SecurityEvent.ROLES_CHANGED,
                 outcome="success",
@@ -123,4 +126,5 @@ class AccountAdministration:
             return SecurityEvent.ACCOUNT_ENABLED
         user.disabled_at = utc_now()
         await self._sessions.end_all(unit, user.id, EndReason.ACCOUNT_DISABLED)
+        await self._tokens.revoke_all(unit, user.id)
         return SecurityEvent.ACCOUNT_DISABLED

@@ -92,4 +92,4 @@ class EmailChangeService:
         squatter = (User.mailbox == address.mailbox, User.verified_at.is_(None), User.id != user.id)
         await unit.execute(delete(User).where(*squatter))
         user.email, user.mailbox = address.address, address.mailbox
-        await self._tokens.revoke(unit, user.id)
+        await self._tokens.revoke_all(unit, user.id)

@@ -80,7 +80,7 @@ class InvitationService:
             raise Conflict(_TAKEN)
         else:
             require_authority(actor, user.roles)
-            await self._tokens.revoke(unit, user.id)
+            await self._tokens.revoke_all(unit, user.id)
         user.email, user.password_hash, user.display_name = address.address, None, None
         user.role_rows = [row for row in user.role_rows if row.role in roles] + [
             UserRole(role=role) for role in roles - user.roles

@@ -18,9 +18,9 @@ async def lock_mailbox(unit: AsyncSession, mailbox: str) -> User | None:
 
 
 async def lock_confirmed(unit: AsyncSession, confirmed: User) -> User:
-    """The account whose password was confirmed, locked; raises `Conflict` where it has another one since."""
+    """The account whose password was confirmed, locked; raises `Conflict` if that changed or it was disabled since."""
     unchanged = (User.id == confirmed.id, User.password_hash == confirmed.password_hash)
-    user = await unit.scalar(select(User).where(*unchanged).with_for_update())
+    user = await unit.scalar(select(User).where(*unchanged, User.disabled_at.is_(None)).with_for_update())
     if user is None:
         message = "The account was changed meanwhile."
         raise Conflict(message)

@@ -46,7 +46,7 @@ class OwnAccountService:
         async with self._database.transaction() as unit:
             user = await lock_confirmed(unit, confirmed)
             user.password_hash = new_hash
-            await self._tokens.revoke(unit, user.id)
+            await self._tokens.revoke_all(unit, user.id)
             await self._sessions.end_all(unit, user.id, EndReason.PASSWORD_CHANGED, keep=principal.session_id)
             await self._mail.tell(unit, MailKind.PASSWORD_CHANGED, user)
             _told(SecurityEvent.PASSWORD_CHANGED, principal)

@@ -84,7 +84,7 @@ class RecoveryService:
             if used is not None:
                 user = used.user
                 user.password_hash, user.verified_at = new_hash, user.verified_at or utc_now()
-                await self._tokens.revoke(unit, user.id)
+                await self._tokens.revoke_all(unit, user.id)
                 await self._sessions.end_all(unit, user.id, EndReason.PASSWORD_RESET)
                 await self._sessions.remember_address(unit, user.id, client)
                 await self._mail.tell(unit, MailKind.PASSWORD_CHANGED, user)

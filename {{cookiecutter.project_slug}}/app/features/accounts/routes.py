@@ -106,7 +106,7 @@ async def read_user(user_id: UUID, accounts: Accounts) -> AccountAnswer:
 async def change_user(
     user_id: UUID, change: AccountChange, administration: Administration, principal: CurrentPrincipal
 ) -> AccountAnswer:
-    """Rename, disable or enable an account; disabling ends its sessions."""
+    """Rename, disable or enable an account; disabling ends its sessions and the tokens in its mail."""
     return AccountAnswer.of(await administration.change(principal, user_id, change))
 
 
@@ -122,7 +122,7 @@ async def delete_user(user_id: UUID, administration: Administration, principal: 
 async def assign_roles(
     user_id: UUID, assignment: RoleAssignment, administration: Administration, principal: CurrentPrincipal
 ) -> AccountAnswer:
-    """Set the roles of an account; its sessions end."""
+    """Set the roles of an account; its sessions and the tokens in its mail end."""
     return AccountAnswer.of(await administration.assign_roles(principal, user_id, assignment.roles))
 
 

@@ -1,13 +1,14 @@
 """Tokens by mail: 256 random bits, SHA-256 at rest, one use, one purpose (ASVS 6.4.1, 6.6.2, 11.5.1).
 
-A token is dead when it was used, when a newer one of its kind exists, when the account is disabled, and after any
-change of the password or the address: then its row is gone. Rows are locked in one order, the account before its
+A token is dead when it was used, when a newer one of its kind exists, and after the account was disabled, or got other
+roles, another password or another address: then its row is gone. Rows are locked in one order, the account before its
 tokens, so that no two requests wait for each other.
 """
 
 import hashlib
 import re
 import secrets
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -54,15 +55,26 @@ class Used(NamedTuple):
     address: EmailAddress
 
 
+Revocation = Callable[[AsyncSession, UUID], Awaitable[None]]
+"""Ends what another feature gave out for an account and nobody has used yet, in the caller's unit."""
+
+
 class AccountTokens:
     """The store of the tokens; every method works in the caller's unit."""
+
+    def __init__(self) -> None:
+        self._also: list[Revocation] = []
+
+    def also_revoke(self, revocation: Revocation) -> None:
+        """Let another feature end what it gave out, whenever all tokens of an account end."""
+        self._also.append(revocation)
 
     async def issue(self, unit: AsyncSession, user: User, kind: TokenKind, address: EmailAddress | None = None) -> str:
         """Make a token to be mailed to the user, or to another address: the only one of its kind that they have.
 
         The caller has locked the account.
         """
-        await self.revoke(unit, user.id, kind)
+        await unit.execute(delete(AccountToken).where(AccountToken.user_id == user.id, AccountToken.kind == kind))
         email, mailbox = address or (user.email, user.mailbox)
         token = f"{kind}_{secrets.token_urlsafe(_RANDOM_BYTES)}"
         now = utc_now()
@@ -95,10 +107,11 @@ class AccountTokens:
             return None
         return Used(user, EmailAddress(row.email, row.mailbox))
 
-    async def revoke(self, unit: AsyncSession, user_id: UUID, kind: TokenKind | None = None) -> None:
-        """End the tokens of an account: those of one kind, or all of them."""
-        statement = delete(AccountToken).where(AccountToken.user_id == user_id)
-        await unit.execute(statement if kind is None else statement.where(AccountToken.kind == kind))
+    async def revoke_all(self, unit: AsyncSession, user_id: UUID) -> None:
+        """End every token of an account, and what other features gave out; the caller has locked the account."""
+        await unit.execute(delete(AccountToken).where(AccountToken.user_id == user_id))
+        for revocation in self._also:
+            await revocation(unit, user_id)
 
     async def purge(self, unit: AsyncSession, *, before: datetime, limit: int) -> int:
         """Delete tokens that expired before a moment, at most so many at once; how many it were."""

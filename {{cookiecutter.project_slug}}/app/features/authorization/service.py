@@ -180,6 +180,11 @@ class AuthorizationService:
             message = "There is no such consent."
             raise NotFound(message)
 
+    async def end_codes(self, unit: AsyncSession, user_id: UUID) -> None:
+        """End the codes of a user that no client has used. One that was used stays: a second use is to be noticed."""
+        unused = (AuthorizationCode.user_id == user_id, AuthorizationCode.used_at.is_(None))
+        await unit.execute(delete(AuthorizationCode).where(*unused))
+
     async def _remember(self, unit: AsyncSession, user_id: UUID, request: AuthorizationRequest) -> None:
         """Keep what the user has allowed, beside what they allowed before; their account is locked."""
         mine = (Consent.user_id == user_id, Consent.client_id == request.client.id)

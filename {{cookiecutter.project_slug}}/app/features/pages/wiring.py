@@ -89,3 +89,4 @@ def _install_authorization(app: FastAPI) -> None:
     state.authorization = AuthorizationService(database, state.settings, accounts, sessions, clients)
     code_grant = AuthorizationCodeGrant(database, accounts, sessions, clients, state.signin)
     state.grants[GrantType.AUTHORIZATION_CODE] = code_grant
+    state.account_tokens.also_revoke(state.authorization.end_codes)

@@ -15,6 +15,8 @@ from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
 from app.features.signin.errors import InvalidGrant
 from tests.features.authorization.steps import VERIFIER, code_for, exchange
+from tests.support.account_mail import Post
+from tests.support.mail import Mailbox
 from tests.support.oauth import CALLBACK, error_of, register
 from tests.support.service import Person, Service, Tokens, tokens_of
 
@@ -66,6 +68,21 @@ async def test_a_code_dies_with_what_it_stands_on(service: Service, happens: Any
     code = await code_for(service, client, browser)
     await happens(service, person, browser)
     assert error_of(await exchange(service, client, code)) == (400, "invalid_grant")
+
+
+async def test_a_code_dies_with_the_address_of_its_user(service: Service, mailbox: Mailbox) -> None:
+    """The session that approved it goes on; a code that was used keeps watch over what it was used for."""
+    client, (person, browser) = await register(service), await service.signed_in()
+    used = await code_for(service, client, browser)
+    first = tokens_of(await exchange(service, client, used))
+    code, post, new = await code_for(service, client, browser), Post(service, mailbox), "new@people.example"
+    body = {"new_email": new, "current_password": person.password}
+    assert (await post("/users/me/email", body, headers=browser.bearer)).status_code == 202
+    assert (await post("/accounts/email/confirm", {"token": await post.token(new)})).status_code == 204
+    assert error_of(await exchange(service, client, code)) == (400, "invalid_grant")
+    assert [(await service.whoami(tokens)).status_code for tokens in (browser, first)] == [200, 200]
+    assert error_of(await exchange(service, client, used)) == (400, "invalid_grant")
+    assert (await service.whoami(first)).status_code == 401
 
 
 async def test_a_code_dies_with_its_client(service: Service) -> None:
