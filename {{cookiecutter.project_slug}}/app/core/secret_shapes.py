@@ -22,7 +22,7 @@ _ASSIGNED = r"""(?:\\?["']?\s{0,4}(?:=>|=|:|%3[adAD]|&gt;)|\\?["']\s{0,4},)\s{0,
 # quotes behind the name.
 _TOLD = (
     r"""(?:\\?["']?\s{0,4}[,;]?\s{0,4}\\?["']?\bvalue\\?["']?\s{0,4}[=:]\s{0,4}\\?"""
-    r"""|["'][^<>{}]{0,80}?\bvalue=|"?(?:\r?\n|\\r\\n|\\n){2}|\s{1,4}(?=b?["']))"""
+    r"""|["'][^<>{}]{0,80}?\bvalue=|"?(?:\r?\n|\\r\\n|\\n){2}|\s{1,4}(?=b?["'](?!HTTP/)))"""
 )
 _NAME = (
     r"(?:passw(?:or)?d|passphrase|(?<![a-z])pass(?![a-z])|\bpwd|\bpw|secret(?!s:)|token|credential|assertion|code_verifier"

@@ -121,6 +121,7 @@ HARMLESS = (
     "[SQL: INSERT INTO tokens (token_hash, id, kind) VALUES (?, ?, ?)]",
     "uv run manage check --deploy",
     "bypass it",
+    'HTTP Request: POST https://service.example/oauth/token "HTTP/1.1 200 OK"',
 )
 
 

@@ -42,7 +42,9 @@ class _Unread(ServerProcess):
         super().__init__(folder, *options, prelude=prelude, DATABASE_URL=url)
 
     def output(self) -> str:
-        return "it is in a pipe"
+        """What is in the pipe now."""
+        os.set_blocking(self._reader, False)
+        return os.read(self._reader, _PIPE_SIZE).decode()
 
     def ask_often(self) -> None:
         """Ask more than the pipe takes lines for."""

@@ -158,7 +158,10 @@ def _become(code: str, arguments: list[str], folder: str, environment: dict[str,
         os.dup2(descriptor, target)
         os.close(descriptor)
     sys.argv = ["-c", *arguments]
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # a descriptor, for the whole process
+    # Descriptors, for the whole process. What was opened before took them for files.
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
     try:
         exec(code, {"__name__": "__main__"})  # noqa: S102  # as `python -c` does
     finally:
