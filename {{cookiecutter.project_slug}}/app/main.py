@@ -103,7 +103,7 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter, keys: KeyRing) -> 
     outbox = Outbox(keys)
     hasher = PasswordHasher()
     tokens = AccessTokens(settings, keys)
-    signin_limit = parse_limit(settings.rate_limit_signin)
+    signin_limits = SignInLimits(limiter, parse_limit(settings.rate_limit_signin))
     sessions = SessionService(database, settings, keys)
     policy = PasswordPolicy.of(settings)
     accounts = AccountService(database, hasher, policy)
@@ -119,15 +119,15 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter, keys: KeyRing) -> 
     app.state.accounts = accounts
     app.state.account_tokens = AccountTokens()
     app.state.administration = AccountAdministration(database, sessions, app.state.account_tokens, keys)
-    _wire_accounts_by_mail(app, policy)
-    app.state.signin = SignInService(database, accounts, sessions, hasher, SignInLimits(limiter, signin_limit), tokens)
+    _wire_accounts_by_mail(app, policy, signin_limits)
+    app.state.signin = SignInService(database, accounts, sessions, hasher, signin_limits, tokens)
     app.state.vault = VaultService(database, settings, keys)
     app.state.authenticate = BearerAuthenticator(tokens, sessions, accounts)
     app.state.introspection = TokenIntrospection(database, accounts, sessions, tokens)
     _wire_oauth(app, keys)
 
 
-def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy) -> None:
+def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy, signin_limits: SignInLimits) -> None:
     """Make what sends mail about accounts, or takes a token that came by mail."""
     state = app.state
     settings: Settings = state.settings
@@ -141,7 +141,7 @@ def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy) -> None:
     state.confirmation = confirmation
     state.own_account = OwnAccountService(database, sessions, hasher, policy, confirmation, tokens, mail)
     state.registration = RegistrationService(database, hasher, policy, tokens, mail, limits)
-    state.recovery = RecoveryService(database, sessions, hasher, policy, tokens, mail, limits)
+    state.recovery = RecoveryService(database, sessions, hasher, policy, tokens, mail, limits, signin_limits.unlock)
     state.email_changes = EmailChangeService(database, confirmation, tokens, mail, limits)
     state.invitations = InvitationService(database, tokens, mail, limits)
 

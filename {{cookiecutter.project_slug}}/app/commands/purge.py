@@ -23,9 +23,8 @@ _DryRun = Annotated[bool, typer.Option("--dry-run", help="Delete nothing, and sa
 def purge(dry_run: _DryRun = False) -> None:  # noqa: FBT002  # an option
     """Delete sessions, tokens and mail that are over for more than RETENTION_DAYS.
 
-    Safe while the service runs, when several purge at once, and when it is stopped: run it daily. Of each user and
-    address the last session stays for RETENTION_ADDRESS_DAYS. Exit code 1 where the database or the settings cannot be
-    used.
+    Safe while the service runs, when several purge at once, and when it is stopped: run it daily. Home networks of
+    accounts stay for RETENTION_ADDRESS_DAYS. Exit code 1 where the database or the settings cannot be used.
     """
     settings = settings_or_exit()
     with database_faults():

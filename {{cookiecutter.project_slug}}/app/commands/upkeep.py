@@ -14,6 +14,7 @@ from app.features.accounts.retention import UnconfirmedAccountRetention
 from app.features.accounts.tokens import AccountTokens
 from app.features.audit.service import AuditTrail
 from app.features.browser.seals import BrowserSessionSeals
+from app.features.sessions.home_networks import HomeNetworkRetention
 from app.features.sessions.retention import SessionRetention
 from app.features.sessions.service import SessionService
 from app.features.signin.retention import RefreshTokenRetention
@@ -51,7 +52,7 @@ def _sessions(wiring: Wiring) -> SessionService:
 
 
 def _session_retention(wiring: Wiring) -> SessionRetention:
-    return SessionRetention(wiring.database, wiring.settings, _sessions(wiring))
+    return SessionRetention(wiring.database, _sessions(wiring))
 
 
 def _refresh_token_retention(wiring: Wiring) -> RefreshTokenRetention:
@@ -73,6 +74,7 @@ SEALED: tuple[Sealed, ...] = (
 KEPT: tuple[Kept, ...] = (
     Kept("refresh tokens", _refresh_token_retention),
     Kept("sessions", _session_retention),
+    Kept("home networks", lambda wiring: HomeNetworkRetention(wiring.settings)),
     Kept("mail", _outbox),
     Kept("mailed tokens", lambda _: AccountTokens()),
     Kept("unconfirmed accounts", lambda _: UnconfirmedAccountRetention()),

@@ -69,6 +69,9 @@ class Counters(Protocol):
     async def refund(self, key: str, seconds: int) -> None:
         """Take one back, where one is."""
 
+    async def clear(self, key: str, seconds: int) -> None:
+        """Forget a count."""
+
     async def ping(self) -> None:
         """Return if the counters can be reached."""
 
@@ -100,6 +103,10 @@ class MemoryCounters:
         count, ends = windows.get(key, (0, 0.0))
         if count:
             windows[key] = (count - 1, ends)
+
+    async def clear(self, key: str, seconds: int) -> None:
+        """Forget a count."""
+        self._windows.get(seconds, {}).pop(key, None)
 
     async def ping(self) -> None:
         """Memory answers."""
@@ -142,6 +149,10 @@ class RedisCounters:
         """Take one back, where one is."""
         await _answer(self._refund(keys=[self._prefix + key]))
 
+    async def clear(self, key: str, seconds: int) -> None:  # noqa: ARG002  # it goes with its end
+        """Forget a count."""
+        await _answer(self._redis.delete(self._prefix + key))
+
     async def ping(self) -> None:
         """Return if Redis takes a hit: one that is read-only or full answers a PING, and no hit."""
         await self.hit(_PROBE, _PROBE_AMOUNT, _PROBE_SECONDS)
@@ -180,6 +191,13 @@ class FallbackCounters:
             with suppress(CountersHang):
                 return await self._watched(self._shared.refund(key, seconds))
         return await self._local.refund(key, seconds)
+
+    async def clear(self, key: str, seconds: int) -> None:
+        """Forget a count."""
+        await self._local.clear(key, seconds)
+        if self._may_try():
+            with suppress(CountersHang):
+                await self._watched(self._shared.clear(key, seconds))
 
     async def ping(self) -> None:
         """Return if the shared counters work; raises `Unavailable` while this process counts, too."""

@@ -51,6 +51,10 @@ class Limiter:
         """Take one count back; none where the window has ended."""
         await self._counters.refund(limit.key_for(*key), limit.get_expiry())
 
+    async def clear(self, limit: RateLimitItem, *key: str) -> None:
+        """Begin a count anew."""
+        await self._counters.clear(limit.key_for(*key), limit.get_expiry())
+
     async def ping(self) -> None:
         """Return if the counters that replicas share count; raises `Unavailable` otherwise."""
         await self._counters.ping()

@@ -179,8 +179,8 @@ class Settings(BaseSettings):
     )
     rate_limit_signin: Annotated[_RateLimit, AfterValidator(production.guarded_signin_limit)] = Field(
         "10/15minutes",
-        description="How many failed sign-ins one account or OAuth client may have, and how many mails one client may"
-        " ask for, in the notation of the limits library.",
+        description="How many failed sign-ins one network, mailbox or OAuth client may have, and how many mails one"
+        " client may ask for, in the notation of the limits library.",
         examples=["10/15minutes"],
     )
     rate_limit_default: _RateLimit = Field(
@@ -231,8 +231,8 @@ class Settings(BaseSettings):
         365,
         ge=1,
         le=3650,
-        description="For how many days after its last use an address stays known as one that the user signs in from:"
-        " attacks from elsewhere do not lock them out there.",
+        description="For how many days after its last use a network stays known as a home of the account: attacks from"
+        " elsewhere do not lock its owner out there.",
         examples=["365"],
     )
 

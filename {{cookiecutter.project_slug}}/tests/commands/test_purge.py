@@ -17,12 +17,13 @@ from sqlalchemy import func, insert, select
 from app.core.clock import utc_now
 from app.core.database import Database, table_of
 from app.features.accounts.models import User
-from app.features.sessions.models import Session
+from app.features.sessions.models import HomeNetwork, Session
 from app.features.signin.models import RefreshToken
 from tests.support.command_line import CommandLine
 from tests.support.server import HOST, ServerProcess
 
 PURGE = "purge"
+HOME = "198.51.100.1"
 T = TypeVar("T")
 
 
@@ -33,7 +34,7 @@ def manage(command_line: CommandLine) -> CommandLine:
 
 
 def fill(manage: CommandLine, sessions: int, *, days: float = 100, tokens: int = 2) -> None:
-    """Sessions of one user that were over that long ago, with used refresh tokens, all from one address."""
+    """Sessions of one user that were over that long ago, with used refresh tokens, all from one home."""
     over = utc_now() - timedelta(days=days)
     user = User(id=uuid4(), email="old@people.example", mailbox=secrets.token_hex(8), created_at=utc_now())
     rows = [
@@ -47,7 +48,7 @@ def fill(manage: CommandLine, sessions: int, *, days: float = 100, tokens: int =
             "ended_at": over + timedelta(microseconds=number),
             "scope": "",
             "methods": "pwd",
-            "ip": "198.51.100.1",
+            "ip": HOME,
             "user_agent": "",
         }
         for number in range(sessions)
@@ -64,6 +65,7 @@ def fill(manage: CommandLine, sessions: int, *, days: float = 100, tokens: int =
             await unit.flush()
             await unit.execute(insert(table_of(Session)), rows)
             await unit.execute(insert(table_of(RefreshToken)), used)
+            unit.add(HomeNetwork(user_id=user.id, network=HOME, last_used_at=over))
 
     asyncio.run(with_database(manage, work))
 
@@ -91,9 +93,10 @@ def counts(manage: CommandLine) -> tuple[int, int]:
     return asyncio.run(with_database(manage, work))
 
 
-def report(tokens: int, sessions: int, what: str = "deleted") -> str:
+def report(tokens: int, sessions: int, what: str = "deleted", *, homes: int = 0) -> str:
     """What the command says where nothing else is over."""
-    counts = {"refresh tokens": tokens, "sessions": sessions, "mail": 0, "mailed tokens": 0, "unconfirmed accounts": 0}
+    counts = {"refresh tokens": tokens, "sessions": sessions, "home networks": homes, "mail": 0, "mailed tokens": 0}
+    counts["unconfirmed accounts"] = 0
     return "".join(f"{name}: {count} {what}\n" for name, count in counts.items())
 
 
@@ -102,20 +105,19 @@ def test_deletes_in_batches_what_is_over(manage: CommandLine) -> None:
     fill(manage, 1201)
     fill(manage, 3, days=29)
     forecast = manage(PURGE, "--dry-run")
-    assert forecast[:2] == (0, report(2402, 1200, "to delete"))
+    assert forecast[:2] == (0, report(2402, 1201, "to delete"))
     assert counts(manage) == (2408, 1204)
-    assert manage(PURGE)[:2] == (0, report(2402, 1200))
-    assert counts(manage) == (6, 4)
+    assert manage(PURGE)[:2] == (0, report(2402, 1201))
+    assert counts(manage) == (6, 3)
     assert manage(PURGE)[:2] == (0, report(0, 0))
 
 
 def test_the_retention_is_a_setting(manage: CommandLine) -> None:
-    """A shorter one deletes more; an address that is forgotten takes its last session along."""
+    """A shorter one deletes more; home networks have one of their own."""
     fill(manage, 10, days=20)
     assert manage(PURGE)[1] == report(0, 0)
-    assert manage(PURGE, RETENTION_DAYS="10")[1] == report(20, 9)
-    both = {"RETENTION_DAYS": "10", "RETENTION_ADDRESS_DAYS": "10"}
-    assert manage(PURGE, **both)[1] == report(0, 1)
+    assert manage(PURGE, RETENTION_DAYS="10")[1] == report(20, 10)
+    assert manage(PURGE, RETENTION_ADDRESS_DAYS="10")[1] == report(0, 0, homes=1)
     code, _, err = manage(PURGE, RETENTION_DAYS="0")
     assert (code, "RETENTION_DAYS" in err) == (1, True)
 
@@ -133,8 +135,8 @@ def test_two_at_once_share_the_work(manage: CommandLine) -> None:
     ended = [command.end() for command in running]
     assert [done.code for done in ended] == [0, 0]
     deleted = [[int(line.rsplit(" ", 2)[1]) for line in done.out.splitlines()] for done in ended]
-    assert [sum(column) for column in zip(*deleted, strict=True)] == [3002, 1500, 0, 0, 0]
-    assert counts(manage) == (0, 1)
+    assert [sum(column) for column in zip(*deleted, strict=True)] == [3002, 1501, 0, 0, 0, 0]
+    assert counts(manage) == (0, 0)
 
 
 def test_killed_in_the_middle_it_can_be_run_again(manage: CommandLine) -> None:
@@ -146,9 +148,9 @@ def test_killed_in_the_middle_it_can_be_run_again(manage: CommandLine) -> None:
             while command.process.poll() is None and counts(manage) == left:
                 time.sleep(0.01)
             command.process.send_signal(signal.SIGKILL)
-        assert (0, 1) < counts(manage) < left
+        assert (0, 0) < counts(manage) < left
     assert manage(PURGE)[0] == 0
-    assert counts(manage) == (0, 1)
+    assert counts(manage) == (0, 0)
 
 
 def test_the_service_writes_meanwhile(manage: CommandLine) -> None:
@@ -166,7 +168,7 @@ def test_the_service_writes_meanwhile(manage: CommandLine) -> None:
             slowest = max(slowest, time.monotonic() - begin)
             assert answer.status_code == 200, answer.text
             during += 1
-    assert command.end()[:2] == (0, report(10002, 5000))
+    assert command.end()[:2] == (0, report(10002, 5001))
     assert during > 10
     assert slowest < 5
 

@@ -121,3 +121,29 @@ def test_a_store_that_hangs_holds_up_one_request(tmp_path: Path, empty_database_
         assert sum(answer.elapsed.total_seconds() > 0.9 for answer in answers) <= 2
         assert ready.status_code == 503
         assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.asvs("2.4.1", "6.3.1")
+def test_replicas_share_homes_and_what_is_beyond_a_limit(tmp_path: Path, empty_database_url: str) -> None:
+    """Where the owner signed in at one, the other lets them in over the limit; both hash three times the limit."""
+    home, away = ({"X-Forwarded-For": ip} for ip in ("192.0.2.1", "203.0.113.9"))
+    with (
+        running_valkey() as valkey,
+        running_replicas(
+            tmp_path,
+            empty_database_url,
+            REDIS_URL=url_of(valkey),
+            RATE_LIMIT_SIGNIN="4/hour",
+            TRUSTED_PROXIES="127.0.0.1",
+        ) as replicas,
+    ):
+        one, other = replicas
+        assert sign_in(one, **home).status_code == 200
+        for number in range(4):
+            elsewhere = {"X-Forwarded-For": f"198.51.100.{number}"}
+            assert sign_in(replicas[number % 2], "wrong", **elsewhere).status_code == 401
+        assert [sign_in(each, **away).status_code for each in replicas] == [429, 429]
+        assert [sign_in(each, **home).status_code for each in replicas] == [200, 200]
+        for number in range(8):
+            assert sign_in(replicas[number % 2], "wrong", **home).status_code == 429
+        assert [sign_in(each, **home).status_code for each in (other, one)] == [429, 429]

@@ -14,6 +14,7 @@ from app.features.accounts.models import User
 from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.tokens import AccountTokens
+from app.features.sessions.home_networks import forget_other_homes
 from app.features.sessions.service import EndReason, SessionService
 
 
@@ -38,8 +39,11 @@ class OwnAccountService:
         self._tokens = tokens
         self._mail = mail
 
-    async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr) -> None:
-        """Change the password, end every other session and every mailed token (ASVS 6.2.3, 7.4.3)."""
+    async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr, *, ip: str) -> None:
+        """Change the password, end every other session and every mailed token (ASVS 6.2.3, 7.4.3).
+
+        Every home network is forgotten but the one of the address.
+        """
         confirmed = await self._confirmation.require(principal, current, SecurityEvent.PASSWORD_CHANGED)
         accepted = self._policy.check(new, email=confirmed.email, display_name=confirmed.display_name)
         new_hash = await self._hasher.hash(accepted)
@@ -48,6 +52,7 @@ class OwnAccountService:
             user.password_hash = new_hash
             await self._tokens.revoke_all(unit, user.id)
             await self._sessions.end_all(unit, user.id, EndReason.PASSWORD_CHANGED, keep=principal.session_id)
+            await (await unit.connection()).run_sync(forget_other_homes, user.id, ip)
             await self._mail.tell(unit, MailKind.PASSWORD_CHANGED, user)
             _told(SecurityEvent.PASSWORD_CHANGED, principal)
 

@@ -1,10 +1,11 @@
 """A forgotten password: a mail to whoever has the mailbox, and a new password for its token (ASVS 6.4.3).
 
 The answer and its time are the same whether the address has an account or not. The token proves the mailbox, so a
-reset confirms an account that waits for that, and no lock of the sign-in holds against its owner: the sign-in counts
-anew for a new password, and the address that it was set from counts for itself (`signin/limits.py`).
+reset confirms an account that waits for that, and no lock of the sign-in holds against its owner: the network that the
+password was set from is the one home of the account then, and `unlock` lets it try (`signin/limits.py`).
 """
 
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -21,6 +22,7 @@ from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.tokens import AccountTokens, TokenKind, token_refused
 from app.features.sessions.client import Client
+from app.features.sessions.home_networks import forget_other_homes, remember_home
 from app.features.sessions.service import EndReason, SessionService
 
 _KINDS = (TokenKind.RESET, TokenKind.INVITATION)
@@ -38,6 +40,7 @@ class RecoveryService:
         tokens: AccountTokens,
         mail: AccountMail,
         limits: MailLimits,
+        unlock: Callable[[str], Awaitable[None]],
     ) -> None:
         self._database = database
         self._sessions = sessions
@@ -46,6 +49,7 @@ class RecoveryService:
         self._tokens = tokens
         self._mail = mail
         self._limits = limits
+        self._unlock = unlock
 
     async def forgot(self, email: str, *, ip: str) -> None:
         """Mail a token to the account of the address, if there is one that is not disabled.
@@ -79,6 +83,7 @@ class RecoveryService:
             raise token_refused("reset")
         accepted = self._policy.check(password, email=owner.email, display_name=owner.display_name)
         new_hash = await self._hasher.hash(accepted)
+        await self._unlock(client.ip)
         async with self._database.transaction() as unit:
             used = await self._tokens.use(unit, token, *_KINDS)
             if used is not None:
@@ -86,7 +91,9 @@ class RecoveryService:
                 user.password_hash, user.verified_at = new_hash, user.verified_at or utc_now()
                 await self._tokens.revoke_all(unit, user.id)
                 await self._sessions.end_all(unit, user.id, EndReason.PASSWORD_RESET)
-                await self._sessions.remember_address(unit, user.id, client)
+                connection = await unit.connection()
+                await connection.run_sync(forget_other_homes, user.id, client.ip)
+                await connection.run_sync(remember_home, user.id, client.ip)
                 await self._mail.tell(unit, MailKind.PASSWORD_CHANGED, user)
                 security_event(SecurityEvent.PASSWORD_RESET, outcome="success", user_id=user.id)
         if used is None:

@@ -24,6 +24,7 @@ from app.features.accounts.schemas import (
     RoleAssignment,
 )
 from app.features.accounts.service import Account, AccountService
+from app.features.sessions.client import RequestClient
 
 router = APIRouter(tags=["accounts"], route_class=GuardedRoute)
 
@@ -79,9 +80,11 @@ async def delete_me(deletion: AccountDeletion, own: OwnAccount, principal: Curre
 
 @router.post("/users/me/password", status_code=204)
 @policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
-async def change_my_password(change: PasswordChange, own: OwnAccount, principal: CurrentPrincipal) -> None:
+async def change_my_password(
+    change: PasswordChange, own: OwnAccount, principal: CurrentPrincipal, client: RequestClient
+) -> None:
     """Change my password; every other session of mine ends."""
-    await own.change_password(principal, change.current_password, change.new_password)
+    await own.change_password(principal, change.current_password, change.new_password, ip=client.ip)
 
 
 @router.get("/users")

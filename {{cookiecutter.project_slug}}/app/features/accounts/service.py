@@ -14,12 +14,14 @@ from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database import Database, table_of
 from app.core.errors import Conflict, NotFound
+from app.core.limiter import subscriber
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.password_policy import PasswordPolicy
 from app.features.accounts.passwords import PasswordHasher
-from app.features.sessions.service import SELECT_ALIVE, signed_in_from
+from app.features.sessions.home_networks import at_home
+from app.features.sessions.service import SELECT_ALIVE
 
 _users, _user_roles = table_of(User), table_of(UserRole)
 _alive = SELECT_ALIVE.subquery()
@@ -42,7 +44,7 @@ _CREDENTIALS = select(
     _users.c.id,
     _users.c.password_hash,
     and_(*_active).label("active"),
-    signed_in_from(_users.c.id).label("known_address"),
+    at_home(_users.c.id).label("at_home"),
 ).where(_users.c.mailbox == bindparam("mailbox"))
 _ADMIT = (
     select(_user_roles.c.role)
@@ -65,7 +67,7 @@ class Credentials:
     user_id: UUID
     password_hash: str | None
     active: bool
-    known_address: bool
+    at_home: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +153,11 @@ class AccountService:
 
     async def credentials(self, mailbox: str, ip: str) -> Credentials | None:
         """What a sign-in of the mailbox from the address is checked against."""
-        rows = await self._database.rows(_CREDENTIALS, {"mailbox": mailbox, "ip": ip})
+        rows = await self._database.rows(_CREDENTIALS, {"mailbox": mailbox, "network": subscriber(ip)})
         if not rows:
             return None
         row = rows[0]
-        return Credentials(row.id, row.password_hash, bool(row.active), bool(row.known_address))
+        return Credentials(row.id, row.password_hash, bool(row.active), bool(row.at_home))
 
     def admit(self, unit: Connection, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
         """The roles of a user who is about to get a session, with their row locked until that is done.

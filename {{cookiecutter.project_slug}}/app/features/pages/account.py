@@ -74,13 +74,18 @@ async def password_page(page: CurrentPage) -> Response:
 
 @router.post("/password")
 @policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
-async def change_password(
-    request: Request, page: CurrentPage, own: OwnAccount, browsers: Browsers, principal: CurrentPrincipal
+async def change_password(  # noqa: PLR0913, PLR0917  # one for each thing that a change of password touches
+    request: Request,
+    page: CurrentPage,
+    own: OwnAccount,
+    browsers: Browsers,
+    principal: CurrentPrincipal,
+    client: RequestClient,
 ) -> Response:
     """Change my password. Every other session ends, and so does a copy of this one's cookie: it gets a new id."""
     form, typed = await read_form(request, PasswordForm, "account_password.html", shortest=SHORTEST_PASSWORD)
     with form.answering(current_password=Forbidden):
-        await own.change_password(principal, typed.current_password, typed.new_password)
+        await own.change_password(principal, typed.current_password, typed.new_password, ip=client.ip)
     value = await browsers.confirm(principal)
     response = page.go("/account", Notice.PASSWORD)
     if value is not None:

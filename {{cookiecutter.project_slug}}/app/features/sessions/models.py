@@ -1,4 +1,4 @@
-"""The table of the sessions."""
+"""The tables of the sessions, and of the networks that people sign in from."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -32,3 +32,13 @@ class Session(Base):
     ip: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(300))
     client_id: Mapped[str | None] = mapped_column(String(64), index=True)
+
+
+class HomeNetwork(Base):
+    """A network in which an account is at home, as `subscriber` names it: `home_networks.py` says what that is for."""
+
+    __tablename__ = "home_networks"
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    network: Mapped[str] = mapped_column(String(45), primary_key=True)
+    last_used_at: Mapped[datetime]

@@ -32,11 +32,6 @@ SELECT_ALIVE: Select[UUID, datetime, str, str] = (
 """One session if it is alive, made once for every request to use; `SessionService.alive` has its parameters."""
 
 
-def signed_in_from(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
-    """The part of a statement that tells whether the address `:ip` is known: a sign-in or a reset came from there."""
-    return exists().where(_sessions.c.user_id == user_id, _sessions.c.ip == bindparam("ip"))
-
-
 class EndReason(StrEnum):
     """Why a session ended."""
 
@@ -159,13 +154,6 @@ class SessionService:
         """The parameters of `SELECT_ALIVE` for a session at this moment."""
         now = utc_now()
         return {"session_id": session_id, "now": now, "idle_since": now - self._idle}
-
-    async def remember_address(self, unit: AsyncSession, user_id: UUID, client: Client) -> None:
-        """Count the address as known, by a session that never opens anything: the user showed who they are by mail."""
-        connection = await unit.connection()
-        session = await connection.run_sync(self.start, user_id, scope="", methods="", client=client)
-        ended = {"ended_at": session.authenticated_at, "ended_reason": EndReason.PASSWORD_RESET}
-        await unit.execute(update(Session).where(Session.id == session.id).values(ended))
 
     async def list_alive(self, user_id: UUID, part: Part) -> tuple[list[Session], str | None]:
         """The user's sessions, newest first, and the cursor of the next part."""

@@ -1,11 +1,13 @@
-"""How often a sign-in may be tried: per address and per account (ASVS 6.3.1).
+"""How often a sign-in may be tried (ASVS 6.3.1), so that nothing tells whether an account exists (ASVS 6.3.8).
 
-An attempt is counted before the password is looked at, so that parallel ones cannot slip through, and given back when
-it succeeds. An address that the account knows, because its owner has signed in or set a password by mail from there,
-has a count of its own for that account, and no other: whoever tries passwords from elsewhere locks out only those who
-come from elsewhere, and whoever tries other accounts from the same address locks out nobody who is at home there.
+An attempt counts for its network (an IPv4 address, or the /64 of an IPv6 address), for the mailbox in that network, and
+for the mailbox from everywhere; a sign-in that succeeds is given back. Over one of these limits every answer is the
+same 429, and comes as late as any other: the right password alone gets in, and from a home network of the account alone
+(`sessions/home_networks.py`). After twice the limit of such attempts from a network, it gets 429 before a password is
+looked at, until the window ends or somebody there resets a password by mail.
 
-The count belongs to the password that is tried: when the owner sets a new one, it begins anew.
+A count depends on what was sent and from where, and on nothing that is known of the account. It is taken before the
+password is looked at, so that parallel attempts cannot slip through.
 """
 
 import hashlib
@@ -13,22 +15,40 @@ import hashlib
 from limits import RateLimitItem
 
 from app.core.errors import TooManyRequests
-from app.core.limiter import Limiter, subscriber
+from app.core.limiter import Limiter, Verdict, subscriber
 from app.core.security_events import SecurityEvent, security_event
+
+_BEYOND = 2
+"""How many times the limit a network may try beyond it: what it makes the service hash is bounded."""
 
 
 class Attempt:
-    """A sign-in that has been counted."""
+    """A sign-in that has been counted; `over` is the limit that it was over, if any."""
 
-    def __init__(self, limiter: Limiter, limit: RateLimitItem, keys: list[tuple[str, ...]]) -> None:
+    def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
-        self._limit = limit
-        self._keys = keys
+        self._counted: list[tuple[RateLimitItem, tuple[str, ...]]] = []
+        self.over: tuple[Verdict, str] | None = None
+
+    async def count(self, limit: RateLimitItem, *key: str) -> Verdict:
+        """Count it where it is within the limit."""
+        verdict = await self._limiter.hit(limit, "signin", *key)
+        if verdict.allowed:
+            self._counted.append((limit, key))
+        return verdict
 
     async def give_back(self) -> None:
         """Count it no longer: it succeeded, or was never looked at."""
-        for key in self._keys:
-            await self._limiter.refund(self._limit, *key)
+        for limit, key in self._counted:
+            await self._limiter.refund(limit, "signin", *key)
+
+    def refuse_over(self) -> None:
+        """Raise `TooManyRequests` if it was over a limit."""
+        if self.over is not None:
+            verdict, by = self.over
+            security_event(SecurityEvent.SIGNIN_LIMITED, outcome="denied", by=by)
+            message = "Too many attempts to sign in. Try again later."
+            raise TooManyRequests(message, retry_after=verdict.retry_after)
 
 
 class SignInLimits:
@@ -37,21 +57,23 @@ class SignInLimits:
     def __init__(self, limiter: Limiter, limit: RateLimitItem) -> None:
         self._limiter = limiter
         self._limit = limit
+        self._beyond = type(limit)(_BEYOND * limit.amount, limit.multiples)
 
-    async def reserve(self, mailbox: str, password_hash: str | None, ip: str, *, known_address: bool) -> Attempt:
-        """Count an attempt; raises `TooManyRequests` when the address or the account has had its share."""
+    async def count(self, mailbox: str, ip: str) -> Attempt:
+        """Count an attempt; raises `TooManyRequests` where no password is to be looked at any more."""
         # The mailbox is what somebody typed into a field: a digest keeps it out of Redis.
-        account = hashlib.sha256(f"{mailbox}\0{password_hash}".encode()).hexdigest()
-        keys: list[tuple[str, ...]] = [("signin", "account", account, subscriber(ip))]
-        if not known_address:
-            keys = [("signin", "address", subscriber(ip)), ("signin", "account", account, "elsewhere")]
-        reserved: list[tuple[str, ...]] = []
-        for key in keys:
-            verdict = await self._limiter.hit(self._limit, *key)
+        digest, network = hashlib.sha256(mailbox.encode()).hexdigest(), subscriber(ip)
+        attempt = Attempt(self._limiter)
+        # The network first: one that had its share uses up the attempts of no mailbox.
+        for key in (("network", network), ("mailbox", digest, network), ("mailbox", digest)):
+            verdict = await attempt.count(self._limit, *key)
             if not verdict.allowed:
-                await Attempt(self._limiter, self._limit, reserved).give_back()
-                security_event(SecurityEvent.SIGNIN_LIMITED, outcome="denied", by=key[1])
-                message = "Too many attempts to sign in. Try again later."
-                raise TooManyRequests(message, retry_after=verdict.retry_after)
-            reserved.append(key)
-        return Attempt(self._limiter, self._limit, keys)
+                attempt.over = verdict, key[0]
+                if not (await attempt.count(self._beyond, "beyond", network)).allowed:
+                    attempt.refuse_over()
+                break
+        return attempt
+
+    async def unlock(self, ip: str) -> None:
+        """Look at passwords from the network again, where it was far beyond the limit; it stays over the limit."""
+        await self._limiter.clear(self._beyond, "signin", "beyond", subscriber(ip))

@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
 from app.access.roles import permissions_of
-from app.core.database import Database
+from app.core.database import UNAVAILABLE_ERRORS, Database
 from app.core.errors import Unavailable
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.service import AccountService, Credentials
 from app.features.sessions.client import Client
+from app.features.sessions.home_networks import remember_home
 from app.features.sessions.service import EndReason, SessionService, Started, Terms
 from app.features.signin import refresh
 from app.features.signin.errors import InvalidGrant, InvalidScope
@@ -90,8 +91,8 @@ class SignInService:
     async def open_session(self, email: str, password: SecretStr, client: Client, key: Key) -> tuple[Grant, str]:
         """Start a session for whoever knows the password; what `key` makes is given with it.
 
-        Raises `WrongCredentials` (unknown, wrong, disabled and unverified alike, in the same time),
-        `TooManyRequests` or `Unavailable`.
+        Raises `WrongCredentials` (unknown, wrong, disabled and unverified alike, in the same time), `Unavailable`, or
+        `TooManyRequests`: over a limit the right password is refused as well, but for one from a home of the account.
         """
         # Browsers strip the value of a field of the type `email` (HTML section 4.10.5.1.5).
         email = email.strip(_ASCII_WHITESPACE)
@@ -99,20 +100,22 @@ class SignInService:
             mailbox = parse_email_address(email).mailbox
         except ValueError:
             mailbox = email.casefold()
-        credentials = await self._accounts.credentials(mailbox, client.ip)
-        known_address = credentials is not None and credentials.known_address
-        stored = credentials.password_hash if credentials else None
-        attempt = await self._limits.reserve(mailbox, stored, client.ip, known_address=known_address)
+        attempt = await self._limits.count(mailbox, client.ip)
         try:
+            credentials = await self._accounts.credentials(mailbox, client.ip)
+            admissible = credentials and credentials.active and (attempt.over is None or credentials.at_home)
+            # Who cannot get in is checked against nobody's hash: that takes as long, and tells nothing.
+            stored = credentials.password_hash if credentials and admissible else None
             verification = await self._hasher.verify(password, stored)
-        except Unavailable:
+        except (Unavailable, *UNAVAILABLE_ERRORS):
             await attempt.give_back()
             raise
         opened = None
-        if credentials and credentials.active and verification.valid:
+        if credentials and verification.valid:
             opening = partial(self._open_session, credentials, verification.new_hash, client, key)
             opened = await self._database.transact(opening)
         if opened is None:
+            attempt.refuse_over()
             user_id = credentials and credentials.user_id
             security_event(SecurityEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
             raise WrongCredentials
@@ -127,6 +130,7 @@ class SignInService:
             return None
         scope = " ".join(sorted(permissions_of(roles)))
         session = self._sessions.start(unit, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client)
+        remember_home(unit, credentials.user_id, client.ip)
         made = key(unit, session)
         security_event(
             SecurityEvent.SIGNIN_SUCCEEDED,

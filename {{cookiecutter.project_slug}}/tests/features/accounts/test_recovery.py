@@ -173,7 +173,7 @@ async def test_no_lock_holds_against_the_owner_after_a_reset(start: StartService
 
 
 async def test_the_owner_who_failed_at_home_gets_in_after_a_reset(start: StartService, mailbox: Mailbox) -> None:
-    """An address that was known, and had its share for the old password, begins anew with the new one."""
+    """At home they had their share: the new password gets in, and the count stays as it is for all others there."""
     async with start(rate_limit_signin="3/hour", trusted_proxies="127.0.0.1") as service:
         post, person = Post(service, mailbox), await service.person()
         await service.sign_in(person, headers=HOME)
@@ -182,8 +182,8 @@ async def test_the_owner_who_failed_at_home_gets_in_after_a_reset(start: StartSe
         await post.forgot(person.email)
         assert await post.reset(await post.token(person.email), headers=HOME) == 204
         await service.sign_in(Person(person.id, person.email, PASSWORD), headers=HOME)
-        statuses = [(await service.try_sign_in(person.email, "wrong", headers=HOME)).status_code for _ in range(4)]
-        assert statuses == [401, 401, 401, 429]
+        assert (await service.try_sign_in(person.email, "wrong", headers=HOME)).status_code == 429
+        await service.sign_in(Person(person.id, person.email, PASSWORD), headers=HOME)
 
 
 async def test_the_address_of_a_reset_is_no_session(post: Post) -> None:

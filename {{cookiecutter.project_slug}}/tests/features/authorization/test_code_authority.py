@@ -14,6 +14,7 @@ from app.features.authorization.models import AuthorizationCode
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
 from app.features.signin.errors import InvalidGrant
+from tests.conftest import StartService
 from tests.features.authorization.steps import VERIFIER, code_for, exchange
 from tests.support.account_mail import Post
 from tests.support.mail import Mailbox
@@ -147,3 +148,19 @@ async def test_the_sign_in_is_as_old_as_it_was(service: Service) -> None:
         answer = await service.client.post("/api/v1/clients", json={}, headers=tokens.bearer)
         assert answer.status_code == 401
         assert "insufficient_user_authentication" in answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.asvs("6.3.1")
+async def test_the_server_of_a_client_is_no_home_of_its_users(start: StartService) -> None:
+    """It exchanged a code for them: over the limit, not even the right password gets in from there."""
+    server, home = {"X-Forwarded-For": "203.0.113.80"}, {"X-Forwarded-For": "192.0.2.1"}
+    async with start(rate_limit_signin="3/hour", trusted_proxies="127.0.0.1") as service:
+        client, person = await register(service), await service.person()
+        browser = await service.sign_in(person, headers=home)
+        code = await code_for(service, client, browser)
+        assert (await exchange(service, client, code, headers=client.basic | server)).status_code == 200
+        for number in range(3):
+            elsewhere = {"X-Forwarded-For": f"198.51.100.{number}"}
+            assert (await service.try_sign_in(person.email, "wrong", headers=elsewhere)).status_code == 401
+        assert (await service.try_sign_in(person.email, person.password, headers=server)).status_code == 429
+        await service.sign_in(person, headers=home)
