@@ -83,7 +83,7 @@ def hostile_headers() -> Iterator[tuple[str, str]]:
     """Header fields that are read by hand, or by the framework, as long as they may be."""
     size = MAX_HEADER_BYTES - 1000
     for name in ("accept", "cookie", "x-forwarded-for", "range", "if-none-match", "content-type", "user-agent"):
-        for part in (",", ";", " ", "a;q=1,", '"a",', "__Host-session=;", "password ", "://:"):
+        for part in (",", ";", " ", "a;q=1,", '"a",', "__Secure-id=;", "password ", "://:"):
             yield name, part * (size // len(part))
     for name in ("authorization", "referer", "origin", "sec-fetch-site", "x-request-id"):
         for part in ("Bearer a.", "Basic ", "eyJhbGciOiJIUzI1NiJ9.", "https://a/", ","):

@@ -10,8 +10,6 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
-from tests.support.programs import PROGRAMS
-
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
@@ -38,16 +36,15 @@ _FIND = """async ([grave, selectors]) => {
 
 
 @pytest.fixture(scope="session")
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(chromium_path: str) -> AsyncIterator[Browser]:
     """The browser, one for the whole run or for each worker of it."""
-    async with launched() as browser:
+    async with launched(chromium_path) as browser:
         yield browser
 
 
 @asynccontextmanager
-async def launched(*flags: str, without: Sequence[str] = ()) -> AsyncIterator[Browser]:
-    """Start a browser with more flags, and without some of those that Playwright gives it."""
-    path = PROGRAMS["chromium"].required_path()
+async def launched(path: str, *flags: str, without: Sequence[str] = ()) -> AsyncIterator[Browser]:
+    """Start the browser at `path` with more flags, and without some of those that Playwright gives it."""
     async with async_playwright() as playwright:
         # Its sandbox does not work for root.
         root = hasattr(os, "geteuid") and os.geteuid() == 0

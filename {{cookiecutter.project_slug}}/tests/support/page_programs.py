@@ -6,7 +6,7 @@ from tests.support.programs import PROGRAMS, Program
 
 PROGRAMS |= {
     # Chrome first: Ubuntu lets only programs that it knows have a sandbox.
-    "chromium": Program(
+    "chromium_path": Program(
         "a browser",
         (
             "google-chrome",
@@ -18,6 +18,12 @@ PROGRAMS |= {
     ),
     "node": Program("Node", ("node", "nodejs"), "nodejs"),
 }
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Where the browser is: for every test that starts one."""
+    return PROGRAMS["chromium_path"].required_path()
 
 
 @pytest.fixture(scope="session")

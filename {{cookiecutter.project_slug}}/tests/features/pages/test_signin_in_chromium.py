@@ -221,11 +221,11 @@ async def test_going_back_after_signing_out_shows_nothing(chromium: Browser, sit
 
 
 @pytest.mark.asvs("14.3.1")
-async def test_no_page_comes_back_as_it_stood(site: Site) -> None:
+async def test_no_page_comes_back_as_it_stood(chromium_path: str, site: Site) -> None:
     """Chromium keeps pages as they stand for going back, `no-store` too: until the cookie changes, and so not these."""
     person = await site.person()
     async with (
-        launched(without=["--disable-back-forward-cache"]) as browser,
+        launched(chromium_path, without=["--disable-back-forward-cache"]) as browser,
         visiting(browser, site.url, storage_state=await site.signed_in(person)) as (page, _),
     ):
         await page.add_init_script("addEventListener('pageshow', event => { window.asItStood = event.persisted })")
@@ -271,13 +271,17 @@ async def test_confirming_leads_back(chromium: Browser, site: Site) -> None:
         assert before["value"] != after["value"]
 
 
-async def test_a_browser_that_keeps_no_secure_cookie_is_told(tmp_path: Path, databases: Databases) -> None:
+async def test_a_browser_that_keeps_no_secure_cookie_is_told(
+    chromium_path: str, tmp_path: Path, databases: Databases
+) -> None:
     """As Safari on `http://127.0.0.1`, so Chromium on a name that is no loopback: it is led back, and told."""
     url = "http://plain.example"
     with running_site(tmp_path, databases, PUBLIC_URL=url) as site:
         person = await site.person()
         async with (
-            launched(f"--host-resolver-rules=MAP plain.example:80 127.0.0.1:{site.server.port}") as browser,
+            launched(
+                chromium_path, f"--host-resolver-rules=MAP plain.example:80 127.0.0.1:{site.server.port}"
+            ) as browser,
             visiting(browser, url) as (page, _),
         ):
             await page.goto("/login")
