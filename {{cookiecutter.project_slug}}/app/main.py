@@ -143,7 +143,7 @@ def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy, signin_limits: 
     state.registration = RegistrationService(database, hasher, policy, tokens, mail, limits)
     state.recovery = RecoveryService(database, sessions, hasher, policy, tokens, mail, limits, signin_limits.unlock)
     state.email_changes = EmailChangeService(database, confirmation, tokens, mail, limits)
-    state.invitations = InvitationService(database, tokens, mail, limits)
+    state.invitations = InvitationService(database, sessions, tokens, mail, limits)
 
 
 def _wire_oauth(app: FastAPI, keys: KeyRing) -> None:

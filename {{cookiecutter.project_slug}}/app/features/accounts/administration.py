@@ -1,7 +1,7 @@
 """What administrators do with accounts: list, change, disable, delete, assign roles, end sessions.
 
-Two rules hold for all of it: nobody acts on an account that may do more than they may, and the last
-administrator stays.
+Three rules hold for all of it: the actor is judged in the transaction that writes, nobody acts on an account that may
+do more than they may, and the last administrator stays.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from app.core.errors import NotFound
 from app.core.keys import KeyRing
 from app.core.pagination import Cursors, Part
 from app.core.security_events import SecurityEvent, security_event
-from app.features.accounts.authority import keep_one, lock_administrators, require_authority
+from app.features.accounts.authority import keep_one, lock_actor, require_authority
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.schemas import AccountChange
 from app.features.accounts.tokens import AccountTokens
@@ -49,7 +49,7 @@ class AccountAdministration:
     async def change(self, actor: Principal, user_id: UUID, change: AccountChange) -> User:
         """Change the name, disable or enable; what is left out of `change` stays as it is."""
         async with self._database.transaction() as unit:
-            administrators = await lock_administrators(unit)
+            administrators = await lock_actor(unit, self._sessions, actor)
             user = await self._find(unit, actor, user_id)
             if "display_name" in change.model_fields_set:
                 user.display_name = change.display_name
@@ -65,7 +65,7 @@ class AccountAdministration:
         wanted = frozenset(roles)
         require_authority(actor, wanted)
         async with self._database.transaction() as unit:
-            administrators = await lock_administrators(unit)
+            administrators = await lock_actor(unit, self._sessions, actor)
             user = await self._find(unit, actor, user_id)
             before = user.roles
             if wanted == before:
@@ -90,6 +90,7 @@ class AccountAdministration:
     async def end_session(self, actor: Principal, user_id: UUID, session_id: UUID) -> None:
         """End one session of the account (ASVS 7.4.5); raises `NotFound` for one that is not theirs, or is over."""
         async with self._database.transaction() as unit:
+            await lock_actor(unit, self._sessions, actor)
             await self._find(unit, actor, user_id)
             ended = await self._sessions.end_if_own(unit, user_id, session_id, EndReason.ENDED_BY_ADMINISTRATOR)
         if not ended:
@@ -99,6 +100,7 @@ class AccountAdministration:
     async def end_sessions(self, actor: Principal, user_id: UUID) -> None:
         """End every session of the account but the one that asks (ASVS 7.4.5)."""
         async with self._database.transaction() as unit:
+            await lock_actor(unit, self._sessions, actor)
             await self._find(unit, actor, user_id)
             reason = EndReason.ENDED_BY_ADMINISTRATOR
             await self._sessions.end_all(unit, user_id, reason, keep=actor.session_id)
@@ -106,7 +108,7 @@ class AccountAdministration:
     async def delete(self, actor: Principal, user_id: UUID) -> None:
         """Delete the account with all that belongs to it."""
         async with self._database.transaction() as unit:
-            administrators = await lock_administrators(unit)
+            administrators = await lock_actor(unit, self._sessions, actor)
             user = await self._find(unit, actor, user_id)
             keep_one(administrators, user)
             await unit.execute(delete(User).where(User.id == user_id))

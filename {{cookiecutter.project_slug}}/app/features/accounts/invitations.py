@@ -15,14 +15,15 @@ from app.access.principal import Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database import Database
-from app.core.errors import Conflict, Forbidden
+from app.core.errors import Conflict
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.account_mail import AccountMail, MailKind
-from app.features.accounts.authority import require_authority
+from app.features.accounts.authority import denied, lock_actor, require_authority
 from app.features.accounts.email_address import EmailAddress, parse_email_address
 from app.features.accounts.mail_limits import MailLimits, too_many
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.tokens import AccountTokens, TokenKind
+from app.features.sessions.service import SessionService
 
 _TAKEN = "There is an account with this e-mail address already."
 
@@ -30,8 +31,16 @@ _TAKEN = "There is an account with this e-mail address already."
 class InvitationService:
     """Invites people."""
 
-    def __init__(self, database: Database, tokens: AccountTokens, mail: AccountMail, limits: MailLimits) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sessions: SessionService,
+        tokens: AccountTokens,
+        mail: AccountMail,
+        limits: MailLimits,
+    ) -> None:
         self._database = database
+        self._sessions = sessions
         self._tokens = tokens
         self._mail = mail
         self._limits = limits
@@ -44,8 +53,7 @@ class InvitationService:
         """
         wanted = frozenset(roles)
         if wanted != {Role.MEMBER} and Permission.ROLES_ASSIGN not in actor.permissions:
-            message = f"Other roles than {Role.MEMBER} need the permission {Permission.ROLES_ASSIGN}."
-            raise Forbidden(message)
+            raise denied(f"Other roles than {Role.MEMBER} need the permission {Permission.ROLES_ASSIGN}.")
         require_authority(actor, wanted)
         await self._limits.admit_client(ip)
         address = parse_email_address(email)
@@ -54,6 +62,7 @@ class InvitationService:
             raise too_many(verdict)
         try:
             async with self._database.transaction() as unit:
+                await lock_actor(unit, self._sessions, actor)
                 user = await self._prepare(unit, actor, address, wanted)
                 token = await self._tokens.issue(unit, user, TokenKind.INVITATION)
                 await self._mail.send(unit, MailKind.INVITATION, user.email, token=token)

@@ -7,7 +7,7 @@ from app.access.principal import Principal
 from app.core.database import Database
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.account_mail import AccountMail, MailKind
-from app.features.accounts.authority import keep_one, lock_administrators
+from app.features.accounts.authority import keep_one, lock_actor, require_living_session
 from app.features.accounts.confirmation import PasswordConfirmation
 from app.features.accounts.locking import lock_confirmed
 from app.features.accounts.models import User
@@ -49,6 +49,7 @@ class OwnAccountService:
         new_hash = await self._hasher.hash(accepted)
         async with self._database.transaction() as unit:
             user = await lock_confirmed(unit, confirmed)
+            await require_living_session(unit, self._sessions, principal)
             user.password_hash = new_hash
             await self._tokens.revoke_all(unit, user.id)
             await self._sessions.end_all(unit, user.id, EndReason.PASSWORD_CHANGED, keep=principal.session_id)
@@ -60,7 +61,7 @@ class OwnAccountService:
         """Delete the account with all that belongs to it; raises `Conflict` for the last administrator."""
         confirmed = await self._confirmation.require(principal, password, SecurityEvent.ACCOUNT_DELETED)
         async with self._database.transaction() as unit:
-            administrators = await lock_administrators(unit)
+            administrators = await lock_actor(unit, self._sessions, principal)
             user = await lock_confirmed(unit, confirmed)
             keep_one(administrators, user)
             await self._mail.tell(unit, MailKind.ACCOUNT_DELETED, user)

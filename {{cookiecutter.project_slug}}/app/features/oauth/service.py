@@ -1,8 +1,8 @@
 """Clients: registering, listing and removing them, and a new secret for one.
 
 A secret is one of 256 random bits, shown once and stored as its SHA-256: what is guessed at random needs no slow hash
-(ASVS 11.4.2 is about passwords). Rows are locked in one order, the service account before its client and the client
-before its sessions, so that no two requests wait for each other.
+(ASVS 11.4.2 is about passwords). Rows are locked in one order, so that no two requests wait for each other: the actor
+(`accounts/authority.py`), the service account, its client, the sessions of the client.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ from app.access.principal import Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database import Database
-from app.core.errors import Conflict, Forbidden, NotFound, Unprocessable
+from app.core.errors import Conflict, NotFound, Unprocessable
 from app.core.keys import KeyRing
 from app.core.pagination import Cursors, Part
 from app.core.security_events import SecurityEvent, security_event
-from app.features.accounts.authority import require_authority
+from app.features.accounts.authority import denied, lock_actor, require_authority
 from app.features.accounts.service_accounts import add_service_account, lock_service_account, remove_service_account
 from app.features.oauth.clients import OWN_CLIENTS, GrantType, RegisteredClient
 from app.features.oauth.models import OAuthClient
@@ -85,6 +85,7 @@ class ClientService:
             "scope": new.scope,
         }
         async with self._database.transaction(before_commit=show and partial(show, client_id, secret)) as unit:
+            await lock_actor(unit, self._sessions, actor)
             if new.roles:
                 row["user_id"] = await add_service_account(unit, client_id, new.name, set(new.roles))
             added = (await unit.execute(insert(OAuthClient).returning(*_clients.c), row)).one()
@@ -189,6 +190,7 @@ class ClientService:
         Raises `NotFound` for a client of the service itself too, which no list has.
         """
         which: ColumnElement[bool] = _clients.c.id == id_
+        await lock_actor(unit, self._sessions, actor)
         account = await unit.scalar(select(_clients.c.user_id).where(which))
         if account is not None:
             _require_roles(actor, await lock_service_account(unit, account))
@@ -212,8 +214,7 @@ def _require_roles(actor: Principal | None, roles: frozenset[Role]) -> None:
     if actor is None or not roles:
         return
     if roles != {Role.MEMBER} and Permission.ROLES_ASSIGN not in actor.permissions:
-        message = f"Other roles than {Role.MEMBER} need the permission {Permission.ROLES_ASSIGN}."
-        raise Forbidden(message)
+        raise denied(f"Other roles than {Role.MEMBER} need the permission {Permission.ROLES_ASSIGN}.")
     require_authority(actor, roles)
 
 
@@ -223,11 +224,11 @@ def _require_scope(actor: Principal | None, scope: Collection[str], *, first_par
         return
     beyond = sorted(set(scope) - actor.permissions)
     if beyond:
-        message = f"A client may do nothing that you may not: {', '.join(beyond)}."
-        raise Forbidden(message)
+        raise denied(f"A client may do nothing that you may not: {', '.join(beyond)}.")
     if first_party and actor.client_id is not None:
-        message = "A first-party client needs a sign-in with the service itself, not an application that acts for you."
-        raise Forbidden(message)
+        raise denied(
+            "A first-party client needs a sign-in with the service itself, not an application that acts for you."
+        )
 
 
 def _client(row: Row[Any]) -> RegisteredClient:

@@ -1,0 +1,147 @@
+"""Who writes is judged in the transaction that writes: rights that ended while it waited for a lock are gone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import Request
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.principal import Principal
+from app.access.roles import Role
+from app.core.clock import utc_now
+from app.features.accounts.authority import lock_administrators
+from app.features.accounts.models import User, UserRole
+from app.features.sessions.service import EndReason, SessionService
+from tests.conftest import StartService
+from tests.support.oauth import register
+from tests.support.service import Person, Service
+from tests.support.tables import tables_of
+from tests.support.trail import stored
+
+pytestmark = [pytest.mark.anyio, pytest.mark.asvs("8.3.2", "15.4.2")]
+
+End = Callable[[SessionService, AsyncSession, Person], Awaitable[None]]
+Body = dict[str, Any] | None
+KEPT = ("users", "user_roles", "oauth_clients", "outbox")
+CLIENT = {"name": "App", "scope": "account:read", "redirect_uris": ["https://app.example/"]}
+NEW_PASSWORD = "nine blue kites land"
+
+
+async def _disable(sessions: SessionService, db: AsyncSession, actor: Person) -> None:
+    await db.execute(update(User).where(User.id == actor.id).values(disabled_at=utc_now()))
+    await sessions.end_all(db, actor.id, EndReason.ACCOUNT_DISABLED)
+
+
+async def _demote(sessions: SessionService, db: AsyncSession, actor: Person) -> None:
+    await _take_role(sessions, db, actor)
+    await sessions.end_all(db, actor.id, EndReason.ROLES_CHANGED)
+
+
+async def _take_role(_: SessionService, db: AsyncSession, actor: Person) -> None:
+    """End no session: whoever writes to the database need not."""
+    await db.execute(update(UserRole).where(UserRole.user_id == actor.id).values(role=Role.MEMBER))
+
+
+async def _delete(_: SessionService, db: AsyncSession, actor: Person) -> None:
+    await db.execute(delete(User).where(User.id == actor.id))
+
+
+async def _sign_out_everywhere(sessions: SessionService, db: AsyncSession, actor: Person) -> None:
+    await sessions.end_all(db, actor.id, EndReason.ENDED_BY_USER)
+
+
+WRITES: dict[str, tuple[str, str, Body]] = {
+    "assign roles": ("PUT", "/api/v1/users/{target}/roles", {"roles": ["admin"]}),
+    "rename": ("PATCH", "/api/v1/users/{target}", {"display_name": "Other"}),
+    "disable": ("PATCH", "/api/v1/users/{target}", {"disabled": True}),
+    "delete": ("DELETE", "/api/v1/users/{target}", None),
+    "invite": ("POST", "/api/v1/invitations", {"email": "guest@people.example"}),
+    "add client": ("POST", "/api/v1/clients", CLIENT),
+    "remove client": ("DELETE", "/api/v1/clients/{client}", None),
+    "rotate secret": ("POST", "/api/v1/clients/{client}/secret", None),
+    "change password": (
+        "POST",
+        "/api/v1/users/me/password",
+        {"current_password": "{password}", "new_password": NEW_PASSWORD},
+    ),
+}
+# Every write by one end of rights, and one write by every other end: what waits and judges is the same code.
+CASES = [
+    *((write, _disable) for write in WRITES if write != "change password"),
+    *(("assign roles", end) for end in (_demote, _take_role, _delete, _sign_out_everywhere)),
+    ("change password", _sign_out_everywhere),
+]
+
+
+@pytest.mark.parametrize(("write", "end"), CASES)
+async def test_rights_that_end_while_a_write_waits_write_nothing(start: StartService, write: str, end: End) -> None:
+    """Two connections: the actor's rights end on one, while their write waits for its lock on the other."""
+    async with start() as service, start() as other:
+        actor, tokens = await service.signed_in(Role.ADMIN)
+        await service.person(Role.ADMIN)
+        target, client = await service.person(), (await register(service)).client
+        method, path, body = WRITES[write]
+        path = path.format(target=target.id, client=client.id)
+        body = body and {name: actor.password if value == "{password}" else value for name, value in body.items()}
+        before = await _rows_of_others(service, actor)
+        hashed = await _password_hash(service, actor)
+        request = service.client.request(method, path, headers=tokens.bearer, json=body)
+        answer = await _while_it_waits(service, other, request, lambda db: end(other.app.state.sessions, db, actor))
+        assert answer.status_code in {401, 403}, answer.text
+        assert await _rows_of_others(service, actor) == before
+        assert await _password_hash(service, actor) in {hashed, None}  # None: deleted
+        assert [row["outcome"] for row in await stored(service)][-1] == "denied"
+
+
+async def test_the_last_administrator_is_counted_after_the_wait(start: StartService) -> None:
+    """An administrator deletes their account while the other one loses the role: who waited sees that."""
+    async with start() as service, start() as other:
+        actor, tokens = await service.signed_in(Role.ADMIN)
+        second = await service.person(Role.ADMIN)
+        body = {"current_password": actor.password}
+        request = service.client.request("DELETE", "/api/v1/users/me", headers=tokens.bearer, json=body)
+        sessions = other.app.state.sessions
+        answer = await _while_it_waits(service, other, request, lambda db: _demote(sessions, db, second))
+        assert answer.status_code == 409, answer.text
+
+
+async def _while_it_waits(
+    service: Service,
+    other: Service,
+    request: Awaitable[httpx2.Response],
+    end: Callable[[AsyncSession], Awaitable[None]],
+) -> httpx2.Response:
+    """The answer to a request that was let in, and then waited for the transaction that ended the actor's rights."""
+    admitted = asyncio.Event()
+    authenticate = service.app.state.authenticate
+
+    async def tell_when_admitted(asked: Request) -> Principal:
+        principal: Principal = await authenticate(asked)
+        admitted.set()
+        return principal
+
+    service.app.state.authenticate = tell_when_admitted
+    async with other.app.state.database.transaction() as db:
+        await lock_administrators(db)
+        answer = asyncio.ensure_future(request)
+        await asyncio.wait_for(admitted.wait(), 10)
+        await asyncio.wait({answer}, timeout=0.3)
+        assert not answer.done()
+        await end(db)
+    return await answer
+
+
+async def _rows_of_others(service: Service, actor: Person) -> dict[str, list[str]]:
+    """What is stored, without the rows of the actor: those change with their rights."""
+    tables, mine = await tables_of(service), {str(actor.id), actor.id.hex}
+    return {name: [row for row in tables[name] if not mine.intersection(row.split("'"))] for name in KEPT}
+
+
+async def _password_hash(service: Service, actor: Person) -> str | None:
+    async with service.app.state.database.read() as db:
+        found: str | None = await db.scalar(select(User.password_hash).where(User.id == actor.id))
+    return found
