@@ -178,4 +178,4 @@ def test_says_in_words_what_is_wrong(manage: CommandLine, tmp_path: Path) -> Non
     code, _, err = manage(PURGE, DATABASE_URL=f"sqlite:///{tmp_path / 'new.db'}")
     assert (code, "manage migrate" in err) == (1, True)
     code, _, err = manage(PURGE, "--dry-run", DATABASE_URL=f"sqlite:///{tmp_path / 'no' / 'folder.db'}")
-    assert (code, "The database does not answer" in err) == (1, True)
+    assert (code, f"the folder {tmp_path / 'no'} does not exist" in err) == (1, True)

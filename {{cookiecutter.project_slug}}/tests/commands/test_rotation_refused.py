@@ -55,5 +55,5 @@ def test_says_in_words_what_else_is_wrong(manage: CommandLine, tmp_path: Path) -
     assert (code, "manage migrate" in err) == (1, True)
     for step in ([], ["--reseal"]):
         code, _, err = manage(ROTATE, *step, DATABASE_URL=f"sqlite:///{tmp_path / 'no' / 'folder.db'}")
-        assert (code, "The database does not answer" in err) == (1, True)
+        assert (code, f"the folder {tmp_path / 'no'} does not exist" in err) == (1, True)
     assert manage.keys() == before
