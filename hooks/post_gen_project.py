@@ -124,7 +124,7 @@ OPTIONS = {
                 vault_new.html vault_revealed.html verify.html
             """,
             "docs": "authorization.md pages.md",
-            "migrations/versions": "0007_authorization.py 0008_browser_sessions.py",
+            "migrations/versions": "0007_authorization.py 0008_browser_sessions.py 0011_consents_anew.py",
             "tests/features/authorization": """
                 __init__.py steps.py test_client_kinds.py test_code_authority.py test_code_flow.py
                 test_consents.py test_own_requests.py test_requests.py test_written_elsewhere.py
@@ -137,7 +137,7 @@ OPTIONS = {
                 test_addresses.py test_admin.py test_admin_audit.py test_admin_system.py
                 test_admin_user.py test_admin_user_sessions.py test_admin_users.py
                 test_applications.py test_assets.py test_authorize.py test_authorize_parameters.py
-                test_consent_in_chromium.py
+                test_consent_in_chromium.py test_consent_rights.py
                 test_docs.py test_forms.py test_home.py test_mailed.py test_node_client.py
                 test_other_origin_in_chromium.py test_page.py test_present.py test_route.py
                 test_signin.py test_signin_in_chromium.py test_texts.py test_without_programs.py
@@ -149,7 +149,7 @@ OPTIONS = {
         (
             ("SECURITY.md", LINES, "`tests/features/authorization/`", 3),
             ("SECURITY.md", LINES, "`tests/features/browser/`", 2),
-            ("SECURITY.md", LINES, "`tests/features/pages/`", 8),
+            ("SECURITY.md", LINES, "`tests/features/pages/`", 9),
             ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
             ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    AUDIT_EXPORTED", 1),

@@ -93,7 +93,7 @@ async def forgot_password(body: ForgottenPassword, recoveries: Recoveries, clien
 @policy(Public())
 async def reset_password(body: PasswordReset, recoveries: Recoveries, client: RequestClient) -> None:
     """Set my password with the token of a mail, after forgetting it or being invited; every session of mine ends."""
-    await recoveries.reset(body.token, body.new_password, client)
+    await recoveries.reset(body.token, body.new_password, client, keep_applications=body.keep_applications)
 
 
 @router.post("/users/me/email", status_code=202)

@@ -6,9 +6,11 @@ password was set from is the one home of the account then, and `unlock` lets it 
 """
 
 from collections.abc import Awaitable, Callable
-from uuid import uuid4
+from typing import Protocol
+from uuid import UUID, uuid4
 
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.core.database import Database
@@ -26,6 +28,16 @@ from app.features.sessions.home_networks import forget_other_homes, remember_hom
 from app.features.sessions.service import EndReason, SessionService
 
 _KINDS = (TokenKind.RESET, TokenKind.INVITATION)
+
+
+class Applications(Protocol):
+    """What a user has allowed other programs, as the feature knows that asks users about them."""
+
+    async def end_all(self, unit: AsyncSession, user_id: UUID) -> None:
+        """Take all of it back, but for the sessions."""
+
+    async def client_ids(self, unit: AsyncSession, user_id: UUID) -> frozenset[str]:
+        """The programs, as their sessions name them."""
 
 
 class RecoveryService:
@@ -50,6 +62,11 @@ class RecoveryService:
         self._mail = mail
         self._limits = limits
         self._unlock = unlock
+        self._applications: Applications | None = None
+
+    def also_end(self, applications: Applications) -> None:
+        """End what users have allowed other programs with their old password."""
+        self._applications = applications
 
     async def forgot(self, email: str, *, ip: str) -> None:
         """Mail a token to the account of the address, if there is one that is not disabled.
@@ -72,8 +89,12 @@ class RecoveryService:
                 user_id=known and known.id,
             )
 
-    async def reset(self, token: SecretStr, password: SecretStr, client: Client) -> None:
+    async def reset(
+        self, token: SecretStr, password: SecretStr, client: Client, *, keep_applications: bool = False
+    ) -> None:
         """Set a password and end every session; raises `BadRequest` for a token that does not hold.
+
+        Applications end too, with what the user allowed them, unless they are to be kept.
 
         The token is used up last: a password that is refused leaves it as it was.
         """
@@ -90,7 +111,8 @@ class RecoveryService:
                 user = used.user
                 user.password_hash, user.verified_at = new_hash, user.verified_at or utc_now()
                 await self._tokens.revoke_all(unit, user.id)
-                await self._sessions.end_all(unit, user.id, EndReason.PASSWORD_RESET)
+                kept = await self._end_applications(unit, user.id, keep=keep_applications)
+                await self._sessions.end_all(unit, user.id, EndReason.PASSWORD_RESET, keep_clients=kept)
                 connection = await unit.connection()
                 await connection.run_sync(forget_other_homes, user.id, client.ip)
                 await connection.run_sync(remember_home, user.id, client.ip)
@@ -98,3 +120,12 @@ class RecoveryService:
                 security_event(SecurityEvent.PASSWORD_RESET, outcome="success", user_id=user.id)
         if used is None:
             raise token_refused("reset")
+
+    async def _end_applications(self, unit: AsyncSession, user_id: UUID, *, keep: bool) -> frozenset[str]:
+        """Take back what the user allowed, unless they want to keep it; the clients whose sessions stay."""
+        if self._applications is None:
+            return frozenset()
+        if keep:
+            return await self._applications.client_ids(unit, user_id)
+        await self._applications.end_all(unit, user_id)
+        return frozenset()

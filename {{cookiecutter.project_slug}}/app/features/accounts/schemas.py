@@ -66,9 +66,10 @@ class ForgottenPassword(RequestBody):
 
 
 class PasswordReset(MailedToken):
-    """A password for the account of the token."""
+    """A password for the account of the token; applications that may act for me end, unless they are to be kept."""
 
     new_password: NewPassword
+    keep_applications: bool = False
 
 
 class EmailChange(RequestBody):

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.policies import STEP_UP_MINUTES
 from app.access.principal import Principal
 from app.core.clock import utc_now
 from app.core.database import Database
@@ -25,7 +26,14 @@ from app.features.oauth.redirect_uris import proves_its_owner
 from app.features.oauth.service import ClientService
 from app.features.sessions.service import EndReason, SessionService
 
-__all__ = ["AuthorizationRequest", "AuthorizationService", "GivenConsent", "RefusedRequest", "UntrustedRequest"]
+__all__ = [
+    "AuthorizationRequest",
+    "AuthorizationService",
+    "GivenConsent",
+    "RefusedRequest",
+    "UntrustedRequest",
+    "granted",
+]
 
 CODE_LIFETIME = timedelta(seconds=60)
 
@@ -83,8 +91,15 @@ class AuthorizationService:
             return False
         return utc_now() - authenticated_at > max(timedelta(seconds=request.max_age), _WAY_BACK)
 
-    async def needs_consent(self, user_id: UUID, request: AuthorizationRequest) -> bool:
+    def consent_needs_sign_in(self, principal: Principal, request: AuthorizationRequest) -> bool:
+        """Whether the sign-in is too long ago to allow this: more than reading takes a recent one (ASVS 7.5.3)."""
+        reads_alone = all(name.endswith(":read") for name in granted(principal, request))
+        return not reads_alone and utc_now() - principal.authenticated_at > timedelta(minutes=STEP_UP_MINUTES)
+
+    async def needs_consent(self, principal: Principal, request: AuthorizationRequest) -> bool:
         """Whether the user is to be asked: not for the service itself, nor for what they have allowed.
+
+        What they have allowed is what they could give then: rights that came later are asked about.
 
         A public client that anybody could pretend to be is asked about every time, a first-party one too (RFC 8252
         section 8.6), and any with `prompt=consent`.
@@ -98,10 +113,10 @@ class AuthorizationService:
             return True
         if client.first_party:
             return False
-        mine = (Consent.user_id == user_id, Consent.client_id == request.client.id)
+        mine = (Consent.user_id == principal.user_id, Consent.client_id == request.client.id)
         async with self._database.read() as unit:
             allowed = await unit.scalar(select(Consent.scope).where(*mine))
-        return allowed is None or not request.scope <= frozenset(allowed.split())
+        return allowed is None or not granted(principal, request) <= frozenset(allowed.split())
 
     async def approve(self, principal: Principal, request: AuthorizationRequest) -> str:
         """Give the client a code: the address to send the browser to.
@@ -111,9 +126,7 @@ class AuthorizationService:
         """
         if self.needs_sign_in(request, principal.authenticated_at + _TIME_TO_DECIDE):
             self.refuse(request, "login_required", "The user signed in too long ago.")
-        granted = request.scope & principal.permissions
-        if not granted:
-            self.refuse(request, "invalid_scope", "The user may do nothing of the scope.")
+        scope = self.require_grantable(principal, request)
         code, now = _CODE_PREFIX + secrets.token_urlsafe(_CODE_BYTES), utc_now()
         row = {
             "code_hash": code_digest(code),
@@ -124,7 +137,7 @@ class AuthorizationService:
             "session_id": principal.session_id,
             "redirect_uri": request.redirect_uri,
             "code_challenge": request.code_challenge,
-            "scope": " ".join(sorted(granted)),
+            "scope": " ".join(sorted(scope)),
             "methods": " ".join(principal.methods),
             "authenticated_at": principal.authenticated_at,
         }
@@ -134,12 +147,19 @@ class AuthorizationService:
             if held and await self._sessions.lock_alive(unit, principal.session_id):
                 await unit.execute(insert(AuthorizationCode), row)
                 if not request.client.first_party:
-                    await self._remember(unit, principal.user_id, request)
+                    await self._remember(unit, principal.user_id, request.client, scope)
             else:
                 held = False
         if not held:
             return self.deny(request)
         return self._reader.answer(request.redirect_uri, request.state, code=code)
+
+    def require_grantable(self, principal: Principal, request: AuthorizationRequest) -> frozenset[str]:
+        """What the client would get; raises `RefusedRequest` where that is nothing."""
+        scope = granted(principal, request)
+        if not scope:
+            self.refuse(request, "invalid_scope", "The user may do nothing of the scope.")
+        return scope
 
     def refuse(self, request: AuthorizationRequest, error: str, description: str) -> NoReturn:
         """Raise the `RefusedRequest` that tells the client why it gets no code."""
@@ -180,24 +200,44 @@ class AuthorizationService:
             message = "There is no such consent."
             raise NotFound(message)
 
+    async def end_all(self, unit: AsyncSession, user_id: UUID) -> None:
+        """Take back all that a user has allowed; the caller has locked the account, and ends its sessions and codes."""
+        taken = (
+            await unit.scalars(delete(Consent).where(Consent.user_id == user_id).returning(Consent.client_id))
+        ).all()
+        for client in (await self._clients.by_ids(unit, set(taken))).values():
+            _told(SecurityEvent.CONSENT_REVOKED, user_id, client)
+
+    async def client_ids(self, unit: AsyncSession, user_id: UUID) -> frozenset[str]:
+        """The clients that a user has allowed, as their sessions name them."""
+        allowed = set(await unit.scalars(select(Consent.client_id).where(Consent.user_id == user_id)))
+        return frozenset(client.client_id for client in (await self._clients.by_ids(unit, allowed)).values())
+
     async def end_codes(self, unit: AsyncSession, user_id: UUID) -> None:
         """End the codes of a user that no client has used. One that was used stays: a second use is to be noticed."""
         unused = (AuthorizationCode.user_id == user_id, AuthorizationCode.used_at.is_(None))
         await unit.execute(delete(AuthorizationCode).where(*unused))
 
-    async def _remember(self, unit: AsyncSession, user_id: UUID, request: AuthorizationRequest) -> None:
-        """Keep what the user has allowed, beside what they allowed before; their account is locked."""
-        mine = (Consent.user_id == user_id, Consent.client_id == request.client.id)
+    async def _remember(
+        self, unit: AsyncSession, user_id: UUID, client: RegisteredClient, added: frozenset[str]
+    ) -> None:
+        """Keep what the user has granted, beside what they granted before; their account is locked."""
+        mine = (Consent.user_id == user_id, Consent.client_id == client.id)
         allowed, now = await unit.scalar(select(Consent.scope).where(*mine)), utc_now()
-        scope = " ".join(sorted(request.scope.union((allowed or "").split())))
+        scope = " ".join(sorted(added.union((allowed or "").split())))
         if allowed is None:
             row = {"id": uuid4(), "created_at": now, "updated_at": now, "user_id": user_id, "scope": scope}
-            await unit.execute(insert(Consent), {**row, "client_id": request.client.id})
+            await unit.execute(insert(Consent), {**row, "client_id": client.id})
         elif scope != allowed:
             await unit.execute(update(Consent).where(*mine).values(scope=scope, updated_at=now))
         else:
             return
-        _told(SecurityEvent.CONSENT_GIVEN, user_id, request.client, scope=scope)
+        _told(SecurityEvent.CONSENT_GIVEN, user_id, client, scope=scope)
+
+
+def granted(principal: Principal, request: AuthorizationRequest) -> frozenset[str]:
+    """What the client gets of what it asks for: as much as the user may do, with the sign-in that decides."""
+    return request.scope & principal.permissions
 
 
 def code_digest(code: str) -> bytes:

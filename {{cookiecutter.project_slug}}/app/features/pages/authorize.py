@@ -4,6 +4,7 @@ A request that cannot be trusted ends on a page here. Everything else goes back 
 address is one that is registered.
 """
 
+from dataclasses import replace
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
@@ -12,9 +13,9 @@ from pydantic import Field
 from starlette.responses import Response
 
 from app.access.policies import Authenticated, Public, policy
-from app.access.principal import CurrentPrincipal
+from app.access.principal import CurrentPrincipal, Principal
 from app.core.errors import Forbidden
-from app.features.authorization.service import AuthorizationRequest, AuthorizationService, RefusedRequest
+from app.features.authorization.service import AuthorizationRequest, AuthorizationService, RefusedRequest, granted
 from app.features.pages.addresses import LONGEST_PATH, own_path, with_next
 from app.features.pages.destinations import AUTHORIZE, headers_for, pairs_of
 from app.features.pages.forms import FormBody, read_form
@@ -28,10 +29,11 @@ router = APIRouter(route_class=PageRoute)
 
 
 class Decision(FormBody):
-    """What the user decides; `request` is the query of the request that they were shown."""
+    """What the user decides; `request` is the query of the request, `scope` what the page said of it."""
 
     request: Annotated[str, Field(max_length=LONGEST_PATH)]
     decision: Literal["allow", "deny"]
+    scope: Annotated[str, Field(max_length=LONGEST_PATH)] | None = None
 
 
 @router.get(AUTHORIZE)
@@ -47,8 +49,13 @@ async def ask(request: Request, page: CurrentPage, authorization: Authorization)
         location = refused.location
     if location is not None:
         return page.go(location, headers=headers)
-    days = request.app.state.settings.session_max_days
-    return page.show("consent.html", headers=headers, days=days, **_shown(asked, query))
+    days, visitor = request.app.state.settings.session_max_days, page.visitor
+    assert visitor is not None  # noqa: S101  # who is not signed in has been sent to do so
+    scope = granted(visitor.principal, asked)
+    return page.show(
+        "consent.html", headers=headers, days=days, client=asked.client, redirect_uri=asked.redirect_uri,
+        scopes=scope_texts(scope), scope=" ".join(sorted(scope)), query=query,
+    )  # fmt: skip
 
 
 @router.post(AUTHORIZE, max_body_size=16 * KIB)
@@ -56,7 +63,7 @@ async def ask(request: Request, page: CurrentPage, authorization: Authorization)
 async def decide(
     request: Request, page: CurrentPage, authorization: Authorization, principal: CurrentPrincipal
 ) -> Response:
-    """Take the decision to the client. What it is about is read anew: the form holds nothing that would be believed."""
+    """Take the decision to the client. What it is about is read anew: the form can only narrow it."""
     if "Authorization" in request.headers:
         # Otherwise a client with a token could allow itself, or another one, in the user's name.
         message = "The user decides, with a browser. A token cannot."
@@ -66,10 +73,21 @@ async def decide(
     try:
         asked = await authorization.check(pairs_of(typed.request))
         denied = typed.decision == "deny"
-        location = authorization.deny(asked) if denied else await authorization.approve(principal, asked)
+        location = authorization.deny(asked) if denied else await _allowed(authorization, principal, asked, typed)
     except RefusedRequest as refused:
         location = refused.location
     return page.go(location, headers=headers)
+
+
+async def _allowed(
+    authorization: AuthorizationService, principal: Principal, asked: AuthorizationRequest, typed: Decision
+) -> str:
+    """Where the user's consent leads. It covers what the page said, though they may have got other rights meanwhile."""
+    if typed.scope is not None:
+        asked = replace(asked, scope=asked.scope.intersection(typed.scope.split()))
+    if authorization.consent_needs_sign_in(principal, asked):
+        return with_next("/confirm", f"{AUTHORIZE}?{typed.request}")
+    return await authorization.approve(principal, asked)
 
 
 async def _without_asking(
@@ -83,9 +101,12 @@ async def _without_asking(
         if silent:
             authorization.refuse(asked, "login_required", "The user has to sign in.")
         return with_next("/confirm" if visitor else "/login", f"{AUTHORIZE}?{_once_signed_in(query)}")
-    if await authorization.needs_consent(visitor.principal.user_id, asked):
+    authorization.require_grantable(visitor.principal, asked)
+    if await authorization.needs_consent(visitor.principal, asked):
         if silent:
             authorization.refuse(asked, "consent_required", "The user has to be asked.")
+        if authorization.consent_needs_sign_in(visitor.principal, asked):
+            return with_next("/confirm", f"{AUTHORIZE}?{query}")
         return None
     return await authorization.approve(visitor.principal, asked)
 
@@ -96,12 +117,3 @@ def _once_signed_in(query: str) -> str:
         (name, value.replace("login", "").strip() if name == "prompt" else value) for name, value in pairs_of(query)
     ]
     return query if pairs == pairs_of(query) else urlencode(pairs)
-
-
-def _shown(asked: AuthorizationRequest, query: str) -> dict[str, object]:
-    return {
-        "client": asked.client,
-        "redirect_uri": asked.redirect_uri,
-        "scopes": scope_texts(asked.scope),
-        "query": query,
-    }

@@ -67,6 +67,7 @@ class ResetForm(CodeForm):
     """A password for the account of the token."""
 
     new_password: NewPassword
+    keep_applications: bool = False
 
 
 @router.get("/register")
@@ -139,7 +140,8 @@ async def reset(request: Request, page: CurrentPage, client: RequestClient) -> R
     form, typed = await read_form(request, ResetForm, "reset.html", policy=_WITH_TOKEN_SCRIPT)
     recoveries: RecoveryService = request.app.state.recovery
     with form.answering(token=BadRequest):
-        await recoveries.reset(SecretStr(typed.token), typed.new_password, client)
+        keep = typed.keep_applications
+        await recoveries.reset(SecretStr(typed.token), typed.new_password, client, keep_applications=keep)
     before, page.visitor = page.visitor, await visitor_of(request)
     response = page.show("done.html", purpose="reset")
     if before and page.visitor is None:

@@ -90,3 +90,4 @@ def _install_authorization(app: FastAPI) -> None:
     code_grant = AuthorizationCodeGrant(database, accounts, sessions, clients, state.signin)
     state.grants[GrantType.AUTHORIZATION_CODE] = code_grant
     state.account_tokens.also_revoke(state.authorization.end_codes)
+    state.recovery.also_end(state.authorization)

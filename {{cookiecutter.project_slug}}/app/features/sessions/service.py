@@ -1,5 +1,6 @@
 """Sessions: every sign-in as one row. A token or cookie is worth what its session is worth now (ASVS 7.4.1)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -200,10 +201,22 @@ class SessionService:
         """End one session."""
         await self._end(unit, Session.id == session_id, reason)
 
-    async def end_all(self, unit: AsyncSession, user_id: UUID, reason: EndReason, *, keep: UUID | None = None) -> None:
-        """End every session of the user, but for the one to keep."""
-        theirs = Session.user_id == user_id
-        await self._end(unit, theirs if keep is None else and_(theirs, Session.id != keep), reason)
+    async def end_all(
+        self,
+        unit: AsyncSession,
+        user_id: UUID,
+        reason: EndReason,
+        *,
+        keep: UUID | None = None,
+        keep_clients: Collection[str] = (),
+    ) -> None:
+        """End every session of the user, but for the one to keep, and those of the OAuth clients to keep."""
+        which = [Session.user_id == user_id]
+        if keep is not None:
+            which.append(Session.id != keep)
+        if keep_clients:
+            which.append(or_(Session.client_id.is_(None), Session.client_id.not_in(keep_clients)))
+        await self._end(unit, and_(*which), reason)
 
     def over(self, before: datetime) -> ColumnElement[bool]:
         """Whether a session was over before that time, which is the past: one that is alive never was."""

@@ -20,7 +20,7 @@ from tests.features.authorization.steps import (
     query,
 )
 from tests.support.oauth import Registered, error_of, register
-from tests.support.service import Person, Service, tokens_of
+from tests.support.service import Service, Tokens, tokens_of
 from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
@@ -32,32 +32,31 @@ def authorization(service: Service) -> AuthorizationService:
     return wired
 
 
-async def is_asked(service: Service, person: Person, client: Registered, **changes: str | None) -> bool:
+async def is_asked(service: Service, browser: Tokens, client: Registered, **changes: str | None) -> bool:
     """Whether the user is asked."""
     request = await authorization(service).check(query(client, **changes))
-    return await authorization(service).needs_consent(person.id, request)
+    return await authorization(service).needs_consent(await principal_of(service, browser), request)
 
 
 @pytest.mark.asvs("10.7.1")
 async def test_a_user_is_asked_for_what_they_have_not_allowed_yet(service: Service) -> None:
     """Once for a scope, again for more, not for less; each user and each client apart."""
     client, other = await register(service), await register(service)
-    person, browser = await service.signed_in()
-    stranger, _ = await service.signed_in()
-    assert await is_asked(service, person, client)
+    (_, browser), (_, strangers) = await service.signed_in(), await service.signed_in()
+    assert await is_asked(service, browser, client)
     await approve(service, client, browser, scope="account:read")
-    assert not await is_asked(service, person, client)
-    assert await is_asked(service, person, client, scope=None)
+    assert not await is_asked(service, browser, client)
+    assert await is_asked(service, browser, client, scope=None)
     await approve(service, client, browser, scope="account:write")
-    assert not await is_asked(service, person, client, scope=None)
-    assert await is_asked(service, stranger, client)
-    assert await is_asked(service, person, other)
+    assert not await is_asked(service, browser, client, scope=None)
+    assert await is_asked(service, strangers, client)
+    assert await is_asked(service, browser, other)
 
 
 async def test_nobody_is_asked_about_a_client_of_the_service_s_own(service: Service) -> None:
     """And nothing is remembered, for there is nothing to take back."""
     client, (person, browser) = await register(service, first_party=True), await service.signed_in()
-    assert not await is_asked(service, person, client)
+    assert not await is_asked(service, browser, client)
     await approve(service, client, browser)
     assert await authorization(service).consents(person.id) == []
 
@@ -65,12 +64,12 @@ async def test_nobody_is_asked_about_a_client_of_the_service_s_own(service: Serv
 @pytest.mark.asvs("10.7.1")
 async def test_a_client_that_anybody_could_pretend_to_be_is_asked_about_every_time(service: Service) -> None:
     """A public client behind a loopback port or a private scheme (RFC 8252 section 8.6); one with a secret is not."""
-    person, browser = await service.signed_in()
+    _, browser = await service.signed_in()
     for uri in ("http://127.0.0.1/cb", "com.example.app:/cb"):
         for confidential in (False, True):
             client = await register(service, confidential=confidential, redirect_uris=[uri])
             await approve(service, client, browser, redirect_uri=uri)
-            assert await is_asked(service, person, client, redirect_uri=uri) is not confidential
+            assert await is_asked(service, browser, client, redirect_uri=uri) is not confidential
 
 
 @pytest.mark.asvs("10.7.3", "10.4.9")
@@ -95,7 +94,7 @@ async def test_consents_are_listed_and_taken_back(service: Service) -> None:
     assert (await service.whoami(mine)).status_code == 401
     assert error_of(await exchange(service, client, code)) == (400, "invalid_grant")
     assert [(await service.whoami(tokens)).status_code for tokens in (*kept, browser)] == [200, 200, 200]
-    assert await is_asked(service, person, client)
+    assert await is_asked(service, browser, client)
 
 
 @pytest.mark.asvs("8.2.2")
@@ -139,11 +138,11 @@ async def test_what_is_allowed_and_taken_back_is_on_record(service: Service) -> 
 
 async def test_a_user_who_says_no_is_told_to_the_client(service: Service) -> None:
     """RFC 6749 section 4.1.2.1; nothing is remembered."""
-    client, person = await register(service), await service.person()
+    client, (_, browser) = await register(service), await service.signed_in()
     request = await authorization(service).check(query(client))
     _, told = parameters(authorization(service).deny(request))
     assert told == {"error": "access_denied", "state": STATE, "iss": PUBLIC_URL}
-    assert await is_asked(service, person, client)
+    assert await is_asked(service, browser, client)
 
 
 async def test_nothing_is_approved_for_who_is_gone_by_then(service: Service) -> None:

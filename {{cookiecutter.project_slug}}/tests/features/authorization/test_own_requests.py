@@ -6,7 +6,7 @@ import pytest
 
 from app.features.authorization.service import RefusedRequest, UntrustedRequest
 from tests.conftest import StartService
-from tests.features.authorization.steps import query
+from tests.features.authorization.steps import principal_of, query
 from tests.support.oauth import Registered, register
 from tests.support.service import Service
 
@@ -59,4 +59,6 @@ async def test_a_first_party_client_that_anybody_could_pretend_to_be_is_asked_ab
     client = await register(developing, confidential=False, first_party=True, redirect_uris=[address])
     request = await developing.app.state.authorization.check(query(client, redirect_uri=address))
     person = await developing.person()
-    assert await developing.app.state.authorization.needs_consent(person.id, request) is asked
+    browser = await developing.sign_in(person, headers={"Host": "127.0.0.1:8000"})
+    principal = await principal_of(developing, browser)
+    assert await developing.app.state.authorization.needs_consent(principal, request) is asked

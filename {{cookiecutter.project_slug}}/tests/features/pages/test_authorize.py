@@ -60,9 +60,10 @@ def answered(answer: httpx2.Response) -> dict[str, str]:
 
 async def decide(browser: Browser, page: httpx2.Response, decision: str) -> httpx2.Response:
     """Press a button of the page."""
-    found = re.search(r'name="request" value="([^"]*)"', page.text)
-    assert found, page.text
-    return await browser.post("/oauth/authorize", request=html.unescape(found[1]), decision=decision)
+    hidden = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+    assert "request" in hidden, page.text
+    fields = {name: html.unescape(value) for name, value in hidden.items()}
+    return await browser.post("/oauth/authorize", **fields, decision=decision)
 
 
 async def exchange(service: Service, client: dict[str, Any], code: str, **changes: str) -> httpx2.Response:
