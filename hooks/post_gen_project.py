@@ -149,7 +149,7 @@ OPTIONS = {
         (
             ("SECURITY.md", LINES, "`tests/features/authorization/`", 3),
             ("SECURITY.md", LINES, "`tests/features/browser/`", 2),
-            ("SECURITY.md", LINES, "`tests/features/pages/`", 9),
+            ("SECURITY.md", LINES, "`tests/features/pages/`", 10),
             ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
             ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    AUDIT_EXPORTED", 1),

@@ -52,7 +52,7 @@ class SecurityEvent(StrEnum):
     """Somebody removed an OAuth client, which ended every session that it had."""
 
     CODE_REUSED = "code_reused"
-    """An authorization code came a second time, and the session that the first one started was ended."""
+    """An authorization code came a second time: with its verifier, it ended the session that the first one started."""
 
     CONSENT_GIVEN = "consent_given"
     """A user allowed an OAuth client to act for them."""

@@ -1,7 +1,8 @@
 """The grant `authorization_code`: a code, with all that it is bound to, against tokens (RFC 6749 section 4.1.3).
 
 A code that comes a second time was seen by somebody else: what the first use started ends, in this transaction, so that
-the error answer cannot roll it back (ASVS 10.4.2). Whatever else does not fit uses nothing up: a code in the wrong
+the error answer cannot roll it back (ASVS 10.4.2). That takes the verifier too: a code can be seen in an address, and
+whoever saw no more than that ends nobody's session. Whatever else does not fit uses nothing up: a code in the wrong
 hands can be neither used nor spoiled.
 """
 
@@ -37,7 +38,7 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
 
 class _Presented(NamedTuple):
-    """What a client presents."""
+    """What a client presents; the challenge of what is no verifier is empty, and fits no code."""
 
     code_hash: bytes
     redirect_uri: str
@@ -70,7 +71,7 @@ class AuthorizationCodeGrant:
         async with self._database.transaction() as unit:
             code = await self._locked(unit, presented, client)
             if code is not None and code.used_at is not None:
-                await self._end_first(unit, code)
+                await self._note_reuse(unit, code, presented)
             fits = code is not None and code.used_at is None and _fits(code, presented)
             pair = await self._exchange(unit, code, client, origin) if code is not None and fits else None
         if pair is None:
@@ -97,11 +98,13 @@ class AuthorizationCodeGrant:
         # A second use counts, even where the browser has signed out by now.
         return code if code is None or alive or code.used_at is not None else None
 
-    async def _end_first(self, unit: AsyncSession, code: AuthorizationCode) -> None:
+    async def _note_reuse(self, unit: AsyncSession, code: AuthorizationCode, presented: _Presented) -> None:
+        """Record a second use, which ends what the first one started if it comes with the verifier."""
         started: UUID | None = code.started_session_id
-        if started is not None:
+        ends = started is not None and _is_proved(code, presented)
+        if started is not None and ends:
             await self._sessions.end(unit, started, EndReason.CODE_REUSED)
-        security_event(SecurityEvent.CODE_REUSED, outcome="denied", session_id=started)
+        security_event(SecurityEvent.CODE_REUSED, outcome="denied", session_id=started, ended=ends)
 
     async def _exchange(
         self, unit: AsyncSession, code: AuthorizationCode, client: RegisteredClient, origin: Client
@@ -126,17 +129,16 @@ def _presented(form: TokenForm) -> _Presented:
     code = required(form.code, "code").get_secret_value()
     verifier = required(form.code_verifier, "code_verifier").get_secret_value()
     redirect_uri = required(form.redirect_uri, "redirect_uri")
-    if not _VERIFIER.fullmatch(verifier):
-        message = "The code is not valid."
-        raise InvalidGrant(message)
-    challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
-    return _Presented(code_digest(code), redirect_uri, challenge)
+    digest = hashlib.sha256(verifier.encode()).digest() if _VERIFIER.fullmatch(verifier) else b""
+    return _Presented(code_digest(code), redirect_uri, urlsafe_b64encode(digest).decode().rstrip("="))
 
 
 def _fits(code: AuthorizationCode, presented: _Presented) -> bool:
     """Whether the code is alive, and comes from whoever asked for it, by way of the same address."""
-    return (
-        code.expires_at > utc_now()
-        and code.redirect_uri == presented.redirect_uri
-        and hmac.compare_digest(code.code_challenge, presented.challenge)
-    )
+    alive, same_address = code.expires_at > utc_now(), code.redirect_uri == presented.redirect_uri
+    return alive and same_address and _is_proved(code, presented)
+
+
+def _is_proved(code: AuthorizationCode, presented: _Presented) -> bool:
+    """Whether the verifier is that of whoever asked for the code (RFC 7636 section 4.6)."""
+    return hmac.compare_digest(code.code_challenge, presented.challenge)

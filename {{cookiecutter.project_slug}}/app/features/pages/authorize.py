@@ -1,7 +1,8 @@
 """The authorization endpoint: a client asks, the user decides (RFC 6749 section 4.1, RFC 9700).
 
 A request that cannot be trusted ends on a page here. Everything else goes back to the client by a redirect, whose
-address is one that is registered.
+address is one that is registered. Errors wait until somebody is signed in: a link to this service that led elsewhere at
+once would be bait (RFC 9700 section 4.11.2). The exception is `prompt=none` of a sound request, which asks for that.
 """
 
 from dataclasses import replace
@@ -14,7 +15,7 @@ from starlette.responses import Response
 
 from app.access.policies import Authenticated, Public, policy
 from app.access.principal import CurrentPrincipal, Principal
-from app.core.errors import Forbidden
+from app.core.errors import BadRequest, Forbidden
 from app.features.authorization.service import AuthorizationRequest, AuthorizationService, RefusedRequest, granted
 from app.features.pages.addresses import LONGEST_PATH, own_path, with_next
 from app.features.pages.destinations import AUTHORIZE, headers_for, pairs_of
@@ -26,6 +27,8 @@ from app.features.pages.texts import scope_texts
 from app.http.body_limit import KIB
 
 router = APIRouter(route_class=PageRoute)
+
+_TOO_LONG = f"The parameters are longer than {LONGEST_PATH} characters."
 
 
 class Decision(FormBody):
@@ -41,9 +44,16 @@ class Decision(FormBody):
 async def ask(request: Request, page: CurrentPage, authorization: Authorization) -> Response:
     """Ask the user, unless there is nothing to ask; whoever is not signed in is asked for that first."""
     query = request.url.query
+    if page.visitor is None and own_path(f"{AUTHORIZE}?{query}") is None:
+        # It cannot be kept until somebody has signed in.
+        raise BadRequest(_TOO_LONG)
     headers = await headers_for(request, f"{AUTHORIZE}?{query}")
     try:
         asked = await authorization.check(pairs_of(query))
+    except RefusedRequest as refused:
+        waiting = with_next("/login", f"{AUTHORIZE}?{query}")
+        return page.go(refused.location if page.visitor else waiting, headers=headers)
+    try:
         location = await _without_asking(page, authorization, asked, query)
     except RefusedRequest as refused:
         location = refused.location
@@ -95,7 +105,7 @@ async def _without_asking(
 ) -> str | None:
     """Where to send the browser, or None if its user is to decide on this page first; raises `RefusedRequest`."""
     if own_path(f"{AUTHORIZE}?{query}") is None:
-        authorization.refuse(asked, "invalid_request", f"The parameters are longer than {LONGEST_PATH} characters.")
+        authorization.refuse(asked, "invalid_request", _TOO_LONG)
     visitor, silent = page.visitor, "none" in asked.prompt
     if visitor is None or authorization.needs_sign_in(asked, visitor.principal.authenticated_at):
         if silent:

@@ -9,7 +9,7 @@ import time_machine
 
 from app.core.clock import utc_now
 from tests.features.pages.test_authorize import CALLBACK, address, answered, client_of, decide, exchange
-from tests.support.browser import Browser
+from tests.support.browser import Browser, text_of, with_browser
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -37,18 +37,49 @@ async def test_a_long_state_comes_back(service: Service, length: int) -> None:
 
 
 async def test_a_request_that_is_too_long_is_told_to_the_client(service: Service) -> None:
-    """With its state, signed in or not: a longer one does not go through the pages."""
+    """With its state; a longer one does not go through the pages, so who is not signed in reads it on one."""
     client, browser, state = await client_of(service), Browser(service), "x" * 4000
-    for _ in range(2):
-        told = answered(await browser.get(address(client, state=state)))
-        assert (told["error"], told["state"]) == ("invalid_request", state)
-        assert "longer than 4000" in told["error_description"]
-        await browser.sign_in(await service.person())
+    page = await browser.get(address(client, state=state))
+    assert (page.status_code, "Location" in page.headers) == (400, False)
+    assert "longer than 4000" in text_of(page)
+    await browser.sign_in(await service.person())
+    told = answered(await browser.get(address(client, state=state)))
+    assert (told["error"], told["state"]) == ("invalid_request", state)
+    assert "longer than 4000" in told["error_description"]
+
+
+@pytest.mark.asvs("10.4.14", "10.2.1")
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"response_type": None}, "invalid_request"),
+        ({"scope": "x"}, "invalid_scope"),
+        ({"code_challenge": None}, "invalid_request"),
+        ({"state": "\u00e9"}, "invalid_request"),
+        ({"request": "x"}, "request_not_supported"),
+        ({"resource": "https://other.example"}, "invalid_target"),
+        ({"prompt": "none", "scope": "x"}, "invalid_scope"),
+        ({"prompt": "none", "max_age": "x"}, "invalid_request"),
+        ({"prompt": "select_account"}, "account_selection_required"),
+    ],
+)
+async def test_nobody_is_sent_to_a_client_with_an_error_before_signing_in(
+    service: Service, changes: dict[str, str | None], error: str
+) -> None:
+    """A link to this service that leads elsewhere at once is bait (RFC 9700 section 4.11.2): the error waits."""
+    client, browser = await client_of(service), Browser(service)
+    asked = address(client, **changes)
+    to_sign_in = await browser.get(asked)
+    assert to_sign_in.headers["Location"].startswith("/login?next=/oauth/authorize%3F")
+    back = await browser.sign_in(await service.person(), next=asked)
+    assert back.headers["Location"] == asked
+    assert answered(await browser.get(asked))["error"] == error
 
 
 async def test_a_repeated_parameter_is_told_to_the_client(service: Service) -> None:
     """RFC 6749 sections 3.1 and 4.1.2.1; its name and address are trusted once alone. Other paths stay strict."""
-    client, browser = await client_of(service), Browser(service)
+    client, (_, browser) = await client_of(service), await with_browser(service)
     for extra in ("scope=account%3Aread", "nonce=1&nonce=2", "max_age=1&max%5fage=1", "response_type=", "x&x"):
         told = answered(await browser.get(f"{address(client)}&{extra}"))
         assert (told["error"], told["state"]) == ("invalid_request", "the client's own")
