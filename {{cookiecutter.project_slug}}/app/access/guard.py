@@ -54,9 +54,9 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             limit_body(request.scope, self.body_limit)
             if self.policy.needs_principal:
-                await _admit(request, self.policy)
+                await _admit(request, self.policy, self.authenticate)
             elif self.policy.needs_caller and shows_token(request):
-                await principal_of(request)
+                await principal_of(request, self.authenticate)
             strict = StrictRequest(request.scope, request.receive)
             await self.load(strict)
             if self.policy.needs_caller:
@@ -65,6 +65,11 @@ class GuardedRoute(APIRoute):
             return await handle(strict)
 
         return guarded
+
+    async def authenticate(self, request: Request) -> Principal:
+        """Make the principal of a request; raises `Unauthenticated`."""
+        authenticate: Authenticate = request.app.state.authenticate
+        return await authenticate(request)
 
     async def load(self, request: StrictRequest) -> None:
         """Read the body where the handler takes one: a form, or JSON."""
@@ -78,17 +83,16 @@ def shows_token(request: Request) -> bool:
     return any(scheme_and_credentials(value)[0] == "bearer" for value in values)
 
 
-async def principal_of(request: Request) -> Principal:
+async def principal_of(request: Request, authenticate: Authenticate) -> Principal:
     """Make the principal of the request, where the logs find it too; raises `Unauthenticated`."""
-    authenticate: Authenticate = request.app.state.authenticate
     principal = await authenticate(request)
     request.state.principal = principal
     request.state.principal_id = str(principal.user_id)
     return principal
 
 
-async def _admit(request: Request, policy: Policy) -> None:
-    principal = await principal_of(request)
+async def _admit(request: Request, policy: Policy, authenticate: Authenticate) -> None:
+    principal = await principal_of(request, authenticate)
     try:
         policy.enforce(principal)
     except Problem:

@@ -13,7 +13,11 @@ from app.features.accounts.passwords import PasswordHasher
 
 
 class PasswordConfirmation:
-    """Checks the current password of a principal; all that ask for it share one limit."""
+    """Checks the current password of a principal; all that ask for it share one limit.
+
+    Each session has attempts of its own: who has stolen one uses up nothing of the owner's, and to begin another takes
+    the password. An application has none: no password is meant for it, and it is not told which one is right.
+    """
 
     def __init__(self, database: Database, hasher: PasswordHasher, limiter: Limiter, limit: RateLimitItem) -> None:
         self._database = database
@@ -24,17 +28,24 @@ class PasswordConfirmation:
     async def require(self, principal: Principal, password: SecretStr, purpose: SecurityEvent) -> User:
         """The account that the password is right for; raises `Forbidden`, told as a failure of `purpose`.
 
-        Attempts are counted as those of a sign-in are: `TooManyRequests`. One that succeeds is given back.
+        Attempts are counted for the session: `TooManyRequests`. One that succeeds is given back. Raises `Forbidden` for
+        every OAuth client, before the password is looked at.
         """
-        key = ("password", "confirmation", str(principal.user_id))
+        who = {"user_id": principal.user_id, "session_id": principal.session_id}
+        if principal.client_id is not None:
+            security_event(purpose, outcome="denied", **who)
+            message = "This needs a sign-in with the service itself; an application that acts for you is refused."
+            raise Forbidden(message)
+        key = ("password", "confirmation", str(principal.session_id))
         verdict = await self._limiter.hit(self._limit, *key)
         if not verdict.allowed:
+            security_event(SecurityEvent.SIGNIN_LIMITED, outcome="denied", by="session", **who)
             message = "Too many attempts with a wrong password."
             raise TooManyRequests(message, retry_after=verdict.retry_after)
         async with self._database.read() as unit:
             user = await unit.get_one(User, principal.user_id)
         if not (await self._hasher.verify(password, user.password_hash)).valid:
-            security_event(purpose, outcome="failure", user_id=principal.user_id, session_id=principal.session_id)
+            security_event(purpose, outcome="failure", **who)
             message = "The current password is wrong."
             raise Forbidden(message)
         await self._limiter.refund(self._limit, *key)

@@ -44,12 +44,7 @@ class EmailChangeService:
         await self._limits.admit_client(ip)
         address = parse_email_address(new_email)
         confirmed = await self._confirmation.require(principal, password, SecurityEvent.EMAIL_CHANGE_REQUESTED)
-        # The old address is told of each request, so it is counted too: by the account, whose address it is.
-        verdicts = [
-            await self._limits.admit_mailbox("email-change", mailbox)
-            for mailbox in (address.mailbox, str(principal.user_id))
-        ]
-        mailable = all(verdict.allowed for verdict in verdicts)
+        mailable = await self._limits.admit_account("email-change", principal.user_id)
         async with self._database.transaction() as unit:
             user = await lock_confirmed(unit, confirmed)
             # Whose it is. One who has not confirmed it does not keep it from its owner.

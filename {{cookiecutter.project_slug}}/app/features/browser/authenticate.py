@@ -1,7 +1,7 @@
 """Who is asking with a browser: the principal behind a session cookie.
 
-A request with an `Authorization` header is judged by that alone. Whatever a cookie could do unasked,
-`app/http/cross_origin.py` has refused by now.
+Pages take the cookie alone. The API takes it too where a request has no `Authorization` header, and is judged by that
+header alone where it has one. Whatever a cookie could do unasked, `app/http/cross_origin.py` has refused by now.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,24 +14,36 @@ from app.core.security_events import SecurityEvent, security_event
 from app.features.browser.cookie import session_cookie
 from app.features.browser.service import BrowserSessions
 
+_ENDED = ("session ended", "The session has ended.")
 
-class BrowserAuthenticator:
-    """Makes the principal of a request with a cookie; hands any other request to whoever knows about tokens."""
 
-    def __init__(self, browsers: BrowserSessions, bearer: Callable[[Request], Awaitable[Principal]]) -> None:
+class CookieAuthenticator:
+    """Makes the principal of a request with a session cookie."""
+
+    def __init__(self, browsers: BrowserSessions) -> None:
         self._browsers = browsers
-        self._bearer = bearer
 
     async def __call__(self, request: Request) -> Principal:
         """The principal; raises `Unauthenticated`, which is logged as a security event."""
         value = session_cookie(request)
-        if value is None or "Authorization" in request.headers:
-            return await self._bearer(request)
         visitor = await self._browsers.visitor(value)
         if visitor is None:
-            security_event(SecurityEvent.UNAUTHENTICATED, outcome="denied", reason="session ended")
-            message = "The session has ended."
+            reason, message = ("no credentials", "Sign in first.") if value is None else _ENDED
+            security_event(SecurityEvent.UNAUTHENTICATED, outcome="denied", reason=reason)
             raise Unauthenticated(message)
         await self._browsers.seen(visitor)
         request.state.account = visitor.account
         return visitor.principal
+
+
+class BrowserAuthenticator:
+    """Makes the principal of a request to the API: by its cookie, or by what else it has to show."""
+
+    def __init__(self, cookie: CookieAuthenticator, bearer: Callable[[Request], Awaitable[Principal]]) -> None:
+        self._cookie = cookie
+        self._bearer = bearer
+
+    async def __call__(self, request: Request) -> Principal:
+        """The principal; raises `Unauthenticated`, which is logged as a security event."""
+        shows_another = session_cookie(request) is None or "Authorization" in request.headers
+        return await (self._bearer if shows_another else self._cookie)(request)

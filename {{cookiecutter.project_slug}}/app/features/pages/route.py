@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from app.access.guard import GuardedRoute
+from fastapi import Request
+
+from app.access.guard import Authenticate, GuardedRoute
+from app.access.principal import Principal
 from app.core.settings import Settings
 from app.http.cross_origin import cross_origin_refusal, is_own_origin
 from app.http.strict_json import StrictRequest
@@ -13,6 +16,11 @@ class PageRoute(GuardedRoute):
 
     def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
         super().__init__(path, endpoint, **options | {"include_in_schema": False})
+
+    async def authenticate(self, request: Request) -> Principal:
+        """Make the principal of the session cookie alone: no token opens a page, whatever it may do elsewhere."""
+        authenticate: Authenticate = request.app.state.authenticate_cookie
+        return await authenticate(request)
 
     async def load(self, request: StrictRequest) -> None:
         """Read the form; raises `Forbidden` for one of another origin, with a cookie or without.

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from app.core.keys import KeyRing
 from app.features.authorization.grant import AuthorizationCodeGrant
 from app.features.authorization.service import AuthorizationService
-from app.features.browser.authenticate import BrowserAuthenticator
+from app.features.browser.authenticate import BrowserAuthenticator, CookieAuthenticator
 from app.features.browser.service import BrowserSessions
 from app.features.oauth.clients import DOCS_CLIENT, GrantType
 from app.features.oauth.own_clients import keep_own_client
@@ -64,7 +64,8 @@ def install_pages(app: FastAPI, keys: KeyRing) -> None:
     state.pages = Pages(state.settings, state.assets)
     _install_authorization(app)
     state.browsers = BrowserSessions(state.database, state.sessions, state.accounts, keys)
-    state.authenticate = BrowserAuthenticator(state.browsers, state.authenticate)
+    state.authenticate_cookie = CookieAuthenticator(state.browsers)
+    state.authenticate = BrowserAuthenticator(state.authenticate_cookie, state.authenticate)
     state.present = present
     state.account_mail.prefer(MAILS)
     app.add_exception_handler(FormRefused, on_form_refused)

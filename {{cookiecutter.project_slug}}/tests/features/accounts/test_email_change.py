@@ -130,3 +130,25 @@ async def test_another_spelling_of_my_own_address_is_mine(post: Post) -> None:
     assert (await ask(post, person, tokens, spelling)).status_code == 202
     assert await confirm(post, await post.token(spelling)) == 204
     assert (await post.service.whoami(tokens)).json()["email"] == spelling
+
+
+@pytest.mark.asvs("2.4.1")
+async def test_strangers_do_not_use_up_the_mails_of_an_address(post: Post) -> None:
+    """Another account had all the mails that it may ask for: whose address it is gets theirs, and changes to it."""
+    stranger, token = await post.service.signed_in()
+    for _ in range(6):
+        assert (await ask(post, stranger, token)).status_code == 202
+    person, tokens = await post.service.signed_in()
+    assert (await ask(post, person, tokens)).status_code == 202
+    assert await confirm(post, await post.token(NEW, 6)) == 204
+    assert (await post.service.whoami(tokens)).json()["email"] == NEW
+
+
+@pytest.mark.asvs("2.4.1")
+async def test_an_account_asks_for_five_mails_an_hour(post: Post) -> None:
+    """Whichever addresses it names, and it is not told when it had them."""
+    person, tokens = await post.service.signed_in()
+    answers = [await ask(post, person, tokens, f"new{number}@people.example") for number in range(7)]
+    assert {(answer.status_code, answer.content) for answer in answers} == {(202, b"null")}
+    await post.text(person.email, 5)
+    assert [len(post.mailbox.messages(f"new{number}@people.example")) for number in range(7)] == [1] * 5 + [0] * 2

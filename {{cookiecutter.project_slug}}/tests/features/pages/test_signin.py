@@ -109,16 +109,6 @@ async def test_nobody_is_invited_to_register_where_nobody_can(start: StartServic
             assert 'href="/register"' not in (await Browser(service).get(path)).text
 
 
-async def test_whoever_has_a_token_gets_no_cookie_for_confirming(service: Service) -> None:
-    """The session of the token is recent from then on; a cookie would open nothing."""
-    person, tokens = await service.signed_in()
-    answer = await Browser(service).client.post(
-        "/confirm", data={"password": person.password}, headers=FORM | tokens.bearer
-    )
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/account")
-    assert "Set-Cookie" not in answer.headers
-
-
 LOST = "your browser has not kept the cookie"
 
 
