@@ -103,8 +103,9 @@ OPTIONS = {
             "app/features/pages/mails": """
                 account_exists.html account_exists.txt choose_password.html choose_password.txt
                 email_change.html email_change.txt email_change_requested.html
-                email_change_requested.txt invitation.html invitation.txt reset.html reset.txt
-                verify.html verify.txt
+                email_change_requested.txt invitation.html invitation.txt new_application.html
+                new_application.txt new_device.html new_device.txt reset.html reset.txt verify.html
+                verify.txt
             """,
             "app/features/pages/static": "brand.css docs.js logo.svg pico.classless.min.css token.js",
             "app/features/pages/static/swagger": """

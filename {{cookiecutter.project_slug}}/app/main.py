@@ -118,16 +118,16 @@ def _wire(app: FastAPI, settings: Settings, limiter: Limiter, keys: KeyRing) -> 
     app.state.sessions = sessions
     app.state.accounts = accounts
     app.state.account_tokens = AccountTokens()
-    app.state.administration = AccountAdministration(database, sessions, app.state.account_tokens, keys)
-    _wire_accounts_by_mail(app, policy, signin_limits)
-    app.state.signin = SignInService(database, accounts, sessions, hasher, signin_limits, tokens)
+    _wire_accounts_by_mail(app, policy, signin_limits, keys)
+    mail = app.state.account_mail
+    app.state.signin = SignInService(database, accounts, sessions, hasher, signin_limits, tokens, mail)
     app.state.vault = VaultService(database, settings, keys)
     app.state.authenticate = BearerAuthenticator(tokens, sessions, accounts)
     app.state.introspection = TokenIntrospection(database, accounts, sessions, tokens)
     _wire_oauth(app, keys)
 
 
-def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy, signin_limits: SignInLimits) -> None:
+def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy, signin_limits: SignInLimits, keys: KeyRing) -> None:
     """Make what sends mail about accounts, or takes a token that came by mail."""
     state = app.state
     settings: Settings = state.settings
@@ -139,6 +139,7 @@ def _wire_accounts_by_mail(app: FastAPI, policy: PasswordPolicy, signin_limits: 
     confirmation = PasswordConfirmation(database, hasher, state.limiter, limit)
     state.account_mail = mail
     state.confirmation = confirmation
+    state.administration = AccountAdministration(database, sessions, tokens, mail, keys)
     state.own_account = OwnAccountService(database, sessions, hasher, policy, confirmation, tokens, mail)
     state.registration = RegistrationService(database, hasher, policy, tokens, mail, limits)
     state.recovery = RecoveryService(database, sessions, hasher, policy, tokens, mail, limits, signin_limits.unlock)

@@ -20,6 +20,7 @@ _ANSWER = AccountAnswer(
     permissions=sorted(Permission),
     disabled=False,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    muted_alerts=[],
 )
 
 

@@ -92,7 +92,11 @@ async def principal_of(request: Request, authenticate: Authenticate) -> Principa
 
 
 async def _admit(request: Request, policy: Policy, authenticate: Authenticate) -> None:
-    principal = await principal_of(request, authenticate)
+    require(policy, await principal_of(request, authenticate))
+
+
+def require(policy: Policy, principal: Principal) -> None:
+    """Enforce the policy of a route, or of a part of what it does; raises a `Problem`, which is told as an event."""
     try:
         policy.enforce(principal)
     except Problem:

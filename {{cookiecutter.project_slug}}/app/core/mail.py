@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import orjson
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import CursorResult, LargeBinary, delete, event, func, select
+from sqlalchemy import Connection, CursorResult, LargeBinary, delete, event, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
@@ -75,17 +75,17 @@ class Outbox:
 
     async def add(self, unit: AsyncSession, mail: Mail) -> None:
         """Add a mail in the caller's transaction: it is sent when that commits, and never when it does not."""
+        await (await unit.connection()).run_sync(self.put, mail)
+        self.announce(unit)
+
+    def put(self, unit: Connection, mail: Mail) -> None:
+        """Add a mail as `add` does, in a unit that has no session: the caller sets `added` once it is committed."""
         now, mail_id = utc_now(), uuid4()
-        unit.add(
-            OutboxMail(
-                id=mail_id,
-                created_at=now,
-                status=MailStatus.QUEUED,
-                attempts=0,
-                due_at=now,
-                sealed=self._seal(mail_id, mail),
-            )
-        )
+        row = {"id": mail_id, "created_at": now, "status": MailStatus.QUEUED, "attempts": 0, "due_at": now}
+        unit.execute(insert(OutboxMail), row | {"sealed": self._seal(mail_id, mail)})
+
+    def announce(self, unit: AsyncSession) -> None:
+        """Set `added` once the unit is committed."""
         event.listen(unit.sync_session, "after_commit", lambda _: self.added.set())
 
     def open(self, mail_id: UUID, sealed: bytes) -> Mail:

@@ -72,6 +72,9 @@ class SecurityEvent(StrEnum):
     ROLES_CHANGED = "roles_changed"
     """An administrator gave an account other roles."""
 
+    ALERTS_CHANGED = "alerts_changed"
+    """A user chose which alerts they get by mail."""
+
     ACCOUNT_CREATED = "account_created"
     """An account was made."""
 

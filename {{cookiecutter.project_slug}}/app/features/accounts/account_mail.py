@@ -3,22 +3,44 @@
 Values are data: HTML escapes them, a name that is missing stops the mail, and links begin with `PUBLIC_URL`, whatever
 `Host` the request named (ASVS 1.1.2, 1.3.7). Nobody is greeted by name before they have shown that the mailbox is
 theirs: the name could be somebody else's message to them.
+
+Alerts tell the owner what happened to the account, unless they have switched that off. What others chose in them (what
+a program calls itself, the name of a client) is shown as `unlinked` leaves it. They hold no token.
 """
 
+import re
+from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.clock import utc_now
+from app.core.database import table_of
 from app.core.mail import Mail, Outbox
 from app.core.settings import Settings
+from app.features.accounts.alerts import Alert, parse_alerts
 from app.features.accounts.models import User
+from app.features.accounts.service_accounts import DOMAIN
 from app.features.accounts.tokens import LIFETIMES, TokenKind
+from app.features.sessions.client import Client
 
 TEMPLATES = Path(__file__).with_name("mails")
 _LONGEST_NAME = 100
+_LONGEST_SHOWN = 200
+_LINKING = re.compile(r"[:@\"]|[.\u3002\uff0e\uff61](?![0-9])")
+
+_users = table_of(User)
+# Nobody but the owner of a confirmed mailbox is told: the address of another account may be a stranger's.
+_OWNER = select(_users.c.email, _users.c.display_name, _users.c.muted).where(
+    _users.c.id == bindparam("user_id"),
+    _users.c.verified_at.is_not(None),
+    _users.c.email.not_like(f"%@{DOMAIN}"),
+)
 
 
 class MailKind(StrEnum):
@@ -34,6 +56,10 @@ class MailKind(StrEnum):
     EMAIL_CHANGED = "email_changed"
     INVITATION = "invitation"
     ACCOUNT_DELETED = "account_deleted"
+    NEW_DEVICE = Alert.NEW_DEVICE.value
+    ROLES_CHANGED = Alert.ROLES_CHANGED.value
+    NEW_APPLICATION = Alert.NEW_APPLICATION.value
+    ACCOUNT_DISABLED = Alert.ACCOUNT_DISABLED.value
 
 
 _SUBJECTS = {
@@ -47,7 +73,13 @@ _SUBJECTS = {
     MailKind.EMAIL_CHANGED: "Your e-mail address was changed",
     MailKind.INVITATION: "You are invited",
     MailKind.ACCOUNT_DELETED: "Your account was deleted",
+    MailKind.NEW_DEVICE: "A sign-in from a new device",
+    MailKind.ROLES_CHANGED: "Your roles were changed",
+    MailKind.NEW_APPLICATION: "An application may act for you",
+    MailKind.ACCOUNT_DISABLED: "Your account was disabled",
 }
+# What a mail may need besides `_common`, as a template that is tried gets it.
+_SAMPLES = dict.fromkeys(("token", "when", "ip", "user_agent", "application", "roles"), "-")
 
 
 @cache
@@ -69,6 +101,7 @@ class AccountMail:
     def __init__(self, outbox: Outbox, settings: Settings, api_url: str) -> None:
         self._outbox = outbox
         self._app_name = settings.app_name
+        self._admin_email = settings.admin_email
         self._folders: tuple[Path, ...] = (TEMPLATES,)
         self._common = {
             "app_name": settings.app_name,
@@ -89,24 +122,57 @@ class AccountMail:
         self, unit: AsyncSession, kind: MailKind, to: str, *, token: str | None = None, name: str | None = None
     ) -> None:
         """Write to an address."""
-        subject = f"{self._app_name[:_LONGEST_NAME]}: {_SUBJECTS[kind]}"
-        text, html = self._write(kind, subject, token, name)
-        await self._outbox.add(unit, Mail(to=to, subject=subject, text=text, html=html))
+        await self._outbox.add(unit, self._mail(kind, to, name, {} if token is None else {"token": token}))
         await unit.flush()
 
     async def tell(self, unit: AsyncSession, kind: MailKind, user: User, *, token: str | None = None) -> None:
         """Write to a user, by name where the mailbox is known to be theirs."""
         await self.send(unit, kind, user.email, token=token, name=user.display_name if user.verified_at else None)
 
+    async def alert(
+        self, unit: AsyncSession, alert: Alert, user_id: UUID, origin: Client | None = None, **about: str
+    ) -> None:
+        """Tell the owner of an account.
+
+        `origin` is where it was done from, if they are to know; `about` is what else the template says.
+        """
+        put = partial(self.put_alert, alert=alert, user_id=user_id, origin=origin, about=about)
+        if await (await unit.connection()).run_sync(put):
+            self._outbox.announce(unit)
+
+    def put_alert(
+        self, unit: Connection, alert: Alert, user_id: UUID, origin: Client | None, about: Mapping[str, str]
+    ) -> bool:
+        """Tell the owner as `alert` does, unless they do not want to be told; whether a mail waits for `deliver`."""
+        owner = unit.execute(_OWNER, {"user_id": user_id}).one_or_none()
+        if owner is None or alert in parse_alerts(owner.muted):
+            return False
+        said = {name: unlinked(value) for name, value in about.items()} | {"when": f"{utc_now():%Y-%m-%d %H:%M} UTC"}
+        if origin is not None:
+            said |= {"ip": origin.ip, "user_agent": unlinked(origin.user_agent)}
+        self._outbox.put(unit, self._mail(MailKind(alert.value), owner.email, owner.display_name, said))
+        return True
+
+    def deliver(self) -> None:
+        """Have delivered what `put_alert` added, now that it is committed."""
+        self._outbox.added.set()
+
     def _try_all(self) -> None:
         """A template that is missing or broken stops the boot, not a mail."""
         for kind in MailKind:
-            self._write(kind, self._app_name, "-", None)
+            self._mail(kind, self._admin_email, None, _SAMPLES)
 
-    def _write(self, kind: MailKind, subject: str, token: str | None, name: str | None) -> tuple[str, str]:
-        """The mail as text and as HTML. A token that is not given is missing: the template that needs it fails."""
-        values = self._common | {"subject": subject, "display_name": name} | ({} if token is None else {"token": token})
+    def _mail(self, kind: MailKind, to: str, name: str | None, about: Mapping[str, str]) -> Mail:
+        """The mail as text and as HTML. A value that is not given is missing: the template that needs it fails."""
+        subject = f"{self._app_name[:_LONGEST_NAME]}: {_SUBJECTS[kind]}"
+        values = {**self._common, "subject": subject, "display_name": name, **about}
         text, html = (
             _templates(self._folders).get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html")
         )
-        return text, html
+        return Mail(to=to, subject=subject, text=text, html=html)
+
+
+def unlinked(text: str) -> str:
+    """A text that somebody else chose, on one line, of which a mail program makes no link, and which ends no quote."""
+    shown = "".join(character for character in text if character.isprintable())
+    return _LINKING.sub(" ", shown)[:_LONGEST_SHOWN]

@@ -18,6 +18,8 @@ from app.core.errors import NotFound
 from app.core.keys import KeyRing
 from app.core.pagination import Cursors, Part
 from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.account_mail import AccountMail
+from app.features.accounts.alerts import Alert
 from app.features.accounts.authority import keep_one, lock_actor, require_authority
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.schemas import AccountChange
@@ -28,10 +30,13 @@ from app.features.sessions.service import EndReason, SessionService
 class AccountAdministration:
     """Changes accounts on behalf of a principal; every change of rights ends its sessions and its mailed tokens."""
 
-    def __init__(self, database: Database, sessions: SessionService, tokens: AccountTokens, keys: KeyRing) -> None:
+    def __init__(
+        self, database: Database, sessions: SessionService, tokens: AccountTokens, mail: AccountMail, keys: KeyRing
+    ) -> None:
         self._database = database
         self._sessions = sessions
         self._tokens = tokens
+        self._mail = mail
         self._cursors = Cursors(keys, "users")
 
     async def list_accounts(self, part: Part) -> tuple[list[User], str | None]:
@@ -77,6 +82,7 @@ class AccountAdministration:
             ]
             await self._sessions.end_all(unit, user_id, EndReason.ROLES_CHANGED)
             await self._tokens.revoke_all(unit, user_id)
+            await self._mail.alert(unit, Alert.ROLES_CHANGED, user_id, roles=", ".join(sorted(wanted)))
             security_event(
                 SecurityEvent.ROLES_CHANGED,
                 outcome="success",
@@ -129,4 +135,5 @@ class AccountAdministration:
         user.disabled_at = utc_now()
         await self._sessions.end_all(unit, user.id, EndReason.ACCOUNT_DISABLED)
         await self._tokens.revoke_all(unit, user.id)
+        await self._mail.alert(unit, Alert.ACCOUNT_DISABLED, user.id)
         return SecurityEvent.ACCOUNT_DISABLED

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.access.roles import Role
 from app.core.database import Base
+from app.features.accounts.alerts import Alert, parse_alerts
 
 
 class UserRole(Base):
@@ -23,7 +24,8 @@ class User(Base):
     """A person's account.
 
     `email` is the address as it is written to, `mailbox` what makes two spellings of one address the same account.
-    Until `verified_at` is set, nobody has shown that the mailbox is theirs, and nobody can sign in.
+    Until `verified_at` is set, nobody has shown that the mailbox is theirs, and nobody can sign in. `muted` are the
+    alerts that the owner has switched off, separated by spaces.
     """
 
     __tablename__ = "users"
@@ -36,6 +38,7 @@ class User(Base):
     created_at: Mapped[datetime]
     verified_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
+    muted: Mapped[str | None] = mapped_column(String(200))
     role_rows: Mapped[list[UserRole]] = relationship(
         lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
     )
@@ -44,6 +47,11 @@ class User(Base):
     def roles(self) -> frozenset[Role]:
         """The roles of the user."""
         return frozenset(Role(row.role) for row in self.role_rows)
+
+    @property
+    def muted_alerts(self) -> frozenset[Alert]:
+        """What the owner is not told by mail."""
+        return parse_alerts(self.muted)
 
 
 class AccountToken(Base):

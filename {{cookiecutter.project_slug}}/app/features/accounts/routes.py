@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 
-from app.access.guard import GuardedRoute
+from app.access.guard import GuardedRoute, require
 from app.access.permissions import Permission
-from app.access.policies import STEP_UP_MINUTES, Allow, Authenticated, Recent, policy
+from app.access.policies import STEP_UP_MINUTES, Allow, Authenticated, OwnSession, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.access.roles import ROLE_PERMISSIONS
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part, SearchText
@@ -18,12 +18,12 @@ from app.features.accounts.schemas import (
     AccountAnswer,
     AccountChange,
     AccountDeletion,
+    OwnProfileChange,
     PasswordChange,
-    ProfileChange,
     RoleAnswer,
     RoleAssignment,
 )
-from app.features.accounts.service import Account, AccountService
+from app.features.accounts.service import Account, AccountService, Profile
 from app.features.sessions.client import RequestClient
 
 router = APIRouter(tags=["accounts"], route_class=GuardedRoute)
@@ -64,11 +64,18 @@ async def read_me(account: CurrentAccount) -> AccountAnswer:
 
 @router.patch("/users/me")
 @policy(Allow(Permission.ACCOUNT_WRITE))
-async def change_me(change: ProfileChange, accounts: Accounts, principal: CurrentPrincipal) -> AccountAnswer:
-    """Change what I am called."""
+async def change_me(change: OwnProfileChange, accounts: Accounts, principal: CurrentPrincipal) -> AccountAnswer:
+    """Change what I am called, or which alerts I get by mail.
+
+    `muted_alerts` needs a recent sign-in with the service itself, not with an application that acts for me.
+    """
+    profile: Profile = {}
+    if "muted_alerts" in change.model_fields_set:
+        require(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE), principal)
+        profile["muted_alerts"] = change.muted_alerts or []
     if "display_name" in change.model_fields_set:
-        return AccountAnswer.of(await accounts.change_profile(principal.user_id, change.display_name))
-    return AccountAnswer.of(await accounts.get(principal.user_id))
+        profile["display_name"] = change.display_name
+    return AccountAnswer.of(await accounts.change_profile(principal.user_id, profile))
 
 
 @router.delete("/users/me", status_code=204, responses={409: {"description": "This is the last administrator"}})

@@ -1,6 +1,6 @@
 """What an account looks like from outside, and what may be changed about it."""
 
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator
 from app.access.permissions import Permission
 from app.access.roles import Role, permissions_of
 from app.core.schemas import Answer, DisplayName, RequestBody, Timestamp
+from app.features.accounts.alerts import Alert
 from app.features.accounts.email_address import EmailText
 from app.features.accounts.models import User
 from app.features.accounts.passwords import GivenPassword, NewPassword
@@ -15,7 +16,7 @@ from app.features.accounts.service import Account
 
 
 class AccountAnswer(Answer):
-    """An account, without its password."""
+    """An account, without its password. `muted_alerts` are what its owner is not told by mail."""
 
     id: UUID
     email: str
@@ -25,6 +26,7 @@ class AccountAnswer(Answer):
     permissions: list[Permission]
     disabled: bool
     created_at: Timestamp
+    muted_alerts: list[Alert]
 
     @classmethod
     def of(cls, user: User | Account) -> Self:
@@ -38,6 +40,7 @@ class AccountAnswer(Answer):
             permissions=sorted(permissions_of(user.roles)),
             disabled=user.disabled_at is not None,
             created_at=user.created_at,
+            muted_alerts=sorted(user.muted_alerts),
         )
 
 
@@ -91,6 +94,29 @@ class ProfileChange(RequestBody):
     display_name: DisplayName | None = None
 
 
+_Kind = TypeVar("_Kind", Alert, Role)
+
+
+def _each_once(kinds: list[_Kind]) -> list[_Kind]:
+    if len(set(kinds)) != len(kinds):
+        message = "must name each once"
+        raise ValueError(message)
+    return kinds
+
+
+# Not strict: a JSON string is the alert or the role of that name.
+AlertList = Annotated[
+    list[Annotated[Alert, Field(strict=False)]], Field(max_length=len(Alert)), AfterValidator(_each_once)
+]
+"""Alerts, each once."""
+
+
+class OwnProfileChange(ProfileChange):
+    """What I can change about myself, and what I do not want to be told by mail; null, or an empty list, is nothing."""
+
+    muted_alerts: AlertList | None = None
+
+
 class AccountChange(ProfileChange):
     """What an administrator can change about an account."""
 
@@ -112,14 +138,6 @@ class PasswordChange(RequestBody):
     new_password: NewPassword
 
 
-def _each_once(roles: list[Role]) -> list[Role]:
-    if len(set(roles)) != len(roles):
-        message = "must name each role once"
-        raise ValueError(message)
-    return roles
-
-
-# Not strict: a JSON string is the role of that name.
 RoleList = Annotated[
     list[Annotated[Role, Field(strict=False)]], Field(min_length=1, max_length=len(Role)), AfterValidator(_each_once)
 ]

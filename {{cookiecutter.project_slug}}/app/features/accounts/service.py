@@ -1,8 +1,9 @@
 """Accounts: making them, finding them, and letting them in."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypedDict
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -16,6 +17,7 @@ from app.core.database import Database, table_of
 from app.core.errors import Conflict, NotFound
 from app.core.limiter import subscriber
 from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.alerts import Alert, parse_alerts
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.password_policy import PasswordPolicy
@@ -35,6 +37,7 @@ _IDENTIFY = (
         _users.c.created_at,
         _users.c.verified_at,
         _users.c.disabled_at,
+        _users.c.muted,
         _user_roles.c.role,
     )
     .join(_users, (_users.c.id == _alive.c.user_id) & _users.c.disabled_at.is_(None))
@@ -81,6 +84,14 @@ class Account:
     verified_at: datetime | None
     disabled_at: datetime | None
     roles: frozenset[Role]
+    muted_alerts: frozenset[Alert]
+
+
+class Profile(TypedDict, total=False):
+    """What users change about themselves; what is left out stays as it is."""
+
+    display_name: str | None
+    muted_alerts: Collection[Alert]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +214,24 @@ class AccountService:
                 verified_at=first.verified_at,
                 disabled_at=first.disabled_at,
                 roles=frozenset(Role(row.role) for row in rows if row.role),
+                muted_alerts=parse_alerts(first.muted),
             ),
             authenticated_at=first.authenticated_at,
             methods=tuple(first.methods.split()),
             scope=frozenset(first.scope.split()),
         )
 
-    async def change_profile(self, user_id: UUID, display_name: str | None) -> User:
-        """Set the name that the user is shown by."""
-        async with self._database.transaction() as unit:
-            await unit.execute(update(User).where(User.id == user_id).values(display_name=display_name))
+    async def change_profile(self, user_id: UUID, profile: Profile) -> User:
+        """Set the name that the user is shown by, and which alerts they get."""
+        values: dict[str, str | None] = {}
+        if "display_name" in profile:
+            values["display_name"] = profile["display_name"]
+        if "muted_alerts" in profile:
+            muted = sorted(profile["muted_alerts"])
+            values["muted"] = " ".join(muted)
+        if values:
+            async with self._database.transaction() as unit:
+                await unit.execute(update(User).where(User.id == user_id).values(values))
+                if "muted" in values:
+                    security_event(SecurityEvent.ALERTS_CHANGED, outcome="success", user_id=user_id, muted=muted)
         return await self.get(user_id)

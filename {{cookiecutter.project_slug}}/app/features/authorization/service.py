@@ -18,12 +18,15 @@ from app.core.database import Database
 from app.core.errors import NotFound
 from app.core.security_events import SecurityEvent, security_event
 from app.core.settings import Settings
+from app.features.accounts.account_mail import AccountMail
+from app.features.accounts.alerts import Alert
 from app.features.accounts.service import AccountService
 from app.features.authorization.models import AuthorizationCode, Consent
 from app.features.authorization.requests import AuthorizationRequest, RefusedRequest, RequestReader, UntrustedRequest
 from app.features.oauth.clients import RegisteredClient
 from app.features.oauth.redirect_uris import proves_its_owner
 from app.features.oauth.service import ClientService
+from app.features.sessions.client import Client
 from app.features.sessions.service import EndReason, SessionService
 
 __all__ = [
@@ -58,18 +61,20 @@ class GivenConsent:
 class AuthorizationService:
     """Turns authorization requests into codes. It knows no HTTP: pages ask it, and go where it says."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that a decision touches
         self,
         database: Database,
         settings: Settings,
         accounts: AccountService,
         sessions: SessionService,
         clients: ClientService,
+        mail: AccountMail,
     ) -> None:
         self._database = database
         self._accounts = accounts
         self._sessions = sessions
         self._clients = clients
+        self._mail = mail
         self._reader = RequestReader(clients, settings.public_url)
 
     async def check(self, pairs: Sequence[tuple[str, str]]) -> AuthorizationRequest:
@@ -118,7 +123,7 @@ class AuthorizationService:
             allowed = await unit.scalar(select(Consent.scope).where(*mine))
         return allowed is None or not granted(principal, request) <= frozenset(allowed.split())
 
-    async def approve(self, principal: Principal, request: AuthorizationRequest) -> str:
+    async def approve(self, principal: Principal, request: AuthorizationRequest, origin: Client) -> str:
         """Give the client a code: the address to send the browser to.
 
         The user has agreed, or need not be asked. What the client gets is what it asks for, as far as the user may do
@@ -147,7 +152,7 @@ class AuthorizationService:
             if held and await self._sessions.lock_alive(unit, principal.session_id):
                 await unit.execute(insert(AuthorizationCode), row)
                 if not request.client.first_party:
-                    await self._remember(unit, principal.user_id, request.client, scope)
+                    await self._remember(unit, principal.user_id, request.client, scope, origin)
             else:
                 held = False
         if not held:
@@ -219,9 +224,9 @@ class AuthorizationService:
         await unit.execute(delete(AuthorizationCode).where(*unused))
 
     async def _remember(
-        self, unit: AsyncSession, user_id: UUID, client: RegisteredClient, added: frozenset[str]
+        self, unit: AsyncSession, user_id: UUID, client: RegisteredClient, added: frozenset[str], origin: Client
     ) -> None:
-        """Keep what the user has granted, beside what they granted before; their account is locked."""
+        """Keep what the user has granted, beside what they granted before, and tell them; their account is locked."""
         mine = (Consent.user_id == user_id, Consent.client_id == client.id)
         allowed, now = await unit.scalar(select(Consent.scope).where(*mine)), utc_now()
         scope = " ".join(sorted(added.union((allowed or "").split())))
@@ -232,6 +237,7 @@ class AuthorizationService:
             await unit.execute(update(Consent).where(*mine).values(scope=scope, updated_at=now))
         else:
             return
+        await self._mail.alert(unit, Alert.NEW_APPLICATION, user_id, origin, application=client.name)
         _told(SecurityEvent.CONSENT_GIVEN, user_id, client, scope=scope)
 
 

@@ -4,10 +4,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from app.access.permissions import Permission
-from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
+from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.errors import Forbidden
 from app.core.schemas import DisplayName
+from app.features.accounts.alerts import Alert
 from app.features.accounts.email_address import EmailText
 from app.features.accounts.passwords import SHORTEST_PASSWORD, GivenPassword, NewPassword
 from app.features.browser.cookie import clear_session_cookie, set_session_cookie
@@ -25,6 +26,15 @@ class ProfileForm(FormBody):
     """What I am called; empty for nothing."""
 
     display_name: DisplayName | None = None
+
+
+class AlertsForm(FormBody):
+    """What I want to be told by mail: one field for each."""
+
+    new_device: bool = False
+    roles_changed: bool = False
+    new_application: bool = False
+    account_disabled: bool = False
 
 
 class PasswordForm(FormBody):
@@ -61,8 +71,20 @@ async def change_profile(
 ) -> Response:
     """Change what I am called."""
     _, typed = await read_form(request, ProfileForm, "account.html")
-    await accounts.change_profile(principal.user_id, typed.display_name)
+    await accounts.change_profile(principal.user_id, {"display_name": typed.display_name})
     return page.go("/account", Notice.PROFILE)
+
+
+@router.post("/alerts")
+@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+async def change_alerts(
+    request: Request, page: CurrentPage, accounts: Accounts, principal: CurrentPrincipal
+) -> Response:
+    """Change what I am told by mail."""
+    _, typed = await read_form(request, AlertsForm, "account.html")
+    wanted = typed.model_dump()
+    await accounts.change_profile(principal.user_id, {"muted_alerts": [alert for alert in Alert if not wanted[alert]]})
+    return page.go("/account", Notice.ALERTS)
 
 
 @router.get("/password")

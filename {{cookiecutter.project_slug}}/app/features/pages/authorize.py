@@ -24,6 +24,7 @@ from app.features.pages.page import CurrentPage, Page
 from app.features.pages.route import PageRoute
 from app.features.pages.services import Authorization
 from app.features.pages.texts import scope_texts
+from app.features.sessions.client import Client, RequestClient
 from app.http.body_limit import KIB
 
 router = APIRouter(route_class=PageRoute)
@@ -41,7 +42,7 @@ class Decision(FormBody):
 
 @router.get(AUTHORIZE)
 @policy(Public())
-async def ask(request: Request, page: CurrentPage, authorization: Authorization) -> Response:
+async def ask(request: Request, page: CurrentPage, authorization: Authorization, origin: RequestClient) -> Response:
     """Ask the user, unless there is nothing to ask; whoever is not signed in is asked for that first."""
     query = request.url.query
     if page.visitor is None and own_path(f"{AUTHORIZE}?{query}") is None:
@@ -54,7 +55,7 @@ async def ask(request: Request, page: CurrentPage, authorization: Authorization)
         waiting = with_next("/login", f"{AUTHORIZE}?{query}")
         return page.go(refused.location if page.visitor else waiting, headers=headers)
     try:
-        location = await _without_asking(page, authorization, asked, query)
+        location = await _without_asking(page, authorization, asked, query, origin)
     except RefusedRequest as refused:
         location = refused.location
     if location is not None:
@@ -71,7 +72,11 @@ async def ask(request: Request, page: CurrentPage, authorization: Authorization)
 @router.post(AUTHORIZE, max_body_size=16 * KIB)
 @policy(Authenticated())
 async def decide(
-    request: Request, page: CurrentPage, authorization: Authorization, principal: CurrentPrincipal
+    request: Request,
+    page: CurrentPage,
+    authorization: Authorization,
+    principal: CurrentPrincipal,
+    origin: RequestClient,
 ) -> Response:
     """Take the decision to the client. What it is about is read anew: the form can only narrow it."""
     if "Authorization" in request.headers:
@@ -83,25 +88,31 @@ async def decide(
     try:
         asked = await authorization.check(pairs_of(typed.request))
         denied = typed.decision == "deny"
-        location = authorization.deny(asked) if denied else await _allowed(authorization, principal, asked, typed)
+        location = (
+            authorization.deny(asked) if denied else await _allowed(authorization, principal, asked, typed, origin)
+        )
     except RefusedRequest as refused:
         location = refused.location
     return page.go(location, headers=headers)
 
 
 async def _allowed(
-    authorization: AuthorizationService, principal: Principal, asked: AuthorizationRequest, typed: Decision
+    authorization: AuthorizationService,
+    principal: Principal,
+    asked: AuthorizationRequest,
+    typed: Decision,
+    origin: Client,
 ) -> str:
     """Where the user's consent leads. It covers what the page said, though they may have got other rights meanwhile."""
     if typed.scope is not None:
         asked = replace(asked, scope=asked.scope.intersection(typed.scope.split()))
     if authorization.consent_needs_sign_in(principal, asked):
         return with_next("/confirm", f"{AUTHORIZE}?{typed.request}")
-    return await authorization.approve(principal, asked)
+    return await authorization.approve(principal, asked, origin)
 
 
 async def _without_asking(
-    page: Page, authorization: AuthorizationService, asked: AuthorizationRequest, query: str
+    page: Page, authorization: AuthorizationService, asked: AuthorizationRequest, query: str, origin: Client
 ) -> str | None:
     """Where to send the browser, or None if its user is to decide on this page first; raises `RefusedRequest`."""
     if own_path(f"{AUTHORIZE}?{query}") is None:
@@ -118,7 +129,7 @@ async def _without_asking(
         if authorization.consent_needs_sign_in(visitor.principal, asked):
             return with_next("/confirm", f"{AUTHORIZE}?{query}")
         return None
-    return await authorization.approve(visitor.principal, asked)
+    return await authorization.approve(visitor.principal, asked, origin)
 
 
 def _once_signed_in(query: str) -> str:

@@ -20,6 +20,7 @@ class Notice(StrEnum):
         return member
 
     PROFILE = "profile", "Your name has been changed."
+    ALERTS = "alerts", "We have noted which mails you want."
     PASSWORD = "password", "Your password has been changed. Every other session of yours has ended."  # a name
     EMAIL = "email", "We have written to the new address. It counts when you open the link in that mail."
     SESSION_ENDED = "session-ended", "The session has ended."

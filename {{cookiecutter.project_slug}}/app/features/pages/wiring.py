@@ -87,7 +87,9 @@ def _install_authorization(app: FastAPI) -> None:
     """Let users decide about OAuth clients, which get codes for it."""
     state = app.state
     database, accounts, sessions, clients = state.database, state.accounts, state.sessions, state.clients
-    state.authorization = AuthorizationService(database, state.settings, accounts, sessions, clients)
+    state.authorization = AuthorizationService(
+        database, state.settings, accounts, sessions, clients, state.account_mail
+    )
     code_grant = AuthorizationCodeGrant(database, accounts, sessions, clients, state.signin)
     state.grants[GrantType.AUTHORIZATION_CODE] = code_grant
     state.account_tokens.also_revoke(state.authorization.end_codes)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import Base
@@ -14,7 +14,8 @@ class Session(Base):
 
     `scope` is what it was granted, `methods` how the user proved who they are (`amr`), both separated by spaces.
     `expires_at` is the absolute limit; the idle limit counts from `last_seen_at`. `client_id` is the OAuth client
-    that has its tokens, by the name that it gives itself; None is the service's own sign-in.
+    that has its tokens, by the name that it gives itself; None is the service's own sign-in. `device` is what a sign-in
+    came from, as `device_of` says it; None for an OAuth client.
     """
 
     __tablename__ = "sessions"
@@ -32,6 +33,7 @@ class Session(Base):
     ip: Mapped[str] = mapped_column(String(45))
     user_agent: Mapped[str] = mapped_column(String(300))
     client_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    device: Mapped[bytes | None] = mapped_column(LargeBinary(32), index=True)
 
 
 class HomeNetwork(Base):

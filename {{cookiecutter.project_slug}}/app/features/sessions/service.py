@@ -18,9 +18,8 @@ from app.core.pagination import Cursors, Part
 from app.core.security_events import SecurityEvent, security_event
 from app.core.settings import Settings
 from app.features.sessions.client import Client
+from app.features.sessions.devices import LONGEST_USER_AGENT, device_of
 from app.features.sessions.models import Session
-
-_LONGEST_USER_AGENT = 300
 
 _sessions = table_of(Session)
 _START = insert(_sessions)
@@ -106,8 +105,9 @@ class SessionService:
             "scope": scope,
             "methods": methods,
             "ip": client.ip,
-            "user_agent": client.user_agent[:_LONGEST_USER_AGENT],
+            "user_agent": client.user_agent[:LONGEST_USER_AGENT],
             "client_id": terms.client_id,
+            "device": None if terms.client_id else device_of(user_id, client),
         }
         unit.execute(_START, row)
         return session

@@ -15,10 +15,13 @@ from app.access.roles import permissions_of
 from app.core.database import UNAVAILABLE_ERRORS, Database
 from app.core.errors import Unavailable
 from app.core.security_events import SecurityEvent, security_event
+from app.features.accounts.account_mail import AccountMail
+from app.features.accounts.alerts import Alert
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.passwords import PasswordHasher
 from app.features.accounts.service import AccountService, Credentials
 from app.features.sessions.client import Client
+from app.features.sessions.devices import is_new_device
 from app.features.sessions.home_networks import remember_home
 from app.features.sessions.service import EndReason, SessionService, Started, Terms
 from app.features.signin import refresh
@@ -72,6 +75,7 @@ class SignInService:
         hasher: PasswordHasher,
         limits: SignInLimits,
         tokens: AccessTokens,
+        mail: AccountMail,
     ) -> None:
         self._database = database
         self._accounts = accounts
@@ -79,6 +83,7 @@ class SignInService:
         self._hasher = hasher
         self._limits = limits
         self._tokens = tokens
+        self._mail = mail
 
     async def sign_in(self, email: str, password: SecretStr, client: Client) -> TokenPair:
         """Start a session for whoever knows the password, and give its tokens; raises as `open_session` does."""
@@ -120,14 +125,22 @@ class SignInService:
             security_event(SecurityEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
             raise WrongCredentials
         await attempt.give_back()
-        return opened
+        grant, made, alerted = opened
+        if alerted:
+            self._mail.deliver()
+        return grant, made
 
     def _open_session(
         self, credentials: Credentials, new_hash: str | None, client: Client, key: Key, unit: Connection
-    ) -> tuple[Grant, str] | None:
+    ) -> tuple[Grant, str, bool] | None:
+        """What `open_session` gives, and whether the owner is told of a new device; None for who may not sign in."""
         roles = self._accounts.admit(unit, credentials, new_hash)
         if roles is None:
             return None
+        user_id = credentials.user_id
+        alerted = is_new_device(unit, user_id, client) and self._mail.put_alert(
+            unit, Alert.NEW_DEVICE, user_id, client, {}
+        )
         scope = " ".join(sorted(permissions_of(roles)))
         session = self._sessions.start(unit, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client)
         remember_home(unit, credentials.user_id, client.ip)
@@ -139,7 +152,7 @@ class SignInService:
             session_id=session.id,
             method=_BY_PASSWORD,
         )
-        return Grant(session.user_id, session.id, scope, (_BY_PASSWORD,), session.authenticated_at), made
+        return Grant(session.user_id, session.id, scope, (_BY_PASSWORD,), session.authenticated_at), made, alerted
 
     async def open(self, unit: AsyncSession, grant: ClientGrant, client: Client) -> TokenPair:
         """Start a session for an OAuth client, in the caller's unit.

@@ -9,12 +9,14 @@ import httpx2
 from starlette.requests import Request
 
 from app.access.principal import Principal
+from app.features.sessions.client import Client
 from tests.support.asgi import http_scope
 from tests.support.oauth import CALLBACK, Registered
 from tests.support.service import Service, Tokens
 
 # Not random, so that every worker names the tests alike.
 VERIFIER = "verifier-0123456789.ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghij~"
+ORIGIN = Client("127.0.0.1", "a browser")
 STATE = "st4te &=#/~"
 
 Pairs = list[tuple[str, str]]
@@ -58,7 +60,7 @@ async def principal_of(service: Service, tokens: Tokens) -> Principal:
 async def approve(service: Service, client: Registered, browser: Tokens, **changes: str | None) -> dict[str, str]:
     """What the client is told when the user agrees."""
     request = await service.app.state.authorization.check(query(client, **changes))
-    location = await service.app.state.authorization.approve(await principal_of(service, browser), request)
+    location = await service.app.state.authorization.approve(await principal_of(service, browser), request, ORIGIN)
     return parameters(location)[1]
 
 

@@ -11,6 +11,7 @@ from app.core.errors import NotFound
 from app.features.authorization.service import AuthorizationService, RefusedRequest
 from tests.conftest import PUBLIC_URL
 from tests.features.authorization.steps import (
+    ORIGIN,
     STATE,
     approve,
     code_for,
@@ -152,10 +153,10 @@ async def test_nothing_is_approved_for_who_is_gone_by_then(service: Service) -> 
     principal = await principal_of(service, browser)
     requests = [await authorization(service).check(query(each)) for each in (client, other)]
     await service.app.state.clients.remove(None, other.client.id)
-    _, told = parameters(await authorization(service).approve(principal, requests[1]))
+    _, told = parameters(await authorization(service).approve(principal, requests[1], ORIGIN))
     assert told["error"] == "access_denied"
     await service.client.post("/oauth/revoke", data={"token": browser.refresh}, headers=browser.bearer)
-    _, told = parameters(await authorization(service).approve(principal, requests[0]))
+    _, told = parameters(await authorization(service).approve(principal, requests[0], ORIGIN))
     assert told["error"] == "access_denied"
 
 
@@ -182,8 +183,8 @@ async def test_a_client_can_ask_for_a_recent_sign_in(service: Service) -> None:
             assert needs == [bool(number) for number in asked]
             for number, request in enumerate(requests):
                 if number < given:
-                    assert "code=" in await authorization(service).approve(principal, request)
+                    assert "code=" in await authorization(service).approve(principal, request, ORIGIN)
                     continue
                 with pytest.raises(RefusedRequest) as refusal:
-                    await authorization(service).approve(principal, request)
+                    await authorization(service).approve(principal, request, ORIGIN)
                 assert refusal.value.error == "login_required"

@@ -9,7 +9,7 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client
 from oauthlib.oauth2 import AccessDeniedError, WebApplicationClient
 
 from tests.conftest import PUBLIC_URL
-from tests.features.authorization.steps import principal_of
+from tests.features.authorization.steps import ORIGIN, principal_of
 from tests.support.oauth import CALLBACK, register
 from tests.support.service import Service
 
@@ -38,7 +38,7 @@ async def test_authlib_walks_through_the_code_flow(service: Service, method: str
         url, state = client.create_authorization_url(server["authorization_endpoint"], code_verifier=VERIFIER)
         authorization = service.app.state.authorization
         request = await authorization.check(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-        answer = await authorization.approve(await principal_of(service, browser), request)
+        answer = await authorization.approve(await principal_of(service, browser), request, ORIGIN)
         assert dict(parse_qsl(urlsplit(answer).query))["iss"] == server["issuer"]
         given = {"authorization_response": answer, "code_verifier": VERIFIER, "state": state}
         token = await client.fetch_token(server["token_endpoint"], **given)
@@ -68,7 +68,7 @@ async def test_oauthlib_reads_the_answers(service: Service) -> None:
     )
     authorization = service.app.state.authorization
     request = await authorization.check(parse_qsl(urlsplit(url).query))
-    answer = await authorization.approve(await principal_of(service, browser), request)
+    answer = await authorization.approve(await principal_of(service, browser), request, ORIGIN)
     assert client.parse_request_uri_response(answer, state="a state")["code"].startswith("ac_")
     with pytest.raises(AccessDeniedError):
         client.parse_request_uri_response(authorization.deny(request), state="a state")

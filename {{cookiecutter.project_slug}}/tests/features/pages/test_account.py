@@ -8,9 +8,9 @@ import time_machine
 from markupsafe import escape
 
 from app.access.roles import Role
-from tests.conftest import StartService
+from tests.conftest import PUBLIC_URL, StartService
 from tests.support.browser import Browser, shows_again, text_of, with_browser
-from tests.support.mail import Mailbox
+from tests.support.mail import Mailbox, bodies
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -183,3 +183,40 @@ async def test_a_notice_is_never_the_text_of_somebody_else(service: Service) -> 
     for done in ("hello", "<b>", "text", "PROFILE", ""):
         answer = await Browser(service).get("/", params={"done": done})
         assert 'role="status"' not in answer.text
+
+
+@pytest.mark.asvs("6.3.7")
+async def test_chooses_which_mails_come(service: Service) -> None:
+    """A box for each alert, ticked until its owner unticks it; what no box is for is refused."""
+    _, browser = await with_browser(service)
+    assert (await browser.get("/account")).text.count(" checked>") == 4
+    answer = await browser.post("/account/alerts", new_device="on", account_disabled="on")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/account?done=alerts")
+    assert (await me(browser)).json()["muted_alerts"] == ["new_application", "roles_changed"]
+    page = await browser.get("/account")
+    assert page.text.count(" checked>") == 2
+    assert 'name="new_device" value="on" checked>' in page.text
+    shows_again(await browser.post("/account/alerts", password_changed="on"), 422)
+    assert (await me(browser)).json()["muted_alerts"] == ["new_application", "roles_changed"]
+
+
+@pytest.mark.asvs("7.5.1")
+async def test_an_old_sign_in_switches_no_mail_off(service: Service) -> None:
+    """The password is asked for first."""
+    _, browser = await with_browser(service)
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=16)):
+        answer = await browser.post("/account/alerts")
+        assert answer.headers["Location"].startswith("/confirm?")
+        assert (await me(browser)).json()["muted_alerts"] == []
+
+
+async def test_a_mail_about_a_new_device_leads_to_the_pages(service: Service, mailbox: Mailbox) -> None:
+    """To change the password, and to see the sessions; with no token."""
+    person, _ = await with_browser(service)
+    await service.sign_in(person, headers={"User-Agent": "curl/8.5.0"})
+    (message,) = await mailbox.wait(person.email)
+    for body in bodies(message):
+        assert "curl/8.5.0" in body
+        for path in ("/account/password", "/account/sessions"):
+            assert f"{PUBLIC_URL}{path}" in body
+        assert "#" not in body

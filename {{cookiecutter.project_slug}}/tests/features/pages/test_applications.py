@@ -4,10 +4,15 @@ import re
 from uuid import uuid4
 
 import pytest
+from markupsafe import escape
+from sqlalchemy import func, select
 
 from app.access.roles import Role
+from app.core.mail_table import OutboxMail
+from tests.conftest import PUBLIC_URL
 from tests.features.pages.test_authorize import CALLBACK, address, answered, client_of, decide, exchange
 from tests.support.browser import Browser, text_of
+from tests.support.mail import Mailbox, bodies
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +49,36 @@ async def test_takes_back_what_was_allowed(service: Service) -> None:
     assert (await service.client.get("/api/v1/users/me", headers=bearer)).status_code == 401
     assert (await service.refresh(tokens["refresh_token"], client_id=client["client_id"])).status_code in {400, 401}
     assert (await browser.get(address(client))).status_code == 200
+
+
+@pytest.mark.asvs("6.3.7")
+async def test_tells_of_an_application_that_was_allowed(service: Service, mailbox: Mailbox) -> None:
+    """Which, from where, and how to take it back; not once more where nothing is added, nor if it is denied."""
+    client, browser, person = await client_of(service), Browser(service), await service.person()
+    await browser.sign_in(person)
+    await decide(browser, await browser.get(address(client)), "deny")
+    await decide(browser, await browser.get(address(client)), "allow")
+    answered(await browser.get(address(client)))
+    (message,) = await mailbox.wait(person.email)
+    assert message["Subject"].endswith(": An application may act for you")
+    text, html = bodies(message)
+    assert client["name"] in text
+    assert str(escape(client["name"])) in html
+    for body in (text, html):
+        assert "127.0.0.1" in body
+        assert f"{PUBLIC_URL}/account/applications" in body
+    async with service.app.state.database.read() as unit:
+        assert await unit.scalar(select(func.count()).select_from(OutboxMail)) == 1
+
+
+async def test_an_application_is_not_told_where_that_is_switched_off(service: Service) -> None:
+    """Its owner does not want to know."""
+    client, browser, person = await client_of(service), Browser(service), await service.person()
+    await browser.sign_in(person)
+    await browser.post("/account/alerts", new_device="on")
+    await decide(browser, await browser.get(address(client)), "allow")
+    async with service.app.state.database.read() as unit:
+        assert await unit.scalar(select(func.count()).select_from(OutboxMail)) == 0
 
 
 @pytest.mark.asvs("10.4.16")

@@ -241,6 +241,8 @@ def test_the_pages_have_a_text_for_every_mail_that_they_change() -> None:
         "email_change",
         "email_change_requested",
         "invitation",
+        "new_application",
+        "new_device",
     }
 
 
