@@ -138,7 +138,8 @@ OPTIONS = {
                 test_addresses.py test_admin.py test_admin_audit.py test_admin_system.py
                 test_admin_user.py test_admin_user_sessions.py test_admin_users.py
                 test_applications.py test_assets.py test_authorize.py test_authorize_parameters.py
-                test_consent_in_chromium.py test_consent_rights.py test_cookies_alone.py
+                test_confirm_registration.py test_consent_in_chromium.py test_consent_rights.py
+                test_cookies_alone.py
                 test_docs.py test_forms.py test_home.py test_mailed.py test_node_client.py
                 test_other_origin_in_chromium.py test_page.py test_present.py test_route.py
                 test_signin.py test_signin_in_chromium.py test_texts.py test_without_programs.py
@@ -150,7 +151,7 @@ OPTIONS = {
         (
             ("SECURITY.md", LINES, "`tests/features/authorization/`", 3),
             ("SECURITY.md", LINES, "`tests/features/browser/`", 2),
-            ("SECURITY.md", LINES, "`tests/features/pages/`", 11),
+            ("SECURITY.md", LINES, "`tests/features/pages/`", 12),
             ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
             ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
             ("app/core/security_events.py", PARAGRAPHS, "    AUDIT_EXPORTED", 1),

@@ -18,26 +18,32 @@ class EmailAddress(NamedTuple):
     address: str
     mailbox: str
 
+    @property
+    def inbox(self) -> str:
+        """Where mail to all its `+tags` arrives with many providers (RFC 5233): to count by, not to tell people by."""
+        local_part, _, domain = self.mailbox.rpartition("@")
+        return f"{local_part.partition('+')[0] or local_part}@{domain}"
+
 
 def parse_email_address(text: str) -> EmailAddress:
     """Parse an address (RFC 5321, internationalised by RFC 6531); raises `ValueError` without repeating it.
 
-    The mailbox is the local part in Unicode's compatibility form, case-folded and without a `+tag` (RFC 5233), at the
-    domain in its ASCII form: look-alike spellings are one account, and one mailbox cannot be flooded under many tags.
-    It is compared, never written to. A part that mixes alphabets whose letters look alike is refused. Whether mail
-    arrives is not judged.
+    The text is read in Unicode's compatibility form (NFKC), before it is judged: ligatures and wide letters are what
+    they stand for, and mail goes to that spelling alone. The mailbox is that in lower case, at the domain in its ASCII
+    form: it is compared, never written to. What may be different mailboxes stays apart: `+tags`, dots, and `ß` and
+    `ss`. A part that mixes alphabets whose letters look alike is refused. Whether mail arrives is not judged.
     """
+    canonical = unicodedata.normalize("NFKC", text)
     try:
-        parsed = validate_email(text, check_deliverability=False, test_environment=True)
+        parsed = validate_email(canonical, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         message = "is not an e-mail address"
         raise ValueError(message) from None
     if any(_mixes_alphabets(part) for part in (parsed.local_part, *parsed.domain.split("."))):
         message = "mixes letters of alphabets that look alike"
         raise ValueError(message)
-    local_part = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", parsed.local_part).casefold())
-    base, _, _ = local_part.partition("+")
-    return EmailAddress(parsed.normalized, f"{base or local_part}@{parsed.ascii_domain}")
+    local_part = unicodedata.normalize("NFKC", parsed.local_part.lower())
+    return EmailAddress(parsed.normalized, f"{local_part}@{parsed.ascii_domain}")
 
 
 def _mixes_alphabets(part: str) -> bool:

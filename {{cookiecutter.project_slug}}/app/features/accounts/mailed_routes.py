@@ -16,6 +16,7 @@ from app.features.accounts.recovery import RecoveryService
 from app.features.accounts.registration import RegistrationService
 from app.features.accounts.schemas import (
     AccountAnswer,
+    Confirmation,
     EmailChange,
     ForgottenPassword,
     Invitation,
@@ -75,11 +76,18 @@ async def register(body: NewAccount, registrations: Registrations, client: Reque
     await registrations.register(body.email, body.password, body.display_name, ip=client.ip)
 
 
-@router.post("/accounts/verify", status_code=204, responses=_BAD_TOKEN)
+@router.post(
+    "/accounts/verify",
+    status_code=204,
+    responses=_BAD_TOKEN | {403: {"description": "The password is not the one that was registered"}},
+)
 @policy(Public())
-async def verify(body: MailedToken, registrations: Registrations) -> None:
-    """Confirm my e-mail address, which opens my account."""
-    await registrations.verify(body.token)
+async def verify(body: Confirmation, registrations: Registrations) -> None:
+    """Confirm my e-mail address, which opens my account. With a password, it has to be the one that I registered."""
+    if body.password is None:
+        await registrations.verify(body.token)
+    else:
+        await registrations.confirm(body.token, body.password)
 
 
 @router.post("/accounts/password/forgot", status_code=202)

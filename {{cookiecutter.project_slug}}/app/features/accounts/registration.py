@@ -3,11 +3,15 @@
 The answer and its time are the same whether the address has an account or not (ASVS 6.3.8); the owner of the mailbox
 is told the rest by mail. An account that was registered but not confirmed belongs to nobody yet. Where it is
 registered again with another password, nobody knows which of them came from the owner of the mailbox, so neither
-holds: confirming then leads to a mail with which to choose one. Otherwise a stranger could register somebody's address
-first, or once more, and wait for them to confirm the stranger's password.
+holds: confirming then leads to a mail with which to choose one. The same goes for whoever confirms and shows neither
+the password nor that they are where it was registered. Otherwise a stranger could register somebody's address first, or
+once more, and wait for them to confirm the stranger's password.
 """
 
+import hashlib
+import hmac
 import secrets
+from base64 import urlsafe_b64encode
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -19,7 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database import Database
-from app.core.errors import Unavailable
+from app.core.errors import Forbidden, Unavailable
+from app.core.limiter import subscriber
 from app.core.security_events import SecurityEvent, security_event
 from app.features.accounts.account_mail import AccountMail, MailKind
 from app.features.accounts.email_address import EmailAddress, parse_email_address
@@ -77,23 +82,24 @@ class RegistrationService:
         self._mail = mail
         self._limits = limits
 
-    async def register(self, email: str, password: SecretStr, display_name: str | None, *, ip: str) -> None:
+    async def register(self, email: str, password: SecretStr, display_name: str | None, *, ip: str) -> str:
         """Make an account that waits for its confirmation, or tell the owner of the one that there is.
 
+        Returns what shows `confirm` that it was the same browser, 43 characters; it tells nothing.
         Raises `TooManyRequests` for the client, `Unavailable`, and nothing that depends on the address.
         """
         await self._limits.admit_client(ip)
         address = parse_email_address(email)
         accepted = self._policy.check(password, email=address.address, display_name=display_name, field="password")
         request = _Request(address, display_name, await self._hasher.hash(accepted))
-        mailable = (await self._limits.admit_mailbox("registration", address.mailbox)).allowed
+        mailable = await self._is_mailable(address, ip)
         for _ in range(_TRIES):
             pending = await self._pending_hash(address.mailbox)
             # Verified against nobody's password where none waits: the same work for every address.
             same = (await self._hasher.verify(password, pending)).valid
             with suppress(IntegrityError, _ChangedMeanwhileError):
                 await self._enter(request, pending, same=same, mailable=mailable)
-                return
+                return _proof(request.password_hash)
         message = "The address is being registered by many at once."
         raise Unavailable(message, retry_after=1)
 
@@ -121,12 +127,36 @@ class RegistrationService:
             else:
                 security_event(SecurityEvent.REGISTRATION_REPEATED, outcome="denied", user_id=user.id)
 
-    async def verify(self, token: SecretStr) -> None:
-        """Confirm an account; raises `BadRequest` for a token that does not hold."""
+    async def confirm(self, token: SecretStr, password: SecretStr | None, proof: str | None = None) -> bool:
+        """Confirm an account, and keep the password that was registered if the caller knows it, or has its `proof`.
+
+        Returns whether it was kept: otherwise a mail lets the owner choose one. Raises `BadRequest` for a token that
+        does not hold, and `Forbidden` for another password, which leaves the token as it was.
+        """
+        async with self._database.read() as unit:
+            owner = await self._tokens.owner(unit, token, TokenKind.VERIFY)
+        if owner is None:
+            raise token_refused("verify")
+        pending = owner.password_hash
+        kept = (
+            pending is not None and proof is not None and hmac.compare_digest(proof.encode(), _proof(pending).encode())
+        )
+        if pending is not None and not kept and password is not None:
+            if not (await self._hasher.verify(password, pending)).valid:
+                message = "This is not the password that was registered. Leave it empty to choose one."
+                raise Forbidden(message)
+            kept = True
+        await self.verify(token, keep_password=kept)
+        return kept
+
+    async def verify(self, token: SecretStr, *, keep_password: bool = True) -> None:
+        """Confirm an account, for a caller who has registered it; raises `BadRequest` for a token that is dead."""
         async with self._database.transaction() as unit:
             used = await self._tokens.use(unit, token, TokenKind.VERIFY)
             if used is not None:
                 used.user.verified_at = used.user.verified_at or utc_now()
+                if not keep_password:
+                    used.user.password_hash = used.user.display_name = None
                 if used.user.password_hash is None:
                     await self._let_choose(unit, used.user)
                 security_event(SecurityEvent.EMAIL_VERIFIED, outcome="success", user_id=used.user.id)
@@ -138,8 +168,22 @@ class RegistrationService:
         token = await self._tokens.issue(unit, user, TokenKind.RESET)
         await self._mail.send(unit, MailKind.CHOOSE_PASSWORD, user.email, token=token)
 
+    async def _is_mailable(self, address: EmailAddress, ip: str) -> bool:
+        """Count the mail that is asked for; with a tag, also what the client asks for with any tag of it."""
+        allowed = (await self._limits.admit_mailbox("registration", address.mailbox)).allowed
+        if address.inbox != address.mailbox:
+            # By client, so that nobody uses up what somebody else may ask for.
+            tagged = await self._limits.admit_mailbox("registration of tags", f"{address.inbox} {subscriber(ip)}")
+            allowed = allowed and tagged.allowed
+        return allowed
+
     async def _pending_hash(self, mailbox: str) -> str | None:
         """The password that waits for the confirmation of the mailbox, if one does."""
         waiting = select(User.password_hash).where(User.mailbox == mailbox, User.verified_at.is_(None))
         async with self._database.read() as unit:
             return await unit.scalar(waiting)
+
+
+def _proof(password_hash: str) -> str:
+    """What only who registered with this hash was told: it has a random salt, and tells nothing about the password."""
+    return urlsafe_b64encode(hashlib.sha256(password_hash.encode()).digest()).decode().rstrip("=")

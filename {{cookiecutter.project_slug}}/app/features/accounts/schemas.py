@@ -62,6 +62,12 @@ class MailedToken(RequestBody):
     token: TokenText
 
 
+class Confirmation(MailedToken):
+    """A token, with the password that was registered, to show that it was not somebody else's."""
+
+    password: GivenPassword | None = None
+
+
 class ForgottenPassword(RequestBody):
     """The address of an account whose password nobody remembers."""
 

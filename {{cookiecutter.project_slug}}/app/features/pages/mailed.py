@@ -17,7 +17,7 @@ from app.core.schemas import DisplayName
 from app.core.settings import Registration
 from app.features.accounts.email_address import EmailText
 from app.features.accounts.email_change import EmailChangeService
-from app.features.accounts.passwords import NewPassword
+from app.features.accounts.passwords import GivenPassword, NewPassword
 from app.features.accounts.recovery import RecoveryService
 from app.features.accounts.registration import RegistrationService
 from app.features.browser.cookie import clear_session_cookie
@@ -30,6 +30,9 @@ from app.features.sessions.client import RequestClient
 router = APIRouter(route_class=PageRoute)
 
 _ACCEPTED = 202
+# For the browser that registered, until the token of the mail has expired.
+_REGISTERED = "__Host-registered"
+_HOUR = 3600
 _WITH_TOKEN_SCRIPT = content_security_policy(scripts=True)
 
 
@@ -63,6 +66,12 @@ class CodeForm(FormBody):
     token: Code
 
 
+class VerifyForm(CodeForm):
+    """A token, and the password that was registered, where another browser did that."""
+
+    password: GivenPassword | None = None
+
+
 class ResetForm(CodeForm):
     """A password for the account of the token."""
 
@@ -86,26 +95,29 @@ async def register(request: Request, page: CurrentPage, client: RequestClient) -
     form, typed = await read_form(request, RegistrationForm, "register.html")
     registrations: RegistrationService = request.app.state.registration
     with form.answering():
-        await registrations.register(typed.email, typed.password, typed.display_name, ip=client.ip)
-    return page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="register")
+        proof = await registrations.register(typed.email, typed.password, typed.display_name, ip=client.ip)
+    response = page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="register")
+    response.set_cookie(_REGISTERED, proof, max_age=_HOUR, path="/", secure=True, httponly=True, samesite="lax")
+    return response
 
 
 @router.get("/verify")
 @policy(Public())
-async def verify_page(page: CurrentPage) -> Response:
+async def verify_page(request: Request, page: CurrentPage) -> Response:
     """Ask for the token of the mail."""
-    return page.show("verify.html", policy=_WITH_TOKEN_SCRIPT)
+    return page.show("verify.html", policy=_WITH_TOKEN_SCRIPT, registered_here=_REGISTERED in request.cookies)
 
 
 @router.post("/verify")
 @policy(Public())
 async def verify(request: Request, page: CurrentPage) -> Response:
-    """Confirm an address, which opens its account."""
-    form, typed = await read_form(request, CodeForm, "verify.html", policy=_WITH_TOKEN_SCRIPT)
+    """Confirm an address, which opens its account. A click alone keeps no password that another browser registered."""
+    form, typed = await read_form(request, VerifyForm, "verify.html", policy=_WITH_TOKEN_SCRIPT, registered_here=False)
     registrations: RegistrationService = request.app.state.registration
-    with form.answering(token=BadRequest):
-        await registrations.verify(SecretStr(typed.token))
-    return page.show("done.html", purpose="verify")
+    with form.answering(token=BadRequest, password=Forbidden):
+        proof = request.cookies.get(_REGISTERED)
+        kept = await registrations.confirm(SecretStr(typed.token), typed.password, proof)
+    return page.show("done.html", purpose="verify" if kept else "choose")
 
 
 @router.get("/forgot")

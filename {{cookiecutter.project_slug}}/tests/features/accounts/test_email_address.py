@@ -9,16 +9,23 @@ SAME = [
     ("ada@people.example", "ADA@PEOPLE.EXAMPLE"),
     ("ada@people.example", "\uff41\uff44\uff41@people.example"),
     ("ada@people.example", "ada@\uff50eople.example"),
-    ("ada@people.example", "ada+newsletter@people.example"),
-    ("ada@people.example", "ada\uff0bnewsletter@people.example"),
+    ("ada+news@people.example", "ADA\uff0bnews@people.example"),
     ("ada@b\u00fccher.example", "ada@xn--bcher-kva.example"),
     ("ada@b\u00fccher.example", "ada@BU\u0308CHER.example"),
     ("zo\u00eb@people.example", "zoe\u0308@people.example"),
-    ("stra\u00dfe@people.example", "STRASSE@people.example"),
+    ("stra\u00dfe@people.example", "STRA\u1e9eE@people.example"),
     ("\u03bd\u03cc\u03bc\u03bf\u03c2@people.example", "\u039d\u038c\u039c\u039f\u03a3@people.example"),
     ("file@people.example", "\ufb01le@people.example"),
 ]
-OTHERS = ["bob@people.example", "ada@people.test.example", "a.da@people.example", "+ada@people.example"]
+OTHERS = [
+    ("ada@people.example", "bob@people.example"),
+    ("ada@people.example", "ada@people.test.example"),
+    ("ada@people.example", "a.da@people.example"),
+    ("ada@people.example", "ada+newsletter@people.example"),
+    ("ada+one@people.example", "ada+two@people.example"),
+    ("stra\u00dfe@people.example", "strasse@people.example"),
+    ("ada@stra\u00dfe.example", "ada@strasse.example"),
+]
 LOOK_ALIKES = [
     "\u0430da@people.example",  # Cyrillic a
     "ad\u03b1@people.example",  # Greek alpha
@@ -29,14 +36,37 @@ LOOK_ALIKES = [
 
 @pytest.mark.parametrize(("one", "other"), SAME, ids=ascii)
 def test_one_mailbox_has_many_spellings(one: str, other: str) -> None:
-    """Case, width, composition, ligatures, tags, and a domain in ASCII or not."""
+    """Case, width, composition, ligatures, and a domain in ASCII or not."""
     assert parse_email_address(one).mailbox == parse_email_address(other).mailbox
 
 
-@pytest.mark.parametrize("other", OTHERS)
-def test_other_mailboxes_are_others(other: str) -> None:
-    """Dots count, a tag without a name in front of it is a name, another domain is another."""
-    assert parse_email_address(other).mailbox != parse_email_address("ada@people.example").mailbox
+@pytest.mark.parametrize(("one", "other"), OTHERS, ids=ascii)
+def test_other_mailboxes_are_others(one: str, other: str) -> None:
+    """Dots and tags count, and so do letters that only some providers take for the same."""
+    assert parse_email_address(one).mailbox != parse_email_address(other).mailbox
+
+
+@pytest.mark.parametrize(
+    ("typed", "address"),
+    [
+        ("\ufb01rst@people.example", "first@people.example"),
+        ("\uff21da\uff0bnews@people.example", "Ada+news@people.example"),
+        ("ada@\uff50eople.example", "ada@people.example"),
+    ],
+    ids=ascii,
+)
+def test_mail_goes_to_the_canonical_spelling(typed: str, address: str) -> None:
+    """Not to a mailbox that only looks like it."""
+    assert parse_email_address(typed).address == address
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufdfa" * 30 + "@people.example", "a\u3000b@people.example", "a\ufe6bb@c@people.example"]
+)
+def test_what_is_no_address_in_its_canonical_spelling_is_none(text: str) -> None:
+    """Letters that expand, also beyond what a column holds."""
+    with pytest.raises(ValueError, match="not an e-mail address"):
+        parse_email_address(text)
 
 
 @pytest.mark.parametrize("address", LOOK_ALIKES, ids=ascii)

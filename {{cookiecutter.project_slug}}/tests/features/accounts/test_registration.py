@@ -235,7 +235,7 @@ async def test_refuses_tokens_that_are_none(post: Post, token: str) -> None:
 
 
 async def test_a_disabled_account_is_not_confirmed(post: Post) -> None:
-    """Its token opens nothing."""
+    """Its token opens nothing, and has ended when the account is enabled: a new one opens it."""
     await post.register(ADA)
     token = await post.token(ADA)
     _, admin = await post.service.signed_in(Role.ADMIN)
@@ -245,7 +245,9 @@ async def test_a_disabled_account_is_not_confirmed(post: Post) -> None:
     await post.service.client.patch(path, json={"disabled": True}, headers=admin.bearer)
     assert await post.verify(token) == 400
     await post.service.client.patch(path, json={"disabled": False}, headers=admin.bearer)
-    assert await post.verify(token) == 204
+    assert await post.verify(token) == 400
+    await post.register(ADA)
+    assert await post.verify(await post.token(ADA, 2)) == 204
     await post.service.sign_in(Person(user_id, ADA, PASSWORD))
 
 
