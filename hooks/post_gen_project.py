@@ -140,7 +140,7 @@ OPTIONS = {
                 test_applications.py test_assets.py test_authorize.py test_authorize_parameters.py
                 test_confirm_registration.py test_consent_in_chromium.py test_consent_rights.py
                 test_cookies_alone.py
-                test_docs.py test_forms.py test_home.py test_mailed.py test_node_client.py
+                test_docs.py test_forms.py test_home.py test_long_texts.py test_mailed.py test_node_client.py
                 test_other_origin_in_chromium.py test_page.py test_present.py test_route.py
                 test_signin.py test_signin_in_chromium.py test_texts.py test_without_programs.py
                 test_words.py

@@ -7,6 +7,8 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
 
 LONGEST_ADDRESS = 254
+LONGEST_MAILBOX = 508
+"""As long as its column. Compatibility form and case folding write one character as up to 18."""
 
 # The alphabets that hold letters of the same shape, by the first word of their characters' names.
 _LOOK_ALIKE = frozenset({"ARMENIAN", "CHEROKEE", "COPTIC", "CYRILLIC", "GREEK", "LATIN"})
@@ -43,7 +45,11 @@ def parse_email_address(text: str) -> EmailAddress:
         message = "mixes letters of alphabets that look alike"
         raise ValueError(message)
     local_part = unicodedata.normalize("NFKC", parsed.local_part.lower())
-    return EmailAddress(parsed.normalized, f"{local_part}@{parsed.ascii_domain}")
+    mailbox = f"{local_part}@{parsed.ascii_domain}"
+    if len(mailbox) > LONGEST_MAILBOX or len(parsed.normalized) > LONGEST_ADDRESS:
+        message = "is too long"
+        raise ValueError(message)
+    return EmailAddress(parsed.normalized, mailbox)
 
 
 def _mixes_alphabets(part: str) -> bool:

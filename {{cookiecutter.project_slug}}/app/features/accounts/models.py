@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.access.roles import Role
 from app.core.database import Base
 from app.features.accounts.alerts import Alert, parse_alerts
+from app.features.accounts.email_address import LONGEST_ADDRESS, LONGEST_MAILBOX
 
 
 class UserRole(Base):
@@ -31,8 +32,8 @@ class User(Base):
     __tablename__ = "users"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
-    email: Mapped[str] = mapped_column(String(254))
-    mailbox: Mapped[str] = mapped_column(String(508), unique=True)
+    email: Mapped[str] = mapped_column(String(LONGEST_ADDRESS))
+    mailbox: Mapped[str] = mapped_column(String(LONGEST_MAILBOX), unique=True)
     display_name: Mapped[str | None] = mapped_column(String(100))
     password_hash: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[datetime]
@@ -70,5 +71,5 @@ class AccountToken(Base):
     kind: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
-    email: Mapped[str] = mapped_column(String(254))
-    mailbox: Mapped[str] = mapped_column(String(508))
+    email: Mapped[str] = mapped_column(String(LONGEST_ADDRESS))
+    mailbox: Mapped[str] = mapped_column(String(LONGEST_MAILBOX))
