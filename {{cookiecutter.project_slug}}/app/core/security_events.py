@@ -39,6 +39,9 @@ class SecurityEvent(StrEnum):
     TOKEN_ISSUED = "token_issued"  # noqa: S105  # the name of an event
     """An OAuth client got a session, for a code or for its own credentials."""
 
+    TOKEN_REFUSED = "token_refused"  # noqa: S105  # the name of an event
+    """A client got no tokens: its code, verifier, refresh token or scope did not hold, or it may not use the grant."""
+
     CLIENT_AUTHENTICATION_FAILED = "client_authentication_failed"
     """An OAuth client is unknown, or its credentials are wrong."""
 
@@ -56,6 +59,9 @@ class SecurityEvent(StrEnum):
 
     CONSENT_GIVEN = "consent_given"
     """A user allowed an OAuth client to act for them."""
+
+    CONSENT_DENIED = "consent_denied"
+    """A user did not allow an OAuth client to act for them."""
 
     CONSENT_REVOKED = "consent_revoked"
     """A user took back what they had allowed an OAuth client, which ended its sessions of theirs."""
@@ -84,8 +90,14 @@ class SecurityEvent(StrEnum):
     ACCOUNT_ENABLED = "account_enabled"
     """An administrator enabled an account again."""
 
+    ACCOUNT_RENAMED = "account_renamed"
+    """A user or an administrator changed what an account is called."""
+
     ACCOUNT_DELETED = "account_deleted"
-    """An administrator or its owner deleted an account, or its owner gave a wrong password for that."""
+    """An administrator or its owner deleted an account, or its owner gave a wrong password for that.
+
+    Also: one that nobody had confirmed gave way to who showed that the mailbox is theirs.
+    """
 
     ACCOUNT_INVITED = "account_invited"
     """An administrator invited somebody, by a mail with a token."""

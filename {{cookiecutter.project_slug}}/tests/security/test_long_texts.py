@@ -70,9 +70,11 @@ def texts_of(document: dict[str, Any]) -> Iterator[Text]:
                     yield Text(method, path, parameter["in"], parameter["name"])
             for kind, content in operation.get("requestBody", {}).get("content", {}).items():
                 properties = _resolved(document, content["schema"])["properties"]
-                for name, schema in properties.items():
-                    if "string" in json.dumps(_resolved(document, schema)):
-                        yield Text(method, path, kind, name, tuple(properties))
+                texts = [
+                    name for name, field in properties.items() if "string" in json.dumps(_resolved(document, field))
+                ]
+                required = _resolved(document, content["schema"]).get("required", ())
+                yield from (Text(method, path, kind, name, (*texts, *required)) for name in texts)
 
 
 def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -56,8 +56,11 @@ class AccountAdministration:
         async with self._database.transaction() as unit:
             administrators = await lock_actor(unit, self._sessions, actor)
             user = await self._find(unit, actor, user_id)
-            if "display_name" in change.model_fields_set:
+            if "display_name" in change.model_fields_set and user.display_name != change.display_name:
                 user.display_name = change.display_name
+                security_event(
+                    SecurityEvent.ACCOUNT_RENAMED, outcome="success", user_id=actor.user_id, target_id=user_id
+                )
             if change.disabled is not None and change.disabled != (user.disabled_at is not None):
                 if change.disabled:
                     keep_one(administrators, user)

@@ -5,7 +5,7 @@ the new address has an account already is told to its owner alone (ASVS 6.3.8).
 """
 
 from pydantic import SecretStr
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,6 +19,7 @@ from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.locking import lock_confirmed, taken_back
 from app.features.accounts.mail_limits import MailLimits
 from app.features.accounts.models import User
+from app.features.accounts.service import replace_unconfirmed
 from app.features.accounts.tokens import AccountTokens, TokenKind, Used, token_refused
 
 
@@ -84,7 +85,6 @@ class EmailChangeService:
         user, address = used
         await self._mail.tell(unit, MailKind.EMAIL_CHANGED, user)
         # Whoever registered the mailbox without showing that it is theirs does not keep it from who did.
-        squatter = (User.mailbox == address.mailbox, User.verified_at.is_(None), User.id != user.id)
-        await unit.execute(delete(User).where(*squatter))
+        await replace_unconfirmed(unit, address.mailbox)
         user.email, user.mailbox = address.address, address.mailbox
         await self._tokens.revoke_all(unit, user.id)

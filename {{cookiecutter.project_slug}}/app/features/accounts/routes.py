@@ -79,7 +79,7 @@ async def change_me(change: OwnProfileChange, accounts: Accounts, principal: Cur
 
 
 @router.delete("/users/me", status_code=204, responses={409: {"description": "This is the last administrator"}})
-@policy(Allow(Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
 async def delete_me(deletion: AccountDeletion, own: OwnAccount, principal: CurrentPrincipal) -> None:
     """Delete my account with all that belongs to it. The body holds my password."""
     await own.delete(principal, deletion.current_password)

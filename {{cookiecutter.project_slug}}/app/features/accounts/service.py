@@ -104,6 +104,13 @@ class Identity:
     scope: frozenset[str]
 
 
+async def replace_unconfirmed(unit: AsyncSession, mailbox: str) -> None:
+    """Delete the account of a mailbox that nobody has confirmed, an invited one too; it is on record."""
+    unconfirmed = delete(User).where(User.mailbox == mailbox, User.verified_at.is_(None)).returning(User.id)
+    for user_id in await unit.scalars(unconfirmed):
+        security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success", target_id=user_id, reason="never confirmed")
+
+
 class AccountService:
     """Accounts, one at a time."""
 
@@ -142,7 +149,7 @@ class AccountService:
         )
         try:
             async with self._database.transaction(before_commit=before_commit) as unit:
-                await unit.execute(delete(User).where(User.mailbox == address.mailbox, User.verified_at.is_(None)))
+                await replace_unconfirmed(unit, address.mailbox)
                 unit.add(user)
                 await unit.flush()
                 security_event(
@@ -232,6 +239,10 @@ class AccountService:
         if values:
             async with self._database.transaction() as unit:
                 await unit.execute(update(User).where(User.id == user_id).values(values))
+                if "display_name" in values:
+                    security_event(
+                        SecurityEvent.ACCOUNT_RENAMED, outcome="success", user_id=user_id, target_id=user_id
+                    )
                 if "muted" in values:
                     security_event(SecurityEvent.ALERTS_CHANGED, outcome="success", user_id=user_id, muted=muted)
         return await self.get(user_id)

@@ -170,6 +170,12 @@ class AuthorizationService:
         """Raise the `RefusedRequest` that tells the client why it gets no code."""
         self._reader.refuse(request.redirect_uri, request.state, error, description)
 
+    async def decline(self, principal: Principal, request: AuthorizationRequest) -> str:
+        """Give the client nothing, as the user says: the address to send the browser to."""
+        scope = " ".join(sorted(request.scope))
+        _told(SecurityEvent.CONSENT_DENIED, principal.user_id, request.client, scope=scope)
+        return self.deny(request)
+
     def deny(self, request: AuthorizationRequest) -> str:
         """Give the client nothing: the address to send the browser to."""
         return self._reader.answer(request.redirect_uri, request.state, error="access_denied")

@@ -8,17 +8,19 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from app.access.guard import GuardedRoute
 from app.access.policies import ClientOrUser, Public, policy
 from app.access.principal import Principal
+from app.core.errors import Problem
+from app.core.security_events import SecurityEvent, security_event
 from app.features.oauth.authentication import Caller, ClientAuthentication
-from app.features.oauth.clients import BUILT_IN
+from app.features.oauth.clients import BUILT_IN, AnyClient, RegisteredClient
 from app.features.oauth.errors import InvalidClient, InvalidTarget, UnauthorizedClient, UnsupportedGrantType
 from app.features.oauth.grants import GrantHandler
 from app.features.oauth.metadata import server_metadata
 from app.features.oauth.resources import is_own_resource
 from app.features.oauth.schemas import IntrospectionAnswer, ServerMetadata, TokenForm, TokenInQuestion
-from app.features.sessions.client import RequestClient
+from app.features.sessions.client import Client, RequestClient
 from app.features.signin.introspection import ActiveToken, TokenIntrospection
 from app.features.signin.schemas import TokenAnswer
-from app.features.signin.service import SignInService
+from app.features.signin.service import SignInService, TokenPair
 
 router = APIRouter(prefix="/oauth", tags=["oauth"], route_class=GuardedRoute)
 metadata_router = APIRouter(tags=["oauth"], route_class=GuardedRoute)
@@ -60,6 +62,19 @@ async def token(
     """Exchange a grant for tokens (RFC 6749 section 3.2), as a client or, without one, as the service's own sign-in."""
     authenticate: ClientAuthentication = request.app.state.client_authentication
     client = await authenticate(request) or BUILT_IN
+    try:
+        return TokenAnswer.model_validate(await _exchange(form, request, grants, client, origin))
+    except Problem as problem:
+        # A code, a verifier or a token that was tried, in whatever way it does not hold (ASVS 16.3.1).
+        refusal = {"error": problem.oauth_error, **_target_of(client)}
+        security_event(SecurityEvent.TOKEN_REFUSED, outcome="denied", **refusal)
+        raise
+
+
+async def _exchange(
+    form: TokenForm, request: Request, grants: Mapping[str, GrantHandler], client: AnyClient, origin: Client
+) -> TokenPair:
+    """Tokens for the grant that the form names, where the client may use it."""
     exchange = grants.get(form.grant_type)
     if exchange is None:
         message = "This grant type is not supported."
@@ -71,7 +86,7 @@ async def token(
     if not is_own_resource(list(filter(None, form.resource)), issuer):
         message = f"The one resource is {issuer}"
         raise InvalidTarget(message)
-    return TokenAnswer.model_validate(await exchange(form, client, origin))
+    return await exchange(form, client, origin)
 
 
 @router.post("/revoke", status_code=200, response_class=Response)
@@ -91,14 +106,13 @@ async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, cal
 async def introspect(
     form: Annotated[TokenInQuestion, Form()], introspection: Introspection, caller: CurrentCaller
 ) -> IntrospectionAnswer:
-    """What a token is worth (RFC 7662): any, for a client with a secret; for a user their own."""
+    """What a token is worth (RFC 7662): its own, for a client with a secret; for a user their own."""
     if not isinstance(caller, Principal) and not caller.confidential:
+        security_event(SecurityEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **_target_of(caller))
         message = "Only a client with a secret may ask about tokens."
         raise InvalidClient(message)
     found = await introspection.look_at(form.token.get_secret_value())
-    if found is None or (isinstance(caller, Principal) and found.user_id != caller.user_id):
-        return _INACTIVE
-    return _active(found, introspection.issuer)
+    return _active(found, introspection.issuer) if found and _is_theirs(found, caller) else _INACTIVE
 
 
 @metadata_router.get("/.well-known/oauth-authorization-server", response_model_exclude_none=True)
@@ -106,6 +120,21 @@ async def introspect(
 async def metadata(request: Request, grants: Grants) -> ServerMetadata:
     """What this authorization server can do (RFC 8414)."""
     return server_metadata(request.app.state.settings.public_url, grants)
+
+
+def _is_theirs(token: ActiveToken, caller: Caller) -> bool:
+    """Whether the token is the user's, or the client's own.
+
+    The audience of every access token is this service alone: none is meant for another client.
+    """
+    if isinstance(caller, Principal):
+        return token.user_id == caller.user_id
+    return token.client_id == caller.client_id
+
+
+def _target_of(client: AnyClient) -> dict[str, object]:
+    """The client, as an event names it; the service's own sign-in has no row."""
+    return {"target_type": "client", "target_id": client.id} if isinstance(client, RegisteredClient) else {}
 
 
 def _active(token: ActiveToken, issuer: str) -> IntrospectionAnswer:

@@ -35,6 +35,7 @@ from app.features.sessions.service import EndReason, SessionService
 _SECRET_PREFIX = "cs_"  # noqa: S105  # what `core/secret_shapes.py` knows a secret by
 _RANDOM_BYTES = 32
 _CLIENT_ID_BYTES = 16
+_LONGEST_ADDRESS_TOLD = 300
 
 _clients = OAuthClient.__table__
 
@@ -89,7 +90,7 @@ class ClientService:
             if new.roles:
                 row["user_id"] = await add_service_account(unit, client_id, new.name, set(new.roles))
             added = (await unit.execute(insert(OAuthClient).returning(*_clients.c), row)).one()
-            _told(SecurityEvent.CLIENT_CREATED, actor, row["id"])
+            _told(SecurityEvent.CLIENT_CREATED, actor, row["id"], **_granted(new))
         return _client(added), secret
 
     async def find(self, client_id: str) -> RegisteredClient | None:
@@ -251,5 +252,18 @@ def _not_there() -> NotFound:
     return NotFound("There is no such client.")
 
 
-def _told(event: SecurityEvent, actor: Principal | None, id_: UUID) -> None:
-    security_event(event, outcome="success", user_id=actor and actor.user_id, target_type="client", target_id=id_)
+def _granted(new: NewClient) -> dict[str, object]:
+    """What the trail says of a new client: all that it may do. Cut addresses leave room for the rest."""
+    return {
+        "confidential": new.confidential,
+        "first_party": new.first_party,
+        "grants": sorted(set(new.grants)),
+        "redirect_uris": [uri[:_LONGEST_ADDRESS_TOLD] for uri in new.redirect_uris],
+        "roles": sorted(new.roles),
+        "scope": new.scope,
+    }
+
+
+def _told(event: SecurityEvent, actor: Principal | None, id_: UUID, **fields: object) -> None:
+    who = actor and actor.user_id
+    security_event(event, outcome="success", user_id=who, target_type="client", target_id=id_, **fields)

@@ -135,14 +135,14 @@ async def change_email(
 
 
 @router.get("/delete")
-@policy(Allow(Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
 async def deletion_page(page: CurrentPage) -> Response:
     """Say what would go, and ask for the password."""
     return page.show("account_delete.html")
 
 
 @router.post("/delete")
-@policy(Allow(Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
 async def delete_account(request: Request, page: CurrentPage, own: OwnAccount, principal: CurrentPrincipal) -> Response:
     """Delete my account with all that belongs to it, and sign this browser out."""
     form, typed = await read_form(request, DeletionForm, "account_delete.html")

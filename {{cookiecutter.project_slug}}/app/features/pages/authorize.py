@@ -89,7 +89,9 @@ async def decide(
         asked = await authorization.check(pairs_of(typed.request))
         denied = typed.decision == "deny"
         location = (
-            authorization.deny(asked) if denied else await _allowed(authorization, principal, asked, typed, origin)
+            await authorization.decline(principal, asked)
+            if denied
+            else await _allowed(authorization, principal, asked, typed, origin)
         )
     except RefusedRequest as refused:
         location = refused.location

@@ -156,6 +156,9 @@ async def test_what_does_not_fit_gets_nothing_and_spoils_nothing(
     client, (_, browser) = await register(service, confidential=False), await service.signed_in()
     code = await code_for(service, client, browser)
     assert error_of(await exchange(service, client, code, **changes)) == (400, error)
+    refused = [row["target_id"] for row in await stored(service) if row["action"] == "token_refused"]
+    if error == "invalid_grant":
+        assert refused == [str(client.client.id)]
     assert (await exchange(service, client, code)).status_code == 200
 
 

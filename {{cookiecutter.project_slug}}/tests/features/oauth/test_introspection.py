@@ -18,26 +18,33 @@ INACTIVE = {"active": False}
 
 
 async def test_a_client_learns_what_an_access_token_says(service: Service) -> None:
-    """Every member of RFC 7662 section 2.2 that there is something to say about, of its own tokens and of others'."""
-    client, asking = await register(service), await register_machine(service)
-    person = await service.person()
+    """Every member of RFC 7662 section 2.2 that there is something to say about, of its own tokens."""
+    client, person = await register(service), await service.person()
     tokens = await issue_to(service, client, person)
-    for asker in (client, asking):
-        found = await introspect(service, tokens.access, asker.basic)
-        assert found["exp"] - found["iat"] == 600
-        assert found.pop("jti")
-        del found["exp"], found["iat"]
-        assert found == {
-            "active": True,
-            "scope": "account:read account:write",
-            "client_id": client.client_id,
-            "token_type": "Bearer",
-            "sub": str(person.id),
-            "aud": PUBLIC_URL,
-            "iss": PUBLIC_URL,
-        }
-    own = await service.sign_in(person)
-    assert (await introspect(service, own.access, asking.basic))["client_id"] == "first-party"
+    found = await introspect(service, tokens.access, client.basic)
+    assert found["exp"] - found["iat"] == 600
+    assert found.pop("jti")
+    del found["exp"], found["iat"]
+    assert found == {
+        "active": True,
+        "scope": "account:read account:write",
+        "client_id": client.client_id,
+        "token_type": "Bearer",
+        "sub": str(person.id),
+        "aud": PUBLIC_URL,
+        "iss": PUBLIC_URL,
+    }
+
+
+async def test_a_client_learns_nothing_of_tokens_that_others_have(service: Service) -> None:
+    """Not of another client's, of whichever kind, nor of the service's own sign-ins: as if they did not hold."""
+    client, asking, person = await register(service), await register_machine(service), await service.person()
+    issued, own = await issue_to(service, client, person), await service.sign_in(person)
+    for token in (issued.access, issued.refresh, own.access, own.refresh):
+        assert await introspect(service, token, asking.basic) == INACTIVE
+    machine = await machine_token(service, asking)
+    assert (await introspect(service, machine.access, asking.basic))["active"] is True
+    assert await introspect(service, machine.access, client.basic) == INACTIVE
 
 
 async def test_a_refresh_token_is_told_apart_from_an_access_token(service: Service) -> None:
@@ -76,8 +83,8 @@ async def test_a_user_learns_about_their_own_tokens_alone(service: Service) -> N
 
 async def test_what_does_not_hold_is_inactive_whatever_the_reason(service: Service) -> None:
     """Nonsense, expired, signed out, disabled, a token of a session that somebody deleted: one answer."""
-    client = await register(service)
-    person, tokens = await service.signed_in()
+    client, person = await register(service), await service.person()
+    tokens = await issue_to(service, client, person)
     _, admin = await service.signed_in(Role.ADMIN)
     never = ("x", "rt_" + "A" * 43, "rt_short", tokens.access[:-2], tokens.access + ".x", str(uuid4()), "x" * 4000)
     for token in never:
@@ -123,7 +130,7 @@ async def test_looking_changes_nothing(service: Service) -> None:
     client, machine = await register(service), await register_machine(service)
     tokens = await issue_to(service, client, await service.person())
     for _ in range(3):
-        assert (await introspect(service, tokens.refresh, machine.basic))["active"] is True
+        assert (await introspect(service, tokens.refresh, client.basic))["active"] is True
     form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh} | client.form
     assert (await service.client.post("/oauth/token", data=form)).status_code == 200
     assert isinstance(await machine_token(service, machine), Tokens)

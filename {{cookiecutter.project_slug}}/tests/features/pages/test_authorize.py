@@ -17,6 +17,7 @@ from app.access.roles import Role
 from app.core.clock import utc_now
 from tests.support.browser import FORM, Browser, text_of
 from tests.support.service import Service
+from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 
@@ -129,6 +130,8 @@ async def test_deny(service: Service) -> None:
     told = answered(await decide(browser, await browser.get(address(client)), "deny"))
     assert (told["error"], "code" in told) == ("access_denied", False)
     assert (await browser.get(address(client))).status_code == 200
+    denied = [row for row in await stored(service) if row["action"] == "consent_denied"]
+    assert [(row["target_type"], row["outcome"]) for row in denied] == [("client", "success")]
 
 
 @pytest.mark.asvs("10.4.1", "10.4.14")
