@@ -219,6 +219,13 @@ class Settings(BaseSettings):
         description="After how many days a session ends in any case (ASVS 7.3.2).",
         examples=["90"],
     )
+    sessions_per_user: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="How many sessions a user has at once; one more ends the one that idles for longest (ASVS 7.1.2).",
+        examples=["100"],
+    )
     retention_days: int = Field(
         30,
         ge=1,

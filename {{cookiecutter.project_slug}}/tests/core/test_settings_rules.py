@@ -109,6 +109,7 @@ BAD: list[tuple[str, str]] = [
     ("RATE_LIMIT_DEFAULT", "0/minute"),
     ("ACCESS_TOKEN_MINUTES", "11"),
     ("SESSION_MAX_DAYS", "3"),
+    ("SESSIONS_PER_USER", "0"),
     ("LOG_LEVEL", CANARY),
     ("LOG_FORMAT", CANARY),
 ]

@@ -32,6 +32,15 @@ SELECT_ALIVE: Select[UUID, datetime, str, str] = (
 """One session if it is alive, made once for every request to use; `SessionService.alive` has its parameters."""
 
 
+_BEYOND = (
+    select(_sessions.c.id)
+    .where(_sessions.c.user_id == bindparam("user_id"), _sessions.c.ended_at.is_(None))
+    .where(_sessions.c.expires_at > bindparam("now"), _sessions.c.last_seen_at > bindparam("idle_since"))
+    .order_by(_sessions.c.last_seen_at.desc(), _sessions.c.id)
+    .offset(bindparam("kept"))
+)
+
+
 class EndReason(StrEnum):
     """Why a session ended."""
 
@@ -47,6 +56,7 @@ class EndReason(StrEnum):
     CODE_REUSED = "authorization code reused"
     CONSENT_REVOKED = "consent revoked"
     ENDED_BY_ADMINISTRATOR = "ended by administrator"
+    TOO_MANY = "too many sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,7 @@ class SessionService:
         self._database = database
         self._idle = timedelta(days=settings.session_idle_days)
         self._longest = timedelta(days=settings.session_max_days)
+        self._most = settings.sessions_per_user
         self._cursors = Cursors(keys, "sessions")
 
     def start(  # noqa: PLR0913  # the parts of a row
@@ -92,7 +103,13 @@ class SessionService:
         client: Client,
         terms: Terms = _OWN_SIGNIN,
     ) -> Started:
-        """Add a session for a user who has just proved who they are, unless the terms say when that was."""
+        """Add a session for a user who has just proved who they are, unless the terms say when that was.
+
+        The user is locked. Beyond `SESSIONS_PER_USER`, the session that idles for longest ends; one
+        with a lifetime of its own ends none, for it dies within minutes.
+        """
+        if terms.lifetime is None:
+            self._make_room(unit, user_id)
         now = utc_now()
         session = Started(uuid4(), user_id, terms.authenticated_at or now)
         row = {
@@ -111,6 +128,17 @@ class SessionService:
         }
         unit.execute(_START, row)
         return session
+
+    def _make_room(self, unit: Connection, user_id: UUID) -> None:
+        """End the sessions that idle for longest, until one more is within the bound."""
+        now = utc_now()
+        theirs = {"user_id": user_id, "now": now, "idle_since": now - self._idle, "kept": self._most - 1}
+        over = [row.id for row in unit.execute(_BEYOND, theirs).all()]
+        if over:
+            ending = update(_sessions).where(_sessions.c.id.in_(over))
+            unit.execute(ending.values(ended_at=now, ended_reason=EndReason.TOO_MANY))
+        for session_id in over:
+            _ended(session_id, user_id, EndReason.TOO_MANY)
 
     async def lock(self, unit: AsyncSession, session_id: UUID) -> str | None:
         """Let nobody else change the session until the unit ends; the client that has it."""
@@ -235,11 +263,15 @@ class SessionService:
         )
         ended = (await unit.execute(ending)).all()
         for session_id, user_id in ended:
-            security_event(
-                SecurityEvent.SESSION_ENDED, outcome="success", user_id=user_id, session_id=session_id, reason=reason
-            )
+            _ended(session_id, user_id, reason)
         return len(ended)
 
     def _alive(self) -> ColumnElement[bool]:
         now = utc_now()
         return and_(Session.ended_at.is_(None), Session.expires_at > now, Session.last_seen_at > now - self._idle)
+
+
+def _ended(session_id: UUID, user_id: UUID, reason: EndReason) -> None:
+    security_event(
+        SecurityEvent.SESSION_ENDED, outcome="success", user_id=user_id, session_id=session_id, reason=reason
+    )

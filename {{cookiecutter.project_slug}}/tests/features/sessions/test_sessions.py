@@ -1,11 +1,14 @@
 """My sessions."""
 
+import asyncio
 from uuid import uuid4
 
 import pytest
 
+from tests.conftest import StartService
 from tests.support.server import PROJECT
-from tests.support.service import Service
+from tests.support.service import Service, tokens_of
+from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 
@@ -31,12 +34,29 @@ async def test_lists_mine_alone_and_marks_the_current_one(service: Service) -> N
 
 
 @pytest.mark.asvs("7.1.2")
-async def test_a_user_has_as_many_as_they_like(service: Service) -> None:
-    """As `docs/operations.md` says: an older session does not give way to a newer one."""
-    assert "any number of them at a time" in OPERATIONS.read_text(encoding="utf-8")
-    person, first = await service.signed_in()
-    others = [await service.sign_in(person) for _ in range(12)]
-    assert {(await service.whoami(tokens)).status_code for tokens in (first, *others)} == {200}
+async def test_one_session_more_ends_the_one_that_idles_for_longest(start: StartService) -> None:
+    """As `docs/operations.md` says; what is in use stays, and the trail has the reason."""
+    assert "at most `SESSIONS_PER_USER` of them" in " ".join(OPERATIONS.read_text(encoding="utf-8").split())
+    async with start(sessions_per_user=3) as service:
+        person, first = await service.signed_in()
+        second, third = await service.sign_in(person), await service.sign_in(person)
+        first = tokens_of(await service.refresh(first.refresh))
+        fourth = await service.sign_in(person)
+        found = [(await service.whoami(tokens)).status_code for tokens in (first, second, third, fourth)]
+        assert found == [200, 401, 200, 200]
+        ended = [row for row in await stored(service) if row["action"] == "session_ended"]
+        assert ["too many sessions" in row["details"] for row in ended] == [True]
+
+
+@pytest.mark.asvs("7.1.2", "15.4.2")
+async def test_sign_ins_at_once_keep_within_the_bound(start: StartService) -> None:
+    """Of two processes, too: the sign-ins of one user wait for each other."""
+    async with start(sessions_per_user=3) as service, start(sessions_per_user=3) as other:
+        person = await service.person()
+        await asyncio.gather(*(each.sign_in(person) for each in (service, other) for _ in range(6)))
+        tokens = await service.sign_in(person)
+        listed = (await service.client.get("/api/v1/sessions", headers=tokens.bearer)).json()["items"]
+        assert len(listed) == 3
 
 
 async def test_ends_one_of_mine(service: Service) -> None:
