@@ -42,6 +42,7 @@ LEFT_OUT = {
     "code_verifier",
     "confidential",
     "first_party",
+    "muted_alerts",
     "redirect_uri",
     "refresh_token",
     "resource",

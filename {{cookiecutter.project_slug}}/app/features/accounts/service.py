@@ -240,9 +240,7 @@ class AccountService:
             async with self._database.transaction() as unit:
                 await unit.execute(update(User).where(User.id == user_id).values(values))
                 if "display_name" in values:
-                    security_event(
-                        SecurityEvent.ACCOUNT_RENAMED, outcome="success", user_id=user_id, target_id=user_id
-                    )
+                    security_event(SecurityEvent.ACCOUNT_RENAMED, outcome="success", user_id=user_id, target_id=user_id)
                 if "muted" in values:
                     security_event(SecurityEvent.ALERTS_CHANGED, outcome="success", user_id=user_id, muted=muted)
         return await self.get(user_id)
