@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 
 from app.features.accounts.account_mail import TEMPLATES
-from tests.support.mail import Mailbox, bodies
+from tests.support.mail import Mailbox, bodies, until
 from tests.support.service import Service
 
 TOKEN = re.compile(r"\b(?:vrf|pwr|eml|inv)_[A-Za-z0-9_-]{43}\b")
@@ -54,6 +54,16 @@ class Post:
         """The token in that mail."""
         (token,) = set(TOKEN.findall(await self.text(to, number)))
         return str(token)
+
+    async def mailed_token(self, to: str, number: int = 1) -> str:
+        """The token of that mail to the address which has one: alerts to its owner are passed over."""
+
+        def found() -> list[str]:
+            texts = [bodies(message)[0] for message in self.mailbox.messages(to)]
+            tokens = [token for text in texts for token in dict.fromkeys(TOKEN.findall(text))]
+            return tokens if len(tokens) >= number else []
+
+        return str((await until(found))[number - 1])
 
 
 def with_the_texts_for_clients(post: Post) -> Post:

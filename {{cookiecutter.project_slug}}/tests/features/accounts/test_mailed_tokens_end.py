@@ -49,7 +49,7 @@ async def ask_for_new_address(post: Post, person: Person, tokens: Tokens) -> str
     """The token that the new address gets."""
     body = {"new_email": NEW, "current_password": person.password}
     assert (await post("/users/me/email", body, headers=tokens.bearer)).status_code == 202
-    return await post.token(NEW)
+    return await post.mailed_token(NEW)
 
 
 @WHAT_HAPPENS
@@ -74,8 +74,8 @@ async def test_a_reset_an_invitation_and_a_confirmation_end_too(post: Post, happ
     await post.register("registered@people.example")
     invitation = {"email": "invited@people.example"}
     await post("/invitations", invitation, headers=admin.bearer)
-    reset, verify = await post.token(person.email), await post.token("registered@people.example")
-    invited = await post.token("invited@people.example")
+    reset, verify = await post.mailed_token(person.email), await post.mailed_token("registered@people.example")
+    invited = await post.mailed_token("invited@people.example")
     users = (await post.service.client.get("/api/v1/users", headers=admin.bearer)).json()["items"]
     for user in users:
         if "admin" not in user["roles"]:
@@ -84,9 +84,9 @@ async def test_a_reset_an_invitation_and_a_confirmation_end_too(post: Post, happ
     await post.forgot(person.email)
     await post.register("registered@people.example")
     assert (await post("/invitations", invitation, headers=admin.bearer)).status_code == 202
-    assert await post.reset(await post.token(person.email, 2)) == 204
-    assert await post.verify(await post.token("registered@people.example", 2)) == 204
-    assert await post.reset(await post.token("invited@people.example", 2)) == 204
+    assert await post.reset(await post.mailed_token(person.email, 2)) == 204
+    assert await post.verify(await post.mailed_token("registered@people.example", 2)) == 204
+    assert await post.reset(await post.mailed_token("invited@people.example", 2)) == 204
 
 
 async def test_no_token_is_made_for_an_account_that_is_being_disabled(post: Post) -> None:

@@ -94,7 +94,7 @@ async def test_a_reset_ends_applications_unless_they_are_to_be_kept(
     others_asked, others_bearer = await application_of(service, others)
     tokens = await service.sign_in(person)
     await post.forgot(person.email)
-    body: dict[str, str | bool] = {"token": await post.token(person.email), "new_password": PASSWORD}
+    body: dict[str, str | bool] = {"token": await post.mailed_token(person.email), "new_password": PASSWORD}
     body |= {} if keep is None else {"keep_applications": keep}
     assert (await post("/accounts/password/reset", body)).status_code == 204
     assert (await service.whoami(tokens)).status_code == 401
@@ -116,7 +116,7 @@ async def test_the_reset_page_offers_to_keep_applications(service: Service, mail
     page = await Browser(service).get("/reset")
     assert 'name="keep_applications"' in page.text
     assert "checked" not in page.text
-    fields = {"token": await post.token(person.email), "new_password": PASSWORD}
+    fields = {"token": await post.mailed_token(person.email), "new_password": PASSWORD}
     answer = await Browser(service).post("/reset", **fields, **({"keep_applications": "on"} if keep else {}))
     assert answer.status_code == 200
     assert (await service.client.get("/api/v1/users/me", headers=bearer)).status_code == (200 if keep else 401)
