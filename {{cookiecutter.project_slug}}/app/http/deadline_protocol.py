@@ -26,6 +26,9 @@ CLIENT_SECONDS = 20.0
 MAX_HEAD_BYTES = 64 * 1024
 # An answer is read at this many bytes per `CLIENT_SECONDS` at least: 3.2 KiB a second.
 MIN_READ_BYTES = 64 * 1024
+# Requests that one connection may send ahead of their answers. What one read of the socket holds is parsed at once, so
+# thousands of tiny ones would keep the event loop from everybody else.
+MAX_PIPELINED = 64
 
 _log = structlog.get_logger("server")
 
@@ -94,6 +97,9 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._require_one_meaning()
         if self.parser.should_upgrade():
             return
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refuse(BadRequest("More requests wait on this connection than it may send at once."))
+            raise httptools.HttpParserError
         self._in_body = True
         super().on_headers_complete()
 

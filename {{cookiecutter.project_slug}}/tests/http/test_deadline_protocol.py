@@ -12,7 +12,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from app.http.deadline_protocol import MAX_HEAD_BYTES, DeadlineProtocol
+from app.http.deadline_protocol import MAX_HEAD_BYTES, MAX_PIPELINED, DeadlineProtocol
 from tests.support.server import request
 from tests.support.transport import Transport, open_connection
 
@@ -117,3 +117,23 @@ async def test_requests_before_garbage_keep_their_answers(garbage: bytes, *, apa
         assert re.findall(rb"HTTP/1\.1 (\d+)", transport.written) == [b"200", b"200", b"400"]
         assert re.findall(rb"x-path: (\S+)", transport.written) == [b"/a", b"/b"]
         assert transport.closed
+
+
+@pytest.mark.asvs("15.2.2")
+async def test_a_flood_of_tiny_requests_in_one_piece_is_cut_short() -> None:
+    """Those that may wait are answered, in order; what comes after them is one 400, and costs the loop nothing more."""
+    answered: list[str] = []
+
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        answered.append(scope["path"])
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    with open_connection(app) as (protocol, transport):
+        protocol.data_received(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % number for number in range(5000)))
+        for _ in range(MAX_PIPELINED * 4):
+            await asyncio.sleep(0)
+    assert answered == [f"/{number}" for number in range(MAX_PIPELINED + 1)]
+    assert transport.written.count(b"HTTP/1.1 204") == MAX_PIPELINED + 1
+    assert transport.written.count(b"HTTP/1.1 400") == 1
+    assert transport.closed

@@ -36,7 +36,7 @@ def unread(server: ServerProcess, answers: int) -> socket.socket:
 
 def test_a_client_that_does_not_read_is_cut_off(server: ServerProcess) -> None:
     """If nothing of an answer is read for a while, its connection is closed, and nothing of it is kept."""
-    with contextlib.closing(unread(server, 100)) as connection:
+    with contextlib.closing(unread(server, 60)) as connection:
         assert connection.recv(1)
         deadline = time.monotonic() + 5 * HEAD_SECONDS
         while connections_of(server):
