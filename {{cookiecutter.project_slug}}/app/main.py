@@ -211,8 +211,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def __getattr__(name: str) -> FastAPI:
     """Make `app` when a server asks for it; unusable settings end the process with a readable message."""
     if name != "app":
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         app = create_app()
     except SettingsError as error:

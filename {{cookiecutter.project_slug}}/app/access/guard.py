@@ -42,8 +42,9 @@ class GuardedRoute(APIRoute):
         self.policy = policy_of(endpoint)
         self.body_limit = SMALL_BODY if max_body_size is None else max_body_size
         if self.body_limit > MAX_BODY_BYTES:
-            message = f"{path} would read {self.body_limit} bytes, and no body may have more than {MAX_BODY_BYTES}"
-            raise PolicyError(message)
+            raise PolicyError(
+                f"{path} would read {self.body_limit} bytes, and no body may have more than {MAX_BODY_BYTES}"
+            )
         # Not handed on: the framework would refuse in plain text, and in the place of a 401 too.
         super().__init__(path, endpoint, **options)
 
@@ -125,7 +126,6 @@ def _census(app: FastAPI) -> Iterator[RoutePolicy]:
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if not isinstance(route, GuardedRoute):
-            message = f"{context.path} is a {type(route).__name__}; only a GuardedRoute has a policy"
-            raise PolicyError(message)
+            raise PolicyError(f"{context.path} is a {type(route).__name__}; only a GuardedRoute has a policy")
         for method in context.methods or ():
             yield RoutePolicy(method, context.path or "", route.policy)

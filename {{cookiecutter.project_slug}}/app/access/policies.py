@@ -93,8 +93,7 @@ class Allow(Policy):
         """Raise `Forbidden` with RFC 6750's `insufficient_scope` where the permission is missing."""
         if self.permission not in principal.permissions:
             challenge = f'Bearer error="insufficient_scope", scope="{self.permission}"'
-            message = f"This needs the permission {self.permission}."
-            raise Forbidden(message, headers={"WWW-Authenticate": challenge})
+            raise Forbidden(f"This needs the permission {self.permission}.", headers={"WWW-Authenticate": challenge})
 
     def __str__(self) -> str:
         """Its name in the route table."""
@@ -121,14 +120,14 @@ class Recent(Policy):
         limit = timedelta(minutes=self.minutes)
         if utc_now() - principal.authenticated_at > limit:
             challenge = f'Bearer error="insufficient_user_authentication", max_age={int(limit.total_seconds())}'
-            message = f"This needs a sign-in within the last {self.minutes} minutes. Sign in again."
-            raise Unauthenticated(message, challenge=challenge)
+            raise Unauthenticated(
+                f"This needs a sign-in within the last {self.minutes} minutes. Sign in again.", challenge=challenge
+            )
 
     def require_person(self, principal: Principal) -> None:
         """Raise `Forbidden` for a client that acts for itself: signing in again would not help it."""
         if principal.is_program:
-            message = "This needs a person who has just signed in; a client that acts for itself is refused."
-            raise Forbidden(message)
+            raise Forbidden("This needs a person who has just signed in; a client that acts for itself is refused.")
 
     def __str__(self) -> str:
         """Its name in the route table."""
@@ -144,8 +143,9 @@ class OwnSession(Recent):
     def require_person(self, principal: Principal) -> None:
         """Raise `Forbidden` for every OAuth client."""
         if principal.client_id is not None:
-            message = "This needs a sign-in with the service itself; an application that acts for you is refused."
-            raise Forbidden(message)
+            raise Forbidden(
+                "This needs a sign-in with the service itself; an application that acts for you is refused."
+            )
 
 
 def policy(rule: Policy) -> Callable[[_Endpoint], _Endpoint]:
@@ -153,8 +153,7 @@ def policy(rule: Policy) -> Callable[[_Endpoint], _Endpoint]:
 
     def declare(endpoint: _Endpoint) -> _Endpoint:
         if hasattr(endpoint, _ATTRIBUTE):
-            message = f"{endpoint.__qualname__} has two policies; keep one"
-            raise PolicyError(message)
+            raise PolicyError(f"{endpoint.__qualname__} has two policies; keep one")
         setattr(endpoint, _ATTRIBUTE, rule)
         return endpoint
 
@@ -166,6 +165,5 @@ def policy_of(endpoint: Callable[..., Any]) -> Policy:
     rule = getattr(endpoint, _ATTRIBUTE, None)
     if not isinstance(rule, Policy):
         name = getattr(endpoint, "__qualname__", repr(endpoint))
-        message = f"{name} declares no policy; put @policy(…) between the route's decorator and the function"
-        raise PolicyError(message)
+        raise PolicyError(f"{name} declares no policy; put @policy(…) between the route's decorator and the function")
     return rule

@@ -47,8 +47,9 @@ def _require_usable(certificate: Path) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate)
     except OSError:
-        message = "The file has no certificate in PEM with its key."
-        raise typer.BadParameter(message, param_hint="--certificate") from None
+        raise typer.BadParameter(
+            "The file has no certificate in PEM with its key.", param_hint="--certificate"
+        ) from None
 
 
 async def _prepare(settings: Settings) -> None:

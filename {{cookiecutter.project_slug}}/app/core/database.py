@@ -63,8 +63,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
         """Refuse a time without a zone: it would be read as another one."""
         if value is not None and value.tzinfo is None:
-            message = "a time without a zone cannot be stored"
-            raise ValueError(message)
+            raise ValueError("a time without a zone cannot be stored")
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
@@ -193,8 +192,9 @@ class Database:
     def _record_events(self, connection: Connection, occurrences: Sequence[Occurrence]) -> None:
         """Record what was told in the unit: a change and its event are there together, or neither is."""
         if self._record is None:
-            message = "a security event was told, and nothing records those of this database: see record_events_with"
-            raise RuntimeError(message)
+            raise RuntimeError(
+                "a security event was told, and nothing records those of this database: see record_events_with"
+            )
         self._record(connection, occurrences)
 
     async def ping(self) -> None:

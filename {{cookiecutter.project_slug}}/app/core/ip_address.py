@@ -20,8 +20,7 @@ def parse_address(text: str) -> IPv4Address | IPv6Address:
 
     """
     if "%" in text:
-        message = "an address with a zone"
-        raise ValueError(message)
+        raise ValueError("an address with a zone")
     address = ip_address(without_port(text))
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address

@@ -71,11 +71,10 @@ def is_newer(connection: Connection, scripts: ScriptDirectory) -> bool:
         return False
     expected = set(scripts.get_heads())
     if not expected <= _working(connection):
-        message = (
+        raise SchemaMismatchError(
             f"The database schema is at {_names(found)}, which is newer than this version and does not work with it: "
             f"it needs {_names(expected)}. Start a version that knows {_names(found)}."
         )
-        raise SchemaMismatchError(message)
     _log.warning("schema_newer", schema=_names(found), version=_names(expected))
     return True
 
@@ -91,11 +90,10 @@ def mark_compatible(connection: Connection, scripts: ScriptDirectory) -> None:
 def _require_current(connection: Connection) -> None:
     found, expected = _applied(connection), set(_scripts().get_heads())
     if found != expected and not is_newer(connection, _scripts()):
-        message = (
+        raise SchemaMismatchError(
             f"The database schema is at {_names(found)}, this version needs {_names(expected)}. "
             "Run `manage migrate`, then start again."
         )
-        raise SchemaMismatchError(message)
 
 
 @cache

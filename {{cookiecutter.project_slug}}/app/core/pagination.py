@@ -114,8 +114,7 @@ class Cursors:
         signed = any(hmac.compare_digest(self._sign(key, payload, search), signature) for key in self._keys)
         # The decoder passes over characters and bits that mean nothing: one cursor has one spelling.
         if not signed or _encode(raw) != cursor:
-            message = "The cursor is not one that this list gave."
-            raise Unprocessable(message)
+            raise Unprocessable("The cursor is not one that this list gave.")
         return self._place.read(payload.decode())
 
     def _sign(self, key: bytes, payload: bytes, search: str | None) -> bytes:

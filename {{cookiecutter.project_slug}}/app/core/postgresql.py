@@ -67,12 +67,14 @@ async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(*arguments, **connect_arguments(options))
     except ssl.SSLCertVerificationError as error:
-        message = "the server's certificate is for another host, or of an authority that sslrootcert does not hold"
-        raise asyncpg.ClientCannotConnectError(message) from error
+        raise asyncpg.ClientCannotConnectError(
+            "the server's certificate is for another host, or of an authority that sslrootcert does not hold"
+        ) from error
     except OSError as error:
         raise asyncpg.ClientCannotConnectError(type(error).__name__) from error
     except asyncpg.ProtocolViolationError as error:
         if "startup parameter" not in str(error):
             raise
-        message = f"this is PgBouncer: add ?{POOLER_OPTION}=true to DATABASE_URL"
-        raise asyncpg.ClientCannotConnectError(message) from error
+        raise asyncpg.ClientCannotConnectError(
+            f"this is PgBouncer: add ?{POOLER_OPTION}=true to DATABASE_URL"
+        ) from error

@@ -31,15 +31,13 @@ class Page(Answer, Generic[Item]):
 
 def _printable(text: str) -> str:
     if not is_name(text):
-        message = "must not hold control or formatting characters"
-        raise ValueError(message)
+        raise ValueError("must not hold control or formatting characters")
     return text
 
 
 def _not_blank(text: str) -> str:
     if not text.strip():
-        message = "must not be blank"
-        raise ValueError(message)
+        raise ValueError("must not be blank")
     return text.strip()
 
 

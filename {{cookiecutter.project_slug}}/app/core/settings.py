@@ -250,8 +250,7 @@ class Settings(BaseSettings):
 
     def __getstate__(self) -> NoReturn:
         """Refuse to be pickled: a pickle would hold every secret in plain text."""
-        message = "settings are not pickled"
-        raise PicklingError(message)
+        raise PicklingError("settings are not pickled")
 
     @classmethod
     def settings_customise_sources(

@@ -170,5 +170,4 @@ def _begin(cursor: sqlite3.Cursor) -> None:
 def _require_transaction(cursor: sqlite3.Cursor) -> None:
     if not cursor.connection.in_transaction:
         # It could not begin, or SQLite gave it up (a full disk): nothing behind that may be committed alone.
-        message = "the transaction is over"
-        raise sqlite3.OperationalError(message)
+        raise sqlite3.OperationalError("the transaction is over")

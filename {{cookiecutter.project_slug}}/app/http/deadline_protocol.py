@@ -185,8 +185,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         is_path = self.url.startswith(b"/") and b"#" not in self.url and self.parser.get_method() != b"CONNECT"
         if not is_path or version not in {"1.0", "1.1"} or (codings and (version, codings) != ("1.1", [b"chunked"])):
-            message = "The head has more than one meaning."
-            raise httptools.HttpParserError(message)
+            raise httptools.HttpParserError("The head has more than one meaning.")
 
     def _head_without_upgrade(self) -> bytes:
         request_line = b"%b %b HTTP/%b\r\n" % (

@@ -52,8 +52,7 @@ class StrictRequest(Request):
         parts = [part.strip(" \t").lower() for part in values[0].split(";")] if len(values) == 1 else [""]
         is_utf8 = [part for part in parts[1:] if part] in _UTF8
         if parts[0] != expected or not is_utf8 or "Content-Encoding" in self.headers:
-            message = f"The body must be {expected} in UTF-8."
-            raise UnsupportedMediaType(message, headers={"Accept": expected})
+            raise UnsupportedMediaType(f"The body must be {expected} in UTF-8.", headers={"Accept": expected})
 
 
 def parse_json(content: bytes) -> Any:
@@ -71,13 +70,11 @@ def parse_json(content: bytes) -> Any:
     except RecursionError:
         raise Unprocessable(_TOO_DEEP) from None
     except ValueError:
-        message = "The body is not a JSON text in UTF-8."
-        raise BadRequest(message) from None
+        raise BadRequest("The body is not a JSON text in UTF-8.") from None
     keys = _survey(value, escaped="\\u" in text)
     # Each key has its colon. The parser keeps the last of two: then a colon is left over.
     if content.count(b":") != keys and _without_texts(content).count(b":") != keys:
-        message = "A field is there twice."
-        raise Unprocessable(message)
+        raise Unprocessable("A field is there twice.")
     return value
 
 
@@ -90,13 +87,11 @@ def parse_form(content: bytes) -> FormData:
     once: set[str] = set()
     pairs = list(filter(None, content.split(b"&")))
     if len(pairs) > MAX_FORM_FIELDS:
-        message = "The form has too many fields."
-        raise BadRequest(message)
+        raise BadRequest("The form has too many fields.")
     for pair in pairs:
         name, separator, value = (_form_text(part) for part in pair.replace(b"+", b" ").partition(b"="))
         if not separator or name in once:
-            message = "The form has a malformed field, or one twice."
-            raise BadRequest(message)
+            raise BadRequest("The form has a malformed field, or one twice.")
         fields.append((name, value))
         if name != _REPEATABLE:
             once.add(name)
@@ -109,14 +104,12 @@ def _form_text(part: bytes) -> str:
     except ValueError:
         text = "\0"
     if "\0" in text:
-        message = "The form is not URL-encoded UTF-8."
-        raise BadRequest(message)
+        raise BadRequest("The form is not URL-encoded UTF-8.")
     return text
 
 
 def _refuse_number(_: str = "") -> NoReturn:
-    message = "A number is not finite, or too long."
-    raise Unprocessable(message)
+    raise Unprocessable("A number is not finite, or too long.")
 
 
 def _parse_int(text: str) -> int:
@@ -172,8 +165,7 @@ def _check_text(text: str) -> None:
     except UnicodeEncodeError:
         text = "\0"
     if "\0" in text:
-        message = "A text holds a NUL or a lone surrogate."
-        raise Unprocessable(message)
+        raise Unprocessable("A text holds a NUL or a lone surrogate.")
 
 
 def _without_texts(content: bytes) -> bytes:

@@ -98,7 +98,6 @@ def percent_decoded(part: bytes) -> str:
     As Python's own escapes, which are decoded in C: urllib's loop takes ten times as long for a long text.
     """
     if not part.isascii():
-        message = "only ASCII is percent-encoded"
-        raise ValueError(message)
+        raise ValueError("only ASCII is percent-encoded")
     escaped = part.replace(b"\\", rb"\\").replace(b"%", rb"\x")
     return escaped.decode("unicode_escape").encode("latin-1").decode()

@@ -103,8 +103,7 @@ class AccountAdministration:
             await self._find(unit, actor, user_id)
             ended = await self._sessions.end_if_own(unit, user_id, session_id, EndReason.ENDED_BY_ADMINISTRATOR)
         if not ended:
-            message = "There is no such session."
-            raise NotFound(message)
+            raise NotFound("There is no such session.")
 
     async def end_sessions(self, actor: Principal, user_id: UUID) -> None:
         """End every session of the account but the one that asks (ASVS 7.4.5)."""
@@ -126,8 +125,7 @@ class AccountAdministration:
     async def _find(self, unit: AsyncSession, actor: Principal, user_id: UUID) -> User:
         user = await unit.scalar(select(User).where(User.id == user_id).with_for_update())
         if user is None:
-            message = "There is no such account."
-            raise NotFound(message)
+            raise NotFound("There is no such account.")
         require_authority(actor, user.roles)
         return user
 

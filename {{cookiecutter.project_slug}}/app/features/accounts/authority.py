@@ -61,15 +61,13 @@ async def require_living_session(unit: AsyncSession, sessions: SessionService, a
     """
     if not await sessions.lock_alive(unit, actor.session_id):
         security_event(SecurityEvent.UNAUTHENTICATED, outcome="denied", reason="session ended", user_id=actor.user_id)
-        message = "The session has ended."
-        raise Unauthenticated(message, challenge='Bearer error="invalid_token"')
+        raise Unauthenticated("The session has ended.", challenge='Bearer error="invalid_token"')
 
 
 def keep_one(administrators: set[UUID], user: User) -> None:
     """Raise `Conflict` if without the user nobody could administrate."""
     if administrators == {user.id}:
-        message = "This is the last administrator who can sign in."
-        raise Conflict(message)
+        raise Conflict("This is the last administrator who can sign in.")
 
 
 def require_authority(actor: Principal, roles: Iterable[Role]) -> None:

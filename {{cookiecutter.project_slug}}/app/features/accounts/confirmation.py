@@ -34,19 +34,18 @@ class PasswordConfirmation:
         who = {"user_id": principal.user_id, "session_id": principal.session_id}
         if principal.client_id is not None:
             security_event(purpose, outcome="denied", **who)
-            message = "This needs a sign-in with the service itself; an application that acts for you is refused."
-            raise Forbidden(message)
+            raise Forbidden(
+                "This needs a sign-in with the service itself; an application that acts for you is refused."
+            )
         key = ("password", "confirmation", str(principal.session_id))
         verdict = await self._limiter.hit(self._limit, *key)
         if not verdict.allowed:
             security_event(SecurityEvent.SIGNIN_LIMITED, outcome="denied", by="session", **who)
-            message = "Too many attempts with a wrong password."
-            raise TooManyRequests(message, retry_after=verdict.retry_after)
+            raise TooManyRequests("Too many attempts with a wrong password.", retry_after=verdict.retry_after)
         async with self._database.read() as unit:
             user = await unit.get_one(User, principal.user_id)
         if not (await self._hasher.verify(password, user.password_hash)).valid:
             security_event(purpose, outcome="failure", **who)
-            message = "The current password is wrong."
-            raise Forbidden(message)
+            raise Forbidden("The current password is wrong.")
         await self._limiter.refund(self._limit, *key)
         return user

@@ -39,16 +39,13 @@ def parse_email_address(text: str) -> EmailAddress:
     try:
         parsed = validate_email(canonical, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
-        message = "is not an e-mail address"
-        raise ValueError(message) from None
+        raise ValueError("is not an e-mail address") from None
     if any(_mixes_alphabets(part) for part in (parsed.local_part, *parsed.domain.split("."))):
-        message = "mixes letters of alphabets that look alike"
-        raise ValueError(message)
+        raise ValueError("mixes letters of alphabets that look alike")
     local_part = unicodedata.normalize("NFKC", parsed.local_part.lower())
     mailbox = f"{local_part}@{parsed.ascii_domain}"
     if len(mailbox) > LONGEST_MAILBOX or len(parsed.normalized) > LONGEST_ADDRESS:
-        message = "is too long"
-        raise ValueError(message)
+        raise ValueError("is too long")
     return EmailAddress(parsed.normalized, mailbox)
 
 

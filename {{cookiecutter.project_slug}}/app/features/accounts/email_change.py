@@ -76,8 +76,7 @@ class EmailChangeService:
                     await self._change(unit, used)
                     security_event(SecurityEvent.EMAIL_CHANGED, outcome="success", user_id=used.user.id)
         except IntegrityError:
-            message = "There is an account with this e-mail address already."
-            raise Conflict(message) from None
+            raise Conflict("There is an account with this e-mail address already.") from None
         if used is None:
             raise token_refused("email change")
 

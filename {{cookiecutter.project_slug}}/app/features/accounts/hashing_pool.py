@@ -50,8 +50,9 @@ class HashingPool:
         """The result of the work; raises what it raises, and `Unavailable` where too many wait."""
         if not self._idle and len(self._queue) >= self._queue_length:
             security_event(SecurityEvent.HASHING_SHED, outcome="denied", waiting=len(self._queue))
-            message = "Too many sign-ins at once. Try again in a few seconds."
-            raise Unavailable(message, retry_after=_RETRY_AFTER_SECONDS)
+            raise Unavailable(
+                "Too many sign-ins at once. Try again in a few seconds.", retry_after=_RETRY_AFTER_SECONDS
+            )
         done: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         job = _Job(work, done)
         self._queue.append(job)

@@ -22,8 +22,7 @@ async def lock_confirmed(unit: AsyncSession, confirmed: User) -> User:
     unchanged = (User.id == confirmed.id, User.password_hash == confirmed.password_hash)
     user = await unit.scalar(select(User).where(*unchanged, User.disabled_at.is_(None)).with_for_update())
     if user is None:
-        message = "The account was changed meanwhile."
-        raise Conflict(message)
+        raise Conflict("The account was changed meanwhile.")
     return user
 
 

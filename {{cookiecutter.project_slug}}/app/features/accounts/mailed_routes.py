@@ -54,8 +54,7 @@ async def _invitations(request: Request) -> InvitationService:
 async def _require_open(request: Request) -> None:
     """Raise `Forbidden` for everybody where `REGISTRATION` is closed, before the body is looked at."""
     if request.app.state.settings.registration is Registration.CLOSED:
-        message = "Nobody can register here. An administrator invites."
-        raise Forbidden(message)
+        raise Forbidden("Nobody can register here. An administrator invites.")
 
 
 Registrations = Annotated[RegistrationService, Depends(_registration)]

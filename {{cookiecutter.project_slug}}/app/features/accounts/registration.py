@@ -100,8 +100,7 @@ class RegistrationService:
             with suppress(IntegrityError, _ChangedMeanwhileError):
                 await self._enter(request, pending, same=same, mailable=mailable)
                 return _proof(request.password_hash)
-        message = "The address is being registered by many at once."
-        raise Unavailable(message, retry_after=1)
+        raise Unavailable("The address is being registered by many at once.", retry_after=1)
 
     async def _enter(self, request: _Request, pending: str | None, *, same: bool, mailable: bool) -> None:
         """Write what follows from a registration; the same statements run in every case, and some are taken back."""
@@ -143,8 +142,7 @@ class RegistrationService:
         )
         if pending is not None and not kept and password is not None:
             if not (await self._hasher.verify(password, pending)).valid:
-                message = "This is not the password that was registered. Leave it empty to choose one."
-                raise Forbidden(message)
+                raise Forbidden("This is not the password that was registered. Leave it empty to choose one.")
             kept = True
         await self.verify(token, keep_password=kept)
         return kept

@@ -105,8 +105,7 @@ _Kind = TypeVar("_Kind", Alert, Role)
 
 def _each_once(kinds: list[_Kind]) -> list[_Kind]:
     if len(set(kinds)) != len(kinds):
-        message = "must name each once"
-        raise ValueError(message)
+        raise ValueError("must name each once")
     return kinds
 
 
@@ -132,8 +131,7 @@ class AccountChange(ProfileChange):
     @classmethod
     def _not_null(cls, disabled: bool | None) -> bool:  # noqa: FBT001  # pydantic calls it
         if disabled is None:
-            message = "must be true or false"
-            raise ValueError(message)
+            raise ValueError("must be true or false")
         return disabled
 
 

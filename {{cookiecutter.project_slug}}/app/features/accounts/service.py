@@ -156,8 +156,7 @@ class AccountService:
                     SecurityEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(user.roles)
                 )
         except IntegrityError:
-            message = "There is an account with this e-mail address already."
-            raise Conflict(message) from None
+            raise Conflict("There is an account with this e-mail address already.") from None
         return user.id
 
     async def get(self, user_id: UUID) -> User:
@@ -165,8 +164,7 @@ class AccountService:
         async with self._database.read() as unit:
             user = await unit.get(User, user_id)
         if user is None:
-            message = "There is no such account."
-            raise NotFound(message)
+            raise NotFound("There is no such account.")
         return user
 
     async def credentials(self, mailbox: str, ip: str) -> Credentials | None:

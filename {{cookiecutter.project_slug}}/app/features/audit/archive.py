@@ -70,8 +70,7 @@ class ArchiveFile:
             try:
                 return Place.parse(lines.readline())
             except (KeyError, TypeError):
-                message = "no archive of the audit trail"
-                raise ValueError(message) from None
+                raise ValueError("no archive of the audit trail") from None
 
     def rows(self) -> Iterator[Mapping[str, Any] | None]:
         """Every row in order; None for one that cannot be read."""

@@ -17,8 +17,7 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]
 def _with_zone(text: object) -> object:
     """Take RFC 3339 alone: no number, and no time whose zone would have to be guessed."""
     if isinstance(text, str) and not _RFC_3339.fullmatch(text):
-        message = "must be an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z"
-        raise ValueError(message)
+        raise ValueError("must be an RFC 3339 time with its zone, such as 2026-01-31T12:00:00Z")
     return text
 
 
@@ -26,8 +25,7 @@ def _in_utc(time: datetime) -> datetime:
     try:
         return time.astimezone(UTC)
     except OverflowError:
-        message = "is out of range"
-        raise ValueError(message) from None
+        raise ValueError("is out of range") from None
 
 
 Moment = Annotated[datetime, BeforeValidator(_with_zone), AfterValidator(_in_utc)]

@@ -142,8 +142,7 @@ class AuditTrail:
                 return begin
             await connection.run_sync(lambda rows: file.write(begin, rows_between(rows, begin, end)))
         if file.ends_at() != end:
-            message = "it does not hold what was written to it"
-            raise OSError(message)
+            raise OSError("it does not hold what was written to it")
         async with self._database.transaction() as unit:
             await (await unit.connection()).run_sync(self._claim, begin, end)
         return end
@@ -158,8 +157,7 @@ class AuditTrail:
     def _claim(self, connection: Connection, begin: Place, end: Place) -> None:
         lock_head(connection)
         if archived_through(connection) != begin:
-            message = "Another archive was made meanwhile."
-            raise Conflict(message)
+            raise Conflict("Another archive was made meanwhile.")
         self._append.mark(connection, SecurityEvent.AUDIT_ARCHIVED, **end.fields())
 
 

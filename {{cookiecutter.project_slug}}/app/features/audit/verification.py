@@ -37,8 +37,7 @@ class Anchor(NamedTuple):
         sequence, _, digest = text.partition("/")
         anchor = cls(int(sequence), bytes.fromhex(digest))
         if not 1 <= anchor.sequence <= _LARGEST or len(anchor.digest) != len(FIRST_DIGEST):
-            message = "no anchor"
-            raise ValueError(message)
+            raise ValueError("no anchor")
         return anchor
 
     def __str__(self) -> str:

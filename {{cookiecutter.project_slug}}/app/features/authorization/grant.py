@@ -65,8 +65,7 @@ class AuthorizationCodeGrant:
     async def __call__(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
         """Tokens for a code of the client; raises `InvalidGrant`, whatever it is that does not fit."""
         if not isinstance(client, RegisteredClient):
-            message = "The client may not use this grant."
-            raise UnauthorizedClient(message)
+            raise UnauthorizedClient("The client may not use this grant.")
         presented = _presented(form)
         async with self._database.transaction() as unit:
             code = await self._locked(unit, presented, client)
@@ -75,8 +74,7 @@ class AuthorizationCodeGrant:
             fits = code is not None and code.used_at is None and _fits(code, presented)
             pair = await self._exchange(unit, code, client, origin) if code is not None and fits else None
         if pair is None:
-            message = "The code is not valid."
-            raise InvalidGrant(message)
+            raise InvalidGrant("The code is not valid.")
         return pair
 
     async def _locked(

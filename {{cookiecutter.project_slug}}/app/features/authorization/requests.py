@@ -114,12 +114,10 @@ class RequestReader:
         known = "client_id" not in repeated and _CLIENT_ID.fullmatch(client_id)
         client = await self._clients.find(client_id) if known else None
         if client is None:
-            message = "The application that sent you here is not known."
-            raise UntrustedRequest(message)
+            raise UntrustedRequest("The application that sent you here is not known.")
         fits = "redirect_uri" not in repeated and len(redirect_uri) <= LONGEST_URI
         if not fits or not is_registered(redirect_uri, client.redirect_uris, any_port=not client.own):
-            message = "The application that sent you here gave an address that is not its own."
-            raise UntrustedRequest(message)
+            raise UntrustedRequest("The application that sent you here gave an address that is not its own.")
         return client, redirect_uri
 
 

@@ -208,8 +208,7 @@ class AuthorizationService:
                 await unit.execute(delete(AuthorizationCode).where(*theirs))
                 _told(SecurityEvent.CONSENT_REVOKED, user_id, client)
         if not client:
-            message = "There is no such consent."
-            raise NotFound(message)
+            raise NotFound("There is no such consent.")
 
     async def end_all(self, unit: AsyncSession, user_id: UUID) -> None:
         """Take back all that a user has allowed; the caller has locked the account, and ends its sessions and codes."""

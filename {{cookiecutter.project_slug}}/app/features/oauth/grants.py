@@ -46,8 +46,7 @@ class PasswordGrant:
         try:
             return await self._signin.sign_in(username, password, origin)
         except WrongCredentials:
-            message = "The e-mail address or the password is wrong."
-            raise InvalidGrant(message) from None
+            raise InvalidGrant("The e-mail address or the password is wrong.") from None
 
 
 class ClientCredentialsGrant:
@@ -64,17 +63,14 @@ class ClientCredentialsGrant:
     async def __call__(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
         """A token for what the client's scope names and the roles of its account allow."""
         if not isinstance(client, RegisteredClient) or not client.confidential or client.user_id is None:
-            message = "The client has no account to act as."
-            raise UnauthorizedClient(message)
+            raise UnauthorizedClient("The client has no account to act as.")
         asked = asked_scope(form.scope, client)
         async with self._database.transaction() as unit:
             roles = await self._accounts.active_roles(unit, client.user_id, lock=True)
             if roles is None:
-                message = "The account of the client is disabled."
-                raise UnauthorizedClient(message)
+                raise UnauthorizedClient("The account of the client is disabled.")
             if not await self._clients.hold(unit, client):
-                message = "The client was changed meanwhile."
-                raise InvalidClient(message)
+                raise InvalidClient("The client was changed meanwhile.")
             grant = ClientGrant(
                 grant_type=GrantType.CLIENT_CREDENTIALS,
                 client_id=client.client_id,
@@ -90,8 +86,7 @@ class ClientCredentialsGrant:
 def required(value: _Value | None, name: str) -> _Value:
     """The value of a parameter; raises `BadRequest` where it is missing or empty."""
     if not value:
-        message = f"The parameter {name} is missing."
-        raise BadRequest(message)
+        raise BadRequest(f"The parameter {name} is missing.")
     return value
 
 
@@ -99,14 +94,12 @@ def asked_scope(text: str | None, client: RegisteredClient) -> frozenset[str]:
     """What a client asks for, which is all it may have unless it says so; raises `InvalidScope` beyond that."""
     asked = client.scope if text is None else frozenset(text.split())
     if not asked or not asked <= client.scope:
-        message = "The scope asks for more than the client may have."
-        raise InvalidScope(message)
+        raise InvalidScope("The scope asks for more than the client may have.")
     return asked
 
 
 def granted_scope(granted: frozenset[str]) -> str:
     """The scope as tokens have it; raises `InvalidScope` where nothing is left of it."""
     if not granted:
-        message = "Nothing of the scope is allowed to the account."
-        raise InvalidScope(message)
+        raise InvalidScope("Nothing of the scope is allowed to the account.")
     return " ".join(sorted(granted))

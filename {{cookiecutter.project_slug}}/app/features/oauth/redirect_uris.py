@@ -33,22 +33,18 @@ def check_redirect_uri(uri: str) -> str:
     """The address, if it can be registered; raises `ValueError` with what is wrong, which does not repeat it."""
     shape = _LOOPBACK.fullmatch(uri) or _HTTPS.fullmatch(uri) or _PRIVATE.fullmatch(uri)
     if shape is None or len(uri) > LONGEST_URI:
-        message = (
+        raise ValueError(
             "must be an absolute https address, http on 127.0.0.1 or [::1], or a private scheme with a dot:"
             " lower-case host, no user, wildcard or fragment"
         )
-        raise ValueError(message)
     groups = shape.groupdict()
     if int(groups.get("port") or 0) > _LARGEST_PORT:
-        message = "has a port that does not exist"
-        raise ValueError(message)
+        raise ValueError("has a port that does not exist")
     if any(map(_DOTS.fullmatch, groups["path"].split("/"))) or _HIDDEN.search(groups["path"]):
-        message = "has a path that a browser would change"
-        raise ValueError(message)
+        raise ValueError("has a path that a browser would change")
     query = parse_qsl((groups["query"] or "?")[1:], keep_blank_values=True)
     if not _OF_THE_ANSWER.isdisjoint(name for name, _ in query):
-        message = "has a query with a parameter that the answer adds"
-        raise ValueError(message)
+        raise ValueError("has a query with a parameter that the answer adds")
     return uri
 
 

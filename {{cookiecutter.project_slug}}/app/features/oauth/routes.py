@@ -77,15 +77,13 @@ async def _exchange(
     """Tokens for the grant that the form names, where the client may use it."""
     exchange = grants.get(form.grant_type)
     if exchange is None:
-        message = "This grant type is not supported."
-        raise UnsupportedGrantType(message)
+        raise UnsupportedGrantType("This grant type is not supported.")
     if form.grant_type not in client.grants:
         message = "The client may not use this grant."
         raise InvalidClient("This grant needs a client.") if client is BUILT_IN else UnauthorizedClient(message)
     issuer = request.app.state.settings.public_url
     if not is_own_resource(list(filter(None, form.resource)), issuer):
-        message = f"The one resource is {issuer}"
-        raise InvalidTarget(message)
+        raise InvalidTarget(f"The one resource is {issuer}")
     return await exchange(form, client, origin)
 
 
@@ -109,8 +107,7 @@ async def introspect(
     """What a token is worth (RFC 7662): its own, for a client with a secret; for a user their own."""
     if not isinstance(caller, Principal) and not caller.confidential:
         security_event(SecurityEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **_target_of(caller))
-        message = "Only a client with a secret may ask about tokens."
-        raise InvalidClient(message)
+        raise InvalidClient("Only a client with a secret may ask about tokens.")
     found = await introspection.look_at(form.token.get_secret_value())
     return _active(found, introspection.issuer) if found and _is_theirs(found, caller) else _INACTIVE
 

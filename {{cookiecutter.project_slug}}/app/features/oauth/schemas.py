@@ -72,8 +72,7 @@ def _scope(text: str) -> str:
     """Scopes in one order, each once."""
     names = text.split(" ")
     if not all(name in frozenset(Permission) for name in names):
-        message = "must be permissions, separated by one space"
-        raise ValueError(message)
+        raise ValueError("must be permissions, separated by one space")
     return " ".join(sorted(set(names)))
 
 

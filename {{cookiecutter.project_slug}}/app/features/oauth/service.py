@@ -67,8 +67,9 @@ class ClientService:
         give: roles, a scope beyond their own permissions, or, without a sign-in with the service itself, `first_party`.
         """
         if not set(new.grants).issubset(self._grants):
-            message = f"This service has the grants {', '.join(sorted(set(GrantType).intersection(self._grants)))}."
-            raise Unprocessable(message)
+            raise Unprocessable(
+                f"This service has the grants {', '.join(sorted(set(GrantType).intersection(self._grants)))}."
+            )
         _require_roles(actor, frozenset(new.roles))
         _require_scope(actor, new.scope.split(), first_party=new.first_party)
         client_id, now = secrets.token_hex(_CLIENT_ID_BYTES), utc_now()
@@ -150,8 +151,7 @@ class ClientService:
             client = await self._lock(unit, actor, id_)
             _require_scope(actor, client.scope, first_party=client.first_party)
             if not client.confidential:
-                message = "A public client has no secret."
-                raise Conflict(message)
+                raise Conflict("A public client has no secret.")
             values = {"secret_hash": secret_digest(secret), "secret_issued_at": utc_now()}
             changing = update(OAuthClient).where(_clients.c.id == id_).values(values).returning(*_clients.c)
             client = _client((await unit.execute(changing)).one())

@@ -38,8 +38,7 @@ def _in_utc(text: object) -> datetime:
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
         pass
-    message = "is no time such as 2026-01-31T12:00"
-    raise ValueError(message)
+    raise ValueError("is no time such as 2026-01-31T12:00")
 
 
 Moment = Annotated[datetime, BeforeValidator(_in_utc)]

@@ -50,8 +50,7 @@ class Assets:
         """The file; raises `NotFound` for any other name, or another version of it."""
         asset = self._files.get(name)
         if asset is None or asset.version != version:
-            message = "There is no such file."
-            raise NotFound(message)
+            raise NotFound("There is no such file.")
         return Response(asset.content, media_type=asset.media_type, headers={"Cache-Control": _FOR_EVER})
 
 

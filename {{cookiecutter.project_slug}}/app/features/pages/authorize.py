@@ -81,8 +81,7 @@ async def decide(
     """Take the decision to the client. What it is about is read anew: the form can only narrow it."""
     if "Authorization" in request.headers:
         # Otherwise a client with a token could allow itself, or another one, in the user's name.
-        message = "The user decides, with a browser. A token cannot."
-        raise Forbidden(message)
+        raise Forbidden("The user decides, with a browser. A token cannot.")
     _, typed = await read_form(request, Decision, "error_form.html")
     headers = await headers_for(request, f"{AUTHORIZE}?{typed.request}")
     try:

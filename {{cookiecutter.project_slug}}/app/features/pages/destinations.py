@@ -44,8 +44,7 @@ def pairs_of(query: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
     except ValueError:
-        message = "The address has too many parameters."
-        raise BadRequest(message) from None
+        raise BadRequest("The address has too many parameters.") from None
 
 
 def source_of(redirect_uri: str) -> str:

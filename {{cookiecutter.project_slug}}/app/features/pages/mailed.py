@@ -182,5 +182,4 @@ async def confirm_email(request: Request, page: CurrentPage) -> Response:
 def _require_open(request: Request) -> None:
     """Raise `Forbidden` for everybody where `REGISTRATION` is closed."""
     if request.app.state.settings.registration is Registration.CLOSED:
-        message = "Nobody can register here. An administrator invites."
-        raise Forbidden(message)
+        raise Forbidden("Nobody can register here. An administrator invites.")

@@ -200,8 +200,7 @@ class SessionService:
             if ended:
                 security_event(SecurityEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
         if not ended:
-            message = "There is no such session."
-            raise NotFound(message)
+            raise NotFound("There is no such session.")
 
     async def end_others(self, user_id: UUID, current: UUID) -> None:
         """End every session of the user but the current one."""

@@ -47,8 +47,7 @@ class Attempt:
         if self.over is not None:
             verdict, by = self.over
             security_event(SecurityEvent.SIGNIN_LIMITED, outcome="denied", by=by)
-            message = "Too many attempts to sign in. Try again later."
-            raise TooManyRequests(message, retry_after=verdict.retry_after)
+            raise TooManyRequests("Too many attempts to sign in. Try again later.", retry_after=verdict.retry_after)
 
 
 class SignInLimits:

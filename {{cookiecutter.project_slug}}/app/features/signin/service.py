@@ -195,8 +195,7 @@ class SignInService:
                 await self._sessions.end(unit, session_id, EndReason.REFRESH_TOKEN_REUSED)
                 security_event(SecurityEvent.TOKEN_REUSED, outcome="denied", session_id=session_id)
         if not renewed:
-            message = "The refresh token is not valid."
-            raise InvalidGrant(message)
+            raise InvalidGrant("The refresh token is not valid.")
         grant, refresh_token = renewed
         return self._pair(grant, refresh_token)
 
@@ -262,6 +261,5 @@ def _narrow(granted: str, asked: str | None) -> str:
         return granted
     wanted = set(asked.split())
     if not wanted or not wanted <= set(granted.split()):
-        message = "The scope asks for more than was granted."
-        raise InvalidScope(message)
+        raise InvalidScope("The scope asks for more than was granted.")
     return " ".join(sorted(wanted))

@@ -144,6 +144,5 @@ class AccessTokens:
 
 def _text(claim: object) -> str:
     if not isinstance(claim, str):
-        message = "a claim is no text"
-        raise TypeError(message)
+        raise TypeError("a claim is no text")
     return claim

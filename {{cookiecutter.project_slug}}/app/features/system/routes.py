@@ -36,8 +36,9 @@ async def readyz(request: Request) -> Health:
     try:
         await request.app.state.readiness()
     except UNAVAILABLE_ERRORS:
-        message = "The database does not answer, or takes no writes."
-        raise Unavailable(message, retry_after=_RETRY_AFTER_SECONDS) from None
+        raise Unavailable(
+            "The database does not answer, or takes no writes.", retry_after=_RETRY_AFTER_SECONDS
+        ) from None
     return Health()
 
 

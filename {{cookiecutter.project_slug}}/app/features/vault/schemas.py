@@ -81,8 +81,7 @@ class SecretChange(RequestBody):
     @classmethod
     def _named(cls, name: str | None) -> str:
         if name is None:
-            message = "must not be null"
-            raise ValueError(message)
+            raise ValueError("must not be null")
         return name
 
 
@@ -94,8 +93,7 @@ class NewSecret(SecretChange):
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
         if self.secret_string is None and self.secret_bytes is None:
-            message = "must have a secret_string or secret_bytes"
-            raise ValueError(message)
+            raise ValueError("must have a secret_string or secret_bytes")
         return self
 
 

@@ -70,8 +70,7 @@ class VaultService:
                 answer = await self._show(unit, user_id, secret.id)
                 _record(SecurityEvent.SECRET_CREATED, user_id, secret.id)
         except IntegrityError:
-            message = "The account was deleted meanwhile."
-            raise Conflict(message) from None
+            raise Conflict("The account was deleted meanwhile.") from None
         return answer
 
     async def list_masked(self, user_id: UUID, part: Part) -> tuple[list[SecretAnswer], str | None]:
@@ -96,8 +95,7 @@ class VaultService:
             secret = _found(await unit.scalar(_one(user_id, secret_id).with_for_update()))
             self._seal(secret, change)
             if secret.secret_string is None and secret.secret_bytes is None:
-                message = "A secret keeps at least one value. Delete it instead."
-                raise Conflict(message)
+                raise Conflict("A secret keeps at least one value. Delete it instead.")
             secret.updated_at = utc_now()
             answer = await self._show(unit, user_id, secret_id)
             _record(SecurityEvent.SECRET_CHANGED, user_id, secret_id)
@@ -141,8 +139,7 @@ class VaultService:
             await unit.execute(select(func.pg_advisory_xact_lock(_LOCK_SPACE, share)))
         kept = await unit.scalar(select(func.count()).where(Secret.user_id == user_id))
         if kept is None or kept >= self._items_per_user:
-            message = f"You keep {self._items_per_user} secrets, and no more are allowed. Delete one first."
-            raise Conflict(message)
+            raise Conflict(f"You keep {self._items_per_user} secrets, and no more are allowed. Delete one first.")
 
     async def _show(self, unit: AsyncSession, user_id: UUID, secret_id: UUID) -> SecretAnswer:
         statement = select(*_SHOWN).where(Secret.id == secret_id, Secret.user_id == user_id)
@@ -181,8 +178,7 @@ class VaultService:
             return self._sealer.open(sealed, identity=_place(secret, column))
         except SealBrokenError:
             _record(SecurityEvent.SECRET_UNREADABLE, secret.user_id, secret.id, outcome="failure")
-            message = "The secret cannot be read."
-            raise Unreadable(message) from None
+            raise Unreadable("The secret cannot be read.") from None
 
     def _sealed_by_another_key(self) -> Select[Secret]:
         key_id = self._sealer.key_id
@@ -202,8 +198,7 @@ class VaultService:
 
 def _found(row: _Found | None) -> _Found:
     if row is None:
-        message = "There is no such secret."
-        raise NotFound(message)
+        raise NotFound("There is no such secret.")
     return row
 
 
