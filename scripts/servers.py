@@ -124,7 +124,7 @@ class Server:
 
     def memory(self) -> int:
         """Its memory in MiB."""
-        return sum(process.memory_info().rss for process in self.processes()) // 2**20
+        return int(sum(process.memory_info().rss for process in self.processes()) // 2**20)
 
 
 @contextmanager

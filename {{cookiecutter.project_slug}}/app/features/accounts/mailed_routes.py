@@ -10,6 +10,7 @@ from app.access.policies import STEP_UP_MINUTES, Public, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.errors import Forbidden
 from app.core.settings import Registration
+from app.core.state import from_state
 from app.features.accounts.email_change import EmailChangeService
 from app.features.accounts.invitations import InvitationService
 from app.features.accounts.recovery import RecoveryService
@@ -31,36 +32,16 @@ router = APIRouter(tags=["accounts"], route_class=GuardedRoute)
 _BAD_TOKEN: dict[int | str, dict[str, Any]] = {400: {"description": "The token is unknown, used, replaced or expired"}}
 
 
-async def _registration(request: Request) -> RegistrationService:
-    service: RegistrationService = request.app.state.registration
-    return service
-
-
-async def _recovery(request: Request) -> RecoveryService:
-    service: RecoveryService = request.app.state.recovery
-    return service
-
-
-async def _email_changes(request: Request) -> EmailChangeService:
-    service: EmailChangeService = request.app.state.email_changes
-    return service
-
-
-async def _invitations(request: Request) -> InvitationService:
-    service: InvitationService = request.app.state.invitations
-    return service
-
-
 async def _require_open(request: Request) -> None:
     """Raise `Forbidden` for everybody where `REGISTRATION` is closed, before the body is looked at."""
     if request.app.state.settings.registration is Registration.CLOSED:
         raise Forbidden("Nobody can register here. An administrator invites.")
 
 
-Registrations = Annotated[RegistrationService, Depends(_registration)]
-Recoveries = Annotated[RecoveryService, Depends(_recovery)]
-EmailChanges = Annotated[EmailChangeService, Depends(_email_changes)]
-Invitations = Annotated[InvitationService, Depends(_invitations)]
+Registrations = Annotated[RegistrationService, from_state("registration")]
+Recoveries = Annotated[RecoveryService, from_state("recovery")]
+EmailChanges = Annotated[EmailChangeService, from_state("email_changes")]
+Invitations = Annotated[InvitationService, from_state("invitations")]
 
 
 @router.post(

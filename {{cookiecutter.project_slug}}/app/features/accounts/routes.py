@@ -12,6 +12,7 @@ from app.access.principal import CurrentPrincipal
 from app.access.roles import ROLE_PERMISSIONS
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part, SearchText
 from app.core.schemas import Page
+from app.core.state import from_state
 from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.schemas import (
@@ -29,29 +30,14 @@ from app.features.sessions.client import RequestClient
 router = APIRouter(tags=["accounts"], route_class=GuardedRoute)
 
 
-async def _accounts(request: Request) -> AccountService:
-    service: AccountService = request.app.state.accounts
-    return service
-
-
-async def _administration(request: Request) -> AccountAdministration:
-    service: AccountAdministration = request.app.state.administration
-    return service
-
-
 async def _current_account(request: Request) -> Account:
     account: Account = request.state.account
     return account
 
 
-async def _own_account(request: Request) -> OwnAccountService:
-    service: OwnAccountService = request.app.state.own_account
-    return service
-
-
-Accounts = Annotated[AccountService, Depends(_accounts)]
-OwnAccount = Annotated[OwnAccountService, Depends(_own_account)]
-Administration = Annotated[AccountAdministration, Depends(_administration)]
+Accounts = Annotated[AccountService, from_state("accounts")]
+OwnAccount = Annotated[OwnAccountService, from_state("own_account")]
+Administration = Annotated[AccountAdministration, from_state("administration")]
 CurrentAccount = Annotated[Account, Depends(_current_account)]
 
 

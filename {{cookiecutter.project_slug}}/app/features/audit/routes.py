@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 
 from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
@@ -11,6 +11,7 @@ from app.access.policies import Allow, policy
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
 from app.core.schemas import Page
 from app.core.security_events import SecurityEvent
+from app.core.state import from_state
 from app.features.audit.schemas import AuditAnswer, Moment
 from app.features.audit.service import AuditTrail, Filters
 
@@ -29,12 +30,7 @@ async def _filters(
     return Filters(actor=actor, target=str(target) if target else None, action=action, since=since, until=until)
 
 
-async def _trail(request: Request) -> AuditTrail:
-    trail: AuditTrail = request.app.state.audit
-    return trail
-
-
-Audit = Annotated[AuditTrail, Depends(_trail)]
+Audit = Annotated[AuditTrail, from_state("audit")]
 
 
 @router.get("")

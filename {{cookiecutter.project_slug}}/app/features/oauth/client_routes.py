@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 
 from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
@@ -11,6 +11,7 @@ from app.access.policies import Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
 from app.core.schemas import Page
+from app.core.state import from_state
 from app.features.oauth.schemas import ClientAnswer, NewClient, NewClientAnswer
 from app.features.oauth.service import ClientService
 from app.http.body_limit import KIB
@@ -21,12 +22,7 @@ router = APIRouter(prefix="/clients", tags=["oauth"], route_class=GuardedRoute)
 _RECENT_MINUTES = 15
 
 
-async def _service(request: Request) -> ClientService:
-    service: ClientService = request.app.state.clients
-    return service
-
-
-Clients = Annotated[ClientService, Depends(_service)]
+Clients = Annotated[ClientService, from_state("clients")]
 
 
 @router.get("")

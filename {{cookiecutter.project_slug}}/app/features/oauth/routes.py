@@ -10,6 +10,7 @@ from app.access.policies import ClientOrUser, Public, policy
 from app.access.principal import Principal
 from app.core.errors import Problem
 from app.core.security_events import SecurityEvent, security_event
+from app.core.state import from_state
 from app.features.oauth.authentication import Caller, ClientAuthentication
 from app.features.oauth.clients import BUILT_IN, AnyClient, RegisteredClient
 from app.features.oauth.errors import InvalidClient, InvalidTarget, UnauthorizedClient, UnsupportedGrantType
@@ -28,29 +29,14 @@ metadata_router = APIRouter(tags=["oauth"], route_class=GuardedRoute)
 _INACTIVE = IntrospectionAnswer(active=False)
 
 
-async def _grants(request: Request) -> Mapping[str, GrantHandler]:
-    grants: Mapping[str, GrantHandler] = request.app.state.grants
-    return grants
-
-
-async def _signins(request: Request) -> SignInService:
-    service: SignInService = request.app.state.signin
-    return service
-
-
-async def _introspection(request: Request) -> TokenIntrospection:
-    service: TokenIntrospection = request.app.state.introspection
-    return service
-
-
 async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 
 
-Grants = Annotated[Mapping[str, GrantHandler], Depends(_grants)]
-SignIns = Annotated[SignInService, Depends(_signins)]
-Introspection = Annotated[TokenIntrospection, Depends(_introspection)]
+Grants = Annotated[Mapping[str, GrantHandler], from_state("grants")]
+SignIns = Annotated[SignInService, from_state("signin")]
+Introspection = Annotated[TokenIntrospection, from_state("introspection")]
 CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 

@@ -2,8 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Request
-
+from app.core.state import from_state
 from app.features.accounts.mailed_routes import EmailChanges, Invitations
 from app.features.accounts.routes import Accounts, Administration, OwnAccount
 from app.features.audit.routes import Audit
@@ -26,15 +25,5 @@ __all__ = [
 ]
 
 
-async def _authorization(request: Request) -> AuthorizationService:
-    service: AuthorizationService = request.app.state.authorization
-    return service
-
-
-async def _browsers(request: Request) -> BrowserSessions:
-    service: BrowserSessions = request.app.state.browsers
-    return service
-
-
-Authorization = Annotated[AuthorizationService, Depends(_authorization)]
-Browsers = Annotated[BrowserSessions, Depends(_browsers)]
+Authorization = Annotated[AuthorizationService, from_state("authorization")]
+Browsers = Annotated[BrowserSessions, from_state("browsers")]

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 
 from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
@@ -11,18 +11,14 @@ from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
 from app.core.schemas import Page
+from app.core.state import from_state
 from app.features.sessions.schemas import SessionAnswer
 from app.features.sessions.service import SessionService
 
 router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=GuardedRoute)
 
 
-async def _service(request: Request) -> SessionService:
-    service: SessionService = request.app.state.sessions
-    return service
-
-
-Sessions = Annotated[SessionService, Depends(_service)]
+Sessions = Annotated[SessionService, from_state("sessions")]
 
 
 @router.get("")

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 
 from app.access.guard import GuardedRoute
 from app.access.policies import Public, policy
 from app.core.errors import Unauthenticated
+from app.core.state import from_state
 from app.features.sessions.client import RequestClient
 from app.features.signin.schemas import SignIn, TokenAnswer
 from app.features.signin.service import SignInService, WrongCredentials
@@ -16,12 +17,7 @@ router = APIRouter(tags=["sign-in"], route_class=GuardedRoute)
 _WRONG = "The e-mail address or the password is wrong."
 
 
-async def _service(request: Request) -> SignInService:
-    service: SignInService = request.app.state.signin
-    return service
-
-
-SignIns = Annotated[SignInService, Depends(_service)]
+SignIns = Annotated[SignInService, from_state("signin")]
 
 
 @router.post("/signin", responses={401: {"description": _WRONG}})

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 
 from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
@@ -11,18 +11,14 @@ from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
 from app.core.schemas import Page
+from app.core.state import from_state
 from app.features.vault.schemas import LARGEST_SECRET, NewSecret, RevealedSecret, SecretAnswer, SecretChange
 from app.features.vault.service import VaultService
 
 router = APIRouter(prefix="/secrets", tags=["vault"], route_class=GuardedRoute)
 
 
-async def _service(request: Request) -> VaultService:
-    service: VaultService = request.app.state.vault
-    return service
-
-
-Vault = Annotated[VaultService, Depends(_service)]
+Vault = Annotated[VaultService, from_state("vault")]
 
 
 @router.post(
