@@ -1,6 +1,6 @@
 """Consents are asked for anew: those from before may name more than their users could grant.
 
-The sessions that came of them go on, with what was granted.
+The sessions that came of them go on, with what was granted. It deletes, so older versions stop before it.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ revision: str = "0011"
 down_revision: str | None = "0010"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
-additive: bool = True
 
 
 def upgrade() -> None:
