@@ -26,7 +26,7 @@ _TOLD = (
 )
 _NAME = (
     r"(?:passw(?:or)?d|passphrase|(?<![a-z])pass(?![a-z])|\bpwd|\bpw|secret(?!s:)|token|credential|assertion|code_verifier"
-    r"|(?:api|private|signing|encryption|access|master|session)[\s_-]?key|recovery[\s_-]?code|csrf|xsrf|\bjwt|\bt?otp|\bpin)"
+    r"|(?:api|private|signing|encryption|access|master|session)[\s_-]?key|recovery[\s_-]?code|csrf|xsrf|\bjwt|\bt?otp|\bpin|(?<![a-z])auth(?![a-z]))"
 )
 _NAME_HINTS = (
     "pass",
@@ -42,6 +42,7 @@ _NAME_HINTS = (
     "jwt",
     "otp",
     "pin",
+    "auth",
 )
 
 # Each shape with the texts of which one must be there, in lower case, and what to put in its place.
@@ -71,6 +72,8 @@ _SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         ),
         rf"\1{MASK}",
     ),
+    # A cookie alone: a browser takes one with such a name from a secure origin only, so its value opens something.
+    (("__",), re.compile(rf"(__(?:Host|Secure)-[\w-]{{1,40}}{_ASSIGNED})[^\s;,]+", re.IGNORECASE), rf"\1{MASK}"),
     # Header fields: everything up to the end of the line, for a cookie field holds many pairs.
     (
         ("authorization", "cookie"),

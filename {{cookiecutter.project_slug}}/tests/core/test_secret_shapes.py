@@ -12,6 +12,8 @@ REFRESH_TOKEN = "rt_" + (CANARY * 4)[:43]
 PEM = f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n{CANARY}\n-----END PRIVATE KEY-----"  # gitleaks:allow  # none is in it
 
 SECRETS = {
+    "cookie alone": f"__Secure-session={CANARY}",
+    "auth": f"x-auth: {CANARY}",
     "JWT": JWT,
     "JWE with five parts": f"eyJhbGciOiJkaXIifQ..{CANARY}.{CANARY}.{CANARY}",
     "refresh token": REFRESH_TOKEN,
