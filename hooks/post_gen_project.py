@@ -84,6 +84,9 @@ OPTIONS = {
             ("migrations/env.py", LINES, "vault", 2),
             ("tests/access/routes.txt", LINES, "secrets:", 6),
             ("tests/features/pages/routes.txt", LINES, "secrets:", 5),
+            ("tests/security/test_effects.py", LINES, "vault", 2),
+            ("tests/security/test_effects.py", LINES, "v1/secrets", 2),
+            ("tests/security/test_long_texts.py", LINES, '"secret_', 2),
         ),
     ),
     "browser_pages": Option(

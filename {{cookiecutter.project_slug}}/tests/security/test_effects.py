@@ -14,6 +14,7 @@ from app.access.guard import route_policies
 from app.access.policies import Recent
 from app.access.roles import Role
 from app.core.database import Base
+from tests.features.vault.steps import kept as kept_in_vault
 from tests.support.oauth import Registered, issue_to, register
 from tests.support.service import Person, Service, Tokens
 from tests.support.trail import Row, stored
@@ -66,10 +67,7 @@ async def world_of(service: Service) -> World:
     listed = (await service.client.get("/api/v1/sessions", headers=tokens.bearer)).json()["items"]
     other = next(item["id"] for item in listed if not item["current"])
     names = {"user_id": str(target.id), "client_id": str(client.client.id), "session_id": other}
-    if hasattr(service.app.state, "vault"):
-        body = {"name": "Key", "secret_string": "text"}
-        kept = await service.client.post("/api/v1/secrets", json=body, headers=tokens.bearer)
-        names["secret_id"] = kept.json().get("id", "")
+    names["secret_id"] = (await kept_in_vault(service, tokens)).rpartition("/")[2]
     return World(service, actor, tokens, target, target_tokens, client, names)
 
 
