@@ -102,11 +102,15 @@ def connect_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
+# https://www.sqlite.org/uri.html: a file that may only be read, for example.
+_SQLITE_OPTIONS = frozenset({"mode", "uri"})
+
+
 def _sqlite(url: URL) -> URL:
     if url.database in {None, "", ":memory:"} or url.host:
         refuse("names no file: write sqlite:/// and a relative path, or sqlite://// and an absolute one")
-    for name in url.query:
-        refuse(f"has an option{option_named(name)} that is not supported: SQLite's file has none")
+    for name in url.query.keys() - _SQLITE_OPTIONS:
+        refuse(f"has an option{option_named(name)} that is not supported: SQLite's file has `mode` and `uri` alone")
     return url
 
 

@@ -62,11 +62,11 @@ async def test_what_to_do_is_built_from_the_public_url(start: StartService, mail
 
 
 async def test_a_mail_says_what_to_do_and_where(post: Post) -> None:
-    """The line in the mail, sent as it stands, is what the service takes."""
+    """The line in the mail, with the password in its place, is what the service takes."""
     await with_the_texts_for_clients(post).register("ada@people.example")
     lines = (await post.text("ada@people.example")).splitlines()
     (request,) = [number for number, line in enumerate(lines) if line.lstrip().startswith("POST ")]
-    url, body = lines[request].split()[1], lines[request + 1].strip()
+    url, body = lines[request].split()[1], lines[request + 1].strip().replace("…", PASSWORD)
     headers = {"Content-Type": "application/json"}
     assert (await post.service.client.post(url, content=body, headers=headers)).status_code == 204
     assert (await post.service.try_sign_in("ada@people.example", PASSWORD)).status_code == 200

@@ -153,7 +153,7 @@ async def test_two_passwords_lead_to_a_choice(service: Service, mailbox: Mailbox
     for password in (PASSWORD, ANOTHER):
         await browser.post("/register", email=ADA, password=password)
     path, token = await follow(mailbox, browser, ADA, 2)
-    assert "another mail is on its way" in text_of(await browser.post(path, token=token))
+    assert "Another mail is on its way" in text_of(await browser.post(path, token=token))
     path, token = await follow(mailbox, browser, ADA, 3)
     assert path == "/reset"
     assert (await browser.post(path, token=token, new_password=PASSWORD)).status_code == 200
