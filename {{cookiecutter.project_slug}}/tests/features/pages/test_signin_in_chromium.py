@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -271,26 +272,32 @@ async def test_confirming_leads_back(chromium: Browser, site: Site) -> None:
         assert before["value"] != after["value"]
 
 
-async def test_a_browser_that_keeps_no_secure_cookie_is_told(
-    chromium_path: str, tmp_path: Path, databases: Databases
-) -> None:
+PLAIN_URL = "http://plain.example"
+
+
+@pytest.fixture
+def plain_site(tmp_path: Path, databases: Databases) -> Iterator[Site]:
+    """A site that browsers reach by a name that is no loopback, without TLS."""
+    with running_site(tmp_path, databases, PUBLIC_URL=PLAIN_URL) as running:
+        yield running
+
+
+async def test_a_browser_that_keeps_no_secure_cookie_is_told(chromium_path: str, plain_site: Site) -> None:
     """As Safari on `http://127.0.0.1`, so Chromium on a name that is no loopback: it is led back, and told."""
-    url = "http://plain.example"
-    with running_site(tmp_path, databases, PUBLIC_URL=url) as site:
-        person = await site.person()
-        async with (
-            launched(
-                chromium_path, f"--host-resolver-rules=MAP plain.example:80 127.0.0.1:{site.server.port}"
-            ) as browser,
-            visiting(browser, url) as (page, _),
-        ):
-            await page.goto("/login")
-            told = page.get_by_text("your browser has not kept the cookie")
-            await expect(told).to_have_count(0)
-            async with page.expect_request(f"{url}/login?next=/account") as back:
-                await sign_in(page, person)
-            # It says so over HTTPS too, where nothing else tells this visit from a first one.
-            assert (await (await back.value).all_headers())["referer"] == f"{url}/login"
-            await expect(told).to_be_visible()
-            assert await page.context.cookies() == []
-            assert await flaws(page) == []
+    person = await plain_site.person()
+    async with (
+        launched(
+            chromium_path, f"--host-resolver-rules=MAP plain.example:80 127.0.0.1:{plain_site.server.port}"
+        ) as browser,
+        visiting(browser, PLAIN_URL) as (page, _),
+    ):
+        await page.goto("/login")
+        told = page.get_by_text("your browser has not kept the cookie")
+        await expect(told).to_have_count(0)
+        async with page.expect_request(f"{PLAIN_URL}/login?next=/account") as back:
+            await sign_in(page, person)
+        # It says so over HTTPS too, where nothing else tells this visit from a first one.
+        assert (await (await back.value).all_headers())["referer"] == f"{PLAIN_URL}/login"
+        await expect(told).to_be_visible()
+        assert await page.context.cookies() == []
+        assert await flaws(page) == []

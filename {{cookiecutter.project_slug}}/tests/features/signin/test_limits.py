@@ -73,7 +73,7 @@ async def look(service: Service, email: str, password: str, hashed: list[bool], 
     hashed.clear()
     answer = await service.try_sign_in(email, password, **at(ip))
     body = {key: value for key, value in answer.json().items() if key != "request_id"}
-    waits = int(answer.headers.get("Retry-After", "0")) // 60
+    waits = round(int(answer.headers.get("Retry-After", "0")) / 100)  # seconds pass between the rows
     return answer.status_code, body, sorted(answer.headers), waits, len(hashed)
 
 
