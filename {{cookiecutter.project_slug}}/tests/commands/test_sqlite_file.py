@@ -10,11 +10,13 @@ import pytest
 from tests.support.command_line import CommandLine
 from tests.support.warm import MANAGE, Command, Done
 
-_AS_SOMEBODY = f"""
-import os
-if hasattr(os, "geteuid") and os.geteuid() == 0:
-    os.setgid(65534)
-    os.setuid(65534)
+# Root loses the capabilities that let it ignore the modes of files. It keeps its user id, because the code may lie in a
+# folder that only root can enter.
+_WITHOUT_CAPABILITIES = f"""
+import ctypes, os, sys
+if sys.platform == "linux" and os.geteuid() == 0:
+    version_3, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert ctypes.CDLL(None).capset(version_3, none) == 0
 {MANAGE}
 """
 CREATE_ADMIN = ("create-admin", "--email", "ada@people.example")
@@ -23,20 +25,19 @@ COMMANDS = (("serve", "--port", "0"), ("migrate",), CREATE_ADMIN, ("purge",), ("
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that every user can enter."""
+    """A folder whose parts can be removed afterwards, whatever their modes are."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        Path(name).chmod(0o755)
         yield Path(name)
         for path in Path(name).iterdir():
             path.chmod(0o755)
 
 
 def run(folder: Path, path: Path, *arguments: str) -> Done:
-    """Run a command as a user who is not root."""
+    """Run a command as a user for whom the modes of files hold."""
     manage = CommandLine(folder, f"sqlite:///{path}")
     manage.env_file.unlink()
     environment = {**manage.environment, "SECRET_KEY": "Zq7mTt0rWvX9bLc2NfHs5JyGd8Ke4PaUpR3xVn6s"}  # gitleaks:allow
-    return Command(arguments, folder=folder, environment=environment, code=_AS_SOMEBODY).end()
+    return Command(arguments, folder=folder, environment=environment, code=_WITHOUT_CAPABILITIES).end()
 
 
 def assert_one_line(done: Done, *words: str) -> None:
@@ -64,7 +65,6 @@ def test_a_folder_that_cannot_be_made_is_named(folder: Path, command: tuple[str,
 
 def test_a_missing_folder_is_named_and_made_by_migrate(folder: Path) -> None:
     """`create-admin` says what to run; `check` has nothing against it."""
-    folder.chmod(0o777)
     path = folder / "missing" / "app.db"
     assert_one_line(run(folder, path, *CREATE_ADMIN), f"the folder {path.parent} does not exist", "manage migrate")
     assert run(folder, path, "check").code == 0
@@ -77,11 +77,9 @@ def test_a_missing_folder_is_named_and_made_by_migrate(folder: Path) -> None:
 )
 def test_a_file_that_cannot_be_the_database_is_named(folder: Path, command: tuple[str, ...]) -> None:
     """A folder, a file of others, and a file of something else."""
-    folder.chmod(0o777)
     (folder / "folder.db").mkdir()
     (folder / "read-only.db").touch(0o444)
     (folder / "text.db").write_text("not a database, and longer than a header of SQLite is: " * 10)
-    (folder / "text.db").chmod(0o666)
     assert_one_line(run(folder, folder / "folder.db", *command), f"{folder / 'folder.db'} is a folder")
     assert_one_line(run(folder, folder / "read-only.db", *command), f"{folder / 'read-only.db'}", "write")
     assert_one_line(run(folder, folder / "text.db", *command), f"{folder / 'text.db'}", "not a database")
