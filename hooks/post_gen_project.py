@@ -43,15 +43,14 @@ LINES, PARAGRAPHS = "\n", "\n\n"
 class Option:
     """What an answer of "no" leaves out.
 
-    `files` are its own, by folder and name, for a folder could hold the user's own; one may belong to several options.
-    `mentions` say where the files that stay speak of it: what goes is each line, or each paragraph, that holds the
-    text, and how many there are.
+    `paths` are files, and folders with all that the template has in them. `mentions` say where the files that stay
+    speak of it: what goes is each line, or each paragraph, that holds the text, and how many there are.
     """
 
-    def __init__(self, name: str, files: Mapping[str, str], mentions: Sequence[tuple[str, str, str, int]] = ()) -> None:
-        """Take the names of files as text, with blanks between them."""
+    def __init__(self, name: str, paths: str, mentions: Sequence[tuple[str, str, str, int]] = ()) -> None:
+        """Take the paths as text, with blanks between them."""
         self.name = name
-        self.files = tuple(f"{folder}/{file}" for folder, names in files.items() for file in names.split())
+        self.paths = tuple(map(Path, paths.split()))
         self.mentions = tuple(mentions)
 
 
@@ -59,25 +58,21 @@ class Option:
 OPTIONS = {
     "sample_vault": Option(
         "the sample vault",
-        {
-            "app/features/pages": "account_vault.py",
-            "app/features/pages/templates": "vault.html vault_new.html vault_revealed.html",
-            "app/features/vault": "__init__.py models.py routes.py schemas.py service.py",
-            "migrations/versions": "0006_vault.py",
-            "tests/features/pages": "test_account_vault.py",
-            "tests/features/vault": "__init__.py steps.py test_pooled.py test_reseal.py test_reveal.py test_sealed.py"
-            " test_secrets.py",
-        },
+        """
+        app/features/vault app/features/vault_pages
+        migrations/versions/0006_vault.py
+        tests/features/vault tests/features/vault_pages
+        """,
         (
             ("SECURITY.md", LINES, "`tests/features/vault/`", 3),
             ("app/access/permissions.py", LINES, "SECRETS_", 6),
             ("app/access/roles.py", LINES, "Permission.SECRETS_", 3),
             ("app/commands/upkeep.py", LINES, "vault", 2),
-            ("app/core/keys.py", LINES, "VAULT", 1),
-            ("app/core/security_events.py", PARAGRAPHS, "    SECRET_", 5),
-            ("app/features/pages/notices.py", LINES, "SECRET_", 2),
-            ("app/features/pages/templates/_account.html", LINES, "vault", 1),
-            ("app/features/pages/templates/account_delete.html", LINES, "vault", 1),
+            ("app/core/crypto/keys.py", LINES, "VAULT", 1),
+            ("app/core/events/catalog.py", PARAGRAPHS, "    SECRET_", 5),
+            ("app/features/pages/kit/notices.py", LINES, "SECRET_", 2),
+            ("app/features/pages/account/templates/_account.html", LINES, "vault", 1),
+            ("app/features/pages/account/templates/account_delete.html", LINES, "vault", 1),
             ("app/features/pages/wiring.py", LINES, "vault", 2),
             ("app/main.py", LINES, "vault", 4),
             ("docs/logging.md", LINES, "| `secret_", 5),
@@ -91,77 +86,28 @@ OPTIONS = {
     ),
     "browser_pages": Option(
         "the browser pages",
-        {
-            "app/features/authorization": "__init__.py grant.py models.py requests.py service.py",
-            "app/features/browser": "__init__.py authenticate.py cookie.py models.py seals.py service.py",
-            "app/features/oauth": "own_clients.py",
-            "app/features/pages": """
-                __init__.py account.py account_applications.py account_sessions.py account_vault.py
-                addresses.py admin.py admin_audit.py admin_client.py admin_clients.py admin_roles.py
-                admin_system.py admin_user.py admin_user_sessions.py admin_users.py api_docs.py
-                assets.py audit_csv.py authorize.py destinations.py forms.py home.py mailed.py
-                navigation.py notices.py page.py present.py route.py services.py signin.py texts.py
-                wiring.py words.py
-            """,
-            "app/features/pages/mails": """
-                account_exists.html account_exists.txt choose_password.html choose_password.txt
-                email_change.html email_change.txt email_change_requested.html
-                email_change_requested.txt invitation.html invitation.txt new_application.html
-                new_application.txt new_device.html new_device.txt reset.html reset.txt verify.html
-                verify.txt
-            """,
-            "app/features/pages/static": "brand.css docs.js logo.svg pico.classless.min.css token.js",
-            "app/features/pages/static/swagger": """
-                LICENSE.txt NOTICE.txt README.txt SHA256SUMS.txt oauth2-redirect.js
-                swagger-ui-bundle.js swagger-ui-bundle.js.LICENSE.txt swagger-ui.css
-            """,
-            "app/features/pages/templates": """
-                _account.html _admin.html _fields.html _parts.html _section.html account.html
-                account_applications.html account_delete.html account_email.html
-                account_password.html account_sessions.html admin.html admin_audit.html
-                admin_client.html admin_client_new.html admin_client_secret.html admin_clients.html
-                admin_health.html admin_invite.html admin_routes.html admin_user.html
-                admin_user_delete.html admin_user_roles.html admin_user_sessions.html
-                admin_users.html base.html confirm.html consent.html docs.html docs_redirect.html
-                done.html email_confirm.html error.html error_form.html forgot.html home.html
-                login.html logout.html mailed.html register.html reset.html vault.html
-                vault_new.html vault_revealed.html verify.html
-            """,
-            "docs": "authorization.md pages.md",
-            "migrations/versions": "0007_authorization.py 0008_browser_sessions.py 0011_consents_anew.py",
-            "tests/features/authorization": """
-                __init__.py steps.py test_client_kinds.py test_code_authority.py test_code_flow.py
-                test_consents.py test_own_requests.py test_requests.py test_written_elsewhere.py
-            """,
-            "tests/features/browser": "__init__.py test_seals.py test_service.py",
-            "tests/features/oauth": "test_own_clients.py",
-            "tests/features/pages": """
-                __init__.py conftest.py routes.txt test_account.py
-                test_account_and_admin_in_chromium.py test_account_sessions.py test_account_vault.py
-                test_addresses.py test_admin.py test_admin_audit.py test_admin_system.py
-                test_admin_user.py test_admin_user_sessions.py test_admin_users.py
-                test_applications.py test_assets.py test_authorize.py test_authorize_parameters.py
-                test_confirm_registration.py test_consent_in_chromium.py test_consent_rights.py
-                test_cookies_alone.py
-                test_docs.py test_forms.py test_home.py test_long_texts.py test_mailed.py test_node_client.py
-                test_other_origin_in_chromium.py test_page.py test_present.py test_route.py
-                test_signin.py test_signin_in_chromium.py test_texts.py test_without_programs.py
-                test_words.py
-            """,
-            "tests/support": "browser.py chromium.py other_origin.py page_programs.py site.py",
-            "tests/support/node": "LICENSE.txt code_flow.js oauth4webapi.js package.json",
-        },
+        """
+        app/features/authorization app/features/browser app/features/oauth/clients/own_clients.py
+        app/features/pages app/features/vault_pages
+        docs/authorization.md docs/pages.md
+        migrations/versions/0007_authorization.py migrations/versions/0008_browser_sessions.py
+        migrations/versions/0011_consents_anew.py
+        tests/features/authorization tests/features/browser tests/features/oauth/clients/test_own_clients.py
+        tests/features/pages tests/features/vault_pages
+        tests/support/browser.py tests/support/chromium.py tests/support/node tests/support/other_origin.py
+        tests/support/page_programs.py tests/support/site.py
+        """,
         (
             ("SECURITY.md", LINES, "`tests/features/authorization/`", 3),
             ("SECURITY.md", LINES, "`tests/features/browser/`", 2),
             ("SECURITY.md", LINES, "`tests/features/pages/`", 12),
             ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
-            ("app/core/keys.py", LINES, "BROWSER_SESSION", 1),
-            ("app/core/security_events.py", PARAGRAPHS, "    AUDIT_EXPORTED", 1),
-            ("app/core/security_events.py", PARAGRAPHS, "    CODE_REUSED", 1),
-            ("app/core/security_events.py", PARAGRAPHS, "    CONSENT_", 3),
-            ("app/core/security_events.py", PARAGRAPHS, "    PASSWORD_CONFIRMED", 1),
-            ("app/core/security_events.py", PARAGRAPHS, "    SESSION_FORGED", 1),
+            ("app/core/crypto/keys.py", LINES, "BROWSER_SESSION", 1),
+            ("app/core/events/catalog.py", PARAGRAPHS, "    AUDIT_EXPORTED", 1),
+            ("app/core/events/catalog.py", PARAGRAPHS, "    CODE_REUSED", 1),
+            ("app/core/events/catalog.py", PARAGRAPHS, "    CONSENT_", 3),
+            ("app/core/events/catalog.py", PARAGRAPHS, "    PASSWORD_CONFIRMED", 1),
+            ("app/core/events/catalog.py", PARAGRAPHS, "    SESSION_FORGED", 1),
             ("app/features/accounts/administration.py", PARAGRAPHS, "    async def end_session(", 1),
             ("app/features/accounts/administration.py", PARAGRAPHS, "    async def end_sessions(", 1),
             ("app/features/audit/entries.py", LINES, "SESSION_FORGED", 2),
@@ -357,20 +303,24 @@ def without_mentions(options: Sequence[Option], pruned: Collection[str]) -> dict
     return changed
 
 
-def remove(options: Sequence[Option]) -> None:
-    """Remove options, with every line that speaks of them. Where anything of it is not there, nothing is touched."""
-    for option in options:
-        missing = [name for name in option.files if not Path(name).is_file()]
-        if missing:
-            message = f"{option.name} cannot be removed: there is no {', '.join(missing)}"
-            raise HookError(message)
-    pruned = {name for option in options for name in option.files}
-    for name, text in without_mentions(options, pruned).items():
+def own_files(option: Option) -> set[str]:
+    """Everything of the template that belongs to an option. To be asked before the owner's files are brought back."""
+    missing = [path.as_posix() for path in option.paths if not path.exists()]
+    if missing:
+        message = f"{option.name} cannot be removed: there is no {', '.join(missing)}"
+        raise HookError(message)
+    found = {file for path in option.paths for file in (path, *path.rglob("*")) if file.is_file()}
+    return {file.as_posix() for file in found}
+
+
+def remove(options: Sequence[Option], files: Collection[str]) -> None:
+    """Remove options: their files, and every line that speaks of them. If a line is missing, nothing is touched."""
+    for name, text in without_mentions(options, files).items():
         Path(name).write_bytes(text.encode())
-    for name in pruned:
+    for name in files:
         Path(name).unlink()
     # The innermost first: a folder that held nothing but empty folders is empty then.
-    folders = {folder for name in pruned for folder in Path(name).parents}
+    folders = {folder for name in files for folder in Path(name).parents}
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         if not any(folder.iterdir()):
             folder.rmdir()
@@ -428,8 +378,10 @@ def main() -> int:
     answers = json.loads(ANSWERS)
     slug, database = answers["project_slug"], answers["database"]
     try:
+        options = [option for prompt, option in OPTIONS.items() if not answers[prompt]]
+        files = set().union(*map(own_files, options))
         bring_back()
-        remove([option for prompt, option in OPTIONS.items() if not answers[prompt]])
+        remove(options, files)
         kept = keep_beside()
         created = write_env(database)
     except (HookError, OSError) as error:

@@ -63,7 +63,7 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 UVICORN = "--log-level=error --no-access-log --no-server-header --loop=uvloop --port={port} measured:app --http="
-OURS = "from app.http.server import run_server; run_server('measured:app', host='127.0.0.1', port={port})"
+OURS = "from app.http.server.run import run_server; run_server('measured:app', host='127.0.0.1', port={port})"
 GRANIAN = "--interface=asgi --http=1 --no-ws --no-log --loop=uvloop --port={port} measured:app"
 SERVERS = {
     "uvicorn, h11": f"-m uvicorn {UVICORN}h11".split(),

@@ -26,7 +26,7 @@ COMBINATIONS = [
 
 EVERYTHING = {"license": "MIT", "database": "sqlite", **dict.fromkeys(OPTIONS, "yes")}
 # What others wrote, and is kept as they did.
-VENDORED = ("app/features/pages/static/pico", "app/features/pages/static/swagger/")
+VENDORED = ("app/features/pages/kit/static/pico", "app/features/pages/kit/static/swagger/")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ OWN_FILES = {
     "app/features/mine/__init__.py": "",
     "app/features/mine/deep/er/Größe und Maß.txt": "42\n",
     "app/features/vault/mine.py": "VAULT = 1\n",
-    "app/features/pages/templates/mine.html": "<p>{{ mine }}</p>\n",
+    "app/features/pages/kit/templates/mine.html": "<p>{{ mine }}</p>\n",
     "bench/mine.py": "",
     "docs/my notes.md": "Mine.\n",
     OWN_MIGRATION: 'revision: str = "mine"\ndown_revision: str | None = "0008"\n',

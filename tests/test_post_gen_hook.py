@@ -5,9 +5,11 @@ import io
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -48,14 +50,21 @@ FOLDERS = {
         "app/features/authorization/",
         "app/features/browser/",
         "app/features/pages/",
+        "app/features/vault_pages/",
         "tests/features/authorization/",
         "tests/features/browser/",
         "tests/features/pages/",
+        "tests/features/vault_pages/",
     ),
-    "sample_vault": ("app/features/vault/", "tests/features/vault/"),
+    "sample_vault": ("app/features/vault/", "app/features/vault_pages/", "tests/features/vault/"),
 }
 NAMED = {"browser_pages": "browser", "sample_vault": "vault"}
 SETS = [left_out for count in (1, 2) for left_out in permutations(OPTIONS, count)]
+
+
+def own(option: Any) -> set[str]:
+    """The files of the template that belong to an option."""
+    return {name for name in files_of_the_template() if any(Path(name).is_relative_to(path) for path in option.paths)}
 
 
 @pytest.fixture
@@ -63,12 +72,17 @@ def project(tmp_path: Path, hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -
     """What the hook finds of the options in a new project, which is the working directory."""
     names = {path.relative_to(TEMPLATE).as_posix() for path in (TEMPLATE / "migrations" / "versions").glob("*.py")}
     for option in hook.OPTIONS.values():
-        names |= {*option.files, *(mention[0] for mention in option.mentions)}
+        names |= own(option) | {mention[0] for mention in option.mentions}
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((TEMPLATE / name).read_bytes())
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def remove(hook: ModuleType, options: Sequence[Any]) -> None:
+    """Remove options, as the hook does."""
+    hook.remove(options, set().union(*map(hook.own_files, options)))
 
 
 def contents(project: Path) -> dict[str, bytes]:
@@ -86,16 +100,16 @@ def test_every_prompt_that_leaves_something_out_is_there(hook: ModuleType) -> No
 def test_removes_options_and_their_empty_folders(hook: ModuleType, project: Path, left_out: tuple[str, ...]) -> None:
     """In any order: files are gone, lines are gone from the others, and a second time there is nothing to remove."""
     options, before = [hook.OPTIONS[name] for name in left_out], contents(project)
-    hook.remove(options)
+    gone = set().union(*map(own, options))
+    remove(hook, options)
     left = contents(project)
-    gone = {name for option in options for name in option.files}
     assert set(left) == set(before) - gone
     mentioned = {mention[0] for option in options for mention in option.mentions} - gone
     assert all(len(left[name]) < len(before[name]) for name in mentioned)
     assert all(any(folder.iterdir()) for folder in project.rglob("*") if folder.is_dir())
     for option in options:
         with pytest.raises(hook.HookError, match=option.name):
-            hook.remove([option])
+            remove(hook, [option])
     assert contents(project) == left
 
 
@@ -106,30 +120,32 @@ def test_the_order_makes_no_difference(hook: ModuleType, project: Path) -> None:
         for name, text in before.items():
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_bytes(text)
-        hook.remove(options)
+        remove(hook, options)
         results.append(contents(project))
     assert results == [results[0]] * len(results)
 
 
 def test_leaves_what_the_user_put_beside_it(hook: ModuleType, project: Path) -> None:
     """Rendering over a project removes no file that the template did not bring."""
-    own = [project / folder / "mine.py" for folder in ("app/features/vault", "app/features/pages/static")]
+    own = [project / folder / "mine.py" for folder in ("app/features/vault", "app/features/pages/kit/static")]
+    options = list(hook.OPTIONS.values())
+    files = set().union(*map(hook.own_files, options))
     for path in own:
         path.touch()
-    hook.remove(list(hook.OPTIONS.values()))
+    hook.remove(options, files)
     assert [list(path.parent.iterdir()) for path in own] == [[path] for path in own]
 
 
 def test_a_file_can_belong_to_two_options(hook: ModuleType, project: Path) -> None:
     """It goes with either, and with both nobody misses it, or what stood in it."""
     page, line = "shared/page.py", "one\ntwo\n"
-    one = hook.Option("one", {"shared": "page.py"}, [("wiring.py", hook.LINES, "one", 1)])
-    two = hook.Option("two", {"shared": "page.py other.py"}, [("wiring.py", hook.LINES, "two", 1)])
+    one = hook.Option("one", "shared/page.py", [("wiring.py", hook.LINES, "one", 1)])
+    two = hook.Option("two", "shared", [("wiring.py", hook.LINES, "two", 1)])
     for options, wiring in (([one], "two\n"), ([two], "one\n"), ([one, two], ""), ([two, one], "")):
         (project / "shared").mkdir(exist_ok=True)
         for name, text in ((page, ""), ("shared/other.py", ""), ("wiring.py", line)):
             (project / name).write_text(text, encoding="utf-8")
-        hook.remove(options)
+        remove(hook, options)
         assert (project / "wiring.py").read_text(encoding="utf-8") == wiring
         assert (project / "shared").exists() == (two not in options)
 
@@ -144,24 +160,24 @@ def test_fails_loudly_where_something_is_not_there(hook: ModuleType, project: Pa
             (project / name).write_text(unit.join(broken), encoding="utf-8")
             now = contents(project)
             with pytest.raises(hook.HookError, match=name):
-                hook.remove([owner])
+                remove(hook, [owner])
             assert contents(project) == now
         (project / name).write_bytes(before[name])
-    for name in {name for option in options for name in option.files}:
-        (project / name).unlink()
-        with pytest.raises(hook.HookError, match=name):
-            hook.remove(options)
-        assert contents(project) == {other: text for other, text in before.items() if other != name}
-        (project / name).write_bytes(before[name])
+    for path in {path for option in options for path in option.paths}:
+        path.rename("elsewhere")
+        with pytest.raises(hook.HookError, match=path.as_posix()):
+            remove(hook, options)
+        Path("elsewhere").rename(path)
+    assert contents(project) == before
 
 
 def test_names_every_file_of_the_options(hook: ModuleType) -> None:
-    """A file that is added to a folder of an option is added to its list, and none is on it that is not there."""
+    """A file that is added for an option is on its list, and none is on it that is not there."""
     tracked = files_of_the_template()
     for name, option in hook.OPTIONS.items():
         below = {file for file in tracked if file.startswith(FOLDERS[name]) or NAMED[name] in file}
-        assert sorted(below - set(option.files)) == [], f"not on the list of {option.name}"
-        assert sorted(set(option.files) - tracked) == [], f"on the list of {option.name}"
+        assert sorted(below - own(option)) == [], f"not on the list of {option.name}"
+        assert [path for path in option.paths if not (TEMPLATE / path).exists()] == [], option.name
 
 
 def files_of_the_template() -> set[str]:

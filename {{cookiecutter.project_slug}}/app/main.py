@@ -15,42 +15,42 @@ from limits import parse as parse_limit
 
 from app.access.guard import GuardedRoute, route_policies
 from app.access.openapi import install_openapi
-from app.core import settings as configuration
-from app.core.database import Database
-from app.core.deploy_check import log_findings
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.database.migrations import require_current, upgrade
+from app.core.database.outages import install_outage_handlers
 from app.core.errors import install_error_handlers
-from app.core.keys import KeyRing
-from app.core.limiter import Limiter
-from app.core.logging import configure_logging
-from app.core.mail import Outbox
-from app.core.mail_delivery import MailDelivery
-from app.core.mail_transport import mail_transport
-from app.core.migrations import require_current, upgrade
-from app.core.outages import install_outage_handlers
-from app.core.settings import Settings, SettingsError, load_settings
-from app.features.accounts.account_mail import AccountMail
+from app.core.limits.limiter import Limiter
+from app.core.logging.setup import configure_logging
+from app.core.mail.delivery import MailDelivery
+from app.core.mail.outbox import Outbox
+from app.core.mail.transport import mail_transport
+from app.core.settings import model as configuration
+from app.core.settings.deploy_check import log_findings
+from app.core.settings.model import Settings, SettingsError, load_settings
 from app.features.accounts.administration import AccountAdministration
-from app.features.accounts.confirmation import PasswordConfirmation
-from app.features.accounts.email_change import EmailChangeService
-from app.features.accounts.invitations import InvitationService
-from app.features.accounts.mail_limits import MailLimits
-from app.features.accounts.mailed_routes import router as mailed_router
+from app.features.accounts.mailed.email_change import EmailChangeService
+from app.features.accounts.mailed.invitations import InvitationService
+from app.features.accounts.mailed.limits import MailLimits
+from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.mailed.recovery import RecoveryService
+from app.features.accounts.mailed.registration import RegistrationService
+from app.features.accounts.mailed.routes import router as mailed_router
+from app.features.accounts.mailed.tokens import AccountTokens
 from app.features.accounts.own_account import OwnAccountService
-from app.features.accounts.password_policy import PasswordPolicy
-from app.features.accounts.passwords import PasswordHasher
-from app.features.accounts.recovery import RecoveryService
-from app.features.accounts.registration import RegistrationService
+from app.features.accounts.passwords.confirmation import PasswordConfirmation
+from app.features.accounts.passwords.hasher import PasswordHasher
+from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.accounts.routes import router as accounts_router
 from app.features.accounts.service import AccountService
-from app.features.accounts.tokens import AccountTokens
 from app.features.audit.routes import router as audit_router
 from app.features.audit.service import AuditTrail
-from app.features.oauth.authentication import ClientAuthentication
-from app.features.oauth.client_routes import router as clients_router
-from app.features.oauth.clients import PASSWORD_GRANT, GrantType
+from app.features.oauth.clients.authentication import ClientAuthentication
+from app.features.oauth.clients.registered import PASSWORD_GRANT, GrantType
+from app.features.oauth.clients.routes import router as clients_router
+from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import ClientCredentialsGrant, GrantHandler, PasswordGrant, RefreshTokenGrant
 from app.features.oauth.routes import metadata_router, router as oauth_router
-from app.features.oauth.service import ClientService
 from app.features.pages.wiring import install_pages, open_pages
 from app.features.sessions.routes import router as sessions_router
 from app.features.sessions.service import SessionService
@@ -63,7 +63,7 @@ from app.features.signin.tokens import AccessTokens
 from app.features.system.routes import docs_router, health_router, readiness, router as system_router
 from app.features.vault.routes import router as vault_router
 from app.features.vault.service import VaultService
-from app.http.allowed_methods import install_allowed_methods
+from app.http.request.allowed_methods import install_allowed_methods
 from app.http.stack import middleware
 
 API_PREFIX = "/api/v1"

@@ -8,8 +8,8 @@ from app.commands.clients import clients
 from app.commands.create_admin import create_admin
 from app.commands.migrate import migrate
 from app.commands.purge import purge
-from app.commands.rotate_secret_key import rotate_secret_key
 from app.commands.routes import routes
+from app.commands.secret_key.rotate import rotate_secret_key
 from app.commands.serve import serve
 from app.commands.support import prepare_streams
 

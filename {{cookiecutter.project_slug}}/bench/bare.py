@@ -7,11 +7,11 @@ from fastapi import FastAPI
 
 from app.access.permissions import Permission
 from app.access.roles import Role
-from app.features.accounts.schemas import AccountAnswer
+from app.features.accounts.schemas import AccountRead
 
 app = FastAPI(openapi_url=None)
 
-_ANSWER = AccountAnswer(
+_ANSWER = AccountRead(
     id=UUID(int=0),
     email="somebody@service.example",
     email_verified=True,
@@ -25,6 +25,6 @@ _ANSWER = AccountAnswer(
 
 
 @app.get("/api/v1/users/me")
-async def me() -> AccountAnswer:
+async def me() -> AccountRead:
     """The same answer for everybody."""
     return _ANSWER

@@ -26,9 +26,9 @@ _START_SECONDS = 30
 _DATABASE = "bench.db"
 _MANAGE = [sys.executable, "-c", "from app.manage import main; main()"]
 _SERVE = """
-from app.core.logging import configure_logging
-from app.core.settings import load_settings
-from app.http.server import run_server
+from app.core.logging.setup import configure_logging
+from app.core.settings.model import load_settings
+from app.http.server.run import run_server
 
 configure_logging(load_settings())
 run_server({app!r}, host={host!r}, port={port})

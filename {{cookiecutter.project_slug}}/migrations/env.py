@@ -9,12 +9,13 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.core import mail_table as mail, migrations as schema
-from app.core.database import Base
-from app.core.migrations import is_newer, mark_compatible
-from app.core.postgresql import postgresql_engine
+from app.core.database import migrations as schema
+from app.core.database.database import Base
+from app.core.database.migrations import is_newer, mark_compatible
+from app.core.database.postgresql import postgresql_engine
+from app.core.mail import models as mail
 from app.core.private_files import make_private_file
-from app.core.settings import load_settings
+from app.core.settings.model import load_settings
 from app.features.accounts import models as accounts
 from app.features.audit import models as audit
 from app.features.authorization import models as authorization

@@ -12,8 +12,8 @@ import httpx2
 import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from app.core.settings import Settings
-from app.features.accounts.hashing_pool import usable_cores
+from app.core.settings.model import Settings
+from app.features.accounts.passwords.hashing_pool import usable_cores
 from app.main import create_app
 from tests.support.databases import (
     PLUGIN,
@@ -72,9 +72,9 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep the settings of whoever runs the tests out of them, and their mail out of the project."""
-    monkeypatch.setattr("app.core.settings.ENV_FILE", tmp_path / "no.env")
-    monkeypatch.setattr("app.core.settings.SECRETS_DIR", tmp_path / "no-secrets")
-    monkeypatch.setattr("app.core.mail_transport.MAIL_FOLDER", tmp_path / "mail")
+    monkeypatch.setattr("app.core.settings.model.ENV_FILE", tmp_path / "no.env")
+    monkeypatch.setattr("app.core.settings.model.SECRETS_DIR", tmp_path / "no-secrets")
+    monkeypatch.setattr("app.core.mail.transport.MAIL_FOLDER", tmp_path / "mail")
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
 
@@ -83,7 +83,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def _cheap_hashes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash passwords at a small part of the cost, except where that cost is tested; other processes never do."""
     if request.node.get_closest_marker("owasp_argon2id") is None:
-        monkeypatch.setattr("app.features.accounts.passwords.OWASP_ARGON2ID", CHEAP_ARGON2ID)
+        monkeypatch.setattr("app.features.accounts.passwords.hasher.OWASP_ARGON2ID", CHEAP_ARGON2ID)
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from app.access.policies import Policy, PolicyError, policy_of
 from app.access.principal import Principal
 from app.core.errors import Problem
-from app.core.security_events import SecurityEvent, security_event
-from app.http.body_limit import MAX_BODY_BYTES, SMALL_BODY, limit_body
-from app.http.credentials import scheme_and_credentials
-from app.http.strict_json import StrictRequest
+from app.core.events.catalog import SecurityEvent, security_event
+from app.http.request.body_limit import MAX_BODY_BYTES, SMALL_BODY, limit_body
+from app.http.request.credentials import scheme_and_credentials
+from app.http.request.strict_json import StrictRequest
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 """Makes the principal of a request, or raises `Unauthenticated`. `main.py` puts it into `app.state.authenticate`."""

@@ -13,11 +13,11 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from app.commands.support import database_faults, fail, say, settings_or_exit
-from app.core.database import Database
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.database.migrations import require_current
 from app.core.errors import Problem
-from app.core.keys import KeyRing
-from app.core.migrations import require_current
-from app.core.settings import Settings
+from app.core.settings.model import Settings
 from app.features.audit.schemas import ExportedEvent, Moment
 from app.features.audit.service import Anchor, AuditTrail, Filters, Report
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.support import say
-from app.core import settings as configuration
-from app.core.deploy_check import (
+from app.core.settings import model as configuration
+from app.core.settings.deploy_check import (
     Finding,
     Level,
     deploy_findings,
@@ -17,8 +17,8 @@ from app.core.deploy_check import (
     unusable,
     variable_findings,
 )
-from app.core.exposed_files import exposed_files
-from app.core.settings import SettingsError, load_settings
+from app.core.settings.exposed_files import exposed_files
+from app.core.settings.model import SettingsError, load_settings
 
 _SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
 _COLOURS = {Level.INFO: None, Level.WARNING: "yellow", Level.ERROR: "red"}

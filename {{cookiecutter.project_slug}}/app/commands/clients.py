@@ -11,14 +11,14 @@ from pydantic import SecretStr, ValidationError
 
 from app.access.roles import Role
 from app.commands.support import database_faults, fail, say, settings_or_exit
+from app.core.database.migrations import require_current
 from app.core.errors import Problem
-from app.core.logging import configure_logging
-from app.core.migrations import require_current
-from app.core.pagination import MAX_LIMIT, Part
-from app.core.settings import Settings
-from app.features.oauth.clients import GrantType, RegisteredClient
-from app.features.oauth.schemas import NewClient
-from app.features.oauth.service import ClientService
+from app.core.logging.setup import configure_logging
+from app.core.pagination import MAX_LIMIT, PageParams
+from app.core.settings.model import Settings
+from app.features.oauth.clients.registered import GrantType, RegisteredClient
+from app.features.oauth.clients.service import ClientService
+from app.features.oauth.schemas import ClientCreate
 from app.main import create_app
 
 clients = typer.Typer(help="Register, list and remove OAuth 2 clients.", no_args_is_help=True)
@@ -51,7 +51,7 @@ def add(  # noqa: PLR0913, PLR0917  # options
     given = {"name": name, "scope": scope, "confidential": confidential, "first_party": first_party}
     lists = {"redirect_uris": redirect_uri, "grants": grant, "roles": role}
     try:
-        new = NewClient.model_validate(given | {field: values for field, values in lists.items() if values})
+        new = ClientCreate.model_validate(given | {field: values for field, values in lists.items() if values})
     except ValidationError as error:
         fail("\n".join(map(_explained, error.errors())))
     _run(lambda service: service.add(None, new, show=_show))
@@ -109,7 +109,7 @@ async def _all(service: ClientService) -> list[RegisteredClient]:
     found: list[RegisteredClient] = []
     cursor: str | None = None
     while True:
-        rows, cursor = await service.list_clients(Part(MAX_LIMIT, cursor))
+        rows, cursor = await service.list_clients(PageParams(MAX_LIMIT, cursor))
         found += rows
         if cursor is None:
             return found

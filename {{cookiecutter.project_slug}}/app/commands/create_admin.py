@@ -11,13 +11,13 @@ from pydantic import SecretStr
 
 from app.access.roles import Role
 from app.commands.support import database_faults, fail, say, settings_or_exit
-from app.core.database import Database
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.database.migrations import require_current
 from app.core.errors import Problem
-from app.core.keys import KeyRing
-from app.core.migrations import require_current
-from app.core.settings import Settings
-from app.features.accounts.password_policy import PasswordPolicy
-from app.features.accounts.passwords import PasswordHasher
+from app.core.settings.model import Settings
+from app.features.accounts.passwords.hasher import PasswordHasher
+from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.accounts.service import AccountService
 from app.features.audit.service import AuditTrail
 

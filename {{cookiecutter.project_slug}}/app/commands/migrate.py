@@ -3,7 +3,7 @@
 import asyncio
 
 from app.commands.support import database_faults, say, settings_or_exit
-from app.core.migrations import upgrade
+from app.core.database.migrations import upgrade
 
 
 def migrate() -> None:

@@ -11,8 +11,8 @@ from app.commands.progress import counted
 from app.commands.support import database_faults, say, settings_or_exit
 from app.commands.upkeep import KEPT, Kept, Wiring, wired
 from app.core.clock import utc_now
-from app.core.maintenance import foreseen, in_batches
-from app.core.settings import Settings
+from app.core.database.batches import foreseen, in_batches
+from app.core.settings.model import Settings
 
 _BATCH = 500
 _LARGEST_FORECAST = 10_000

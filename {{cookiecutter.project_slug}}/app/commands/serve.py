@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from app.commands.support import database_faults, settings_or_exit
-from app.core.database import Database
-from app.core.migrations import require_current, upgrade
-from app.core.settings import Settings
-from app.http.server import run_server
+from app.core.database.database import Database
+from app.core.database.migrations import require_current, upgrade
+from app.core.settings.model import Settings
+from app.http.server.run import run_server
 
 
 def serve(

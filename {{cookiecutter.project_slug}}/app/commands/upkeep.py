@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from app.core.database import Database
-from app.core.keys import KeyRing
-from app.core.mail import Outbox
-from app.core.maintenance import Purgeable, Resealable
-from app.core.migrations import require_current
-from app.core.settings import Settings
-from app.features.accounts.retention import UnconfirmedAccountRetention
-from app.features.accounts.tokens import AccountTokens
+from app.core.crypto.keys import KeyRing
+from app.core.database.batches import Purgeable, Resealable
+from app.core.database.database import Database
+from app.core.database.migrations import require_current
+from app.core.mail.outbox import Outbox
+from app.core.settings.model import Settings
+from app.features.accounts.mailed.retention import UnconfirmedAccountRetention
+from app.features.accounts.mailed.tokens import AccountTokens
 from app.features.audit.service import AuditTrail
 from app.features.browser.seals import BrowserSessionSeals
 from app.features.sessions.home_networks import HomeNetworkRetention

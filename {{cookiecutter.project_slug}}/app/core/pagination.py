@@ -15,8 +15,8 @@ from fastapi import Query
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.core.crypto.keys import KeyRing, Purpose
 from app.core.errors import Unprocessable
-from app.core.keys import KeyRing, Purpose
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -72,7 +72,7 @@ def by_number(number_of: Callable[[Any], int]) -> Place:
     return Place(lambda row: str(number_of(row)), lambda text: (int(text),))
 
 
-class Part(NamedTuple):
+class PageParams(NamedTuple):
     """Which part of a list is asked for; `search` is what narrows the list, and a cursor holds for the same alone."""
 
     limit: int = DEFAULT_LIMIT
@@ -88,13 +88,13 @@ class Cursors:
         self._name = name.encode()
         self._place = place
 
-    def select(self, statement: Select[Any], part: Part, order: tuple[Column, ...]) -> Select[Any]:
+    def select(self, statement: Select[Any], part: PageParams, order: tuple[Column, ...]) -> Select[Any]:
         """The statement for one part, newest first, with one row more than asked for to see whether there is a next."""
         if part.cursor is not None:
             statement = statement.where(tuple_(*order) < self._read(part.cursor, part.search))
         return statement.order_by(*(column.desc() for column in order)).limit(part.limit + 1)
 
-    def cut(self, rows: Sequence[Row], part: Part) -> tuple[Sequence[Row], str | None]:
+    def page(self, rows: Sequence[Row], part: PageParams) -> tuple[Sequence[Row], str | None]:
         """The rows of the part and the cursor of the next one."""
         if len(rows) <= part.limit:
             return rows, None

@@ -16,13 +16,13 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
 
-class Answer(BaseModel):
+class ResponseBody(BaseModel):
     """What the service answers: only the declared fields leave it (ASVS 15.3.1)."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
-class Page(Answer, Generic[Item]):
+class Page(ResponseBody, Generic[Item]):
     """A part of a list. `next_cursor` asks for the next part, and is null at the end."""
 
     items: list[Item]

@@ -3,23 +3,23 @@
 from limits import parse as parse_limit
 from starlette.middleware import Middleware
 
-from app.core.limiter import Limiter
-from app.core.settings import Settings
-from app.http.access_log import AccessLogMiddleware
-from app.http.allowed_methods import KnownMethodsMiddleware
-from app.http.audit import AuditMiddleware
-from app.http.body_limit import BodyLimitMiddleware
-from app.http.cors import CorsMiddleware
-from app.http.cross_origin import CrossOriginMiddleware
-from app.http.head import HeadMiddleware
-from app.http.https import HttpsMiddleware
-from app.http.last_resort import LastResortMiddleware
-from app.http.proxies import ProxiesMiddleware
-from app.http.rate_limit import RateLimitMiddleware
-from app.http.request_id import RequestIdMiddleware
-from app.http.security_headers import SecurityHeadersMiddleware
-from app.http.trusted_host import TrustedHostMiddleware
-from app.http.well_formed import WellFormedMiddleware
+from app.core.limits.limiter import Limiter
+from app.core.settings.model import Settings
+from app.http.middleware.access_log import AccessLogMiddleware
+from app.http.middleware.audit import AuditMiddleware
+from app.http.middleware.cors import CorsMiddleware
+from app.http.middleware.cross_origin import CrossOriginMiddleware
+from app.http.middleware.head import HeadMiddleware
+from app.http.middleware.https import HttpsMiddleware
+from app.http.middleware.last_resort import LastResortMiddleware
+from app.http.middleware.rate_limit import RateLimitMiddleware
+from app.http.middleware.security_headers import SecurityHeadersMiddleware
+from app.http.middleware.trusted_host import TrustedHostMiddleware
+from app.http.request.allowed_methods import KnownMethodsMiddleware
+from app.http.request.body_limit import BodyLimitMiddleware
+from app.http.request.proxies import ProxiesMiddleware
+from app.http.request.request_id import RequestIdMiddleware
+from app.http.request.well_formed import WellFormedMiddleware
 
 
 def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:

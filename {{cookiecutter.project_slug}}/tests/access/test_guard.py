@@ -9,7 +9,7 @@ from starlette.routing import Mount, Route
 
 from app.access.guard import GuardedRoute, route_policies
 from app.access.policies import Authenticated, PolicyError, Public, policy
-from app.http.body_limit import MAX_BODY_BYTES
+from app.http.request.body_limit import MAX_BODY_BYTES
 
 
 async def endpoint() -> None:

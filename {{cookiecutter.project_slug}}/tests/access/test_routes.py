@@ -13,7 +13,7 @@ from fastapi.routing import iter_route_contexts
 from app.access.guard import GuardedRoute, route_policies
 from app.access.policies import Allow, ClientOrUser, Recent
 from app.access.roles import Role, permissions_of
-from app.http.body_limit import KIB, SMALL_BODY
+from app.http.request.body_limit import KIB, SMALL_BODY
 from tests.conftest import StartService
 from tests.support.service import Service, tokens_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from app.core.database import Database
+from app.core.database.database import Database
 from tests.commands.test_commands import Manage, manage
 from tests.support.databases import SqliteFiles, dsn_of
 from tests.support.trail import disarm_database
@@ -29,8 +29,8 @@ def tamper(manage: Manage, statement: str) -> None:
     async def change() -> None:
         database = Database(dsn_of(manage.environment["DATABASE_URL"]))
         await disarm_database(database)
-        async with database.transaction() as unit:
-            await unit.execute(text(statement))
+        async with database.transaction() as db:
+            await db.execute(text(statement))
         await database.close()
 
     asyncio.run(change())

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from app.core.clock import utc_now
-from app.core.database import Database, table_of
+from app.core.database.database import Database, table_of
 from app.features.accounts.models import User
 from app.features.sessions.models import HomeNetwork, Session
 from app.features.signin.models import RefreshToken
@@ -60,12 +60,12 @@ def fill(manage: CommandLine, sessions: int, *, days: float = 100, tokens: int =
     ]
 
     async def work(database: Database) -> None:
-        async with database.transaction() as unit:
-            unit.add(user)
-            await unit.flush()
-            await unit.execute(insert(table_of(Session)), rows)
-            await unit.execute(insert(table_of(RefreshToken)), used)
-            unit.add(HomeNetwork(user_id=user.id, network=HOME, last_used_at=over))
+        async with database.transaction() as db:
+            db.add(user)
+            await db.flush()
+            await db.execute(insert(table_of(Session)), rows)
+            await db.execute(insert(table_of(RefreshToken)), used)
+            db.add(HomeNetwork(user_id=user.id, network=HOME, last_used_at=over))
 
     asyncio.run(with_database(manage, work))
 
@@ -83,10 +83,9 @@ def counts(manage: CommandLine) -> tuple[int, int]:
     """How many tokens and sessions there are."""
 
     async def work(database: Database) -> tuple[int, int]:
-        async with database.read() as unit:
+        async with database.read() as db:
             tokens, sessions = [
-                int(await unit.scalar(select(func.count()).select_from(table)) or 0)
-                for table in (RefreshToken, Session)
+                int(await db.scalar(select(func.count()).select_from(table)) or 0) for table in (RefreshToken, Session)
             ]
             return tokens, sessions
 

@@ -32,8 +32,8 @@ async def insert(service: Service, tag: str, when: list[datetime]) -> list[UUID]
     """Add accounts of these times whose address holds the tag; their ids."""
     names = [f"{secrets.token_hex(6)}.{tag}@people.example" for _ in when]
     rows = [User(email=name, mailbox=name, created_at=time) for name, time in zip(names, when, strict=True)]
-    async with service.app.state.database.transaction() as unit:
-        unit.add_all(rows)
+    async with service.app.state.database.transaction() as db:
+        db.add_all(rows)
     return [row.id for row in rows]
 
 

@@ -8,8 +8,8 @@ from fastapi import Response
 from starlette.middleware import Middleware
 
 from app.access.policies import Public, policy
-from app.core.limiter import Limiter
-from app.http.security_headers import security_headers
+from app.core.limits.limiter import Limiter
+from app.http.middleware.security_headers import security_headers
 from app.http.stack import middleware
 from tests.conftest import PUBLIC_URL, MakeSettings, StartService
 from tests.support.asgi import call, http_scope

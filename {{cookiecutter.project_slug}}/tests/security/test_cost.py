@@ -17,10 +17,10 @@ from starlette.types import ASGIApp
 from app.access.guard import GuardedRoute
 from app.access.roles import Role
 from app.core.errors import Problem
-from app.core.redaction import redact_text
-from app.http.body_limit import KIB, MAX_BODY_BYTES, SMALL_BODY
-from app.http.strict_json import MAX_FIELDS, MAX_ITEMS, parse_json
-from app.http.well_formed import MAX_HEADER_BYTES, MAX_TARGET_BYTES
+from app.core.logging.redaction import redact_text
+from app.http.request.body_limit import KIB, MAX_BODY_BYTES, SMALL_BODY
+from app.http.request.strict_json import MAX_FIELDS, MAX_ITEMS, parse_json
+from app.http.request.well_formed import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from tests.conftest import StartService
 from tests.support.asgi import Headers, call, http_scope
 

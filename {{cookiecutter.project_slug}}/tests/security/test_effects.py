@@ -13,7 +13,7 @@ from sqlalchemy import text
 from app.access.guard import route_policies
 from app.access.policies import Recent
 from app.access.roles import Role
-from app.core.database import Base
+from app.core.database.database import Base
 from tests.features.vault.steps import kept as kept_in_vault
 from tests.support.oauth import Registered, issue_to, register
 from tests.support.service import Person, Service, Tokens

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from app.http.security_headers import security_headers
+from app.http.middleware.security_headers import security_headers
 from tests.support.raw import GET, HOST_LINE, JSON, POST, SIGNIN, raw, status_of
 from tests.support.server import HOST, ServerProcess, is_closed_within, read_answer, request
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from app.http.deadline_protocol import MAX_HEAD_BYTES
+from app.http.server.protocol import MAX_HEAD_BYTES
 from tests.support.raw import JSON, SIGNIN
 from tests.support.server import ServerProcess, read_answer, request
 from tests.support.transport import open_connection

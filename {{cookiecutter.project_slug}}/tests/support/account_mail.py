@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 
-from app.features.accounts.account_mail import TEMPLATES
+from app.features.accounts.mailed.mails import TEMPLATES
 from tests.support.mail import Mailbox, bodies, until
 from tests.support.service import Service
 

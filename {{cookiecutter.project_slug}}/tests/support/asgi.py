@@ -10,7 +10,7 @@ Headers = Iterable[tuple[str | bytes, str | bytes]]
 
 
 @dataclass
-class Answer:
+class ResponseBody:
     """What the application sent."""
 
     status: int = 0
@@ -45,9 +45,9 @@ def http_scope(method: str = "GET", path: str = "/", headers: Headers = (), **ch
     }
 
 
-async def call(app: ASGIApp, scope: Scope, *parts: bytes) -> Answer:
+async def call(app: ASGIApp, scope: Scope, *parts: bytes) -> ResponseBody:
     """Send the request with a body in parts, and collect the answer."""
-    answer = Answer()
+    answer = ResponseBody()
     incoming = _messages(parts)
 
     async def receive() -> Message:

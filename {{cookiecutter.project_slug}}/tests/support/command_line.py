@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from app.core.settings import Settings
+from app.core.settings.model import Settings
 from tests.support.server import environment
 from tests.support.warm import MANAGE, Command, Done
 

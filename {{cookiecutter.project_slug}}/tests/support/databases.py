@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import pytest
 from pydantic import SecretStr
 
-from app.core.database_url import database_dsn
-from app.core.migrations import upgrade
+from app.core.database.migrations import upgrade
+from app.core.settings.database_url import database_dsn
 from tests.support.postgresql import PostgresqlDatabases, running_postgresql
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"

@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
-from app.core.logging import configure_logging
-from app.core.settings import Settings
+from app.core.logging.setup import configure_logging
+from app.core.settings.model import Settings
 
 
 class Log:

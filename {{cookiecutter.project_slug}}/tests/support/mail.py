@@ -18,13 +18,13 @@ from urllib.parse import quote
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from sqlalchemy import select
 
-from app.core.database import Database
-from app.core.keys import KeyRing
-from app.core.mail import Mail, Outbox
-from app.core.mail_delivery import MailDelivery, Pace
-from app.core.mail_table import MailStatus, OutboxMail
-from app.core.mail_transport import mail_transport
-from app.core.settings import Settings
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.mail.delivery import MailDelivery, Pace
+from app.core.mail.models import MailStatus, OutboxMail
+from app.core.mail.outbox import Mail, Outbox
+from app.core.mail.transport import mail_transport
+from app.core.settings.model import Settings
 
 # The server's own log, which the service does not have.
 logging.getLogger("mail.log").disabled = True
@@ -202,14 +202,14 @@ class PostOffice:
 
     async def add(self, *mails: Mail) -> None:
         """Add mails in one transaction."""
-        async with self.database.transaction() as unit:
+        async with self.database.transaction() as db:
             for each in mails:
-                await self.outbox.add(unit, each)
+                await self.outbox.add(db, each)
 
     async def rows(self) -> list[OutboxMail]:
         """What is in the table, the oldest first."""
-        async with self.database.read() as unit:
-            return list(await unit.scalars(select(OutboxMail).order_by(OutboxMail.created_at)))
+        async with self.database.read() as db:
+            return list(await db.scalars(select(OutboxMail).order_by(OutboxMail.created_at)))
 
     async def row(self) -> OutboxMail:
         """The only row."""

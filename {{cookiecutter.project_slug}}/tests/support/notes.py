@@ -11,11 +11,11 @@ from sqlalchemy import LargeBinary, MetaData, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.commands import rotate_secret_key
+from app.commands.secret_key import rotate as rotate_secret_key
 from app.commands.upkeep import Sealed
-from app.core.database import Base, Database
-from app.core.keys import KeyRing, Purpose
-from app.core.sealing import Sealer
+from app.core.crypto.keys import KeyRing, Purpose
+from app.core.crypto.sealing import Sealer
+from app.core.database.database import Base, Database
 from app.manage import main
 
 
@@ -41,48 +41,48 @@ class Notes:
     def __init__(self, keys: KeyRing) -> None:
         self._sealer = Sealer(keys, Purpose.CURSOR)
 
-    async def add(self, unit: AsyncSession, text: str) -> None:
+    async def add(self, db: AsyncSession, text: str) -> None:
         """Keep a text."""
         note_id = uuid4()
-        unit.add(Note(id=note_id, sealed=self._sealer.seal(text.encode(), identity=note_id.bytes)))
-        await unit.flush()
+        db.add(Note(id=note_id, sealed=self._sealer.seal(text.encode(), identity=note_id.bytes)))
+        await db.flush()
 
-    async def texts(self, unit: AsyncSession) -> list[str]:
+    async def texts(self, db: AsyncSession) -> list[str]:
         """Every text; raises `SealBrokenError` where a key is missing."""
-        notes = await unit.scalars(select(Note))
+        notes = await db.scalars(select(Note))
         return sorted(self._sealer.open(note.sealed, identity=note.id.bytes).decode() for note in notes)
 
-    async def reseal(self, unit: AsyncSession, *, limit: int) -> int:
+    async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` rows with the current key that another one sealed; how many."""
-        notes = await unit.scalars(select(Note).order_by(Note.id))
+        notes = await db.scalars(select(Note).order_by(Note.id))
         stale = [note for note in notes if not self._sealer.is_current(note.sealed)][:limit]
         for note in stale:
             plain = self._sealer.open(note.sealed, identity=note.id.bytes)
             note.sealed = self._sealer.seal(plain, identity=note.id.bytes)
-        await unit.flush()
+        await db.flush()
         return len(stale)
 
 
 async def create_notes(database: Database, keys: KeyRing, count: int) -> None:
     """Make the table, with that many notes in it."""
-    async with database.transaction() as unit:
-        connection = await unit.connection()
+    async with database.transaction() as db:
+        connection = await db.connection()
         await connection.run_sync(NoteBase.metadata.create_all)
         for number in range(count):
-            await Notes(keys).add(unit, f"note {number:05}")
+            await Notes(keys).add(db, f"note {number:05}")
 
 
 async def read_notes(database: Database, *keys: Any) -> list[str]:
     """Every text, read with these keys alone."""
-    async with database.read() as unit:
-        return await Notes(KeyRing(keys[0], keys[1:])).texts(unit)
+    async with database.read() as db:
+        return await Notes(KeyRing(keys[0], keys[1:])).texts(db)
 
 
 async def count_sealed(database: Database, key: Any) -> int:
     """How many rows the key has sealed."""
     sealer = Sealer(KeyRing(key), Purpose.CURSOR)
-    async with database.read() as unit:
-        return sum(map(sealer.is_current, await unit.scalars(select(Note.sealed))))
+    async with database.read() as db:
+        return sum(map(sealer.is_current, await db.scalars(select(Note.sealed))))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.access.roles import Role
-from app.features.oauth.clients import GrantType, RegisteredClient
-from app.features.oauth.schemas import NewClient
+from app.features.oauth.clients.registered import GrantType, RegisteredClient
+from app.features.oauth.schemas import ClientCreate
 from app.features.sessions.client import Client
 from app.features.signin.service import ClientGrant
 from tests.support.service import Person, Service, Tokens
@@ -56,7 +56,7 @@ async def _no_code(*_: object) -> NoReturn:
 
 async def register(service: Service, **fields: Any) -> Registered:
     """Register a client: a confidential one with a code flow, unless told otherwise."""
-    new = NewClient.model_validate({"name": "App", "scope": SCOPE, "redirect_uris": [CALLBACK]} | fields)
+    new = ClientCreate.model_validate({"name": "App", "scope": SCOPE, "redirect_uris": [CALLBACK]} | fields)
     if GrantType.AUTHORIZATION_CODE in new.grants:
         # A pure API has no code flow. What tokens of users are worth in the hands of a client is the same there.
         service.app.state.grants.setdefault(GrantType.AUTHORIZATION_CODE, _no_code)
@@ -75,8 +75,8 @@ async def issue_to(
 ) -> Tokens:
     """Give the client tokens of somebody, as a grant does that needs a browser."""
     grant = ClientGrant("test", registered.client_id, person.id, scope, "pwd", None, refreshable)
-    async with service.app.state.database.transaction() as unit:
-        pair = await service.app.state.signin.open(unit, grant, Client("127.0.0.1", "test"))
+    async with service.app.state.database.transaction() as db:
+        pair = await service.app.state.signin.open(db, grant, Client("127.0.0.1", "test"))
     return Tokens(pair.access_token, pair.refresh_token or "")
 
 

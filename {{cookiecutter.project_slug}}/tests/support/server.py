@@ -21,9 +21,9 @@ _START_SECONDS = 60
 _STOP_SECONDS = 20
 # The same server with a deadline that a test can wait for.
 _SERVE_IMPATIENT = """
-from app.core.logging import configure_logging
-from app.core.settings import load_settings
-from app.http.server import run_server
+from app.core.logging.setup import configure_logging
+from app.core.settings.model import load_settings
+from app.http.server.run import run_server
 
 configure_logging(load_settings())
 run_server("app.main:app", host={host!r}, port={port}, client_seconds={seconds})

@@ -10,11 +10,11 @@ from playwright.async_api import Page, StorageState
 from pydantic import SecretStr
 
 from app.access.roles import Role
-from app.core.database import Database
-from app.core.keys import KeyRing
-from app.core.settings import Settings
-from app.features.accounts.password_policy import PasswordPolicy
-from app.features.accounts.passwords import PasswordHasher
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.settings.model import Settings
+from app.features.accounts.passwords.hasher import PasswordHasher
+from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.accounts.service import AccountService
 from app.features.audit.service import AuditTrail
 from app.features.browser.cookie import NAME

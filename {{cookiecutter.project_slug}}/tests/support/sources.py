@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.settings import SettingsError, load_settings
+from app.core.settings.model import SettingsError, load_settings
 
 CANARY = "canary-that-is-never-shown"
 GOOD = {
@@ -23,8 +23,8 @@ class Sources:
         self.monkeypatch = monkeypatch
         self.env_file = folder / ".env"
         self.secrets = folder / "secrets"
-        monkeypatch.setattr("app.core.settings.ENV_FILE", self.env_file)
-        monkeypatch.setattr("app.core.settings.SECRETS_DIR", self.secrets)
+        monkeypatch.setattr("app.core.settings.model.ENV_FILE", self.env_file)
+        monkeypatch.setattr("app.core.settings.model.SECRETS_DIR", self.secrets)
 
     def environment(self, **values: str) -> "Sources":
         """Set variables of the environment."""

@@ -19,8 +19,8 @@ Tables = dict[str, list[str]]
 
 async def tables_of(service: Service) -> Tables:
     """What is in the database."""
-    async with service.app.state.database.read() as unit:
-        found: Tables = await (await unit.connection()).run_sync(_tables)
+    async with service.app.state.database.read() as db:
+        found: Tables = await (await db.connection()).run_sync(_tables)
     return found
 
 

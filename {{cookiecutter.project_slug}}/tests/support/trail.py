@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, insert, select, text, update
 
-from app.core.database import Database
-from app.core.keys import KeyRing
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
 from app.features.audit.chain import ChainKeys, Head, digest_of
 from app.features.audit.models import AuditEvent, AuditHead
 from app.features.audit.service import Anchor, AuditTrail, Report, Verification
@@ -27,8 +27,8 @@ async def listed(service: Service, auditor: Tokens, **filters: str) -> list[Row]
 async def stored(service: Service, *which: ColumnElement[bool]) -> list[Row]:
     """The rows as they are stored, oldest first."""
     statement = select(*AuditEvent.__table__.columns).where(*which).order_by(AuditEvent.sequence)
-    async with service.app.state.database.read() as unit:
-        return [{**row} for row in (await unit.execute(statement)).mappings()]
+    async with service.app.state.database.read() as db:
+        return [{**row} for row in (await db.execute(statement)).mappings()]
 
 
 async def actions(service: Service) -> list[str]:
@@ -38,8 +38,8 @@ async def actions(service: Service) -> list[str]:
 
 async def execute(service: Service, statement: Any) -> None:
     """Change the database as somebody can who may write to it."""
-    async with service.app.state.database.transaction() as unit:
-        await unit.execute(text(statement) if isinstance(statement, str) else statement)
+    async with service.app.state.database.transaction() as db:
+        await db.execute(text(statement) if isinstance(statement, str) else statement)
 
 
 async def change(service: Service, sequence: int, /, **values: object) -> None:
@@ -67,8 +67,8 @@ async def forge(service: Service, keys: KeyRing, sequence: int, row: Row, *, beh
 async def head_of(service: Service) -> Head:
     """The head as it is stored."""
     columns = (AuditHead.sequence, AuditHead.digest, AuditHead.key_id, AuditHead.mac)
-    async with service.app.state.database.read() as unit:
-        return Head(*(await unit.execute(select(*columns))).one())
+    async with service.app.state.database.read() as db:
+        return Head(*(await db.execute(select(*columns))).one())
 
 
 async def set_head(service: Service, head: Head) -> None:
@@ -83,13 +83,13 @@ async def disarm(service: Service) -> None:
 
 async def disarm_database(database: Database) -> None:
     """Remove the triggers of a database, whoever serves it."""
-    async with database.transaction() as unit:
-        if (await unit.connection()).dialect.name == "sqlite":
-            for (name,) in (await unit.execute(text(_TRIGGERS))).all():
-                await unit.execute(text(f"DROP TRIGGER {name}"))
+    async with database.transaction() as db:
+        if (await db.connection()).dialect.name == "sqlite":
+            for (name,) in (await db.execute(text(_TRIGGERS))).all():
+                await db.execute(text(f"DROP TRIGGER {name}"))
         else:
             for table in ("audit_events", "audit_heads"):
-                await unit.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+                await db.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
 
 
 def trail_of(service: Service) -> AuditTrail:

@@ -8,8 +8,8 @@ from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from app.http.connection_limit import ConnectionLimit
-from app.http.deadline_protocol import DeadlineProtocol
+from app.http.server.connections import ConnectionLimit
+from app.http.server.protocol import DeadlineProtocol
 
 
 class Transport(asyncio.Transport):

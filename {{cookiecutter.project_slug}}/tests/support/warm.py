@@ -107,7 +107,9 @@ def start(
     if not _FORKS:
         return start_cold(code, arguments, folder=folder, environment=environment, files=files)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["app.manage", "app.http.server", "aiosqlite", "alembic", "tests.support.warmed"])
+    context.set_forkserver_preload(
+        ["app.manage", "app.http.server.run", "aiosqlite", "alembic", "tests.support.warmed"]
+    )
     process = context.Process(
         target=_become, args=(code, list(arguments), str(folder), dict(environment), files), daemon=True
     )

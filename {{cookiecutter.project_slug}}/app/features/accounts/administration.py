@@ -13,17 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.principal import Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
-from app.core.database import Database
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
 from app.core.errors import NotFound
-from app.core.keys import KeyRing
-from app.core.pagination import Cursors, Part
-from app.core.security_events import SecurityEvent, security_event
-from app.features.accounts.account_mail import AccountMail
-from app.features.accounts.alerts import Alert
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.pagination import Cursors, PageParams
 from app.features.accounts.authority import keep_one, lock_actor, require_authority
+from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.mailed.tokens import AccountTokens
 from app.features.accounts.models import User, UserRole
-from app.features.accounts.schemas import AccountChange
-from app.features.accounts.tokens import AccountTokens
+from app.features.accounts.schemas import AccountUpdate
 from app.features.sessions.service import EndReason, SessionService
 
 
@@ -39,23 +39,23 @@ class AccountAdministration:
         self._mail = mail
         self._cursors = Cursors(keys, "users")
 
-    async def list_accounts(self, part: Part) -> tuple[list[User], str | None]:
+    async def list_accounts(self, params: PageParams) -> tuple[list[User], str | None]:
         """Accounts whose address or name holds the search, newest first, and the cursor of the next part."""
         statement = select(User)
-        if part.search is not None:
-            found = (column.icontains(part.search, autoescape=True) for column in (User.email, User.display_name))
+        if params.search is not None:
+            found = (column.icontains(params.search, autoescape=True) for column in (User.email, User.display_name))
             statement = statement.where(or_(*found))
-        statement = self._cursors.select(statement, part, (User.created_at, User.id))
-        async with self._database.read() as unit:
-            rows = (await unit.scalars(statement)).all()
-        rows, next_cursor = self._cursors.cut(rows, part)
+        statement = self._cursors.select(statement, params, (User.created_at, User.id))
+        async with self._database.read() as db:
+            rows = (await db.scalars(statement)).all()
+        rows, next_cursor = self._cursors.page(rows, params)
         return list(rows), next_cursor
 
-    async def change(self, actor: Principal, user_id: UUID, change: AccountChange) -> User:
+    async def change(self, actor: Principal, user_id: UUID, change: AccountUpdate) -> User:
         """Change the name, disable or enable; what is left out of `change` stays as it is."""
-        async with self._database.transaction() as unit:
-            administrators = await lock_actor(unit, self._sessions, actor)
-            user = await self._find(unit, actor, user_id)
+        async with self._database.transaction() as db:
+            administrators = await lock_actor(db, self._sessions, actor)
+            user = await self._find(db, actor, user_id)
             if "display_name" in change.model_fields_set and user.display_name != change.display_name:
                 user.display_name = change.display_name
                 security_event(
@@ -64,7 +64,7 @@ class AccountAdministration:
             if change.disabled is not None and change.disabled != (user.disabled_at is not None):
                 if change.disabled:
                     keep_one(administrators, user)
-                event = await self._set_disabled(unit, user, disabled=change.disabled)
+                event = await self._set_disabled(db, user, disabled=change.disabled)
                 security_event(event, outcome="success", user_id=actor.user_id, target_id=user_id)
         return user
 
@@ -72,9 +72,9 @@ class AccountAdministration:
         """Give the account exactly these roles."""
         wanted = frozenset(roles)
         require_authority(actor, wanted)
-        async with self._database.transaction() as unit:
-            administrators = await lock_actor(unit, self._sessions, actor)
-            user = await self._find(unit, actor, user_id)
+        async with self._database.transaction() as db:
+            administrators = await lock_actor(db, self._sessions, actor)
+            user = await self._find(db, actor, user_id)
             before = user.roles
             if wanted == before:
                 return user
@@ -83,9 +83,9 @@ class AccountAdministration:
             user.role_rows = [row for row in user.role_rows if row.role in wanted] + [
                 UserRole(role=role) for role in wanted - before
             ]
-            await self._sessions.end_all(unit, user_id, EndReason.ROLES_CHANGED)
-            await self._tokens.revoke_all(unit, user_id)
-            await self._mail.alert(unit, Alert.ROLES_CHANGED, user_id, roles=", ".join(sorted(wanted)))
+            await self._sessions.end_all(db, user_id, EndReason.ROLES_CHANGED)
+            await self._tokens.revoke_all(db, user_id)
+            await self._mail.alert(db, Alert.ROLES_CHANGED, user_id, roles=", ".join(sorted(wanted)))
             security_event(
                 SecurityEvent.ROLES_CHANGED,
                 outcome="success",
@@ -98,43 +98,43 @@ class AccountAdministration:
 
     async def end_session(self, actor: Principal, user_id: UUID, session_id: UUID) -> None:
         """End one session of the account (ASVS 7.4.5); raises `NotFound` for one that is not theirs, or is over."""
-        async with self._database.transaction() as unit:
-            await lock_actor(unit, self._sessions, actor)
-            await self._find(unit, actor, user_id)
-            ended = await self._sessions.end_if_own(unit, user_id, session_id, EndReason.ENDED_BY_ADMINISTRATOR)
+        async with self._database.transaction() as db:
+            await lock_actor(db, self._sessions, actor)
+            await self._find(db, actor, user_id)
+            ended = await self._sessions.end_if_own(db, user_id, session_id, EndReason.ENDED_BY_ADMINISTRATOR)
         if not ended:
             raise NotFound("There is no such session.")
 
     async def end_sessions(self, actor: Principal, user_id: UUID) -> None:
         """End every session of the account but the one that asks (ASVS 7.4.5)."""
-        async with self._database.transaction() as unit:
-            await lock_actor(unit, self._sessions, actor)
-            await self._find(unit, actor, user_id)
+        async with self._database.transaction() as db:
+            await lock_actor(db, self._sessions, actor)
+            await self._find(db, actor, user_id)
             reason = EndReason.ENDED_BY_ADMINISTRATOR
-            await self._sessions.end_all(unit, user_id, reason, keep=actor.session_id)
+            await self._sessions.end_all(db, user_id, reason, keep=actor.session_id)
 
     async def delete(self, actor: Principal, user_id: UUID) -> None:
         """Delete the account with all that belongs to it."""
-        async with self._database.transaction() as unit:
-            administrators = await lock_actor(unit, self._sessions, actor)
-            user = await self._find(unit, actor, user_id)
+        async with self._database.transaction() as db:
+            administrators = await lock_actor(db, self._sessions, actor)
+            user = await self._find(db, actor, user_id)
             keep_one(administrators, user)
-            await unit.execute(delete(User).where(User.id == user_id))
+            await db.execute(delete(User).where(User.id == user_id))
             security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success", user_id=actor.user_id, target_id=user_id)
 
-    async def _find(self, unit: AsyncSession, actor: Principal, user_id: UUID) -> User:
-        user = await unit.scalar(select(User).where(User.id == user_id).with_for_update())
+    async def _find(self, db: AsyncSession, actor: Principal, user_id: UUID) -> User:
+        user = await db.scalar(select(User).where(User.id == user_id).with_for_update())
         if user is None:
             raise NotFound("There is no such account.")
         require_authority(actor, user.roles)
         return user
 
-    async def _set_disabled(self, unit: AsyncSession, user: User, *, disabled: bool) -> SecurityEvent:
+    async def _set_disabled(self, db: AsyncSession, user: User, *, disabled: bool) -> SecurityEvent:
         if not disabled:
             user.disabled_at = None
             return SecurityEvent.ACCOUNT_ENABLED
         user.disabled_at = utc_now()
-        await self._sessions.end_all(unit, user.id, EndReason.ACCOUNT_DISABLED)
-        await self._tokens.revoke_all(unit, user.id)
-        await self._mail.alert(unit, Alert.ACCOUNT_DISABLED, user.id)
+        await self._sessions.end_all(db, user.id, EndReason.ACCOUNT_DISABLED)
+        await self._tokens.revoke_all(db, user.id)
+        await self._mail.alert(db, Alert.ACCOUNT_DISABLED, user.id)
         return SecurityEvent.ACCOUNT_DISABLED

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.principal import Principal
 from app.access.roles import Role, permissions_of
 from app.core.errors import Conflict, Forbidden, Unauthenticated
-from app.core.security_events import SecurityEvent, security_event
+from app.core.events.catalog import SecurityEvent, security_event
 from app.features.accounts.models import User, UserRole
 from app.features.sessions.service import SessionService
 
@@ -26,40 +26,40 @@ _ADMINISTRATORS = (
 )
 
 
-async def lock_administrators(unit: AsyncSession, *others: UUID) -> set[UUID]:
+async def lock_administrators(db: AsyncSession, *others: UUID) -> set[UUID]:
     """Those who can administrate, locked first and in one order: no two can remove each other, and none deadlock.
 
     The accounts of `others` are locked among them.
     """
     locked = or_(User.id.in_(_ADMINISTRATORS), User.id.in_(others))
-    await unit.execute(select(User.id).where(locked).order_by(User.id).with_for_update())
+    await db.execute(select(User.id).where(locked).order_by(User.id).with_for_update())
     # Asked again: a statement that waited for a lock sees the roles of the time before it waited (PostgreSQL).
-    return set(await unit.scalars(_ADMINISTRATORS))
+    return set(await db.scalars(_ADMINISTRATORS))
 
 
-async def lock_actor(unit: AsyncSession, sessions: SessionService, actor: Principal | None) -> set[UUID]:
-    """Judge the actor in the unit that writes, and let nobody end their rights until it ends.
+async def lock_actor(db: AsyncSession, sessions: SessionService, actor: Principal | None) -> set[UUID]:
+    """Judge the actor in the transaction that writes, and let nobody end their rights until it ends.
 
     Returns those who can administrate. None is whoever runs a command. Raises `Unauthenticated` where the session of
     the actor has ended since the request was let in, as every end of rights ends it, and `Forbidden` where the account
     has fewer rights than the request.
     """
     if actor is None:
-        return await lock_administrators(unit)
-    administrators = await lock_administrators(unit, actor.user_id)
-    await require_living_session(unit, sessions, actor)
+        return await lock_administrators(db)
+    administrators = await lock_administrators(db, actor.user_id)
+    await require_living_session(db, sessions, actor)
     rows = select(UserRole.role).join(User).where(User.id == actor.user_id, User.disabled_at.is_(None))
-    if not actor.permissions <= permissions_of(map(Role, await unit.scalars(rows))):
+    if not actor.permissions <= permissions_of(map(Role, await db.scalars(rows))):
         raise denied("Your rights have changed meanwhile. Sign in again.")
     return administrators
 
 
-async def require_living_session(unit: AsyncSession, sessions: SessionService, actor: Principal) -> None:
-    """Let nobody end the session of the actor until the unit ends; raises `Unauthenticated` where it has ended.
+async def require_living_session(db: AsyncSession, sessions: SessionService, actor: Principal) -> None:
+    """Let nobody end the session of the actor until the transaction ends; raises `Unauthenticated` where it has ended.
 
     The account is locked before.
     """
-    if not await sessions.lock_alive(unit, actor.session_id):
+    if not await sessions.lock_alive(db, actor.session_id):
         security_event(SecurityEvent.UNAUTHENTICATED, outcome="denied", reason="session ended", user_id=actor.user_id)
         raise Unauthenticated("The session has ended.", challenge='Bearer error="invalid_token"')
 

@@ -1,4 +1,4 @@
-"""Accounts, locked until the caller's unit ends; and work that leaves no trace."""
+"""Accounts, locked until the caller's transaction ends; and work that leaves no trace."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,32 +11,32 @@ from app.core.errors import Conflict
 from app.features.accounts.models import User
 
 
-async def lock_mailbox(unit: AsyncSession, mailbox: str) -> User | None:
+async def lock_mailbox(db: AsyncSession, mailbox: str) -> User | None:
     """The account of a mailbox, without its roles: one statement, whether there is one or not."""
     found = select(User).where(User.mailbox == mailbox).options(lazyload(User.role_rows)).with_for_update()
-    return await unit.scalar(found)
+    return await db.scalar(found)
 
 
-async def lock_confirmed(unit: AsyncSession, confirmed: User) -> User:
+async def lock_confirmed(db: AsyncSession, confirmed: User) -> User:
     """The account whose password was confirmed, locked; raises `Conflict` if that changed or it was disabled since."""
     unchanged = (User.id == confirmed.id, User.password_hash == confirmed.password_hash)
-    user = await unit.scalar(select(User).where(*unchanged, User.disabled_at.is_(None)).with_for_update())
+    user = await db.scalar(select(User).where(*unchanged, User.disabled_at.is_(None)).with_for_update())
     if user is None:
         raise Conflict("The account was changed meanwhile.")
     return user
 
 
 @asynccontextmanager
-async def taken_back(unit: AsyncSession, *, unless: bool) -> AsyncIterator[None]:
+async def taken_back(db: AsyncSession, *, unless: bool) -> AsyncIterator[None]:
     """Write what the block adds, and take it back unless there is a reason to keep it.
 
     The same statements run whether an address has an account or not, so that the time of the answer does not tell
     which it was (ASVS 6.3.8).
     """
-    savepoint = await unit.begin_nested()
+    savepoint = await db.begin_nested()
     try:
         yield
-        await unit.flush()
+        await db.flush()
     except BaseException:
         await savepoint.rollback()
         raise

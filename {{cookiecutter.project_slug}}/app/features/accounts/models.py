@@ -7,9 +7,9 @@ from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.access.roles import Role
-from app.core.database import Base
-from app.features.accounts.alerts import Alert, parse_alerts
+from app.core.database.database import Base
 from app.features.accounts.email_address import LONGEST_ADDRESS, LONGEST_MAILBOX
+from app.features.accounts.mailed.alerts import Alert, parse_alerts
 
 
 class UserRole(Base):

@@ -4,16 +4,16 @@ from pydantic import SecretStr
 from sqlalchemy import delete
 
 from app.access.principal import Principal
-from app.core.database import Database
-from app.core.security_events import SecurityEvent, security_event
-from app.features.accounts.account_mail import AccountMail, MailKind
+from app.core.database.database import Database
+from app.core.events.catalog import SecurityEvent, security_event
 from app.features.accounts.authority import keep_one, lock_actor, require_living_session
-from app.features.accounts.confirmation import PasswordConfirmation
 from app.features.accounts.locking import lock_confirmed
+from app.features.accounts.mailed.mails import AccountMail, MailKind
+from app.features.accounts.mailed.tokens import AccountTokens
 from app.features.accounts.models import User
-from app.features.accounts.password_policy import PasswordPolicy
-from app.features.accounts.passwords import PasswordHasher
-from app.features.accounts.tokens import AccountTokens
+from app.features.accounts.passwords.confirmation import PasswordConfirmation
+from app.features.accounts.passwords.hasher import PasswordHasher
+from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.sessions.home_networks import forget_other_homes
 from app.features.sessions.service import EndReason, SessionService
 
@@ -47,27 +47,27 @@ class OwnAccountService:
         confirmed = await self._confirmation.require(principal, current, SecurityEvent.PASSWORD_CHANGED)
         accepted = self._policy.check(new, email=confirmed.email, display_name=confirmed.display_name)
         new_hash = await self._hasher.hash(accepted)
-        async with self._database.transaction() as unit:
-            user = await lock_confirmed(unit, confirmed)
-            await require_living_session(unit, self._sessions, principal)
+        async with self._database.transaction() as db:
+            user = await lock_confirmed(db, confirmed)
+            await require_living_session(db, self._sessions, principal)
             user.password_hash = new_hash
-            await self._tokens.revoke_all(unit, user.id)
-            await self._sessions.end_all(unit, user.id, EndReason.PASSWORD_CHANGED, keep=principal.session_id)
-            await (await unit.connection()).run_sync(forget_other_homes, user.id, ip)
-            await self._mail.tell(unit, MailKind.PASSWORD_CHANGED, user)
-            _told(SecurityEvent.PASSWORD_CHANGED, principal)
+            await self._tokens.revoke_all(db, user.id)
+            await self._sessions.end_all(db, user.id, EndReason.PASSWORD_CHANGED, keep=principal.session_id)
+            await (await db.connection()).run_sync(forget_other_homes, user.id, ip)
+            await self._mail.notify(db, MailKind.PASSWORD_CHANGED, user)
+            _emit_event(SecurityEvent.PASSWORD_CHANGED, principal)
 
     async def delete(self, principal: Principal, password: SecretStr) -> None:
         """Delete the account with all that belongs to it; raises `Conflict` for the last administrator."""
         confirmed = await self._confirmation.require(principal, password, SecurityEvent.ACCOUNT_DELETED)
-        async with self._database.transaction() as unit:
-            administrators = await lock_actor(unit, self._sessions, principal)
-            user = await lock_confirmed(unit, confirmed)
+        async with self._database.transaction() as db:
+            administrators = await lock_actor(db, self._sessions, principal)
+            user = await lock_confirmed(db, confirmed)
             keep_one(administrators, user)
-            await self._mail.tell(unit, MailKind.ACCOUNT_DELETED, user)
-            await unit.execute(delete(User).where(User.id == user.id))
-            _told(SecurityEvent.ACCOUNT_DELETED, principal)
+            await self._mail.notify(db, MailKind.ACCOUNT_DELETED, user)
+            await db.execute(delete(User).where(User.id == user.id))
+            _emit_event(SecurityEvent.ACCOUNT_DELETED, principal)
 
 
-def _told(event: SecurityEvent, principal: Principal) -> None:
+def _emit_event(event: SecurityEvent, principal: Principal) -> None:
     security_event(event, outcome="success", user_id=principal.user_id, session_id=principal.session_id)

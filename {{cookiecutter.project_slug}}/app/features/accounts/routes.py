@@ -10,19 +10,19 @@ from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, Authenticated, OwnSession, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.access.roles import ROLE_PERMISSIONS
-from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part, SearchText
+from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams, SearchText
 from app.core.schemas import Page
 from app.core.state import from_state
 from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.schemas import (
-    AccountAnswer,
-    AccountChange,
     AccountDeletion,
-    OwnProfileChange,
+    AccountRead,
+    AccountUpdate,
+    OwnProfileUpdate,
     PasswordChange,
-    RoleAnswer,
     RoleAssignment,
+    RoleRead,
 )
 from app.features.accounts.service import Account, AccountService, Profile
 from app.features.sessions.client import RequestClient
@@ -43,14 +43,14 @@ CurrentAccount = Annotated[Account, Depends(_current_account)]
 
 @router.get("/users/me")
 @policy(Allow(Permission.ACCOUNT_READ))
-async def read_me(account: CurrentAccount) -> AccountAnswer:
+async def read_me(account: CurrentAccount) -> AccountRead:
     """Who I am."""
-    return AccountAnswer.of(account)
+    return AccountRead.of(account)
 
 
 @router.patch("/users/me")
 @policy(Allow(Permission.ACCOUNT_WRITE))
-async def change_me(change: OwnProfileChange, accounts: Accounts, principal: CurrentPrincipal) -> AccountAnswer:
+async def change_me(change: OwnProfileUpdate, accounts: Accounts, principal: CurrentPrincipal) -> AccountRead:
     """Change what I am called, or which alerts I get by mail.
 
     `muted_alerts` needs a recent sign-in with the service itself, not with an application that acts for me.
@@ -61,7 +61,7 @@ async def change_me(change: OwnProfileChange, accounts: Accounts, principal: Cur
         profile["muted_alerts"] = change.muted_alerts or []
     if "display_name" in change.model_fields_set:
         profile["display_name"] = change.display_name
-    return AccountAnswer.of(await accounts.change_profile(principal.user_id, profile))
+    return AccountRead.of(await accounts.change_profile(principal.user_id, profile))
 
 
 @router.delete("/users/me", status_code=204, responses={409: {"description": "This is the last administrator"}})
@@ -84,26 +84,26 @@ async def change_my_password(
 @policy(Allow(Permission.USERS_READ))
 async def list_users(
     administration: Administration, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None, q: SearchText = None
-) -> Page[AccountAnswer]:
+) -> Page[AccountRead]:
     """All accounts, or those whose address or name holds `q`, newest first."""
-    users, next_cursor = await administration.list_accounts(Part(limit, cursor, q))
-    return Page(items=[AccountAnswer.of(user) for user in users], next_cursor=next_cursor)
+    users, next_cursor = await administration.list_accounts(PageParams(limit, cursor, q))
+    return Page(items=[AccountRead.of(user) for user in users], next_cursor=next_cursor)
 
 
 @router.get("/users/{user_id}")
 @policy(Allow(Permission.USERS_READ))
-async def read_user(user_id: UUID, accounts: Accounts) -> AccountAnswer:
+async def read_user(user_id: UUID, accounts: Accounts) -> AccountRead:
     """One account."""
-    return AccountAnswer.of(await accounts.get(user_id))
+    return AccountRead.of(await accounts.get(user_id))
 
 
 @router.patch("/users/{user_id}", responses={409: {"description": "This is the last administrator"}})
 @policy(Recent(STEP_UP_MINUTES, Permission.USERS_WRITE))
 async def change_user(
-    user_id: UUID, change: AccountChange, administration: Administration, principal: CurrentPrincipal
-) -> AccountAnswer:
+    user_id: UUID, change: AccountUpdate, administration: Administration, principal: CurrentPrincipal
+) -> AccountRead:
     """Rename, disable or enable an account; disabling ends its sessions and the tokens in its mail."""
-    return AccountAnswer.of(await administration.change(principal, user_id, change))
+    return AccountRead.of(await administration.change(principal, user_id, change))
 
 
 @router.delete("/users/{user_id}", status_code=204, responses={409: {"description": "This is the last administrator"}})
@@ -117,14 +117,14 @@ async def delete_user(user_id: UUID, administration: Administration, principal: 
 @policy(Recent(STEP_UP_MINUTES, Permission.ROLES_ASSIGN))
 async def assign_roles(
     user_id: UUID, assignment: RoleAssignment, administration: Administration, principal: CurrentPrincipal
-) -> AccountAnswer:
+) -> AccountRead:
     """Set the roles of an account; its sessions and the tokens in its mail end."""
-    return AccountAnswer.of(await administration.assign_roles(principal, user_id, assignment.roles))
+    return AccountRead.of(await administration.assign_roles(principal, user_id, assignment.roles))
 
 
 @router.get("/roles")
 @policy(Authenticated())
-async def list_roles() -> Page[RoleAnswer]:
+async def list_roles() -> Page[RoleRead]:
     """The roles and what each allows."""
-    items = [RoleAnswer(name=role, permissions=sorted(allowed)) for role, allowed in ROLE_PERMISSIONS.items()]
+    items = [RoleRead(name=role, permissions=sorted(allowed)) for role, allowed in ROLE_PERMISSIONS.items()]
     return Page(items=items, next_cursor=None)

@@ -7,15 +7,15 @@ from pydantic import AfterValidator, Field, SecretStr, field_validator
 
 from app.access.permissions import Permission
 from app.access.roles import Role, permissions_of
-from app.core.schemas import Answer, DisplayName, RequestBody, Timestamp
-from app.features.accounts.alerts import Alert
+from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
 from app.features.accounts.email_address import EmailText
+from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.models import User
-from app.features.accounts.passwords import GivenPassword, NewPassword
+from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
 from app.features.accounts.service import Account
 
 
-class AccountAnswer(Answer):
+class AccountRead(ResponseBody):
     """An account, without its password. `muted_alerts` are what its owner is not told by mail."""
 
     id: UUID
@@ -48,7 +48,7 @@ TokenText = Annotated[SecretStr, Field(min_length=1, max_length=128)]
 """A token from a mail."""
 
 
-class NewAccount(RequestBody):
+class AccountCreate(RequestBody):
     """A registration."""
 
     email: EmailText
@@ -94,7 +94,7 @@ class AccountDeletion(RequestBody):
     current_password: GivenPassword
 
 
-class ProfileChange(RequestBody):
+class ProfileUpdate(RequestBody):
     """What I can change about myself. A field that is left out stays as it is; null clears it."""
 
     display_name: DisplayName | None = None
@@ -116,13 +116,13 @@ AlertList = Annotated[
 """Alerts, each once."""
 
 
-class OwnProfileChange(ProfileChange):
+class OwnProfileUpdate(ProfileUpdate):
     """What I can change about myself, and what I do not want to be told by mail; null, or an empty list, is nothing."""
 
     muted_alerts: AlertList | None = None
 
 
-class AccountChange(ProfileChange):
+class AccountUpdate(ProfileUpdate):
     """What an administrator can change about an account."""
 
     disabled: bool | None = Field(default=None)
@@ -161,7 +161,7 @@ class Invitation(RequestBody):
     roles: RoleList = Field(default=[Role.MEMBER])
 
 
-class RoleAnswer(Answer):
+class RoleRead(ResponseBody):
     """A role and what it allows."""
 
     name: Role

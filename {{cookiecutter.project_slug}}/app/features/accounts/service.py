@@ -13,15 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Role
 from app.core.clock import utc_now
-from app.core.database import Database, table_of
+from app.core.database.database import Database, table_of
 from app.core.errors import Conflict, NotFound
-from app.core.limiter import subscriber
-from app.core.security_events import SecurityEvent, security_event
-from app.features.accounts.alerts import Alert, parse_alerts
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.limits.limiter import subscriber
 from app.features.accounts.email_address import parse_email_address
+from app.features.accounts.mailed.alerts import Alert, parse_alerts
 from app.features.accounts.models import User, UserRole
-from app.features.accounts.password_policy import PasswordPolicy
-from app.features.accounts.passwords import PasswordHasher
+from app.features.accounts.passwords.hasher import PasswordHasher
+from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.sessions.home_networks import at_home
 from app.features.sessions.service import SELECT_ALIVE
 
@@ -104,10 +104,10 @@ class Identity:
     scope: frozenset[str]
 
 
-async def replace_unconfirmed(unit: AsyncSession, mailbox: str) -> None:
+async def replace_unconfirmed(db: AsyncSession, mailbox: str) -> None:
     """Delete the account of a mailbox that nobody has confirmed, an invited one too; it is on record."""
     unconfirmed = delete(User).where(User.mailbox == mailbox, User.verified_at.is_(None)).returning(User.id)
-    for user_id in await unit.scalars(unconfirmed):
+    for user_id in await db.scalars(unconfirmed):
         security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success", target_id=user_id, reason="never confirmed")
 
 
@@ -148,10 +148,10 @@ class AccountService:
             role_rows=[UserRole(role=role) for role in roles],
         )
         try:
-            async with self._database.transaction(before_commit=before_commit) as unit:
-                await replace_unconfirmed(unit, address.mailbox)
-                unit.add(user)
-                await unit.flush()
+            async with self._database.transaction(before_commit=before_commit) as db:
+                await replace_unconfirmed(db, address.mailbox)
+                db.add(user)
+                await db.flush()
                 security_event(
                     SecurityEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(user.roles)
                 )
@@ -161,52 +161,52 @@ class AccountService:
 
     async def get(self, user_id: UUID) -> User:
         """The account with its roles; raises `NotFound`."""
-        async with self._database.read() as unit:
-            user = await unit.get(User, user_id)
+        async with self._database.read() as db:
+            user = await db.get(User, user_id)
         if user is None:
             raise NotFound("There is no such account.")
         return user
 
     async def credentials(self, mailbox: str, ip: str) -> Credentials | None:
         """What a sign-in of the mailbox from the address is checked against."""
-        rows = await self._database.rows(_CREDENTIALS, {"mailbox": mailbox, "network": subscriber(ip)})
+        rows = await self._database.fetch_all(_CREDENTIALS, {"mailbox": mailbox, "network": subscriber(ip)})
         if not rows:
             return None
         row = rows[0]
         return Credentials(row.id, row.password_hash, bool(row.active), bool(row.at_home))
 
-    def admit(self, unit: Connection, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
+    def admit(self, connection: Connection, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
         """The roles of a user who is about to get a session, with their row locked until that is done.
 
         None if the account was disabled, deleted or given another password since `credentials` were read.
         """
         found = {"user_id": credentials.user_id, "password_hash": credentials.password_hash}
-        rows = unit.execute(_ADMIT, found).all()
+        rows = connection.execute(_ADMIT, found).all()
         if not rows:
             return None
         if new_hash is not None:
-            unit.execute(update(_users).where(_users.c.id == credentials.user_id).values(password_hash=new_hash))
+            connection.execute(update(_users).where(_users.c.id == credentials.user_id).values(password_hash=new_hash))
         return frozenset(Role(row.role) for row in rows if row.role)
 
-    async def active_roles(self, unit: AsyncSession, user_id: UUID, *, lock: bool = False) -> frozenset[Role] | None:
-        """The roles of an account that is verified and not disabled, else None; locked until the unit ends, if asked.
+    async def active_roles(self, db: AsyncSession, user_id: UUID, *, lock: bool = False) -> frozenset[Role] | None:
+        """Return the roles of a verified, enabled account, or None. `lock` locks it until the transaction ends.
 
         Whoever starts a session without a password locks it: what ends every session of the account waits, then.
         """
         statement = _ACTIVE_ROLES.with_for_update(of=_users) if lock else _ACTIVE_ROLES
-        rows = (await unit.execute(statement, {"user_id": user_id})).all()
+        rows = (await db.execute(statement, {"user_id": user_id})).all()
         return frozenset(Role(row.role) for row in rows if row.role) if rows else None
 
-    async def is_enabled(self, unit: AsyncSession, user_id: UUID) -> bool:
+    async def is_enabled(self, db: AsyncSession, user_id: UUID) -> bool:
         """Whether the account exists and is not disabled."""
-        return bool(await unit.scalar(select(User.id).where(User.id == user_id, User.disabled_at.is_(None))))
+        return bool(await db.scalar(select(User.id).where(User.id == user_id, User.disabled_at.is_(None))))
 
     async def identify(self, session: Mapping[str, object]) -> Identity | None:
         """Whose session it is, if it is alive and the account is enabled: one statement, for every request.
 
         `session` are the parameters of `SELECT_ALIVE`.
         """
-        rows = await self._database.rows(_IDENTIFY, session)
+        rows = await self._database.fetch_all(_IDENTIFY, session)
         if not rows:
             return None
         first = rows[0]
@@ -235,8 +235,8 @@ class AccountService:
             muted = sorted(profile["muted_alerts"])
             values["muted"] = " ".join(muted)
         if values:
-            async with self._database.transaction() as unit:
-                await unit.execute(update(User).where(User.id == user_id).values(values))
+            async with self._database.transaction() as db:
+                await db.execute(update(User).where(User.id == user_id).values(values))
                 if "display_name" in values:
                     security_event(SecurityEvent.ACCOUNT_RENAMED, outcome="success", user_id=user_id, target_id=user_id)
                 if "muted" in values:

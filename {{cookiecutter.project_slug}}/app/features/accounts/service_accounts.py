@@ -13,30 +13,30 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Role
 from app.core.clock import utc_now
-from app.core.security_events import SecurityEvent, security_event
+from app.core.events.catalog import SecurityEvent, security_event
 from app.features.accounts.models import User, UserRole
 
 DOMAIN = "clients.invalid"
 
 
-async def add_service_account(unit: AsyncSession, client_id: str, name: str, roles: Iterable[Role]) -> UUID:
-    """Add the account of a client, in the caller's unit."""
+async def add_service_account(db: AsyncSession, client_id: str, name: str, roles: Iterable[Role]) -> UUID:
+    """Add the account of a client, in the caller's transaction."""
     now, user_id, address = utc_now(), uuid4(), f"{client_id}@{DOMAIN}"
     given = sorted(roles)
     row = {"id": user_id, "email": address, "mailbox": address, "display_name": name}
-    await unit.execute(insert(User), {**row, "created_at": now, "verified_at": now})
-    await unit.execute(insert(UserRole), [{"user_id": user_id, "role": role} for role in given])
+    await db.execute(insert(User), {**row, "created_at": now, "verified_at": now})
+    await db.execute(insert(UserRole), [{"user_id": user_id, "role": role} for role in given])
     security_event(SecurityEvent.ACCOUNT_CREATED, outcome="success", user_id=user_id, roles=given)
     return user_id
 
 
-async def lock_service_account(unit: AsyncSession, user_id: UUID) -> frozenset[Role]:
-    """The roles of the account, which nobody else changes until the unit ends; none where it was deleted."""
-    await unit.execute(select(User.id).where(User.id == user_id).with_for_update())
-    roles = await unit.scalars(select(UserRole.role).where(UserRole.user_id == user_id))
+async def lock_service_account(db: AsyncSession, user_id: UUID) -> frozenset[Role]:
+    """The roles of the account, which nobody else changes until the transaction ends; none where it was deleted."""
+    await db.execute(select(User.id).where(User.id == user_id).with_for_update())
+    roles = await db.scalars(select(UserRole.role).where(UserRole.user_id == user_id))
     return frozenset(map(Role, roles))
 
 
-async def remove_service_account(unit: AsyncSession, user_id: UUID) -> None:
+async def remove_service_account(db: AsyncSession, user_id: UUID) -> None:
     """Delete the account with all that belongs to it."""
-    await unit.execute(delete(User).where(User.id == user_id))
+    await db.execute(delete(User).where(User.id == user_id))

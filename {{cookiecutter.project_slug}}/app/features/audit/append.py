@@ -13,11 +13,11 @@ from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from app.core.clock import utc_now
-from app.core.database import table_of
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import table_of
 from app.core.errors import Unavailable
-from app.core.event_flow import Occurrence, Origin, Outcome, tell_recorded
-from app.core.keys import KeyRing
-from app.core.security_events import SecurityEvent
+from app.core.events.catalog import SecurityEvent
+from app.core.events.flow import EventRecord, Outcome, RequestOrigin, emit_recorded
 from app.features.audit.chain import FIRST_DIGEST, ChainKeys, Head, digest_of
 from app.features.audit.entries import Entry, entry_of
 from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
@@ -47,7 +47,7 @@ def unavailable() -> Unavailable:
 
 
 class Appender:
-    """Adds events to the trail, on the connection of a unit, without awaiting each statement.
+    """Adds events to the trail, on the connection of a transaction, without awaiting each statement.
 
     With `follow`, under the key of the row before, where that is known: processes that have no other can go on from it.
     """
@@ -56,13 +56,13 @@ class Appender:
         self._chain = ChainKeys(keys)
         self._follow = follow
 
-    def __call__(self, unit: Connection, occurrences: Sequence[Occurrence]) -> int:
+    def __call__(self, connection: Connection, event_records: Sequence[EventRecord]) -> int:
         """Add the events, in order, and a mark where one is due; how many rows that makes.
 
-        Raises `Unavailable`, which rolls the unit back.
+        Raises `Unavailable`, which rolls the transaction back.
         """
         try:
-            return self._append(unit, [entry_of(occurrence) for occurrence in occurrences])
+            return self._append(connection, [entry_of(event_record) for event_record in event_records])
         except DBAPIError as error:
             _log.error("audit_unwritable", error=type(error).__name__, exc_info=error)
             raise unavailable() from error
@@ -74,8 +74,8 @@ class Appender:
         except DBAPIError as error:
             raise unavailable() from error
 
-    def _append(self, unit: Connection, entries: list[Entry]) -> int:
-        head, last = _lock_end(unit)
+    def _append(self, connection: Connection, entries: list[Entry]) -> int:
+        head, last = _lock_end(connection)
         chain = self._chain.following(head) if self._follow else self._chain
         entries = [*_marks(chain, head, last), *entries]
         if not entries:
@@ -87,34 +87,34 @@ class Appender:
             digest = digest_of(digest, row)
             rows.append({**row, "digest": digest, "mac": chain.row_mac(digest)})
         # With its nulls: the same statement for every row, so that none takes another time than the next.
-        unit.execute(_ADD, rows)
-        unit.execute(_MOVE_HEAD if head else _START_HEAD, chain.head(sequence, digest)._asdict())
+        connection.execute(_ADD, rows)
+        connection.execute(_MOVE_HEAD if head else _START_HEAD, chain.head(sequence, digest)._asdict())
         if sequence // _GROWTH_STEP > before // _GROWTH_STEP:
             _log.warning("audit_trail_grew", rows=sequence, hint="manage audit archive")
         return len(rows)
 
 
-def lock_head(unit: Connection) -> Head | None:
+def lock_head(connection: Connection) -> Head | None:
     """The head as it is stored; one writer at a time, in every process.
 
     PostgreSQL locks its row, SQLite has locked the file before the first statement.
     """
-    row = unit.execute(_HEAD).one_or_none()
+    row = connection.execute(_HEAD).one_or_none()
     return row and Head(*row)
 
 
-def _lock_end(unit: Connection) -> tuple[Head | None, int]:
+def _lock_end(connection: Connection) -> tuple[Head | None, int]:
     """The head, locked, and the number of the last row.
 
     SQLite reads both in one statement. On PostgreSQL, what else a statement saw is of before the lock, so another,
     behind it, asks for the last row: that one sees what the writer before has committed.
     """
-    if unit.dialect.name == "sqlite":
-        row = unit.execute(_HEAD_AND_LAST).one_or_none()
+    if connection.dialect.name == "sqlite":
+        row = connection.execute(_HEAD_AND_LAST).one_or_none()
         if row is not None:
             return Head(*row[:-1]), row[-1] or 0
-    head = lock_head(unit)
-    return head, unit.scalar(_LAST) or 0
+    head = lock_head(connection)
+    return head, connection.scalar(_LAST) or 0
 
 
 def _marks(chain: ChainKeys, head: Head | None, last: int) -> Iterable[Entry]:
@@ -142,7 +142,7 @@ def _flaw(chain: ChainKeys, head: Head | None, last: int) -> str | None:
 
 
 def _mark(event: SecurityEvent, outcome: Outcome, **details: str | int) -> Entry:
-    occurrence = Occurrence(event.value, outcome, details, utc_now(), Origin())
-    tell_recorded(occurrence)
+    event_record = EventRecord(event.value, outcome, details, utc_now(), RequestOrigin())
+    emit_recorded(event_record)
     # As they are: a MAC has the shape of a secret, and is none.
-    return {**entry_of(occurrence), "details": orjson.dumps(details).decode()}
+    return {**entry_of(event_record), "details": orjson.dumps(details).decode()}

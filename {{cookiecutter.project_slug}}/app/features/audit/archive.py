@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Connection, delete, func, select, text
 
-from app.core.database import table_of
-from app.core.security_events import SecurityEvent
+from app.core.database.database import table_of
+from app.core.events.catalog import SecurityEvent
 from app.features.audit.append import lock_head
 from app.features.audit.chain import FIRST_DIGEST, digest_of, plain_row
 from app.features.audit.models import AuditEvent

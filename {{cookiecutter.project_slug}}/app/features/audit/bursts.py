@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 from uuid import UUID
 
-from app.core.event_flow import Occurrence
-from app.core.limiter import subscriber
+from app.core.events.flow import EventRecord
+from app.core.limits.limiter import subscriber
 
 WINDOW_SECONDS = 60.0
 
@@ -35,7 +35,7 @@ class _Burst:
     timer: asyncio.TimerHandle
     seconds: float
     count: int = 0
-    last: Occurrence | None = None
+    last: EventRecord | None = None
 
 
 _Table = dict[_Kind, _Burst]
@@ -44,29 +44,29 @@ _Table = dict[_Kind, _Burst]
 class Bursts:
     """Counts; hands the count of each window that had more than the first refusal to `done`."""
 
-    def __init__(self, done: Callable[[Occurrence], None], seconds: float = WINDOW_SECONDS) -> None:
+    def __init__(self, done: Callable[[EventRecord], None], seconds: float = WINDOW_SECONDS) -> None:
         self._done = done
         self._seconds = seconds
         # Apart, so that a flood of strangers hides nothing that is said of a user or a session.
         self._anonymous: _Table = {}
         self._known: _Table = {}
 
-    def is_first(self, occurrence: Occurrence) -> bool:
+    def is_first(self, event_record: EventRecord) -> bool:
         """Whether the event is to be a row of its own; otherwise it has been counted."""
-        if occurrence.outcome != "denied" or occurrence.origin.ip is None:
+        if event_record.outcome != "denied" or event_record.origin.ip is None:
             return True
-        table, kind = self._find(occurrence)
+        table, kind = self._find(event_record)
         burst = table.get(kind)
         if burst is None:
             self._begin(table, kind, self._seconds)
             return True
         burst.count += 1
-        burst.last = occurrence
+        burst.last = event_record
         return False
 
-    def forget(self, occurrence: Occurrence) -> None:
+    def forget(self, event_record: EventRecord) -> None:
         """End the burst: its first event could not be written."""
-        table, kind = self._find(occurrence)
+        table, kind = self._find(event_record)
         if kind in table:
             self._end(table, kind)
 
@@ -76,15 +76,15 @@ class Bursts:
             for kind in list(table):
                 self._end(table, kind)
 
-    def _find(self, occurrence: Occurrence) -> tuple[_Table, _Kind]:
-        origin, given = occurrence.origin, occurrence.fields
+    def _find(self, event_record: EventRecord) -> tuple[_Table, _Kind]:
+        origin, given = event_record.origin, event_record.fields
         fields = tuple((name, str(value)) for name, value in given.items() if isinstance(value, str | UUID))
-        kind = _Kind(occurrence.action, subscriber(origin.ip or ""), origin.actor_id, fields)
+        kind = _Kind(event_record.action, subscriber(origin.ip or ""), origin.actor_id, fields)
         known = origin.actor_id is not None or any(isinstance(value, UUID) for value in given.values())
         table = self._known if known else self._anonymous
         if kind not in table and len(table) >= _MOST_BURSTS:
             # Too many at once to count each.
-            kind = _Kind(occurrence.action)
+            kind = _Kind(event_record.action)
         return table, kind
 
     def _begin(self, table: _Table, kind: _Kind, seconds: float) -> None:
@@ -105,7 +105,7 @@ class Bursts:
         return burst
 
 
-def _summary(last: Occurrence, count: int, *, shared: bool) -> Occurrence:
+def _summary(last: EventRecord, count: int, *, shared: bool) -> EventRecord:
     """The last refusal with the count of all; of several clients, only what they have in common."""
     if not shared:
         return replace(last, fields={**last.fields, "count": count}, origin=replace(last.origin, request_id=None))

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
-from app.core.keys import KeyRing, Purpose, key_id
+from app.core.crypto.keys import KeyRing, Purpose, key_id
 
 FIRST_DIGEST = bytes(32)
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import orjson
 
-from app.core.event_flow import Occurrence
-from app.core.redaction import redact_fields, redact_text
-from app.core.security_events import SecurityEvent
+from app.core.events.catalog import SecurityEvent
+from app.core.events.flow import EventRecord
+from app.core.logging.redaction import redact_fields, redact_text
 
 Entry = dict[str, Any]
 """The columns of a row, but for its place in the chain."""
@@ -47,13 +47,13 @@ _ON_A_SESSION = frozenset(
 )
 
 
-def entry_of(occurrence: Occurrence) -> Entry:
+def entry_of(event_record: EventRecord) -> Entry:
     """The columns for an event."""
-    fields, origin = dict(occurrence.fields), occurrence.origin
+    fields, origin = dict(event_record.fields), event_record.origin
     user_id, session_id = _id(fields.get("user_id")), _id(fields.get("session_id"))
-    actor_id = origin.actor_id or (None if occurrence.action in _SUFFERED else user_id)
+    actor_id = origin.actor_id or (None if event_record.action in _SUFFERED else user_id)
     asking = origin.session_id or session_id
-    target_type, target_id = _target(occurrence.action, fields)
+    target_type, target_id = _target(event_record.action, fields)
     fields.pop("target_type", None)
     fields.pop("target_id", None)
     for name, value in (("user_id", user_id), ("session_id", session_id)):
@@ -61,9 +61,9 @@ def entry_of(occurrence: Occurrence) -> Entry:
         if value is None or value in {actor_id, asking} or str(value) == target_id:
             fields.pop(name, None)
     return {
-        "created_at": occurrence.created_at,
-        "action": occurrence.action,
-        "outcome": occurrence.outcome,
+        "created_at": event_record.created_at,
+        "action": event_record.action,
+        "outcome": event_record.outcome,
         "actor_id": actor_id,
         "session_id": asking,
         "target_type": target_type,

@@ -1,4 +1,4 @@
-"""Recording what no transaction carries: refusals, failures, and whatever happens outside of a unit.
+"""Recording what no transaction carries: refusals, failures, and whatever happens outside of a transaction.
 
 Group commit: one task takes everything that waits into one transaction, while the next ones gather behind it. A request
 waits for its own events before its answer goes out. The queue is bounded; beyond it the answer is 503.
@@ -12,9 +12,9 @@ from contextvars import Context
 import structlog
 from sqlalchemy import Connection
 
-from app.core.database import Database, RecordEvents
+from app.core.database.database import Database, RecordEvents
 from app.core.errors import Problem
-from app.core.event_flow import Occurrence, Origin
+from app.core.events.flow import EventRecord, RequestOrigin
 from app.features.audit.append import unavailable
 from app.features.audit.bursts import WINDOW_SECONDS, Bursts
 
@@ -26,7 +26,7 @@ _WAIT_SECONDS = 5
 
 _log = structlog.get_logger("app")
 
-_Waiting = tuple[Sequence[Occurrence], "asyncio.Future[None] | None"]
+_Waiting = tuple[Sequence[EventRecord], "asyncio.Future[None] | None"]
 
 
 class Recorder:
@@ -41,9 +41,9 @@ class Recorder:
         self._writer: asyncio.Task[None] | None = None
         self.lost = 0
 
-    async def record(self, occurrences: Sequence[Occurrence]) -> None:
+    async def record(self, event_records: Sequence[EventRecord]) -> None:
         """Return when the events are committed; raises `Unavailable` where they are not."""
-        firsts = [occurrence for occurrence in occurrences if self._bursts.is_first(occurrence)]
+        firsts = [event_record for event_record in event_records if self._bursts.is_first(event_record)]
         if not firsts:
             return
         try:
@@ -62,9 +62,9 @@ class Recorder:
             self._forget(firsts)
             raise
 
-    def record_within(self, connection: Connection, occurrences: Sequence[Occurrence]) -> None:
+    def record_within(self, connection: Connection, event_records: Sequence[EventRecord]) -> None:
         """Record the events of a transaction in it; raises `Unavailable`, which rolls it back."""
-        firsts = [occurrence for occurrence in occurrences if self._bursts.is_first(occurrence)]
+        firsts = [event_record for event_record in event_records if self._bursts.is_first(event_record)]
         if not firsts:
             return
         try:
@@ -73,18 +73,18 @@ class Recorder:
             self._forget(firsts)
             raise
 
-    def _forget(self, firsts: Sequence[Occurrence]) -> None:
-        for occurrence in firsts:
-            self._bursts.forget(occurrence)
+    def _forget(self, firsts: Sequence[EventRecord]) -> None:
+        for event_record in firsts:
+            self._bursts.forget(event_record)
 
-    def origin(self) -> Origin:
+    def origin(self) -> RequestOrigin:
         """Nowhere: what comes here itself is not of a request."""
-        return Origin()
+        return RequestOrigin()
 
-    def take(self, occurrence: Occurrence) -> None:
+    def append(self, event_record: EventRecord) -> None:
         """Record an event that no request waits for."""
-        if self._bursts.is_first(occurrence):
-            self._enqueue_unawaited(occurrence)
+        if self._bursts.is_first(event_record):
+            self._enqueue_unawaited(event_record)
 
     async def close(self) -> None:
         """Write all that waits."""
@@ -92,15 +92,15 @@ class Recorder:
         while self._writer is not None and not self._writer.done():
             await asyncio.wait([self._writer])
 
-    def _enqueue_unawaited(self, occurrence: Occurrence) -> None:
+    def _enqueue_unawaited(self, event_record: EventRecord) -> None:
         if self._queued >= LONGEST_QUEUE:
             self._lose(1, "the queue is full")
         else:
-            self._enqueue([occurrence], None)
+            self._enqueue([event_record], None)
 
-    def _enqueue(self, occurrences: Sequence[Occurrence], written: "asyncio.Future[None] | None") -> None:
-        self._queue.append((occurrences, written))
-        self._queued += len(occurrences)
+    def _enqueue(self, event_records: Sequence[EventRecord], written: "asyncio.Future[None] | None") -> None:
+        self._queue.append((event_records, written))
+        self._queued += len(event_records)
         if self._writer is None or self._writer.done():
             # In no context: it writes for everybody, and must not log under the name of one request.
             self._writer = asyncio.get_running_loop().create_task(self._write_all(), context=Context())
@@ -110,11 +110,13 @@ class Recorder:
             batch = self._next_batch()
             failed = True
             try:
-                failed = not await self._write([occurrence for occurrences, _ in batch for occurrence in occurrences])
+                failed = not await self._write(
+                    [event_record for event_records, _ in batch for event_record in event_records]
+                )
             finally:
                 # Also where this task is cancelled: nobody waits for what will not come.
-                for occurrences, written in batch:
-                    self._settle(occurrences, written, failed=failed)
+                for event_records, written in batch:
+                    self._settle(event_records, written, failed=failed)
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -125,10 +127,10 @@ class Recorder:
         self._queued -= size
         return batch
 
-    async def _write(self, occurrences: Sequence[Occurrence]) -> bool:
+    async def _write(self, event_records: Sequence[EventRecord]) -> bool:
         try:
             async with asyncio.timeout(_WRITE_SECONDS):
-                await self._database.record(lambda connection: self._append(connection, occurrences))
+                await self._database.record(lambda connection: self._append(connection, event_records))
         except Problem:
             return False
         except Exception as error:  # noqa: BLE001  # whatever it is: the events are not on record
@@ -137,11 +139,11 @@ class Recorder:
         return True
 
     def _settle(
-        self, occurrences: Sequence[Occurrence], written: "asyncio.Future[None] | None", *, failed: bool
+        self, event_records: Sequence[EventRecord], written: "asyncio.Future[None] | None", *, failed: bool
     ) -> None:
         if written is None or written.cancelled():
             if failed:
-                self._lose(len(occurrences), "the database does not take them")
+                self._lose(len(event_records), "the database does not take them")
         elif failed:
             _give_up(written)
         elif not written.done():

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Query
 from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
 from app.access.policies import Allow, policy
-from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
+from app.core.events.catalog import SecurityEvent
+from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
-from app.core.security_events import SecurityEvent
 from app.core.state import from_state
-from app.features.audit.schemas import AuditAnswer, Moment
+from app.features.audit.schemas import AuditEventRead, Moment
 from app.features.audit.service import AuditTrail, Filters
 
 router = APIRouter(prefix="/audit", tags=["audit"], route_class=GuardedRoute)
@@ -40,7 +40,7 @@ async def list_events(
     filters: Annotated[Filters, Depends(_filters)],
     limit: Limit = DEFAULT_LIMIT,
     cursor: CursorText = None,
-) -> Page[AuditAnswer]:
+) -> Page[AuditEventRead]:
     """Security events, newest first."""
-    rows, next_cursor = await trail.list_events(filters, Part(limit, cursor))
-    return Page(items=[AuditAnswer.of(row) for row in rows], next_cursor=next_cursor)
+    rows, next_cursor = await trail.list_events(filters, PageParams(limit, cursor))
+    return Page(items=[AuditEventRead.of(row) for row in rows], next_cursor=next_cursor)

@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 from pydantic import AfterValidator, BeforeValidator
 
-from app.core.schemas import Answer, Timestamp
+from app.core.schemas import ResponseBody, Timestamp
 from app.features.audit.models import AuditEvent
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -32,7 +32,7 @@ Moment = Annotated[datetime, BeforeValidator(_with_zone), AfterValidator(_in_utc
 """A time with its zone, as RFC 3339 writes it."""
 
 
-class AuditAnswer(Answer):
+class AuditEventRead(ResponseBody):
     """A security event. `actor` is the user who did it, where that is known."""
 
     sequence: int
@@ -67,7 +67,7 @@ class AuditAnswer(Answer):
         )
 
 
-class ExportedEvent(AuditAnswer):
+class ExportedEvent(AuditEventRead):
     """A security event with what proves it: number and digest are an anchor for `manage audit verify`."""
 
     key_id: str
@@ -77,5 +77,5 @@ class ExportedEvent(AuditAnswer):
     @classmethod
     def of(cls, row: AuditEvent) -> Self:
         """The exported form of a row."""
-        answer = AuditAnswer.of(row).model_dump()
+        answer = AuditEventRead.of(row).model_dump()
         return cls(**answer, key_id=row.key_id.hex(), digest=row.digest.hex(), mac=row.mac.hex())

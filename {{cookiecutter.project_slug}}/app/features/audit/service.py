@@ -12,12 +12,12 @@ import orjson
 from sqlalchemy import Connection, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Database
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
 from app.core.errors import Conflict
-from app.core.event_flow import Occurrence, events_to
-from app.core.keys import KeyRing
-from app.core.pagination import Cursors, Part, by_number
-from app.core.security_events import SecurityEvent
+from app.core.events.catalog import SecurityEvent
+from app.core.events.flow import EventRecord, events_to
+from app.core.pagination import Cursors, PageParams, by_number
 from app.features.audit.append import Appender, lock_head, unavailable
 from app.features.audit.archive import ArchiveFile, Place, archived_through, last_before, remove_through, rows_between
 from app.features.audit.models import AuditEvent
@@ -69,9 +69,9 @@ class AuditTrail:
         database.record_events_with(self._recorder.record_within)
         self._cursors = Cursors(keys, "audit", by_number(lambda row: row.sequence))
 
-    async def record(self, occurrences: Sequence[Occurrence]) -> None:
+    async def record(self, event_records: Sequence[EventRecord]) -> None:
         """Return when the events are committed; raises `Unavailable` where they are not."""
-        await self._recorder.record(occurrences)
+        await self._recorder.record(event_records)
 
     @asynccontextmanager
     async def recording(self) -> AsyncIterator[None]:
@@ -85,26 +85,26 @@ class AuditTrail:
         if self._recorder.lost > lost:
             raise unavailable()
 
-    async def reseal(self, unit: AsyncSession, *, limit: int) -> int:  # noqa: ARG002  # one row is all there can be
+    async def reseal(self, db: AsyncSession, *, limit: int) -> int:  # noqa: ARG002  # one row is all there can be
         """Have the current key confirm what an earlier one did; 1, or 0 where it has.
 
         The next event does the same. After it, the earlier key is needed no more.
         """
-        return await (await unit.connection()).run_sync(self._append, ())
+        return await (await db.connection()).run_sync(self._append, ())
 
     async def latest(self, *actions: str) -> AuditEvent | None:
         """The last event of these."""
         statement = select(AuditEvent).where(AuditEvent.action.in_(actions)).order_by(AuditEvent.sequence.desc())
-        async with self._database.read() as unit:
-            return await unit.scalar(statement.limit(1))
+        async with self._database.read() as db:
+            return await db.scalar(statement.limit(1))
 
-    async def list_events(self, filters: Filters, part: Part) -> tuple[list[AuditEvent], str | None]:
+    async def list_events(self, filters: Filters, params: PageParams) -> tuple[list[AuditEvent], str | None]:
         """Events, newest first, and the cursor of the next part, which holds for the same filters alone."""
-        part = part._replace(search=str(filters))
-        statement = self._cursors.select(filters.apply(select(AuditEvent)), part, (AuditEvent.sequence,))
-        async with self._database.read() as unit:
-            rows = (await unit.scalars(statement)).all()
-        rows, next_cursor = self._cursors.cut(rows, part)
+        params = params._replace(search=str(filters))
+        statement = self._cursors.select(filters.apply(select(AuditEvent)), params, (AuditEvent.sequence,))
+        async with self._database.read() as db:
+            rows = (await db.scalars(statement)).all()
+        rows, next_cursor = self._cursors.page(rows, params)
         return list(rows), next_cursor
 
     async def export(self, filters: Filters) -> AsyncIterator[AuditEvent]:
@@ -112,8 +112,8 @@ class AuditTrail:
         last, more = 0, True
         statement = filters.apply(select(AuditEvent)).order_by(AuditEvent.sequence).limit(_BATCH)
         while more:
-            async with self._database.read() as unit:
-                rows = (await unit.scalars(statement.where(AuditEvent.sequence > last))).all()
+            async with self._database.read() as db:
+                rows = (await db.scalars(statement.where(AuditEvent.sequence > last))).all()
             for row in rows:
                 yield row
                 last = row.sequence
@@ -135,24 +135,24 @@ class AuditTrail:
         Raises `OSError` if the file cannot be written, `Conflict` if another archive was made meanwhile.
         """
         file = ArchiveFile(path)
-        async with self._database.read() as unit:
-            connection = await unit.connection()
+        async with self._database.read() as db:
+            connection = await db.connection()
             end = await connection.run_sync(last_before, before, begin)
             if end == begin:
                 return begin
             await connection.run_sync(lambda rows: file.write(begin, rows_between(rows, begin, end)))
         if file.ends_at() != end:
             raise OSError("it does not hold what was written to it")
-        async with self._database.transaction() as unit:
-            await (await unit.connection()).run_sync(self._claim, begin, end)
+        async with self._database.transaction() as db:
+            await (await db.connection()).run_sync(self._claim, begin, end)
         return end
 
     async def remove_archived(self, through: Place) -> None:
         """Delete the rows up to one that a verification or `archive` gave, in short transactions."""
         removed = 1
         while removed:
-            async with self._database.transaction() as unit:
-                removed = await (await unit.connection()).run_sync(remove_through, through, _BATCH)
+            async with self._database.transaction() as db:
+                removed = await (await db.connection()).run_sync(remove_through, through, _BATCH)
 
     def _claim(self, connection: Connection, begin: Place, end: Place) -> None:
         lock_head(connection)

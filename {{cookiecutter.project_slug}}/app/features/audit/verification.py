@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Self
 import orjson
 from sqlalchemy import func, select
 
-from app.core.database import Database
-from app.core.keys import KeyRing
-from app.core.security_events import SecurityEvent
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.events.catalog import SecurityEvent
 from app.features.audit.archive import ArchiveFile, Place, archived_through
 from app.features.audit.chain import FIRST_DIGEST, ChainKeys, Head, digest_of
 from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
@@ -107,11 +107,11 @@ class Verification:
         """
         last = select(func.max(AuditEvent.sequence)).scalar_subquery()
         head = select(AuditHead.sequence, AuditHead.digest, AuditHead.key_id, AuditHead.mac, last)
-        async with self._database.read() as unit:
+        async with self._database.read() as db:
             # One statement: the head and the last row are those of one moment.
-            found = (await unit.execute(head.where(AuditHead.id == HEAD_ID))).one_or_none()
-            end = found[-1] if found else await unit.scalar(select(last))
-            self.archived = await (await unit.connection()).run_sync(archived_through)
+            found = (await db.execute(head.where(AuditHead.id == HEAD_ID))).one_or_none()
+            end = found[-1] if found else await db.scalar(select(last))
+            self.archived = await (await db.connection()).run_sync(archived_through)
         self._head = Head(*found[:-1]) if found else None
         # SQLite holds a text where it was told to store one, and takes it for larger than any number.
         self._last = end if isinstance(end, int) else _LARGEST if end else 0
@@ -151,8 +151,8 @@ class Verification:
         while True:
             behind = statement.where(AuditEvent.sequence > self._sequence) if started else statement
             try:
-                async with self._database.read() as unit:
-                    rows = (await unit.execute(behind.limit(size))).mappings().all()
+                async with self._database.read() as db:
+                    rows = (await db.execute(behind.limit(size))).mappings().all()
             except (TypeError, ValueError):
                 if size == 1:
                     yield None

@@ -18,16 +18,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import permissions_of
 from app.core.clock import utc_now
-from app.core.database import Database
-from app.core.security_events import SecurityEvent, security_event
+from app.core.database.database import Database
+from app.core.events.catalog import SecurityEvent, security_event
 from app.features.accounts.service import AccountService
 from app.features.authorization.models import AuthorizationCode
 from app.features.authorization.service import code_digest
-from app.features.oauth.clients import AnyClient, GrantType, RegisteredClient
+from app.features.oauth.clients.registered import AnyClient, GrantType, RegisteredClient
+from app.features.oauth.clients.service import ClientService
 from app.features.oauth.errors import UnauthorizedClient
 from app.features.oauth.grants import granted_scope, required
 from app.features.oauth.schemas import TokenForm
-from app.features.oauth.service import ClientService
 from app.features.sessions.client import Client
 from app.features.sessions.service import EndReason, SessionService
 from app.features.signin.errors import InvalidGrant
@@ -67,18 +67,18 @@ class AuthorizationCodeGrant:
         if not isinstance(client, RegisteredClient):
             raise UnauthorizedClient("The client may not use this grant.")
         presented = _presented(form)
-        async with self._database.transaction() as unit:
-            code = await self._locked(unit, presented, client)
+        async with self._database.transaction() as db:
+            code = await self._locked(db, presented, client)
             if code is not None and code.used_at is not None:
-                await self._note_reuse(unit, code, presented)
+                await self._note_reuse(db, code, presented)
             fits = code is not None and code.used_at is None and _fits(code, presented)
-            pair = await self._exchange(unit, code, client, origin) if code is not None and fits else None
+            pair = await self._exchange(db, code, client, origin) if code is not None and fits else None
         if pair is None:
             raise InvalidGrant("The code is not valid.")
         return pair
 
     async def _locked(
-        self, unit: AsyncSession, presented: _Presented, client: RegisteredClient
+        self, db: AsyncSession, presented: _Presented, client: RegisteredClient
     ) -> AuthorizationCode | None:
         """The code, if it is the client's, behind all that is locked before it: user, client and session.
 
@@ -86,28 +86,28 @@ class AuthorizationCodeGrant:
         """
         mine = (AuthorizationCode.code_hash == presented.code_hash, AuthorizationCode.client_id == client.id)
         columns = (AuthorizationCode.user_id, AuthorizationCode.session_id)
-        owner = (await unit.execute(select(*columns).where(*mine))).one_or_none()
-        if owner is None or await self._accounts.active_roles(unit, owner.user_id, lock=True) is None:
+        owner = (await db.execute(select(*columns).where(*mine))).one_or_none()
+        if owner is None or await self._accounts.active_roles(db, owner.user_id, lock=True) is None:
             return None
-        if not await self._clients.hold(unit, client):
+        if not await self._clients.hold(db, client):
             return None
-        alive = await self._sessions.lock_alive(unit, owner.session_id)
-        code = await unit.scalar(select(AuthorizationCode).where(*mine).with_for_update())
+        alive = await self._sessions.lock_alive(db, owner.session_id)
+        code = await db.scalar(select(AuthorizationCode).where(*mine).with_for_update())
         # A second use counts, even where the browser has signed out by now.
         return code if code is None or alive or code.used_at is not None else None
 
-    async def _note_reuse(self, unit: AsyncSession, code: AuthorizationCode, presented: _Presented) -> None:
+    async def _note_reuse(self, db: AsyncSession, code: AuthorizationCode, presented: _Presented) -> None:
         """Record a second use, which ends what the first one started if it comes with the verifier."""
         started: UUID | None = code.started_session_id
         ends = started is not None and _is_proved(code, presented)
         if started is not None and ends:
-            await self._sessions.end(unit, started, EndReason.CODE_REUSED)
+            await self._sessions.end(db, started, EndReason.CODE_REUSED)
         security_event(SecurityEvent.CODE_REUSED, outcome="denied", session_id=started, ended=ends)
 
     async def _exchange(
-        self, unit: AsyncSession, code: AuthorizationCode, client: RegisteredClient, origin: Client
+        self, db: AsyncSession, code: AuthorizationCode, client: RegisteredClient, origin: Client
     ) -> TokenPair:
-        roles = await self._accounts.active_roles(unit, code.user_id)
+        roles = await self._accounts.active_roles(db, code.user_id)
         grant = ClientGrant(
             grant_type=GrantType.AUTHORIZATION_CODE,
             client_id=client.client_id,
@@ -117,9 +117,9 @@ class AuthorizationCodeGrant:
             authenticated_at=code.authenticated_at,
             refreshable=GrantType.REFRESH_TOKEN in client.grants,
         )
-        pair = await self._signin.open(unit, grant, origin)
+        pair = await self._signin.open(db, grant, origin)
         used = {"used_at": utc_now(), "started_session_id": pair.session_id}
-        await unit.execute(update(AuthorizationCode).where(AuthorizationCode.code_hash == code.code_hash).values(used))
+        await db.execute(update(AuthorizationCode).where(AuthorizationCode.code_hash == code.code_hash).values(used))
         return pair
 
 

@@ -13,10 +13,10 @@ from typing import NoReturn
 from urllib.parse import urlencode
 
 from app.core.errors import BadRequest
-from app.features.oauth.clients import GrantType, RegisteredClient
-from app.features.oauth.redirect_uris import LONGEST_URI, is_registered
+from app.features.oauth.clients.redirect_uris import LONGEST_URI, is_registered
+from app.features.oauth.clients.registered import GrantType, RegisteredClient
+from app.features.oauth.clients.service import ClientService
 from app.features.oauth.resources import is_own_resource
-from app.features.oauth.service import ClientService
 
 _LONGEST_SCOPE = 2000
 _LONGEST_AGE = 10  # digits

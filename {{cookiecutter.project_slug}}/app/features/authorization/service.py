@@ -14,18 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.policies import STEP_UP_MINUTES
 from app.access.principal import Principal
 from app.core.clock import utc_now
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.errors import NotFound
-from app.core.security_events import SecurityEvent, security_event
-from app.core.settings import Settings
-from app.features.accounts.account_mail import AccountMail
-from app.features.accounts.alerts import Alert
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.settings.model import Settings
+from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService
 from app.features.authorization.models import AuthorizationCode, Consent
 from app.features.authorization.requests import AuthorizationRequest, RefusedRequest, RequestReader, UntrustedRequest
-from app.features.oauth.clients import RegisteredClient
-from app.features.oauth.redirect_uris import proves_its_owner
-from app.features.oauth.service import ClientService
+from app.features.oauth.clients.redirect_uris import proves_its_owner
+from app.features.oauth.clients.registered import RegisteredClient
+from app.features.oauth.clients.service import ClientService
 from app.features.sessions.client import Client
 from app.features.sessions.service import EndReason, SessionService
 
@@ -119,8 +119,8 @@ class AuthorizationService:
         if client.first_party:
             return False
         mine = (Consent.user_id == principal.user_id, Consent.client_id == request.client.id)
-        async with self._database.read() as unit:
-            allowed = await unit.scalar(select(Consent.scope).where(*mine))
+        async with self._database.read() as db:
+            allowed = await db.scalar(select(Consent.scope).where(*mine))
         return allowed is None or not granted(principal, request) <= frozenset(allowed.split())
 
     async def approve(self, principal: Principal, request: AuthorizationRequest, origin: Client) -> str:
@@ -146,13 +146,13 @@ class AuthorizationService:
             "methods": " ".join(principal.methods),
             "authenticated_at": principal.authenticated_at,
         }
-        async with self._database.transaction() as unit:
-            may = await self._accounts.active_roles(unit, principal.user_id, lock=True) is not None
-            held = may and await self._clients.hold(unit, request.client)
-            if held and await self._sessions.lock_alive(unit, principal.session_id):
-                await unit.execute(insert(AuthorizationCode), row)
+        async with self._database.transaction() as db:
+            may = await self._accounts.active_roles(db, principal.user_id, lock=True) is not None
+            held = may and await self._clients.hold(db, request.client)
+            if held and await self._sessions.lock_alive(db, principal.session_id):
+                await db.execute(insert(AuthorizationCode), row)
                 if not request.client.first_party:
-                    await self._remember(unit, principal.user_id, request.client, scope, origin)
+                    await self._remember(db, principal.user_id, request.client, scope, origin)
             else:
                 held = False
         if not held:
@@ -173,7 +173,7 @@ class AuthorizationService:
     async def decline(self, principal: Principal, request: AuthorizationRequest) -> str:
         """Give the client nothing, as the user says: the address to send the browser to."""
         scope = " ".join(sorted(request.scope))
-        _told(SecurityEvent.CONSENT_DENIED, principal.user_id, request.client, scope=scope)
+        _emit_event(SecurityEvent.CONSENT_DENIED, principal.user_id, request.client, scope=scope)
         return self.deny(request)
 
     def deny(self, request: AuthorizationRequest) -> str:
@@ -183,9 +183,9 @@ class AuthorizationService:
     async def consents(self, user_id: UUID) -> list[GivenConsent]:
         """What the user has allowed, the newest first."""
         mine = select(Consent).where(Consent.user_id == user_id).order_by(Consent.created_at.desc(), Consent.id)
-        async with self._database.read() as unit:
-            rows = (await unit.scalars(mine)).all()
-            clients = await self._clients.by_ids(unit, {row.client_id for row in rows})
+        async with self._database.read() as db:
+            rows = (await db.scalars(mine)).all()
+            clients = await self._clients.by_ids(db, {row.client_id for row in rows})
         return [
             GivenConsent(row.id, clients[row.client_id], frozenset(row.scope.split()), row.created_at, row.updated_at)
             for row in rows
@@ -195,55 +195,51 @@ class AuthorizationService:
     async def revoke_consent(self, user_id: UUID, consent_id: UUID) -> None:
         """Take back what the user has allowed a client: its sessions and codes of the user end. Raises `NotFound`."""
         mine = (Consent.id == consent_id, Consent.user_id == user_id)
-        async with self._database.transaction() as unit:
+        async with self._database.transaction() as db:
             # First, so that no code of the user is being exchanged meanwhile.
-            await self._accounts.active_roles(unit, user_id, lock=True)
-            client_id = await unit.scalar(delete(Consent).where(*mine).returning(Consent.client_id))
-            client = client_id and (await self._clients.by_ids(unit, {client_id})).get(client_id)
+            await self._accounts.active_roles(db, user_id, lock=True)
+            client_id = await db.scalar(delete(Consent).where(*mine).returning(Consent.client_id))
+            client = client_id and (await self._clients.by_ids(db, {client_id})).get(client_id)
             if client:
-                await self._sessions.end_all_of_client(
-                    unit, client.client_id, EndReason.CONSENT_REVOKED, user_id=user_id
-                )
+                await self._sessions.end_all_of_client(db, client.client_id, EndReason.CONSENT_REVOKED, user_id=user_id)
                 theirs = (AuthorizationCode.client_id == client_id, AuthorizationCode.user_id == user_id)
-                await unit.execute(delete(AuthorizationCode).where(*theirs))
-                _told(SecurityEvent.CONSENT_REVOKED, user_id, client)
+                await db.execute(delete(AuthorizationCode).where(*theirs))
+                _emit_event(SecurityEvent.CONSENT_REVOKED, user_id, client)
         if not client:
             raise NotFound("There is no such consent.")
 
-    async def end_all(self, unit: AsyncSession, user_id: UUID) -> None:
+    async def end_all(self, db: AsyncSession, user_id: UUID) -> None:
         """Take back all that a user has allowed; the caller has locked the account, and ends its sessions and codes."""
-        taken = (
-            await unit.scalars(delete(Consent).where(Consent.user_id == user_id).returning(Consent.client_id))
-        ).all()
-        for client in (await self._clients.by_ids(unit, set(taken))).values():
-            _told(SecurityEvent.CONSENT_REVOKED, user_id, client)
+        taken = (await db.scalars(delete(Consent).where(Consent.user_id == user_id).returning(Consent.client_id))).all()
+        for client in (await self._clients.by_ids(db, set(taken))).values():
+            _emit_event(SecurityEvent.CONSENT_REVOKED, user_id, client)
 
-    async def client_ids(self, unit: AsyncSession, user_id: UUID) -> frozenset[str]:
+    async def client_ids(self, db: AsyncSession, user_id: UUID) -> frozenset[str]:
         """The clients that a user has allowed, as their sessions name them."""
-        allowed = set(await unit.scalars(select(Consent.client_id).where(Consent.user_id == user_id)))
-        return frozenset(client.client_id for client in (await self._clients.by_ids(unit, allowed)).values())
+        allowed = set(await db.scalars(select(Consent.client_id).where(Consent.user_id == user_id)))
+        return frozenset(client.client_id for client in (await self._clients.by_ids(db, allowed)).values())
 
-    async def end_codes(self, unit: AsyncSession, user_id: UUID) -> None:
+    async def end_codes(self, db: AsyncSession, user_id: UUID) -> None:
         """End the codes of a user that no client has used. One that was used stays: a second use is to be noticed."""
         unused = (AuthorizationCode.user_id == user_id, AuthorizationCode.used_at.is_(None))
-        await unit.execute(delete(AuthorizationCode).where(*unused))
+        await db.execute(delete(AuthorizationCode).where(*unused))
 
     async def _remember(
-        self, unit: AsyncSession, user_id: UUID, client: RegisteredClient, added: frozenset[str], origin: Client
+        self, db: AsyncSession, user_id: UUID, client: RegisteredClient, added: frozenset[str], origin: Client
     ) -> None:
         """Keep what the user has granted, beside what they granted before, and tell them; their account is locked."""
         mine = (Consent.user_id == user_id, Consent.client_id == client.id)
-        allowed, now = await unit.scalar(select(Consent.scope).where(*mine)), utc_now()
+        allowed, now = await db.scalar(select(Consent.scope).where(*mine)), utc_now()
         scope = " ".join(sorted(added.union((allowed or "").split())))
         if allowed is None:
             row = {"id": uuid4(), "created_at": now, "updated_at": now, "user_id": user_id, "scope": scope}
-            await unit.execute(insert(Consent), {**row, "client_id": client.id})
+            await db.execute(insert(Consent), {**row, "client_id": client.id})
         elif scope != allowed:
-            await unit.execute(update(Consent).where(*mine).values(scope=scope, updated_at=now))
+            await db.execute(update(Consent).where(*mine).values(scope=scope, updated_at=now))
         else:
             return
-        await self._mail.alert(unit, Alert.NEW_APPLICATION, user_id, origin, application=client.name)
-        _told(SecurityEvent.CONSENT_GIVEN, user_id, client, scope=scope)
+        await self._mail.alert(db, Alert.NEW_APPLICATION, user_id, origin, application=client.name)
+        _emit_event(SecurityEvent.CONSENT_GIVEN, user_id, client, scope=scope)
 
 
 def granted(principal: Principal, request: AuthorizationRequest) -> frozenset[str]:
@@ -256,5 +252,5 @@ def code_digest(code: str) -> bytes:
     return hashlib.sha256(code.encode()).digest()
 
 
-def _told(event: SecurityEvent, user_id: UUID, client: RegisteredClient, **fields: object) -> None:
+def _emit_event(event: SecurityEvent, user_id: UUID, client: RegisteredClient, **fields: object) -> None:
     security_event(event, outcome="success", user_id=user_id, target_type="client", target_id=client.id, **fields)

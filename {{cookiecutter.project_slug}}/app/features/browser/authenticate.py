@@ -1,7 +1,7 @@
 """Who is asking with a browser: the principal behind a session cookie.
 
 Pages take the cookie alone. The API takes it too where a request has no `Authorization` header, and is judged by that
-header alone where it has one. Whatever a cookie could do unasked, `app/http/cross_origin.py` has refused by now.
+header alone if it has one. `app/http/middleware/cross_origin.py` has refused what other origins make a cookie do.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from fastapi import Request
 
 from app.access.principal import Principal
 from app.core.errors import Unauthenticated
-from app.core.security_events import SecurityEvent, security_event
+from app.core.events.catalog import SecurityEvent, security_event
 from app.features.browser.cookie import session_cookie
 from app.features.browser.service import BrowserSessions
 
@@ -26,14 +26,14 @@ class CookieAuthenticator:
     async def __call__(self, request: Request) -> Principal:
         """The principal; raises `Unauthenticated`, which is logged as a security event."""
         value = session_cookie(request)
-        visitor = await self._browsers.visitor(value)
-        if visitor is None:
+        signed_in = await self._browsers.signed_in(value)
+        if signed_in is None:
             reason, message = ("no credentials", "Sign in first.") if value is None else _ENDED
             security_event(SecurityEvent.UNAUTHENTICATED, outcome="denied", reason=reason)
             raise Unauthenticated(message)
-        await self._browsers.seen(visitor)
-        request.state.account = visitor.account
-        return visitor.principal
+        await self._browsers.seen(signed_in)
+        request.state.account = signed_in.account
+        return signed_in.principal
 
 
 class BrowserAuthenticator:

@@ -8,8 +8,8 @@ import orjson
 from sqlalchemy import LargeBinary, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.keys import KeyRing, Purpose
-from app.core.sealing import SealBrokenError, Sealer
+from app.core.crypto.keys import KeyRing, Purpose
+from app.core.crypto.sealing import SealBrokenError, Sealer
 from app.features.browser.models import BrowserSession
 
 
@@ -30,19 +30,19 @@ class BrowserSessionSeals:
         except SealBrokenError:
             return False
 
-    async def reseal(self, unit: AsyncSession, *, limit: int) -> int:
+    async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` rows with the current key that another one sealed; how many, 0 when there are none."""
         key_id = self._sealer.key_id
         other = func.substr(BrowserSession.sealed, 1, len(key_id), type_=LargeBinary) != key_id
         wanted = select(BrowserSession).where(other).order_by(BrowserSession.session_id).limit(limit).with_for_update()
-        rows = (await unit.scalars(wanted)).all()
+        rows = (await db.scalars(wanted)).all()
         for row in rows:
             place = _place(row.session_id, row.id_hash)
             try:
                 sealed = self._sealer.seal(self._sealer.open(row.sealed, identity=place), identity=place)
             except SealBrokenError:
                 # It opens nothing any more: whose browser it is has to sign in again.
-                await unit.delete(row)
+                await db.delete(row)
             else:
                 row.sealed = sealed
         return len(rows)

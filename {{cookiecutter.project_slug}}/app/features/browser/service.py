@@ -15,13 +15,13 @@ from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from app.access.principal import Principal
 from app.access.roles import permissions_of
 from app.core.clock import utc_now
-from app.core.database import Database
-from app.core.keys import KeyRing
-from app.core.security_events import SecurityEvent, security_event
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.events.catalog import SecurityEvent, security_event
 from app.features.accounts.service import Account, AccountService, Identity
 from app.features.browser.models import BrowserSession
 from app.features.browser.seals import BrowserSessionSeals, claims_of
-from app.features.sessions.service import EndReason, SessionService, Started
+from app.features.sessions.service import EndReason, NewSession, SessionService
 
 _ID_BYTES = 32
 _SEEN_EVERY = timedelta(minutes=1)
@@ -31,7 +31,7 @@ _FIND = select(_rows.c.session_id, _rows.c.sealed).where(_rows.c.id_hash == bind
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class SignedInUser:
     """Whoever is signed in with a browser."""
 
     principal: Principal
@@ -47,17 +47,17 @@ class BrowserSessions:
         self._accounts = accounts
         self._seals = BrowserSessionSeals(keys)
 
-    def attach(self, unit: Connection, session: Started, methods: str) -> str:
+    def attach(self, connection: Connection, session: NewSession, methods: str) -> str:
         """Let a cookie open a session that has just been started: the value of the cookie."""
         value = secrets.token_urlsafe(_ID_BYTES)
         id_hash = _digest(value)
         sealed = self._seals.seal(
             session.id, id_hash, claims_of(session.user_id, session.authenticated_at, methods.split())
         )
-        unit.execute(insert(BrowserSession), {"session_id": session.id, "id_hash": id_hash, "sealed": sealed})
+        connection.execute(insert(BrowserSession), {"session_id": session.id, "id_hash": id_hash, "sealed": sealed})
         return value
 
-    async def visitor(self, value: str | None) -> Visitor | None:
+    async def signed_in(self, value: str | None) -> SignedInUser | None:
         """Who the cookie stands for, if its session is alive and the account is enabled."""
         if value is None:
             return None
@@ -80,19 +80,19 @@ class BrowserSessions:
             authenticated_at=identity.authenticated_at,
             methods=identity.methods,
         )
-        return Visitor(principal, identity.account)
+        return SignedInUser(principal, identity.account)
 
-    async def seen(self, visitor: Visitor) -> None:
+    async def seen(self, signed_in: SignedInUser) -> None:
         """Note that the session is in use, at most once a minute: what idles for too long ends."""
-        await self._sessions.seen(visitor.principal.session_id, not_since=utc_now() - _SEEN_EVERY)
+        await self._sessions.seen(signed_in.principal.session_id, not_since=utc_now() - _SEEN_EVERY)
 
     async def confirm(self, principal: Principal) -> str | None:
         """Note that the user has just proved again who they are: the new value of the cookie, as the old one is dead.
 
         None if the session ended meanwhile, or has no cookie.
         """
-        async with self._database.transaction() as unit:
-            now = await self._sessions.authenticated_again(unit, principal.session_id)
+        async with self._database.transaction() as db:
+            now = await self._sessions.authenticated_again(db, principal.session_id)
             if now is None:
                 return None
             value = secrets.token_urlsafe(_ID_BYTES)
@@ -101,7 +101,7 @@ class BrowserSessions:
             sealed = self._seals.seal(principal.session_id, id_hash, claims)
             mine = update(BrowserSession).where(BrowserSession.session_id == principal.session_id)
             changed = mine.values(id_hash=id_hash, sealed=sealed).returning(BrowserSession.session_id)
-            has_cookie = await unit.scalar(changed) is not None
+            has_cookie = await db.scalar(changed) is not None
             security_event(
                 SecurityEvent.PASSWORD_CONFIRMED,
                 outcome="success",
@@ -112,14 +112,14 @@ class BrowserSessions:
 
     async def end(self, principal: Principal) -> None:
         """End the session of a browser, at its own wish."""
-        async with self._database.transaction() as unit:
+        async with self._database.transaction() as db:
             user_id, session_id = principal.user_id, principal.session_id
-            if await self._sessions.end_if_own(unit, user_id, session_id, EndReason.ENDED_BY_USER):
+            if await self._sessions.end_if_own(db, user_id, session_id, EndReason.ENDED_BY_USER):
                 security_event(SecurityEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
 
     async def _find(self, id_hash: bytes) -> Row[UUID, bytes] | None:
-        async with self._database.read() as unit:
-            return (await unit.execute(_FIND, {"id_hash": id_hash})).one_or_none()
+        async with self._database.read() as db:
+            return (await db.execute(_FIND, {"id_hash": id_hash})).one_or_none()
 
 
 def _forged(identity: Identity, session_id: UUID) -> None:

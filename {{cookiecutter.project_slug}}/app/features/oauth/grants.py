@@ -5,13 +5,13 @@ from typing import TypeVar
 
 from app.access.principal import CLIENT_SECRET
 from app.access.roles import permissions_of
-from app.core.database import Database
+from app.core.database.database import Database
 from app.core.errors import BadRequest
 from app.features.accounts.service import AccountService
-from app.features.oauth.clients import AnyClient, GrantType, RegisteredClient
+from app.features.oauth.clients.registered import AnyClient, GrantType, RegisteredClient
+from app.features.oauth.clients.service import ClientService
 from app.features.oauth.errors import InvalidClient, UnauthorizedClient
 from app.features.oauth.schemas import TokenForm
-from app.features.oauth.service import ClientService
 from app.features.sessions.client import Client
 from app.features.signin.errors import InvalidGrant, InvalidScope
 from app.features.signin.service import ClientGrant, SignInService, TokenPair, WrongCredentials
@@ -65,11 +65,11 @@ class ClientCredentialsGrant:
         if not isinstance(client, RegisteredClient) or not client.confidential or client.user_id is None:
             raise UnauthorizedClient("The client has no account to act as.")
         asked = asked_scope(form.scope, client)
-        async with self._database.transaction() as unit:
-            roles = await self._accounts.active_roles(unit, client.user_id, lock=True)
+        async with self._database.transaction() as db:
+            roles = await self._accounts.active_roles(db, client.user_id, lock=True)
             if roles is None:
                 raise UnauthorizedClient("The account of the client is disabled.")
-            if not await self._clients.hold(unit, client):
+            if not await self._clients.hold(db, client):
                 raise InvalidClient("The client was changed meanwhile.")
             grant = ClientGrant(
                 grant_type=GrantType.CLIENT_CREDENTIALS,
@@ -80,7 +80,7 @@ class ClientCredentialsGrant:
                 authenticated_at=None,
                 refreshable=False,
             )
-            return await self._signin.open(unit, grant, origin)
+            return await self._signin.open(db, grant, origin)
 
 
 def required(value: _Value | None, name: str) -> _Value:

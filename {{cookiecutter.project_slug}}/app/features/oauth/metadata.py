@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from app.access.permissions import Permission
-from app.features.oauth.clients import GrantType
+from app.features.oauth.clients.registered import GrantType
 from app.features.oauth.schemas import ServerMetadata
 
 _WITH_SECRET = ["client_secret_basic", "client_secret_post"]

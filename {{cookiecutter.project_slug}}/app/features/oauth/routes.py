@@ -9,24 +9,24 @@ from app.access.guard import GuardedRoute
 from app.access.policies import ClientOrUser, Public, policy
 from app.access.principal import Principal
 from app.core.errors import Problem
-from app.core.security_events import SecurityEvent, security_event
+from app.core.events.catalog import SecurityEvent, security_event
 from app.core.state import from_state
-from app.features.oauth.authentication import Caller, ClientAuthentication
-from app.features.oauth.clients import BUILT_IN, AnyClient, RegisteredClient
+from app.features.oauth.clients.authentication import Caller, ClientAuthentication
+from app.features.oauth.clients.registered import BUILT_IN, AnyClient, RegisteredClient
 from app.features.oauth.errors import InvalidClient, InvalidTarget, UnauthorizedClient, UnsupportedGrantType
 from app.features.oauth.grants import GrantHandler
 from app.features.oauth.metadata import server_metadata
 from app.features.oauth.resources import is_own_resource
-from app.features.oauth.schemas import IntrospectionAnswer, ServerMetadata, TokenForm, TokenInQuestion
+from app.features.oauth.schemas import IntrospectionResponse, ServerMetadata, TokenForm, TokenInQuestion
 from app.features.sessions.client import Client, RequestClient
 from app.features.signin.introspection import ActiveToken, TokenIntrospection
-from app.features.signin.schemas import TokenAnswer
+from app.features.signin.schemas import TokenResponse
 from app.features.signin.service import SignInService, TokenPair
 
 router = APIRouter(prefix="/oauth", tags=["oauth"], route_class=GuardedRoute)
 metadata_router = APIRouter(tags=["oauth"], route_class=GuardedRoute)
 
-_INACTIVE = IntrospectionAnswer(active=False)
+_INACTIVE = IntrospectionResponse(active=False)
 
 
 async def _caller(request: Request) -> Caller:
@@ -44,12 +44,12 @@ CurrentCaller = Annotated[Caller, Depends(_caller)]
 @policy(Public())
 async def token(
     form: Annotated[TokenForm, Form()], request: Request, grants: Grants, origin: RequestClient
-) -> TokenAnswer:
+) -> TokenResponse:
     """Exchange a grant for tokens (RFC 6749 section 3.2), as a client or, without one, as the service's own sign-in."""
     authenticate: ClientAuthentication = request.app.state.client_authentication
     client = await authenticate(request) or BUILT_IN
     try:
-        return TokenAnswer.model_validate(await _exchange(form, request, grants, client, origin))
+        return TokenResponse.model_validate(await _exchange(form, request, grants, client, origin))
     except Problem as problem:
         # A code, a verifier or a token that was tried, in whatever way it does not hold (ASVS 16.3.1).
         refusal = {"error": problem.oauth_error, **_target_of(client)}
@@ -89,7 +89,7 @@ async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, cal
 @policy(ClientOrUser())
 async def introspect(
     form: Annotated[TokenInQuestion, Form()], introspection: Introspection, caller: CurrentCaller
-) -> IntrospectionAnswer:
+) -> IntrospectionResponse:
     """What a token is worth (RFC 7662): its own, for a client with a secret; for a user their own."""
     if not isinstance(caller, Principal) and not caller.confidential:
         security_event(SecurityEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **_target_of(caller))
@@ -120,9 +120,9 @@ def _target_of(client: AnyClient) -> dict[str, object]:
     return {"target_type": "client", "target_id": client.id} if isinstance(client, RegisteredClient) else {}
 
 
-def _active(token: ActiveToken, issuer: str) -> IntrospectionAnswer:
+def _active(token: ActiveToken, issuer: str) -> IntrospectionResponse:
     is_access = token.token_id is not None
-    return IntrospectionAnswer(
+    return IntrospectionResponse(
         active=True,
         scope=" ".join(sorted(token.scope)),
         client_id=token.client_id,

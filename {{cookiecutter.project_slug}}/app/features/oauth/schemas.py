@@ -7,10 +7,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from app.access.permissions import Permission
 from app.access.roles import Role
-from app.core.schemas import Answer, DisplayName, RequestBody, Timestamp
-from app.features.accounts.passwords import GivenPassword
-from app.features.oauth.clients import GrantType, RegisteredClient
-from app.features.oauth.redirect_uris import check_redirect_uri
+from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
+from app.features.accounts.passwords.hasher import GivenPassword
+from app.features.oauth.clients.redirect_uris import check_redirect_uri
+from app.features.oauth.clients.registered import GrantType, RegisteredClient
 
 _LONGEST_PARAMETER = 4096
 _MOST_REDIRECT_URIS = 10
@@ -50,7 +50,7 @@ class TokenInQuestion(OAuthForm):
     token_type_hint: Parameter | None = None
 
 
-class IntrospectionAnswer(Answer):
+class IntrospectionResponse(ResponseBody):
     """RFC 7662 section 2.2; nothing but `active` for a token that does not hold.
 
     A refresh token has no `token_type`: who takes tokens in requests takes those of the type Bearer alone.
@@ -76,7 +76,7 @@ def _scope(text: str) -> str:
     return " ".join(sorted(set(names)))
 
 
-class NewClient(RequestBody):
+class ClientCreate(RequestBody):
     """A client to register. One without a person acts as a service account of its own, with the roles it is given."""
 
     name: DisplayName
@@ -109,7 +109,7 @@ class NewClient(RequestBody):
         return self
 
 
-class ClientAnswer(Answer):
+class ClientRead(ResponseBody):
     """A client, without its secret. `user_id` is its service account."""
 
     id: UUID
@@ -142,7 +142,7 @@ class ClientAnswer(Answer):
         )
 
 
-class NewClientAnswer(ClientAnswer):
+class ClientCreated(ClientRead):
     """A client with its secret, which nobody is shown again; null for a public client."""
 
     client_secret: str | None = None
@@ -155,7 +155,7 @@ class NewClientAnswer(ClientAnswer):
         return answer
 
 
-class ServerMetadata(Answer):
+class ServerMetadata(ResponseBody):
     """RFC 8414 section 2."""
 
     issuer: str

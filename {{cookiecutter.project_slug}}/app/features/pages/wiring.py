@@ -4,35 +4,35 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from app.core.keys import KeyRing
+from app.core.crypto.keys import KeyRing
 from app.features.authorization.grant import AuthorizationCodeGrant
 from app.features.authorization.service import AuthorizationService
 from app.features.browser.authenticate import BrowserAuthenticator, CookieAuthenticator
 from app.features.browser.service import BrowserSessions
-from app.features.oauth.clients import DOCS_CLIENT, GrantType
-from app.features.oauth.own_clients import keep_own_client
-from app.features.pages.account import router as account_router
-from app.features.pages.account_applications import router as account_applications_router
-from app.features.pages.account_sessions import router as account_sessions_router
-from app.features.pages.account_vault import router as account_vault_router
-from app.features.pages.admin import router as admin_router
-from app.features.pages.admin_audit import router as admin_audit_router
-from app.features.pages.admin_client import router as admin_client_router
-from app.features.pages.admin_clients import router as admin_clients_router
-from app.features.pages.admin_system import router as admin_system_router
-from app.features.pages.admin_user import router as admin_user_router
-from app.features.pages.admin_user_sessions import router as admin_user_sessions_router
-from app.features.pages.admin_users import router as admin_users_router
-from app.features.pages.api_docs import DOCS_REDIRECT, api_docs_router
-from app.features.pages.assets import Assets, router as assets_router
-from app.features.pages.authorize import router as authorize_router
-from app.features.pages.forms import FormRefused
-from app.features.pages.home import router as home_router
-from app.features.pages.mailed import router as mailed_router
-from app.features.pages.navigation import Navigation
-from app.features.pages.page import Pages
-from app.features.pages.present import on_form_refused, present
-from app.features.pages.signin import router as signin_router
+from app.features.oauth.clients.own_clients import keep_own_client
+from app.features.oauth.clients.registered import DOCS_CLIENT, GrantType
+from app.features.pages.account.applications import router as account_applications_router
+from app.features.pages.account.profile import router as account_router
+from app.features.pages.account.sessions import router as account_sessions_router
+from app.features.pages.admin.audit import router as admin_audit_router
+from app.features.pages.admin.client import router as admin_client_router
+from app.features.pages.admin.clients import router as admin_clients_router
+from app.features.pages.admin.overview import router as admin_router
+from app.features.pages.admin.system import router as admin_system_router
+from app.features.pages.admin.user import router as admin_user_router
+from app.features.pages.admin.user_sessions import router as admin_user_sessions_router
+from app.features.pages.admin.users import router as admin_users_router
+from app.features.pages.entry.authorize import router as authorize_router
+from app.features.pages.entry.mailed import router as mailed_router
+from app.features.pages.entry.signin import router as signin_router
+from app.features.pages.kit.assets import Assets, router as assets_router
+from app.features.pages.kit.forms import FormRefused
+from app.features.pages.kit.navigation import Navigation
+from app.features.pages.kit.page import Pages
+from app.features.pages.kit.problems import on_form_refused, present
+from app.features.pages.public.api_docs import DOCS_REDIRECT, api_docs_router
+from app.features.pages.public.home import router as home_router
+from app.features.vault_pages.routes import router as account_vault_router
 
 ROUTERS = (
     home_router,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.http.proxies import client_ip_of
+from app.http.request.proxies import client_ip_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, exists, func, or_, select
 
 from app.core.clock import utc_now
-from app.core.database import table_of
-from app.core.limiter import subscriber
+from app.core.database.database import table_of
+from app.core.limits.limiter import subscriber
 from app.features.sessions.client import Client
 from app.features.sessions.models import HomeNetwork, Session
 
@@ -46,7 +46,7 @@ def device_of(user_id: UUID, client: Client) -> bytes:
     return hashlib.sha256(f"{user_id}\0{subscriber(client.ip)}\0{program}".encode()).digest()
 
 
-def is_new_device(unit: Connection, user_id: UUID, client: Client) -> bool:
+def is_new_device(connection: Connection, user_id: UUID, client: Client) -> bool:
     """Whether the owner is to be told of the device of a sign-in that is about to start; the account is locked.
 
     Not of the first device that an account has, and of no more than five new ones within an hour: a mailbox is not
@@ -54,5 +54,5 @@ def is_new_device(unit: Connection, user_id: UUID, client: Client) -> bool:
     """
     network, device = subscriber(client.ip), device_of(user_id, client)
     asked = {"of_user": user_id, "network": network, "device": device, "since": utc_now() - _HOUR}
-    number = unit.execute(_NEW, asked).scalar()
+    number = connection.execute(_NEW, asked).scalar()
     return number is not None and number < _TOLD_PER_HOUR

@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, ins
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
-from app.core.database import table_of
-from app.core.limiter import subscriber
-from app.core.settings import Settings
+from app.core.database.database import table_of
+from app.core.limits.limiter import subscriber
+from app.core.settings.model import Settings
 from app.features.sessions.models import HomeNetwork
 
 _homes = table_of(HomeNetwork)
@@ -30,16 +30,16 @@ def at_home(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     return exists().where(_homes.c.user_id == user_id, _homes.c.network == bindparam("network"))
 
 
-def remember_home(unit: Connection, user_id: UUID, ip: str) -> None:
+def remember_home(connection: Connection, user_id: UUID, ip: str) -> None:
     """Count the network of the address as a home of the account, from now on."""
     network, now = subscriber(ip), utc_now()
-    if not unit.execute(_USE, {"of_user": user_id, "of_network": network, "now": now}).rowcount:
-        unit.execute(insert(_homes), {"user_id": user_id, "network": network, "last_used_at": now})
+    if not connection.execute(_USE, {"of_user": user_id, "of_network": network, "now": now}).rowcount:
+        connection.execute(insert(_homes), {"user_id": user_id, "network": network, "last_used_at": now})
 
 
-def forget_other_homes(unit: Connection, user_id: UUID, ip: str) -> None:
+def forget_other_homes(connection: Connection, user_id: UUID, ip: str) -> None:
     """Leave the account no home but the network of the address, if that is one: it has a new password."""
-    unit.execute(_FORGET_OTHERS, {"of_user": user_id, "of_network": subscriber(ip)})
+    connection.execute(_FORGET_OTHERS, {"of_user": user_id, "of_network": subscriber(ip)})
 
 
 class HomeNetworkRetention:
@@ -48,9 +48,9 @@ class HomeNetworkRetention:
     def __init__(self, settings: Settings) -> None:
         self._kept = timedelta(days=settings.retention_address_days)
 
-    async def purge(self, unit: AsyncSession, *, before: datetime, limit: int) -> int:  # noqa: ARG002  # a setting of its own
+    async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:  # noqa: ARG002  # a setting of its own
         """Delete up to `limit` networks; how many, 0 when there are none."""
         key = tuple_(HomeNetwork.user_id, HomeNetwork.network)
         old = select(HomeNetwork.user_id, HomeNetwork.network).where(HomeNetwork.last_used_at < utc_now() - self._kept)
         gone = delete(HomeNetwork).where(key.in_(old.limit(limit))).returning(HomeNetwork.user_id)
-        return len((await unit.execute(gone)).all())
+        return len((await db.execute(gone)).all())

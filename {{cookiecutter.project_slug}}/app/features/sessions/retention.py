@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Database
-from app.core.maintenance import Deleter
+from app.core.database.batches import Deleter
+from app.core.database.database import Database
 from app.features.sessions.models import Session
 from app.features.sessions.service import SessionService
 
@@ -18,7 +18,7 @@ class SessionRetention:
         self._sessions = sessions
         self._deleter = Deleter(database, Session.id)
 
-    async def purge(self, unit: AsyncSession, *, before: datetime, limit: int) -> int:
+    async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
         """Delete up to `limit` sessions that were over before that time; how many, 0 when there are none."""
         over = select(Session.id).where(self._sessions.over(before))
-        return await self._deleter.delete(unit, over, limit)
+        return await self._deleter.delete(db, over, limit)

@@ -9,10 +9,10 @@ from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, policy
 from app.access.principal import CurrentPrincipal
-from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
+from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
 from app.core.state import from_state
-from app.features.sessions.schemas import SessionAnswer
+from app.features.sessions.schemas import SessionRead
 from app.features.sessions.service import SessionService
 
 router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=GuardedRoute)
@@ -25,11 +25,11 @@ Sessions = Annotated[SessionService, from_state("sessions")]
 @policy(Allow(Permission.ACCOUNT_READ))
 async def list_sessions(
     sessions: Sessions, principal: CurrentPrincipal, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
-) -> Page[SessionAnswer]:
+) -> Page[SessionRead]:
     """My sessions that are alive, newest first."""
-    rows, next_cursor = await sessions.list_alive(principal.user_id, Part(limit, cursor))
+    rows, next_cursor = await sessions.list_alive(principal.user_id, PageParams(limit, cursor))
     items = [
-        SessionAnswer(
+        SessionRead(
             id=row.id,
             current=row.id == principal.session_id,
             created_at=row.created_at,

@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from app.core.schemas import Answer, Timestamp
+from app.core.schemas import ResponseBody, Timestamp
 
 
-class SessionAnswer(Answer):
+class SessionRead(ResponseBody):
     """A sign-in; `current` is the one that asks, `client_id` the OAuth client that has it, if one does."""
 
     id: UUID

@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.clock import utc_now
-from app.core.database import Database, table_of
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database, table_of
 from app.core.errors import NotFound
-from app.core.keys import KeyRing
-from app.core.pagination import Cursors, Part
-from app.core.security_events import SecurityEvent, security_event
-from app.core.settings import Settings
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.pagination import Cursors, PageParams
+from app.core.settings.model import Settings
 from app.features.sessions.client import Client
 from app.features.sessions.devices import LONGEST_USER_AGENT, device_of
 from app.features.sessions.models import Session
@@ -60,7 +60,7 @@ class EndReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class NewSession:
     """A session that has just begun."""
 
     id: UUID
@@ -69,7 +69,7 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SessionOptions:
     """What is particular to a session: the OAuth client that has it, since when the user is known, how long it lasts.
 
     What is None is as for a sign-in of this moment by the service's own client.
@@ -80,7 +80,7 @@ class Terms:
     lifetime: timedelta | None = None
 
 
-_OWN_SIGNIN = Terms()
+_OWN_SIGNIN = SessionOptions()
 
 
 class SessionService:
@@ -95,23 +95,23 @@ class SessionService:
 
     def start(  # noqa: PLR0913  # the parts of a row
         self,
-        unit: Connection,
+        connection: Connection,
         user_id: UUID,
         *,
         scope: str,
         methods: str,
         client: Client,
-        terms: Terms = _OWN_SIGNIN,
-    ) -> Started:
+        terms: SessionOptions = _OWN_SIGNIN,
+    ) -> NewSession:
         """Add a session for a user who has just proved who they are, unless the terms say when that was.
 
         The user is locked. Beyond `SESSIONS_PER_USER`, the session that idles for longest ends; one
         with a lifetime of its own ends none, for it dies within minutes.
         """
         if terms.lifetime is None:
-            self._make_room(unit, user_id)
+            self._make_room(connection, user_id)
         now = utc_now()
-        session = Started(uuid4(), user_id, terms.authenticated_at or now)
+        session = NewSession(uuid4(), user_id, terms.authenticated_at or now)
         row = {
             "id": session.id,
             "user_id": user_id,
@@ -126,77 +126,77 @@ class SessionService:
             "client_id": terms.client_id,
             "device": None if terms.client_id else device_of(user_id, client),
         }
-        unit.execute(_START, row)
+        connection.execute(_START, row)
         return session
 
-    def _make_room(self, unit: Connection, user_id: UUID) -> None:
+    def _make_room(self, connection: Connection, user_id: UUID) -> None:
         """End the sessions that idle for longest, until one more is within the bound."""
         now = utc_now()
         theirs = {"user_id": user_id, "now": now, "idle_since": now - self._idle, "kept": self._most - 1}
-        over = [row.id for row in unit.execute(_BEYOND, theirs).all()]
+        over = [row.id for row in connection.execute(_BEYOND, theirs).all()]
         if over:
             ending = update(_sessions).where(_sessions.c.id.in_(over))
-            unit.execute(ending.values(ended_at=now, ended_reason=EndReason.TOO_MANY))
+            connection.execute(ending.values(ended_at=now, ended_reason=EndReason.TOO_MANY))
         for session_id in over:
             _ended(session_id, user_id, EndReason.TOO_MANY)
 
-    async def lock(self, unit: AsyncSession, session_id: UUID) -> str | None:
-        """Let nobody else change the session until the unit ends; the client that has it."""
-        return await unit.scalar(select(Session.client_id).where(Session.id == session_id).with_for_update())
+    async def lock(self, db: AsyncSession, session_id: UUID) -> str | None:
+        """Let nobody else change the session until the transaction ends; the client that has it."""
+        return await db.scalar(select(Session.client_id).where(Session.id == session_id).with_for_update())
 
-    async def lock_alive(self, unit: AsyncSession, session_id: UUID) -> bool:
-        """Let nobody else end the session until the unit ends, if it is alive; whether it is."""
+    async def lock_alive(self, db: AsyncSession, session_id: UUID) -> bool:
+        """Let nobody else end the session until the transaction ends, if it is alive; whether it is."""
         living = select(Session.id).where(Session.id == session_id, self._alive()).with_for_update()
-        return await unit.scalar(living) is not None
+        return await db.scalar(living) is not None
 
-    async def find_alive(self, unit: AsyncSession, session_id: UUID) -> Session | None:
+    async def find_alive(self, db: AsyncSession, session_id: UUID) -> Session | None:
         """The session, if it is alive."""
-        return await unit.scalar(select(Session).where(Session.id == session_id, self._alive()))
+        return await db.scalar(select(Session).where(Session.id == session_id, self._alive()))
 
     def ends_at(self, session: Session) -> datetime:
         """When the session ends, unless it is used before."""
         return min(session.expires_at, session.last_seen_at + self._idle)
 
-    async def refresh(self, unit: AsyncSession, session_id: UUID) -> Session | None:
+    async def refresh(self, db: AsyncSession, session_id: UUID) -> Session | None:
         """The session, seen now, if it is alive."""
         seen = update(Session).where(Session.id == session_id, self._alive()).values(last_seen_at=utc_now())
-        return (await unit.execute(seen.returning(Session))).scalar_one_or_none()
+        return (await db.execute(seen.returning(Session))).scalar_one_or_none()
 
     async def seen(self, session_id: UUID, *, not_since: datetime) -> None:
         """Note that the session is in use, unless that was noted since."""
         idle = and_(Session.id == session_id, Session.last_seen_at < not_since)
         # Most of the time there is nothing to note, and nobody should wait for the lock of a writer.
-        async with self._database.read() as unit:
-            if await unit.scalar(select(Session.id).where(idle)) is None:
+        async with self._database.read() as db:
+            if await db.scalar(select(Session.id).where(idle)) is None:
                 return
-        async with self._database.transaction() as unit:
-            await unit.execute(update(Session).where(idle).values(last_seen_at=utc_now()))
+        async with self._database.transaction() as db:
+            await db.execute(update(Session).where(idle).values(last_seen_at=utc_now()))
 
-    async def authenticated_again(self, unit: AsyncSession, session_id: UUID) -> datetime | None:
+    async def authenticated_again(self, db: AsyncSession, session_id: UUID) -> datetime | None:
         """Note that the user has just proved who they are: the time, or None if the session has ended."""
         now = utc_now()
         proved = update(Session).where(Session.id == session_id, self._alive())
         proved = proved.values(authenticated_at=now, last_seen_at=now)
-        return now if await unit.scalar(proved.returning(Session.id)) else None
+        return now if await db.scalar(proved.returning(Session.id)) else None
 
     def alive(self, session_id: UUID) -> dict[str, object]:
         """The parameters of `SELECT_ALIVE` for a session at this moment."""
         now = utc_now()
         return {"session_id": session_id, "now": now, "idle_since": now - self._idle}
 
-    async def list_alive(self, user_id: UUID, part: Part) -> tuple[list[Session], str | None]:
+    async def list_alive(self, user_id: UUID, params: PageParams) -> tuple[list[Session], str | None]:
         """The user's sessions, newest first, and the cursor of the next part."""
         statement = select(Session).where(Session.user_id == user_id, self._alive())
-        statement = self._cursors.select(statement, part, (Session.created_at, Session.id))
-        async with self._database.read() as unit:
-            rows = (await unit.scalars(statement)).all()
-        rows, next_cursor = self._cursors.cut(rows, part)
+        statement = self._cursors.select(statement, params, (Session.created_at, Session.id))
+        async with self._database.read() as db:
+            rows = (await db.scalars(statement)).all()
+        rows, next_cursor = self._cursors.page(rows, params)
         return list(rows), next_cursor
 
     async def end_own(self, user_id: UUID, session_id: UUID) -> None:
         """End one session of the user; what is not theirs is not there."""
-        async with self._database.transaction() as unit:
-            ended = await self.end_if_own(unit, user_id, session_id, EndReason.ENDED_BY_USER)
+        async with self._database.transaction() as db:
+            ended = await self.end_if_own(db, user_id, session_id, EndReason.ENDED_BY_USER)
             if ended:
                 security_event(SecurityEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
         if not ended:
@@ -204,33 +204,33 @@ class SessionService:
 
     async def end_others(self, user_id: UUID, current: UUID) -> None:
         """End every session of the user but the current one."""
-        async with self._database.transaction() as unit:
-            await self.end_all(unit, user_id, EndReason.ENDED_BY_USER, keep=current)
+        async with self._database.transaction() as db:
+            await self.end_all(db, user_id, EndReason.ENDED_BY_USER, keep=current)
 
-    async def end_if_own(self, unit: AsyncSession, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
+    async def end_if_own(self, db: AsyncSession, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
         """End one session if it is the user's and alive; whether it was."""
-        return bool(await self._end(unit, and_(Session.id == session_id, Session.user_id == user_id), reason))
+        return bool(await self._end(db, and_(Session.id == session_id, Session.user_id == user_id), reason))
 
     async def end_if_of_client(
-        self, unit: AsyncSession, client_id: str | None, session_id: UUID, reason: EndReason
+        self, db: AsyncSession, client_id: str | None, session_id: UUID, reason: EndReason
     ) -> bool:
         """End one session if the client has it and it is alive; whether it was."""
-        return bool(await self._end(unit, and_(Session.id == session_id, Session.client_id == client_id), reason))
+        return bool(await self._end(db, and_(Session.id == session_id, Session.client_id == client_id), reason))
 
     async def end_all_of_client(
-        self, unit: AsyncSession, client_id: str, reason: EndReason, *, user_id: UUID | None = None
+        self, db: AsyncSession, client_id: str, reason: EndReason, *, user_id: UUID | None = None
     ) -> None:
         """End every session that the client has, or those of one user."""
         theirs = Session.client_id == client_id
-        await self._end(unit, theirs if user_id is None else and_(theirs, Session.user_id == user_id), reason)
+        await self._end(db, theirs if user_id is None else and_(theirs, Session.user_id == user_id), reason)
 
-    async def end(self, unit: AsyncSession, session_id: UUID, reason: EndReason) -> None:
+    async def end(self, db: AsyncSession, session_id: UUID, reason: EndReason) -> None:
         """End one session."""
-        await self._end(unit, Session.id == session_id, reason)
+        await self._end(db, Session.id == session_id, reason)
 
     async def end_all(
         self,
-        unit: AsyncSession,
+        db: AsyncSession,
         user_id: UUID,
         reason: EndReason,
         *,
@@ -243,7 +243,7 @@ class SessionService:
             which.append(Session.id != keep)
         if keep_clients:
             which.append(or_(Session.client_id.is_(None), Session.client_id.not_in(keep_clients)))
-        await self._end(unit, and_(*which), reason)
+        await self._end(db, and_(*which), reason)
 
     def over(self, before: datetime) -> ColumnElement[bool]:
         """Whether a session was over before that time, which is the past: one that is alive never was."""
@@ -253,14 +253,14 @@ class SessionService:
         """Whether the session that a column of another table names was over before that time."""
         return exists().where(Session.id == session_id, self.over(before))
 
-    async def _end(self, unit: AsyncSession, which: ColumnElement[bool], reason: EndReason) -> int:
+    async def _end(self, db: AsyncSession, which: ColumnElement[bool], reason: EndReason) -> int:
         ending = (
             update(Session)
             .where(which, self._alive())
             .values(ended_at=utc_now(), ended_reason=reason)
             .returning(Session.id, Session.user_id)
         )
-        ended = (await unit.execute(ending)).all()
+        ended = (await db.execute(ending)).all()
         for session_id, user_id in ended:
             _ended(session_id, user_id, reason)
         return len(ended)

@@ -9,11 +9,11 @@ from fastapi import Request
 from app.access.principal import Principal
 from app.access.roles import permissions_of
 from app.core.errors import Unauthenticated
-from app.core.security_events import SecurityEvent, security_event
+from app.core.events.catalog import SecurityEvent, security_event
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens, InvalidTokenError
-from app.http.credentials import scheme_and_credentials
+from app.http.request.credentials import scheme_and_credentials
 
 _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's error code
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.access.roles import permissions_of
-from app.core.database import Database
+from app.core.database.database import Database
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
 from app.features.signin import refresh
@@ -59,10 +59,10 @@ class TokenIntrospection:
         )
 
     async def _refresh_token(self, token: str) -> ActiveToken | None:
-        async with self._database.read() as unit:
-            found = await refresh.unused(unit, token)
-            session = await self._sessions.find_alive(unit, found[0]) if found else None
-            roles = await self._accounts.active_roles(unit, session.user_id) if session else None
+        async with self._database.read() as db:
+            found = await refresh.unused(db, token)
+            session = await self._sessions.find_alive(db, found[0]) if found else None
+            roles = await self._accounts.active_roles(db, session.user_id) if session else None
         if found is None or session is None or roles is None:
             return None
         return ActiveToken(

@@ -15,8 +15,8 @@ import hashlib
 from limits import RateLimitItem
 
 from app.core.errors import TooManyRequests
-from app.core.limiter import Limiter, Verdict, subscriber
-from app.core.security_events import SecurityEvent, security_event
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.limits.limiter import Limiter, Verdict, subscriber
 
 _BEYOND = 2
 """How many times the limit a network may try beyond it: what it makes the service hash is bounded."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
-from app.core.database import table_of
+from app.core.database.database import table_of
 from app.features.signin.models import RefreshToken
 
 PREFIX = "rt_"
@@ -23,15 +23,15 @@ _ISSUE = insert(table_of(RefreshToken))
 _SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
-def issue(unit: Connection, session_id: UUID) -> str:
-    """Add a refresh token of 256 random bits to the family, on the connection of a unit."""
+def issue(connection: Connection, session_id: UUID) -> str:
+    """Add a refresh token of 256 random bits to the family, on the connection of a transaction."""
     token = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     row = {"token_hash": _digest(token), "session_id": session_id, "created_at": utc_now()}
-    unit.execute(_ISSUE, row)
+    connection.execute(_ISSUE, row)
     return token
 
 
-async def use(unit: AsyncSession, token: str) -> UUID | None:
+async def use(db: AsyncSession, token: str) -> UUID | None:
     """Use the token up; the session it belongs to, or None if it is unknown or was used before."""
     if not _SHAPE.fullmatch(token):
         return None
@@ -41,24 +41,24 @@ async def use(unit: AsyncSession, token: str) -> UUID | None:
         .values(used_at=utc_now())
         .returning(RefreshToken.session_id)
     )
-    return await unit.scalar(using)
+    return await db.scalar(using)
 
 
-async def unused(unit: AsyncSession, token: str) -> tuple[UUID, datetime] | None:
+async def unused(db: AsyncSession, token: str) -> tuple[UUID, datetime] | None:
     """The session of a token that was not used yet, and when it was issued."""
     if not _SHAPE.fullmatch(token):
         return None
     found = select(RefreshToken.session_id, RefreshToken.created_at)
     found = found.where(RefreshToken.token_hash == _digest(token), RefreshToken.used_at.is_(None))
-    row = (await unit.execute(found)).one_or_none()
+    row = (await db.execute(found)).one_or_none()
     return row and (row.session_id, row.created_at)
 
 
-async def family(unit: AsyncSession, token: str) -> UUID | None:
+async def family(db: AsyncSession, token: str) -> UUID | None:
     """The session of a token, used or not; None if there is no such token."""
     if not _SHAPE.fullmatch(token):
         return None
-    return await unit.scalar(select(RefreshToken.session_id).where(RefreshToken.token_hash == _digest(token)))
+    return await db.scalar(select(RefreshToken.session_id).where(RefreshToken.token_hash == _digest(token)))
 
 
 def _digest(token: str) -> bytes:

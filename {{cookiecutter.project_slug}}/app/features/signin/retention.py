@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database import Database
-from app.core.maintenance import Deleter
+from app.core.database.batches import Deleter
+from app.core.database.database import Database
 from app.features.sessions.service import SessionService
 from app.features.signin.models import RefreshToken
 
@@ -21,7 +21,7 @@ class RefreshTokenRetention:
         self._sessions = sessions
         self._deleter = Deleter(database, RefreshToken.token_hash)
 
-    async def purge(self, unit: AsyncSession, *, before: datetime, limit: int) -> int:
+    async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
         """Delete up to `limit` tokens of sessions that were over before that time; how many, 0 when there are none."""
         over = select(RefreshToken.token_hash).where(self._sessions.is_over(RefreshToken.session_id, before))
-        return await self._deleter.delete(unit, over, limit)
+        return await self._deleter.delete(db, over, limit)

@@ -9,7 +9,7 @@ from app.access.policies import Public, policy
 from app.core.errors import Unauthenticated
 from app.core.state import from_state
 from app.features.sessions.client import RequestClient
-from app.features.signin.schemas import SignIn, TokenAnswer
+from app.features.signin.schemas import SignIn, TokenResponse
 from app.features.signin.service import SignInService, WrongCredentials
 
 router = APIRouter(tags=["sign-in"], route_class=GuardedRoute)
@@ -22,9 +22,9 @@ SignIns = Annotated[SignInService, from_state("signin")]
 
 @router.post("/signin", responses={401: {"description": _WRONG}})
 @policy(Public())
-async def sign_in(body: SignIn, signins: SignIns, client: RequestClient) -> TokenAnswer:
+async def sign_in(body: SignIn, signins: SignIns, client: RequestClient) -> TokenResponse:
     """Sign in with address and password: for the service's own clients. Others use OAuth 2."""
     try:
-        return TokenAnswer.model_validate(await signins.sign_in(body.email, body.password, client))
+        return TokenResponse.model_validate(await signins.sign_in(body.email, body.password, client))
     except WrongCredentials:
         raise Unauthenticated(_WRONG) from None

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.core.schemas import Answer, RequestBody
-from app.features.accounts.passwords import GivenPassword
+from app.core.schemas import RequestBody, ResponseBody
+from app.features.accounts.passwords.hasher import GivenPassword
 
 
 class SignIn(RequestBody):
@@ -15,7 +15,7 @@ class SignIn(RequestBody):
     password: GivenPassword
 
 
-class TokenAnswer(Answer):
+class TokenResponse(ResponseBody):
     """RFC 6749 section 5.1; no `refresh_token` where there is none."""
 
     access_token: str

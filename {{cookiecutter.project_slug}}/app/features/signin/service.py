@@ -12,18 +12,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
 from app.access.roles import permissions_of
-from app.core.database import UNAVAILABLE_ERRORS, Database
+from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.errors import Unavailable
-from app.core.security_events import SecurityEvent, security_event
-from app.features.accounts.account_mail import AccountMail
-from app.features.accounts.alerts import Alert
+from app.core.events.catalog import SecurityEvent, security_event
 from app.features.accounts.email_address import parse_email_address
-from app.features.accounts.passwords import PasswordHasher
+from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.passwords.hasher import PasswordHasher
 from app.features.accounts.service import AccountService, Credentials
 from app.features.sessions.client import Client
 from app.features.sessions.devices import is_new_device
 from app.features.sessions.home_networks import remember_home
-from app.features.sessions.service import EndReason, SessionService, Started, Terms
+from app.features.sessions.service import EndReason, NewSession, SessionOptions, SessionService
 from app.features.signin import refresh
 from app.features.signin.errors import InvalidGrant, InvalidScope
 from app.features.signin.limits import SignInLimits
@@ -32,8 +32,8 @@ from app.features.signin.tokens import FIRST_PARTY, AccessTokens, Grant, Invalid
 _BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
 _ASCII_WHITESPACE = "\t\n\f\r "
 
-Key = Callable[[Connection, Started], str]
-"""Makes what opens a session that has just been started, in its unit."""
+Key = Callable[[Connection, NewSession], str]
+"""Makes what opens a session that has just been started, in its transaction."""
 
 
 class WrongCredentials(Exception):  # noqa: N818  # the caller decides which answer it is
@@ -88,8 +88,8 @@ class SignInService:
     async def sign_in(self, email: str, password: SecretStr, client: Client) -> TokenPair:
         """Start a session for whoever knows the password, and give its tokens; raises as `open_session` does."""
 
-        def key(unit: Connection, session: Started) -> str:
-            return refresh.issue(unit, session.id)
+        def key(connection: Connection, session: NewSession) -> str:
+            return refresh.issue(connection, session.id)
 
         return self._pair(*await self.open_session(email, password, client, key))
 
@@ -118,7 +118,7 @@ class SignInService:
         opened = None
         if credentials and verification.valid:
             opening = partial(self._open_session, credentials, verification.new_hash, client, key)
-            opened = await self._database.transact(opening)
+            opened = await self._database.run_in_transaction(opening)
         if opened is None:
             attempt.refuse_over()
             user_id = credentials and credentials.user_id
@@ -131,20 +131,22 @@ class SignInService:
         return grant, made
 
     def _open_session(
-        self, credentials: Credentials, new_hash: str | None, client: Client, key: Key, unit: Connection
+        self, credentials: Credentials, new_hash: str | None, client: Client, key: Key, connection: Connection
     ) -> tuple[Grant, str, bool] | None:
         """What `open_session` gives, and whether the owner is told of a new device; None for who may not sign in."""
-        roles = self._accounts.admit(unit, credentials, new_hash)
+        roles = self._accounts.admit(connection, credentials, new_hash)
         if roles is None:
             return None
         user_id = credentials.user_id
-        alerted = is_new_device(unit, user_id, client) and self._mail.put_alert(
-            unit, Alert.NEW_DEVICE, user_id, client, {}
+        alerted = is_new_device(connection, user_id, client) and self._mail.put_alert(
+            connection, Alert.NEW_DEVICE, user_id, client, {}
         )
         scope = " ".join(sorted(permissions_of(roles)))
-        session = self._sessions.start(unit, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client)
-        remember_home(unit, credentials.user_id, client.ip)
-        made = key(unit, session)
+        session = self._sessions.start(
+            connection, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client
+        )
+        remember_home(connection, credentials.user_id, client.ip)
+        made = key(connection, session)
         security_event(
             SecurityEvent.SIGNIN_SUCCEEDED,
             outcome="success",
@@ -154,20 +156,20 @@ class SignInService:
         )
         return Grant(session.user_id, session.id, scope, (_BY_PASSWORD,), session.authenticated_at), made, alerted
 
-    async def open(self, unit: AsyncSession, grant: ClientGrant, client: Client) -> TokenPair:
-        """Start a session for an OAuth client, in the caller's unit.
+    async def open(self, db: AsyncSession, grant: ClientGrant, client: Client) -> TokenPair:
+        """Start a session for an OAuth client, in the caller's transaction.
 
         Where it cannot be refreshed, it lasts no longer than its access token.
         """
         lifetime = None if grant.refreshable else timedelta(seconds=self._tokens.expires_in)
-        terms = Terms(grant.client_id, grant.authenticated_at, lifetime)
+        terms = SessionOptions(grant.client_id, grant.authenticated_at, lifetime)
 
-        def start(unit: Connection) -> Started:
+        def start(connection: Connection) -> NewSession:
             return self._sessions.start(
-                unit, grant.user_id, scope=grant.scope, methods=grant.methods, client=client, terms=terms
+                connection, grant.user_id, scope=grant.scope, methods=grant.methods, client=client, terms=terms
             )
 
-        connection = await unit.connection()
+        connection = await db.connection()
         session = await connection.run_sync(start)
         refresh_token = await connection.run_sync(refresh.issue, session.id) if grant.refreshable else None
         security_event(
@@ -187,45 +189,45 @@ class SignInService:
         Raises `InvalidGrant` or `InvalidScope`. A token that was used before ends its family. Of another client's token
         nothing comes, neither new tokens nor an end (RFC 9700 section 4.14.2): None is the service's own sign-in.
         """
-        async with self._database.transaction() as unit:
-            session_id = await self._locked_family(unit, token, client_id)
-            used = session_id and await refresh.use(unit, token)
-            renewed = used and await self._rotate(unit, used, scope)
+        async with self._database.transaction() as db:
+            session_id = await self._locked_family(db, token, client_id)
+            used = session_id and await refresh.use(db, token)
+            renewed = used and await self._rotate(db, used, scope)
             if session_id and not used:
-                await self._sessions.end(unit, session_id, EndReason.REFRESH_TOKEN_REUSED)
+                await self._sessions.end(db, session_id, EndReason.REFRESH_TOKEN_REUSED)
                 security_event(SecurityEvent.TOKEN_REUSED, outcome="denied", session_id=session_id)
         if not renewed:
             raise InvalidGrant("The refresh token is not valid.")
         grant, refresh_token = renewed
         return self._pair(grant, refresh_token)
 
-    async def _rotate(self, unit: AsyncSession, session_id: UUID, scope: str | None) -> tuple[Grant, str] | None:
-        session = await self._sessions.refresh(unit, session_id)
-        if session is None or not await self._accounts.is_enabled(unit, session.user_id):
+    async def _rotate(self, db: AsyncSession, session_id: UUID, scope: str | None) -> tuple[Grant, str] | None:
+        session = await self._sessions.refresh(db, session_id)
+        if session is None or not await self._accounts.is_enabled(db, session.user_id):
             return None
         narrowed = _narrow(session.scope, scope)
         methods, client_id = tuple(session.methods.split()), session.client_id or FIRST_PARTY
         grant = Grant(session.user_id, session.id, narrowed, methods, session.authenticated_at, client_id)
-        refresh_token = await (await unit.connection()).run_sync(refresh.issue, session.id)
+        refresh_token = await (await db.connection()).run_sync(refresh.issue, session.id)
         security_event(SecurityEvent.TOKEN_REFRESHED, outcome="success", user_id=session.user_id, session_id=session.id)
         return grant, refresh_token
 
-    async def _locked_family(self, unit: AsyncSession, token: str, client_id: str | None) -> UUID | None:
+    async def _locked_family(self, db: AsyncSession, token: str, client_id: str | None) -> UUID | None:
         """The session of a token of the client, used or not.
 
         It is locked before the token is: in the order in which both are deleted.
         """
-        session_id = await refresh.family(unit, token)
-        if session_id is None or await self._sessions.lock(unit, session_id) != client_id:
+        session_id = await refresh.family(db, token)
+        if session_id is None or await self._sessions.lock(db, session_id) != client_id:
             return None
         return session_id
 
     async def revoke(self, token: str, principal: Principal) -> None:
         """End the session of one of the principal's own tokens (RFC 7009); any other token changes nothing."""
-        async with self._database.transaction() as unit:
-            session_id = await self._session_of(unit, token)
+        async with self._database.transaction() as db:
+            session_id = await self._session_of(db, token)
             revoked = session_id is not None and await self._sessions.end_if_own(
-                unit, principal.user_id, session_id, EndReason.REVOKED
+                db, principal.user_id, session_id, EndReason.REVOKED
             )
             if revoked:
                 security_event(
@@ -234,17 +236,17 @@ class SignInService:
 
     async def revoke_of_client(self, token: str, client_id: str | None) -> None:
         """End the session of one of the client's own tokens (RFC 7009); any other token changes nothing."""
-        async with self._database.transaction() as unit:
-            session_id = await self._session_of(unit, token)
+        async with self._database.transaction() as db:
+            session_id = await self._session_of(db, token)
             if session_id is not None and await self._sessions.end_if_of_client(
-                unit, client_id, session_id, EndReason.REVOKED
+                db, client_id, session_id, EndReason.REVOKED
             ):
                 who = client_id or FIRST_PARTY
                 security_event(SecurityEvent.TOKEN_REVOKED, outcome="success", session_id=session_id, client_id=who)
 
-    async def _session_of(self, unit: AsyncSession, token: str) -> UUID | None:
+    async def _session_of(self, db: AsyncSession, token: str) -> UUID | None:
         if token.startswith(refresh.PREFIX):
-            return await refresh.family(unit, token)
+            return await refresh.family(db, token)
         try:
             return self._tokens.verify(token).session_id
         except InvalidTokenError:

@@ -14,8 +14,8 @@ from joserfc.jwk import OctKey
 from joserfc.jwt import JWTClaimsRegistry
 
 from app.core.clock import utc_now
-from app.core.keys import KeyRing, Purpose
-from app.core.settings import Settings
+from app.core.crypto.keys import KeyRing, Purpose
+from app.core.settings.model import Settings
 
 _ALGORITHM = "HS256"
 _HEADER = {"alg": _ALGORITHM, "typ": "at+jwt"}

@@ -8,11 +8,11 @@ from fastapi.responses import JSONResponse
 from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
 from app.access.policies import Allow, Authenticated, Policy, Public, policy
-from app.core.database import UNAVAILABLE_ERRORS, Database
+from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.errors import Unavailable
-from app.core.limiter import Limiter
-from app.core.shared_check import SharedCheck
+from app.core.limits.limiter import Limiter
 from app.features.system.schemas import Health, Info
+from app.features.system.shared_check import SharedCheck
 
 health_router = APIRouter(tags=["system"], route_class=GuardedRoute)
 router = APIRouter(tags=["system"], route_class=GuardedRoute)

@@ -2,16 +2,16 @@
 
 from typing import Literal
 
-from app.core.schemas import Answer
+from app.core.schemas import ResponseBody
 
 
-class Health(Answer):
+class Health(ResponseBody):
     """That the service is up, or ready."""
 
     status: Literal["ok"] = "ok"
 
 
-class Info(Answer):
+class Info(ResponseBody):
     """The settings that a signed-in user may see."""
 
     app_name: str

@@ -9,10 +9,10 @@ from app.access.guard import GuardedRoute
 from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
-from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, Part
+from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
 from app.core.state import from_state
-from app.features.vault.schemas import LARGEST_SECRET, NewSecret, RevealedSecret, SecretAnswer, SecretChange
+from app.features.vault.schemas import LARGEST_SECRET, RevealedSecret, SecretCreate, SecretRead, SecretUpdate
 from app.features.vault.service import VaultService
 
 router = APIRouter(prefix="/secrets", tags=["vault"], route_class=GuardedRoute)
@@ -25,7 +25,7 @@ Vault = Annotated[VaultService, from_state("vault")]
     "", status_code=201, max_body_size=LARGEST_SECRET, responses={409: {"description": "I keep as many as I may"}}
 )
 @policy(Allow(Permission.SECRETS_WRITE))
-async def create_secret(new: NewSecret, vault: Vault, principal: CurrentPrincipal) -> SecretAnswer:
+async def create_secret(new: SecretCreate, vault: Vault, principal: CurrentPrincipal) -> SecretRead:
     """Keep a secret: a text of up to 10 000 characters, up to 16 KiB as base64, or both."""
     return await vault.create(principal.user_id, new)
 
@@ -34,15 +34,15 @@ async def create_secret(new: NewSecret, vault: Vault, principal: CurrentPrincipa
 @policy(Allow(Permission.SECRETS_READ))
 async def list_secrets(
     vault: Vault, principal: CurrentPrincipal, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
-) -> Page[SecretAnswer]:
+) -> Page[SecretRead]:
     """My secrets, newest first, masked."""
-    items, next_cursor = await vault.list_masked(principal.user_id, Part(limit, cursor))
+    items, next_cursor = await vault.list_masked(principal.user_id, PageParams(limit, cursor))
     return Page(items=items, next_cursor=next_cursor)
 
 
 @router.get("/{secret_id}")
 @policy(Allow(Permission.SECRETS_READ))
-async def read_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> SecretAnswer:
+async def read_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> SecretRead:
     """One of my secrets, masked."""
     return await vault.get(principal.user_id, secret_id)
 
@@ -51,9 +51,7 @@ async def read_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal
     "/{secret_id}", max_body_size=LARGEST_SECRET, responses={409: {"description": "It would have no value left"}}
 )
 @policy(Allow(Permission.SECRETS_WRITE))
-async def change_secret(
-    secret_id: UUID, change: SecretChange, vault: Vault, principal: CurrentPrincipal
-) -> SecretAnswer:
+async def change_secret(secret_id: UUID, change: SecretUpdate, vault: Vault, principal: CurrentPrincipal) -> SecretRead:
     """Change the name or a value; null clears a value."""
     return await vault.change(principal.user_id, secret_id, change)
 

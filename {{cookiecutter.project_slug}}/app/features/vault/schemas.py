@@ -19,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from app.core.schemas import Answer, DisplayName, RequestBody, Timestamp
-from app.http.body_limit import KIB
+from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
+from app.http.request.body_limit import KIB
 
 LONGEST_STRING = 10_000
 LONGEST_BYTES = 16 * KIB
@@ -70,7 +70,7 @@ RevealedBytes = Annotated[
 ]
 
 
-class SecretChange(RequestBody):
+class SecretUpdate(RequestBody):
     """What can be changed about a secret. A field that is left out stays as it is; null clears a value."""
 
     name: DisplayName | None = None
@@ -85,7 +85,7 @@ class SecretChange(RequestBody):
         return name
 
 
-class NewSecret(SecretChange):
+class SecretCreate(SecretUpdate):
     """A secret to keep: a name and at least one value."""
 
     name: DisplayName
@@ -97,7 +97,7 @@ class NewSecret(SecretChange):
         return self
 
 
-class SecretAnswer(Answer):
+class SecretRead(ResponseBody):
     """A secret as it is shown: a mask for each value that is set, null for one that is not.
 
     `name` is null where the stored one can no longer be read.
@@ -111,7 +111,7 @@ class SecretAnswer(Answer):
     updated_at: Timestamp
 
 
-class RevealedSecret(Answer):
+class RevealedSecret(ResponseBody):
     """The values in clear; they are that in the answer's JSON alone."""
 
     secret_string: RevealedString | None

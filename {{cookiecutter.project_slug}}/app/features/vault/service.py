@@ -14,17 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.clock import utc_now
-from app.core.database import Database
+from app.core.crypto.keys import KeyRing, Purpose
+from app.core.crypto.sealing import SealBrokenError, Sealer
+from app.core.database.database import Database
 from app.core.errors import Conflict, NotFound, Problem
-from app.core.event_flow import Outcome
-from app.core.keys import KeyRing, Purpose
-from app.core.pagination import Cursors, Part
-from app.core.sealing import SealBrokenError, Sealer
-from app.core.secret_shapes import MASK
-from app.core.security_events import SecurityEvent, security_event
-from app.core.settings import Settings
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import Outcome
+from app.core.logging.secret_shapes import MASK
+from app.core.pagination import Cursors, PageParams
+from app.core.settings.model import Settings
 from app.features.vault.models import Secret
-from app.features.vault.schemas import NewSecret, RevealedSecret, SecretAnswer, SecretChange
+from app.features.vault.schemas import RevealedSecret, SecretCreate, SecretRead, SecretUpdate
 
 _Found = TypeVar("_Found")
 
@@ -58,65 +58,65 @@ class VaultService:
         self._sealer = Sealer(keys, Purpose.VAULT)
         self._cursors = Cursors(keys, "secrets")
 
-    async def create(self, user_id: UUID, new: NewSecret) -> SecretAnswer:
+    async def create(self, user_id: UUID, new: SecretCreate) -> SecretRead:
         """Keep a secret; raises `Conflict` where the user has as many as one may have."""
         now = utc_now()
         secret = Secret(id=uuid4(), user_id=user_id, created_at=now, updated_at=now)
         self._seal(secret, new)
         try:
-            async with self._database.transaction() as unit:
-                await self._require_room(unit, user_id)
-                unit.add(secret)
-                answer = await self._show(unit, user_id, secret.id)
-                _record(SecurityEvent.SECRET_CREATED, user_id, secret.id)
+            async with self._database.transaction() as db:
+                await self._require_room(db, user_id)
+                db.add(secret)
+                answer = await self._show(db, user_id, secret.id)
+                _emit_event(SecurityEvent.SECRET_CREATED, user_id, secret.id)
         except IntegrityError:
             raise Conflict("The account was deleted meanwhile.") from None
         return answer
 
-    async def list_masked(self, user_id: UUID, part: Part) -> tuple[list[SecretAnswer], str | None]:
+    async def list_masked(self, user_id: UUID, params: PageParams) -> tuple[list[SecretRead], str | None]:
         """The user's secrets, newest first, and the cursor of the next part."""
         statement = select(*_SHOWN).where(Secret.user_id == user_id)
-        statement = self._cursors.select(statement, part, (Secret.created_at, Secret.id))
-        async with self._database.read() as unit:
-            rows = (await unit.execute(statement)).all()
-        items, next_cursor = self._cursors.cut([self._masked(row) for row in rows], part)
+        statement = self._cursors.select(statement, params, (Secret.created_at, Secret.id))
+        async with self._database.read() as db:
+            rows = (await db.execute(statement)).all()
+        items, next_cursor = self._cursors.page([self._masked(row) for row in rows], params)
         return list(items), next_cursor
 
-    async def get(self, user_id: UUID, secret_id: UUID) -> SecretAnswer:
+    async def get(self, user_id: UUID, secret_id: UUID) -> SecretRead:
         """One secret of the user, masked; raises `NotFound`."""
-        async with self._database.read() as unit:
-            return await self._show(unit, user_id, secret_id)
+        async with self._database.read() as db:
+            return await self._show(db, user_id, secret_id)
 
-    async def change(self, user_id: UUID, secret_id: UUID, change: SecretChange) -> SecretAnswer:
+    async def change(self, user_id: UUID, secret_id: UUID, change: SecretUpdate) -> SecretRead:
         """Change what `change` names; raises `NotFound`, or `Conflict` where no value would be left."""
         if not change.model_fields_set:
             return await self.get(user_id, secret_id)
-        async with self._database.transaction() as unit:
-            secret = _found(await unit.scalar(_one(user_id, secret_id).with_for_update()))
+        async with self._database.transaction() as db:
+            secret = _found(await db.scalar(_one(user_id, secret_id).with_for_update()))
             self._seal(secret, change)
             if secret.secret_string is None and secret.secret_bytes is None:
                 raise Conflict("A secret keeps at least one value. Delete it instead.")
             secret.updated_at = utc_now()
-            answer = await self._show(unit, user_id, secret_id)
-            _record(SecurityEvent.SECRET_CHANGED, user_id, secret_id)
+            answer = await self._show(db, user_id, secret_id)
+            _emit_event(SecurityEvent.SECRET_CHANGED, user_id, secret_id)
         return answer
 
     async def delete(self, user_id: UUID, secret_id: UUID) -> None:
         """Delete one secret of the user; raises `NotFound`."""
         mine = (Secret.id == secret_id, Secret.user_id == user_id)
-        async with self._database.transaction() as unit:
-            _found(await unit.scalar(delete(Secret).where(*mine).returning(Secret.id)))
-            _record(SecurityEvent.SECRET_DELETED, user_id, secret_id)
+        async with self._database.transaction() as db:
+            _found(await db.scalar(delete(Secret).where(*mine).returning(Secret.id)))
+            _emit_event(SecurityEvent.SECRET_DELETED, user_id, secret_id)
 
     async def reveal(self, user_id: UUID, secret_id: UUID) -> RevealedSecret:
         """The values in clear; raises `NotFound` or `Unreadable`."""
-        async with self._database.read() as unit:
-            secret = _found(await unit.scalar(_one(user_id, secret_id)))
+        async with self._database.read() as db:
+            secret = _found(await db.scalar(_one(user_id, secret_id)))
         string, data = (self._open(secret, column) for column in ("secret_string", "secret_bytes"))
-        _record(SecurityEvent.SECRET_REVEALED, user_id, secret_id)
+        _emit_event(SecurityEvent.SECRET_REVEALED, user_id, secret_id)
         return RevealedSecret(secret_string=string, secret_bytes=data)
 
-    async def reseal(self, unit: AsyncSession, *, limit: int) -> int:
+    async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` secrets anew that another key than the current one sealed, and say how many those were.
 
         0 means that none is left that opens. It needs no memory of the calls before, so it can be ended at any time and
@@ -125,33 +125,33 @@ class VaultService:
         resealed, after = 0, UUID(int=0)
         while resealed < limit:
             statement = self._sealed_by_another_key().where(Secret.id > after).limit(limit - resealed)
-            secrets = (await unit.scalars(statement)).all()
+            secrets = (await db.scalars(statement)).all()
             if not secrets:
                 break
             resealed += sum(self._reseal(secret) for secret in secrets)
             after = secrets[-1].id
         return resealed
 
-    async def _require_room(self, unit: AsyncSession, user_id: UUID) -> None:
-        """Raise `Conflict` unless the user may keep one more; nobody adds another of theirs before `unit` ends."""
-        if unit.get_bind().dialect.name == "postgresql":  # on SQLite, whoever writes is alone
+    async def _require_room(self, db: AsyncSession, user_id: UUID) -> None:
+        """Raise `Conflict` if the user has reached the limit. It holds under concurrent requests."""
+        if db.get_bind().dialect.name == "postgresql":  # on SQLite, whoever writes is alone
             share = int.from_bytes(user_id.bytes[:4], signed=True)
-            await unit.execute(select(func.pg_advisory_xact_lock(_LOCK_SPACE, share)))
-        kept = await unit.scalar(select(func.count()).where(Secret.user_id == user_id))
+            await db.execute(select(func.pg_advisory_xact_lock(_LOCK_SPACE, share)))
+        kept = await db.scalar(select(func.count()).where(Secret.user_id == user_id))
         if kept is None or kept >= self._items_per_user:
             raise Conflict(f"You keep {self._items_per_user} secrets, and no more are allowed. Delete one first.")
 
-    async def _show(self, unit: AsyncSession, user_id: UUID, secret_id: UUID) -> SecretAnswer:
+    async def _show(self, db: AsyncSession, user_id: UUID, secret_id: UUID) -> SecretRead:
         statement = select(*_SHOWN).where(Secret.id == secret_id, Secret.user_id == user_id)
-        return self._masked(_found((await unit.execute(statement)).one_or_none()))
+        return self._masked(_found((await db.execute(statement)).one_or_none()))
 
-    def _masked(self, row: Row[Any]) -> SecretAnswer:
+    def _masked(self, row: Row[Any]) -> SecretRead:
         """The secret as it is shown. One whose name is broken is shown without: its owner can still delete it."""
         try:
             name = self._open(row, "name")
         except Unreadable:
             name = None
-        return SecretAnswer(
+        return SecretRead(
             id=row.id,
             name=name and name.decode(),
             secret_string=MASK if row.has_string else None,
@@ -160,7 +160,7 @@ class VaultService:
             updated_at=row.updated_at,
         )
 
-    def _seal(self, secret: Secret, given: SecretChange) -> None:
+    def _seal(self, secret: Secret, given: SecretUpdate) -> None:
         """Seal what is given into its column: what is left out stays, null clears."""
         for column in given.model_fields_set.intersection(_SEALED_COLUMNS):
             self._put(secret, column, _plain(getattr(given, column)))
@@ -177,7 +177,7 @@ class VaultService:
         try:
             return self._sealer.open(sealed, identity=_place(secret, column))
         except SealBrokenError:
-            _record(SecurityEvent.SECRET_UNREADABLE, secret.user_id, secret.id, outcome="failure")
+            _emit_event(SecurityEvent.SECRET_UNREADABLE, secret.user_id, secret.id, outcome="failure")
             raise Unreadable("The secret cannot be read.") from None
 
     def _sealed_by_another_key(self) -> Select[Secret]:
@@ -217,5 +217,5 @@ def _place(secret: Secret | Row[Any], column: str) -> bytes:
     return f"secrets|{secret.id}|{secret.user_id}|{column}".encode()
 
 
-def _record(event: SecurityEvent, user_id: UUID, secret_id: UUID, *, outcome: Outcome = "success") -> None:
+def _emit_event(event: SecurityEvent, user_id: UUID, secret_id: UUID, *, outcome: Outcome = "success") -> None:
     security_event(event, outcome=outcome, user_id=user_id, target_type="secret", target_id=secret_id)

@@ -8,8 +8,8 @@ from alembic import command
 from sqlalchemy import insert, select
 
 from app.core.clock import utc_now
-from app.core.database import Database
-from app.core.migrations import alembic_config, upgrade
+from app.core.database.database import Database
+from app.core.database.migrations import alembic_config, upgrade
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.models import User
 from tests.support.databases import dsn_of
@@ -32,13 +32,13 @@ async def test_each_account_keeps_its_own_mailbox(empty_database_url: str) -> No
     await asyncio.to_thread(command.upgrade, alembic_config(url), "0010")
     database, now = Database(url), utc_now()
     try:
-        async with database.transaction() as unit:
+        async with database.transaction() as db:
             for email, mailbox, verified, _ in BEFORE:
                 row = {"id": uuid4(), "email": email, "mailbox": mailbox, "created_at": now}
-                await unit.execute(insert(User), row | {"verified_at": now if verified else None})
+                await db.execute(insert(User), row | {"verified_at": now if verified else None})
         await upgrade(url)
-        async with database.read() as unit:
-            rows = (await unit.execute(select(User.email, User.mailbox))).all()
+        async with database.read() as db:
+            rows = (await db.execute(select(User.email, User.mailbox))).all()
     finally:
         await database.close()
     assert {row.email for row in rows} == {after for *_, after in BEFORE}

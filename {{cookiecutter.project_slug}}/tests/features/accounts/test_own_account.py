@@ -39,9 +39,9 @@ async def test_deletes_my_account_with_all_that_belongs_to_it(post: Post) -> Non
     assert (await post.service.try_sign_in(person.email, person.password)).status_code == 401
     assert await post.reset(reset) == 400
     assert "was deleted" in await post.text(person.email, 2)
-    async with post.service.app.state.database.read() as unit:
+    async with post.service.app.state.database.read() as db:
         for table in (Session, AccountToken):
-            assert await unit.scalar(select(func.count()).select_from(table)) == 0
+            assert await db.scalar(select(func.count()).select_from(table)) == 0
     again = await post.service.person(email=person.email)
     assert again.id != person.id
 

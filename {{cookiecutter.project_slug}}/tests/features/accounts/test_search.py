@@ -27,8 +27,8 @@ NAMES = {
 @pytest.fixture
 async def admin(service: Service) -> Tokens:
     """An administrator among people with such names; their own address has no letter that is searched for."""
-    async with service.app.state.database.transaction() as unit:
-        unit.add_all(
+    async with service.app.state.database.transaction() as db:
+        db.add_all(
             User(email=email, mailbox=email, display_name=name, created_at=utc_now()) for email, name in NAMES.items()
         )
     return await service.sign_in(await service.person(Role.ADMIN, email="0@0.example"))

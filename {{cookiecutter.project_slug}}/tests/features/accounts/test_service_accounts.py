@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.access.roles import Role
-from app.core.mail_table import OutboxMail
+from app.core.mail.models import OutboxMail
 from app.features.accounts.models import User
 from tests.support.oauth import machine_token, register_machine
 from tests.support.service import Service
@@ -32,9 +32,9 @@ async def test_nobody_registers_signs_in_or_recovers_there(service: Service) -> 
             assert answer.status_code == 422, path
         for password in (PASSWORD, "nobody has this password", machine.secret or ""):
             assert (await service.try_sign_in(email, password)).status_code == 401
-    async with service.app.state.database.read() as unit:
-        found = await unit.scalar(select(User).where(User.email == name))
-        assert await unit.scalar(select(func.count()).select_from(OutboxMail)) == 0
+    async with service.app.state.database.read() as db:
+        found = await db.scalar(select(User).where(User.email == name))
+        assert await db.scalar(select(func.count()).select_from(OutboxMail)) == 0
     assert found.password_hash is None
 
 

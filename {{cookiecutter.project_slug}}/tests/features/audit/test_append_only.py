@@ -32,8 +32,8 @@ POSTGRESQL_CHANGES = [
 
 async def changes_of(service: Service) -> list[str]:
     """The statements that the database of the test knows."""
-    async with service.app.state.database.read() as unit:
-        dialect = (await unit.connection()).dialect.name
+    async with service.app.state.database.read() as db:
+        dialect = (await db.connection()).dialect.name
     return CHANGES + (SQLITE_CHANGES if dialect == "sqlite" else POSTGRESQL_CHANGES)
 
 

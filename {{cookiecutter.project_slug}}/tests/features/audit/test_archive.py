@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.clock import utc_now
 from app.core.errors import Conflict
-from app.core.event_flow import Occurrence, Origin
+from app.core.events.flow import EventRecord, RequestOrigin
 from app.features.audit.archive import ArchiveFile, Place
 from app.features.audit.models import AuditEvent
 from app.features.audit.service import Anchor, Report
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.4.2")]
 async def grow(service: Service, rows: int = 5) -> None:
     """Add rows."""
     for _ in range(rows):
-        await trail_of(service).record([Occurrence("signin_failed", "failure", {}, utc_now(), Origin())])
+        await trail_of(service).record([EventRecord("signin_failed", "failure", {}, utc_now(), RequestOrigin())])
 
 
 async def verify(service: Service, *archives: Path, anchor: Anchor | None = None) -> Report:

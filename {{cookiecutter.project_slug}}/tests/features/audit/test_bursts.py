@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from app.core.clock import utc_now
-from app.core.event_flow import Occurrence, Origin
-from app.core.security_events import SecurityEvent
+from app.core.events.catalog import SecurityEvent
+from app.core.events.flow import EventRecord, RequestOrigin
 from app.features.audit.append import Appender
 from app.features.audit.bursts import Bursts
 from app.features.audit.models import AuditEvent
@@ -20,9 +20,9 @@ from tests.support.trail import actions, keys_of, stored
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.3.3")]
 
 
-def occurrence(action: str = "unauthenticated", ip: str = "192.0.2.1") -> Occurrence:
+def event_record(action: str = "unauthenticated", ip: str = "192.0.2.1") -> EventRecord:
     """A refusal of a client."""
-    return Occurrence(action, "denied", {"reason": "test"}, utc_now(), Origin(ip=ip, request_id="of-a-test"))
+    return EventRecord(action, "denied", {"reason": "test"}, utc_now(), RequestOrigin(ip=ip, request_id="of-a-test"))
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ async def test_a_burst_ends_by_itself(service: Service) -> None:
     """When a window is over, its count is written; behind one without an event, the next is a row of its own again."""
     recorder = Recorder(service.app.state.database, Appender(keys_of(service)), burst_seconds=0.2)
     for _ in range(3):
-        await recorder.record([occurrence(SecurityEvent.RATE_LIMITED)])
+        await recorder.record([event_record(SecurityEvent.RATE_LIMITED)])
     assert len(await stored(service)) == 1
     for _ in range(100):
         await asyncio.sleep(0.1)
         if len(await stored(service)) > 1:
             break
     await asyncio.sleep(1)
-    await recorder.record([occurrence(SecurityEvent.RATE_LIMITED)])
+    await recorder.record([event_record(SecurityEvent.RATE_LIMITED)])
     await recorder.close()
     assert [row["details"] for row in await stored(service)] == [
         '{"reason":"test"}',
@@ -106,12 +106,12 @@ async def test_a_burst_ends_by_itself(service: Service) -> None:
 
 async def test_a_flood_that_goes_on_costs_ever_less() -> None:
     """Each window is twice as long as the one before, up to sixteen times the first."""
-    done: list[Occurrence] = []
+    done: list[EventRecord] = []
     bursts = Bursts(done.append, seconds=0.05)
     until = asyncio.get_running_loop().time() + 3.5
     firsts = sent = 0
     while asyncio.get_running_loop().time() < until:
-        firsts += bursts.is_first(occurrence())
+        firsts += bursts.is_first(event_record())
         sent += 1
         await asyncio.sleep(0.01)
     bursts.end_all()
@@ -123,13 +123,13 @@ async def test_a_flood_that_goes_on_costs_ever_less() -> None:
 
 async def test_a_flood_of_strangers_hides_nobody_who_is_known() -> None:
     """What is said of a user or a session is a row, and counted for them, however many strangers there are."""
-    done: list[Occurrence] = []
+    done: list[EventRecord] = []
     bursts = Bursts(done.append)
     for number in range(3000):
-        bursts.is_first(occurrence(ip=f"2001:db8:{number:x}::1"))
+        bursts.is_first(event_record(ip=f"2001:db8:{number:x}::1"))
     actor, session = uuid4(), uuid4()
-    denied = Occurrence("access_denied", "denied", {}, utc_now(), Origin(ip="192.0.2.1", actor_id=actor))
-    reused = Occurrence("token_reused", "denied", {"session_id": session}, utc_now(), Origin(ip="192.0.2.1"))
+    denied = EventRecord("access_denied", "denied", {}, utc_now(), RequestOrigin(ip="192.0.2.1", actor_id=actor))
+    reused = EventRecord("token_reused", "denied", {"session_id": session}, utc_now(), RequestOrigin(ip="192.0.2.1"))
     for event in (denied, reused):
         assert [bursts.is_first(event) for _ in range(3)] == [True, False, False]
     bursts.end_all()
@@ -142,9 +142,9 @@ async def test_a_flood_of_strangers_hides_nobody_who_is_known() -> None:
 
 async def test_the_addresses_of_one_network_are_one_client() -> None:
     """Whoever has a /64 has 2 ** 64 addresses, and costs no more than anybody else."""
-    done: list[Occurrence] = []
+    done: list[EventRecord] = []
     bursts = Bursts(done.append)
-    firsts = [bursts.is_first(occurrence(ip=f"2001:db8:0:1::{number:x}")) for number in range(100)]
+    firsts = [bursts.is_first(event_record(ip=f"2001:db8:0:1::{number:x}")) for number in range(100)]
     assert sum(firsts) == 1
     bursts.end_all()
     assert [each.fields["count"] for each in done] == [99]
@@ -152,10 +152,10 @@ async def test_the_addresses_of_one_network_are_one_client() -> None:
 
 async def test_so_many_clients_at_once_share_a_count() -> None:
     """What is kept in memory is bounded, whatever the number of addresses."""
-    done: list[Occurrence] = []
+    done: list[EventRecord] = []
     bursts = Bursts(done.append)
     firsts = [
-        bursts.is_first(occurrence(SecurityEvent.HOST_REFUSED, f"2001:db8:{number:x}::1")) for number in range(3000)
+        bursts.is_first(event_record(SecurityEvent.HOST_REFUSED, f"2001:db8:{number:x}::1")) for number in range(3000)
     ]
     assert sum(firsts) == 1025
     bursts.end_all()

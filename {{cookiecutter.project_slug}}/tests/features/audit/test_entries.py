@@ -6,9 +6,9 @@ from uuid import uuid4
 import pytest
 
 from app.core.clock import utc_now
-from app.core.event_flow import Occurrence, Origin
-from app.core.migrations import MIGRATIONS
-from app.core.security_events import SecurityEvent
+from app.core.database.migrations import MIGRATIONS
+from app.core.events.catalog import SecurityEvent
+from app.core.events.flow import EventRecord, RequestOrigin
 from app.features.audit.entries import Entry, entry_of
 from tests.conftest import StartService
 from tests.support.account_mail import Post
@@ -26,9 +26,9 @@ DOCUMENTED = {
 USER, SESSION, PRINCIPAL = uuid4(), uuid4(), uuid4()
 
 
-def entry(event: SecurityEvent, origin: Origin, **fields: object) -> Entry:
+def entry(event: SecurityEvent, origin: RequestOrigin, **fields: object) -> Entry:
     """The columns for an event about the user."""
-    return entry_of(Occurrence(event, "success", {"user_id": USER, **fields}, utc_now(), origin))
+    return entry_of(EventRecord(event, "success", {"user_id": USER, **fields}, utc_now(), origin))
 
 
 @pytest.mark.parametrize("event", SecurityEvent)
@@ -42,11 +42,11 @@ def test_the_docs_say_for_every_event_who_its_user_is(event: SecurityEvent) -> N
 def test_the_row_says_what_the_docs_say(event: SecurityEvent) -> None:
     """Nobody is said to have done what happened to them; the principal of the request did it, where there is one."""
     suffered = DOCUMENTED[event][1] == _SUFFERED
-    row, asked = entry(event, Origin()), entry(event, Origin(actor_id=PRINCIPAL))
+    row, asked = entry(event, RequestOrigin()), entry(event, RequestOrigin(actor_id=PRINCIPAL))
     assert row["actor_id"] == (None if suffered else USER)
     assert (row["target_type"], row["target_id"]) == (("user", str(USER)) if suffered else (None, None))
     assert asked["actor_id"] == PRINCIPAL
-    assert entry(event, Origin(), target_id=SESSION)["target_id"] == str(SESSION)
+    assert entry(event, RequestOrigin(), target_id=SESSION)["target_id"] == str(SESSION)
 
 
 async def _rows(start: StartService, mailbox: Mailbox) -> tuple[str, list[Row]]:

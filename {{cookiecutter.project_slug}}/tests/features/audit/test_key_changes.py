@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from app.core.keys import KeyRing
+from app.core.crypto.keys import KeyRing
 from app.features.audit.models import AuditEvent
 from tests.conftest import StartService
 from tests.support.service import Service
@@ -111,8 +111,8 @@ async def test_a_key_change_can_be_confirmed_at_once(start: StartService) -> Non
     async with start(**NEW_THEN_OLD) as service:
         trail = trail_of(service)
         for expected in (1, 0):
-            async with service.app.state.database.transaction() as unit:
-                assert await trail.reseal(unit, limit=10) == expected
+            async with service.app.state.database.transaction() as db:
+                assert await trail.reseal(db, limit=10) == expected
         head = await head_of(service)
         assert head.sequence == 4
         assert (await verified(service, keys=ring(NEW))).flaw is None

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from app.access.policies import Public, policy
 from app.core.clock import utc_now
 from app.core.errors import Unavailable
-from app.core.event_flow import Occurrence, Origin
-from app.core.security_events import SecurityEvent, security_event
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import EventRecord, RequestOrigin
 from app.features.audit import recorder as recording
 from app.features.audit.append import Appender, lock_head
 from app.features.audit.recorder import Recorder
@@ -46,9 +46,9 @@ def counted_commits() -> Iterator[Commits]:
         event.remove(Engine, "commit", commits)
 
 
-def occurrence(action: str = "unauthenticated", ip: str = "192.0.2.1") -> Occurrence:
+def event_record(action: str = "unauthenticated", ip: str = "192.0.2.1") -> EventRecord:
     """An event of a client."""
-    return Occurrence(action, "denied", {"reason": "test"}, utc_now(), Origin(ip=ip, request_id="of-a-test"))
+    return EventRecord(action, "denied", {"reason": "test"}, utc_now(), RequestOrigin(ip=ip, request_id="of-a-test"))
 
 
 async def test_a_sign_in_is_one_transaction_and_a_look_is_none(service: Service) -> None:
@@ -104,8 +104,8 @@ async def stalled_trail(service: Service) -> AsyncIterator[None]:
     held, over = asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:
-        async with service.app.state.database.transaction() as unit:
-            await (await unit.connection()).run_sync(lock_head)
+        async with service.app.state.database.transaction() as db:
+            await (await db.connection()).run_sync(lock_head)
             held.set()
             await over.wait()
 
@@ -146,7 +146,7 @@ async def test_a_trail_that_stalls_is_waited_for_no_longer_than_its_time(
     async with stalled_trail(service):
         assert (await service.client.get("/api/v1/users/me")).status_code == 503
         for number in range(5):
-            recorder.take(occurrence(ip=f"192.0.2.{number}"))
+            recorder.append(event_record(ip=f"192.0.2.{number}"))
         assert recorder.lost == 2
         await recorder.close()
     assert recorder.lost == 5
@@ -193,7 +193,7 @@ async def test_growth_is_told(service: Service, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("app.features.audit.append._GROWTH_STEP", 10)
     with capture_logs() as lines:
         for number in range(25):
-            await trail_of(service).record([occurrence(ip=f"192.0.2.{number}")])
+            await trail_of(service).record([event_record(ip=f"192.0.2.{number}")])
     grew = [line for line in lines if line["event"] == "audit_trail_grew"]
     assert [(line["rows"], line["hint"]) for line in grew] == [
         (10, "manage audit archive"),
@@ -204,7 +204,7 @@ async def test_growth_is_told(service: Service, monkeypatch: pytest.MonkeyPatch)
 async def test_a_change_that_is_rolled_back_is_not_told(service: Service) -> None:
     """What succeeded in it did not happen; what was refused in it was refused."""
     recorder = trail_of(service)
-    with pytest.raises(RuntimeError):  # noqa: PT012  # the unit is what is raised through
+    with pytest.raises(RuntimeError):  # noqa: PT012  # the transaction is what is raised through
         async with recorder.recording(), service.app.state.database.transaction():
             security_event(SecurityEvent.ROLES_CHANGED, outcome="success")
             security_event(SecurityEvent.ACCESS_DENIED, outcome="denied")

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy import delete, insert
 
 from app.core.clock import utc_now
-from app.core.keys import KeyRing
+from app.core.crypto.keys import KeyRing
 from app.features.audit.chain import FIRST_DIGEST, Head
 from app.features.audit.models import AuditEvent, AuditHead
 from app.features.audit.service import Anchor

@@ -16,12 +16,12 @@ pytestmark = pytest.mark.anyio
 # Half of them in a transaction that also writes something else, the others through the recorder.
 WRITER = """
 import asyncio, sys
-from app.core.database import Database
-from app.core.event_flow import Occurrence, Origin
+from app.core.database.database import Database
+from app.core.events.flow import Occurrence, Origin
 from app.core.clock import utc_now
-from app.core.keys import KeyRing
-from app.core.security_events import SecurityEvent, security_event
-from app.core.settings import load_settings
+from app.core.crypto.keys import KeyRing
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.settings.model import load_settings
 from app.features.audit.service import AuditTrail
 
 async def in_unit(database, number):

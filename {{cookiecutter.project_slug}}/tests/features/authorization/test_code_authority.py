@@ -94,8 +94,8 @@ async def test_a_code_dies_with_its_client(service: Service) -> None:
     await service.app.state.clients.rotate_secret(None, other.client.id)
     for each, code in zip((client, other), codes, strict=True):
         assert error_of(await exchange(service, each, code)) == (401, "invalid_client")
-    async with service.app.state.database.read() as unit:
-        assert len((await unit.scalars(select(AuthorizationCode.code_hash))).all()) == 1
+    async with service.app.state.database.read() as db:
+        assert len((await db.scalars(select(AuthorizationCode.code_hash))).all()) == 1
 
 
 async def test_a_secret_that_was_changed_meanwhile_gets_nothing(service: Service) -> None:
@@ -131,8 +131,8 @@ async def test_roles_that_shrank_behind_the_service_s_back_count(service: Servic
     """The scope is cut at the exchange once more; where nothing is left of it, nothing is given."""
     client, (_, browser) = await register(service, scope="users:read"), await service.signed_in(Role.AUDITOR)
     code = await code_for(service, client, browser, scope="users:read")
-    async with service.app.state.database.transaction() as unit:
-        await unit.execute(update(AuthorizationCode).values(scope="users:write"))
+    async with service.app.state.database.transaction() as db:
+        await db.execute(update(AuthorizationCode).values(scope="users:write"))
     assert error_of(await exchange(service, client, code)) == (400, "invalid_scope")
 
 

@@ -209,8 +209,8 @@ async def test_a_code_is_long_random_and_stored_as_its_digest(
     assert len(set(codes)) == 3
     await exchange(service, client, codes[0])
     await exchange(service, client, codes[0])
-    async with service.app.state.database.read() as unit:
-        rows = str((await unit.execute(select(*AuthorizationCode.__table__.columns))).all())
+    async with service.app.state.database.read() as db:
+        rows = str((await db.execute(select(*AuthorizationCode.__table__.columns))).all())
     told = rows + str(await stored(service)) + capsys.readouterr().out
     for code in codes:
         assert len(code) == len("ac_") + 43

@@ -8,7 +8,7 @@ import pytest
 from app.features.authorization.requests import AuthorizationRequest, RefusedRequest, UntrustedRequest
 from tests.conftest import PUBLIC_URL
 from tests.features.authorization.steps import STATE, Pairs, challenge_of, parameters, query
-from tests.features.oauth.test_redirect_uris import LOOPBACK, LOOPBACK_VARIANTS, VARIANTS
+from tests.features.oauth.clients.test_redirect_uris import LOOPBACK, LOOPBACK_VARIANTS, VARIANTS
 from tests.support.oauth import CALLBACK, SCOPE, register, register_machine
 from tests.support.service import Service
 

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from sqlalchemy import LargeBinary, bindparam, text
 
-from app.core.keys import KeyRing
+from app.core.crypto.keys import KeyRing
 from app.features.browser.cookie import NAME
 from app.features.browser.seals import BrowserSessionSeals
 from tests.conftest import StartService
@@ -26,8 +26,8 @@ async def reseal(service: Service, limit: int) -> int:
     """One batch, in a transaction of its own."""
     settings = service.app.state.settings
     seals = BrowserSessionSeals(KeyRing(settings.secret_key, settings.secret_key_fallbacks))
-    async with service.app.state.database.transaction() as unit:
-        return await seals.reseal(unit, limit=limit)
+    async with service.app.state.database.transaction() as db:
+        return await seals.reseal(db, limit=limit)
 
 
 async def cookies_of(service: Service, count: int) -> list[str]:
@@ -68,12 +68,12 @@ async def test_what_does_not_open_goes_and_holds_nothing_up(start: StartService)
     async with start(secret_key=OLD) as service:
         cookies = await cookies_of(service, 3)
     async with start(secret_key=NEW, secret_key_fallbacks=[OLD]) as service:
-        async with service.app.state.database.transaction() as unit:
+        async with service.app.state.database.transaction() as db:
             broken = text("UPDATE browser_sessions SET sealed = :sealed WHERE id_hash = :id_hash")
-            rows = (await unit.execute(text("SELECT id_hash FROM browser_sessions"))).scalars().all()
+            rows = (await db.execute(text("SELECT id_hash FROM browser_sessions"))).scalars().all()
             values = {"sealed": b"\0" * 80, "id_hash": bytes(rows[0])}
             kinds = [bindparam(name, type_=LargeBinary()) for name in values]
-            await unit.execute(broken.bindparams(*kinds), values)
+            await db.execute(broken.bindparams(*kinds), values)
         assert [await reseal(service, 2) for _ in range(3)] == [2, 1, 0]
         assert sorted(await statuses(service, cookies)) == [200, 200, 401]
 

@@ -13,7 +13,7 @@ from sqlalchemy import Uuid, bindparam, text
 
 from app.access.roles import Role
 from app.features.browser.cookie import NAME
-from app.features.sessions.service import Started
+from app.features.sessions.service import NewSession
 from tests.conftest import StartService
 from tests.support.browser import FORM, Browser
 from tests.support.service import Service
@@ -41,8 +41,8 @@ async def test_the_cookie_has_every_attribute(service: Service) -> None:
     assert {attribute.lower() for attribute in attributes} == {"httponly", "path=/", "samesite=lax", "secure"}
     assert browser.cookie is not None
     assert len(browser.cookie) == 43
-    async with service.app.state.database.read() as unit:
-        kept = (await unit.execute(text("SELECT id_hash, sealed FROM browser_sessions"))).one()
+    async with service.app.state.database.read() as db:
+        kept = (await db.execute(text("SELECT id_hash, sealed FROM browser_sessions"))).one()
     assert bytes(kept.id_hash) == hashlib.sha256(browser.cookie.encode()).digest()
     assert browser.cookie.encode() not in bytes(kept.sealed)
 
@@ -56,7 +56,7 @@ async def test_no_two_ids_are_alike(service: Service) -> None:
             """Keep nothing."""
 
     browsers = service.app.state.browsers
-    started = Started(uuid4(), uuid4(), datetime.now(UTC))
+    started = NewSession(uuid4(), uuid4(), datetime.now(UTC))
     ids = {browsers.attach(Nowhere(), started, "pwd") for _ in range(10_000)}
     assert len(ids) == 10_000
     assert {len(value) for value in ids} == {43}
@@ -183,8 +183,8 @@ async def test_use_is_noted_at_most_once_a_minute(service: Service) -> None:
     for seconds in (30, 70, 100, 140):
         with time_machine.travel(begin + timedelta(seconds=seconds), tick=False):
             assert (await browser.get(ME)).status_code == 200
-        async with service.app.state.database.read() as unit:
-            moments.append(await unit.scalar(text("SELECT last_seen_at FROM sessions")))
+        async with service.app.state.database.read() as db:
+            moments.append(await db.scalar(text("SELECT last_seen_at FROM sessions")))
     assert len(set(moments)) == 3
     assert moments[1] == moments[2]
 
@@ -228,8 +228,8 @@ async def test_a_row_that_somebody_else_wrote_opens_nothing(service: Service) ->
     for statement, values, cookie in attacks:
         given = values | {"admin": admin.id}
         ids = [bindparam(name, type_=Uuid()) for name in given if name != "known"]
-        async with service.app.state.database.transaction() as unit:
-            await unit.execute(text(statement).bindparams(*ids), given)
+        async with service.app.state.database.transaction() as db:
+            await db.execute(text(statement).bindparams(*ids), given)
         thief = Browser(service)
         thief.cookie = cookie
         assert (await thief.get(ME, headers={"Accept": "*/*"})).status_code == 401, statement

@@ -112,8 +112,8 @@ async def test_its_sessions_are_listed_and_end_with_their_tokens(service: Servic
         items = (await service.client.get("/api/v1/sessions", headers=fresh.bearer)).json()["items"]
         assert len(items) == 1
         assert (await service.whoami(second)).status_code == 401
-    async with service.app.state.database.read() as unit:
-        assert (await unit.scalars(select(Session.methods))).all() == ["client_secret"] * 3
+    async with service.app.state.database.read() as db:
+        assert (await db.scalars(select(Session.methods))).all() == ["client_secret"] * 3
 
 
 async def test_the_token_names_the_client(service: Service) -> None:

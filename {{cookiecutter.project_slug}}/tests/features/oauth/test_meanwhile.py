@@ -2,11 +2,11 @@
 
 import pytest
 
+from app.core.crypto.keys import KeyRing
 from app.core.errors import Unprocessable
-from app.core.keys import KeyRing
+from app.features.oauth.clients.service import ClientService
 from app.features.oauth.errors import InvalidClient, UnauthorizedClient
-from app.features.oauth.schemas import NewClient, TokenForm
-from app.features.oauth.service import ClientService
+from app.features.oauth.schemas import ClientCreate, TokenForm
 from app.features.sessions.client import Client
 from tests.support.oauth import machine_token, register_machine
 from tests.support.service import Service
@@ -37,7 +37,7 @@ async def test_a_client_is_not_registered_for_a_grant_that_is_not_there(service:
     state = service.app.state
     keys = KeyRing(state.settings.secret_key)
     clients = ClientService(state.database, state.sessions, keys, ["client_credentials", "refresh_token"])
-    new = NewClient(name="Web", scope="account:read", redirect_uris=["https://app.example/cb"])
+    new = ClientCreate(name="Web", scope="account:read", redirect_uris=["https://app.example/cb"])
     with pytest.raises(Unprocessable, match=r"has the grants client_credentials, refresh_token\."):
         await clients.add(None, new)
     assert "client_created" not in await actions(service)

@@ -56,8 +56,8 @@ async def test_fifty_parallel_uses_of_one_token_leave_one_winner_and_a_dead_fami
 async def test_an_account_can_be_deleted_while_its_token_is_used(service: Service) -> None:
     """Both lock the session before the token: neither waits for the other in a circle."""
     (person, tokens), (_, admin) = await service.signed_in(), await service.signed_in(Role.ADMIN)
-    async with service.app.state.database.transaction() as unit:
-        await unit.execute(select(RefreshToken).with_for_update())
+    async with service.app.state.database.transaction() as db:
+        await db.execute(select(RefreshToken).with_for_update())
         refresh = asyncio.create_task(service.refresh(tokens.refresh))
         await asyncio.sleep(0.3)
         deletion = asyncio.create_task(service.client.delete(f"/api/v1/users/{person.id}", headers=admin.bearer))

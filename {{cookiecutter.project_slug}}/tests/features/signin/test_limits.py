@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.access.roles import Role
-from app.features.accounts.passwords import PasswordHasher
+from app.features.accounts.passwords.hasher import PasswordHasher
 from tests.conftest import StartService
 from tests.support.account_mail import PASSWORD, Post
 from tests.support.mail import Mailbox

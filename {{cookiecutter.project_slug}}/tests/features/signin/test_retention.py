@@ -25,23 +25,23 @@ async def purge(service: Service, limit: int = 1000) -> tuple[int, int]:
     before, state = utc_now() - RETENTION, service.app.state
     tokens = RefreshTokenRetention(state.database, state.sessions)
     sessions = SessionRetention(state.database, state.sessions)
-    async with state.database.transaction() as unit:
-        of_tokens = await tokens.purge(unit, before=before, limit=limit)
-    async with state.database.transaction() as unit:
-        return of_tokens, await sessions.purge(unit, before=before, limit=limit)
+    async with state.database.transaction() as db:
+        of_tokens = await tokens.purge(db, before=before, limit=limit)
+    async with state.database.transaction() as db:
+        return of_tokens, await sessions.purge(db, before=before, limit=limit)
 
 
 async def purge_homes(service: Service, limit: int = 1000) -> int:
     """Purge the networks that were last used long ago: how many."""
     state = service.app.state
-    async with state.database.transaction() as unit:
-        return await HomeNetworkRetention(state.settings).purge(unit, before=utc_now(), limit=limit)
+    async with state.database.transaction() as db:
+        return await HomeNetworkRetention(state.settings).purge(db, before=utc_now(), limit=limit)
 
 
 async def count(service: Service, table: type[Session | RefreshToken]) -> int:
     """How many rows are left."""
-    async with service.app.state.database.read() as unit:
-        return int(await unit.scalar(select(func.count()).select_from(table)) or 0)
+    async with service.app.state.database.read() as db:
+        return int(await db.scalar(select(func.count()).select_from(table)) or 0)
 
 
 def later(**time: float) -> datetime:

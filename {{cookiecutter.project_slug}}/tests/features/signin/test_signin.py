@@ -121,8 +121,8 @@ async def test_an_attacker_elsewhere_does_not_lock_the_owner_out(start: StartSer
 async def test_passwords_are_stored_as_argon2id_at_owasps_parameters(service: Service) -> None:
     """m=19456 KiB, t=2, p=1."""
     person = await service.person()
-    async with service.app.state.database.read() as unit:
-        stored = await unit.scalar(select(User.password_hash).where(User.id == person.id))
+    async with service.app.state.database.read() as db:
+        stored = await db.scalar(select(User.password_hash).where(User.id == person.id))
     assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 

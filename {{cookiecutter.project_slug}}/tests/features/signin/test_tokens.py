@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, hmac
 
 from app.access.roles import Role
-from app.core.keys import Purpose, derive_key
+from app.core.crypto.keys import Purpose, derive_key
 from tests.conftest import PUBLIC_URL, StartService
 from tests.support.service import Service, Tokens
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from valkey import Valkey
 
-from app.core.database import Database
+from app.core.database.database import Database
 from app.features.system.routes import READY_SECONDS
 from tests.conftest import StartService
 from tests.support.postgresql import PostgresqlDatabases
@@ -47,16 +47,16 @@ def url(postgresql: PostgresqlDatabases) -> Iterator[str]:
 
 async def _set_read_only(database: Database, name: str, value: str) -> None:
     """Have every new session begin read-only, or not, and end the sessions that there are."""
-    async with database.read() as unit:
-        await unit.execute(text("SET default_transaction_read_only = off"))
-        await unit.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}"))
-        await unit.execute(
+    async with database.read() as db:
+        await db.execute(text("SET default_transaction_read_only = off"))
+        await db.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}"))
+        await db.execute(
             text(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         )
-        await unit.execute(text("RESET default_transaction_read_only"))
+        await db.execute(text("RESET default_transaction_read_only"))
     for engine in database._engines:  # noqa: SLF001  # the session above has the settings of before
         await engine.dispose()
 

@@ -18,8 +18,8 @@ OLD, NEW = secrets.token_urlsafe(64), secrets.token_urlsafe(64)
 
 async def reseal(service: Service, limit: int) -> int:
     """One batch, in a transaction of its own."""
-    async with service.app.state.database.transaction() as unit:
-        return int(await service.app.state.vault.reseal(unit, limit=limit))
+    async with service.app.state.database.transaction() as db:
+        return int(await service.app.state.vault.reseal(db, limit=limit))
 
 
 async def keep_five(service: Service, tokens: Tokens) -> list[str]:
@@ -54,9 +54,9 @@ async def test_a_batch_that_is_rolled_back_is_done_again(start: StartService) ->
         _, tokens = await service.signed_in()
         paths = await keep_five(service, tokens)
     async with start(secret_key=NEW, secret_key_fallbacks=[OLD]) as service:
-        async with service.app.state.database.transaction() as unit:
-            assert await service.app.state.vault.reseal(unit, limit=3) == 3
-            await unit.rollback()
+        async with service.app.state.database.transaction() as db:
+            assert await service.app.state.vault.reseal(db, limit=3) == 3
+            await db.rollback()
         assert await reseal(service, 100) == 5
         assert (await reveal(service, tokens, paths[0])).status_code == 200
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.access.roles import Role
-from app.features.vault.schemas import LONGEST_BYTES, LONGEST_STRING, NewSecret
+from app.features.vault.schemas import LONGEST_BYTES, LONGEST_STRING, SecretCreate
 from tests.conftest import StartService
 from tests.features.vault.steps import MASK, PATH, base64, keep, kept, reveal
 from tests.support.service import Service
@@ -231,7 +231,7 @@ async def test_nobody_keeps_more_than_items_per_user_however_many_at_once(start:
 
 async def test_an_account_that_is_deleted_meanwhile_keeps_nothing(service: Service) -> None:
     """409 where the request was let in before: no secret without an owner, and no crash."""
-    new = NewSecret.model_validate({"name": "x", "secret_string": "x"})
+    new = SecretCreate.model_validate({"name": "x", "secret_string": "x"})
     with pytest.raises(Exception, match="deleted meanwhile"):
         await service.app.state.vault.create(uuid4(), new)
 

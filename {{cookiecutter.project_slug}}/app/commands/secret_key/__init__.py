@@ -1,0 +1,1 @@
+"""Commands that put another `SECRET_KEY` into `.env`."""

@@ -1,0 +1,83 @@
+"""The rows of the audit trail about the keys in `.env`.
+
+A file and a database are not changed in one step. So the row is written, then `.env` replaced, then the row committed:
+whoever is killed in between leaves a change that is not on record, and the next run tells of it.
+"""
+
+from collections.abc import Callable
+
+import orjson
+from pydantic import SecretStr
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.commands.support import fail
+from app.commands.upkeep import Wiring
+from app.core.crypto.keys import KeyRing, Purpose, key_id
+from app.core.errors import Problem
+from app.core.events.catalog import SecurityEvent, security_event
+from app.features.audit.service import AuditTrail
+
+_UNRECORDED = (
+    ".env is changed, but the database did not take the row of the audit trail that says so ({cause}). The next"
+    " `manage rotate-secret-key`, with --retire or without, writes it. Go on as after a success."
+)
+
+
+async def rotated(wiring: Wiring, key: str, replace: Callable[[], None]) -> None:
+    """Replace `.env`, which has another key then, with its row.
+
+    The row is chained under the key that the service works with until its restart: under another one it could not go on
+    from it, and would leave a mark that looks like a broken trail.
+    """
+    name = _name(KeyRing(SecretStr(key)))
+    await _tell(wiring, SecurityEvent.KEY_ROTATED, replace, follow=True, current=name)
+
+
+async def retired(wiring: Wiring, replace: Callable[[], None]) -> None:
+    """Replace `.env`, which has no earlier keys then, with its row: chained under the key that stays."""
+    await _tell(wiring, SecurityEvent.KEYS_RETIRED, replace)
+
+
+async def tell_missed(wiring: Wiring) -> None:
+    """Tell of the last change of `.env`, where whoever made it was killed before its row was committed."""
+    trail = AuditTrail(wiring.database, wiring.keys)
+    last = await trail.latest(SecurityEvent.KEY_ROTATED, SecurityEvent.KEYS_RETIRED)
+    name = _name(wiring.keys)
+    # What the trail says: that this key came, and that none was retired since then.
+    is_rotated = last is not None and orjson.loads(last.details).get("current") == name
+    if wiring.settings.secret_key_fallbacks and not is_rotated:
+        await _tell(wiring, SecurityEvent.KEY_ROTATED, follow=True, current=name, late=True)
+    elif is_rotated and not wiring.settings.secret_key_fallbacks:
+        await _tell(wiring, SecurityEvent.KEYS_RETIRED, late=True)
+
+
+async def _tell(
+    wiring: Wiring,
+    event: SecurityEvent,
+    replace: Callable[[], None] | None = None,
+    *,
+    follow: bool = False,
+    **fields: object,
+) -> None:
+    AuditTrail(wiring.database, wiring.keys, follow=follow)  # records the events of this database from here on
+    replaced = False
+
+    def change() -> None:
+        nonlocal replaced
+        if replace is not None:
+            replace()
+            replaced = True
+
+    try:
+        async with wiring.database.transaction(before_commit=change):
+            security_event(event, outcome="success", **fields)
+    except Problem as problem:
+        fail(problem.detail)
+    except SQLAlchemyError as error:
+        if not replaced:
+            raise
+        fail(_UNRECORDED.format(cause=type(error).__name__))
+
+
+def _name(keys: KeyRing) -> str:
+    return key_id(keys.current(Purpose.AUDIT)).hex()

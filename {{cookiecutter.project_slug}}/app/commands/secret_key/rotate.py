@@ -1,0 +1,173 @@
+"""`manage rotate-secret-key`: another secret key, in three steps with a restart of the service after the first.
+
+A process works with the keys that it was started with, so what is stored is sealed anew by a step of its own: before
+the restart, the service could not read it. `docs/operations.md` tells the order for several machines.
+"""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from app.commands.progress import counted
+from app.commands.secret_key.env_file import FALLBACKS, KEY, EnvFileError, with_new_key, without_fallbacks
+from app.commands.secret_key.events import retired, rotated, tell_missed
+from app.commands.secret_key.locked_file import LockedFile, LockedFileError, locked_file
+from app.commands.support import database_faults, fail, note, say, settings_or_exit
+from app.commands.upkeep import SEALED, Wiring, wired
+from app.core.clock import utc_now
+from app.core.database.batches import foreseen, in_batches
+from app.core.settings import model as configuration
+from app.core.settings.model import Settings, source_of
+
+_KEY_BYTES = 64
+_BATCH = 200
+_LARGEST_COUNT = 1000
+
+_ROTATED = """\
+SECRET_KEY in .env is another one now; SECRET_KEY_FALLBACKS begins with the one before ({earlier} in all). Next:
+1. Restart every process of the service: each works with the keys that it was started with.
+2. manage rotate-secret-key --reseal
+3. After {minutes} minutes: manage rotate-secret-key --retire, and restart once more.
+Nobody is signed out. For more than one machine, docs/operations.md has the order."""
+_RETIRED = "SECRET_KEY_FALLBACKS in .env is empty now. Restart every process of the service."
+_QUESTION = "Was every process of the service restarted since .env was changed at {time}?"
+_RISK = "A process that was not still seals with a key that goes now, and what it seals is lost."
+_BY_HAND = (
+    "{name} comes from {source}, not from .env: this command cannot change it there. docs/operations.md says how to do"
+    " it by hand; --reseal works wherever the keys come from."
+)
+
+_Reseal = Annotated[
+    bool, typer.Option("--reseal", help="Seal what is stored with the current key. Run it after the restart.")
+]
+_Retire = Annotated[
+    bool, typer.Option("--retire", help="Remove the earlier keys, unless something needs them. Restart afterwards.")
+]
+_Yes = Annotated[bool, typer.Option("--yes", help="With --retire: every process was restarted, do not ask.")]
+
+
+def rotate_secret_key(
+    reseal: _Reseal = False,  # noqa: FBT002  # an option
+    retire: _Retire = False,  # noqa: FBT002  # an option
+    yes: _Yes = False,  # noqa: FBT002  # an option
+) -> None:
+    """Put a new random SECRET_KEY into .env, and the one before into SECRET_KEY_FALLBACKS. Nobody is signed out.
+
+    Then restart the service, run it with --reseal, and some minutes later with --retire. Safe when stopped at any
+    moment: .env is what it was or what it should be, and --reseal goes on. No key is ever shown. Exit code 1 where it
+    refuses, with the reason.
+    """
+    if reseal and retire:
+        raise typer.BadParameter("--reseal and --retire are two steps.")
+    settings = settings_or_exit()
+    if reseal:
+        with database_faults():
+            asyncio.run(_reseal_all(settings))
+    elif retire:
+        _retire_keys(yes=yes)
+    else:
+        _rotate_key()
+
+
+def _rotate_key() -> None:
+    with _env_file() as (file, settings):
+        key = secrets.token_urlsafe(_KEY_BYTES)
+        changed = with_new_key(file.content, key)
+        with database_faults():
+            left = asyncio.run(_look(settings, retire=False))
+            if left:
+                fail(f"The last rotation is not finished: {left}. Run: manage rotate-secret-key --reseal")
+            asyncio.run(_change(settings, partial(rotated, key=key, replace=partial(file.replace, changed))))
+    earlier = len(settings.secret_key_fallbacks) + 1
+    say(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
+
+
+def _retire_keys(*, yes: bool) -> None:
+    with _env_file() as (file, settings):
+        with database_faults():
+            left = asyncio.run(_look(settings, retire=True))
+        if not settings.secret_key_fallbacks:
+            say("There is no earlier key.")
+            return
+        _require_time(file, settings)
+        if left:
+            fail(f"The earlier keys are needed: {left}. Run: manage rotate-secret-key --reseal")
+        if not yes:
+            _ask(file)
+        changed = without_fallbacks(file.content)
+        with database_faults():
+            asyncio.run(_change(settings, partial(retired, replace=partial(file.replace, changed))))
+    say(_RETIRED)
+
+
+@contextmanager
+def _env_file() -> Iterator[tuple[LockedFile, Settings]]:
+    """`.env`, locked, and the settings of that version of it; exits where it is not what counts."""
+    for name in (KEY, FALLBACKS):
+        source = source_of(name)
+        if source not in {None, str(configuration.ENV_FILE)}:
+            fail(_BY_HAND.format(name=name.upper(), source=source))
+    try:
+        with locked_file(configuration.ENV_FILE) as file:
+            yield file, settings_or_exit()
+    except (EnvFileError, LockedFileError) as error:
+        fail(f".env {error}.")
+
+
+def _require_time(file: LockedFile, settings: Settings) -> None:
+    """Exit while an access token may be in use that was made before `.env` was changed."""
+    due = file.modified_at + timedelta(minutes=settings.access_token_minutes + 1)
+    if due > utc_now():
+        fail(
+            f"Access tokens that an earlier key signed may be in use until {due:%Y-%m-%d %H:%M:%S} UTC,"
+            f" {settings.access_token_minutes + 1} minutes after .env was changed. Run this again then."
+        )
+
+
+def _ask(file: LockedFile) -> None:
+    """Exit unless somebody says that no process works with an earlier key."""
+    question = _QUESTION.format(time=f"{file.modified_at:%Y-%m-%d %H:%M} UTC")
+    if not sys.stdin.isatty():
+        fail(f"{question} {_RISK} Add --yes if it was.")
+    note(_RISK)
+    typer.confirm(question, abort=True)
+
+
+async def _look(settings: Settings, *, retire: bool) -> str:
+    """How many rows of which kind need an earlier key, in words; nothing where none is in the way."""
+    async with wired(settings) as wiring:
+        await tell_missed(wiring)
+        counts = {
+            sealed.name: await foreseen(wiring.database, partial(sealed.service(wiring).reseal, limit=_LARGEST_COUNT))
+            for sealed in SEALED
+            if retire or sealed.delays_rotation
+        }
+    return ", ".join(
+        f"{count}{' or more' if count == _LARGEST_COUNT else ''} {name} are sealed with an earlier key"
+        for name, count in counts.items()
+        if count
+    )
+
+
+async def _change(settings: Settings, change: Callable[[Wiring], Awaitable[None]]) -> None:
+    async with wired(settings) as wiring:
+        await change(wiring)
+
+
+async def _reseal_all(settings: Settings) -> None:
+    async with wired(settings) as wiring:
+        for sealed in SEALED:
+            resealed = 0
+            with counted(sealed.name) as advance:
+                async for size in in_batches(wiring.database, partial(sealed.service(wiring).reseal, limit=_BATCH)):
+                    advance(size)
+                    resealed += size
+            say(f"{sealed.name}: {resealed} sealed with the current key")
+    say("Everything that an earlier key sealed is sealed with the current one.")

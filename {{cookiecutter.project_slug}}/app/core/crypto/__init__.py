@@ -1,0 +1,1 @@
+"""One secret, many keys; and what is sealed with them."""

@@ -1,0 +1,85 @@
+"""Upkeep of stored rows, in batches: each is a transaction of its own, and other writers get their turn in between.
+
+A feature takes part by offering `purge` or `reseal` on its service, and with one line in `commands/upkeep.py`.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from sqlalchemy import Select, delete
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.core.database.database import Database
+
+Batch = Callable[[AsyncSession], Awaitable[int]]
+"""Treats some rows in the transaction, and gives their number: 0 when none is left."""
+
+_SHORTEST_PAUSE_SECONDS = 0.01
+_FOUND_AT_ONCE = 10_000
+
+Key = TypeVar("Key")
+
+
+class Purgeable(Protocol):
+    """Keeps rows that are worth nothing after some time."""
+
+    async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
+        """Delete up to `limit` rows that were over before that time; how many, 0 when there are none."""
+
+
+class Resealable(Protocol):
+    """Keeps rows that `core/sealing.py` sealed."""
+
+    async def reseal(self, db: AsyncSession, *, limit: int) -> int:
+        """Seal up to `limit` rows with the current key that another one sealed; how many, 0 when there are none."""
+
+
+class Deleter(Generic[Key]):
+    """Deletes rows that a long search finds: the search reads ahead, beside the writers, and holds no lock."""
+
+    def __init__(self, database: Database, key: InstrumentedAttribute[Key]) -> None:
+        self._database = database
+        self._key = key
+        self._found: list[Key] = []
+
+    async def delete(self, db: AsyncSession, wanted: Select[Any], limit: int) -> int:
+        """Delete up to `limit` rows of those whose keys `wanted` selects, which it then selects for good; how many."""
+        while keys := await self._next(wanted, limit):
+            deleting = delete(self._key.class_).where(self._key.in_(keys)).returning(self._key)
+            deleted = len((await db.scalars(deleting)).all())
+            if deleted:
+                return deleted
+            # Somebody else who purges was here first.
+        return 0
+
+    async def _next(self, wanted: Select[Any], limit: int) -> list[Key]:
+        if not self._found:
+            async with self._database.read() as reader:
+                self._found = list(await reader.scalars(wanted.limit(_FOUND_AT_ONCE)))
+        keys, self._found = self._found[:limit], self._found[limit:]
+        return keys
+
+
+async def in_batches(database: Database, batch: Batch) -> AsyncIterator[int]:
+    """Treat every row, and give the size of each batch that is committed."""
+    while True:
+        begin = time.monotonic()
+        async with database.transaction() as db:
+            treated = await batch(db)
+        if not treated:
+            return
+        yield treated
+        # SQLite's lock is not fair: without a pause as long as the work, the service could wait for its turn for ever.
+        await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, time.monotonic() - begin))
+
+
+async def foreseen(database: Database, batch: Batch) -> int:
+    """How many rows the batch would treat: it is done, and rolled back."""
+    async with database.transaction() as db:
+        treated = await batch(db)
+        await db.rollback()
+    return treated

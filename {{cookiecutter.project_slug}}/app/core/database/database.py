@@ -1,0 +1,274 @@
+"""The database: one object that opens transactions, for SQLite and PostgreSQL alike.
+
+Reading takes `database.read()`: no transaction, one statement sees one state. Writing takes `database.transaction()`:
+it commits at the end of the block and rolls back when the block raises. A service that must keep a change although it
+answers with an error raises after the block. Security events that are told inside of a transaction are recorded in it.
+Hot paths use `fetch_all()` and `run_in_transaction()`: one `await` each, so one hop to the worker thread.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import SecretStr
+from sqlalchemy import Connection, DateTime, Dialect, Executable, MetaData, Row, Table, Uuid, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
+
+from app.core.database import sqlite_driver
+from app.core.database.errors import UNAVAILABLE_ERRORS, StaleStatementError
+from app.core.database.postgresql import postgresql_engine
+from app.core.database.sqlite_direct import DatabaseBusy, DirectSqlite
+from app.core.database.write_group import GroupCommitFailed, WriteGroup
+from app.core.events.flow import EventRecord, PendingEvents, collect_events
+
+__all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
+
+Result = TypeVar("Result")
+
+RecordEvents = Callable[[Connection, Sequence[EventRecord]], object]
+"""Adds events to the audit trail in the transaction that they were told in; raises where it cannot."""
+
+# How long a transaction waits for a connection, and then for a lock: after that the answer is 503.
+_POOL_TIMEOUT_SECONDS = 5
+_BUSY_SECONDS = 3
+# For a row PostgreSQL waits twice: until it is the first in the queue, and until the row is free.
+_LOCK_SECONDS = 2
+_PING_SECONDS = 5
+_STATEMENT_SECONDS = 30
+_ANSWER_SECONDS = 40
+_IDLE_IN_TRANSACTION_SECONDS = 60
+_SQLITE_READERS = 2
+# Together as many connections as each process has on PostgreSQL, at most.
+_POSTGRESQL_READERS = 7
+_POSTGRESQL_WRITERS = 7
+_POSTGRESQL_RECORDERS = 1
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC; SQLite, which knows no time zones, gives it back aware too."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuse a time without a zone: it would be read as another one."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a time without a zone cannot be stored")
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Say that what was stored in UTC is UTC."""
+        return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+class Base(DeclarativeBase):
+    """The base of every table. Constraints have names, so that a migration can drop them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, UUID: Uuid}  # noqa: RUF012  # SQLAlchemy's own declaration
+
+
+def table_of(model: type[Base]) -> Table:
+    """The table of a class, for statements that are to be cheap: one of the class costs twice as much."""
+    return Base.metadata.tables[model.__tablename__]
+
+
+class Database:
+    """The engines of one database, and the transactions on them."""
+
+    def __init__(self, url: SecretStr) -> None:
+        dsn = url.get_secret_value()
+        self._direct: DirectSqlite | None = None
+        if (parts := make_url(dsn)).get_backend_name() == "sqlite":
+            reader, writer = _sqlite_engines(dsn)
+            self._direct = DirectSqlite(reader.dialect.create_connect_args(parts))
+            self._group = WriteGroup(self._direct.transaction, self._record_events)
+            recorder = writer
+        else:
+            reader, writer, recorder = _postgresql_engines(dsn)
+        self._engines = (reader, writer, recorder)
+        self._reads = async_sessionmaker(reader, expire_on_commit=False, autoflush=False)
+        self._writes = async_sessionmaker(writer, expire_on_commit=False)
+        self._recordings = async_sessionmaker(recorder, expire_on_commit=False)
+        self._record: RecordEvents | None = None
+
+    def record_events_with(self, record: RecordEvents) -> None:
+        """Set who records the events of a transaction, as the last thing before it is committed."""
+        self._record = record
+
+    def read(self) -> AsyncSession:
+        """A transaction that reads, for `async with`: each statement is its own transaction, and holds no lock."""
+        return self._reads()
+
+    async def fetch_all(self, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
+        """The rows of one statement: a transaction that reads, in one go, for what every request asks."""
+        if self._direct is not None:
+            with suppress(DatabaseBusy):
+                return self._direct.fetch_all(statement, parameters)
+        try:
+            return await self._reads().run_sync(_rows, statement, parameters)
+        except StaleStatementError:
+            return await self._reads().run_sync(_rows, statement, parameters)
+
+    @asynccontextmanager
+    async def transaction(self, *, before_commit: Callable[[], object] | None = None) -> AsyncIterator[AsyncSession]:
+        """A transaction that writes, for `async with`: committed at its end, rolled back when it raises.
+
+        `before_commit` is called when all is written, the events too. If it raises, the transaction is rolled back.
+        """
+        async with self._open(self._writes) as (db, pending):
+            yield db
+            await db.run_sync(self._end, pending, before_commit)
+
+    async def record(self, work: Callable[[Connection], object]) -> None:
+        """Run the work in its own transaction, for events of no transaction; on PostgreSQL, on a connection kept for it.
+
+        One at a time: a second one waits for the first.
+        """
+        async with self._open(self._recordings) as (db, pending):
+            await db.run_sync(self._do, work, pending)
+
+    async def run_in_transaction(self, work: Callable[[Connection], Result]) -> Result:
+        """Do the work in a transaction that writes, in one go: cheaper than `transaction`, for what floods come to.
+
+        The work may be rolled back and done a second time: it changes nothing but the database.
+        """
+        if self._direct is not None:
+            with suppress(GroupCommitFailed), collect_events() as pending:
+                return await self._group.do(work, pending)
+        async with self._open(self._writes) as (db, pending):
+            return await db.run_sync(self._do, work, pending)
+
+    @asynccontextmanager
+    async def _open(self, units: async_sessionmaker[AsyncSession]) -> AsyncIterator[tuple[AsyncSession, PendingEvents]]:
+        with collect_events() as pending:
+            db = units()
+            db.sync_session.begin()
+            try:
+                yield db, pending
+            except BaseException:
+                async with db:  # closes it, which rolls it back
+                    raise
+
+    def _do(self, db: Session, work: Callable[[Connection], Result], pending: PendingEvents) -> Result:
+        result = work(db.connection())
+        self._end(db, pending)
+        return result
+
+    def _end(self, db: Session, pending: PendingEvents, before_commit: Callable[[], object] | None = None) -> None:
+        """Commit the transaction, in one go: each call that is awaited costs more than what it does here.
+
+        Where the block has rolled it back itself, there is nothing to commit.
+        """
+        if db.in_transaction():
+            if pending.event_records:
+                # First, so that a broken constraint shows before the end of the trail is locked, which is locked last.
+                db.flush()
+                self._record_events(db.connection(), pending.event_records)
+            if before_commit is not None:
+                before_commit()
+            db.commit()
+            pending.committed = True
+        db.close()
+
+    def _record_events(self, connection: Connection, event_records: Sequence[EventRecord]) -> None:
+        """Record what was told in the transaction: a change and its event are there together, or neither is."""
+        if self._record is None:
+            raise RuntimeError(
+                "a security event was told, and nothing records those of this database: see record_events_with"
+            )
+        self._record(connection, event_records)
+
+    async def ping(self) -> None:
+        """Ask whether the database answers and takes writes; raises one of `UNAVAILABLE_ERRORS` otherwise.
+
+        It waits for no lock: a database that somebody writes to takes writes.
+        """
+        try:
+            async with asyncio.timeout(_PING_SECONDS), self.read() as db:
+                if self._direct is not None:
+                    await db.execute(text("SELECT 1"))
+                    self._direct.rewrite()
+                elif await db.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
+                    raise OperationalError(None, None, RuntimeError("the database is read-only"))
+        except TimeoutError as error:
+            raise OperationalError(None, None, error) from None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for engine in self._engines:
+            await engine.dispose()
+        if self._direct is not None:
+            self._direct.close()
+
+
+def _rows(db: Session, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
+    with db:
+        return db.execute(statement, parameters).all()
+
+
+def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
+    """SQLite has many readers beside one writer: writers queue here, in order, not in the file's lock."""
+    common: dict[str, Any] = {"hide_parameters": True, "pool_timeout": _POOL_TIMEOUT_SECONDS}
+    connect: dict[str, Any] = {"timeout": _BUSY_SECONDS}
+    reader = create_async_engine(
+        dsn,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,
+        pool_size=_SQLITE_READERS,
+        max_overflow=0,
+        connect_args={**connect, "async_creator_fn": partial(sqlite_driver.connect, writes=False)},
+        **common,
+    )
+    writer = create_async_engine(
+        dsn,
+        pool_size=1,
+        max_overflow=0,
+        connect_args={**connect, "async_creator_fn": partial(sqlite_driver.connect, writes=True)},
+        **common,
+    )
+    return reader, writer
+
+
+def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
+    """One to read, one to write, one to record: whoever waits for a row keeps nobody else from a connection.
+
+    A connection that died while it lay in the pool is replaced.
+    """
+    make = partial(
+        postgresql_engine,
+        dsn,
+        application=f"app {socket.gethostname()} {os.getpid()}",
+        limits={
+            "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_SECONDS}s",
+            "lock_timeout": f"{_LOCK_SECONDS}s",
+            "statement_timeout": f"{_STATEMENT_SECONDS}s",
+        },
+        answer_seconds=_ANSWER_SECONDS,
+        pool_pre_ping=True,
+        pool_timeout=_POOL_TIMEOUT_SECONDS,
+        max_overflow=0,
+    )
+    return (
+        make(pool_size=_POSTGRESQL_READERS, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True),
+        make(pool_size=_POSTGRESQL_WRITERS, isolation_level="READ COMMITTED"),
+        make(pool_size=_POSTGRESQL_RECORDERS, isolation_level="READ COMMITTED"),
+    )

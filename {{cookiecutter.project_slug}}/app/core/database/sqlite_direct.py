@@ -1,0 +1,100 @@
+"""SQLite without a thread: single statements and short transactions, done on the event loop.
+
+A look-up by key takes SQLite some microseconds; a hop to a thread and back takes many times that. Nothing here waits:
+if another connection holds the lock, it raises `DatabaseBusy`, and the caller uses the thread, which can wait. A commit
+is written and not synced; a thread makes the checkpoint, which syncs, after every few commits.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Executable, Row, StaticPool, create_engine
+from sqlalchemy.engine.interfaces import ConnectArgsType
+from sqlalchemy.exc import OperationalError
+
+from app.core.database import sqlite_driver
+
+_TRANSACTIONS_BEFORE_A_CHECKPOINT = 100
+_CHECKPOINT_SECONDS = 1
+
+
+class DatabaseBusy(Exception):  # noqa: N818  # no error: there is another way
+    """It would have to wait. Nothing was done."""
+
+
+class DirectSqlite:
+    """Two connections to the file of the database: one that reads, one that writes. For one event loop."""
+
+    def __init__(self, connect_args: ConnectArgsType) -> None:
+        """`connect_args` are what SQLAlchemy's dialect makes of the URL, so that it is the same file."""
+        (file,), options = connect_args
+        options = {**options, "timeout": 0, "check_same_thread": False}
+        self._connect = partial(sqlite_driver.open_connection, file, **options)
+        self._reader = self._engine(isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+        self._writer = self._engine()
+        self._transactions = 0
+
+    def fetch_all(self, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
+        """The rows of one statement; raises `DatabaseBusy`."""
+        with _told_when_busy(), self._reader.connect() as connection:
+            return connection.execute(statement, parameters).all()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Commit at the end of the block, roll back if it raises; raises `DatabaseBusy` before the block only."""
+        # Nothing is behind the commit that could fail: what raises was not done.
+        self._transactions += 1
+        if self._transactions % _TRANSACTIONS_BEFORE_A_CHECKPOINT == 0:
+            asyncio.get_running_loop().run_in_executor(None, self._checkpoint)
+        with self._begun() as connection:
+            yield connection
+            connection.commit()
+
+    def rewrite(self) -> None:
+        """Commit a page as it is, unless another writer is busy: only a commit shows that a disk is full."""
+        with suppress(DatabaseBusy), self.transaction() as connection:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA user_version = {version:d}")
+
+    @contextmanager
+    def _begun(self) -> Iterator[Connection]:
+        with _told_when_busy():
+            connection = self._writer.connect()
+            try:
+                connection.exec_driver_sql(sqlite_driver.BEGIN)
+            except BaseException:
+                connection.close()
+                raise
+        with connection:
+            yield connection
+
+    def _checkpoint(self) -> None:
+        """Move what was committed from the write-ahead log to the file, so that the log begins anew."""
+        # What cannot be moved now is moved the next time.
+        with suppress(sqlite3.Error), closing(self._connect(timeout=_CHECKPOINT_SECONDS)) as connection:
+            # Most of it while others write; what they have added since, while they wait.
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            connection.execute("PRAGMA wal_checkpoint(RESTART)")
+
+    def _engine(self, **options: Any) -> Engine:
+        connect = partial(self._connect, checkpoints=False)
+        return create_engine("sqlite://", creator=connect, poolclass=StaticPool, hide_parameters=True, **options)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for engine in (self._reader, self._writer):
+            engine.dispose()
+
+
+@contextmanager
+def _told_when_busy() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if isinstance(error.orig, sqlite3.OperationalError) and sqlite_driver.is_busy(error.orig):
+            raise DatabaseBusy from None
+        raise

@@ -1,0 +1,152 @@
+"""How a security event reaches the log and the audit trail.
+
+An event that is emitted inside of `database.transaction()` is pending until the transaction ends. A commit records it
+with the change. A rollback drops the events of what succeeded, because it did not happen, and passes on refusals. Any
+other event goes to the sink of its context at once: in a request, to `app/http/middleware/audit.py`.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+import structlog
+
+from app.core.clock import utc_now
+
+Outcome = Literal["success", "failure", "denied"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOrigin:
+    """Where an event comes from: empty for a command or a background task.
+
+    `actor_id` and `session_id` are those of the request's principal, if it is known by then.
+    """
+
+    request_id: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    actor_id: UUID | None = None
+    session_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """An event that happened."""
+
+    action: str
+    outcome: Outcome
+    fields: Mapping[str, object]
+    created_at: datetime
+    origin: RequestOrigin
+
+
+class Sink(Protocol):
+    """Collects the events of a context for the audit trail."""
+
+    def origin(self) -> RequestOrigin:
+        """Return where an event of this moment comes from."""
+
+    def append(self, event_record: EventRecord) -> None:
+        """Add an event; must not raise."""
+
+
+class PendingEvents:
+    """The events of an open transaction: those to be recorded at its commit, and those that it recorded itself."""
+
+    def __init__(self) -> None:
+        self.event_records: list[EventRecord] = []
+        self.recorded: list[EventRecord] = []
+        self.committed = False
+        self.ended = False
+
+    def forget(self) -> None:
+        """Clear the events; the transaction will be retried."""
+        self.event_records.clear()
+        self.recorded.clear()
+
+    def end(self) -> None:
+        """Log what was committed; after a rollback, pass on the refusals."""
+        self.ended = True
+        for event_record in (*self.recorded, *self.event_records) if self.committed else ():
+            _log_line(event_record)
+        for event_record in () if self.committed else self.event_records:
+            if event_record.outcome != "success":
+                _pass_on(event_record)
+
+
+_sink: ContextVar[Sink | None] = ContextVar("event_sink", default=None)
+_pending: ContextVar[PendingEvents | None] = ContextVar("pending_events", default=None)
+
+# Not the level of the settings: a quiet log still tells of attacks (ASVS 16.3.1).
+_log = structlog.wrap_logger(
+    None,
+    wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
+    logger_factory_args=("security",),
+)
+
+
+def emit(action: str, outcome: Outcome, fields: Mapping[str, object]) -> None:
+    """Send an event on its way: to the open transaction, or to the log and the sink."""
+    sink = _sink.get()
+    event_record = EventRecord(action, outcome, fields, utc_now(), sink.origin() if sink else RequestOrigin())
+    pending = _pending_events()
+    if pending is not None:
+        pending.event_records.append(event_record)
+    else:
+        _pass_on(event_record)
+
+
+def emit_recorded(event_record: EventRecord) -> None:
+    """Log an event after the commit of the transaction that has recorded it already."""
+    pending = _pending_events()
+    if pending is not None:
+        pending.recorded.append(event_record)
+
+
+@contextmanager
+def events_to(sink: Sink) -> Iterator[None]:
+    """Send the events of this block, and of the tasks it starts, to the sink."""
+    before = _sink.get()
+    _sink.set(sink)
+    try:
+        yield
+    finally:
+        # No token: a block may be left in another context than it was entered in.
+        _sink.set(before)
+
+
+@contextmanager
+def collect_events() -> Iterator[PendingEvents]:
+    """Collect the events of a transaction until it ends. The committer records them in it and sets `committed`."""
+    before, pending = _pending.get(), PendingEvents()
+    _pending.set(pending)
+    try:
+        yield pending
+    finally:
+        pending.end()
+        _pending.set(before)
+
+
+def _pending_events() -> PendingEvents | None:
+    """Return the pending events of this context. A task that outlives its transaction has none."""
+    pending = _pending.get()
+    return None if pending is None or pending.ended else pending
+
+
+def _log_line(event_record: EventRecord) -> None:
+    """Write the line: at `info` when it succeeded, at `warning` when it failed or was denied."""
+    write = _log.info if event_record.outcome == "success" else _log.warning
+    write(event_record.action, outcome=event_record.outcome, **event_record.fields)
+
+
+def _pass_on(event_record: EventRecord) -> None:
+    _log_line(event_record)
+    sink = _sink.get()
+    if sink is not None:
+        sink.append(event_record)

@@ -1,0 +1,76 @@
+"""Counting against a limit, in this process or, where `REDIS_URL` is set, in Redis for all replicas.
+
+The limits library reads the notation of a limit. When Redis cannot be used, nothing is allowed: the answer is 503
+(ASVS 16.5.2). While it hangs, each process counts for itself, and allows a quarter of each limit.
+"""
+
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from math import ceil
+from typing import NamedTuple
+
+from limits import RateLimitItem
+from pydantic import SecretStr
+
+from app.core.limits.counters import Counters, FallbackCounters, MemoryCounters, RedisCounters
+
+_IPV6_NETWORK_BITS = 64
+
+
+class Verdict(NamedTuple):
+    """Whether one more is allowed; `retry_after` is the number of seconds until the window ends."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    retry_after: int
+
+
+class Limiter:
+    """Counts in windows; a method raises `Unavailable` when the counters cannot be used.
+
+    `service` names who shares a count: the same for all replicas, another one for another service.
+    """
+
+    def __init__(self, redis_url: SecretStr | None, service: str) -> None:
+        self._counters: Counters = MemoryCounters()
+        if redis_url is not None:
+            self._counters = FallbackCounters(RedisCounters(redis_url, f"{service}/"))
+
+    async def hit(self, limit: RateLimitItem, *key: str) -> Verdict:
+        """Count one where it is within the limit, and say whether it is."""
+        before, seconds_left = await self._counters.hit(limit.key_for(*key), limit.amount, limit.get_expiry())
+        return Verdict(
+            allowed=before < limit.amount,
+            limit=limit.amount,
+            remaining=max(0, limit.amount - before - 1),
+            retry_after=max(1, ceil(seconds_left)),
+        )
+
+    async def refund(self, limit: RateLimitItem, *key: str) -> None:
+        """Take one count back; none where the window has ended."""
+        await self._counters.refund(limit.key_for(*key), limit.get_expiry())
+
+    async def clear(self, limit: RateLimitItem, *key: str) -> None:
+        """Begin a count anew."""
+        await self._counters.clear(limit.key_for(*key), limit.get_expiry())
+
+    async def ping(self) -> None:
+        """Return if the counters that replicas share count; raises `Unavailable` otherwise."""
+        await self._counters.ping()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._counters.close()
+
+
+@lru_cache(maxsize=4096)
+def subscriber(ip: str) -> str:
+    """What one subscriber has: an IPv4 address, or the /64 of an IPv6 address. To be counted together."""
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return ip
+    if not isinstance(address, IPv6Address):
+        return ip
+    return str(address.ipv4_mapped or f"{int(address) >> _IPV6_NETWORK_BITS:x}/64")

@@ -1,0 +1,1 @@
+"""The log: one line for each event, without secrets, and written by a thread."""

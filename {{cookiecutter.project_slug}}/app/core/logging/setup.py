@@ -1,0 +1,217 @@
+"""Logging: one pipe for every line, whoever writes it, with secrets taken out and one event on one line.
+
+The service logs with `structlog.get_logger(__name__)`: a stable name in snake_case, and fields. Lines of libraries,
+warnings, and exceptions that nobody caught go through the same pipe. `docs/logging.md` describes what comes out.
+"""
+
+import logging
+import sys
+import threading
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Any, TextIO
+
+import structlog
+
+from app.core.clock import utc_now
+from app.core.logging.lines import Renderer, render_console, render_json, wants_colours
+from app.core.logging.redaction import redact_fields, redact_text
+from app.core.logging.tracebacks import describe
+from app.core.logging.writer import Gap, LogWriter
+from app.core.settings.model import LogFormat, Settings
+
+_OWN_LOGGER = "app"
+_LONGEST_EVENT = 64
+_MOST_STACK_LINES = 20
+_LONGEST_STACK = 1500
+_OWN_KEYS = frozenset({"timestamp", "level", "event", "logger", "exception"})
+# What every record has; anything else was given as `extra`. uvicorn's `color_message` repeats the message.
+_RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+_writer = LogWriter()
+
+
+def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
+    """Send every line of this process through one pipe to `stream`: by default, whatever `sys.stdout` is then.
+
+    May be called again; the last call counts.
+    """
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    pipe = _Pipe(_renderer(settings.log_format, stream), stream)
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, pipe.render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=pipe.logger,
+        cache_logger_on_first_use=False,  # a module's logger has to follow a later configuration
+    )
+    _take_over(_ForeignHandler(pipe), level)
+    _catch_uncaught()
+
+
+def _renderer(log_format: LogFormat, stream: TextIO | None) -> Renderer:
+    if log_format is LogFormat.JSON:
+        return render_json
+    return partial(render_console, colours=wants_colours(stream or sys.stdout))
+
+
+class _Pipe:
+    """From an event to the stream. Nothing that is logged can make it raise, or lose the line."""
+
+    def __init__(self, renderer: Renderer, stream: TextIO | None) -> None:
+        self._renderer = renderer
+        self._stream = stream
+        self._gap = Gap(self._dropped_notice)
+
+    def logger(self, name: str = _OWN_LOGGER) -> "_Logger":
+        return _Logger(self, name)
+
+    def render(self, logger: Any, method: str, fields: MutableMapping[str, Any]) -> bytes:
+        """Make the line: structlog's last processor, and that of foreign records."""
+        try:
+            return self._renderer(_line(logger.name, method, fields))
+        except Exception as error:  # noqa: BLE001  # a line that cannot be made must not fail what is being logged
+            return self._renderer(_lost_line(method, fields, error))
+
+    def write(self, line: bytes) -> None:
+        """Have the line written, without waiting for it. A stream that is closed takes nothing, and nobody down."""
+        with suppress(Exception):
+            _writer.put(line, self._stream or sys.stdout, self._gap)
+
+    def _dropped_notice(self, lines: int) -> bytes:
+        return self.render(self.logger(__name__), "warning", {"event": "log_lines_dropped", "lines": lines})
+
+
+class _Logger:
+    """What structlog calls with a finished line."""
+
+    __slots__ = ("_pipe", "name")
+
+    def __init__(self, pipe: _Pipe, name: str) -> None:
+        self._pipe = pipe
+        self.name = name
+
+    def msg(self, line: bytes) -> None:
+        self._pipe.write(line)
+
+    log = debug = info = warn = warning = error = critical = fatal = exception = failure = err = msg
+
+
+class _ForeignHandler(logging.Handler):
+    """Puts the records of the standard library's logging into the pipe."""
+
+    def __init__(self, pipe: _Pipe) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record; unlike the standard handlers, an ill-formed one is not printed raw to stderr."""
+        logger = self._pipe.logger(record.name)
+        fields = {key: value for key, value in vars(record).items() if key not in _RECORD_KEYS}
+        fields |= structlog.contextvars.get_contextvars()
+        try:
+            fields["event"] = record.getMessage()
+        except Exception:  # noqa: BLE001  # arguments that do not fit, or whose own text raises
+            fields["event"] = record.msg
+        if record.exc_info:
+            fields["exc_info"] = record.exc_info
+        if record.stack_info:
+            # Its end is where the line was logged.
+            fields["stack"] = record.stack_info[-_LONGEST_STACK:]
+        self._pipe.write(self._pipe.render(logger, record.levelname.lower(), fields))
+
+
+def _line(logger: str, level: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    fields = dict(fields)
+    event = fields.pop("event", "")
+    error = _error_of(fields.pop("exc_info", None))
+    line = {
+        "timestamp": _timestamp(),
+        "level": redact_text(level),
+        "event": redact_text(event if type(event) is str else str(event)),
+        "logger": redact_text(logger),
+    }
+    for key, value in redact_fields(fields).items():
+        line[f"{key}_" if key in _OWN_KEYS else key] = value
+    if error is not None:
+        line |= redact_fields({"exception": describe(error)})
+    return line
+
+
+def _lost_line(method: str, fields: Mapping[str, Any], error: Exception) -> dict[str, Any]:
+    """What is left when making the line failed: no value can be trusted, but that something happened is kept."""
+    event = fields.get("event")
+    known = type(event) is str and event.isidentifier() and len(event) <= _LONGEST_EVENT
+    return {
+        "timestamp": _timestamp(),
+        "level": method if method.isidentifier() else "error",
+        "event": event if known else "unwritable_event",
+        "logger": f"{_OWN_LOGGER}.core.logging",
+        "lost": type(error).__name__,
+    }
+
+
+def _error_of(exc_info: object) -> BaseException | None:
+    if isinstance(exc_info, tuple):
+        exc_info = exc_info[1]
+    elif exc_info is True:
+        exc_info = sys.exception()
+    return exc_info if isinstance(exc_info, BaseException) else None
+
+
+def _timestamp() -> str:
+    return utc_now().isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _take_over(handler: _ForeignHandler, level: int) -> None:
+    """Give every foreign logger this one handler in the place of those that write to a stream themselves.
+
+    Foreign lines below INFO are never written: drivers print statements with their parameters there.
+    """
+    loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    for logger in (logging.root, *loggers):
+        for old in list(logger.handlers):
+            if type(old) in {logging.StreamHandler, _ForeignHandler}:
+                logger.removeHandler(old)
+    handler.setLevel(max(level, logging.INFO))
+    logging.root.setLevel(handler.level)
+    logging.root.addHandler(handler)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
+        logging.getLogger(name).propagate = True
+    # The service writes an access line of its own; uvicorn's holds the query string.
+    access = logging.getLogger("uvicorn.access")
+    access.propagate, access.disabled = False, True
+    # At every start Alembic says which database it found.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Twice, for what is already captured is not captured anew when somebody else has put their function back.
+    logging.captureWarnings(capture=False)
+    logging.captureWarnings(capture=True)
+
+
+def _catch_uncaught() -> None:
+    sys.excepthook = _on_uncaught
+    # Where a tool has put hooks of its own, it wants to see these itself.
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _on_thread_died
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _on_unraisable
+
+
+def _on_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, traceback)
+    else:
+        structlog.get_logger(__name__).critical("uncaught_exception", exc_info=error)
+
+
+def _on_thread_died(died: threading.ExceptHookArgs) -> None:
+    structlog.get_logger(__name__).critical(
+        "thread_died", thread=died.thread and died.thread.name, exc_info=died.exc_value
+    )
+
+
+def _on_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
+    structlog.get_logger(__name__).error(
+        "unraisable_exception", source=unraisable.object, exc_info=unraisable.exc_value
+    )

@@ -1,0 +1,197 @@
+"""The delivery of mail, in the background of each process: at least once, and never in the way of a request.
+
+A mail that this process added is delivered within a moment; one that waits (because another process added it and died,
+or for its next attempt) is found by looking every few seconds. `docs/logging.md` lists what is logged: ids, never an
+address.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+
+from app.core.database.database import Database
+from app.core.mail.outbox import Outbox
+from app.core.mail.queue import ClaimedMail, MailQueue, MailStanding
+from app.core.mail.transport import DeliveryError, MailTransport, PostponedError, RefusedError, UnreachableError
+
+_RANDOM = random.SystemRandom()
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things take, in seconds.
+
+    A new mail waits for up to `settle`, by chance: delivered at once, it would slow the requests right behind its own,
+    and their time would tell who has an account (ASVS 6.3.8). One delivery ends within `deadline`, well before the
+    `lease` of its claim. Attempts are `first_retry` apart, then twice that, and so on up to `longest_retry`: with
+    `most_attempts`, a server may be down for most of a day. While it is, a process asks it ever more rarely, up to
+    every `longest_pause`. Who stops the service waits for `grace`.
+    """
+
+    poll: float = 5
+    settle: float = 0.5
+    deadline: float = 120
+    lease: float = 240
+    patience: float = 2
+    most_at_once: int = 8
+    first_retry: float = 10
+    longest_retry: float = 1800
+    longest_pause: float = 60
+    most_attempts: int = 50
+    grace: float = 1
+
+    def backoff(self, failures: int, longest: float) -> float:
+        """How long to wait after so many failures in a row, with jitter, so that processes do not march in step."""
+        wait = min(self.first_retry * 2.0 ** min(failures - 1, 32), longest)
+        return wait * _RANDOM.uniform(0.75, 1.25)
+
+
+class MailDelivery:
+    """Drains the outbox while `running`."""
+
+    def __init__(
+        self, database: Database, outbox: Outbox, transport: Callable[[], MailTransport], pace: Pace | None = None
+    ) -> None:
+        self._pace = pace or Pace()
+        self._queue = MailQueue(database, self._pace.lease)
+        self._outbox = outbox
+        self._new_transport = transport
+        self._idle: list[MailTransport] = []
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+        self._limits: set[asyncio.Timeout] = set()
+        self._failures = 0
+
+    async def standing(self) -> MailStanding:
+        """Where the mail stands, whichever process is to deliver it."""
+        return await self._queue.standing()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Deliver while the block runs. At its end, the mail that is under way has a moment to arrive."""
+        self._stop.clear()
+        task = asyncio.create_task(self._run(), name="mail-delivery")
+        try:
+            yield
+        finally:
+            await self._end(task)
+
+    async def _end(self, run: asyncio.Task[None]) -> None:
+        self._stop.set()
+        self._outbox.added.set()
+        tasks = {run, *self._under_way}
+        await asyncio.wait(tasks, timeout=self._pace.grace)
+        # Cuts off what is spoken with the server, and nothing that is written to the database.
+        for limit in self._limits:
+            if not limit.expired():
+                limit.reschedule(asyncio.get_running_loop().time())
+        await asyncio.wait(tasks, timeout=self._pace.grace / 2)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=self._pace.grace / 2)
+        await self._close_idle()
+
+    async def _run(self) -> None:
+        while not self._stop.is_set():
+            self._outbox.added.clear()
+            # While nothing can be delivered, new mail is no reason to try again at once.
+            if await self._drain():
+                wake, seconds = self._outbox.added, self._pace.poll
+            else:
+                wake, seconds = self._stop, self._pace.backoff(self._failures, self._pace.longest_pause)
+            await _wait(wake, seconds)
+            await _wait(self._stop, _RANDOM.uniform(0, self._pace.settle))
+
+    async def _drain(self) -> bool:
+        """Deliver until nothing is due; false where that cannot be done at the moment."""
+        try:
+            while not self._stop.is_set() and (claimed := await self._queue.claim()):
+                transport = self._idle.pop() if self._idle else self._new_transport()
+                problem = await self._attempt(transport.connect())
+                if problem:
+                    await self._record(claimed, problem)
+                elif await self._deliver_beside(claimed, transport):
+                    continue
+                return False
+            await self._close_idle()
+        except Exception as error:  # noqa: BLE001  # the database is down: whatever it is, the delivery goes on later
+            self._report_outage(error)
+            return False
+        return True
+
+    async def _deliver_beside(self, claimed: ClaimedMail, transport: MailTransport) -> bool:
+        """Begin to deliver it, and wait until the next one may begin; false where that would fare no better."""
+        task = asyncio.create_task(self._deliver(claimed, transport), name="mail")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.wait({task}, timeout=self._pace.patience)
+        if len(self._under_way) >= self._pace.most_at_once:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+        return not (task.done() and self._failures)
+
+    async def _deliver(self, claimed: ClaimedMail, transport: MailTransport) -> None:
+        problem = await self._attempt(self._send(claimed, transport))
+        self._idle.append(transport)
+        try:
+            await self._record(claimed, problem)
+        except Exception as error:  # noqa: BLE001  # as in `_drain`
+            self._report_outage(error)
+
+    async def _close_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(transport.close() for transport in idle))
+
+    def _report_outage(self, error: Exception) -> None:
+        self._failures += 1
+        # Not the text of the error: it may hold values.
+        _log.error("mail_outbox_unavailable", error=type(error).__name__)
+
+    async def _send(self, claimed: ClaimedMail, transport: MailTransport) -> None:
+        if claimed.attempts > self._pace.most_attempts:
+            raise RefusedError("Abandoned")  # each process that took it died
+        await transport.deliver(claimed, self._outbox.open(claimed.id, claimed.sealed))
+
+    async def _attempt(self, action: Awaitable[None]) -> DeliveryError | None:
+        """Do it within the deadline, and say what was in the way; whatever that is, the mail is not lost."""
+        try:
+            async with asyncio.timeout(self._pace.deadline) as limit:
+                self._limits.add(limit)
+                await action
+        except DeliveryError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  # too slow, a fault of ours, or a key that is gone: later once more
+            return PostponedError(type(error).__name__)
+        finally:
+            self._limits.discard(limit)
+        return None
+
+    async def _record(self, claimed: ClaimedMail, problem: DeliveryError | None) -> None:
+        """Keep what came of an attempt."""
+        self._failures = self._failures + 1 if isinstance(problem, UnreachableError) else 0
+        said = {"mail_id": claimed.id, "attempts": claimed.attempts}
+        if problem is None:
+            await self._queue.sent(claimed)
+            _log.info("mail_sent", **said)
+        elif self._stop.is_set() and not isinstance(problem, RefusedError):
+            await self._queue.released(claimed)
+        elif isinstance(problem, RefusedError) or claimed.attempts >= self._pace.most_attempts:
+            await self._queue.failed(claimed, problem.cause, problem.code)
+            _log.error("mail_failed", **said, error=problem.cause, smtp_code=problem.code)
+        else:
+            seconds = self._pace.backoff(claimed.attempts, self._pace.longest_retry)
+            await self._queue.postponed(claimed, problem.cause, problem.code, seconds)
+            _log.warning(
+                "mail_postponed", **said, error=problem.cause, smtp_code=problem.code, retry_seconds=round(seconds)
+            )
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, or until the time is over."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -1,0 +1,101 @@
+"""Taking mail out of the outbox: whichever process is free claims a mail, delivers it, and says how it went.
+
+A claim is a lease: it is committed before the delivery begins, so that no transaction is open meanwhile, and when its
+process dies, it ends by itself. On PostgreSQL, processes skip the rows that another is about to claim; on SQLite, a
+transaction has the whole database to itself. Who has lost a claim changes nothing any more.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, and_, func, select, update
+
+from app.core.clock import utc_now
+from app.core.database.database import Database
+from app.core.mail.models import MailStatus, OutboxMail
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedMail:
+    """A mail that is this process's to deliver until its lease ends; `attempts` counts this one."""
+
+    id: UUID
+    claim: UUID
+    created_at: datetime
+    attempts: int
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MailStanding:
+    """How many mails wait, since when the oldest does, and how many could not be delivered and are still on record."""
+
+    waiting: int
+    oldest: datetime | None
+    failed: int
+
+
+class MailQueue:
+    """The mail that waits, oldest first."""
+
+    def __init__(self, database: Database, lease_seconds: float) -> None:
+        self._database = database
+        self._lease = timedelta(seconds=lease_seconds)
+
+    async def claim(self) -> ClaimedMail | None:
+        """Claim the mail that has been due for longest, or nothing when none is due."""
+        async with self._database.read() as db:  # most of the time nothing is due, and nobody should wait for that
+            if await db.scalar(select(OutboxMail.id).where(_due(utc_now())).limit(1)) is None:
+                return None
+        async with self._database.transaction() as db:
+            now = utc_now()
+            row = await db.scalar(
+                select(OutboxMail)
+                .where(_due(now))
+                .order_by(OutboxMail.due_at)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
+            if row is None:
+                return None
+            claim = uuid4()
+            row.claim, row.due_at, row.attempts = claim, now + self._lease, row.attempts + 1
+            return ClaimedMail(row.id, claim, row.created_at, row.attempts, row.sealed or b"")
+
+    async def standing(self) -> MailStanding:
+        """Where the mail stands, for people."""
+        counted = select(OutboxMail.status, func.count(), func.min(OutboxMail.created_at)).group_by(OutboxMail.status)
+        async with self._database.read() as db:
+            rows = (await db.execute(counted.where(OutboxMail.status != MailStatus.SENT))).all()
+        found = {status: (count, oldest) for status, count, oldest in rows}
+        waiting, oldest = found.get(MailStatus.QUEUED, (0, None))
+        return MailStanding(waiting, oldest, found.get(MailStatus.FAILED, (0, None))[0])
+
+    async def sent(self, mail: ClaimedMail) -> None:
+        """It was delivered: nothing of it is kept."""
+        await self._settle(mail, status=MailStatus.SENT, sealed=None, finished_at=utc_now(), error=None, smtp_code=None)
+
+    async def failed(self, mail: ClaimedMail, error: str, code: int | None) -> None:
+        """It cannot be delivered: nothing of it is kept but why."""
+        await self._settle(
+            mail, status=MailStatus.FAILED, sealed=None, finished_at=utc_now(), error=error, smtp_code=code
+        )
+
+    async def postponed(self, mail: ClaimedMail, error: str, code: int | None, seconds: float) -> None:
+        """It is to be tried again after some time."""
+        await self._settle(mail, due_at=utc_now() + timedelta(seconds=seconds), error=error, smtp_code=code)
+
+    async def released(self, mail: ClaimedMail) -> None:
+        """It was cut off: whoever is free may take it at once."""
+        await self._settle(mail, due_at=utc_now())
+
+    async def _settle(self, mail: ClaimedMail, **values: Any) -> None:
+        mine = and_(OutboxMail.id == mail.id, OutboxMail.claim == mail.claim)
+        async with self._database.transaction() as db:
+            await db.execute(update(OutboxMail).where(mine).values(claim=None, **values))
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    return and_(OutboxMail.status == MailStatus.QUEUED, OutboxMail.due_at <= now)

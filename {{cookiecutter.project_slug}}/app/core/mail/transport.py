@@ -1,0 +1,221 @@
+"""How mail leaves: to an SMTP server over verified TLS, or, without `SMTP_URL`, into files (not in production).
+
+An error says what is to become of the mail, with the name of the cause and the server's code. It never carries the
+server's words, for they repeat addresses.
+"""
+
+import asyncio
+import os
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from aiosmtplib import (
+    SMTP,
+    SMTPDataError,
+    SMTPException,
+    SMTPNotSupported,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+    SMTPSenderRefused,
+)
+from pydantic import SecretStr
+
+from app.core.mail.message import Sender, compose
+from app.core.mail.outbox import Mail, recipient
+from app.core.mail.queue import ClaimedMail
+from app.core.private_files import make_private_folder
+from app.core.settings.model import Settings
+
+MAIL_FOLDER = Path("var/mail")
+
+_CONNECT_SECONDS = 60
+_COMMAND_SECONDS = 60
+_QUIT_SECONDS = 1
+_PERMANENT = range(500, 600)
+_CLOSING = 421
+_TOO_LARGE = 552
+# RFC 4954 §6: about us, not about the recipient, even when it is the recipient that they answer.
+_ABOUT_SIGNIN = frozenset({530, 534, 535, 538})
+_log = structlog.get_logger(__name__)
+
+
+class DeliveryError(Exception):
+    """A mail was not delivered: the name of the cause, and the code of the SMTP server where it gave one."""
+
+    def __init__(self, cause: str, code: int | None = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.code = code
+
+
+class RefusedError(DeliveryError):
+    """It never will be: do not try again."""
+
+
+class PostponedError(DeliveryError):
+    """Not now; the next mail may fare better."""
+
+
+class UnreachableError(DeliveryError):
+    """No mail can be delivered at the moment: wait before you try with any."""
+
+
+class MailTransport(Protocol):
+    """Delivers one mail after the other."""
+
+    async def connect(self) -> None:
+        """Get ready to deliver, where that is not so yet; raises `UnreachableError`."""
+
+    async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
+        """Deliver it; raises a `DeliveryError`."""
+
+    async def close(self) -> None:
+        """Let go of what a row of deliveries shares. May be called at any time."""
+
+
+def mail_transport(settings: Settings) -> MailTransport:
+    """The way that the settings ask for."""
+    sender = Sender(settings.app_name, settings.mail_from)
+    return (
+        FolderTransport(MAIL_FOLDER, sender) if settings.smtp_url is None else SmtpTransport(settings.smtp_url, sender)
+    )
+
+
+class SmtpTransport:
+    """One connection, kept while there is mail.
+
+    `smtp://` demands STARTTLS, `smtps://` begins with TLS. The certificate is verified, against the authorities of the
+    system or those in `SSL_CERT_FILE` (ASVS 12.3.2). `?tls=off`, which the settings take for this machine alone, is in
+    the clear.
+    """
+
+    def __init__(self, url: SecretStr, sender: Sender) -> None:
+        parts = urlsplit(url.get_secret_value())
+        clear = parts.query == "tls=off"
+        self._sender = sender
+        self._used = False
+        self._client = SMTP(
+            hostname=parts.hostname,
+            port=parts.port,
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            local_hostname=sender.domain,
+            timeout=_COMMAND_SECONDS,
+            use_tls=parts.scheme == "smtps",
+            start_tls=parts.scheme == "smtp" and not clear,
+            tls_context=None if clear else ssl.create_default_context(),
+        )
+
+    async def connect(self) -> None:
+        """Connect and sign in."""
+        if self._client.is_connected:
+            return
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await self._client.connect()
+                self._used = False
+        except (SMTPException, OSError) as error:
+            self._client.close()
+            problem = UnreachableError(type(error).__name__, getattr(error, "code", None))
+        except BaseException:
+            self._client.close()
+            raise
+        else:
+            return
+        raise problem
+
+    async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
+        """Hand it over to the server, which then answers for it."""
+        message = compose(mail, self._sender, claimed.id, claimed.created_at)
+        to = recipient(mail.to)
+        was_used = self._used
+        problem = await self._send(to, message)
+        if was_used and problem and problem.code in {None, _CLOSING} and not self._client.is_connected:
+            # A server may take only so many mails over one connection: that says nothing about this one.
+            problem = await self._send(to, message)
+        if problem:
+            # Raised here, not in a handler: the exceptions of the library hold the address.
+            raise problem
+
+    async def _send(self, to: str, message: bytes) -> DeliveryError | None:
+        """Send it once, and say what was in the way."""
+        await self.connect()
+        self._used = True
+        options = [] if to.isascii() else ["SMTPUTF8"]
+        try:
+            await self._client.sendmail(self._sender.address, [to], message, mail_options=options)
+        except (SMTPRecipientsRefused, SMTPDataError, SMTPNotSupported) as error:
+            return _about_mail(error)
+        except SMTPSenderRefused as error:
+            self._client.close()
+            kind = PostponedError if options or error.code == _TOO_LARGE else UnreachableError
+            return kind(type(error).__name__, error.code)
+        except (SMTPException, OSError) as error:
+            # It hung up or fell silent, which it may do at this mail alone.
+            self._client.close()
+            return PostponedError(type(error).__name__)
+        except BaseException:
+            # Cut off in the middle of a command: what the server would say next is no answer to ours.
+            self._client.close()
+            raise
+        return None
+
+    async def close(self) -> None:
+        """Take leave of the server, if it is quick about it."""
+        with suppress(SMTPException, OSError):
+            if self._client.is_connected:
+                await self._client.quit(timeout=_QUIT_SECONDS)
+        self._client.close()
+
+
+def _about_mail(error: SMTPException) -> DeliveryError:
+    """What the server's answer to this one mail means for it (RFC 5321 §4.2.1)."""
+    if isinstance(error, SMTPRecipientsRefused):
+        error = error.recipients[0]
+    cause, code = type(error).__name__, error.code if isinstance(error, SMTPResponseException) else None
+    if code in _ABOUT_SIGNIN:
+        return UnreachableError(cause, code)
+    # Without a code: the address needs SMTPUTF8, and the server does not have it.
+    return RefusedError(cause, code) if code is None or code in _PERMANENT else PostponedError(cause, code)
+
+
+class FolderTransport:
+    """Writes each mail into a file, for whoever develops: they hold tokens, so nobody else can read them."""
+
+    def __init__(self, folder: Path, sender: Sender) -> None:
+        self._folder = folder
+        self._sender = sender
+
+    async def connect(self) -> None:
+        """Nothing to do."""
+
+    async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
+        """Write the file, whole or not at all."""
+        message = compose(mail, self._sender, claimed.id, claimed.created_at)
+        path = self._folder / f"{claimed.created_at:%Y%m%dT%H%M%S.%f}-{claimed.id}.eml"
+        try:
+            await asyncio.to_thread(_write_private, path, message)
+        except OSError as error:
+            problem = UnreachableError(type(error).__name__)
+        else:
+            _log.info("mail_written", mail_id=claimed.id, path=path)
+            return
+        raise problem
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    make_private_folder(path.parent)
+    path.parent.chmod(0o700)
+    unfinished = path.with_suffix(".tmp")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    unfinished.replace(path)

@@ -1,0 +1,1 @@
+"""What goes by mail: invitations, registration, recovery, changes of address, and the tokens in them."""

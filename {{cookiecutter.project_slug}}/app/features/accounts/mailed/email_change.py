@@ -1,0 +1,89 @@
+"""Another e-mail address for my account: asked for with the password, confirmed by a mail to the new address.
+
+The old address is told twice: when the change is asked for, while it can still be stopped, and when it is done. Whether
+the new address has an account already is told to its owner alone (ASVS 6.3.8).
+"""
+
+from pydantic import SecretStr
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.principal import Principal
+from app.core.database.database import Database
+from app.core.errors import Conflict
+from app.core.events.catalog import SecurityEvent, security_event
+from app.features.accounts.email_address import parse_email_address
+from app.features.accounts.locking import lock_confirmed, taken_back
+from app.features.accounts.mailed.limits import MailLimits
+from app.features.accounts.mailed.mails import AccountMail, MailKind
+from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, Used, token_refused
+from app.features.accounts.models import User
+from app.features.accounts.passwords.confirmation import PasswordConfirmation
+from app.features.accounts.service import replace_unconfirmed
+
+
+class EmailChangeService:
+    """Asks the new address, and makes the change."""
+
+    def __init__(
+        self,
+        database: Database,
+        confirmation: PasswordConfirmation,
+        tokens: AccountTokens,
+        mail: AccountMail,
+        limits: MailLimits,
+    ) -> None:
+        self._database = database
+        self._confirmation = confirmation
+        self._tokens = tokens
+        self._mail = mail
+        self._limits = limits
+
+    async def request(self, principal: Principal, new_email: str, password: SecretStr, *, ip: str) -> None:
+        """Mail a token to the new address; raises `Forbidden` for a wrong password, `TooManyRequests`."""
+        await self._limits.admit_client(ip)
+        address = parse_email_address(new_email)
+        confirmed = await self._confirmation.require(principal, password, SecurityEvent.EMAIL_CHANGE_REQUESTED)
+        mailable = await self._limits.admit_account("email-change", principal.user_id)
+        async with self._database.transaction() as db:
+            user = await lock_confirmed(db, confirmed)
+            # Whose it is. One who has not confirmed it does not keep it from its owner.
+            taken = (User.mailbox == address.mailbox, User.verified_at.is_not(None), User.id != user.id)
+            holder = await db.scalar(select(User.email).where(*taken))
+            async with taken_back(db, unless=holder is None and mailable):
+                token = await self._tokens.issue(db, user, TokenKind.EMAIL_CHANGE, address)
+            async with taken_back(db, unless=mailable):
+                kind = MailKind.EMAIL_CHANGE if holder is None else MailKind.ACCOUNT_EXISTS
+                await self._mail.send(db, kind, holder or address.address, token=token)
+                await self._mail.notify(db, MailKind.EMAIL_CHANGE_REQUESTED, user)
+            security_event(
+                SecurityEvent.EMAIL_CHANGE_REQUESTED,
+                outcome="success",
+                user_id=user.id,
+                session_id=principal.session_id,
+            )
+
+    async def confirm(self, token: SecretStr) -> None:
+        """Give the account its new address; raises `BadRequest` for a token that does not hold.
+
+        Raises `Conflict` where the address went to another account meanwhile.
+        """
+        try:
+            async with self._database.transaction() as db:
+                used = await self._tokens.use(db, token, TokenKind.EMAIL_CHANGE)
+                if used is not None:
+                    await self._change(db, used)
+                    security_event(SecurityEvent.EMAIL_CHANGED, outcome="success", user_id=used.user.id)
+        except IntegrityError:
+            raise Conflict("There is an account with this e-mail address already.") from None
+        if used is None:
+            raise token_refused("email change")
+
+    async def _change(self, db: AsyncSession, used: Used) -> None:
+        user, address = used
+        await self._mail.notify(db, MailKind.EMAIL_CHANGED, user)
+        # Whoever registered the mailbox without showing that it is theirs does not keep it from who did.
+        await replace_unconfirmed(db, address.mailbox)
+        user.email, user.mailbox = address.address, address.mailbox
+        await self._tokens.revoke_all(db, user.id)

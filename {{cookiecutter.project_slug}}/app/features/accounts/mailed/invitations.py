@@ -1,0 +1,96 @@
+"""Invitations: an administrator lets somebody in, whether everybody can register or not.
+
+The account is there at once, for administrators to see, change and delete. It opens when the invited person chooses a
+password with the token that was mailed to them: nobody else ever knows one (ASVS 6.4.1).
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.permissions import Permission
+from app.access.principal import Principal
+from app.access.roles import Role
+from app.core.clock import utc_now
+from app.core.database.database import Database
+from app.core.errors import Conflict
+from app.core.events.catalog import SecurityEvent, security_event
+from app.features.accounts.authority import denied, lock_actor, require_authority
+from app.features.accounts.email_address import EmailAddress, parse_email_address
+from app.features.accounts.mailed.limits import MailLimits, too_many
+from app.features.accounts.mailed.mails import AccountMail, MailKind
+from app.features.accounts.mailed.tokens import AccountTokens, TokenKind
+from app.features.accounts.models import User, UserRole
+from app.features.sessions.service import SessionService
+
+_TAKEN = "There is an account with this e-mail address already."
+
+
+class InvitationService:
+    """Invites people."""
+
+    def __init__(
+        self,
+        database: Database,
+        sessions: SessionService,
+        tokens: AccountTokens,
+        mail: AccountMail,
+        limits: MailLimits,
+    ) -> None:
+        self._database = database
+        self._sessions = sessions
+        self._tokens = tokens
+        self._mail = mail
+        self._limits = limits
+
+    async def invite(self, actor: Principal, email: str, roles: Iterable[Role], *, ip: str) -> User:
+        """Make an account without a password, and mail a token to choose one.
+
+        Raises `Forbidden` for roles that the actor may not give, `Conflict` where the address has an account that was
+        confirmed, `TooManyRequests`. One that was not confirmed is invited anew: nothing of it stays.
+        """
+        wanted = frozenset(roles)
+        if wanted != {Role.MEMBER} and Permission.ROLES_ASSIGN not in actor.permissions:
+            raise denied(f"Other roles than {Role.MEMBER} need the permission {Permission.ROLES_ASSIGN}.")
+        require_authority(actor, wanted)
+        await self._limits.admit_client(ip)
+        address = parse_email_address(email)
+        verdict = await self._limits.admit_mailbox("invitation", address.mailbox)
+        if not verdict.allowed:
+            raise too_many(verdict)
+        try:
+            async with self._database.transaction() as db:
+                await lock_actor(db, self._sessions, actor)
+                user = await self._prepare(db, actor, address, wanted)
+                token = await self._tokens.issue(db, user, TokenKind.INVITATION)
+                await self._mail.send(db, MailKind.INVITATION, user.email, token=token)
+                security_event(
+                    SecurityEvent.ACCOUNT_INVITED,
+                    outcome="success",
+                    user_id=actor.user_id,
+                    target_id=user.id,
+                    roles=sorted(wanted),
+                )
+        except IntegrityError:
+            raise Conflict(_TAKEN) from None
+        return user
+
+    async def _prepare(self, db: AsyncSession, actor: Principal, address: EmailAddress, roles: frozenset[Role]) -> User:
+        """The account of the invited person, locked: a new one, or the one that nobody has confirmed."""
+        user = await db.scalar(select(User).where(User.mailbox == address.mailbox).with_for_update())
+        if user is None:
+            user = User(mailbox=address.mailbox, created_at=utc_now(), verified_at=None, disabled_at=None, role_rows=[])
+            db.add(user)
+        elif user.verified_at is not None or user.disabled_at is not None:
+            raise Conflict(_TAKEN)
+        else:
+            require_authority(actor, user.roles)
+            await self._tokens.revoke_all(db, user.id)
+        user.email, user.password_hash, user.display_name = address.address, None, None
+        user.role_rows = [row for row in user.role_rows if row.role in roles] + [
+            UserRole(role=role) for role in roles - user.roles
+        ]
+        await db.flush()
+        return user

@@ -1,0 +1,54 @@
+"""How much mail can be asked for: by one client, for one mailbox, and by one account (ASVS 2.4.1).
+
+A client that asks too often is told so. A mailbox that had its share gets no more, and whoever asked gets the same
+answer as ever: nobody is flooded, and nobody learns whose mailbox it is. The window is as long as a token lives, and
+each kind of request is counted apart: who fills somebody's mailbox has filled it with tokens that work.
+
+The tokens of a change of address work for the account that asked alone. So that is counted instead of the mailbox:
+strangers use up no share of whose address it is.
+"""
+
+import hashlib
+from uuid import UUID
+
+from limits import RateLimitItem, RateLimitItemPerHour
+
+from app.core.errors import TooManyRequests
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.limits.limiter import Limiter, Verdict, subscriber
+
+MAILS_PER_HOUR = RateLimitItemPerHour(5)
+
+
+class MailLimits:
+    """Counts the requests for mail."""
+
+    def __init__(self, limiter: Limiter, per_client: RateLimitItem) -> None:
+        self._limiter = limiter
+        self._per_client = per_client
+
+    async def admit_client(self, ip: str) -> None:
+        """Count a request of a client; raises `TooManyRequests`."""
+        verdict = await self._limiter.hit(self._per_client, "mail", "client", subscriber(ip))
+        if not verdict.allowed:
+            security_event(SecurityEvent.MAIL_LIMITED, outcome="denied", by="client")
+            raise too_many(verdict)
+
+    async def admit_mailbox(self, purpose: str, mailbox: str) -> Verdict:
+        """Count a request for mail to a mailbox; the caller sends none where it is not allowed."""
+        return await self._admit(purpose, hashlib.sha256(mailbox.encode()).hexdigest(), by="mailbox")
+
+    async def admit_account(self, purpose: str, user_id: UUID) -> bool:
+        """Count a request of an account for mail to wherever; the caller sends none where it is not allowed."""
+        return (await self._admit(purpose, str(user_id), by="account")).allowed
+
+    async def _admit(self, purpose: str, whose: str, *, by: str) -> Verdict:
+        verdict = await self._limiter.hit(MAILS_PER_HOUR, "mail", purpose, whose)
+        if not verdict.allowed:
+            security_event(SecurityEvent.MAIL_LIMITED, outcome="denied", by=by)
+        return verdict
+
+
+def too_many(verdict: Verdict) -> TooManyRequests:
+    """The answer that says when to come back."""
+    return TooManyRequests("Too many requests for mail. Try again later.", retry_after=verdict.retry_after)

@@ -1,0 +1,131 @@
+"""A forgotten password: a mail to whoever has the mailbox, and a new password for its token (ASVS 6.4.3).
+
+The answer and its time are the same whether the address has an account or not. The token proves the mailbox, so a
+reset confirms an account that waits for that, and no lock of the sign-in holds against its owner: the network that the
+password was set from is the one home of the account then, and `unlock` lets it try (`signin/limits.py`).
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+from uuid import UUID, uuid4
+
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core.clock import utc_now
+from app.core.database.database import Database
+from app.core.events.catalog import SecurityEvent, security_event
+from app.features.accounts.email_address import parse_email_address
+from app.features.accounts.locking import lock_mailbox, taken_back
+from app.features.accounts.mailed.limits import MailLimits
+from app.features.accounts.mailed.mails import AccountMail, MailKind
+from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, token_refused
+from app.features.accounts.models import User
+from app.features.accounts.passwords.hasher import PasswordHasher
+from app.features.accounts.passwords.policy import PasswordPolicy
+from app.features.sessions.client import Client
+from app.features.sessions.home_networks import forget_other_homes, remember_home
+from app.features.sessions.service import EndReason, SessionService
+
+_KINDS = (TokenKind.RESET, TokenKind.INVITATION)
+
+
+class Applications(Protocol):
+    """What a user has allowed other programs, as the feature knows that asks users about them."""
+
+    async def end_all(self, db: AsyncSession, user_id: UUID) -> None:
+        """Take all of it back, but for the sessions."""
+
+    async def client_ids(self, db: AsyncSession, user_id: UUID) -> frozenset[str]:
+        """The programs, as their sessions name them."""
+
+
+class RecoveryService:
+    """Mails tokens for new passwords, and takes them."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that a reset touches
+        self,
+        database: Database,
+        sessions: SessionService,
+        hasher: PasswordHasher,
+        policy: PasswordPolicy,
+        tokens: AccountTokens,
+        mail: AccountMail,
+        limits: MailLimits,
+        unlock: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._database = database
+        self._sessions = sessions
+        self._hasher = hasher
+        self._policy = policy
+        self._tokens = tokens
+        self._mail = mail
+        self._limits = limits
+        self._unlock = unlock
+        self._applications: Applications | None = None
+
+    def also_end(self, applications: Applications) -> None:
+        """End what users have allowed other programs with their old password."""
+        self._applications = applications
+
+    async def forgot(self, email: str, *, ip: str) -> None:
+        """Mail a token to the account of the address, if there is one that is not disabled.
+
+        Raises `TooManyRequests` for the client, and nothing that depends on the address.
+        """
+        await self._limits.admit_client(ip)
+        address = parse_email_address(email)
+        mailable = (await self._limits.admit_mailbox("recovery", address.mailbox)).allowed
+        async with self._database.transaction() as db:
+            known = await lock_mailbox(db, address.mailbox)
+            found = known is not None and known.disabled_at is None
+            user = known or User(id=uuid4(), email=address.address, mailbox=address.mailbox)
+            async with taken_back(db, unless=found and mailable):
+                token = await self._tokens.issue(db, user, TokenKind.RESET)
+                await self._mail.notify(db, MailKind.RESET, user, token=token)
+            security_event(
+                SecurityEvent.PASSWORD_RESET_REQUESTED,
+                outcome="success" if found else "failure",
+                user_id=known and known.id,
+            )
+
+    async def reset(
+        self, token: SecretStr, password: SecretStr, client: Client, *, keep_applications: bool = False
+    ) -> None:
+        """Set a password and end every session; raises `BadRequest` for a token that does not hold.
+
+        Applications end too, with what the user allowed them, unless they are to be kept.
+
+        The token is used up last: a password that is refused leaves it as it was.
+        """
+        async with self._database.read() as db:
+            owner = await self._tokens.owner(db, token, *_KINDS)
+        if owner is None:
+            raise token_refused("reset")
+        accepted = self._policy.check(password, email=owner.email, display_name=owner.display_name)
+        new_hash = await self._hasher.hash(accepted)
+        await self._unlock(client.ip)
+        async with self._database.transaction() as db:
+            used = await self._tokens.use(db, token, *_KINDS)
+            if used is not None:
+                user = used.user
+                user.password_hash, user.verified_at = new_hash, user.verified_at or utc_now()
+                await self._tokens.revoke_all(db, user.id)
+                kept = await self._end_applications(db, user.id, keep=keep_applications)
+                await self._sessions.end_all(db, user.id, EndReason.PASSWORD_RESET, keep_clients=kept)
+                connection = await db.connection()
+                await connection.run_sync(forget_other_homes, user.id, client.ip)
+                await connection.run_sync(remember_home, user.id, client.ip)
+                await self._mail.notify(db, MailKind.PASSWORD_CHANGED, user)
+                security_event(SecurityEvent.PASSWORD_RESET, outcome="success", user_id=user.id)
+        if used is None:
+            raise token_refused("reset")
+
+    async def _end_applications(self, db: AsyncSession, user_id: UUID, *, keep: bool) -> frozenset[str]:
+        """Take back what the user allowed, unless they want to keep it; the clients whose sessions stay."""
+        if self._applications is None:
+            return frozenset()
+        if keep:
+            return await self._applications.client_ids(db, user_id)
+        await self._applications.end_all(db, user_id)
+        return frozenset()

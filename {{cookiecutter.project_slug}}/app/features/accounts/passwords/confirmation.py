@@ -1,0 +1,51 @@
+"""The current password, asked for again before what a stolen token must not do (ASVS 6.2.3, 7.5.1)."""
+
+from limits import RateLimitItem
+from pydantic import SecretStr
+
+from app.access.principal import Principal
+from app.core.database.database import Database
+from app.core.errors import Forbidden, TooManyRequests
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.limits.limiter import Limiter
+from app.features.accounts.models import User
+from app.features.accounts.passwords.hasher import PasswordHasher
+
+
+class PasswordConfirmation:
+    """Checks the current password of a principal; all that ask for it share one limit.
+
+    Each session has attempts of its own: who has stolen one uses up nothing of the owner's, and to begin another takes
+    the password. An application has none: no password is meant for it, and it is not told which one is right.
+    """
+
+    def __init__(self, database: Database, hasher: PasswordHasher, limiter: Limiter, limit: RateLimitItem) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._limiter = limiter
+        self._limit = limit
+
+    async def require(self, principal: Principal, password: SecretStr, purpose: SecurityEvent) -> User:
+        """The account that the password is right for; raises `Forbidden`, told as a failure of `purpose`.
+
+        Attempts are counted for the session: `TooManyRequests`. One that succeeds is given back. Raises `Forbidden` for
+        every OAuth client, before the password is looked at.
+        """
+        who = {"user_id": principal.user_id, "session_id": principal.session_id}
+        if principal.client_id is not None:
+            security_event(purpose, outcome="denied", **who)
+            raise Forbidden(
+                "This needs a sign-in with the service itself; an application that acts for you is refused."
+            )
+        key = ("password", "confirmation", str(principal.session_id))
+        verdict = await self._limiter.hit(self._limit, *key)
+        if not verdict.allowed:
+            security_event(SecurityEvent.SIGNIN_LIMITED, outcome="denied", by="session", **who)
+            raise TooManyRequests("Too many attempts with a wrong password.", retry_after=verdict.retry_after)
+        async with self._database.read() as db:
+            user = await db.get_one(User, principal.user_id)
+        if not (await self._hasher.verify(password, user.password_hash)).valid:
+            security_event(purpose, outcome="failure", **who)
+            raise Forbidden("The current password is wrong.")
+        await self._limiter.refund(self._limit, *key)
+        return user

@@ -1,0 +1,73 @@
+"""Passwords: argon2id at OWASP's parameters, in a pool that a flood cannot grow (ASVS 11.4.2)."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, NamedTuple
+
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pydantic import Field, SecretStr
+
+from app.features.accounts.passwords.hashing_pool import HashingPool
+from app.features.accounts.passwords.text import normalized
+
+SHORTEST_PASSWORD = 15
+LONGEST_PASSWORD = 128
+
+NewPassword = Annotated[SecretStr, Field(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD)]
+"""A password that is being set: 15 to 128 characters of any kind (NIST SP 800-63B-4, ASVS 6.2.1, 6.2.9)."""
+
+GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
+"""A password that is being checked. Its bound is only there to bound the work."""
+
+OWASP_ARGON2ID = Argon2Hasher(memory_cost=19456, time_cost=2, parallelism=1)
+_QUEUE_LENGTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedPassword:
+    """A password that may be set, in the form that is hashed. Only `PasswordPolicy.check` makes one."""
+
+    normalized: SecretStr
+
+
+class Verification(NamedTuple):
+    """Whether a password is right, and a new hash where the stored one is of weaker parameters."""
+
+    valid: bool
+    new_hash: str | None = None
+
+
+class PasswordHasher:
+    """Hashes and verifies passwords in a bounded pool, at OWASP's parameters unless told otherwise."""
+
+    def __init__(self, hasher: Argon2Hasher | None = None, queue_length: int = _QUEUE_LENGTH) -> None:
+        self._hasher = hasher or OWASP_ARGON2ID
+        self._pool = HashingPool(queue_length)
+        # What an account without a password is checked against, so that it takes as long as any other.
+        self._nobody = _nobodys_hash(self._hasher)
+
+    async def hash(self, password: AcceptedPassword) -> str:
+        """The hash to store; raises `Unavailable` where too many wait."""
+        return await self._pool.run(lambda: self._hasher.hash(password.normalized.get_secret_value()))
+
+    async def verify(self, password: SecretStr, stored: str | None) -> Verification:
+        """Check a password; without a stored hash it takes as long, and is wrong. Raises `Unavailable` as `hash`."""
+        verification = await self._pool.run(
+            lambda: self._verify(normalized(password.get_secret_value()), stored or self._nobody)
+        )
+        return verification if stored else Verification(valid=False)
+
+    def _verify(self, password: str, stored: str) -> Verification:
+        if not self._hasher.verify(password, stored):
+            return Verification(valid=False)
+        weaker = self._hasher.check_needs_rehash(stored)
+        return Verification(valid=True, new_hash=self._hasher.hash(password) if weaker else None)
+
+    def close(self) -> None:
+        """Let the pool go."""
+        self._pool.close()
+
+
+@cache
+def _nobodys_hash(hasher: Argon2Hasher) -> str:
+    return hasher.hash("nobody has this password")

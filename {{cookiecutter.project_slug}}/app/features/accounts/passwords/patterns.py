@@ -1,0 +1,98 @@
+"""What fills a password without making it harder to guess: repetitions, counting, walks over the keyboard.
+
+Every function takes a folded text and is linear in its length but for a small factor.
+"""
+
+import re
+
+from app.features.accounts.passwords.text import without_padding
+
+_SHORTEST_WALK = 4
+_WALKS = (
+    "0123456789012",
+    "abcdefghijklmnopqrstuvwxyz",
+    # Rows: QWERTY, QWERTZ, AZERTY, and the signs above the digits.
+    "qwertyuiop[]",
+    "asdfghjkl;'",
+    "zxcvbnm,./",
+    "qwertzuiopü",
+    "yxcvbnm,.-",
+    "azertyuiop",
+    "qsdfghjklm",
+    "wxcvbn",
+    "!@#$%^&*()_+",
+    '!"£$%^&*()',
+    '!"§$%&/()=?',
+    # Columns, and zigzags between two rows.
+    "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/",
+    "qazwsxedcrfvtgbyhnujmik,ol.p;/",
+    "q1w2e3r4t5y6u7i8o9p0",
+    "1q2w3e4r5t6y7u8i9o0p",
+    "qawsedrftgyhujikolp",
+)
+_STEPS_OF_WALKS = frozenset(
+    walk[start : start + _SHORTEST_WALK]
+    for line in _WALKS
+    for walk in (line, line[::-1])
+    for start in range(len(line) - _SHORTEST_WALK + 1)
+)
+
+_LONGEST_UNIT = 14
+_SAME = re.compile(r"(.)\1+", re.DOTALL)
+_REPEATED_UNIT = re.compile(rf"(.{{2,{_LONGEST_UNIT}}}?)\1+", re.DOTALL)
+
+_LONGEST_NUMBER = 4
+_STEPS = (1, -1, 2, -2, 5, 10)
+
+
+def essence(text: str) -> str:
+    """What is left when repeated characters and units stand once and walks are crossed out."""
+    return _REPEATED_UNIT.sub(r"\1", _without_walks(_SAME.sub(r"\1", text)))
+
+
+def is_repetition(text: str) -> bool:
+    """Whether the text, or what is left of it without a smaller part of padding, is a short unit again and again.
+
+    A unit of 15 characters or more would do on its own, so it may be repeated.
+    """
+    core = without_padding(text)
+    return _repeats(text) or (len(core) * 2 > len(text) and _repeats(core))
+
+
+def is_count(text: str) -> bool:
+    """Whether the text is numbers in equal steps: `101112131415161`, `2 4 6 8 10 12 14`."""
+    digits = "".join(character for character in text if character.isdecimal())
+    if not digits.isascii() or without_padding(text):
+        return False
+    starts = (digits[:width] for width in range(1, _LONGEST_NUMBER + 1))
+    return any(_count(int(start), step, len(digits)) == digits for start in starts if start for step in _STEPS)
+
+
+def _repeats(text: str) -> bool:
+    units = range(1, min(_LONGEST_UNIT, len(text) // 2) + 1)
+    return any(text.startswith(text[db:]) for db in units)
+
+
+def _count(start: int, step: int, length: int) -> str:
+    numbers = ""
+    number = start
+    while len(numbers) < length and number >= 0:
+        numbers += str(number)
+        number += step
+    return numbers[:length]
+
+
+def _without_walks(text: str) -> str:
+    kept: list[str] = []
+    start = 0
+    while start < len(text):
+        end = start
+        while text[end : end + _SHORTEST_WALK] in _STEPS_OF_WALKS:
+            end += 1
+        if end > start:
+            # The last part that fitted reaches on.
+            start = end + _SHORTEST_WALK - 1
+        else:
+            kept.append(text[start])
+            start += 1
+    return "".join(kept)

@@ -1,0 +1,103 @@
+"""Which passwords may be set (NIST SP 800-63B-4 section 3.1.1.2, ASVS 6.2).
+
+Length counts, composition does not. Refused are the passwords that are tried first: listed ones, repetitions, counts
+and walks over the keyboard, and those made of a common word or of the user's and the service's names.
+`docs/passwords.md` says it to people; a test holds its numbers.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Self
+
+from pydantic import SecretStr
+
+from app.access.roles import Role
+from app.core.errors import Unprocessable
+from app.core.settings.model import Settings
+from app.features.accounts.passwords.common_passwords import password_list
+from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD, AcceptedPassword
+from app.features.accounts.passwords.patterns import essence, is_count, is_repetition
+from app.features.accounts.passwords.text import folded, normalized, without_padding, without_words
+
+SHORTEST_NAME = 4
+FEWEST_LEFT = 8
+"""How many characters must be left when everything is crossed out that is tried first."""
+MOST_PADDING = 8
+"""How many digits and signs count for nothing beside a word: a date, a year, exclamation marks."""
+
+_ADVICE = "Take several unrelated words, or let a password manager make one."
+_ADMINISTRATOR = "administrator"
+_DIGITS = "0123456789"
+
+
+class PasswordPolicy:
+    """Judges new passwords. Every hash is made of what it has accepted."""
+
+    def __init__(self, service_names: Iterable[str]) -> None:
+        self._service_names = _names_in(*service_names)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The policy that knows what the service, its host, its operator and its roles are called (ASVS 6.2.11)."""
+        host, operator = settings.public_url.split("/"), settings.admin_email.split("@")
+        return cls([settings.app_name, *host, *operator, *Role, _ADMINISTRATOR])
+
+    def check(
+        self, password: SecretStr, *, email: str, display_name: str | None, field: str = "new_password"
+    ) -> AcceptedPassword:
+        """Accept a password, or raise `Unprocessable` that says why not, and how to do better.
+
+        `field` is the name under which the client sent it. Neither the password nor a part of it is told or logged.
+        """
+        typed = password.get_secret_value()
+        user_names = _names_in(*email.split("@"), display_name or "")
+        problem = _length_problem(typed) or self._problem(folded(typed), user_names)
+        if problem is not None:
+            detail = f"The password {problem}. {_ADVICE}"
+            raise Unprocessable(detail, errors=[{"location": ["body", field], "reason": detail}])
+        return AcceptedPassword(SecretStr(normalized(typed)))
+
+    def _problem(self, text: str, user_names: frozenset[str]) -> str | None:
+        """Why a folded text of the right length is refused, if it is."""
+        listed, names = password_list(), self._service_names | user_names
+        if listed.has(text):
+            return "is on the list of common and breached passwords"
+        if is_repetition(text) or is_count(text) or len(essence(text)) < FEWEST_LEFT:
+            return "is little more than a repetition, a count or a walk over the keyboard"
+        if _is_made_of(text, self._service_names):
+            return "is little more than a name of this service"
+        if _is_made_of(text, names):
+            return "is little more than your name or your address"
+        if any(_is_made_of(text, names | {word}) for word in listed.words_in(text)):
+            return "is little more than one common password"
+        return None
+
+
+def _length_problem(typed: str) -> str | None:
+    """Judge both what was typed and what is hashed; one code point is one character."""
+    lengths = (len(typed), len(normalized(typed)))
+    if min(lengths) < SHORTEST_PASSWORD:
+        return f"has fewer than {SHORTEST_PASSWORD} characters"
+    if max(lengths) > LONGEST_PASSWORD:
+        return f"has more than {LONGEST_PASSWORD} characters"
+    return None
+
+
+def _names_in(*texts: str) -> frozenset[str]:
+    """The words of the texts, folded; also all those of a text joined, and without digits around them."""
+    names: set[str] = set()
+    for text in texts:
+        words = re.split(r"[\W_]+", folded(text))
+        names.update(words, ["".join(words)], (word.strip(_DIGITS) for word in words))
+    return frozenset(name for name in names if len(name) >= SHORTEST_NAME)
+
+
+def _is_made_of(text: str, words: frozenset[str]) -> bool:
+    """Whether too little is left of a folded text without the words, patterns, and digits and signs beside them.
+
+    Of a text without any of the words nothing is crossed out: digits alone can make a password.
+    """
+    rest = without_words(text, words)
+    left = essence(rest)
+    letters = len(without_padding(left))
+    return rest != text and letters + max(0, len(left) - letters - MOST_PADDING) < FEWEST_LEFT

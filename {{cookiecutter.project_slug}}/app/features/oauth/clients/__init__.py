@@ -1,0 +1,1 @@
+"""OAuth clients: how they are registered and authenticated."""

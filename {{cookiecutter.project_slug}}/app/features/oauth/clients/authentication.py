@@ -1,0 +1,155 @@
+"""Which client a request comes from: by HTTP Basic, by the form, or by its name alone where it is a public one.
+
+A secret is compared by its digest, in constant time. It is looked at before attempts are counted: a guess at 256 random
+bits does not succeed, and so no number of wrong ones, from wherever, locks out who has the right one. What is limited
+is the noise: who fails too often from one address is told to wait (ASVS 6.3.1).
+"""
+
+import binascii
+import hmac
+import re
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import unquote_plus
+
+from fastapi import Request
+from limits import RateLimitItem
+from pydantic import SecretStr
+
+from app.access.principal import Principal
+from app.core.errors import BadRequest, TooManyRequests
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.limits.limiter import Limiter, subscriber
+from app.features.oauth.clients.registered import BUILT_IN, AnyClient, RegisteredClient
+from app.features.oauth.clients.service import ClientService, secret_digest
+from app.features.oauth.errors import InvalidClient, no_credentials
+from app.http.request.credentials import scheme_and_credentials
+from app.http.request.proxies import client_ip_of
+
+Caller = Principal | AnyClient
+"""Who asks about a token: a signed-in user, or a client."""
+
+_LONGEST_BASIC = 1024
+_SHAPE = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+_WRONG = "The client is unknown, or its credentials are wrong."
+_EMPTY = (
+    "The secret in the Authorization header is empty. A public client sends client_id in the form, and no such header."
+)
+
+
+class _EmptySecretError(ValueError):
+    """HTTP Basic with a name and an empty secret, as some libraries send it for a public client."""
+
+
+class _Given(NamedTuple):
+    """What a client says of itself."""
+
+    client_id: str
+    secret: SecretStr | None
+
+
+class ClientAuthentication:
+    """Authenticates clients (RFC 6749 section 2.3)."""
+
+    def __init__(self, clients: ClientService, limiter: Limiter, limit: RateLimitItem) -> None:
+        self._clients = clients
+        self._limiter = limiter
+        self._limit = limit
+
+    async def __call__(self, request: Request) -> AnyClient | None:
+        """The client of the request, or None where it names none; the form has been read.
+
+        Raises `InvalidClient`, `BadRequest` for two kinds of credentials at once, `TooManyRequests`.
+        """
+        ip = client_ip_of(request.scope)
+        try:
+            given = _given(request.headers.getlist("Authorization"), await request.form())
+        except _EmptySecretError:
+            raise await self._refusal(ip, None, _EMPTY) from None
+        except ValueError:
+            raise await self._refusal(ip, None) from None
+        if given is None or given == (BUILT_IN.client_id, None):
+            return given and BUILT_IN
+        client = await self._clients.find(given.client_id) if _SHAPE.fullmatch(given.client_id) else None
+        if client is None or not _shows_itself(client, given.secret):
+            raise await self._refusal(ip, client)
+        return client
+
+    async def caller(self, request: Request) -> Caller:
+        """The client of the request, or the user whose access token the guard has found it to carry."""
+        principal: Principal | None = getattr(request.state, "principal", None)
+        if principal is not None:
+            if (await request.form()).get("client_secret"):
+                raise _two_kinds()
+            return principal
+        client = await self(request)
+        if client is None:
+            security_event(SecurityEvent.UNAUTHENTICATED, outcome="denied", reason="no credentials")
+            raise no_credentials()
+        return client
+
+    async def _refusal(
+        self, ip: str, client: RegisteredClient | None, detail: str = _WRONG
+    ) -> InvalidClient | TooManyRequests:
+        """Count a failure; what to answer. Each client is counted apart, so that nobody is told to wait for another."""
+        name = client.client_id if client else "unknown"
+        verdict = await self._limiter.hit(self._limit, "client", "address", subscriber(ip), name)
+        target = {"target_type": "client", "target_id": client.id} if client else {}
+        if not verdict.allowed:
+            security_event(SecurityEvent.SIGNIN_LIMITED, outcome="denied", by="client", **target)
+            message = "Too many attempts with wrong credentials. Try again later."
+            return TooManyRequests(message, retry_after=verdict.retry_after)
+        security_event(SecurityEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **target)
+        return InvalidClient(detail)
+
+
+def _shows_itself(client: RegisteredClient, secret: SecretStr | None) -> bool:
+    """Whether the secret is the client's: a public client has none, and shows none."""
+    if secret is None or client.secret_hash is None:
+        return secret is None and client.secret_hash is None
+    return hmac.compare_digest(secret_digest(secret), client.secret_hash)
+
+
+def _given(authorization: Sequence[str], form: Mapping[str, Any]) -> _Given | None:
+    """What the request says of its client; raises `ValueError` for credentials that cannot be read.
+
+    A parameter without a value counts as left out (RFC 6749 section 3.2).
+    """
+    client_id, secret = form.get("client_id") or None, form.get("client_secret") or None
+    if not authorization:
+        if client_id is None:
+            if secret is None:
+                return None
+            raise ValueError
+        return _Given(client_id, secret and SecretStr(secret))
+    if len(authorization) > 1 or secret is not None:
+        raise _two_kinds()
+    basic = _basic(authorization[0])
+    if client_id not in {None, basic.client_id}:
+        raise _two_kinds()
+    return basic
+
+
+def _basic(value: str) -> _Given:
+    """The credentials of HTTP Basic, of which both parts are form-encoded (RFC 6749 section 2.3.1)."""
+    scheme, credentials = scheme_and_credentials(value)
+    if scheme != "basic" or len(credentials) > _LONGEST_BASIC:
+        raise ValueError
+    try:
+        text = b64decode(credentials, validate=True).decode()
+    except binascii.Error as error:
+        raise ValueError from error
+    name, separator, secret = text.partition(":")
+    if not separator or not name or _BAD_ESCAPE.search(text):
+        raise ValueError
+    if not secret:
+        raise _EmptySecretError
+    return _Given(unquote_plus(name, errors="strict"), SecretStr(unquote_plus(secret, errors="strict")))
+
+
+def _two_kinds() -> BadRequest:
+    return BadRequest("A client authenticates in one way at a time.")

@@ -1,0 +1,269 @@
+"""Clients: registering, listing and removing them, and a new secret for one.
+
+A secret is one of 256 random bits, shown once and stored as its SHA-256: what is guessed at random needs no slow hash
+(ASVS 11.4.2 is about passwords). Rows are locked in one order, so that no two requests wait for each other: the actor
+(`accounts/authority.py`), the service account, its client, the sessions of the client.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+from pydantic import SecretStr
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.permissions import Permission
+from app.access.principal import Principal
+from app.access.roles import Role
+from app.core.clock import utc_now
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.errors import Conflict, NotFound, Unprocessable
+from app.core.events.catalog import SecurityEvent, security_event
+from app.core.pagination import Cursors, PageParams
+from app.features.accounts.authority import denied, lock_actor, require_authority
+from app.features.accounts.service_accounts import add_service_account, lock_service_account, remove_service_account
+from app.features.oauth.clients.registered import OWN_CLIENTS, GrantType, RegisteredClient
+from app.features.oauth.models import OAuthClient
+from app.features.oauth.schemas import ClientCreate
+from app.features.sessions.service import EndReason, SessionService
+
+_SECRET_PREFIX = "cs_"  # noqa: S105  # what `core/secret_shapes.py` knows a secret by
+_RANDOM_BYTES = 32
+_CLIENT_ID_BYTES = 16
+_LONGEST_ADDRESS_TOLD = 300
+
+_clients = OAuthClient.__table__
+
+
+class ClientService:
+    """Keeps the clients, for the grants that there are.
+
+    An `actor` of None is whoever runs a command: the operator may do everything.
+    """
+
+    def __init__(self, database: Database, sessions: SessionService, keys: KeyRing, grants: Collection[str]) -> None:
+        self._database = database
+        self._sessions = sessions
+        self._grants = grants
+        self._cursors = Cursors(keys, "clients")
+
+    async def add(
+        self,
+        actor: Principal | None,
+        new: ClientCreate,
+        *,
+        show: Callable[[str, SecretStr | None], None] | None = None,
+    ) -> tuple[RegisteredClient, SecretStr | None]:
+        """Register a client; the secret of a confidential one is in nobody's hands but the caller's.
+
+        `show` is given its `client_id` and secret right before the commit; what it raises leaves no client behind.
+
+        Raises `Unprocessable` for a grant that this service does not have, `Forbidden` for what the actor may not
+        give: roles, a scope beyond their own permissions, or, without a sign-in with the service itself, `first_party`.
+        """
+        if not set(new.grants).issubset(self._grants):
+            raise Unprocessable(
+                f"This service has the grants {', '.join(sorted(set(GrantType).intersection(self._grants)))}."
+            )
+        _require_roles(actor, frozenset(new.roles))
+        _require_scope(actor, new.scope.split(), first_party=new.first_party)
+        client_id, now = secrets.token_hex(_CLIENT_ID_BYTES), utc_now()
+        secret = _new_secret() if new.confidential else None
+        row: dict[str, Any] = {
+            "id": uuid4(),
+            "created_at": now,
+            "client_id": client_id,
+            "name": new.name,
+            "secret_hash": secret and secret_digest(secret),
+            "secret_issued_at": secret and now,
+            "first_party": new.first_party,
+            "grants": " ".join(sorted(set(new.grants))),
+            "redirect_uris": " ".join(dict.fromkeys(new.redirect_uris)),
+            "scope": new.scope,
+        }
+        async with self._database.transaction(before_commit=show and partial(show, client_id, secret)) as db:
+            await lock_actor(db, self._sessions, actor)
+            if new.roles:
+                row["user_id"] = await add_service_account(db, client_id, new.name, set(new.roles))
+            added = (await db.execute(insert(OAuthClient).returning(*_clients.c), row)).one()
+            _emit_event(SecurityEvent.CLIENT_CREATED, actor, row["id"], **_granted(new))
+        return _client(added), secret
+
+    async def find(self, client_id: str) -> RegisteredClient | None:
+        """The client that calls itself so."""
+        async with self._database.read() as db:
+            row = (await db.execute(select(_clients).where(_clients.c.client_id == client_id))).one_or_none()
+        return None if row is None else _client(row)
+
+    async def get(self, client_id: str) -> RegisteredClient:
+        """The client that calls itself so; raises `NotFound`."""
+        client = await self.find(client_id)
+        if client is None:
+            raise _not_there()
+        return client
+
+    async def get_by_id(self, id_: UUID) -> RegisteredClient:
+        """The client; raises `NotFound`."""
+        async with self._database.read() as db:
+            found = await self.by_ids(db, {id_})
+        if not found:
+            raise _not_there()
+        return found[id_]
+
+    async def list_clients(self, params: PageParams) -> tuple[list[RegisteredClient], str | None]:
+        """Clients that somebody registered, newest first, and the cursor of the next part."""
+        registered = select(_clients).where(_clients.c.client_id.not_in(OWN_CLIENTS))
+        statement = self._cursors.select(registered, params, (OAuthClient.created_at, OAuthClient.id))
+        async with self._database.read() as db:
+            rows = (await db.execute(statement)).all()
+        rows, next_cursor = self._cursors.page(rows, params)
+        return [_client(row) for row in rows], next_cursor
+
+    async def by_ids(self, db: AsyncSession, ids: set[UUID]) -> dict[UUID, RegisteredClient]:
+        """The clients with these ids."""
+        return {row.id: _client(row) for row in await db.execute(select(_clients).where(_clients.c.id.in_(ids)))}
+
+    async def hold(self, db: AsyncSession, client: RegisteredClient) -> bool:
+        """Lock the client against removal and rotation until the transaction ends; False if it changed before.
+
+        Whoever starts a session for a client asks for it, after locking the user.
+        """
+        same = (_clients.c.id == client.id, _clients.c.secret_hash == client.secret_hash)
+        return await db.scalar(select(_clients.c.id).where(*same).with_for_update(read=True)) is not None
+
+    async def rotate_secret(
+        self, actor: Principal | None, id_: UUID, *, show: Callable[[SecretStr], None] | None = None
+    ) -> tuple[RegisteredClient, SecretStr]:
+        """Give the client another secret: the one before opens nothing more, and what the client got for itself ends.
+
+        `show` is given the secret right before the commit; what it raises leaves the secret before in use.
+
+        Sessions of users stay: without the new secret they can no longer be refreshed, and an access token dies within
+        minutes. Raises `NotFound`, `Conflict` for a public client, or `Forbidden` as `add` does.
+        """
+        secret = _new_secret()
+        async with self._database.transaction(before_commit=show and partial(show, secret)) as db:
+            client = await self._lock(db, actor, id_)
+            _require_scope(actor, client.scope, first_party=client.first_party)
+            if not client.confidential:
+                raise Conflict("A public client has no secret.")
+            values = {"secret_hash": secret_digest(secret), "secret_issued_at": utc_now()}
+            changing = update(OAuthClient).where(_clients.c.id == id_).values(values).returning(*_clients.c)
+            client = _client((await db.execute(changing)).one())
+            if client.user_id is not None:
+                reason = EndReason.CLIENT_SECRET_ROTATED
+                await self._sessions.end_all_of_client(db, client.client_id, reason, user_id=client.user_id)
+            _emit_event(SecurityEvent.CLIENT_SECRET_ROTATED, actor, id_)
+        return client, secret
+
+    async def remove(self, actor: Principal | None, id_: UUID) -> None:
+        """Remove the client with its service account, and end its sessions.
+
+        Raises `NotFound`, or `Forbidden` for an application that could not register the client. A person who signed in
+        with the service itself also removes a client that may do more than they may.
+        """
+        async with self._database.transaction() as db:
+            client = await self._lock(db, actor, id_)
+            if actor is not None and actor.client_id is not None:
+                _require_scope(actor, client.scope, first_party=client.first_party)
+            await self._discard(db, client)
+            if client.user_id is not None:
+                await remove_service_account(db, client.user_id)
+            _emit_event(SecurityEvent.CLIENT_REMOVED, actor, id_)
+
+    async def discard_own(self, client: RegisteredClient) -> None:
+        """Remove a client of the service itself, which another one replaces: no security event, as nobody did it."""
+        async with self._database.transaction() as db:
+            await self._discard(db, client)
+
+    async def _discard(self, db: AsyncSession, client: RegisteredClient) -> None:
+        await self._sessions.end_all_of_client(db, client.client_id, EndReason.CLIENT_REMOVED)
+        await db.execute(delete(OAuthClient).where(_clients.c.id == client.id))
+
+    async def _lock(self, db: AsyncSession, actor: Principal | None, id_: UUID) -> RegisteredClient:
+        """The client, locked after its service account, which may do nothing that the actor may not.
+
+        Raises `NotFound` for a client of the service itself too, which no list has.
+        """
+        which: ColumnElement[bool] = _clients.c.id == id_
+        await lock_actor(db, self._sessions, actor)
+        account = await db.scalar(select(_clients.c.user_id).where(which))
+        if account is not None:
+            _require_roles(actor, await lock_service_account(db, account))
+        row = (await db.execute(select(_clients).where(which).with_for_update())).one_or_none()
+        if row is None or row.client_id in OWN_CLIENTS:
+            raise _not_there()
+        return _client(row)
+
+
+def secret_digest(secret: SecretStr) -> bytes:
+    """What is stored of a secret."""
+    return hashlib.sha256(secret.get_secret_value().encode()).digest()
+
+
+def _new_secret() -> SecretStr:
+    return SecretStr(_SECRET_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES))
+
+
+def _require_roles(actor: Principal | None, roles: frozenset[Role]) -> None:
+    """Raise `Forbidden` unless the actor may give these roles, and may do all that they allow."""
+    if actor is None or not roles:
+        return
+    if roles != {Role.MEMBER} and Permission.ROLES_ASSIGN not in actor.permissions:
+        raise denied(f"Other roles than {Role.MEMBER} need the permission {Permission.ROLES_ASSIGN}.")
+    require_authority(actor, roles)
+
+
+def _require_scope(actor: Principal | None, scope: Collection[str], *, first_party: bool) -> None:
+    """Raise `Forbidden` for a client that may do more than the actor of this request: nobody gives what they lack."""
+    if actor is None:
+        return
+    beyond = sorted(set(scope) - actor.permissions)
+    if beyond:
+        raise denied(f"A client may do nothing that you may not: {', '.join(beyond)}.")
+    if first_party and actor.client_id is not None:
+        raise denied(
+            "A first-party client needs a sign-in with the service itself, not an application that acts for you."
+        )
+
+
+def _client(row: Row[Any]) -> RegisteredClient:
+    return RegisteredClient(
+        id=row.id,
+        client_id=row.client_id,
+        name=row.name,
+        first_party=row.first_party,
+        grants=frozenset(row.grants.split()),
+        redirect_uris=tuple(row.redirect_uris.split()),
+        scope=frozenset(row.scope.split()),
+        user_id=row.user_id,
+        created_at=row.created_at,
+        secret_issued_at=row.secret_issued_at,
+        secret_hash=row.secret_hash,
+    )
+
+
+def _not_there() -> NotFound:
+    return NotFound("There is no such client.")
+
+
+def _granted(new: ClientCreate) -> dict[str, object]:
+    """What the trail says of a new client: all that it may do. Cut addresses leave room for the rest."""
+    return {
+        "confidential": new.confidential,
+        "first_party": new.first_party,
+        "grants": sorted(set(new.grants)),
+        "redirect_uris": [uri[:_LONGEST_ADDRESS_TOLD] for uri in new.redirect_uris],
+        "roles": sorted(new.roles),
+        "scope": new.scope,
+    }
+
+
+def _emit_event(event: SecurityEvent, actor: Principal | None, id_: UUID, **fields: object) -> None:
+    who = actor and actor.user_id
+    security_event(event, outcome="success", user_id=who, target_type="client", target_id=id_, **fields)

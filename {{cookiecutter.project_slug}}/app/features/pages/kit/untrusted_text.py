@@ -1,0 +1,48 @@
+"""Texts of others as a page shows them: bounded, and without characters that turn the page around them.
+
+Escaping is the template's business; here a text only becomes one that a reader can trust to stay in its place.
+"""
+
+import re
+
+from app.core.logging.redaction import escape
+
+LONGEST_SHOWN = 120
+
+# In this order: what comes later is part of what comes earlier, for each of them claims to be all before it.
+_BROWSERS = (
+    (re.compile(r"\bEdg(?:A|iOS)?/"), "Edge"),
+    (re.compile(r"\b(?:OPR|OPT|Opera)/"), "Opera"),
+    (re.compile(r"\b(?:Firefox|FxiOS)/"), "Firefox"),
+    (re.compile(r"\bSamsungBrowser/"), "Samsung Internet"),
+    (re.compile(r"\b(?:Headless)?(?:Chrome|CriOS|Chromium)/"), "Chrome"),
+    (re.compile(r"\bVersion/[\d.]+ (?:Mobile/\w+ )?Safari/"), "Safari"),
+    (re.compile(r"^curl/"), "curl"),
+)
+_SYSTEMS = (
+    (re.compile(r"\b(?:iPhone|iPad)\b"), "iOS"),
+    (re.compile(r"\bAndroid\b"), "Android"),
+    (re.compile(r"\bCrOS\b"), "ChromeOS"),
+    (re.compile(r"\bWindows NT\b"), "Windows"),
+    (re.compile(r"\bMacintosh\b"), "macOS"),
+    (re.compile(r"\bLinux\b"), "Linux"),
+)
+_LONGEST_DEVICE = 40
+
+
+def short(text: object, longest: int = LONGEST_SHOWN) -> str:
+    """The text, with what is not printable written as its escape, and cut where it is too long."""
+    shown = escape(str(text)[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def device(user_agent: str) -> str:
+    """Browser and system in words; for anything that is not known, the begin of what it calls itself."""
+    browser, system = _first(_BROWSERS, user_agent), _first(_SYSTEMS, user_agent)
+    if browser is None:
+        return short(user_agent, _LONGEST_DEVICE) or "Unknown"
+    return f"{browser} on {system}" if system else browser
+
+
+def _first(known: tuple[tuple[re.Pattern[str], str], ...], text: str) -> str | None:
+    return next((name for pattern, name in known if pattern.search(text)), None)

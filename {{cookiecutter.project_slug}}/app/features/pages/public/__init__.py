@@ -1,0 +1,1 @@
+"""Pages for everybody, and the description of the API."""

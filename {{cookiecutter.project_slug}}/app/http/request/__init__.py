@@ -1,0 +1,1 @@
+"""What a request is: who sent it, whether it is well-formed, and its body."""

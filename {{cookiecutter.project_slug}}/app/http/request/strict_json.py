@@ -1,0 +1,173 @@
+"""Bodies with one meaning: what two parsers could read in two ways is read in none.
+
+JSON after RFC 8259 in UTF-8: no duplicate key, no NaN or infinity, no NUL or lone surrogate in a text, bounded depth
+and numbers. Forms as `application/x-www-form-urlencoded`: no duplicate or malformed field.
+"""
+
+import json
+from collections import defaultdict
+from itertools import chain
+from math import isfinite
+from typing import Any, NoReturn
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from app.core.errors import BadRequest, Unprocessable, UnsupportedMediaType
+from app.http.request.well_formed import percent_decoded
+
+MAX_DEPTH = 32
+MAX_ITEMS = 1024
+MAX_FIELDS = 256
+MAX_FORM_FIELDS = 50
+
+_LONGEST_NUMBER = 64
+_SMALLEST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_MANY_DIGITS = b"0" * 20
+_TOO_MANY = "The body holds too many values."
+_TOO_DEEP = "The body is nested too deeply."
+_UTF8: tuple[list[str], ...] = ([], ["charset=utf-8"], ['charset="utf-8"'])
+_JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
+# RFC 8707 section 2: the one parameter that a form may have several times.
+_REPEATABLE = "resource"
+
+
+class StrictRequest(Request):
+    """A request whose body is read strictly, once, before the framework reads it."""
+
+    async def load(self, *, form: bool) -> None:
+        """Read and parse the body; raises a `Problem` that the framework would turn into another error."""
+        self._require_media_type(_FORM if form else _JSON)
+        content = await self.body()
+        if form:
+            self._form = parse_form(content)
+        elif content:
+            self._json = parse_json(content)
+
+    def _require_media_type(self, expected: str) -> None:
+        values = self.headers.getlist("Content-Type")
+        # RFC 9110 section 5.6.6: space around each parameter, and nothing at all between two `;`.
+        parts = [part.strip(" \t").lower() for part in values[0].split(";")] if len(values) == 1 else [""]
+        is_utf8 = [part for part in parts[1:] if part] in _UTF8
+        if parts[0] != expected or not is_utf8 or "Content-Encoding" in self.headers:
+            raise UnsupportedMediaType(f"The body must be {expected} in UTF-8.", headers={"Accept": expected})
+
+
+def parse_json(content: bytes) -> Any:
+    """Parse a JSON text; raises `BadRequest` for what is no JSON, `Unprocessable` for what has no single meaning.
+
+    A byte order mark before it is passed over, as RFC 8259 section 8.1 allows.
+    """
+    if _has_many_items(content) and _has_many_items(_without_texts(content)):
+        raise Unprocessable(_TOO_MANY)
+    try:
+        text = content.decode("utf-8-sig")
+        # A call for each number only where one could be long: that takes as long as all else.
+        parse_int = _parse_int if _MANY_DIGITS in content.translate(_DIGITS) else None
+        value = json.loads(text, parse_constant=_refuse_number, parse_int=parse_int, parse_float=_parse_float)
+    except RecursionError:
+        raise Unprocessable(_TOO_DEEP) from None
+    except ValueError:
+        raise BadRequest("The body is not a JSON text in UTF-8.") from None
+    keys = _survey(value, escaped="\\u" in text)
+    # Each key has its colon. The parser keeps the last of two: then a colon is left over.
+    if content.count(b":") != keys and _without_texts(content).count(b":") != keys:
+        raise Unprocessable("A field is there twice.")
+    return value
+
+
+def parse_form(content: bytes) -> FormData:
+    """Parse a URL-encoded form; raises `BadRequest` for what is malformed or there twice.
+
+    Nothing between two `&`, or after the last, is no field: the URL standard passes over it (section 5.1).
+    """
+    fields: list[tuple[str, str | UploadFile]] = []
+    once: set[str] = set()
+    pairs = list(filter(None, content.split(b"&")))
+    if len(pairs) > MAX_FORM_FIELDS:
+        raise BadRequest("The form has too many fields.")
+    for pair in pairs:
+        name, separator, value = (_form_text(part) for part in pair.replace(b"+", b" ").partition(b"="))
+        if not separator or name in once:
+            raise BadRequest("The form has a malformed field, or one twice.")
+        fields.append((name, value))
+        if name != _REPEATABLE:
+            once.add(name)
+    return FormData(fields)
+
+
+def _form_text(part: bytes) -> str:
+    try:
+        text = percent_decoded(part)
+    except ValueError:
+        text = "\0"
+    if "\0" in text:
+        raise BadRequest("The form is not URL-encoded UTF-8.")
+    return text
+
+
+def _refuse_number(_: str = "") -> NoReturn:
+    raise Unprocessable("A number is not finite, or too long.")
+
+
+def _parse_int(text: str) -> int:
+    return int(text) if len(text) <= _LONGEST_NUMBER else _refuse_number()
+
+
+def _parse_float(text: str) -> float:
+    number = float(text) if len(text) <= _LONGEST_NUMBER else _refuse_number()
+    return number if isfinite(number) else _refuse_number()
+
+
+def _has_many_items(content: bytes) -> bool:
+    return content.count(b",") > MAX_ITEMS or content.count(b"[") + content.count(b"{") > MAX_ITEMS
+
+
+def _survey(value: Any, *, escaped: bool) -> int:
+    """Look at every value, level by level; returns how many keys there are.
+
+    Refuses deep nesting, for whatever walks the value later may recurse, and objects of very many fields, for each that
+    a model does not know is an error of its own. Written for speed: a call for each object or number would take many
+    times as long as the parser.
+    """
+    level = [value]
+    keys = 0
+    for _ in range(MAX_DEPTH + 1):
+        of: defaultdict[type, list[Any]] = defaultdict(list)
+        for item in level:
+            of[type(item)].append(item)
+        _check_numbers(of[int])
+        if escaped:
+            _check_text("".join(chain(of[str], *of[dict])))
+        if not of[dict] and not of[list]:
+            return keys
+        objects = list(filter(None, of[dict]))
+        sizes = list(map(len, objects))
+        if max(sizes, default=0) > MAX_FIELDS:
+            raise Unprocessable(_TOO_MANY)
+        keys += sum(sizes)
+        level = list(chain(chain.from_iterable(of[list]), chain.from_iterable(map(dict.values, objects))))
+    raise Unprocessable(_TOO_DEEP)
+
+
+def _check_numbers(numbers: list[int]) -> None:
+    """Refuse integers that no database column holds (ASVS 1.4.2)."""
+    if numbers and not _SMALLEST_INT <= min(numbers) <= max(numbers) <= _LARGEST_INT:
+        _refuse_number()
+
+
+def _check_text(text: str) -> None:
+    """Refuse NUL and lone surrogates, which only an escape can bring: databases and encoders stumble over them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = "\0"
+    if "\0" in text:
+        raise Unprocessable("A text holds a NUL or a lone surrogate.")
+
+
+def _without_texts(content: bytes) -> bytes:
+    """What is left of a JSON text without its strings."""
+    return b"".join(content.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])

@@ -1,0 +1,1 @@
+"""The server: uvicorn with a protocol class of this service."""

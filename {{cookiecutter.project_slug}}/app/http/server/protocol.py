@@ -1,0 +1,259 @@
+"""uvicorn's protocol, with what it lacks: bounds on what a client may make it wait for, and one meaning of a request.
+
+A connection is closed if its client sends no complete head in time, whether it sends nothing, dawdles, or goes on
+sending a body that is not read any more; if its client does not read its answers; or if there are too many connections
+and this one has waited the longest. Trailers are dropped: uvicorn would add them to the headers of a request that has
+been judged by then. What the parser refuses is answered like any other error (ASVS 4.2.1).
+"""
+
+import asyncio
+import socket
+import struct
+from contextlib import suppress
+from typing import Any
+
+import httptools
+import structlog
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from app.core.errors import BadRequest, HeadersTooLarge, Problem, problem_response
+from app.http.middleware.security_headers import security_headers
+from app.http.request.request_id import HEADER, new_request_id
+from app.http.server.connections import ConnectionLimit
+
+CLIENT_SECONDS = 20.0
+MAX_HEAD_BYTES = 64 * 1024
+# An answer is read at this many bytes per `CLIENT_SECONDS` at least: 3.2 KiB a second.
+MIN_READ_BYTES = 64 * 1024
+# Requests that one connection may send ahead of their answers. What one read of the socket holds is parsed at once, so
+# thousands of tiny ones would keep the event loop from everybody else.
+MAX_PIPELINED = 64
+
+_log = structlog.get_logger("server")
+
+
+class DeadlineProtocol(HttpToolsProtocol):
+    """One connection.
+
+    `client_seconds` bounds the wait for a head, and for progress of the client that reads an answer.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        limit: ConnectionLimit,
+        client_seconds: float = CLIENT_SECONDS,
+        hsts_include_subdomains: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._limit = limit
+        self._client_seconds = client_seconds
+        self._security_headers = security_headers(hsts_include_subdomains=hsts_include_subdomains)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._reader_deadline: asyncio.TimerHandle | None = None
+        # The request that is answered now, or was last; uvicorn's `cycle` is the last one that came.
+        self._current: RequestResponseCycle | None = None
+        self._refused: Problem | None = None
+        self._in_body = False
+        # What came since the parser last had something whole: a head, trailers or chunk extensions without an end.
+        self._unfinished_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a head."""
+        super().connection_made(transport)
+        # Whatever the kernel does not take makes uvicorn wait, and is watched.
+        # Over TLS, which is for development, asyncio's transport would call a buffer of none full for good.
+        if transport.get_extra_info("sslcontext") is None:
+            transport.set_write_buffer_limits(high=0)
+        self._expect_head()
+        self._limit.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Expect that what comes while no request is under way is the head of one, and that it is not too large."""
+        if self._refused is not None:
+            return
+        if self._deadline is None and not self._is_under_way():
+            self._expect_head()
+        self._unfinished_bytes += len(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(memoryview(data))
+        except httptools.HttpParserError:
+            self._refuse(BadRequest("The request is not well-formed HTTP."))
+        if self._unfinished_bytes > MAX_HEAD_BYTES:
+            self._refuse(HeadersTooLarge("The header fields are too many or too large."))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, without the space after its value (RFC 9110 section 5.5); drop a trailer."""
+        if not self._in_body:
+            super().on_header(name, value.rstrip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        """Start the request."""
+        self._expect_nothing()
+        self._unfinished_bytes = 0
+        self._require_one_meaning()
+        if self.parser.should_upgrade():
+            return
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refuse(BadRequest("More requests wait on this connection than it may send at once."))
+            raise httptools.HttpParserError
+        self._in_body = True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._unfinished_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Expect the next head."""
+        if self.parser.should_upgrade():
+            return
+        self._in_body = False
+        self._unfinished_bytes = 0
+        super().on_message_complete()
+        self._note_who_waits()
+
+    def on_response_complete(self) -> None:
+        """Answer the next request; after the last one that could be read, refuse what could not."""
+        super().on_response_complete()
+        self._note_who_waits()
+        if self._refused is not None and not self._is_under_way():
+            self._write_refusal(self._refused)
+
+    def pause_writing(self) -> None:
+        """Watch a client that reads more slowly than it is answered."""
+        super().pause_writing()
+        self._note_who_waits()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """Answer on: the client has read everything."""
+        super().resume_writing()
+        self._note_who_waits()
+        self._forget_reader()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing any more."""
+        self._limit.remove(self)
+        self._expect_nothing()
+        self._forget_reader()
+        if self._current is not None:
+            self._current.disconnected = True  # uvicorn tells the last request alone
+        super().connection_lost(exc)
+
+    def cut_off(self) -> None:
+        """Close at once. What was not sent is given up, also what the kernel has, which would keep it for minutes."""
+        with suppress(OSError):  # macOS knows no options of a connection that its client has closed
+            connection = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._current = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _parse(self, data: memoryview) -> None:
+        """Parse what came, and ignore every `Upgrade` (RFC 9110 section 7.8).
+
+        httptools takes a request to upgrade for one without a body, and what follows for another protocol. Such a head
+        is parsed again without its `Upgrade` fields, so that its body is read as a body.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                head = self._head_without_upgrade()
+                # The old parser may have closed itself, after `Connection: close`.
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(head)
+            else:
+                return
+
+    def _require_one_meaning(self) -> None:
+        """Refuse the heads that httptools accepts and that another server could read in another way (RFC 9112).
+
+        Only a path can be requested (a target with a host in it could contradict `Host`; a fragment would be dropped),
+        only HTTP/1.0 and 1.1 exist, and `chunked` is the only transfer coding, in HTTP/1.1 alone.
+        """
+        version = self.parser.get_http_version()
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        is_path = self.url.startswith(b"/") and b"#" not in self.url and self.parser.get_method() != b"CONNECT"
+        if not is_path or version not in {"1.0", "1.1"} or (codings and (version, codings) != ("1.1", [b"chunked"])):
+            raise httptools.HttpParserError("The head has more than one meaning.")
+
+    def _head_without_upgrade(self) -> bytes:
+        request_line = b"%b %b HTTP/%b\r\n" % (
+            self.parser.get_method(),
+            self.url,
+            self.parser.get_http_version().encode(),
+        )
+        fields = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"".join([request_line, *fields, b"\r\n"])
+
+    def _refuse(self, problem: Problem) -> None:
+        """Read no more, and answer `problem` after the requests that came before it."""
+        if self._refused is not None:
+            return
+        self._refused = problem
+        if self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()  # What cannot be read is its body.
+        if self._current is None or not self._is_under_way():
+            self._write_refusal(problem)
+        elif self._current.more_body and self._current.response_started:
+            self.transport.close()
+        elif self._current.more_body:
+            self._write_refusal(problem)
+
+    def _write_refusal(self, problem: Problem) -> None:
+        if self.transport.is_closing():
+            return
+        request_id = new_request_id()
+        response = problem_response(problem, {"path": "/", "state": {"request_id": request_id}})
+        headers = [
+            *self.server_state.default_headers,
+            *response.raw_headers,
+            *self._security_headers,
+            (HEADER, request_id.encode()),
+            (b"connection", b"close"),
+        ]
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        client = self.client[0] if self.client else None
+        _log.warning("request_unreadable", status=problem.status, request_id=request_id, client=client)
+        self.transport.write(b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", bytes(response.body)]))
+        self.transport.close()
+
+    def _expect_head(self) -> None:
+        self._deadline = self.loop.call_later(self._client_seconds, self.transport.close)
+
+    def _expect_nothing(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _watch_reader(self) -> None:
+        unread = self.transport.get_write_buffer_size()
+        self._reader_deadline = self.loop.call_later(self._client_seconds, self._require_progress, unread)
+
+    def _require_progress(self, before: int) -> None:
+        if before - self.transport.get_write_buffer_size() < MIN_READ_BYTES:
+            self.cut_off()
+        else:
+            self._watch_reader()
+
+    def _forget_reader(self) -> None:
+        if self._reader_deadline is not None:
+            self._reader_deadline.cancel()
+            self._reader_deadline = None
+
+    def _is_under_way(self) -> bool:
+        return self._current is not None and not self._current.response_complete
+
+    def _note_who_waits(self) -> None:
+        unread = self._current is None or self._current.more_body
+        self._limit.set_waiting(self, waiting=not self._is_under_way() or unread or self.flow.write_paused)

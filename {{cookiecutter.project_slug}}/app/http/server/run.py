@@ -1,0 +1,168 @@
+"""The server, pinned to the options that this service is tested with.
+
+The parser is `deadline_protocol.py`'s: httptools, which refuses what h11 lets pass (both lengths, bare line feeds,
+folded headers). Forwarding headers are for `proxies.py` alone, log lines for `core/logging.py`.
+"""
+
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+from uvicorn import Config, Server
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import ChangeReload, Multiprocess
+
+from app.http.server.connections import ConnectionLimit
+from app.http.server.protocol import CLIENT_SECONDS, DeadlineProtocol
+
+if sys.platform != "win32":
+    import resource
+
+_KEEP_ALIVE_SECONDS = 10
+_GRACEFUL_SECONDS = 10
+# A worker that says nothing for so long is replaced: longer than one takes to start on a busy machine.
+_SILENT_WORKER_SECONDS = 20
+_MOST_CONNECTIONS = 1024
+_MOST_BACKLOG = 2048
+# Files that a process needs for itself: the database, log, event loop, and what it imports.
+_OWN_FILES = 64
+_MOST_UNSENT_BYTES = 16 * 1024
+_CANNOT_LISTEN = 1
+_log = structlog.get_logger("server")
+_SOURCE = Path(__file__).resolve().parents[2]
+
+
+class _Config(Config):
+    """uvicorn's, for processes that end: at SIGTERM, with their parent, or if the application cannot start."""
+
+    def configure_logging(self) -> None:
+        """Make SIGTERM an exit; uvicorn calls this in every process.
+
+        Once it has let everything finish, uvicorn raises the signal anew. Its default would end a worker before the log
+        is written.
+        """
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def load_app(self) -> Any:
+        """Import the application, in the process that serves."""
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+        try:
+            return super().load_app()
+        except Exception as error:
+            _log.exception("cannot_start")
+            raise SystemExit(STARTUP_FAILURE) from error
+
+
+def run_server(  # noqa: PLR0913  # each is an option of the command
+    app: str,
+    *,
+    host: str,
+    port: int,
+    workers: int = 1,
+    reload: bool = False,
+    certificate: Path | None = None,
+    client_seconds: float = CLIENT_SECONDS,
+    hsts_include_subdomains: bool = True,
+) -> None:
+    """Serve `app` (an import string) until the process is told to end.
+
+    `certificate` is a PEM file with a certificate and its key, to speak HTTPS alone: for development, as slow
+    readers are bounded over plain HTTP, behind a proxy.
+
+    Exits with 1 if it cannot listen, and with 3 if the application cannot start, in a worker too. SIGTERM and Ctrl-C
+    let the requests that are under way finish, for ten seconds at the most; then exits with 0.
+    """
+    connections, backlog = connections_and_backlog(_file_limit())
+    listener = _listen(host, port, backlog, scheme="https" if certificate else "http")
+    config = _Config(
+        app,
+        # A partial, and not a subclass: workers and the reloader pickle it.
+        http=partial(  # type: ignore[arg-type]
+            DeadlineProtocol,
+            limit=ConnectionLimit(connections),
+            client_seconds=client_seconds,
+            hsts_include_subdomains=hsts_include_subdomains,
+        ),
+        ws="none",
+        lifespan="on",
+        workers=workers,
+        reload=reload,
+        reload_dirs=[str(_SOURCE)] if reload else None,
+        ssl_certfile=certificate,
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        backlog=backlog,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        timeout_worker_healthcheck=_SILENT_WORKER_SECONDS,
+    )
+    try:
+        _run(config, listener)
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+def _run(config: Config, listener: socket.socket) -> None:
+    server = Server(config)
+    if config.reload:
+        ChangeReload(config, target=server.run, sockets=[listener]).run()
+    elif config.workers > 1:
+        supervisor = Multiprocess(config, sockets=[listener])
+        supervisor.run()
+        if any(worker.exitcode == STARTUP_FAILURE for worker in supervisor.processes):
+            sys.exit(STARTUP_FAILURE)
+    else:
+        server.run(sockets=[listener])
+
+
+def _file_limit() -> int:
+    """How many files this process may open, sockets among them."""
+    if sys.platform == "win32":
+        return sys.maxsize
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
+
+
+def connections_and_backlog(files: int) -> tuple[int, int]:
+    """How many connections a process keeps open, and how many more may wait to be accepted, below the limit of files.
+
+    Those that wait are accepted all at once, before the first of them can be cut off.
+    """
+    available = max(4, files - _OWN_FILES)
+    backlog = min(_MOST_BACKLOG, available // 4)
+    return min(_MOST_CONNECTIONS, available - backlog), backlog
+
+
+def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(2 * _GRACEFUL_SECONDS)
+    os._exit(STARTUP_FAILURE)
+
+
+def _listen(host: str, port: int, backlog: int, *, scheme: str) -> socket.socket:
+    """Take the port before anything else is started, and say in words where that fails."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=backlog)
+    except OSError as error:
+        sys.stderr.write(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --host or --port.\n")
+        sys.exit(_CANNOT_LISTEN)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # not on Windows
+        # Connections inherit it: what a client does not read stays where `DeadlineProtocol` sees it.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT_BYTES)
+    shown = f"[{host}]" if family is socket.AF_INET6 else host
+    _log.info("listening", url=f"{scheme}://{shown}:{listener.getsockname()[1]}")
+    return listener

@@ -1,0 +1,35 @@
+"""One secret, many keys."""
+
+import hashlib
+import hmac
+import secrets
+
+import pytest
+from pydantic import SecretStr
+
+from app.core.crypto.keys import KeyRing, Purpose, derive_key
+
+
+def hkdf(secret: bytes, info: bytes) -> bytes:
+    """RFC 5869 with SHA-256, no salt, one block: written out again, from the RFC."""
+    extracted = hmac.digest(b"\0" * hashlib.sha256().digest_size, secret, "sha256")
+    return hmac.digest(extracted, info + b"\x01", "sha256")
+
+
+@pytest.mark.asvs("11.4.4")
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_key_is_derived_by_hkdf_with_its_purpose(purpose: Purpose) -> None:
+    """As the RFC says, 32 bytes, another one for each purpose."""
+    secret = secrets.token_urlsafe(64)
+    assert derive_key(SecretStr(secret), purpose) == hkdf(secret.encode(), purpose.value.encode())
+    others = {derive_key(SecretStr(secret), other) for other in Purpose}
+    assert len(others) == len(Purpose)
+
+
+def test_the_ring_makes_with_the_first_and_reads_with_all() -> None:
+    """The current key comes first, the fallbacks in their order."""
+    new, old, older = (SecretStr(secrets.token_urlsafe(64)) for _ in range(3))
+    ring = KeyRing(new, (old, older))
+    expected = tuple(derive_key(secret, Purpose.ACCESS_TOKEN) for secret in (new, old, older))
+    assert ring.current(Purpose.ACCESS_TOKEN) == expected[0]
+    assert ring.all(Purpose.ACCESS_TOKEN) == expected

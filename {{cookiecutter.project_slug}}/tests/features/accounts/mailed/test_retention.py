@@ -1,0 +1,51 @@
+"""Accounts that were registered and never confirmed go; those that somebody may still open stay."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import func, select
+
+from app.access.roles import Role
+from app.features.accounts.mailed.retention import UnconfirmedAccountRetention
+from app.features.accounts.models import User
+from tests.support.account_mail import Post
+from tests.support.mail import Mailbox
+from tests.support.service import Service
+
+pytestmark = pytest.mark.anyio
+
+ADA = "ada@people.example"
+
+
+@pytest.fixture
+def post(service: Service, mailbox: Mailbox) -> Post:
+    """People who register, and never read their mail."""
+    return Post(service, mailbox)
+
+
+async def accounts(service: Service) -> int:
+    """How many accounts there are."""
+    async with service.app.state.database.read() as db:
+        return int(await db.scalar(select(func.count()).select_from(User)))
+
+
+async def test_purges_accounts_that_nobody_confirmed(post: Post) -> None:
+    """In batches, the oldest first; who is verified, who was invited and who came lately stays."""
+    state, week = post.service.app.state, timedelta(days=7)
+    with time_machine.travel(datetime.now(UTC) - timedelta(days=10)):
+        for number in range(3):
+            await post.register(f"{number}@people.example")
+        await post.service.person()
+    with time_machine.travel(datetime.now(UTC) - timedelta(days=6)):
+        _, admin = await post.service.signed_in(Role.ADMIN)
+        body = {"email": "invited@people.example"}
+        assert (await post("/invitations", body, headers=admin.bearer)).status_code == 202
+    await post.register(ADA)
+    counts = []
+    for before in (datetime.now(UTC) - week, datetime.now(UTC) - week, datetime.now(UTC)):
+        async with state.database.transaction() as db:
+            counts.append(await UnconfirmedAccountRetention().purge(db, before=before, limit=2))
+    assert counts == [2, 1, 0]
+    assert await accounts(post.service) == 4
+    assert await post.verify(await post.token(ADA)) == 204

@@ -1,0 +1,183 @@
+"""The audit trail as a page and as a file."""
+
+import csv
+import io
+import re
+
+import httpx2
+import pytest
+from markupsafe import escape
+
+from app.access.roles import Role
+from app.core.events.catalog import SecurityEvent
+from app.features.pages.admin.audit_csv import cell, line
+from tests.support.browser import Browser, shows_again, text_of, with_browser
+from tests.support.service import Service
+from tests.support.trail import stored
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/admin/audit"
+EXPORT = "/admin/audit/export"
+
+
+def table(answer: httpx2.Response) -> list[dict[str, str]]:
+    """The lines of a file, as a program reads them."""
+    assert answer.status_code == 200
+    return list(csv.DictReader(io.StringIO(answer.text, newline="")))
+
+
+def shown(answer: httpx2.Response) -> list[str]:
+    """The events of the page, newest first."""
+    assert answer.status_code == 200
+    return re.findall(r"<td>([a-z_]+)</td>", answer.text)
+
+
+async def some_events(service: Service) -> tuple[str, Browser]:
+    """Somebody who has signed in and out, and an auditor's browser."""
+    person, browser = await with_browser(service)
+    await browser.post("/logout")
+    await service.try_sign_in(person.email, "a wrong password")
+    _, auditor = await with_browser(service, Role.AUDITOR)
+    return str(person.id), auditor
+
+
+async def test_filters(service: Service) -> None:
+    """By who, to whom, what and when, alone and together; what was asked for stays in the form."""
+    person, auditor = await some_events(service)
+    everything = shown(await auditor.get(PATH))
+    assert everything[0] == "signin_succeeded"
+    assert set(shown(await auditor.get(PATH, params={"actor": person}))) == {"signin_succeeded", "signed_out"}
+    answer = await auditor.get(PATH, params={"actor": person, "action": "signed_out", "since": "", "until": ""})
+    assert shown(answer) == ["signed_out"]
+    assert f'value="{person}"' in answer.text
+    assert "<option selected>signed_out</option>" in answer.text
+    assert shown(await auditor.get(PATH, params={"target": person, "action": "signin_failed"})) == ["signin_failed"]
+    assert shown(await auditor.get(PATH, params={"since": "2020-01-01T00:00"})) == everything
+    assert shown(await auditor.get(PATH, params={"since": "2020-01-01", "until": "2020-01-02T10:00:30"})) == []
+    assert "No event was found." in text_of(await auditor.get(PATH, params={"until": "2020-01-01T00:00"}))
+
+
+@pytest.mark.asvs("1.2.1", "2.2.1")
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("actor", "x"),
+        ("target", "'; DROP TABLE audit_events; --"),
+        ("action", "<script>alert(1)</script>"),
+        ("since", "yesterday"),
+        ("since", "2026-13-01T00:00"),
+        ("until", "2026-01-01T00:00+99:00"),
+        ("until", "x" * 3000),
+        ("cursor", "x"),
+        ("order", "sequence"),
+    ],
+)
+async def test_a_filter_that_is_none_is_said_beside_its_field(service: Service, field: str, value: str) -> None:
+    """Not a crash, not everything; and what was typed is text."""
+    _, auditor = await with_browser(service, Role.AUDITOR)
+    answer = await auditor.get(PATH, params={field: value})
+    shows_again(answer, 422)
+    assert "<script" not in answer.text
+    assert "<td>" not in answer.text
+    assert "x" * 2001 not in answer.text
+    if field in {"actor", "target", "since", "until"}:
+        assert 'aria-invalid="true"' in answer.text.split(f'id="{field}"')[1].split(">")[0]
+    if field != "cursor":
+        refused = await auditor.post(EXPORT, **{field: value})
+        shows_again(refused, 422)
+
+
+async def test_long_lists_come_in_parts(service: Service) -> None:
+    """The link to the next part keeps the filters, and shows what is left."""
+    person, tokens = await service.signed_in()
+    token = tokens.refresh
+    for _ in range(60):
+        token = (await service.refresh(token)).json()["refresh_token"]
+    _, auditor = await with_browser(service, Role.AUDITOR)
+    first = await auditor.get(PATH, params={"actor": str(person.id), "action": "token_refreshed"})
+    found = re.search(r'href="(/admin/audit\?[^"]+)" rel="next"', first.text)
+    assert found is not None
+    path = found[1].replace("&amp;", "&")
+    assert f"actor={person.id}" in path
+    second = await auditor.get(path)
+    assert (len(shown(first)), len(shown(second))) == (50, 10)
+    assert set(shown(second)) == {"token_refreshed"}
+
+
+async def test_takes_a_copy_that_is_on_record(service: Service) -> None:
+    """A file with what the filters let through, oldest first; who took what is an event before it begins."""
+    person, auditor = await some_events(service)
+    answer = await auditor.post(EXPORT, actor=person)
+    assert answer.headers["Content-Type"].startswith("text/csv; charset=utf-8")
+    assert re.fullmatch(r'attachment; filename="audit-\d{4}-\d\d-\d\d\.csv"', answer.headers["Content-Disposition"])
+    assert answer.headers["Cache-Control"] == "no-store"
+    rows = table(answer)
+    assert [row["action"] for row in rows] == ["signin_succeeded", "signed_out"]
+    assert {row["actor"] for row in rows} == {person}
+    assert answer.text.count("\r\n") == len(rows) + 1
+    event = (await stored(service))[-1]
+    assert event["action"] == "audit_exported"
+    assert person in event["details"]
+    whole = table(await auditor.post(EXPORT))
+    assert [int(row["sequence"]) for row in whole] == list(range(1, len(whole) + 1))
+    assert whole[-1]["action"] == "audit_exported"
+
+
+async def test_a_link_takes_no_copy(service: Service) -> None:
+    """A GET leaves no trace, so it gives nothing."""
+    _, auditor = await with_browser(service, Role.AUDITOR)
+    assert (await auditor.get(EXPORT)).status_code == 405
+
+
+@pytest.mark.asvs("1.2.10")
+@pytest.mark.parametrize("agent", ["=1+1", "+1", "-1", "@SUM(A1)", "=cmd|' /C calc'!A0", '=1,"x"'])
+async def test_no_cell_is_a_formula(service: Service, agent: str) -> None:
+    """What a client calls itself comes into the file as text, whatever a spreadsheet would make of it."""
+    person = await service.person()
+    await service.sign_in(person, headers={"User-Agent": agent})
+    _, auditor = await with_browser(service, Role.AUDITOR)
+    answer = await auditor.post(EXPORT, actor=str(person.id))
+    (row,) = table(answer)
+    assert row["user_agent"] == f"'{agent}"
+    assert not [text for text in row.values() if text.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
+@pytest.mark.asvs("1.2.10")
+@pytest.mark.parametrize("agent", ["M;=1+1;", "M,=1", "M\t=1+1", "M|@SUM(A1)", 'M;"=1+1"', "M;'+1", "M; -1", "M;＝1"])  # noqa: RUF001
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|", " "])
+def test_no_program_finds_a_formula_between_its_separators(agent: str, separator: str) -> None:
+    """Half of the world's spreadsheets split at semicolons, and take the quotes of a text for those of a cell."""
+    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
+        (cells,) = csv.reader([line(["first", cell(agent)])], delimiter=separator, quoting=quoting)
+        assert not [text for text in cells if text.strip('" \t\r\n').startswith(("=", "+", "-", "@", "＝"))]  # noqa: RUF001
+
+
+@pytest.mark.asvs("1.2.10")
+def test_every_begin_of_a_formula_is_known() -> None:
+    """Also those that a header cannot hold; what is in the middle of a text stays as it is."""
+    for begin in ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"):  # noqa: RUF001  # meant
+        assert cell(f"{begin}x") == f"'{begin}x"
+    assert [cell(value) for value in (None, 7, "a=b", {"a": 1})] == ["", "7", "a=b", '{"a":1}']
+    assert line(["a", 'b"c', "d,e", "f\r\ng"]) == '"a","b""c","d,e","f\r\ng"\r\n'
+
+
+@pytest.mark.asvs("1.2.1")
+async def test_hostile_texts_of_the_trail_are_text(service: Service) -> None:
+    """What a client calls itself is escaped and cut on the page."""
+    person = await service.person()
+    for agent in ("<script>alert(1)</script>", "\"'><img src=x>", "x" * 5000):
+        await service.sign_in(person, headers={"User-Agent": agent})
+    _, auditor = await with_browser(service, Role.AUDITOR)
+    answer = await auditor.get(PATH)
+    assert "<script" not in answer.text
+    assert "<img src=x" not in answer.text
+    assert str(escape("<script>alert(1)</script>"))[:30] in answer.text
+    assert "x" * 100 not in answer.text
+
+
+async def test_offers_every_event(service: Service) -> None:
+    """A new one is in the list without a word here."""
+    _, auditor = await with_browser(service, Role.AUDITOR)
+    answer = await auditor.get(PATH)
+    assert re.findall(r"<option>(\w+)</option>", answer.text) == sorted(SecurityEvent)

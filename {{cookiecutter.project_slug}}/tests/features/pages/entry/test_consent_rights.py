@@ -1,0 +1,128 @@
+"""What a consent is worth: what was granted on the page, by somebody who has just signed in, until it is taken back."""
+
+import pytest
+import time_machine
+
+from app.access.roles import Role
+from app.core.clock import utc_now
+from tests.features.pages.entry.test_authorize import address, answered, client_of, decide, exchange
+from tests.support.account_mail import PASSWORD, Post
+from tests.support.browser import Browser, text_of, with_browser
+from tests.support.mail import Mailbox
+from tests.support.service import Person, Service
+
+pytestmark = pytest.mark.anyio
+
+SCOPE = "account:read users:read"
+
+
+async def promote(service: Service, person: Person) -> None:
+    """Give a member the rights of an auditor."""
+    _, admin = await service.signed_in(Role.ADMIN)
+    path, body = f"/api/v1/users/{person.id}/roles", {"roles": ["auditor"]}
+    assert (await service.client.put(path, json=body, headers=admin.bearer)).status_code == 200
+
+
+@pytest.mark.asvs("10.7.1", "10.4.11")
+async def test_rights_that_came_later_are_asked_about(service: Service) -> None:
+    """A member allowed what a member may do; promoted, they see the page again, and decide about the rest."""
+    client, (person, browser) = await client_of(service, scope=SCOPE), await with_browser(service)
+    asked = address(client, scope=SCOPE)
+    page = await browser.get(asked)
+    assert "See your name" in text_of(page)
+    assert "See all accounts" not in text_of(page)
+    told = answered(await decide(browser, page, "allow"))
+    assert (await exchange(service, client, told["code"])).json()["scope"] == "account:read"
+    assert "code" in answered(await browser.get(asked))
+    await promote(service, person)
+    await browser.sign_in(person)
+    page = await browser.get(asked)
+    assert page.status_code == 200
+    assert "See all accounts" in text_of(page)
+    told = answered(await decide(browser, page, "allow"))
+    assert (await exchange(service, client, told["code"])).json()["scope"] == SCOPE
+    assert "code" in answered(await browser.get(asked))
+
+
+@pytest.mark.asvs("10.7.1", "10.7.2")
+async def test_a_page_gives_no_more_than_it_said(service: Service) -> None:
+    """It was open while its user was promoted: the button gives what was shown, and the rest is asked about."""
+    client, (person, browser) = await client_of(service, scope=SCOPE), await with_browser(service)
+    page = await browser.get(address(client, scope=SCOPE))
+    await promote(service, person)
+    await browser.sign_in(person)
+    told = answered(await decide(browser, page, "allow"))
+    assert (await exchange(service, client, told["code"])).json()["scope"] == "account:read"
+    assert (await browser.get(address(client, scope=SCOPE))).status_code == 200
+
+
+@pytest.mark.asvs("7.5.3", "10.7.1")
+async def test_more_than_reading_is_allowed_after_a_recent_sign_in_alone(service: Service) -> None:
+    """A session that is 16 minutes old confirms the password first, on the page and at its button; to read, it may."""
+    client, (person, browser) = await client_of(service), await with_browser(service)
+    writes, reads = address(client, scope="account:read account:write"), address(client)
+    page = await browser.get(writes)
+    with time_machine.travel(utc_now().timestamp() + 16 * 60, tick=False):
+        for answer in (await browser.get(writes), await decide(browser, page, "allow")):
+            assert answer.status_code == 303
+            assert answer.headers["Location"].startswith("/confirm?next=/oauth/authorize%3F")
+        assert answered(await decide(browser, page, "deny"))["error"] == "access_denied"
+        assert "code" in answered(await decide(browser, await browser.get(reads), "allow"))
+        await browser.post("/confirm", password=person.password, next=writes)
+        assert "code" in answered(await decide(browser, await browser.get(writes), "allow"))
+    with time_machine.travel(utc_now().timestamp() + 60 * 60, tick=False):
+        assert "code" in answered(await browser.get(writes))
+
+
+async def application_of(service: Service, browser: Browser) -> tuple[str, dict[str, str]]:
+    """A client that the user has allowed: where it asks, and its token."""
+    client = await client_of(service)
+    told = answered(await decide(browser, await browser.get(address(client)), "allow"))
+    token = (await exchange(service, client, told["code"])).json()["access_token"]
+    return address(client), {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.asvs("7.4.3", "10.7.3")
+@pytest.mark.parametrize("keep", [None, False, True])
+async def test_a_reset_ends_applications_unless_they_are_to_be_kept(
+    service: Service, mailbox: Mailbox, *, keep: bool | None
+) -> None:
+    """Consents and what came of them, by default; the sessions of the service itself end in any case."""
+    post, (person, browser) = Post(service, mailbox), await with_browser(service)
+    asked, bearer = await application_of(service, browser)
+    _, others = await with_browser(service)
+    others_asked, others_bearer = await application_of(service, others)
+    tokens = await service.sign_in(person)
+    await post.forgot(person.email)
+    body: dict[str, str | bool] = {"token": await post.mailed_token(person.email), "new_password": PASSWORD}
+    body |= {} if keep is None else {"keep_applications": keep}
+    assert (await post("/accounts/password/reset", body)).status_code == 204
+    assert (await service.whoami(tokens)).status_code == 401
+    assert (await service.client.get("/api/v1/users/me", headers=bearer)).status_code == (200 if keep else 401)
+    assert (await browser.get(asked)).headers["Location"].startswith("/login")
+    await browser.sign_in(Person(person.id, person.email, PASSWORD))
+    assert (await browser.get(asked)).status_code == (303 if keep else 200)
+    assert (await service.client.get("/api/v1/users/me", headers=others_bearer)).status_code == 200
+    assert "code" in answered(await others.get(others_asked))
+
+
+@pytest.mark.asvs("7.4.3")
+@pytest.mark.parametrize("keep", [False, True])
+async def test_the_reset_page_offers_to_keep_applications(service: Service, mailbox: Mailbox, *, keep: bool) -> None:
+    """A box that is not ticked unless the user ticks it."""
+    post, (person, browser) = Post(service, mailbox), await with_browser(service)
+    _, bearer = await application_of(service, browser)
+    await post.forgot(person.email)
+    page = await Browser(service).get("/reset")
+    assert 'name="keep_applications"' in page.text
+    assert "checked" not in page.text
+    fields = {"token": await post.mailed_token(person.email), "new_password": PASSWORD}
+    answer = await Browser(service).post("/reset", **fields, **({"keep_applications": "on"} if keep else {}))
+    assert answer.status_code == 200
+    assert (await service.client.get("/api/v1/users/me", headers=bearer)).status_code == (200 if keep else 401)
+
+
+async def test_a_scope_of_which_the_user_may_do_nothing_is_not_asked_about(service: Service) -> None:
+    """There would be nothing to allow: the client is told."""
+    client, (_, browser) = await client_of(service, scope=SCOPE), await with_browser(service)
+    assert answered(await browser.get(address(client, scope="users:read")))["error"] == "invalid_scope"

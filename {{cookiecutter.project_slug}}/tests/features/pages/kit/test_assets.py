@@ -1,0 +1,44 @@
+"""`app/features/pages/kit/assets.py`: the files that pages need."""
+
+import re
+
+import pytest
+
+from tests.support.service import Service
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_file_is_kept_for_ever_under_the_name_of_its_content(service: Service) -> None:
+    """Every file that a page names is there, and nobody's answer: any cache may keep it."""
+    page = await service.client.get("/login", headers={"Accept": "text/html"})
+    urls = re.findall(r'(?:href|src)="(/assets/[^"]+)"', page.text)
+    assert urls
+    for url in urls:
+        answer = await service.client.get(url)
+        assert answer.status_code == 200
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.asvs("3.4.4", "4.1.1")
+async def test_each_has_its_type(service: Service) -> None:
+    """Nothing is left for a browser to guess."""
+    assets = service.app.state.assets
+    for name, kind in (
+        ("brand.css", "text/css; charset=utf-8"),
+        ("logo.svg", "image/svg+xml"),
+        ("token.js", "text/javascript; charset=utf-8"),
+    ):
+        answer = await service.client.get(assets.url(name))
+        assert answer.headers["Content-Type"] == kind
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.asvs("13.4.3")
+@pytest.mark.parametrize("path", ["", "/", "/x/brand.css", "/../page.py", "/%2e%2e/page.py", "/x/../../page.py"])
+async def test_nothing_else_is_served(service: Service, path: str) -> None:
+    """No folder, no other version, no file beside."""
+    answer = await service.client.get(f"/assets{path}")
+    assert answer.status_code == 404
+    assert answer.headers["Cache-Control"] == "no-store"

@@ -1,0 +1,57 @@
+"""`app/features/pages/kit/page.py`: templates, and the policy under which a browser shows them."""
+
+import re
+
+import pytest
+
+from app.features.pages.kit.page import TEMPLATES, content_security_policy
+from tests.support.service import Service
+
+pytestmark = pytest.mark.anyio
+
+FILES = {path.name: path for folder in TEMPLATES for path in sorted(folder.glob("*.html"))}
+# Jinja, and what it stands for, is no markup of the page's own.
+JINJA = re.compile(r"\{[%#{].*?[%#}]\}", re.DOTALL)
+
+
+@pytest.mark.asvs("3.4.3", "3.4.6")
+async def test_a_page_runs_nothing_and_loads_nothing_of_others(service: Service) -> None:
+    """No script at all where none is needed, otherwise our own files; no style, frame, base or form of anybody else."""
+    for path, scripts in (("/login", False), ("/verify", True)):
+        policy = (await service.client.get(path)).headers["Content-Security-Policy"]
+        assert policy == content_security_policy(scripts=scripts)
+        sources = dict(part.split(" ", 1) for part in policy.split("; "))
+        assert "unsafe" not in policy
+        assert "*" not in policy
+        assert sources["default-src"] == sources["object-src"] == sources["base-uri"] == "'none'"
+        assert sources["frame-ancestors"] == "'none'"
+        assert sources["form-action"] == "'self'"
+        assert sources.get("script-src") == ("'self'" if scripts else None)
+
+
+def test_a_form_may_lead_to_an_origin_that_is_named() -> None:
+    """And to no other."""
+    assert "form-action 'self' https://app.example;" in content_security_policy(form_action=["https://app.example"])
+
+
+@pytest.mark.asvs("3.2.2", "1.1.2")
+@pytest.mark.parametrize("name", FILES)
+def test_a_template_has_nothing_inline(name: str) -> None:
+    """No script, style or handler that the policy would have to allow; nothing marked as safe."""
+    source = FILES[name].read_text(encoding="utf-8")
+    markup = JINJA.sub("", source)
+    assert not re.search(r"<script(?![^>]*\ssrc=)", markup)
+    assert "<style" not in markup
+    assert not re.search(r"\s(?:style|on[a-z]+)\s*=", markup)
+    assert "javascript:" not in markup
+    assert not re.search(r"\|\s*safe\b|autoescape", source)
+
+
+@pytest.mark.asvs("1.1.2")
+async def test_every_template_can_be_used(service: Service) -> None:
+    """Each is well formed, and escapes what it is given."""
+    templates = service.app.state.pages._templates  # noqa: SLF001  # there is no other way to all of them
+    assert templates.autoescape is True
+    assert FILES
+    for name in FILES:
+        templates.get_template(name)
