@@ -19,7 +19,6 @@ ANSWERS = r"""{{ cookiecutter | tojson }}"""
 
 EXAMPLE = Path(".env.example")
 ENV = Path(".env")
-OWNER_ONLY = 0o600
 # O_EXCL refuses a link too; O_NOFOLLOW says so once more where the platform has it. O_BINARY is Windows's.
 CREATE_ANEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
@@ -37,116 +36,30 @@ JUNCTION = 0xA0000003
 FOLDER, FILE, LINK, OTHER = "a folder", "a file", "a link", "neither file nor folder"
 MOST_NAMED = 5
 
-LINES, PARAGRAPHS = "\n", "\n\n"
 
-
-class Option:
-    """What an answer of "no" leaves out.
-
-    `paths` are files, and folders with all that the template has in them. `mentions` say where the files that stay
-    speak of it: what goes is each line, or each paragraph, that holds the text, and how many there are.
-    """
-
-    def __init__(self, name: str, paths: str, mentions: Sequence[tuple[str, str, str, int]] = ()) -> None:
-        """Take the paths as text, with blanks between them."""
-        self.name = name
-        self.paths = tuple(map(Path, paths.split()))
-        self.mentions = tuple(mentions)
-
-
-# By the prompt that leaves it out.
+# What an answer of "no" to a prompt leaves out: files, and folders with all that the template has in them.
 OPTIONS = {
-    "sample_vault": Option(
-        "the sample vault",
-        """
+    "sample_vault": """
         app/features/vault app/features/vault_pages
         migrations/versions/0006_vault.py
         tests/features/vault tests/features/vault_pages
-        """,
-        (
-            ("SECURITY.md", LINES, "`tests/features/vault/`", 3),
-            ("app/access/permissions.py", LINES, "SECRETS_", 6),
-            ("app/access/roles.py", LINES, "Permission.SECRETS_", 3),
-            ("app/commands/upkeep.py", LINES, "vault", 2),
-            ("app/core/crypto/keys.py", LINES, "VAULT", 1),
-            ("app/core/events/catalog.py", PARAGRAPHS, "    SECRET_", 5),
-            ("app/features/pages/kit/notices.py", LINES, "SECRET_", 2),
-            ("app/features/pages/account/templates/_account.html", LINES, "vault", 1),
-            ("app/features/pages/account/templates/account_delete.html", LINES, "vault", 1),
-            ("app/features/pages/wiring.py", LINES, "vault", 2),
-            ("app/main.py", LINES, "vault", 4),
-            ("docs/logging.md", LINES, "| `secret_", 5),
-            ("migrations/env.py", LINES, "vault", 2),
-            ("tests/access/routes.txt", LINES, "secrets:", 6),
-            ("tests/features/pages/routes.txt", LINES, "secrets:", 5),
-            ("tests/security/test_effects.py", LINES, "vault", 2),
-            ("tests/security/test_effects.py", LINES, "v1/secrets", 2),
-            ("tests/security/test_long_texts.py", LINES, '"secret_', 2),
-        ),
-    ),
-    "browser_pages": Option(
-        "the browser pages",
-        """
+    """.split(),  # noqa: SIM905  # a list of paths reads best as text
+    "browser_pages": """
         app/features/authorization app/features/browser app/features/oauth/clients/own_clients.py
         app/features/pages app/features/vault_pages
         docs/authorization.md docs/pages.md
         migrations/versions/0007_authorization.py migrations/versions/0008_browser_sessions.py
         migrations/versions/0011_consents_anew.py
         tests/features/authorization tests/features/browser tests/features/oauth/clients/test_own_clients.py
-        tests/features/pages tests/features/vault_pages
-        tests/support/browser.py tests/support/chromium.py tests/support/node tests/support/other_origin.py
-        tests/support/page_programs.py tests/support/site.py
-        """,
-        (
-            ("SECURITY.md", LINES, "`tests/features/authorization/`", 3),
-            ("SECURITY.md", LINES, "`tests/features/browser/`", 2),
-            ("SECURITY.md", LINES, "`tests/features/pages/`", 12),
-            ("app/commands/upkeep.py", LINES, "BrowserSessionSeals", 2),
-            ("app/core/crypto/keys.py", LINES, "BROWSER_SESSION", 1),
-            ("app/core/events/catalog.py", PARAGRAPHS, "    AUDIT_EXPORTED", 1),
-            ("app/core/events/catalog.py", PARAGRAPHS, "    CODE_REUSED", 1),
-            ("app/core/events/catalog.py", PARAGRAPHS, "    CONSENT_", 3),
-            ("app/core/events/catalog.py", PARAGRAPHS, "    PASSWORD_CONFIRMED", 1),
-            ("app/core/events/catalog.py", PARAGRAPHS, "    SESSION_FORGED", 1),
-            ("app/features/accounts/administration.py", PARAGRAPHS, "    async def end_session(", 1),
-            ("app/features/accounts/administration.py", PARAGRAPHS, "    async def end_sessions(", 1),
-            ("app/features/audit/entries.py", LINES, "SESSION_FORGED", 2),
-            ("app/features/sessions/service.py", LINES, "    CODE_REUSED", 1),
-            ("app/features/sessions/service.py", LINES, "    CONSENT_REVOKED", 1),
-            ("app/features/sessions/service.py", LINES, "    ENDED_BY_ADMINISTRATOR", 1),
-            ("app/features/sessions/service.py", PARAGRAPHS, "    async def authenticated_again(", 1),
-            ("app/features/sessions/service.py", PARAGRAPHS, "    async def seen(", 1),
-            ("app/main.py", LINES, "_pages", 3),
-            ("docs/audit.md", PARAGRAPHS, "/admin/audit", 1),
-            ("docs/logging.md", LINES, "| `audit_exported`", 1),
-            ("docs/logging.md", LINES, "| `code_reused`", 1),
-            ("docs/logging.md", LINES, "| `consent_", 3),
-            ("docs/logging.md", LINES, "| `password_confirmed`", 1),
-            ("docs/logging.md", LINES, "| `session_forged`", 1),
-            ("migrations/env.py", LINES, "authorization", 2),
-            ("migrations/env.py", LINES, "browser", 2),
-            ("tests/conftest.py", LINES, "tests.support.chromium", 1),
-            ("tests/conftest.py", LINES, "tests.support.page_programs", 1),
-        ),
-    ),
+        tests/features/pages tests/features/vault_pages tests/support/pages
+    """.split(),  # noqa: SIM905  # a list of paths reads best as text
 }
-
+# Lists of which each line that is about a feature goes with it.
+LISTS = ("app/features/installed.py", "docs/logging.md", "SECURITY.md")
 MIGRATIONS = Path("migrations/versions")
-# How a migration says which one it is, and which one it follows.
-REVISION = re.compile(r'^revision: str = ("\w+")$', re.MULTILINE)
+# How a migration says which one it follows, and which one it is.
 FOLLOWS = re.compile(r'^down_revision: str \| None = ("\w+"|None)$', re.MULTILINE)
-
-NEXT_STEPS = {
-    "sqlite": (),
-    "postgresql": ("DATABASE_URL in .env has a new random password: give it to the role `app` of your server.",),
-}
-COMMANDS = (
-    ("make run", "install, migrate, and serve on http://127.0.0.1:8000"),
-    ("make test", "run the tests"),
-    ("make", "list everything else"),
-)
-COMMANDS_WITHOUT_MAKE = "uv run manage migrate", "uv run manage serve"
-BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
+IDENTITY = re.compile(rf'^revision: str = ("\w+")\n{FOLLOWS.pattern[1:]}', re.MULTILINE)
 
 
 class HookError(Exception):
@@ -203,10 +116,8 @@ def bring_back() -> None:
             behind += merge(folder, Path(folder.name), template)
     if behind:
         keep_beside()
-        more = f" and {len(behind) - MOST_NAMED} more" if len(behind) > MOST_NAMED else ""
-        named = ", ".join(behind[:MOST_NAMED]) + more
-        message = f"of your files, these could not be brought back: {named}. Move them away, and render again"
-        raise HookError(message)
+        named = ", ".join(behind[:MOST_NAMED]) + (f" and {len(behind) - MOST_NAMED} more" * (len(behind) > MOST_NAMED))
+        raise HookError(f"of your files, these could not be brought back: {named}. Move them away, and render again")
 
 
 def keep_beside() -> list[str]:
@@ -235,88 +146,54 @@ def fill_secrets(example: str, settings: tuple[str, ...]) -> str:
     for setting in settings:
         places = [index for index, line in enumerate(lines) if line.startswith(f"{setting}=") and PLACEHOLDER in line]
         if len(places) != 1:
-            message = f"{EXAMPLE} must have one line {setting}=… with the text {PLACEHOLDER}; it has {len(places)}"
-            raise HookError(message)
+            raise HookError(f"{EXAMPLE} must have one line {setting}=… with the text {PLACEHOLDER}, not {len(places)}")
         lines[places[0]] = lines[places[0]].replace(PLACEHOLDER, secrets.token_urlsafe(SECRET_BYTES))
     return "".join(lines)
 
 
-def without(text: str, unit: str, mark: str, count: int) -> str:
-    """The text without the lines or paragraphs that hold the mark; raises `HookError` unless there are that many."""
-    parts = text.split(unit)
-    kept = [part for part in parts if mark not in part]
-    if len(parts) - len(kept) != count:
-        message = f"{len(parts) - len(kept)} parts hold {mark!r}, and not {count}"
-        raise HookError(message)
-    return unit.join(kept)
+def is_about(line: str, feature: str) -> bool:
+    """Whether a line of a list is the import or the name of a feature, an event of it, or a claim that it proves."""
+    marks = (f"app.features.{feature}.feature ", f"`tests/features/{feature}/`", f"| {feature} |\n")
+    return line.strip() == f"{feature.upper()}," or any(mark in line for mark in marks)
 
 
-def the_one(pattern: re.Pattern[str], text: str, name: str) -> str:
-    """What the pattern finds; raises `HookError` unless it finds one thing."""
-    found = pattern.findall(text)
-    if len(found) != 1:
-        message = f"{name} has {len(found)} lines like {pattern.pattern}, and not 1"
-        raise HookError(message)
-    return str(found[0])
+def relinked(migrations: Mapping[str, str], gone: Collection[str]) -> dict[str, str]:
+    """The migrations that stay, each following the last one before it that stays. Raises `HookError`."""
+    kept = dict(migrations)
+    for name in sorted(gone):
+        found = IDENTITY.findall(kept.pop(name))
+        if len(found) != 1:
+            raise HookError(f"{name} does not say once which migration it is")
+        revision, before = found[0]
+        for other, text in kept.items():
+            if revision in text:
+                kept[other] = FOLLOWS.sub(lambda line, to=before: line[0].replace(line[1], to), text)
+                if FOLLOWS.findall(text) != [revision] or revision in kept[other]:
+                    raise HookError(f"{other} names the migration {revision} elsewhere than in its down_revision")
+    return kept
 
 
-def relinked(migrations: Mapping[str, str], gone: str) -> dict[str, str]:
-    """The migrations that follow one that goes, changed to follow the one before it; each by its name.
-
-    Raises `HookError` where one of them names it in another way than the template's own do.
-    """
-    revision, before = (the_one(pattern, migrations[gone], gone) for pattern in (REVISION, FOLLOWS))
-    changed = {}
-    for name, text in migrations.items():
-        if name == gone or revision not in text:
-            continue
-        if the_one(FOLLOWS, text, name) != revision or text.count(revision) != 1:
-            message = f"{name} names the migration {revision} elsewhere than in its down_revision"
-            raise HookError(message)
-        changed[name] = text.replace(revision, before)
-    return changed
+def own_files(prompts: Sequence[str]) -> set[str]:
+    """Everything of the template that belongs to these options, before the owner's files are brought back."""
+    paths = [Path(name) for prompt in prompts for name in OPTIONS[prompt]]
+    for path in paths:
+        if not path.exists():
+            raise HookError(f"an option cannot be removed: there is no {path.as_posix()}")
+    return {file.as_posix() for path in paths for file in (path, *path.rglob("*")) if file.is_file()}
 
 
-def relinked_without(pruned: Collection[str]) -> dict[str, str]:
-    """The migrations that have to change when some of the template's go, by their paths."""
-    before = {path.as_posix(): path.read_bytes().decode() for path in MIGRATIONS.glob("*.py")}
-    after = dict(before)
-    for gone in sorted(before.keys() & pruned):
-        after |= relinked(after, gone)
-        del after[gone]
-    return {name: text for name, text in after.items() if text != before[name]}
-
-
-def without_mentions(options: Sequence[Option], pruned: Collection[str]) -> dict[str, str]:
-    """The files that stay and spoke of an option, without what they said."""
-    changed = relinked_without(pruned)
-    for option in options:
-        for name, unit, mark, count in option.mentions:
-            if name in pruned:
-                continue  # with everything that it says
-            try:
-                text = changed[name] if name in changed else Path(name).read_bytes().decode()
-                changed[name] = without(text, unit, mark, count)
-            except (HookError, OSError) as error:
-                message = f"{option.name} cannot be removed from {name}: {error}"
-                raise HookError(message) from error
-    return changed
-
-
-def own_files(option: Option) -> set[str]:
-    """Everything of the template that belongs to an option. To be asked before the owner's files are brought back."""
-    missing = [path.as_posix() for path in option.paths if not path.exists()]
-    if missing:
-        message = f"{option.name} cannot be removed: there is no {', '.join(missing)}"
-        raise HookError(message)
-    found = {file for path in option.paths for file in (path, *path.rglob("*")) if file.is_file()}
-    return {file.as_posix() for file in found}
-
-
-def remove(options: Sequence[Option], files: Collection[str]) -> None:
-    """Remove options: their files, and every line that speaks of them. If a line is missing, nothing is touched."""
-    for name, text in without_mentions(options, files).items():
-        Path(name).write_bytes(text.encode())
+def remove(prompts: Sequence[str], files: Collection[str]) -> None:
+    """Remove options: their files, and what lists say of their features. Nothing is touched if something is strange."""
+    paths = [Path(name) for prompt in prompts for name in OPTIONS[prompt]]
+    features = {path.name for path in paths if path.parent == Path("app/features")}
+    migrations = {path.as_posix(): path.read_bytes().decode() for path in MIGRATIONS.glob("*.py")}
+    changed = relinked(migrations, migrations.keys() & files)
+    for name in LISTS if features else ():
+        lines = Path(name).read_bytes().decode().splitlines(keepends=True)
+        changed[name] = "".join(line for line in lines if not any(is_about(line, each) for each in features))
+    for name, text in changed.items():
+        if migrations.get(name) != text:
+            Path(name).write_bytes(text.encode())
     for name in files:
         Path(name).unlink()
     # The innermost first: a folder that held nothing but empty folders is empty then.
@@ -326,25 +203,20 @@ def remove(options: Sequence[Option], files: Collection[str]) -> None:
             folder.rmdir()
 
 
-def create_private(path: Path, content: bytes) -> bool:
-    """Create a file that its owner alone can read. False, and nothing is touched, where something has its name."""
+def write_env(database: str) -> bool:
+    """Make `.env` from the example, for its owner alone. False if something has its name, which stays as it is."""
+    content = fill_secrets(EXAMPLE.read_bytes().decode(), SECRET_SETTINGS[database]).encode()
     try:
-        descriptor = os.open(path, CREATE_ANEW, OWNER_ONLY)
+        descriptor = os.open(ENV, CREATE_ANEW, 0o600)
     except FileExistsError:
         return False
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
     except OSError:
-        path.unlink()
+        ENV.unlink()
         raise
     return True
-
-
-def write_env(database: str) -> bool:
-    """Make `.env` from the example. False where there is one already, which stays as it is."""
-    example = EXAMPLE.read_bytes().decode()
-    return create_private(ENV, fill_secrets(example, SECRET_SETTINGS[database]).encode())
 
 
 def wants_colour(environment: Mapping[str, str], *, terminal: bool) -> bool:
@@ -354,23 +226,20 @@ def wants_colour(environment: Mapping[str, str], *, terminal: bool) -> bool:
 
 def next_steps(slug: str, database: str, kept: Sequence[str], *, created: bool, colour: bool) -> str:
     """What was made, and what to do with it."""
-    on, off = (BOLD, PLAIN) if colour else ("", "")
+    on, off = ("\x1b[1m", "\x1b[0m") if colour else ("", "")
     env = "a new secret key is in .env, which git ignores" if created else ".env was there, and stays as it was"
-    width = max(len(command) for command, _ in COMMANDS)
-    return "\n".join(
-        [
-            "",
-            f"{on}{slug} is ready{off}: {env}.",
-            *NEXT_STEPS[database],
-            *([f"Yours, beside the template's; take over what you need: {', '.join(kept)}"] if kept else []),
-            "",
-            f"  {on}cd {slug}{off}",
-            *(f"  {on}{command:<{width}}{off}  {what}" for command, what in COMMANDS),
-            "",
-            f"Without make: {' and then '.join(COMMANDS_WITHOUT_MAKE)}",
-            "",
-        ]
-    )
+    lines = ["", f"{on}{slug} is ready{off}: {env}."]
+    if database == "postgresql":
+        lines += ["DATABASE_URL in .env has a new random password: give it to the role `app` of your server."]
+    lines += [f"Yours, beside the template's; take over what you need: {', '.join(kept)}"] if kept else []
+    steps = [
+        (f"cd {slug}", ""),
+        ("make run", "  install, migrate, and serve on http://127.0.0.1:8000"),
+        ("make test", " run the tests"),
+        ("make", "      list everything else"),
+    ]
+    lines += ["", *(f"  {on}{command}{off} {what}".rstrip() for command, what in steps)]
+    return "\n".join([*lines, "", "Without make: uv run manage migrate and then uv run manage serve", ""])
 
 
 def main() -> int:
@@ -378,10 +247,10 @@ def main() -> int:
     answers = json.loads(ANSWERS)
     slug, database = answers["project_slug"], answers["database"]
     try:
-        options = [option for prompt, option in OPTIONS.items() if not answers[prompt]]
-        files = set().union(*map(own_files, options))
+        left_out = [prompt for prompt in OPTIONS if not answers[prompt]]
+        files = own_files(left_out)
         bring_back()
-        remove(options, files)
+        remove(left_out, files)
         kept = keep_beside()
         created = write_env(database)
     except (HookError, OSError) as error:

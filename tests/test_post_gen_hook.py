@@ -4,12 +4,12 @@ import importlib.util
 import io
 import json
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -44,45 +44,35 @@ def test_fails_loudly_where_the_placeholder_is_not_there_once(hook: ModuleType, 
         hook.fill_secrets(example, ("SECRET_KEY",))
 
 
-# The folders that an option has for itself, and what its files elsewhere are called.
-FOLDERS = {
-    "browser_pages": (
-        "app/features/authorization/",
-        "app/features/browser/",
-        "app/features/pages/",
-        "app/features/vault_pages/",
-        "tests/features/authorization/",
-        "tests/features/browser/",
-        "tests/features/pages/",
-        "tests/features/vault_pages/",
-    ),
-    "sample_vault": ("app/features/vault/", "app/features/vault_pages/", "tests/features/vault/"),
+# The features that an option has for itself, and what its files elsewhere are called.
+FEATURES = {
+    "browser_pages": ("authorization", "browser", "pages", "vault_pages"),
+    "sample_vault": ("vault", "vault_pages"),
 }
 NAMED = {"browser_pages": "browser", "sample_vault": "vault"}
 SETS = [left_out for count in (1, 2) for left_out in permutations(OPTIONS, count)]
 
 
-def own(option: Any) -> set[str]:
-    """The files of the template that belong to an option."""
-    return {name for name in files_of_the_template() if any(Path(name).is_relative_to(path) for path in option.paths)}
+def own(hook: ModuleType, prompts: Sequence[str]) -> set[str]:
+    """The files of the template that belong to options."""
+    paths = [path for prompt in prompts for path in hook.OPTIONS[prompt]]
+    return {name for name in files_of_the_template() if any(Path(name).is_relative_to(path) for path in paths)}
 
 
 @pytest.fixture
 def project(tmp_path: Path, hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the hook finds of the options in a new project, which is the working directory."""
     names = {path.relative_to(TEMPLATE).as_posix() for path in (TEMPLATE / "migrations" / "versions").glob("*.py")}
-    for option in hook.OPTIONS.values():
-        names |= own(option) | {mention[0] for mention in option.mentions}
-    for name in names:
+    for name in names | own(hook, list(OPTIONS)) | set(hook.LISTS):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((TEMPLATE / name).read_bytes())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def remove(hook: ModuleType, options: Sequence[Any]) -> None:
+def remove(hook: ModuleType, prompts: Sequence[str]) -> None:
     """Remove options, as the hook does."""
-    hook.remove(options, set().union(*map(hook.own_files, options)))
+    hook.remove(prompts, hook.own_files(prompts))
 
 
 def contents(project: Path) -> dict[str, bytes]:
@@ -99,24 +89,25 @@ def test_every_prompt_that_leaves_something_out_is_there(hook: ModuleType) -> No
 @pytest.mark.parametrize("left_out", SETS, ids="-".join)
 def test_removes_options_and_their_empty_folders(hook: ModuleType, project: Path, left_out: tuple[str, ...]) -> None:
     """In any order: files are gone, lines are gone from the others, and a second time there is nothing to remove."""
-    options, before = [hook.OPTIONS[name] for name in left_out], contents(project)
-    gone = set().union(*map(own, options))
-    remove(hook, options)
+    before, gone = contents(project), own(hook, left_out)
+    remove(hook, left_out)
     left = contents(project)
     assert set(left) == set(before) - gone
-    mentioned = {mention[0] for option in options for mention in option.mentions} - gone
-    assert all(len(left[name]) < len(before[name]) for name in mentioned)
+    names = [name for prompt in left_out for name in FEATURES[prompt]]
+    for path in hook.LISTS:
+        assert len(left[path]) < len(before[path])
+        assert not re.search(rf"features[./]({'|'.join(names)})\b|\| ({'|'.join(names)}) \|", left[path].decode()), path
     assert all(any(folder.iterdir()) for folder in project.rglob("*") if folder.is_dir())
-    for option in options:
-        with pytest.raises(hook.HookError, match=option.name):
-            remove(hook, [option])
+    for prompt in left_out:
+        with pytest.raises(hook.HookError, match="cannot be removed"):
+            remove(hook, [prompt])
     assert contents(project) == left
 
 
 def test_the_order_makes_no_difference(hook: ModuleType, project: Path) -> None:
     """Whichever of them comes first, what is left is the same."""
     before, results = contents(project), []
-    for options in permutations(hook.OPTIONS.values()):
+    for options in permutations(OPTIONS):
         for name, text in before.items():
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_bytes(text)
@@ -128,56 +119,43 @@ def test_the_order_makes_no_difference(hook: ModuleType, project: Path) -> None:
 def test_leaves_what_the_user_put_beside_it(hook: ModuleType, project: Path) -> None:
     """Rendering over a project removes no file that the template did not bring."""
     own = [project / folder / "mine.py" for folder in ("app/features/vault", "app/features/pages/kit/static")]
-    options = list(hook.OPTIONS.values())
-    files = set().union(*map(hook.own_files, options))
+    files = hook.own_files(list(OPTIONS))
     for path in own:
         path.touch()
-    hook.remove(options, files)
+    hook.remove(list(OPTIONS), files)
     assert [list(path.parent.iterdir()) for path in own] == [[path] for path in own]
 
 
-def test_a_file_can_belong_to_two_options(hook: ModuleType, project: Path) -> None:
-    """It goes with either, and with both nobody misses it, or what stood in it."""
-    page, line = "shared/page.py", "one\ntwo\n"
-    one = hook.Option("one", "shared/page.py", [("wiring.py", hook.LINES, "one", 1)])
-    two = hook.Option("two", "shared", [("wiring.py", hook.LINES, "two", 1)])
-    for options, wiring in (([one], "two\n"), ([two], "one\n"), ([one, two], ""), ([two, one], "")):
-        (project / "shared").mkdir(exist_ok=True)
-        for name, text in ((page, ""), ("shared/other.py", ""), ("wiring.py", line)):
-            (project / name).write_text(text, encoding="utf-8")
-        remove(hook, options)
-        assert (project / "wiring.py").read_text(encoding="utf-8") == wiring
-        assert (project / "shared").exists() == (two not in options)
+def test_a_feature_of_the_owner_stays_on_the_list(hook: ModuleType, project: Path) -> None:
+    """One whose name begins as that of an option does, too."""
+    path = project / "app/features/installed.py"
+    own = ["from app.features.vault_extra.feature import VAULT_EXTRA\n", "    VAULT_EXTRA,\n"]
+    path.write_text(
+        path.read_text("utf-8").replace("FEATURES = (\n", f"{own[0]}FEATURES = (\n{own[1]}"), encoding="utf-8"
+    )
+    remove(hook, list(OPTIONS))
+    assert [line for line in path.read_text("utf-8").splitlines(keepends=True) if "VAULT" in line] == own
 
 
 def test_fails_loudly_where_something_is_not_there(hook: ModuleType, project: Path) -> None:
-    """A line less, a line more, a file less: the message names the file, and nothing of any option is removed."""
-    before, options = contents(project), list(hook.OPTIONS.values())
-    for owner, (name, unit, mark, _) in ((option, mention) for option in options for mention in option.mentions):
-        parts = before[name].decode().split(unit)
-        marked = next(part for part in parts if mark in part)
-        for broken in ([part for part in parts if part != marked], [*parts, marked]):
-            (project / name).write_text(unit.join(broken), encoding="utf-8")
-            now = contents(project)
-            with pytest.raises(hook.HookError, match=name):
-                remove(hook, [owner])
-            assert contents(project) == now
-        (project / name).write_bytes(before[name])
-    for path in {path for option in options for path in option.paths}:
-        path.rename("elsewhere")
-        with pytest.raises(hook.HookError, match=path.as_posix()):
-            remove(hook, options)
-        Path("elsewhere").rename(path)
+    """The message names what is missing, and nothing of any option is removed."""
+    before = contents(project)
+    for name in {name for prompt in OPTIONS for name in hook.OPTIONS[prompt]}:
+        Path(name).rename("elsewhere")
+        with pytest.raises(hook.HookError, match=name):
+            remove(hook, list(OPTIONS))
+        Path("elsewhere").rename(name)
     assert contents(project) == before
 
 
 def test_names_every_file_of_the_options(hook: ModuleType) -> None:
     """A file that is added for an option is on its list, and none is on it that is not there."""
     tracked = files_of_the_template()
-    for name, option in hook.OPTIONS.items():
-        below = {file for file in tracked if file.startswith(FOLDERS[name]) or NAMED[name] in file}
-        assert sorted(below - own(option)) == [], f"not on the list of {option.name}"
-        assert [path for path in option.paths if not (TEMPLATE / path).exists()] == [], option.name
+    for prompt, paths in hook.OPTIONS.items():
+        folders = tuple(f"{place}/features/{name}/" for place in ("app", "tests") for name in FEATURES[prompt])
+        below = {file for file in tracked if file.startswith(folders) or NAMED[prompt] in file}
+        assert sorted(below - own(hook, [prompt])) == [], f"not on the list of {prompt}"
+        assert [path for path in paths if not (TEMPLATE / path).exists()] == [], prompt
 
 
 def files_of_the_template() -> set[str]:
@@ -195,13 +173,13 @@ def migration(revision: str, follows: str) -> str:
 def test_what_follows_a_migration_that_goes_follows_the_one_before(hook: ModuleType) -> None:
     """The first, one in the middle, the last, one with two that follow, and one after the other."""
     chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
-    assert hook.relinked(chain, "1") == {"2": migration('"2"', "None")}
-    assert hook.relinked(chain, "2") == {"3": migration('"3"', '"1"')}
-    assert hook.relinked(chain, "3") == {}
-    branch = chain | {"4": migration('"4"', '"2"')}
-    assert hook.relinked(branch, "2") == {"3": migration('"3"', '"1"'), "4": migration('"4"', '"1"')}
-    rest = {name: text for name, text in (chain | hook.relinked(chain, "1")).items() if name != "1"}
-    assert hook.relinked(rest, "2") == {"3": migration('"3"', "None")}
+    assert hook.relinked(chain, ["1"]) == {"2": migration('"2"', "None"), "3": chain["3"]}
+    assert hook.relinked(chain, ["2"]) == {"1": chain["1"], "3": migration('"3"', '"1"')}
+    assert hook.relinked(chain, ["3"]) == {"1": chain["1"], "2": chain["2"]}
+    assert hook.relinked(chain, ["1", "2"]) == {"3": migration('"3"', "None")}
+    branch = {"4": migration('"4"', '"2"'), "mine": migration('"mine"', '"3"')}
+    left = {"1": chain["1"], "4": migration('"4"', '"1"'), "mine": migration('"mine"', '"1"')}
+    assert hook.relinked(chain | branch, ["2", "3"]) == left
 
 
 @pytest.mark.parametrize(
@@ -220,42 +198,36 @@ def test_fails_loudly_where_a_migration_is_not_as_expected(hook: ModuleType, nam
     """A line that is not there, or says more: the message names the file."""
     chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
     with pytest.raises(hook.HookError, match=name):
-        hook.relinked(chain | {name: text}, "2")
+        hook.relinked(chain | {name: text}, ["2"])
 
 
-def test_several_migrations_go_at_once(hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What followed two that go follows the one before them, and a migration of the user's own does so too."""
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with an example of settings, which is the working directory."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / hook.MIGRATIONS).mkdir(parents=True)
-    chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
-    for name, text in (chain | {"mine": migration('"mine"', '"3"')}).items():
-        (tmp_path / hook.MIGRATIONS / f"{name}.py").write_text(text, encoding="utf-8")
-    hook.remove(
-        [hook.Option("one", {str(hook.MIGRATIONS): "3.py"}), hook.Option("two", {str(hook.MIGRATIONS): "2.py"})]
-    )
-    left = {path.stem: path.read_text(encoding="utf-8") for path in (tmp_path / hook.MIGRATIONS).iterdir()}
-    assert left == {"1": chain["1"], "mine": migration('"mine"', '"1"')}
+    (tmp_path / ".env.example").write_text("SECRET_KEY=replace-me\n", encoding="utf-8")
+    return tmp_path
 
 
-def test_creates_a_private_file_once(hook: ModuleType, tmp_path: Path) -> None:
+def test_creates_a_private_file_once(hook: ModuleType, example: Path) -> None:
     """The second time nothing is touched."""
-    path = tmp_path / ".env"
-    assert hook.create_private(path, b"first")
-    assert not hook.create_private(path, b"second")
-    assert path.read_bytes() == b"first"
+    path = example / ".env"
+    assert hook.write_env("sqlite")
+    first = path.read_bytes()
+    assert not hook.write_env("sqlite")
+    assert path.read_bytes() == first
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_follows_no_link(hook: ModuleType, tmp_path: Path) -> None:
+def test_follows_no_link(hook: ModuleType, example: Path) -> None:
     """A dangling link is something that has the name."""
-    path = tmp_path / ".env"
-    path.symlink_to(tmp_path / "target")
-    assert not hook.create_private(path, b"secret")
-    assert not (tmp_path / "target").exists()
+    (example / ".env").symlink_to(example / "target")
+    assert not hook.write_env("sqlite")
+    assert not (example / "target").exists()
 
 
 def test_leaves_no_half_file_when_the_disk_is_full(
-    hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hook: ModuleType, example: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that fails leaves nothing behind that would be taken for finished."""
 
@@ -269,8 +241,8 @@ def test_leaves_no_half_file_when_the_disk_is_full(
 
     monkeypatch.setattr(hook.os, "fdopen", full)
     with pytest.raises(OSError, match="No space"):
-        hook.create_private(tmp_path / ".env", b"secret")
-    assert not (tmp_path / ".env").exists()
+        hook.write_env("sqlite")
+    assert not (example / ".env").exists()
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import FastAPI
 
-from app.access.permissions import Permission
 from app.access.roles import Role
 from app.features.accounts.schemas import AccountRead
+from app.features.installed import FEATURES
 
 app = FastAPI(openapi_url=None)
 
@@ -17,7 +17,7 @@ _ANSWER = AccountRead(
     email_verified=True,
     display_name=None,
     roles=[Role.ADMIN],
-    permissions=sorted(Permission),
+    permissions=sorted(permission for feature in FEATURES for permission in feature.grants),
     disabled=False,
     created_at=datetime(2026, 1, 1, tzinfo=UTC),
     muted_alerts=[],

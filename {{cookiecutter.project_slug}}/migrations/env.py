@@ -9,35 +9,15 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.core.database import migrations as schema
+from app.assembly import FEATURES
 from app.core.database.database import Base
 from app.core.database.migrations import is_newer, mark_compatible
 from app.core.database.postgresql import postgresql_engine
-from app.core.mail import models as mail
 from app.core.private_files import make_private_file
 from app.core.settings.model import load_settings
-from app.features.accounts import models as accounts
-from app.features.audit import models as audit
-from app.features.authorization import models as authorization
-from app.features.browser import models as browser
-from app.features.oauth import models as oauth
-from app.features.sessions import models as sessions
-from app.features.signin import models as signin
-from app.features.vault import models as vault
 
 # The models that `alembic revision --autogenerate` compares with the database.
-MODELS = (
-    accounts,
-    audit,
-    authorization,
-    browser,
-    mail,
-    oauth,
-    schema,
-    sessions,
-    signin,
-    vault,
-)
+MODELS = tuple(model for feature in FEATURES for model in feature.tables)
 
 _LOCK_ID = 0x6D69_6772_6174_6500
 _SQLITE_LOCK_SECONDS = 60

@@ -29,14 +29,6 @@ from tests.support.mail import Mailbox
 from tests.support.postgresql import PostgresqlDatabases, databases_on
 from tests.support.service import Service
 
-# Programs that some tests need.
-pytest_plugins = [
-    "tests.support.programs",
-    "tests.support.pgbouncer",
-    "tests.support.page_programs",
-    "tests.support.chromium",
-]
-
 MakeSettings = Callable[..., Settings]
 StartService = Callable[..., AbstractAsyncContextManager[Service]]
 
@@ -49,6 +41,7 @@ NO_SMTP = "smtp://127.0.0.1:9?tls=off"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a run choose its database."""
     parser.addoption("--database", choices=(SQLITE, POSTGRESQL), help="what the tests run on")
+    parser.addoption("--update", action="store_true", help="write tables on record anew, instead of comparing them")
     parser.addini("database", "what the tests run on where --database does not say", default=SQLITE)
 
 

@@ -5,29 +5,57 @@ would read and parse the body before it runs a dependency, so a policy is no dep
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 from fastapi import FastAPI, Request, Response
 from fastapi.params import Form
 from fastapi.routing import APIRoute, iter_route_contexts
 
+from app.access.events import AccessEvent
 from app.access.policies import Policy, PolicyError, policy_of
 from app.access.principal import Principal
 from app.core.errors import Problem
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
+from app.core.services import services_of
 from app.http.request.body_limit import MAX_BODY_BYTES, SMALL_BODY, limit_body
 from app.http.request.credentials import scheme_and_credentials
 from app.http.request.strict_json import StrictRequest
 
-Authenticate = Callable[[Request], Awaitable[Principal]]
-"""Makes the principal of a request, or raises `Unauthenticated`. `main.py` puts it into `app.state.authenticate`."""
 
-AuthenticateCaller = Callable[[Request], Awaitable[object]]
-"""Says which OAuth client or user a request comes from, or raises `Unauthenticated`; it may read the form.
+class Authenticator(Protocol):
+    """Makes the principal of a request from one kind of credentials."""
 
-A user with a bearer token is in `request.state.principal` by then.
-`main.py` puts it into `app.state.authenticate_caller`.
-"""
+    def takes(self, request: Request) -> bool:
+        """Whether the request is judged by this kind of credentials."""
+
+    async def __call__(self, request: Request) -> Principal:
+        """Make the principal; raises `Unauthenticated`."""
+
+
+class Authentication:
+    """Finds out who sends a request: the first authenticator that takes the request decides."""
+
+    def __init__(self) -> None:
+        self._authenticators: list[Authenticator] = []
+
+    def prefer(self, authenticator: Authenticator) -> None:
+        """Ask this authenticator before those that are there."""
+        self._authenticators.insert(0, authenticator)
+
+    async def __call__(self, request: Request) -> Principal:
+        """Make the principal of the request; raises `Unauthenticated`."""
+        return await next(each for each in self._authenticators if each.takes(request))(request)
+
+
+@dataclass(frozen=True)
+class CallerAuthentication:
+    """Finds out which OAuth client or user a request comes from, or raises `Unauthenticated`; it may read the form.
+
+    A user with a bearer token is in `request.state.principal` by then.
+    """
+
+    caller_of: Callable[[Request], Awaitable[object]]
 
 
 class GuardedRoute(APIRoute):
@@ -55,22 +83,20 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             limit_body(request.scope, self.body_limit)
             if self.policy.needs_principal:
-                await _admit(request, self.policy, self.authenticate)
+                require(self.policy, await principal_of(request, self.authenticate))
             elif self.policy.needs_caller and shows_token(request):
                 await principal_of(request, self.authenticate)
             strict = StrictRequest(request.scope, request.receive)
             await self.load(strict)
             if self.policy.needs_caller:
-                authenticate_caller: AuthenticateCaller = request.app.state.authenticate_caller
-                strict.state.caller = await authenticate_caller(strict)
+                strict.state.caller = await services_of(request.app)[CallerAuthentication].caller_of(strict)
             return await handle(strict)
 
         return guarded
 
     async def authenticate(self, request: Request) -> Principal:
         """Make the principal of a request; raises `Unauthenticated`."""
-        authenticate: Authenticate = request.app.state.authenticate
-        return await authenticate(request)
+        return await services_of(request.app)[Authentication](request)
 
     async def load(self, request: StrictRequest) -> None:
         """Read the body where the handler takes one: a form, or JSON."""
@@ -84,7 +110,7 @@ def shows_token(request: Request) -> bool:
     return any(scheme_and_credentials(value)[0] == "bearer" for value in values)
 
 
-async def principal_of(request: Request, authenticate: Authenticate) -> Principal:
+async def principal_of(request: Request, authenticate: Callable[[Request], Awaitable[Principal]]) -> Principal:
     """Make the principal of the request, where the logs find it too; raises `Unauthenticated`."""
     principal = await authenticate(request)
     request.state.principal = principal
@@ -92,16 +118,12 @@ async def principal_of(request: Request, authenticate: Authenticate) -> Principa
     return principal
 
 
-async def _admit(request: Request, policy: Policy, authenticate: Authenticate) -> None:
-    require(policy, await principal_of(request, authenticate))
-
-
 def require(policy: Policy, principal: Principal) -> None:
     """Enforce the policy of a route, or of a part of what it does; raises a `Problem`, which is told as an event."""
     try:
         policy.enforce(principal)
     except Problem:
-        security_event(SecurityEvent.ACCESS_DENIED, outcome="denied", user_id=principal.user_id, policy=str(policy))
+        emit_event(AccessEvent.ACCESS_DENIED, outcome="denied", user_id=principal.user_id, policy=str(policy))
         raise
 
 

@@ -4,15 +4,18 @@ Security requirements come from the policies, error answers from the one error s
 beside a route, so neither can be forgotten.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.access.guard import route_policies
-from app.access.permissions import DESCRIPTIONS
 from app.access.policies import Allow, OwnSession, Policy, Recent
+from app.access.roles import RoleTable
 from app.core.errors import OAUTH_PREFIX
+from app.core.events.event import EventCatalog
+from app.core.services import services_of
 
 _PROBLEM = {
     "type": "object",
@@ -80,6 +83,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     schemas.update(Problem=_PROBLEM, OAuthError=_OAUTH_ERROR)
+    schemas["Permission"] = _enumeration("Permission", services_of(app)[RoleTable].permissions)
+    schemas["SecurityEvent"] = _enumeration("SecurityEvent", services_of(app)[EventCatalog].events)
     for method, path, policy in route_policies(app):
         operation = document["paths"].get(path, {}).get(method.lower())
         if operation is not None:
@@ -89,6 +94,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
     return document
 
 
+def _enumeration(title: str, names: Iterable[str]) -> dict[str, Any]:
+    """What the features declare together: their own schema is a text."""
+    return {"type": "string", "title": title, "enum": [str(name) for name in names]}
+
+
 def _security_schemes(app: FastAPI) -> dict[str, Any]:
     """How a request says who it is from: with a token, and where this service has that route, with one it gets there.
 
@@ -96,7 +106,8 @@ def _security_schemes(app: FastAPI) -> dict[str, Any]:
     """
     schemes: dict[str, Any] = {"accessToken": _BEARER, "clientSecret": _CLIENT}
     if any(line.path == _AUTHORIZE for line in route_policies(app)):
-        scopes = {str(permission): text for permission, text in DESCRIPTIONS.items()}
+        permissions = services_of(app)[RoleTable].permissions
+        scopes = {name: permission.description for name, permission in permissions.items()}
         code = {"authorizationUrl": _AUTHORIZE, "tokenUrl": _TOKEN, "refreshUrl": _TOKEN, "scopes": scopes}
         description = "RFC 6749 section 4.1 with PKCE (RFC 7636)."
         schemes["signIn"] = {"type": "oauth2", "description": description, "flows": {"authorizationCode": code}}

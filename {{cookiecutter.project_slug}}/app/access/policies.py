@@ -1,7 +1,7 @@
 """Policies: pure functions of the principal. Every handler names exactly one.
 
 @router.get("/users")
-@policy(Allow(Permission.USERS_READ))
+@policy(Allow(UserPermission.USERS_READ))
 async def list_users() -> …
 """
 

@@ -1,4 +1,4 @@
-"""Who may do what: one table. `tests/access/routes.txt` shows what it means for every route."""
+"""Who may do what: one table, made of what the features grant. `manage roles` prints it."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -14,24 +14,26 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-# What everybody may do, with what is their own: whose it is, the query of each feature asks.
-_OWN_ACCOUNT = frozenset(
-    {
-        Permission.ACCOUNT_READ,
-        Permission.ACCOUNT_WRITE,
-        Permission.SECRETS_READ,
-        Permission.SECRETS_REVEAL,
-        Permission.SECRETS_WRITE,
-    }
-)
+EVERY_ROLE = frozenset(Role)
+AUDITORS = frozenset({Role.AUDITOR, Role.ADMIN})
+ADMINISTRATORS = frozenset({Role.ADMIN})
 
-ROLE_PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
-    Role.MEMBER: _OWN_ACCOUNT,
-    Role.AUDITOR: _OWN_ACCOUNT | {Permission.AUDIT_READ, Permission.USERS_READ},
-    Role.ADMIN: frozenset(Permission),
-}
+Grants = Mapping[Permission, frozenset[Role]]
+"""Which roles have which permissions."""
 
 
-def permissions_of(roles: Iterable[Role]) -> frozenset[Permission]:
-    """Everything that the roles allow together."""
-    return frozenset().union(*(ROLE_PERMISSIONS[role] for role in roles))
+class RoleTable:
+    """Which role has which permissions."""
+
+    def __init__(self, grants: Grants) -> None:
+        self.permissions: Mapping[str, Permission] = {str(name): name for name in sorted(grants)}
+        self._of_role = {role: frozenset(name for name in grants if role in grants[name]) for role in Role}
+
+    def permissions_of(self, roles: Iterable[Role]) -> frozenset[Permission]:
+        """Everything that the roles allow together."""
+        return frozenset().union(*(self._of_role[role] for role in roles))
+
+    def describe(self, scope: Iterable[str]) -> list[str]:
+        """Say in words what a scope allows; a name that is no longer known stays a name."""
+        known = self.permissions
+        return [known[name].description if name in known else name for name in sorted(scope)]

@@ -2,8 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +11,8 @@ import orjson
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from app.assembly import opened
 from app.commands.support import database_faults, fail, say, settings_or_exit
-from app.core.crypto.keys import KeyRing
-from app.core.database.database import Database
-from app.core.database.migrations import require_current
 from app.core.errors import Problem
 from app.core.settings.model import Settings
 from app.features.audit.schemas import ExportedEvent, Moment
@@ -89,7 +86,8 @@ def _fail_where_flawed(report: Report) -> None:
 
 
 async def _archive(settings: Settings, file: Path, before: datetime) -> int:
-    async with _trail(settings) as trail:
+    async with opened(settings) as services:
+        trail = services[AuditTrail]
         verification = trail.verification(unfinished=True)
         await verification.begin()
         _fail_where_flawed(await verification.run())
@@ -105,7 +103,8 @@ async def _archive(settings: Settings, file: Path, before: datetime) -> int:
 
 
 async def _verify(settings: Settings, anchor: Anchor | None, archives: Sequence[Path]) -> Report:
-    async with _trail(settings) as trail:
+    async with opened(settings) as services:
+        trail = services[AuditTrail]
         verification = trail.verification(anchor, archives)
         try:
             rows = await verification.begin()
@@ -117,19 +116,10 @@ async def _verify(settings: Settings, anchor: Anchor | None, archives: Sequence[
 
 
 async def _export(settings: Settings, filters: Filters) -> None:
-    async with _trail(settings) as trail:
+    async with opened(settings) as services:
+        trail = services[AuditTrail]
         async for row in trail.export(filters):
             say(orjson.dumps(ExportedEvent.of(row).model_dump(mode="json")))
-
-
-@asynccontextmanager
-async def _trail(settings: Settings) -> AsyncIterator[AuditTrail]:
-    database = Database(settings.database_url)
-    try:
-        await require_current(database)
-        yield AuditTrail(database, KeyRing(settings.secret_key, settings.secret_key_fallbacks))
-    finally:
-        await database.close()
 
 
 def _moment(option: str, text: str) -> datetime:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.commands.exposed_files import exposed_files
 from app.commands.support import say
 from app.core.settings import model as configuration
 from app.core.settings.deploy_check import (
@@ -17,7 +18,6 @@ from app.core.settings.deploy_check import (
     unusable,
     variable_findings,
 )
-from app.core.settings.exposed_files import exposed_files
 from app.core.settings.model import SettingsError, load_settings
 
 _SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}

@@ -1,25 +1,21 @@
 """`manage clients`: the OAuth 2 clients of the service."""
 
 import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr, ValidationError
 
 from app.access.roles import Role
+from app.assembly import opened
 from app.commands.support import database_faults, fail, say, settings_or_exit
-from app.core.database.migrations import require_current
 from app.core.errors import Problem
-from app.core.logging.setup import configure_logging
 from app.core.pagination import MAX_LIMIT, PageParams
-from app.core.settings.model import Settings
+from app.features.audit.service import AuditTrail
 from app.features.oauth.clients.registered import GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.schemas import ClientCreate
-from app.main import create_app
 
 clients = typer.Typer(help="Register, list and remove OAuth 2 clients.", no_args_is_help=True)
 
@@ -120,34 +116,20 @@ def _run(work: Callable[[ClientService], Coroutine[Any, Any, Any]]) -> Any:
     settings = settings_or_exit()
 
     async def wired() -> Any:
-        async with _clients(settings) as service:
-            return await work(service)
+        async with opened(settings) as services, services[AuditTrail].recording():
+            return await work(services[ClientService])
 
     try:
         with database_faults():
             return asyncio.run(wired())
     except Problem as problem:
-        fail(problem.detail)
-
-
-@asynccontextmanager
-async def _clients(settings: Settings) -> AsyncIterator[ClientService]:
-    state = create_app(settings).state
-    # The service logs to standard output, which here is for what is shown.
-    configure_logging(settings, stream=sys.stderr)
-    try:
-        await require_current(state.database)
-        async with state.audit.recording():
-            yield state.clients
-    finally:
-        state.hasher.close()
-        await state.limiter.close()
-        await state.database.close()
+        reasons = [_explained({"loc": error["location"], "msg": error["reason"]}) for error in problem.errors or ()]
+        fail("\n".join(reasons) or problem.detail)
 
 
 def _explained(error: Any) -> str:
     """What is wrong with an option, without its value."""
-    where = ".".join(str(step) for step in error["loc"] if isinstance(step, str))
+    where = ".".join(str(step) for step in error["loc"] if step != "body" and isinstance(step, str))
     option = {"redirect_uris": "--redirect-uri ", "grants": "--grant ", "roles": "--role "}.get(where)
     text = str(error["msg"]).removeprefix("Value error, ")
     return f"{option or (f'--{where} ' if where else '')}{text}"

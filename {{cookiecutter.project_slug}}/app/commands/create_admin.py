@@ -10,14 +10,10 @@ import typer
 from pydantic import SecretStr
 
 from app.access.roles import Role
+from app.assembly import opened
 from app.commands.support import database_faults, fail, say, settings_or_exit
-from app.core.crypto.keys import KeyRing
-from app.core.database.database import Database
-from app.core.database.migrations import require_current
 from app.core.errors import Problem
 from app.core.settings.model import Settings
-from app.features.accounts.passwords.hasher import PasswordHasher
-from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.accounts.service import AccountService
 from app.features.audit.service import AuditTrail
 
@@ -63,16 +59,6 @@ def _read_password() -> SecretStr:
 
 
 async def _create(settings: Settings, email: str, password: SecretStr, show: Callable[[], None]) -> None:
-    database = Database(settings.database_url)
-    hasher = PasswordHasher()
-    keys = KeyRing(settings.secret_key, settings.secret_key_fallbacks)
-    audit = AuditTrail(database, keys)
-    accounts = AccountService(database, hasher, PasswordPolicy.of(settings))
-    try:
-        await require_current(database)
-        async with audit.recording():
-            # Shown before the commit: where it cannot be shown, there is no account with a password that nobody knows.
-            await accounts.create(email, password, [Role.ADMIN], before_commit=show)
-    finally:
-        hasher.close()
-        await database.close()
+    async with opened(settings) as services, services[AuditTrail].recording():
+        # Shown before the commit: where it cannot be shown, there is no account with a password that nobody knows.
+        await services[AccountService].create(email, password, [Role.ADMIN], before_commit=show)

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from app.assembly import RETENTION_JOBS, opened
 from app.commands.progress import counted
 from app.commands.support import database_faults, say, settings_or_exit
-from app.commands.upkeep import KEPT, Kept, Wiring, wired
 from app.core.clock import utc_now
 from app.core.database.batches import foreseen, in_batches
+from app.core.database.database import Database
+from app.core.services import Services
 from app.core.settings.model import Settings
+from app.feature import RetentionJob
 
 _BATCH = 500
 _LARGEST_FORECAST = 10_000
@@ -32,26 +35,26 @@ def purge(dry_run: _DryRun = False) -> None:  # noqa: FBT002  # an option
 
 
 async def _purge(settings: Settings, *, dry_run: bool) -> None:
-    async with wired(settings) as wiring:
-        for kept in KEPT:
-            say(await _forecast(kept, wiring) if dry_run else await _delete(kept, wiring))
+    async with opened(settings) as services:
+        for job in RETENTION_JOBS:
+            say(await _forecast(job, services) if dry_run else await _delete(job, services))
 
 
-async def _delete(kept: Kept, wiring: Wiring) -> str:
-    batch = partial(kept.service(wiring).purge, before=_before(wiring), limit=_BATCH)
+async def _delete(job: RetentionJob, services: Services) -> str:
+    batch = partial(job.service(services).purge, before=_before(services[Settings]), limit=_BATCH)
     deleted = 0
-    with counted(kept.name) as advance:
-        async for size in in_batches(wiring.database, batch):
+    with counted(job.name) as advance:
+        async for size in in_batches(services[Database], batch):
             advance(size)
             deleted += size
-    return f"{kept.name}: {deleted} deleted"
+    return f"{job.name}: {deleted} deleted"
 
 
-async def _forecast(kept: Kept, wiring: Wiring) -> str:
-    batch = partial(kept.service(wiring).purge, before=_before(wiring), limit=_LARGEST_FORECAST)
-    count = await foreseen(wiring.database, batch)
-    return f"{kept.name}: {count}{' or more' if count == _LARGEST_FORECAST else ''} to delete"
+async def _forecast(job: RetentionJob, services: Services) -> str:
+    batch = partial(job.service(services).purge, before=_before(services[Settings]), limit=_LARGEST_FORECAST)
+    count = await foreseen(services[Database], batch)
+    return f"{job.name}: {count}{' or more' if count == _LARGEST_FORECAST else ''} to delete"
 
 
-def _before(wiring: Wiring) -> datetime:
-    return utc_now() - timedelta(days=wiring.settings.retention_days)
+def _before(settings: Settings) -> datetime:
+    return utc_now() - timedelta(days=settings.retention_days)

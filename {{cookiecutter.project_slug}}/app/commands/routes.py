@@ -1,14 +1,61 @@
 """`manage routes`: the table of who may call what."""
 
-from app.access.guard import route_policies
+from collections.abc import Iterator
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from app.access.guard import GuardedRoute
+from app.access.policies import Policy, Public
+from app.access.roles import Role, RoleTable
 from app.commands.support import say, settings_or_exit
+from app.core.services import services_of
+from app.http.request.body_limit import KIB, SMALL_BODY
 from app.main import create_app
+
+ASKERS = (None, *Role)
+"""Who asks: nobody, and somebody with each role."""
+
+_METHOD_WIDTH = 8
+_COLUMNS = "".join(f"{asker or 'nobody':<9}" for asker in ASKERS)
+HEADER = f"{'method':<{_METHOD_WIDTH}}{'path':<56}{'policy':<36}{_COLUMNS}body"
 
 
 def routes() -> None:
-    """Print every route with its policy: method, path, policy."""
-    lines = route_policies(create_app(settings_or_exit()))
-    method_width = max(len(line.method) for line in lines)
-    path_width = max(len(line.path) for line in lines)
-    for method, path, policy in lines:
-        say(f"{method:<{method_width}}  {path:<{path_width}}  {policy}")
+    """Print every route: method, path, policy, who may call it, and how much it reads if that is more than 4 KiB."""
+    table = table_of(create_app(settings_or_exit()))
+    say(HEADER)
+    for line in sorted((line for lines in table.values() for line in lines), key=lambda line: line[_METHOD_WIDTH:]):
+        say(line)
+
+
+def table_of(app: FastAPI) -> dict[str, list[str]]:
+    """The lines of the table by the feature whose folder has the handler; sorted by path within each."""
+    table: dict[str, list[tuple[str, str, str]]] = {}
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, GuardedRoute):
+            feature = route.endpoint.__module__.split(".")[2]
+            for method in context.methods or ():
+                line = _line(method, context.path or "", route, services_of(app)[RoleTable])
+                table.setdefault(feature, []).append((context.path or "", method, line))
+    return {feature: [line for *_, line in sorted(lines)] for feature, lines in sorted(table.items())}
+
+
+def may_call(policy: Policy, asker: Role | None, roles: RoleTable) -> bool:
+    """What the policy says about somebody with one role, or about nobody, by the tables alone."""
+    permission = getattr(policy, "permission", None)
+    if permission is not None:
+        return asker is not None and permission in roles.permissions_of([asker])
+    return asker is not None or isinstance(policy, Public)
+
+
+def _line(method: str, path: str, route: GuardedRoute, roles: RoleTable) -> str:
+    return "".join(_cells(method, path, route, roles)).rstrip()
+
+
+def _cells(method: str, path: str, route: GuardedRoute, roles: RoleTable) -> Iterator[str]:
+    yield f"{method:<{_METHOD_WIDTH}}{path:<56}{route.policy!s:<36}"
+    for asker in ASKERS:
+        yield f"{'yes' if may_call(route.policy, asker, roles) else '-':<9}"
+    yield "" if route.body_limit == SMALL_BODY else f"{route.body_limit // KIB} KiB"

@@ -18,6 +18,13 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.core.crypto.keys import KeyRing, Purpose
 from app.core.errors import Unprocessable
 
+
+class CursorKey(Purpose):
+    """Keys of cursors."""
+
+    CURSOR = "cursor/v1"
+
+
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 
@@ -84,7 +91,7 @@ class Cursors:
     """Signs and reads the cursors of one list."""
 
     def __init__(self, keys: KeyRing, name: str, place: Place = BY_TIME) -> None:
-        self._keys = keys.all(Purpose.CURSOR)
+        self._keys = keys.all(CursorKey.CURSOR)
         self._name = name.encode()
         self._place = place
 

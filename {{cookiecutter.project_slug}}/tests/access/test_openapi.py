@@ -7,8 +7,11 @@ from fastapi import APIRouter, FastAPI
 
 from app.access.guard import GuardedRoute, route_policies
 from app.access.openapi import install_openapi
-from app.access.permissions import DESCRIPTIONS, Permission
 from app.access.policies import Allow, Public, policy
+from app.core.events.event import EventCatalog
+from app.core.services import Services
+from app.features.accounts.permissions import UserPermission
+from tests.support.access import PERMISSIONS, ROLES
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -78,9 +81,12 @@ async def test_authorizing_is_described_where_it_is_possible() -> None:
     """With the route, each operation names the scope that a token needs; without it, there is nothing of the kind."""
     app, later = FastAPI(openapi_url=None), APIRouter(route_class=GuardedRoute)
     app.router.route_class = GuardedRoute
+    app.state.services = services = Services()
+    services.add(ROLES)
+    services.add(EventCatalog([]))
 
     @app.get("/users")
-    @policy(Allow(Permission.USERS_READ))
+    @policy(Allow(UserPermission.USERS_READ))
     async def users() -> None:
         pass
 
@@ -99,10 +105,10 @@ async def test_authorizing_is_described_where_it_is_possible() -> None:
     found = described()
     flow = found["components"]["securitySchemes"]["signIn"]["flows"]["authorizationCode"]
     assert (flow["authorizationUrl"], flow["tokenUrl"]) == ("/oauth/authorize", "/oauth/token")
-    assert set(flow["scopes"]) == set(Permission)
+    assert set(flow["scopes"]) == set(PERMISSIONS)
     assert found["paths"]["/users"]["get"]["security"] == [{"accessToken": []}, {"signIn": ["users:read"]}]
 
 
 def test_every_permission_is_described() -> None:
     """People who are asked for it can read what it is."""
-    assert list(DESCRIPTIONS) == list(Permission)
+    assert all(permission.description for permission in PERMISSIONS.values())

@@ -10,17 +10,23 @@ import pytest
 import time_machine
 from fastapi import APIRouter, FastAPI, Request
 
-from app.access.guard import GuardedRoute
+from app.access.guard import Authentication, GuardedRoute
 from app.access.openapi import install_openapi
 from app.access.permissions import Permission
 from app.access.policies import OwnSession, Recent, policy
 from app.access.principal import CLIENT_SECRET, Principal
+from app.access.roles import EVERY_ROLE, RoleTable
 from app.core.clock import utc_now
 from app.core.errors import install_error_handlers
+from app.core.events.event import EventCatalog
+from app.core.services import Services
+from app.features.accounts.permissions import UserPermission
+from app.features.sessions.permissions import AccountPermission
 
 pytestmark = pytest.mark.anyio
 
-NEEDED = Permission.ACCOUNT_WRITE
+NEEDED = AccountPermission.ACCOUNT_WRITE
+PERMISSIONS: dict[str, Permission] = {str(name): name for name in (*AccountPermission, *UserPermission)}
 SIGNED_IN = utc_now()
 
 
@@ -46,14 +52,22 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
     @policy(OwnSession(15, NEEDED))
     async def own_session() -> None: ...
 
-    async def authenticate(request: Request) -> Principal:
-        headers = request.headers
-        return somebody(Permission(headers["X-Permission"]), headers.get("X-Client"), headers.get("X-Method", "pwd"))
+    class ByHeaders:
+        def takes(self, _: Request) -> bool:
+            return True
+
+        async def __call__(self, request: Request) -> Principal:
+            headers = request.headers
+            permission = PERMISSIONS[headers["X-Permission"]]
+            return somebody(permission, headers.get("X-Client"), headers.get("X-Method", "pwd"))
 
     app = FastAPI(docs_url=None, redoc_url=None)
     app.router.routes.clear()
     app.include_router(router)
-    app.state.authenticate = authenticate
+    app.state.services = services = Services()
+    services.add(Authentication()).prefer(ByHeaders())
+    services.add(RoleTable(dict.fromkeys(PERMISSIONS.values(), EVERY_ROLE)))
+    services.add(EventCatalog([]))
     install_error_handlers(app)
     install_openapi(app)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="https://service.example") as it:
@@ -84,7 +98,7 @@ async def test_who_may_not_is_not_sent_to_sign_in(client: httpx2.AsyncClient) ->
     """403 without the permission, however recent: another sign-in would not help."""
     for later in (timedelta(0), timedelta(days=1)):
         with time_machine.travel(SIGNED_IN + later, tick=False):
-            answer = await client.get("/with-permission", headers={"X-Permission": Permission.ACCOUNT_READ})
+            answer = await client.get("/with-permission", headers={"X-Permission": AccountPermission.ACCOUNT_READ})
         assert answer.status_code == 403
         assert answer.headers["WWW-Authenticate"] == f'Bearer error="insufficient_scope", scope="{NEEDED}"'
 

@@ -7,48 +7,23 @@ from uuid import uuid4
 
 import pytest
 import time_machine
-from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
 
-from app.access.guard import GuardedRoute, route_policies
-from app.access.policies import Allow, ClientOrUser, Recent
-from app.access.roles import Role, permissions_of
-from app.http.request.body_limit import KIB, SMALL_BODY
+from app.access.guard import route_policies
+from app.access.policies import ClientOrUser, Policy, Recent
+from app.access.roles import Role
+from app.commands.routes import ASKERS, HEADER, table_of, may_call
 from tests.conftest import StartService
+from tests.support.access import ROLES
 from tests.support.service import Service, tokens_of
 
 pytestmark = pytest.mark.anyio
 
-TABLE = Path(__file__).with_name("routes.txt")
-# A feature that can be left out keeps the lines of its routes with its own tests.
-TABLES = (TABLE, *sorted(Path(__file__).parents[1].glob("features/*/routes.txt")))
-HEADER = f"{'method':<8}{'path':<56}{'policy':<36}{'nobody':<8}{'member':<8}{'auditor':<9}admin"
-ASKERS = (None, *Role)
+FEATURES = Path(__file__).parents[1] / "features"
 
 
-def may(policy: object, asker: Role | None) -> bool:
+def may(policy: Policy, asker: Role | None) -> bool:
     """What the policy says about an asker, by the tables alone."""
-    permission = policy.permission if isinstance(policy, Allow | Recent) else None
-    if permission is not None:
-        return asker is not None and permission in permissions_of([asker])
-    return asker is not None or str(policy) == "Public"
-
-
-def lines_of(app: FastAPI) -> list[str]:
-    """Method, path, policy, who may, and how much is read where it is much: the lines of the tables, sorted by path."""
-    limits = {
-        (method, context.path): context.original_route.body_limit
-        for context in iter_route_contexts(app.routes)
-        if isinstance(context.original_route, GuardedRoute)
-        for method in context.methods or ()
-    }
-    lines = []
-    for method, path, policy in route_policies(app):
-        nobody, member, auditor, admin = ("yes" if may(policy, asker) else "-" for asker in ASKERS)
-        limit = limits[method, path]
-        read = "" if limit == SMALL_BODY else f"      {limit // KIB} KiB"
-        lines.append(f"{method:<8}{path:<56}{policy!s:<36}{nobody:<8}{member:<8}{auditor:<9}{admin}{read}")
-    return lines
+    return may_call(policy, asker, ROLES)
 
 
 async def cookie_of(service: Service, role: Role) -> dict[str, str]:
@@ -61,19 +36,25 @@ async def cookie_of(service: Service, role: Role) -> dict[str, str]:
 
 
 @pytest.mark.asvs("8.1.1", "8.2.1")
-async def test_the_tables_are_those_on_record(start: StartService) -> None:
-    """A change of access shows as a change of a `routes.txt`; this writes the first where it is missing, and fails."""
+async def test_the_tables_are_those_on_record(start: StartService, request: pytest.FixtureRequest) -> None:
+    """A change of access shows as a change of the `routes.txt` of a feature; `pytest --update` writes them anew."""
     async with start(environment="production") as service:
-        found = lines_of(service.app)
-    kept = {table: table.read_text(encoding="utf-8").splitlines() for table in TABLES if table.exists()}
-    unknown = [line for line in found if not any(line in lines for lines in kept.values())]
-    if not TABLE.exists():
-        TABLE.write_text("\n".join([HEADER, *unknown, ""]), encoding="utf-8")
-        pytest.fail("routes.txt was missing and has been written: look at it")
-    assert unknown == []
-    for table, lines in kept.items():
-        assert lines == [HEADER, *(line for line in found if line in lines)], table
-    assert sum(len(lines) - 1 for lines in kept.values()) == len(found)
+        found = {FEATURES / feature / "routes.txt": lines for feature, lines in table_of(service.app).items()}
+    if request.config.getoption("--update"):
+        for path, lines in found.items():
+            path.write_text("\n".join([HEADER, *lines, ""]), encoding="utf-8")
+    kept = {path: path.read_text(encoding="utf-8").splitlines()[1:] for path in FEATURES.glob("*/routes.txt")}
+    changed = [
+        f"{path.relative_to(FEATURES.parents[1])}: {mark} {line}"
+        for path in sorted({*found, *kept})
+        for mark, here, there in (
+            ("has no", found.get(path, []), kept.get(path, [])),
+            ("has", kept.get(path, []), found.get(path, [])),
+        )
+        for line in here
+        if line not in there
+    ]
+    assert not changed, "\n".join([*changed, "If that is meant: uv run pytest --update tests/access/test_routes.py"])
 
 
 @pytest.mark.asvs("8.2.1", "14.3.2")

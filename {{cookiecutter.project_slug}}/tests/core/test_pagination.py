@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from app.access.roles import Role
+from app.core.database.database import Database
 from app.features.accounts.models import User
 from tests.conftest import StartService
 from tests.support.service import Service, Tokens
@@ -32,7 +33,7 @@ async def insert(service: Service, tag: str, when: list[datetime]) -> list[UUID]
     """Add accounts of these times whose address holds the tag; their ids."""
     names = [f"{secrets.token_hex(6)}.{tag}@people.example" for _ in when]
     rows = [User(email=name, mailbox=name, created_at=time) for name, time in zip(names, when, strict=True)]
-    async with service.app.state.database.transaction() as db:
+    async with service[Database].transaction() as db:
         db.add_all(rows)
     return [row.id for row in rows]
 

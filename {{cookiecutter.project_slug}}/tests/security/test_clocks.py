@@ -10,6 +10,7 @@ import pytest
 import time_machine
 
 from app.core.clock import utc_now
+from app.core.settings.model import Settings
 from tests.support.oauth import machine_token, register_machine
 from tests.support.service import Service, tokens_of
 
@@ -61,7 +62,7 @@ async def test_a_token_of_the_far_future_is_refused(service: Service, clock: tim
 async def test_the_leeway_makes_no_token_live_longer(service: Service, clock: time_machine.Traveller) -> None:
     """It ends when its lifetime has passed, to the second; a job's session with it."""
     here = utc_now()
-    lifetime = timedelta(minutes=service.app.state.settings.access_token_minutes)
+    lifetime = timedelta(minutes=service[Settings].access_token_minutes)
     machine = await register_machine(service)
     _, tokens = await service.signed_in()
     job = await machine_token(service, machine)

@@ -13,8 +13,8 @@ from sqlalchemy import text
 from app.access.guard import route_policies
 from app.access.policies import Recent
 from app.access.roles import Role
-from app.core.database.database import Base
-from tests.features.vault.steps import kept as kept_in_vault
+from app.core.database.database import Base, Database
+from tests.support.samples import SAMPLES
 from tests.support.oauth import Registered, issue_to, register
 from tests.support.service import Person, Service, Tokens
 from tests.support.trail import Row, stored
@@ -67,7 +67,8 @@ async def world_of(service: Service) -> World:
     listed = (await service.client.get("/api/v1/sessions", headers=tokens.bearer)).json()["items"]
     other = next(item["id"] for item in listed if not item["current"])
     names = {"user_id": str(target.id), "client_id": str(client.client.id), "session_id": other}
-    names["secret_id"] = (await kept_in_vault(service, tokens)).rpartition("/")[2]
+    for samples in SAMPLES:
+        names |= await samples.names(service, tokens)
     return World(service, actor, tokens, target, target_tokens, client, names)
 
 
@@ -79,8 +80,6 @@ def bodies(world: World) -> dict[str, dict[str, Any]]:
         "POST /api/v1/accounts/password/forgot": {"email": world.target.email},
         "POST /api/v1/clients": CLIENT,
         "POST /api/v1/invitations": {"email": mail},
-        "POST /api/v1/secrets": {"name": "Key", "secret_string": "text"},
-        "PATCH /api/v1/secrets/{secret_id}": {"name": "Other"},
         "POST /api/v1/signin": {"email": world.target.email, "password": world.target.password},
         "DELETE /api/v1/users/me": {"current_password": PASSWORD},
         "PATCH /api/v1/users/me": {"display_name": "Ann"},
@@ -115,7 +114,8 @@ def writes_of(service: Service) -> dict[str, Any]:
 async def write(world: World, name: str) -> httpx2.Response:
     """Call the route, so that it succeeds."""
     method, _, path = name.partition(" ")
-    body, path = bodies(world).get(name), path.format(**world.names)
+    own = {name: dict(body) for samples in SAMPLES for name, body in samples.bodies.items()}
+    body, path = (own | bodies(world)).get(name), path.format(**world.names)
     form = path.startswith("/oauth/")
     headers = {} if name == "POST /oauth/token" else world.tokens.bearer
     sent = {"data": body} if form else {"json": body}
@@ -127,7 +127,7 @@ async def write(world: World, name: str) -> httpx2.Response:
 async def watched(service: Service) -> dict[str, dict[str, tuple[Any, ...]]]:
     """What is watched, by table and by its rows' identity."""
     found = {}
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         for name, statement in WATCHED.items():
             if name not in Base.metadata.tables:  # an option that was left out
                 continue

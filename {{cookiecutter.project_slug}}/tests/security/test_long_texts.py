@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from app.access.roles import Role
+from tests.support.samples import SAMPLES
 from tests.support.long_texts import INTERNAL, awkward_addresses, awkward_texts
 from tests.support.service import Person, Service, Tokens
 
@@ -19,6 +20,7 @@ JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 PASSWORD = "five wet stones roll"
 # What makes the rest of a body right, so that the text gets as far as it can. A new field needs a line.
 RIGHT: Mapping[str, Any] = {
+    **{field: value for samples in SAMPLES for body in samples.bodies.values() for field, value in body.items()},
     "client_id": "first-party",
     "current_password": PASSWORD,
     "disabled": False,
@@ -31,12 +33,12 @@ RIGHT: Mapping[str, Any] = {
     "redirect_uris": ["https://app.example/"],
     "roles": ["member"],
     "scope": "account:read",
-    "secret_string": "text",
     "token": "unknown",
 }
 # Made new each time, or left out: the text stands alone there.
 NEW = {"email", "new_email"}
 LEFT_OUT = {
+    *(field for samples in SAMPLES for field in samples.left_out),
     "client_secret",
     "code",
     "code_verifier",
@@ -46,7 +48,6 @@ LEFT_OUT = {
     "redirect_uri",
     "refresh_token",
     "resource",
-    "secret_bytes",
     "token_type_hint",
     "username",
 }

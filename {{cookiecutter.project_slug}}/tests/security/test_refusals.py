@@ -11,11 +11,13 @@ import pytest
 import time_machine
 
 from app.access.guard import route_policies
-from app.access.permissions import Permission
 from app.access.policies import ClientOrUser, Public, Recent
-from app.access.roles import Role, permissions_of
+from app.access.roles import Role
 from app.core.clock import utc_now
+from app.features.accounts.permissions import UserPermission
+from app.features.oauth.permissions import ClientPermission
 from tests.conftest import PUBLIC_URL, StartService
+from tests.support.access import permissions_of
 from tests.support.oauth import Registered, issue_to, register
 from tests.support.service import Person, Service, Tokens, tokens_of
 from tests.support.trail import stored
@@ -27,7 +29,7 @@ PASSWORD = "five wet stones roll"
 # What a browser says of a form of this service, with a token or without.
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin", "Origin": PUBLIC_URL}
 BY = {"current_password": "wrong password of mine"}
-NARROW = " ".join({*permissions_of([Role.MEMBER]), Permission.CLIENTS_WRITE, Permission.USERS_WRITE})
+NARROW = " ".join({*permissions_of([Role.MEMBER]), ClientPermission.CLIENTS_WRITE, UserPermission.USERS_WRITE})
 _addresses = count(1)
 
 

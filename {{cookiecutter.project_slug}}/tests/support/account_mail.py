@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 
-from app.features.accounts.mailed.mails import TEMPLATES
+from app.features.accounts.mailed.mails import TEMPLATES, AccountMail
 from tests.support.mail import Mailbox, bodies, until
 from tests.support.service import Service
 
@@ -68,5 +68,5 @@ class Post:
 
 def with_the_texts_for_clients(post: Post) -> Post:
     """Have its mails say what a client of the API sends, as they do where nothing else takes their place."""
-    post.service.app.state.account_mail.prefer(TEMPLATES)
+    post.service[AccountMail].prefer(TEMPLATES)
     return post

@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.commands.secret_key import rotate as rotate_secret_key
-from app.commands.upkeep import Sealed
-from app.core.crypto.keys import KeyRing, Purpose
+from app.core.crypto.keys import KeyRing
 from app.core.crypto.sealing import Sealer
 from app.core.database.database import Base, Database
+from app.core.pagination import CursorKey
+from app.feature import ResealJob
 from app.manage import main
 
 
@@ -39,7 +40,7 @@ class Notes:
     """Keeps texts, sealed for their row."""
 
     def __init__(self, keys: KeyRing) -> None:
-        self._sealer = Sealer(keys, Purpose.CURSOR)
+        self._sealer = Sealer(keys, CursorKey.CURSOR)
 
     async def add(self, db: AsyncSession, text: str) -> None:
         """Keep a text."""
@@ -80,11 +81,11 @@ async def read_notes(database: Database, *keys: Any) -> list[str]:
 
 async def count_sealed(database: Database, key: Any) -> int:
     """How many rows the key has sealed."""
-    sealer = Sealer(KeyRing(key), Purpose.CURSOR)
+    sealer = Sealer(KeyRing(key), CursorKey.CURSOR)
     async with database.read() as db:
         return sum(map(sealer.is_current, await db.scalars(select(Note.sealed))))
 
 
 if __name__ == "__main__":
-    vars(rotate_secret_key)["SEALED"] = (Sealed("notes", lambda wiring: Notes(wiring.keys)),)
+    vars(rotate_secret_key)["RESEAL_JOBS"] = (ResealJob("notes", lambda services: Notes(services[KeyRing])),)
     main()

@@ -10,10 +10,13 @@ import pytest
 from pydantic import SecretStr
 
 from app.access.roles import Role
+from app.core.database.database import Database
 from app.features.oauth.clients.registered import GrantType, RegisteredClient
+from app.features.oauth.clients.service import ClientService
+from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import ClientCreate
 from app.features.sessions.client import Client
-from app.features.signin.service import ClientGrant
+from app.features.signin.service import ClientGrant, SignInService
 from tests.support.service import Person, Service, Tokens
 
 CALLBACK = "https://app.example/callback"
@@ -59,8 +62,8 @@ async def register(service: Service, **fields: Any) -> Registered:
     new = ClientCreate.model_validate({"name": "App", "scope": SCOPE, "redirect_uris": [CALLBACK]} | fields)
     if GrantType.AUTHORIZATION_CODE in new.grants:
         # A pure API has no code flow. What tokens of users are worth in the hands of a client is the same there.
-        service.app.state.grants.setdefault(GrantType.AUTHORIZATION_CODE, _no_code)
-    client, secret = await service.app.state.clients.add(None, new)
+        service[GrantTable].setdefault(GrantType.AUTHORIZATION_CODE, _no_code)
+    client, secret = await service[ClientService].add(None, new)
     return Registered(client, secret.get_secret_value() if isinstance(secret, SecretStr) else None)
 
 
@@ -75,8 +78,8 @@ async def issue_to(
 ) -> Tokens:
     """Give the client tokens of somebody, as a grant does that needs a browser."""
     grant = ClientGrant("test", registered.client_id, person.id, scope, "pwd", None, refreshable)
-    async with service.app.state.database.transaction() as db:
-        pair = await service.app.state.signin.open(db, grant, Client("127.0.0.1", "test"))
+    async with service[Database].transaction() as db:
+        pair = await service[SignInService].open(db, grant, Client("127.0.0.1", "test"))
     return Tokens(pair.access_token, pair.refresh_token or "")
 
 

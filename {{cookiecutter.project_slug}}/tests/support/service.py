@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx2
@@ -10,6 +10,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from app.access.roles import Role
+from app.core.services import services_of
+from app.features.accounts.service import AccountService
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,15 @@ class Service:
         self.app = app
         self.client = client
 
+    def __getitem__(self, kind: type[Found]) -> Found:
+        """A service of the application."""
+        return services_of(self.app)[kind]
+
     async def person(self, *roles: Role, email: str | None = None, password: str | None = None) -> Person:
         """Give somebody an account; a member unless told otherwise."""
         email = email or f"{secrets.token_hex(6)}@people.example"
         password = password or secrets.token_urlsafe(18)
-        user_id = await self.app.state.accounts.create(email, SecretStr(password), roles or [Role.MEMBER])
+        user_id = await self[AccountService].create(email, SecretStr(password), roles or [Role.MEMBER])
         return Person(user_id, email, password)
 
     async def sign_in(self, person: Person, **options: Any) -> Tokens:

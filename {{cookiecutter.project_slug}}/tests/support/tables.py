@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
+from app.core.database.database import Database
 from tests.support.service import Service
 
 TRAIL, TRAIL_END = "audit_events", "audit_heads"
@@ -19,7 +20,7 @@ Tables = dict[str, list[str]]
 
 async def tables_of(service: Service) -> Tables:
     """What is in the database."""
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         found: Tables = await (await db.connection()).run_sync(_tables)
     return found
 

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, delete, insert, select, text, update
 
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
+from app.core.settings.model import Settings
 from app.features.audit.chain import ChainKeys, Head, digest_of
 from app.features.audit.models import AuditEvent, AuditHead
 from app.features.audit.service import Anchor, AuditTrail, Report, Verification
@@ -27,7 +28,7 @@ async def listed(service: Service, auditor: Tokens, **filters: str) -> list[Row]
 async def stored(service: Service, *which: ColumnElement[bool]) -> list[Row]:
     """The rows as they are stored, oldest first."""
     statement = select(*AuditEvent.__table__.columns).where(*which).order_by(AuditEvent.sequence)
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         return [{**row} for row in (await db.execute(statement)).mappings()]
 
 
@@ -38,7 +39,7 @@ async def actions(service: Service) -> list[str]:
 
 async def execute(service: Service, statement: Any) -> None:
     """Change the database as somebody can who may write to it."""
-    async with service.app.state.database.transaction() as db:
+    async with service[Database].transaction() as db:
         await db.execute(text(statement) if isinstance(statement, str) else statement)
 
 
@@ -67,7 +68,7 @@ async def forge(service: Service, keys: KeyRing, sequence: int, row: Row, *, beh
 async def head_of(service: Service) -> Head:
     """The head as it is stored."""
     columns = (AuditHead.sequence, AuditHead.digest, AuditHead.key_id, AuditHead.mac)
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         return Head(*(await db.execute(select(*columns))).one())
 
 
@@ -78,7 +79,7 @@ async def set_head(service: Service, head: Head) -> None:
 
 async def disarm(service: Service) -> None:
     """Remove the triggers, as somebody can who may change the schema."""
-    await disarm_database(service.app.state.database)
+    await disarm_database(service[Database])
 
 
 async def disarm_database(database: Database) -> None:
@@ -94,18 +95,18 @@ async def disarm_database(database: Database) -> None:
 
 def trail_of(service: Service) -> AuditTrail:
     """The trail of the application."""
-    trail: AuditTrail = service.app.state.audit
+    trail: AuditTrail = service[AuditTrail]
     return trail
 
 
 def keys_of(service: Service) -> KeyRing:
     """The keys of the application."""
-    settings = service.app.state.settings
+    settings = service[Settings]
     return KeyRing(settings.secret_key, settings.secret_key_fallbacks)
 
 
 async def verified(service: Service, anchor: Anchor | None = None, keys: KeyRing | None = None) -> Report:
     """What a verification says: with the keys of the application, unless others are given."""
-    verification = Verification(service.app.state.database, keys or keys_of(service), anchor)
+    verification = Verification(service[Database], keys or keys_of(service), anchor)
     await verification.begin()
     return await verification.run()

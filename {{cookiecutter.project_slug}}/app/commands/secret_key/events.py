@@ -11,10 +11,15 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.commands.support import fail
-from app.commands.upkeep import Wiring
-from app.core.crypto.keys import KeyRing, Purpose, key_id
+from app.core.crypto.keys import KeyRing, key_id
+from app.core.database.database import Database
 from app.core.errors import Problem
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.event import SecurityEvent
+from app.core.events.flow import emit_event
+from app.core.events.keys import KeyEvent
+from app.core.services import Services
+from app.core.settings.model import Settings
+from app.features.audit.chain import TrailKey
 from app.features.audit.service import AuditTrail
 
 _UNRECORDED = (
@@ -23,43 +28,43 @@ _UNRECORDED = (
 )
 
 
-async def rotated(wiring: Wiring, key: str, replace: Callable[[], None]) -> None:
+async def rotated(services: Services, key: str, replace: Callable[[], None]) -> None:
     """Replace `.env`, which has another key then, with its row.
 
     The row is chained under the key that the service works with until its restart: under another one it could not go on
     from it, and would leave a mark that looks like a broken trail.
     """
     name = _name(KeyRing(SecretStr(key)))
-    await _tell(wiring, SecurityEvent.KEY_ROTATED, replace, follow=True, current=name)
+    await _tell(services, KeyEvent.KEY_ROTATED, replace, follow=True, current=name)
 
 
-async def retired(wiring: Wiring, replace: Callable[[], None]) -> None:
+async def retired(services: Services, replace: Callable[[], None]) -> None:
     """Replace `.env`, which has no earlier keys then, with its row: chained under the key that stays."""
-    await _tell(wiring, SecurityEvent.KEYS_RETIRED, replace)
+    await _tell(services, KeyEvent.KEYS_RETIRED, replace)
 
 
-async def tell_missed(wiring: Wiring) -> None:
+async def tell_missed(services: Services) -> None:
     """Tell of the last change of `.env`, where whoever made it was killed before its row was committed."""
-    trail = AuditTrail(wiring.database, wiring.keys)
-    last = await trail.latest(SecurityEvent.KEY_ROTATED, SecurityEvent.KEYS_RETIRED)
-    name = _name(wiring.keys)
+    trail = services[AuditTrail]
+    last = await trail.latest(KeyEvent.KEY_ROTATED, KeyEvent.KEYS_RETIRED)
+    name = _name(services[KeyRing])
     # What the trail says: that this key came, and that none was retired since then.
     is_rotated = last is not None and orjson.loads(last.details).get("current") == name
-    if wiring.settings.secret_key_fallbacks and not is_rotated:
-        await _tell(wiring, SecurityEvent.KEY_ROTATED, follow=True, current=name, late=True)
-    elif is_rotated and not wiring.settings.secret_key_fallbacks:
-        await _tell(wiring, SecurityEvent.KEYS_RETIRED, late=True)
+    if services[Settings].secret_key_fallbacks and not is_rotated:
+        await _tell(services, KeyEvent.KEY_ROTATED, follow=True, current=name, late=True)
+    elif is_rotated and not services[Settings].secret_key_fallbacks:
+        await _tell(services, KeyEvent.KEYS_RETIRED, late=True)
 
 
 async def _tell(
-    wiring: Wiring,
+    services: Services,
     event: SecurityEvent,
     replace: Callable[[], None] | None = None,
     *,
     follow: bool = False,
     **fields: object,
 ) -> None:
-    AuditTrail(wiring.database, wiring.keys, follow=follow)  # records the events of this database from here on
+    AuditTrail(services[Database], services[KeyRing], follow=follow)  # records the events of this database from here on
     replaced = False
 
     def change() -> None:
@@ -69,8 +74,8 @@ async def _tell(
             replaced = True
 
     try:
-        async with wiring.database.transaction(before_commit=change):
-            security_event(event, outcome="success", **fields)
+        async with services[Database].transaction(before_commit=change):
+            emit_event(event, outcome="success", **fields)
     except Problem as problem:
         fail(problem.detail)
     except SQLAlchemyError as error:
@@ -80,4 +85,4 @@ async def _tell(
 
 
 def _name(keys: KeyRing) -> str:
-    return key_id(keys.current(Purpose.AUDIT)).hex()
+    return key_id(keys.current(TrailKey.AUDIT)).hex()

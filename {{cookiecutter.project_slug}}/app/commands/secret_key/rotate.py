@@ -15,14 +15,16 @@ from typing import Annotated
 
 import typer
 
+from app.assembly import RESEAL_JOBS, opened
 from app.commands.progress import counted
 from app.commands.secret_key.env_file import FALLBACKS, KEY, EnvFileError, with_new_key, without_fallbacks
 from app.commands.secret_key.events import retired, rotated, tell_missed
 from app.commands.secret_key.locked_file import LockedFile, LockedFileError, locked_file
 from app.commands.support import database_faults, fail, note, say, settings_or_exit
-from app.commands.upkeep import SEALED, Wiring, wired
 from app.core.clock import utc_now
 from app.core.database.batches import foreseen, in_batches
+from app.core.database.database import Database
+from app.core.services import Services
 from app.core.settings import model as configuration
 from app.core.settings.model import Settings, source_of
 
@@ -142,12 +144,12 @@ def _ask(file: LockedFile) -> None:
 
 async def _look(settings: Settings, *, retire: bool) -> str:
     """How many rows of which kind need an earlier key, in words; nothing where none is in the way."""
-    async with wired(settings) as wiring:
-        await tell_missed(wiring)
+    async with opened(settings) as services:
+        await tell_missed(services)
         counts = {
-            sealed.name: await foreseen(wiring.database, partial(sealed.service(wiring).reseal, limit=_LARGEST_COUNT))
-            for sealed in SEALED
-            if retire or sealed.delays_rotation
+            job.name: await foreseen(services[Database], partial(job.service(services).reseal, limit=_LARGEST_COUNT))
+            for job in RESEAL_JOBS
+            if retire or job.delays_rotation
         }
     return ", ".join(
         f"{count}{' or more' if count == _LARGEST_COUNT else ''} {name} are sealed with an earlier key"
@@ -156,18 +158,18 @@ async def _look(settings: Settings, *, retire: bool) -> str:
     )
 
 
-async def _change(settings: Settings, change: Callable[[Wiring], Awaitable[None]]) -> None:
-    async with wired(settings) as wiring:
-        await change(wiring)
+async def _change(settings: Settings, change: Callable[[Services], Awaitable[None]]) -> None:
+    async with opened(settings) as services:
+        await change(services)
 
 
 async def _reseal_all(settings: Settings) -> None:
-    async with wired(settings) as wiring:
-        for sealed in SEALED:
+    async with opened(settings) as services:
+        for job in RESEAL_JOBS:
             resealed = 0
-            with counted(sealed.name) as advance:
-                async for size in in_batches(wiring.database, partial(sealed.service(wiring).reseal, limit=_BATCH)):
+            with counted(job.name) as advance:
+                async for size in in_batches(services[Database], partial(job.service(services).reseal, limit=_BATCH)):
                     advance(size)
                     resealed += size
-            say(f"{sealed.name}: {resealed} sealed with the current key")
+            say(f"{job.name}: {resealed} sealed with the current key")
     say("Everything that an earlier key sealed is sealed with the current one.")

@@ -18,14 +18,10 @@ KEY_ID_BYTES = 4
 
 
 class Purpose(StrEnum):
-    """What a derived key is for. A value is never reused or changed: it is part of the derivation."""
+    """What a derived key is for. A value is never reused or changed: it is part of the derivation.
 
-    ACCESS_TOKEN = "access-token/v1"  # noqa: S105  # names the purpose, is no secret
-    AUDIT = "audit/v1"
-    BROWSER_SESSION = "browser-session/v1"
-    CURSOR = "cursor/v1"
-    MAIL = "mail/v1"
-    VAULT = "vault/v1"
+    A feature declares its own in a subclass, as `name/version`.
+    """
 
 
 def derive_key(secret: SecretStr, purpose: Purpose) -> bytes:
@@ -43,13 +39,15 @@ class KeyRing:
     """The keys of every purpose, the current one first, then those of the fallbacks."""
 
     def __init__(self, secret_key: SecretStr, fallbacks: Sequence[SecretStr] = ()) -> None:
-        secrets = (secret_key, *fallbacks)
-        self._keys = {purpose: tuple(derive_key(secret, purpose) for secret in secrets) for purpose in Purpose}
+        self._secrets = (secret_key, *fallbacks)
+        self._keys: dict[Purpose, tuple[bytes, ...]] = {}
 
     def current(self, purpose: Purpose) -> bytes:
         """The key that makes new values."""
-        return self._keys[purpose][0]
+        return self.all(purpose)[0]
 
     def all(self, purpose: Purpose) -> tuple[bytes, ...]:
         """Every key that may have made a value still in use, the current one first."""
+        if purpose not in self._keys:
+            self._keys[purpose] = tuple(derive_key(secret, purpose) for secret in self._secrets)
         return self._keys[purpose]

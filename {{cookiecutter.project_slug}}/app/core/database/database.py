@@ -139,7 +139,7 @@ class Database:
             await db.run_sync(self._end, pending, before_commit)
 
     async def record(self, work: Callable[[Connection], object]) -> None:
-        """Run the work in its own transaction, for events of no transaction; on PostgreSQL, on a connection kept for it.
+        """Run the work in a transaction of its own, for events of none; on PostgreSQL, on a connection kept for it.
 
         One at a time: a second one waits for the first.
         """

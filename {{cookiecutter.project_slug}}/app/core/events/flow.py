@@ -17,6 +17,7 @@ from uuid import UUID
 import structlog
 
 from app.core.clock import utc_now
+from app.core.events.event import SecurityEvent
 
 Outcome = Literal["success", "failure", "denied"]
 
@@ -39,7 +40,7 @@ class RequestOrigin:
 class EventRecord:
     """An event that happened."""
 
-    action: str
+    action: SecurityEvent
     outcome: Outcome
     fields: Mapping[str, object]
     created_at: datetime
@@ -91,10 +92,14 @@ _log = structlog.wrap_logger(
 )
 
 
-def emit(action: str, outcome: Outcome, fields: Mapping[str, object]) -> None:
-    """Send an event on its way: to the open transaction, or to the log and the sink."""
+def emit_event(event: SecurityEvent, *, outcome: Outcome, **fields: object) -> None:
+    """Emit a security event: the log gets a line, the audit trail a row.
+
+    `fields` identify by id (`user_id`, `session_id`, `target_id` with a `target_type` unless it is a user), never by a
+    name, an address or a secret. An event that is emitted in a transaction is committed with it.
+    """
     sink = _sink.get()
-    event_record = EventRecord(action, outcome, fields, utc_now(), sink.origin() if sink else RequestOrigin())
+    event_record = EventRecord(event, outcome, fields, utc_now(), sink.origin() if sink else RequestOrigin())
     pending = _pending_events()
     if pending is not None:
         pending.event_records.append(event_record)
@@ -142,7 +147,7 @@ def _pending_events() -> PendingEvents | None:
 def _log_line(event_record: EventRecord) -> None:
     """Write the line: at `info` when it succeeded, at `warning` when it failed or was denied."""
     write = _log.info if event_record.outcome == "success" else _log.warning
-    write(event_record.action, outcome=event_record.outcome, **event_record.fields)
+    write(event_record.action.value, outcome=event_record.outcome, **event_record.fields)
 
 
 def _pass_on(event_record: EventRecord) -> None:

@@ -21,6 +21,13 @@ from app.core.crypto.keys import KeyRing, Purpose
 from app.core.crypto.sealing import SealBrokenError, Sealer
 from app.core.mail.models import MailStatus, OutboxMail
 
+
+class MailKey(Purpose):
+    """Keys of mail in the outbox."""
+
+    MAIL = "mail/v1"
+
+
 LONGEST_ADDRESS = 254
 LONGEST_SUBJECT = 300
 LONGEST_BODY = 256 * 1024
@@ -70,7 +77,7 @@ class Outbox:
     """Where mail waits for its delivery. `added` is set whenever this process has committed a new one."""
 
     def __init__(self, keys: KeyRing) -> None:
-        self._sealer = Sealer(keys, Purpose.MAIL)
+        self._sealer = Sealer(keys, MailKey.MAIL)
         self.added = asyncio.Event()
 
     async def add(self, db: AsyncSession, mail: Mail) -> None:

@@ -15,11 +15,11 @@ import structlog
 from limits import parse as parse_limit
 from sqlalchemy.engine import make_url
 
-from app.core.database.sqlite_file import sqlite_file_problem, sqlite_path
 from app.core.settings.database_url import VERIFIED, hosts_of
 from app.core.settings.model import Settings, SettingsError, load_settings, suspicious_variables
 from app.core.settings.production import is_local
 from app.core.settings.types import Environment, LogFormat, LogLevel
+from app.core.sqlite_file import sqlite_file_problem, sqlite_path
 
 _log = structlog.get_logger("app")
 

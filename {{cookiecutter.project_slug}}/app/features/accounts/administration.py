@@ -1,4 +1,4 @@
-"""What administrators do with accounts: list, change, disable, delete, assign roles, end sessions.
+"""What administrators do with accounts: list, change, disable, delete, assign roles.
 
 Three rules hold for all of it: the actor is judged in the transaction that writes, nobody acts on an account that may
 do more than they may, and the last administrator stays.
@@ -16,27 +16,33 @@ from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
 from app.core.errors import NotFound
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.event import SecurityEvent
+from app.core.events.flow import emit_event
 from app.core.pagination import Cursors, PageParams
-from app.features.accounts.authority import keep_one, lock_actor, require_authority
+from app.features.accounts.authority import Authority, keep_one
+from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.mailed.alerts import Alert
-from app.features.accounts.mailed.mails import AccountMail
-from app.features.accounts.mailed.tokens import AccountTokens
+from app.features.accounts.mailed.mailing import Mailing
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.schemas import AccountUpdate
-from app.features.sessions.service import EndReason, SessionService
+from app.features.sessions.service import SessionService
 
 
 class AccountAdministration:
     """Changes accounts on behalf of a principal; every change of rights ends its sessions and its mailed tokens."""
 
     def __init__(
-        self, database: Database, sessions: SessionService, tokens: AccountTokens, mail: AccountMail, keys: KeyRing
+        self,
+        database: Database,
+        sessions: SessionService,
+        authority: Authority,
+        mailing: Mailing,
+        keys: KeyRing,
     ) -> None:
         self._database = database
         self._sessions = sessions
-        self._tokens = tokens
-        self._mail = mail
+        self._authority = authority
+        self._tokens, self._mail, _ = mailing
         self._cursors = Cursors(keys, "users")
 
     async def list_accounts(self, params: PageParams) -> tuple[list[User], str | None]:
@@ -54,27 +60,25 @@ class AccountAdministration:
     async def change(self, actor: Principal, user_id: UUID, change: AccountUpdate) -> User:
         """Change the name, disable or enable; what is left out of `change` stays as it is."""
         async with self._database.transaction() as db:
-            administrators = await lock_actor(db, self._sessions, actor)
-            user = await self._find(db, actor, user_id)
+            administrators = await self._authority.lock_actor(db, actor)
+            user = await self.lock(db, actor, user_id)
             if "display_name" in change.model_fields_set and user.display_name != change.display_name:
                 user.display_name = change.display_name
-                security_event(
-                    SecurityEvent.ACCOUNT_RENAMED, outcome="success", user_id=actor.user_id, target_id=user_id
-                )
+                emit_event(AccountEvent.ACCOUNT_RENAMED, outcome="success", user_id=actor.user_id, target_id=user_id)
             if change.disabled is not None and change.disabled != (user.disabled_at is not None):
                 if change.disabled:
                     keep_one(administrators, user)
                 event = await self._set_disabled(db, user, disabled=change.disabled)
-                security_event(event, outcome="success", user_id=actor.user_id, target_id=user_id)
+                emit_event(event, outcome="success", user_id=actor.user_id, target_id=user_id)
         return user
 
     async def assign_roles(self, actor: Principal, user_id: UUID, roles: Iterable[Role]) -> User:
         """Give the account exactly these roles."""
         wanted = frozenset(roles)
-        require_authority(actor, wanted)
+        self._authority.require(actor, wanted)
         async with self._database.transaction() as db:
-            administrators = await lock_actor(db, self._sessions, actor)
-            user = await self._find(db, actor, user_id)
+            administrators = await self._authority.lock_actor(db, actor)
+            user = await self.lock(db, actor, user_id)
             before = user.roles
             if wanted == before:
                 return user
@@ -83,11 +87,11 @@ class AccountAdministration:
             user.role_rows = [row for row in user.role_rows if row.role in wanted] + [
                 UserRole(role=role) for role in wanted - before
             ]
-            await self._sessions.end_all(db, user_id, EndReason.ROLES_CHANGED)
+            await self._sessions.end_all(db, user_id, AccountEnd.ROLES_CHANGED)
             await self._tokens.revoke_all(db, user_id)
             await self._mail.alert(db, Alert.ROLES_CHANGED, user_id, roles=", ".join(sorted(wanted)))
-            security_event(
-                SecurityEvent.ROLES_CHANGED,
+            emit_event(
+                AccountEvent.ROLES_CHANGED,
                 outcome="success",
                 user_id=actor.user_id,
                 target_id=user_id,
@@ -96,45 +100,32 @@ class AccountAdministration:
             )
         return user
 
-    async def end_session(self, actor: Principal, user_id: UUID, session_id: UUID) -> None:
-        """End one session of the account (ASVS 7.4.5); raises `NotFound` for one that is not theirs, or is over."""
-        async with self._database.transaction() as db:
-            await lock_actor(db, self._sessions, actor)
-            await self._find(db, actor, user_id)
-            ended = await self._sessions.end_if_own(db, user_id, session_id, EndReason.ENDED_BY_ADMINISTRATOR)
-        if not ended:
-            raise NotFound("There is no such session.")
-
-    async def end_sessions(self, actor: Principal, user_id: UUID) -> None:
-        """End every session of the account but the one that asks (ASVS 7.4.5)."""
-        async with self._database.transaction() as db:
-            await lock_actor(db, self._sessions, actor)
-            await self._find(db, actor, user_id)
-            reason = EndReason.ENDED_BY_ADMINISTRATOR
-            await self._sessions.end_all(db, user_id, reason, keep=actor.session_id)
-
     async def delete(self, actor: Principal, user_id: UUID) -> None:
         """Delete the account with all that belongs to it."""
         async with self._database.transaction() as db:
-            administrators = await lock_actor(db, self._sessions, actor)
-            user = await self._find(db, actor, user_id)
+            administrators = await self._authority.lock_actor(db, actor)
+            user = await self.lock(db, actor, user_id)
             keep_one(administrators, user)
             await db.execute(delete(User).where(User.id == user_id))
-            security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success", user_id=actor.user_id, target_id=user_id)
+            emit_event(AccountEvent.ACCOUNT_DELETED, outcome="success", user_id=actor.user_id, target_id=user_id)
 
-    async def _find(self, db: AsyncSession, actor: Principal, user_id: UUID) -> User:
+    async def lock(self, db: AsyncSession, actor: Principal, user_id: UUID) -> User:
+        """Lock an account that may do nothing that the actor may not; raises `NotFound`, `Forbidden`.
+
+        The caller has locked the actor.
+        """
         user = await db.scalar(select(User).where(User.id == user_id).with_for_update())
         if user is None:
             raise NotFound("There is no such account.")
-        require_authority(actor, user.roles)
+        self._authority.require(actor, user.roles)
         return user
 
     async def _set_disabled(self, db: AsyncSession, user: User, *, disabled: bool) -> SecurityEvent:
         if not disabled:
             user.disabled_at = None
-            return SecurityEvent.ACCOUNT_ENABLED
+            return AccountEvent.ACCOUNT_ENABLED
         user.disabled_at = utc_now()
-        await self._sessions.end_all(db, user.id, EndReason.ACCOUNT_DISABLED)
+        await self._sessions.end_all(db, user.id, AccountEnd.ACCOUNT_DISABLED)
         await self._tokens.revoke_all(db, user.id)
         await self._mail.alert(db, Alert.ACCOUNT_DISABLED, user.id)
-        return SecurityEvent.ACCOUNT_DISABLED
+        return AccountEvent.ACCOUNT_DISABLED

@@ -10,10 +10,11 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.events import AccessEvent
 from app.access.principal import Principal
-from app.access.roles import Role, permissions_of
+from app.access.roles import Role, RoleTable
 from app.core.errors import Conflict, Forbidden, Unauthenticated
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.features.accounts.models import User, UserRole
 from app.features.sessions.service import SessionService
 
@@ -37,31 +38,41 @@ async def lock_administrators(db: AsyncSession, *others: UUID) -> set[UUID]:
     return set(await db.scalars(_ADMINISTRATORS))
 
 
-async def lock_actor(db: AsyncSession, sessions: SessionService, actor: Principal | None) -> set[UUID]:
-    """Judge the actor in the transaction that writes, and let nobody end their rights until it ends.
+class Authority:
+    """Judges what an actor may do to others, in the transaction that writes."""
 
-    Returns those who can administrate. None is whoever runs a command. Raises `Unauthenticated` where the session of
-    the actor has ended since the request was let in, as every end of rights ends it, and `Forbidden` where the account
-    has fewer rights than the request.
-    """
-    if actor is None:
-        return await lock_administrators(db)
-    administrators = await lock_administrators(db, actor.user_id)
-    await require_living_session(db, sessions, actor)
-    rows = select(UserRole.role).join(User).where(User.id == actor.user_id, User.disabled_at.is_(None))
-    if not actor.permissions <= permissions_of(map(Role, await db.scalars(rows))):
-        raise denied("Your rights have changed meanwhile. Sign in again.")
-    return administrators
+    def __init__(self, sessions: SessionService, roles: RoleTable) -> None:
+        self._sessions = sessions
+        self._roles = roles
 
+    async def lock_actor(self, db: AsyncSession, actor: Principal | None) -> set[UUID]:
+        """Lock the rights of the actor until the transaction ends, and return those who can administrate.
 
-async def require_living_session(db: AsyncSession, sessions: SessionService, actor: Principal) -> None:
-    """Let nobody end the session of the actor until the transaction ends; raises `Unauthenticated` where it has ended.
+        An actor of None is the operator, who runs a command. Raises `Unauthenticated` if the session of the actor has
+        ended since the request was let in, and `Forbidden` if the account has fewer rights than the request.
+        """
+        if actor is None:
+            return await lock_administrators(db)
+        administrators = await lock_administrators(db, actor.user_id)
+        await self.require_living_session(db, actor)
+        rows = select(UserRole.role).join(User).where(User.id == actor.user_id, User.disabled_at.is_(None))
+        if not actor.permissions <= self._roles.permissions_of(map(Role, await db.scalars(rows))):
+            raise denied("Your rights have changed meanwhile. Sign in again.")
+        return administrators
 
-    The account is locked before.
-    """
-    if not await sessions.lock_alive(db, actor.session_id):
-        security_event(SecurityEvent.UNAUTHENTICATED, outcome="denied", reason="session ended", user_id=actor.user_id)
-        raise Unauthenticated("The session has ended.", challenge='Bearer error="invalid_token"')
+    async def require_living_session(self, db: AsyncSession, actor: Principal) -> None:
+        """Lock the session of the actor until the transaction ends; raises `Unauthenticated` if it has ended.
+
+        The caller has locked the account.
+        """
+        if not await self._sessions.lock_alive(db, actor.session_id):
+            emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason="session ended", user_id=actor.user_id)
+            raise Unauthenticated("The session has ended.", challenge='Bearer error="invalid_token"')
+
+    def require(self, actor: Principal, roles: Iterable[Role]) -> None:
+        """Raise `Forbidden` unless the actor may do all that the roles allow: rights are not raised through others."""
+        if not self._roles.permissions_of(roles) <= actor.permissions:
+            raise denied("This needs every permission of the roles concerned.")
 
 
 def keep_one(administrators: set[UUID], user: User) -> None:
@@ -70,16 +81,10 @@ def keep_one(administrators: set[UUID], user: User) -> None:
         raise Conflict("This is the last administrator who can sign in.")
 
 
-def require_authority(actor: Principal, roles: Iterable[Role]) -> None:
-    """Raise `Forbidden` unless the actor may do all that the roles allow: rights are not raised through others."""
-    if not permissions_of(roles) <= actor.permissions:
-        raise denied("This needs every permission of the roles concerned.")
-
-
 def denied(message: str) -> Forbidden:
     """The error to raise where the policy of the route let in somebody who asks for more than they may; it is told.
 
     `message` repeats nothing that was sent.
     """
-    security_event(SecurityEvent.ACCESS_DENIED, outcome="denied", reason=message)
+    emit_event(AccessEvent.ACCESS_DENIED, outcome="denied", reason=message)
     return Forbidden(message)

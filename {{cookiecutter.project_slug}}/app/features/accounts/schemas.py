@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
-from app.access.permissions import Permission
-from app.access.roles import Role, permissions_of
+from app.access.permissions import PermissionName
+from app.access.roles import Role, RoleTable
 from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
 from app.features.accounts.email_address import EmailText
 from app.features.accounts.mailed.alerts import Alert
@@ -23,13 +23,13 @@ class AccountRead(ResponseBody):
     email_verified: bool
     display_name: str | None
     roles: list[Role]
-    permissions: list[Permission]
+    permissions: list[PermissionName]
     disabled: bool
     created_at: Timestamp
     muted_alerts: list[Alert]
 
     @classmethod
-    def of(cls, user: User | Account) -> Self:
+    def of(cls, user: User | Account, roles: RoleTable) -> Self:
         """The answer for a user; permissions are what the roles allow."""
         return cls(
             id=user.id,
@@ -37,7 +37,7 @@ class AccountRead(ResponseBody):
             email_verified=user.verified_at is not None,
             display_name=user.display_name,
             roles=sorted(user.roles),
-            permissions=sorted(permissions_of(user.roles)),
+            permissions=sorted(roles.permissions_of(user.roles)),
             disabled=user.disabled_at is not None,
             created_at=user.created_at,
             muted_alerts=sorted(user.muted_alerts),
@@ -165,4 +165,4 @@ class RoleRead(ResponseBody):
     """A role and what it allows."""
 
     name: Role
-    permissions: list[Permission]
+    permissions: list[PermissionName]

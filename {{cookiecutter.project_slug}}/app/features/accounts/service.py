@@ -11,13 +11,15 @@ from sqlalchemy import Connection, and_, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.roles import Role
+from app.access.permissions import Permission
+from app.access.roles import Role, RoleTable
 from app.core.clock import utc_now
 from app.core.database.database import Database, table_of
 from app.core.errors import Conflict, NotFound
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.core.limits.limiter import subscriber
 from app.features.accounts.email_address import parse_email_address
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords.hasher import PasswordHasher
@@ -84,6 +86,7 @@ class Account:
     verified_at: datetime | None
     disabled_at: datetime | None
     roles: frozenset[Role]
+    permissions: frozenset[Permission]
     muted_alerts: frozenset[Alert]
 
 
@@ -108,16 +111,17 @@ async def replace_unconfirmed(db: AsyncSession, mailbox: str) -> None:
     """Delete the account of a mailbox that nobody has confirmed, an invited one too; it is on record."""
     unconfirmed = delete(User).where(User.mailbox == mailbox, User.verified_at.is_(None)).returning(User.id)
     for user_id in await db.scalars(unconfirmed):
-        security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success", target_id=user_id, reason="never confirmed")
+        emit_event(AccountEvent.ACCOUNT_DELETED, outcome="success", target_id=user_id, reason="never confirmed")
 
 
 class AccountService:
     """Accounts, one at a time."""
 
-    def __init__(self, database: Database, hasher: PasswordHasher, policy: PasswordPolicy) -> None:
+    def __init__(self, database: Database, hasher: PasswordHasher, policy: PasswordPolicy, roles: RoleTable) -> None:
         self._database = database
         self._hasher = hasher
         self._policy = policy
+        self._roles = roles
 
     async def create(
         self,
@@ -152,9 +156,7 @@ class AccountService:
                 await replace_unconfirmed(db, address.mailbox)
                 db.add(user)
                 await db.flush()
-                security_event(
-                    SecurityEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(user.roles)
-                )
+                emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(user.roles))
         except IntegrityError:
             raise Conflict("There is an account with this e-mail address already.") from None
         return user.id
@@ -197,6 +199,10 @@ class AccountService:
         rows = (await db.execute(statement, {"user_id": user_id})).all()
         return frozenset(Role(row.role) for row in rows if row.role) if rows else None
 
+    def permissions_of(self, roles: Iterable[Role]) -> frozenset[Permission]:
+        """Return everything that the roles allow together."""
+        return self._roles.permissions_of(roles)
+
     async def is_enabled(self, db: AsyncSession, user_id: UUID) -> bool:
         """Whether the account exists and is not disabled."""
         return bool(await db.scalar(select(User.id).where(User.id == user_id, User.disabled_at.is_(None))))
@@ -210,6 +216,7 @@ class AccountService:
         if not rows:
             return None
         first = rows[0]
+        roles = frozenset(Role(row.role) for row in rows if row.role)
         return Identity(
             account=Account(
                 id=first.user_id,
@@ -218,7 +225,8 @@ class AccountService:
                 created_at=first.created_at,
                 verified_at=first.verified_at,
                 disabled_at=first.disabled_at,
-                roles=frozenset(Role(row.role) for row in rows if row.role),
+                roles=roles,
+                permissions=self._roles.permissions_of(roles),
                 muted_alerts=parse_alerts(first.muted),
             ),
             authenticated_at=first.authenticated_at,
@@ -238,7 +246,7 @@ class AccountService:
             async with self._database.transaction() as db:
                 await db.execute(update(User).where(User.id == user_id).values(values))
                 if "display_name" in values:
-                    security_event(SecurityEvent.ACCOUNT_RENAMED, outcome="success", user_id=user_id, target_id=user_id)
+                    emit_event(AccountEvent.ACCOUNT_RENAMED, outcome="success", user_id=user_id, target_id=user_id)
                 if "muted" in values:
-                    security_event(SecurityEvent.ALERTS_CHANGED, outcome="success", user_id=user_id, muted=muted)
+                    emit_event(AccountEvent.ALERTS_CHANGED, outcome="success", user_id=user_id, muted=muted)
         return await self.get(user_id)

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Role
 from app.core.clock import utc_now
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User, UserRole
 
 DOMAIN = "clients.invalid"
@@ -26,7 +27,7 @@ async def add_service_account(db: AsyncSession, client_id: str, name: str, roles
     row = {"id": user_id, "email": address, "mailbox": address, "display_name": name}
     await db.execute(insert(User), {**row, "created_at": now, "verified_at": now})
     await db.execute(insert(UserRole), [{"user_id": user_id, "role": role} for role in given])
-    security_event(SecurityEvent.ACCOUNT_CREATED, outcome="success", user_id=user_id, roles=given)
+    emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user_id, roles=given)
     return user_id
 
 

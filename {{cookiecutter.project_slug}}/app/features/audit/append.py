@@ -16,10 +16,11 @@ from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import table_of
 from app.core.errors import Unavailable
-from app.core.events.catalog import SecurityEvent
+from app.core.events.event import SecurityEvent
 from app.core.events.flow import EventRecord, Outcome, RequestOrigin, emit_recorded
 from app.features.audit.chain import FIRST_DIGEST, ChainKeys, Head, digest_of
 from app.features.audit.entries import Entry, entry_of
+from app.features.audit.events import TrailEvent
 from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
 
 _RETRY_AFTER_SECONDS = 5
@@ -121,12 +122,12 @@ def _marks(chain: ChainKeys, head: Head | None, last: int) -> Iterable[Entry]:
     """The rows that go before, where the trail ended otherwise than under the current key."""
     flaw = _flaw(chain, head, last)
     if flaw is not None:
-        yield _mark(SecurityEvent.AUDIT_CHAIN_BROKEN, "failure", reason=flaw)
+        yield _mark(TrailEvent.AUDIT_CHAIN_BROKEN, "failure", reason=flaw)
     elif head and not head.is_fresh and head.key_id != chain.current_id:
         confirmed = chain.confirms_head(head)
         outcome: Outcome = "success" if confirmed else "failure"
         # With the old MAC, so that whoever has the old key can tell later that the head was genuine.
-        yield _mark(SecurityEvent.AUDIT_KEY_CHANGED, outcome, previous=head.key_id.hex(), head=head.mac.hex())
+        yield _mark(TrailEvent.AUDIT_KEY_CHANGED, outcome, previous=head.key_id.hex(), head=head.mac.hex())
 
 
 def _flaw(chain: ChainKeys, head: Head | None, last: int) -> str | None:
@@ -142,7 +143,7 @@ def _flaw(chain: ChainKeys, head: Head | None, last: int) -> str | None:
 
 
 def _mark(event: SecurityEvent, outcome: Outcome, **details: str | int) -> Entry:
-    event_record = EventRecord(event.value, outcome, details, utc_now(), RequestOrigin())
+    event_record = EventRecord(event, outcome, details, utc_now(), RequestOrigin())
     emit_recorded(event_record)
     # As they are: a MAC has the shape of a secret, and is none.
     return {**entry_of(event_record), "details": orjson.dumps(details).decode()}

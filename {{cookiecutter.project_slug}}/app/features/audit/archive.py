@@ -16,15 +16,15 @@ import orjson
 from sqlalchemy import Connection, delete, func, select, text
 
 from app.core.database.database import table_of
-from app.core.events.catalog import SecurityEvent
 from app.features.audit.append import lock_head
 from app.features.audit.chain import FIRST_DIGEST, digest_of, plain_row
+from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent
 
 _events = table_of(AuditEvent)
 _CLAIM = (
     select(_events.c.details)
-    .where(_events.c.action == SecurityEvent.AUDIT_ARCHIVED)
+    .where(_events.c.action == TrailEvent.AUDIT_ARCHIVED)
     .order_by(_events.c.sequence.desc())
     .limit(1)
 )

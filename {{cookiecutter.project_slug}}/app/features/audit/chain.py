@@ -18,6 +18,13 @@ import orjson
 
 from app.core.crypto.keys import KeyRing, Purpose, key_id
 
+
+class TrailKey(Purpose):
+    """Keys of the audit trail."""
+
+    AUDIT = "audit/v1"
+
+
 FIRST_DIGEST = bytes(32)
 
 _ROW = b"audit row\0"
@@ -43,8 +50,8 @@ class ChainKeys:
     """Makes MACs with the current key, and confirms those of every key of the ring."""
 
     def __init__(self, keys: KeyRing) -> None:
-        self.current_id = key_id(keys.current(Purpose.AUDIT))
-        self._keys = {key_id(key): key for key in keys.all(Purpose.AUDIT)}
+        self.current_id = key_id(keys.current(TrailKey.AUDIT))
+        self._keys = {key_id(key): key for key in keys.all(TrailKey.AUDIT)}
 
     def following(self, head: Head | None) -> Self:
         """The same, but making MACs with the key of the head, where it is in the ring."""

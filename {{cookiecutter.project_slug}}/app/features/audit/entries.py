@@ -6,7 +6,7 @@ from uuid import UUID
 
 import orjson
 
-from app.core.events.catalog import SecurityEvent
+from app.core.events.event import ON_SESSION, SUBJECT, SecurityEvent
 from app.core.events.flow import EventRecord
 from app.core.logging.redaction import redact_fields, redact_text
 
@@ -19,39 +19,14 @@ _LONGEST_USER_AGENT = 270  # and the mark of what was cut
 _LONGEST_TARGET_TYPE = 20
 _LONGEST_TARGET = 48
 
-# Here `user_id` is whom it happened to. Who did it is the principal of the request, or not known: a token that was
-# mailed shows that somebody reads the mailbox, and not who. The table of `docs/logging.md` says it for every event.
-_SUFFERED = frozenset(
-    {
-        SecurityEvent.ACCOUNT_CREATED,
-        SecurityEvent.EMAIL_CHANGED,
-        SecurityEvent.EMAIL_VERIFIED,
-        SecurityEvent.PASSWORD_RESET,
-        SecurityEvent.PASSWORD_RESET_REQUESTED,
-        SecurityEvent.REGISTRATION_REPEATED,
-        SecurityEvent.SESSION_ENDED,
-        SecurityEvent.SESSION_FORGED,
-        SecurityEvent.SIGNIN_FAILED,
-        SecurityEvent.TOKEN_ISSUED,
-    }
-)
-# Here `session_id` is what it was done to.
-_ON_A_SESSION = frozenset(
-    {
-        SecurityEvent.SESSION_ENDED,
-        SecurityEvent.SESSION_FORGED,
-        SecurityEvent.SIGNED_OUT,
-        SecurityEvent.TOKEN_REUSED,
-        SecurityEvent.TOKEN_REVOKED,
-    }
-)
-
 
 def entry_of(event_record: EventRecord) -> Entry:
     """The columns for an event."""
     fields, origin = dict(event_record.fields), event_record.origin
     user_id, session_id = _id(fields.get("user_id")), _id(fields.get("session_id"))
-    actor_id = origin.actor_id or (None if event_record.action in _SUFFERED else user_id)
+    # Of what happened to a user, the actor is the principal of the request, or not known: a mailed token shows that
+    # somebody reads the mailbox, and not who.
+    actor_id = origin.actor_id or (None if event_record.action.user_is is SUBJECT else user_id)
     asking = origin.session_id or session_id
     target_type, target_id = _target(event_record.action, fields)
     fields.pop("target_type", None)
@@ -75,13 +50,13 @@ def entry_of(event_record: EventRecord) -> Entry:
     }
 
 
-def _target(action: str, fields: Mapping[str, object]) -> tuple[str | None, str | None]:
+def _target(event: SecurityEvent, fields: Mapping[str, object]) -> tuple[str | None, str | None]:
     if fields.get("target_id") is not None:
         kind = redact_text(str(fields.get("target_type") or "user"))[:_LONGEST_TARGET_TYPE]
         return kind, redact_text(str(fields["target_id"]))[:_LONGEST_TARGET]
-    for kind, actions in (("session", _ON_A_SESSION), ("user", _SUFFERED)):
+    for kind, is_target in (("session", event.session_is is ON_SESSION), ("user", event.user_is is SUBJECT)):
         target = _id(fields.get(f"{kind}_id"))
-        if action in actions and target is not None:
+        if is_target and target is not None:
             return kind, str(target)
     return None, None
 

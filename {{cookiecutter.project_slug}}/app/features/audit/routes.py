@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 
 from app.access.guard import GuardedRoute
-from app.access.permissions import Permission
 from app.access.policies import Allow, policy
-from app.core.events.catalog import SecurityEvent
+from app.core.events.event import EventCatalog, EventName
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
-from app.core.state import from_state
+from app.core.services import provided
+from app.features.audit.permissions import TrailPermission
 from app.features.audit.schemas import AuditEventRead, Moment
 from app.features.audit.service import AuditTrail, Filters
 
@@ -19,7 +19,8 @@ router = APIRouter(prefix="/audit", tags=["audit"], route_class=GuardedRoute)
 
 Actor = Annotated[UUID | None, Query(description="Only what this user did.")]
 Target = Annotated[UUID | None, Query(description="Only what happened to this user, session or thing.")]
-Action = Annotated[SecurityEvent | None, Query(description="Only this event.")]
+Action = Annotated[EventName | None, Query(description="Only this event.")]
+Events = Annotated[EventCatalog, provided(EventCatalog)]
 Since = Annotated[Moment | None, Query(description="Only from this time on.")]
 Until = Annotated[Moment | None, Query(description="Only before this time.")]
 
@@ -30,17 +31,19 @@ async def _filters(
     return Filters(actor=actor, target=str(target) if target else None, action=action, since=since, until=until)
 
 
-Audit = Annotated[AuditTrail, from_state("audit")]
+Audit = Annotated[AuditTrail, provided(AuditTrail)]
 
 
 @router.get("")
-@policy(Allow(Permission.AUDIT_READ))
+@policy(Allow(TrailPermission.AUDIT_READ))
 async def list_events(
     trail: Audit,
     filters: Annotated[Filters, Depends(_filters)],
+    events: Events,
     limit: Limit = DEFAULT_LIMIT,
     cursor: CursorText = None,
 ) -> Page[AuditEventRead]:
     """Security events, newest first."""
+    events.require(filters.action, "query", "action")
     rows, next_cursor = await trail.list_events(filters, PageParams(limit, cursor))
     return Page(items=[AuditEventRead.of(row) for row in rows], next_cursor=next_cursor)

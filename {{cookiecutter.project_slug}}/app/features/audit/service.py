@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
 from app.core.errors import Conflict
-from app.core.events.catalog import SecurityEvent
 from app.core.events.flow import EventRecord, events_to
 from app.core.pagination import Cursors, PageParams, by_number
 from app.features.audit.append import Appender, lock_head, unavailable
 from app.features.audit.archive import ArchiveFile, Place, archived_through, last_before, remove_through, rows_between
+from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent
 from app.features.audit.recorder import Recorder
 from app.features.audit.verification import Anchor, Report, Verification
@@ -158,7 +158,7 @@ class AuditTrail:
         lock_head(connection)
         if archived_through(connection) != begin:
             raise Conflict("Another archive was made meanwhile.")
-        self._append.mark(connection, SecurityEvent.AUDIT_ARCHIVED, **end.fields())
+        self._append.mark(connection, TrailEvent.AUDIT_ARCHIVED, **end.fields())
 
 
 __all__ = ["Anchor", "AuditTrail", "Filters", "Report", "Verification"]

@@ -13,9 +13,9 @@ from sqlalchemy import func, select
 
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
-from app.core.events.catalog import SecurityEvent
 from app.features.audit.archive import ArchiveFile, Place, archived_through
 from app.features.audit.chain import FIRST_DIGEST, ChainKeys, Head, digest_of
+from app.features.audit.events import TrailEvent
 from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
 
 _BATCH = 1000
@@ -207,9 +207,9 @@ class Verification:
 
     def _distrust(self, row: Mapping[str, Any], sequence: int, *, known: bool) -> Flaw | None:
         """What a row that is whole in itself says about those before it."""
-        if row["action"] == SecurityEvent.AUDIT_CHAIN_BROKEN:
+        if row["action"] == TrailEvent.AUDIT_CHAIN_BROKEN:
             return Flaw(sequence, f"marks that the trail before it had been tampered with: {row['details']}")
-        goes_on = row["action"] == SecurityEvent.AUDIT_KEY_CHANGED
+        goes_on = row["action"] == TrailEvent.AUDIT_KEY_CHANGED
         confirmed = row["outcome"] == "success" or self._is_anchored(sequence - 1)
         if goes_on and not (confirmed or self._was_genuine(row["details"])):
             return Flaw(sequence, "goes on under another key behind rows whose end nothing confirms")
@@ -221,7 +221,7 @@ class Verification:
 
     def _goes_on(self, row: Mapping[str, Any], sequence: int) -> bool:
         """Whether a row may stand behind rows that nothing confirms: the mark of another key, or what is anchored."""
-        return row["action"] == SecurityEvent.AUDIT_KEY_CHANGED or self._is_anchored(sequence)
+        return row["action"] == TrailEvent.AUDIT_KEY_CHANGED or self._is_anchored(sequence)
 
     def _is_anchored(self, sequence: int) -> bool:
         return self._anchor is not None and sequence <= self._anchor.sequence

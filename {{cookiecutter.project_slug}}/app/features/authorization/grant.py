@@ -16,11 +16,11 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.roles import permissions_of
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.features.accounts.service import AccountService
+from app.features.authorization.events import ConsentEnd, ConsentEvent
 from app.features.authorization.models import AuthorizationCode
 from app.features.authorization.service import code_digest
 from app.features.oauth.clients.registered import AnyClient, GrantType, RegisteredClient
@@ -29,7 +29,7 @@ from app.features.oauth.errors import UnauthorizedClient
 from app.features.oauth.grants import granted_scope, required
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
-from app.features.sessions.service import EndReason, SessionService
+from app.features.sessions.service import SessionService
 from app.features.signin.errors import InvalidGrant
 from app.features.signin.service import ClientGrant, SignInService, TokenPair
 
@@ -101,8 +101,8 @@ class AuthorizationCodeGrant:
         started: UUID | None = code.started_session_id
         ends = started is not None and _is_proved(code, presented)
         if started is not None and ends:
-            await self._sessions.end(db, started, EndReason.CODE_REUSED)
-        security_event(SecurityEvent.CODE_REUSED, outcome="denied", session_id=started, ended=ends)
+            await self._sessions.end(db, started, ConsentEnd.CODE_REUSED)
+        emit_event(ConsentEvent.CODE_REUSED, outcome="denied", session_id=started, ended=ends)
 
     async def _exchange(
         self, db: AsyncSession, code: AuthorizationCode, client: RegisteredClient, origin: Client
@@ -112,7 +112,7 @@ class AuthorizationCodeGrant:
             grant_type=GrantType.AUTHORIZATION_CODE,
             client_id=client.client_id,
             user_id=code.user_id,
-            scope=granted_scope(permissions_of(roles or ()).intersection(code.scope.split())),
+            scope=granted_scope(self._accounts.permissions_of(roles or ()).intersection(code.scope.split())),
             methods=code.methods,
             authenticated_at=code.authenticated_at,
             refreshable=GrantType.REFRESH_TOKEN in client.grants,

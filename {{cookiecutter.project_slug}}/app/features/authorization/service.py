@@ -16,18 +16,20 @@ from app.access.principal import Principal
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.errors import NotFound
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.event import SecurityEvent
+from app.core.events.flow import emit_event
 from app.core.settings.model import Settings
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService
+from app.features.authorization.events import ConsentEnd, ConsentEvent
 from app.features.authorization.models import AuthorizationCode, Consent
 from app.features.authorization.requests import AuthorizationRequest, RefusedRequest, RequestReader, UntrustedRequest
 from app.features.oauth.clients.redirect_uris import proves_its_owner
 from app.features.oauth.clients.registered import RegisteredClient
 from app.features.oauth.clients.service import ClientService
 from app.features.sessions.client import Client
-from app.features.sessions.service import EndReason, SessionService
+from app.features.sessions.service import SessionService
 
 __all__ = [
     "AuthorizationRequest",
@@ -173,7 +175,7 @@ class AuthorizationService:
     async def decline(self, principal: Principal, request: AuthorizationRequest) -> str:
         """Give the client nothing, as the user says: the address to send the browser to."""
         scope = " ".join(sorted(request.scope))
-        _emit_event(SecurityEvent.CONSENT_DENIED, principal.user_id, request.client, scope=scope)
+        _emit_event(ConsentEvent.CONSENT_DENIED, principal.user_id, request.client, scope=scope)
         return self.deny(request)
 
     def deny(self, request: AuthorizationRequest) -> str:
@@ -201,10 +203,12 @@ class AuthorizationService:
             client_id = await db.scalar(delete(Consent).where(*mine).returning(Consent.client_id))
             client = client_id and (await self._clients.by_ids(db, {client_id})).get(client_id)
             if client:
-                await self._sessions.end_all_of_client(db, client.client_id, EndReason.CONSENT_REVOKED, user_id=user_id)
+                await self._sessions.end_all_of_client(
+                    db, client.client_id, ConsentEnd.CONSENT_REVOKED, user_id=user_id
+                )
                 theirs = (AuthorizationCode.client_id == client_id, AuthorizationCode.user_id == user_id)
                 await db.execute(delete(AuthorizationCode).where(*theirs))
-                _emit_event(SecurityEvent.CONSENT_REVOKED, user_id, client)
+                _emit_event(ConsentEvent.CONSENT_REVOKED, user_id, client)
         if not client:
             raise NotFound("There is no such consent.")
 
@@ -212,7 +216,7 @@ class AuthorizationService:
         """Take back all that a user has allowed; the caller has locked the account, and ends its sessions and codes."""
         taken = (await db.scalars(delete(Consent).where(Consent.user_id == user_id).returning(Consent.client_id))).all()
         for client in (await self._clients.by_ids(db, set(taken))).values():
-            _emit_event(SecurityEvent.CONSENT_REVOKED, user_id, client)
+            _emit_event(ConsentEvent.CONSENT_REVOKED, user_id, client)
 
     async def client_ids(self, db: AsyncSession, user_id: UUID) -> frozenset[str]:
         """The clients that a user has allowed, as their sessions name them."""
@@ -239,7 +243,7 @@ class AuthorizationService:
         else:
             return
         await self._mail.alert(db, Alert.NEW_APPLICATION, user_id, origin, application=client.name)
-        _emit_event(SecurityEvent.CONSENT_GIVEN, user_id, client, scope=scope)
+        _emit_event(ConsentEvent.CONSENT_GIVEN, user_id, client, scope=scope)
 
 
 def granted(principal: Principal, request: AuthorizationRequest) -> frozenset[str]:
@@ -253,4 +257,4 @@ def code_digest(code: str) -> bytes:
 
 
 def _emit_event(event: SecurityEvent, user_id: UUID, client: RegisteredClient, **fields: object) -> None:
-    security_event(event, outcome="success", user_id=user_id, target_type="client", target_id=client.id, **fields)
+    emit_event(event, outcome="success", user_id=user_id, target_type="client", target_id=client.id, **fields)

@@ -13,11 +13,17 @@ from app.core.crypto.sealing import SealBrokenError, Sealer
 from app.features.browser.models import BrowserSession
 
 
+class BrowserKey(Purpose):
+    """Keys of browser sessions."""
+
+    BROWSER_SESSION = "browser-session/v1"
+
+
 class BrowserSessionSeals:
     """Seals whose session a cookie opens, when they signed in, and how."""
 
     def __init__(self, keys: KeyRing) -> None:
-        self._sealer = Sealer(keys, Purpose.BROWSER_SESSION)
+        self._sealer = Sealer(keys, BrowserKey.BROWSER_SESSION)
 
     def seal(self, session_id: UUID, id_hash: bytes, claims: bytes) -> bytes:
         """The claims, for the row of this session and this cookie alone."""

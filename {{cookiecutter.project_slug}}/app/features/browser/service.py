@@ -13,15 +13,16 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from app.access.principal import Principal
-from app.access.roles import permissions_of
 from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.features.accounts.service import Account, AccountService, Identity
+from app.features.browser.events import BrowserEvent
 from app.features.browser.models import BrowserSession
 from app.features.browser.seals import BrowserSessionSeals, claims_of
-from app.features.sessions.service import EndReason, NewSession, SessionService
+from app.features.sessions.events import SessionEnd, SessionEvent
+from app.features.sessions.service import NewSession, SessionService
 
 _ID_BYTES = 32
 _SEEN_EVERY = timedelta(minutes=1)
@@ -76,7 +77,7 @@ class BrowserSessions:
             user_id=identity.account.id,
             session_id=row.session_id,
             roles=identity.account.roles,
-            permissions=permissions_of(identity.account.roles),
+            permissions=identity.account.permissions,
             authenticated_at=identity.authenticated_at,
             methods=identity.methods,
         )
@@ -102,8 +103,8 @@ class BrowserSessions:
             mine = update(BrowserSession).where(BrowserSession.session_id == principal.session_id)
             changed = mine.values(id_hash=id_hash, sealed=sealed).returning(BrowserSession.session_id)
             has_cookie = await db.scalar(changed) is not None
-            security_event(
-                SecurityEvent.PASSWORD_CONFIRMED,
+            emit_event(
+                BrowserEvent.PASSWORD_CONFIRMED,
                 outcome="success",
                 user_id=principal.user_id,
                 session_id=principal.session_id,
@@ -114,8 +115,8 @@ class BrowserSessions:
         """End the session of a browser, at its own wish."""
         async with self._database.transaction() as db:
             user_id, session_id = principal.user_id, principal.session_id
-            if await self._sessions.end_if_own(db, user_id, session_id, EndReason.ENDED_BY_USER):
-                security_event(SecurityEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
+            if await self._sessions.end_if_own(db, user_id, session_id, SessionEnd.ENDED_BY_USER):
+                emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
 
     async def _find(self, id_hash: bytes) -> Row[UUID, bytes] | None:
         async with self._database.read() as db:
@@ -123,7 +124,7 @@ class BrowserSessions:
 
 
 def _forged(identity: Identity, session_id: UUID) -> None:
-    security_event(SecurityEvent.SESSION_FORGED, outcome="denied", user_id=identity.account.id, session_id=session_id)
+    emit_event(BrowserEvent.SESSION_FORGED, outcome="denied", user_id=identity.account.id, session_id=session_id)
 
 
 def _digest(value: str) -> bytes:

@@ -1,10 +1,9 @@
-"""The grants of the token endpoint. `main.py` says which there are, and the metadata says what `main.py` says."""
+"""The grants of the token endpoint. Features add theirs to one table; the metadata lists what is in it."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from app.access.principal import CLIENT_SECRET
-from app.access.roles import permissions_of
 from app.core.database.database import Database
 from app.core.errors import BadRequest
 from app.features.accounts.service import AccountService
@@ -20,6 +19,10 @@ GrantHandler = Callable[[TokenForm, AnyClient, Client], Awaitable[TokenPair]]
 """Exchanges a grant for tokens; the client is authenticated, and may use the grant. Raises a `Problem`."""
 
 _Value = TypeVar("_Value")
+
+
+class GrantTable(dict[str, GrantHandler]):
+    """The grants that this service has, by the name of their `grant_type`."""
 
 
 class RefreshTokenGrant:
@@ -75,7 +78,7 @@ class ClientCredentialsGrant:
                 grant_type=GrantType.CLIENT_CREDENTIALS,
                 client_id=client.client_id,
                 user_id=client.user_id,
-                scope=granted_scope(asked & permissions_of(roles)),
+                scope=granted_scope(asked & self._accounts.permissions_of(roles)),
                 methods=CLIENT_SECRET,
                 authenticated_at=None,
                 refreshable=False,

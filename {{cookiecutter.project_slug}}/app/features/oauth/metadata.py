@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from app.access.permissions import Permission
 from app.features.oauth.clients.registered import GrantType
 from app.features.oauth.schemas import ServerMetadata
 
@@ -12,8 +11,8 @@ _PUBLIC_TOO = [*_WITH_SECRET, "none"]
 _OR_ITS_USER = [*_WITH_SECRET, "Bearer"]
 
 
-def server_metadata(issuer: str, grants: Iterable[str]) -> ServerMetadata:
-    """The metadata of the server at a URL that has these grants."""
+def server_metadata(issuer: str, grants: Iterable[str], scopes: Iterable[str]) -> ServerMetadata:
+    """Return the metadata of the server at a URL that has these grants and scopes."""
     grants = frozenset(grants)
     with_code = GrantType.AUTHORIZATION_CODE in grants
     return ServerMetadata(
@@ -22,7 +21,7 @@ def server_metadata(issuer: str, grants: Iterable[str]) -> ServerMetadata:
         token_endpoint=f"{issuer}/oauth/token",
         revocation_endpoint=f"{issuer}/oauth/revoke",
         introspection_endpoint=f"{issuer}/oauth/introspect",
-        scopes_supported=sorted(Permission),
+        scopes_supported=sorted(scopes),
         response_types_supported=["code"] if with_code else [],
         response_modes_supported=["query"] if with_code else None,
         grant_types_supported=sorted(grants),

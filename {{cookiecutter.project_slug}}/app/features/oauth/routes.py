@@ -8,13 +8,16 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from app.access.guard import GuardedRoute
 from app.access.policies import ClientOrUser, Public, policy
 from app.access.principal import Principal
+from app.access.roles import RoleTable
 from app.core.errors import Problem
-from app.core.events.catalog import SecurityEvent, security_event
-from app.core.state import from_state
+from app.core.events.flow import emit_event
+from app.core.services import provided, services_of
+from app.core.settings.model import Settings
 from app.features.oauth.clients.authentication import Caller, ClientAuthentication
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, RegisteredClient
 from app.features.oauth.errors import InvalidClient, InvalidTarget, UnauthorizedClient, UnsupportedGrantType
-from app.features.oauth.grants import GrantHandler
+from app.features.oauth.events import ClientEvent
+from app.features.oauth.grants import GrantHandler, GrantTable
 from app.features.oauth.metadata import server_metadata
 from app.features.oauth.resources import is_own_resource
 from app.features.oauth.schemas import IntrospectionResponse, ServerMetadata, TokenForm, TokenInQuestion
@@ -34,9 +37,9 @@ async def _caller(request: Request) -> Caller:
     return caller
 
 
-Grants = Annotated[Mapping[str, GrantHandler], from_state("grants")]
-SignIns = Annotated[SignInService, from_state("signin")]
-Introspection = Annotated[TokenIntrospection, from_state("introspection")]
+Grants = Annotated[GrantTable, provided(GrantTable)]
+SignIns = Annotated[SignInService, provided(SignInService)]
+Introspection = Annotated[TokenIntrospection, provided(TokenIntrospection)]
 CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 
@@ -46,14 +49,13 @@ async def token(
     form: Annotated[TokenForm, Form()], request: Request, grants: Grants, origin: RequestClient
 ) -> TokenResponse:
     """Exchange a grant for tokens (RFC 6749 section 3.2), as a client or, without one, as the service's own sign-in."""
-    authenticate: ClientAuthentication = request.app.state.client_authentication
-    client = await authenticate(request) or BUILT_IN
+    client = await services_of(request.app)[ClientAuthentication](request) or BUILT_IN
     try:
         return TokenResponse.model_validate(await _exchange(form, request, grants, client, origin))
     except Problem as problem:
         # A code, a verifier or a token that was tried, in whatever way it does not hold (ASVS 16.3.1).
         refusal = {"error": problem.oauth_error, **_target_of(client)}
-        security_event(SecurityEvent.TOKEN_REFUSED, outcome="denied", **refusal)
+        emit_event(ClientEvent.TOKEN_REFUSED, outcome="denied", **refusal)
         raise
 
 
@@ -67,7 +69,7 @@ async def _exchange(
     if form.grant_type not in client.grants:
         message = "The client may not use this grant."
         raise InvalidClient("This grant needs a client.") if client is BUILT_IN else UnauthorizedClient(message)
-    issuer = request.app.state.settings.public_url
+    issuer = services_of(request.app)[Settings].public_url
     if not is_own_resource(list(filter(None, form.resource)), issuer):
         raise InvalidTarget(f"The one resource is {issuer}")
     return await exchange(form, client, origin)
@@ -92,7 +94,7 @@ async def introspect(
 ) -> IntrospectionResponse:
     """What a token is worth (RFC 7662): its own, for a client with a secret; for a user their own."""
     if not isinstance(caller, Principal) and not caller.confidential:
-        security_event(SecurityEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **_target_of(caller))
+        emit_event(ClientEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **_target_of(caller))
         raise InvalidClient("Only a client with a secret may ask about tokens.")
     found = await introspection.look_at(form.token.get_secret_value())
     return _active(found, introspection.issuer) if found and _is_theirs(found, caller) else _INACTIVE
@@ -100,9 +102,11 @@ async def introspect(
 
 @metadata_router.get("/.well-known/oauth-authorization-server", response_model_exclude_none=True)
 @policy(Public())
-async def metadata(request: Request, grants: Grants) -> ServerMetadata:
+async def metadata(
+    settings: Annotated[Settings, provided(Settings)], roles: Annotated[RoleTable, provided(RoleTable)], grants: Grants
+) -> ServerMetadata:
     """What this authorization server can do (RFC 8414)."""
-    return server_metadata(request.app.state.settings.public_url, grants)
+    return server_metadata(settings.public_url, grants, roles.permissions)
 
 
 def _is_theirs(token: ActiveToken, caller: Caller) -> bool:

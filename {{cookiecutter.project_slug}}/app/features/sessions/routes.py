@@ -6,23 +6,23 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.access.guard import GuardedRoute
-from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
-from app.core.state import from_state
+from app.core.services import provided
+from app.features.sessions.permissions import AccountPermission
 from app.features.sessions.schemas import SessionRead
 from app.features.sessions.service import SessionService
 
 router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=GuardedRoute)
 
 
-Sessions = Annotated[SessionService, from_state("sessions")]
+Sessions = Annotated[SessionService, provided(SessionService)]
 
 
 @router.get("")
-@policy(Allow(Permission.ACCOUNT_READ))
+@policy(Allow(AccountPermission.ACCOUNT_READ))
 async def list_sessions(
     sessions: Sessions, principal: CurrentPrincipal, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
 ) -> Page[SessionRead]:
@@ -45,14 +45,14 @@ async def list_sessions(
 
 
 @router.delete("", status_code=204)
-@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def end_other_sessions(sessions: Sessions, principal: CurrentPrincipal) -> None:
     """End every session of mine but this one."""
     await sessions.end_others(principal.user_id, principal.session_id)
 
 
 @router.delete("/{session_id}", status_code=204)
-@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def end_session(session_id: UUID, sessions: Sessions, principal: CurrentPrincipal) -> None:
     """End one session of mine. To sign out, which an old sign-in may too, a client revokes its token."""
     await sessions.end_own(principal.user_id, session_id)

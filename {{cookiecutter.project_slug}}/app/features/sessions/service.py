@@ -3,7 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, insert, or_, select, update
@@ -14,11 +13,12 @@ from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database, table_of
 from app.core.errors import NotFound
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.core.pagination import Cursors, PageParams
 from app.core.settings.model import Settings
 from app.features.sessions.client import Client
 from app.features.sessions.devices import LONGEST_USER_AGENT, device_of
+from app.features.sessions.events import EndReason, SessionEnd, SessionEvent
 from app.features.sessions.models import Session
 
 _sessions = table_of(Session)
@@ -39,24 +39,6 @@ _BEYOND = (
     .order_by(_sessions.c.last_seen_at.desc(), _sessions.c.id)
     .offset(bindparam("kept"))
 )
-
-
-class EndReason(StrEnum):
-    """Why a session ended."""
-
-    ENDED_BY_USER = "ended by user"
-    REVOKED = "revoked"
-    REFRESH_TOKEN_REUSED = "refresh token reused"  # noqa: S105  # a reason, not a secret
-    PASSWORD_CHANGED = "password changed"  # noqa: S105  # a reason, not a secret
-    PASSWORD_RESET = "password reset"  # noqa: S105  # a reason, not a secret
-    ROLES_CHANGED = "roles changed"
-    ACCOUNT_DISABLED = "account disabled"
-    CLIENT_REMOVED = "client removed"
-    CLIENT_SECRET_ROTATED = "client secret rotated"  # noqa: S105  # a reason, not a secret
-    CODE_REUSED = "authorization code reused"
-    CONSENT_REVOKED = "consent revoked"
-    ENDED_BY_ADMINISTRATOR = "ended by administrator"
-    TOO_MANY = "too many sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +118,9 @@ class SessionService:
         over = [row.id for row in connection.execute(_BEYOND, theirs).all()]
         if over:
             ending = update(_sessions).where(_sessions.c.id.in_(over))
-            connection.execute(ending.values(ended_at=now, ended_reason=EndReason.TOO_MANY))
+            connection.execute(ending.values(ended_at=now, ended_reason=SessionEnd.TOO_MANY))
         for session_id in over:
-            _ended(session_id, user_id, EndReason.TOO_MANY)
+            _ended(session_id, user_id, SessionEnd.TOO_MANY)
 
     async def lock(self, db: AsyncSession, session_id: UUID) -> str | None:
         """Let nobody else change the session until the transaction ends; the client that has it."""
@@ -196,16 +178,16 @@ class SessionService:
     async def end_own(self, user_id: UUID, session_id: UUID) -> None:
         """End one session of the user; what is not theirs is not there."""
         async with self._database.transaction() as db:
-            ended = await self.end_if_own(db, user_id, session_id, EndReason.ENDED_BY_USER)
+            ended = await self.end_if_own(db, user_id, session_id, SessionEnd.ENDED_BY_USER)
             if ended:
-                security_event(SecurityEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
+                emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
         if not ended:
             raise NotFound("There is no such session.")
 
     async def end_others(self, user_id: UUID, current: UUID) -> None:
         """End every session of the user but the current one."""
         async with self._database.transaction() as db:
-            await self.end_all(db, user_id, EndReason.ENDED_BY_USER, keep=current)
+            await self.end_all(db, user_id, SessionEnd.ENDED_BY_USER, keep=current)
 
     async def end_if_own(self, db: AsyncSession, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
         """End one session if it is the user's and alive; whether it was."""
@@ -271,6 +253,4 @@ class SessionService:
 
 
 def _ended(session_id: UUID, user_id: UUID, reason: EndReason) -> None:
-    security_event(
-        SecurityEvent.SESSION_ENDED, outcome="success", user_id=user_id, session_id=session_id, reason=reason
-    )
+    emit_event(SessionEvent.SESSION_ENDED, outcome="success", user_id=user_id, session_id=session_id, reason=reason)

@@ -6,10 +6,10 @@ disabling, a change of roles or password count at the next request, on every rep
 
 from fastapi import Request
 
+from app.access.events import AccessEvent
 from app.access.principal import Principal
-from app.access.roles import permissions_of
 from app.core.errors import Unauthenticated
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens, InvalidTokenError
@@ -25,6 +25,10 @@ class BearerAuthenticator:
         self._tokens = tokens
         self._sessions = sessions
         self._accounts = accounts
+
+    def takes(self, _: Request) -> bool:
+        """Take every request that nothing else takes."""
+        return True
 
     async def __call__(self, request: Request) -> Principal:
         """The principal; raises `Unauthenticated`, which is logged as a security event.
@@ -45,12 +49,13 @@ class BearerAuthenticator:
         if identity is None or identity.account.id != claims.user_id:
             raise _refused("session ended", "The session has ended.", _INVALID_TOKEN)
         request.state.account = identity.account
-        allowed = permissions_of(identity.account.roles)
         return Principal(
             user_id=identity.account.id,
             session_id=claims.session_id,
             roles=identity.account.roles,
-            permissions=frozenset(permission for permission in allowed if permission in claims.scope),
+            permissions=frozenset(
+                permission for permission in identity.account.permissions if permission in claims.scope
+            ),
             authenticated_at=identity.authenticated_at,
             methods=identity.methods,
             client_id=None if claims.client_id == FIRST_PARTY else claims.client_id,
@@ -58,5 +63,5 @@ class BearerAuthenticator:
 
 
 def _refused(reason: str, detail: str, challenge: str) -> Unauthenticated:
-    security_event(SecurityEvent.UNAUTHENTICATED, outcome="denied", reason=reason)
+    emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason=reason)
     return Unauthenticated(detail, challenge=challenge)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.access.roles import permissions_of
 from app.core.database.database import Database
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
@@ -53,7 +52,7 @@ class TokenIntrospection:
         identity = await self._accounts.identify(self._sessions.alive(claims.session_id))
         if identity is None or identity.account.id != claims.user_id:
             return None
-        scope = claims.scope & permissions_of(identity.account.roles)
+        scope = claims.scope & identity.account.permissions
         return ActiveToken(
             claims.user_id, claims.client_id, scope, claims.issued_at, claims.expires_at, claims.token_id
         )
@@ -68,7 +67,7 @@ class TokenIntrospection:
         return ActiveToken(
             session.user_id,
             session.client_id or FIRST_PARTY,
-            permissions_of(roles).intersection(session.scope.split()),
+            self._accounts.permissions_of(roles).intersection(session.scope.split()),
             int(found[1].timestamp()),
             int(self._sessions.ends_at(session).timestamp()),
             None,

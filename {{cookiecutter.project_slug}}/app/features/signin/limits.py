@@ -15,8 +15,9 @@ import hashlib
 from limits import RateLimitItem
 
 from app.core.errors import TooManyRequests
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.core.limits.limiter import Limiter, Verdict, subscriber
+from app.features.accounts.events import AccountEvent
 
 _BEYOND = 2
 """How many times the limit a network may try beyond it: what it makes the service hash is bounded."""
@@ -46,7 +47,7 @@ class Attempt:
         """Raise `TooManyRequests` if it was over a limit."""
         if self.over is not None:
             verdict, by = self.over
-            security_event(SecurityEvent.SIGNIN_LIMITED, outcome="denied", by=by)
+            emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by=by)
             raise TooManyRequests("Too many attempts to sign in. Try again later.", retry_after=verdict.retry_after)
 
 

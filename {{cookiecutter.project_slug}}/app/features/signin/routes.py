@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from app.access.guard import GuardedRoute
 from app.access.policies import Public, policy
 from app.core.errors import Unauthenticated
-from app.core.state import from_state
+from app.core.services import provided
 from app.features.sessions.client import RequestClient
 from app.features.signin.schemas import SignIn, TokenResponse
 from app.features.signin.service import SignInService, WrongCredentials
@@ -17,7 +17,7 @@ router = APIRouter(tags=["sign-in"], route_class=GuardedRoute)
 _WRONG = "The e-mail address or the password is wrong."
 
 
-SignIns = Annotated[SignInService, from_state("signin")]
+SignIns = Annotated[SignInService, provided(SignInService)]
 
 
 @router.post("/signin", responses={401: {"description": _WRONG}})

@@ -11,10 +11,9 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
-from app.access.roles import permissions_of
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.errors import Unavailable
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
@@ -22,10 +21,12 @@ from app.features.accounts.passwords.hasher import PasswordHasher
 from app.features.accounts.service import AccountService, Credentials
 from app.features.sessions.client import Client
 from app.features.sessions.devices import is_new_device
+from app.features.sessions.events import SessionEnd
 from app.features.sessions.home_networks import remember_home
-from app.features.sessions.service import EndReason, NewSession, SessionOptions, SessionService
+from app.features.sessions.service import NewSession, SessionOptions, SessionService
 from app.features.signin import refresh
 from app.features.signin.errors import InvalidGrant, InvalidScope
+from app.features.signin.events import SignInEnd, SignInEvent
 from app.features.signin.limits import SignInLimits
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens, Grant, InvalidTokenError
 
@@ -122,7 +123,7 @@ class SignInService:
         if opened is None:
             attempt.refuse_over()
             user_id = credentials and credentials.user_id
-            security_event(SecurityEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
+            emit_event(SignInEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
             raise WrongCredentials
         await attempt.give_back()
         grant, made, alerted = opened
@@ -141,14 +142,14 @@ class SignInService:
         alerted = is_new_device(connection, user_id, client) and self._mail.put_alert(
             connection, Alert.NEW_DEVICE, user_id, client, {}
         )
-        scope = " ".join(sorted(permissions_of(roles)))
+        scope = " ".join(sorted(self._accounts.permissions_of(roles)))
         session = self._sessions.start(
             connection, credentials.user_id, scope=scope, methods=_BY_PASSWORD, client=client
         )
         remember_home(connection, credentials.user_id, client.ip)
         made = key(connection, session)
-        security_event(
-            SecurityEvent.SIGNIN_SUCCEEDED,
+        emit_event(
+            SignInEvent.SIGNIN_SUCCEEDED,
             outcome="success",
             user_id=credentials.user_id,
             session_id=session.id,
@@ -172,8 +173,8 @@ class SignInService:
         connection = await db.connection()
         session = await connection.run_sync(start)
         refresh_token = await connection.run_sync(refresh.issue, session.id) if grant.refreshable else None
-        security_event(
-            SecurityEvent.TOKEN_ISSUED,
+        emit_event(
+            SignInEvent.TOKEN_ISSUED,
             outcome="success",
             user_id=grant.user_id,
             session_id=session.id,
@@ -194,8 +195,8 @@ class SignInService:
             used = session_id and await refresh.use(db, token)
             renewed = used and await self._rotate(db, used, scope)
             if session_id and not used:
-                await self._sessions.end(db, session_id, EndReason.REFRESH_TOKEN_REUSED)
-                security_event(SecurityEvent.TOKEN_REUSED, outcome="denied", session_id=session_id)
+                await self._sessions.end(db, session_id, SignInEnd.REFRESH_TOKEN_REUSED)
+                emit_event(SignInEvent.TOKEN_REUSED, outcome="denied", session_id=session_id)
         if not renewed:
             raise InvalidGrant("The refresh token is not valid.")
         grant, refresh_token = renewed
@@ -209,7 +210,7 @@ class SignInService:
         methods, client_id = tuple(session.methods.split()), session.client_id or FIRST_PARTY
         grant = Grant(session.user_id, session.id, narrowed, methods, session.authenticated_at, client_id)
         refresh_token = await (await db.connection()).run_sync(refresh.issue, session.id)
-        security_event(SecurityEvent.TOKEN_REFRESHED, outcome="success", user_id=session.user_id, session_id=session.id)
+        emit_event(SignInEvent.TOKEN_REFRESHED, outcome="success", user_id=session.user_id, session_id=session.id)
         return grant, refresh_token
 
     async def _locked_family(self, db: AsyncSession, token: str, client_id: str | None) -> UUID | None:
@@ -227,11 +228,11 @@ class SignInService:
         async with self._database.transaction() as db:
             session_id = await self._session_of(db, token)
             revoked = session_id is not None and await self._sessions.end_if_own(
-                db, principal.user_id, session_id, EndReason.REVOKED
+                db, principal.user_id, session_id, SessionEnd.REVOKED
             )
             if revoked:
-                security_event(
-                    SecurityEvent.TOKEN_REVOKED, outcome="success", user_id=principal.user_id, session_id=session_id
+                emit_event(
+                    SignInEvent.TOKEN_REVOKED, outcome="success", user_id=principal.user_id, session_id=session_id
                 )
 
     async def revoke_of_client(self, token: str, client_id: str | None) -> None:
@@ -239,10 +240,10 @@ class SignInService:
         async with self._database.transaction() as db:
             session_id = await self._session_of(db, token)
             if session_id is not None and await self._sessions.end_if_of_client(
-                db, client_id, session_id, EndReason.REVOKED
+                db, client_id, session_id, SessionEnd.REVOKED
             ):
                 who = client_id or FIRST_PARTY
-                security_event(SecurityEvent.TOKEN_REVOKED, outcome="success", session_id=session_id, client_id=who)
+                emit_event(SignInEvent.TOKEN_REVOKED, outcome="success", session_id=session_id, client_id=who)
 
     async def _session_of(self, db: AsyncSession, token: str) -> UUID | None:
         if token.startswith(refresh.PREFIX):

@@ -17,6 +17,13 @@ from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing, Purpose
 from app.core.settings.model import Settings
 
+
+class TokenKey(Purpose):
+    """Keys of access tokens."""
+
+    ACCESS_TOKEN = "access-token/v1"  # noqa: S105  # names the purpose, is no secret
+
+
 _ALGORITHM = "HS256"
 _HEADER = {"alg": _ALGORITHM, "typ": "at+jwt"}
 _LONGEST_TOKEN = 4096
@@ -74,7 +81,7 @@ class AccessTokens:
     def __init__(self, settings: Settings, keys: KeyRing) -> None:
         self._issuer = settings.public_url
         self._lifetime = timedelta(minutes=settings.access_token_minutes)
-        self._keys = [OctKey.import_key(key) for key in keys.all(Purpose.ACCESS_TOKEN)]
+        self._keys = [OctKey.import_key(key) for key in keys.all(TokenKey.ACCESS_TOKEN)]
         self._registry = _Claims(
             now=lambda: int(utc_now().timestamp()),
             leeway=_LEEWAY_SECONDS,

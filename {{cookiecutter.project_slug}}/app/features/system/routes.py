@@ -1,16 +1,18 @@
 """Health, service information, and the API description."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from app.access.guard import GuardedRoute
-from app.access.permissions import Permission
 from app.access.policies import Allow, Authenticated, Policy, Public, policy
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.errors import Unavailable
 from app.core.limits.limiter import Limiter
+from app.core.services import provided
+from app.core.settings.model import Settings
+from app.features.system.permissions import SystemPermission
 from app.features.system.schemas import Health, Info
 from app.features.system.shared_check import SharedCheck
 
@@ -31,10 +33,10 @@ async def livez() -> Health:
 
 @health_router.get("/readyz")
 @policy(Public())
-async def readyz(request: Request) -> Health:
+async def readyz(readiness_check: Annotated[SharedCheck, provided(SharedCheck)]) -> Health:
     """Able to serve: the database takes writes, and Redis where it is set. 503 otherwise."""
     try:
-        await request.app.state.readiness()
+        await readiness_check()
     except UNAVAILABLE_ERRORS:
         raise Unavailable(
             "The database does not answer, or takes no writes.", retry_after=_RETRY_AFTER_SECONDS
@@ -54,15 +56,15 @@ def readiness(database: Database, limiter: Limiter) -> SharedCheck:
 
 @router.get("/info")
 @policy(Authenticated())
-async def info(request: Request) -> Info:
+async def info(settings: Annotated[Settings, provided(Settings)]) -> Info:
     """What this service is called, who runs it, and how much each user may keep."""
-    return Info.model_validate(request.app.state.settings)
+    return Info.model_validate(settings)
 
 
-def docs_router(*, production: bool) -> APIRouter:
+def docs_router(settings: Settings) -> APIRouter:
     """The OpenAPI document: open in development, for `docs:read` in production (ASVS 13.4.5)."""
     docs = APIRouter(route_class=GuardedRoute)
-    rule: Policy = Allow(Permission.DOCS_READ) if production else Public()
+    rule: Policy = Allow(SystemPermission.DOCS_READ) if settings.production else Public()
 
     @docs.get("/openapi.json", include_in_schema=False)
     @policy(rule)

@@ -6,32 +6,32 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.access.guard import GuardedRoute
-from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
-from app.core.state import from_state
+from app.core.services import provided
+from app.features.vault.permissions import VaultPermission
 from app.features.vault.schemas import LARGEST_SECRET, RevealedSecret, SecretCreate, SecretRead, SecretUpdate
 from app.features.vault.service import VaultService
 
 router = APIRouter(prefix="/secrets", tags=["vault"], route_class=GuardedRoute)
 
 
-Vault = Annotated[VaultService, from_state("vault")]
+Vault = Annotated[VaultService, provided(VaultService)]
 
 
 @router.post(
     "", status_code=201, max_body_size=LARGEST_SECRET, responses={409: {"description": "I keep as many as I may"}}
 )
-@policy(Allow(Permission.SECRETS_WRITE))
+@policy(Allow(VaultPermission.SECRETS_WRITE))
 async def create_secret(new: SecretCreate, vault: Vault, principal: CurrentPrincipal) -> SecretRead:
     """Keep a secret: a text of up to 10 000 characters, up to 16 KiB as base64, or both."""
     return await vault.create(principal.user_id, new)
 
 
 @router.get("")
-@policy(Allow(Permission.SECRETS_READ))
+@policy(Allow(VaultPermission.SECRETS_READ))
 async def list_secrets(
     vault: Vault, principal: CurrentPrincipal, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
 ) -> Page[SecretRead]:
@@ -41,7 +41,7 @@ async def list_secrets(
 
 
 @router.get("/{secret_id}")
-@policy(Allow(Permission.SECRETS_READ))
+@policy(Allow(VaultPermission.SECRETS_READ))
 async def read_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> SecretRead:
     """One of my secrets, masked."""
     return await vault.get(principal.user_id, secret_id)
@@ -50,21 +50,21 @@ async def read_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal
 @router.patch(
     "/{secret_id}", max_body_size=LARGEST_SECRET, responses={409: {"description": "It would have no value left"}}
 )
-@policy(Allow(Permission.SECRETS_WRITE))
+@policy(Allow(VaultPermission.SECRETS_WRITE))
 async def change_secret(secret_id: UUID, change: SecretUpdate, vault: Vault, principal: CurrentPrincipal) -> SecretRead:
     """Change the name or a value; null clears a value."""
     return await vault.change(principal.user_id, secret_id, change)
 
 
 @router.delete("/{secret_id}", status_code=204)
-@policy(Allow(Permission.SECRETS_WRITE))
+@policy(Allow(VaultPermission.SECRETS_WRITE))
 async def delete_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> None:
     """Delete one of my secrets."""
     await vault.delete(principal.user_id, secret_id)
 
 
 @router.post("/{secret_id}/reveal", responses={500: {"description": "The stored values can no longer be read"}})
-@policy(Recent(STEP_UP_MINUTES, Permission.SECRETS_REVEAL))
+@policy(Recent(STEP_UP_MINUTES, VaultPermission.SECRETS_REVEAL))
 async def reveal_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> RevealedSecret:
     """The values of one of my secrets in clear, for 15 minutes after signing in."""
     return await vault.reveal(principal.user_id, secret_id)

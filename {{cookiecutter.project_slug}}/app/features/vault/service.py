@@ -18,13 +18,21 @@ from app.core.crypto.keys import KeyRing, Purpose
 from app.core.crypto.sealing import SealBrokenError, Sealer
 from app.core.database.database import Database
 from app.core.errors import Conflict, NotFound, Problem
-from app.core.events.catalog import SecurityEvent, security_event
-from app.core.events.flow import Outcome
+from app.core.events.event import SecurityEvent
+from app.core.events.flow import Outcome, emit_event
 from app.core.logging.secret_shapes import MASK
 from app.core.pagination import Cursors, PageParams
 from app.core.settings.model import Settings
+from app.features.vault.events import VaultEvent
 from app.features.vault.models import Secret
 from app.features.vault.schemas import RevealedSecret, SecretCreate, SecretRead, SecretUpdate
+
+
+class VaultKey(Purpose):
+    """Keys of secrets in the vault."""
+
+    VAULT = "vault/v1"
+
 
 _Found = TypeVar("_Found")
 
@@ -55,7 +63,7 @@ class VaultService:
     def __init__(self, database: Database, settings: Settings, keys: KeyRing) -> None:
         self._database = database
         self._items_per_user = settings.items_per_user
-        self._sealer = Sealer(keys, Purpose.VAULT)
+        self._sealer = Sealer(keys, VaultKey.VAULT)
         self._cursors = Cursors(keys, "secrets")
 
     async def create(self, user_id: UUID, new: SecretCreate) -> SecretRead:
@@ -68,7 +76,7 @@ class VaultService:
                 await self._require_room(db, user_id)
                 db.add(secret)
                 answer = await self._show(db, user_id, secret.id)
-                _emit_event(SecurityEvent.SECRET_CREATED, user_id, secret.id)
+                _emit_event(VaultEvent.SECRET_CREATED, user_id, secret.id)
         except IntegrityError:
             raise Conflict("The account was deleted meanwhile.") from None
         return answer
@@ -98,7 +106,7 @@ class VaultService:
                 raise Conflict("A secret keeps at least one value. Delete it instead.")
             secret.updated_at = utc_now()
             answer = await self._show(db, user_id, secret_id)
-            _emit_event(SecurityEvent.SECRET_CHANGED, user_id, secret_id)
+            _emit_event(VaultEvent.SECRET_CHANGED, user_id, secret_id)
         return answer
 
     async def delete(self, user_id: UUID, secret_id: UUID) -> None:
@@ -106,14 +114,14 @@ class VaultService:
         mine = (Secret.id == secret_id, Secret.user_id == user_id)
         async with self._database.transaction() as db:
             _found(await db.scalar(delete(Secret).where(*mine).returning(Secret.id)))
-            _emit_event(SecurityEvent.SECRET_DELETED, user_id, secret_id)
+            _emit_event(VaultEvent.SECRET_DELETED, user_id, secret_id)
 
     async def reveal(self, user_id: UUID, secret_id: UUID) -> RevealedSecret:
         """The values in clear; raises `NotFound` or `Unreadable`."""
         async with self._database.read() as db:
             secret = _found(await db.scalar(_one(user_id, secret_id)))
         string, data = (self._open(secret, column) for column in ("secret_string", "secret_bytes"))
-        _emit_event(SecurityEvent.SECRET_REVEALED, user_id, secret_id)
+        _emit_event(VaultEvent.SECRET_REVEALED, user_id, secret_id)
         return RevealedSecret(secret_string=string, secret_bytes=data)
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
@@ -177,7 +185,7 @@ class VaultService:
         try:
             return self._sealer.open(sealed, identity=_place(secret, column))
         except SealBrokenError:
-            _emit_event(SecurityEvent.SECRET_UNREADABLE, secret.user_id, secret.id, outcome="failure")
+            _emit_event(VaultEvent.SECRET_UNREADABLE, secret.user_id, secret.id, outcome="failure")
             raise Unreadable("The secret cannot be read.") from None
 
     def _sealed_by_another_key(self) -> Select[Secret]:
@@ -218,4 +226,4 @@ def _place(secret: Secret | Row[Any], column: str) -> bytes:
 
 
 def _emit_event(event: SecurityEvent, user_id: UUID, secret_id: UUID, *, outcome: Outcome = "success") -> None:
-    security_event(event, outcome=outcome, user_id=user_id, target_type="secret", target_id=secret_id)
+    emit_event(event, outcome=outcome, user_id=user_id, target_type="secret", target_id=secret_id)

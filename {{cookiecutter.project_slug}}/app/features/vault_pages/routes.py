@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request
 from pydantic import SecretStr
 from starlette.responses import Response
 
-from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import CursorText, PageParams
@@ -16,12 +15,20 @@ from app.features.pages.kit.notices import Notice
 from app.features.pages.kit.page import CurrentPage
 from app.features.pages.kit.route import PageRoute
 from app.features.pages.kit.urls import next_part
+from app.features.vault.permissions import VaultPermission
 from app.features.vault.routes import Vault
 from app.features.vault.schemas import LARGEST_SECRET, GivenString, SecretCreate
 
 router = APIRouter(prefix="/account/vault", route_class=PageRoute)
 
 _PATH = "/account/vault"
+
+
+class VaultNotice(Notice):
+    """What was done to a secret."""
+
+    SECRET_ADDED = "secret-added", "The secret is in your vault."
+    SECRET_DELETED = "secret-deleted", "The secret has been deleted."
 
 
 class SecretForm(FormBody):
@@ -32,7 +39,7 @@ class SecretForm(FormBody):
 
 
 @router.get("")
-@policy(Allow(Permission.SECRETS_READ))
+@policy(Allow(VaultPermission.SECRETS_READ))
 async def vault_page(
     page: CurrentPage, vault: Vault, principal: CurrentPrincipal, cursor: CursorText = None
 ) -> Response:
@@ -42,25 +49,25 @@ async def vault_page(
 
 
 @router.get("/new")
-@policy(Allow(Permission.SECRETS_WRITE))
+@policy(Allow(VaultPermission.SECRETS_WRITE))
 async def new_secret_page(page: CurrentPage) -> Response:
     """Ask for a name and a text."""
     return page.show("vault_new.html")
 
 
 @router.post("/new", max_body_size=LARGEST_SECRET)
-@policy(Allow(Permission.SECRETS_WRITE))
+@policy(Allow(VaultPermission.SECRETS_WRITE))
 async def create_secret(request: Request, page: CurrentPage, vault: Vault, principal: CurrentPrincipal) -> Response:
     """Keep a secret. Lines end as everywhere but in forms: with a line feed."""
     form, typed = await read_form(request, SecretForm, "vault_new.html")
     text = SecretStr(typed.secret_string.get_secret_value().replace("\r\n", "\n"))
     with form.handle_errors():
         await vault.create(principal.user_id, SecretCreate(name=typed.name, secret_string=text))
-    return page.go(_PATH, Notice.SECRET_ADDED)
+    return page.go(_PATH, VaultNotice.SECRET_ADDED)
 
 
 @router.post("/{secret_id}/reveal")
-@policy(Recent(STEP_UP_MINUTES, Permission.SECRETS_REVEAL))
+@policy(Recent(STEP_UP_MINUTES, VaultPermission.SECRETS_REVEAL))
 async def reveal_secret(secret_id: UUID, page: CurrentPage, vault: Vault, principal: CurrentPrincipal) -> Response:
     """Show the values of one of my secrets, this once: as every page, it is stored nowhere on the way."""
     secret = await vault.get(principal.user_id, secret_id)
@@ -69,8 +76,8 @@ async def reveal_secret(secret_id: UUID, page: CurrentPage, vault: Vault, princi
 
 
 @router.post("/{secret_id}/delete")
-@policy(Allow(Permission.SECRETS_WRITE))
+@policy(Allow(VaultPermission.SECRETS_WRITE))
 async def delete_secret(secret_id: UUID, page: CurrentPage, vault: Vault, principal: CurrentPrincipal) -> Response:
     """Delete one of my secrets."""
     await vault.delete(principal.user_id, secret_id)
-    return page.go(_PATH, Notice.SECRET_DELETED)
+    return page.go(_PATH, VaultNotice.SECRET_DELETED)

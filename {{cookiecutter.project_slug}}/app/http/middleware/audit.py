@@ -4,14 +4,16 @@ Whatever cannot be accounted for is not answered. That holds for refusals too: s
 database, cannot try passwords unseen (ASVS 16.3).
 """
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import Problem, send_problem
 from app.core.events.flow import EventRecord, RequestOrigin, events_to
+from app.core.services import services_of
 from app.http.request.proxies import client_ip_of
 from app.http.request.request_id import request_id_of
 
@@ -21,11 +23,11 @@ _CORS_PREFIXES = (b"access-control-", b"cross-origin-resource-policy")
 _log = structlog.get_logger("app")
 
 
-class Recorder(Protocol):
-    """Who keeps the trail. `main.py` puts it into `app.state.audit`."""
+@dataclass(frozen=True)
+class Recorder:
+    """Keeps the trail: `record` returns when the events are committed, and raises a `Problem` if they are not."""
 
-    async def record(self, event_records: Sequence[EventRecord]) -> None:
-        """Return when the events are committed; raises a `Problem` where they are not."""
+    record: Callable[[Sequence[EventRecord]], Awaitable[None]]
 
 
 class _RequestEvents:
@@ -52,9 +54,8 @@ class _RequestEvents:
     async def record(self) -> None:
         """Record what waits."""
         if self.waiting:
-            recorder: Recorder = self._scope["app"].state.audit
             told, self.waiting = self.waiting, []
-            await recorder.record(told)
+            await services_of(self._scope["app"])[Recorder].record(told)
 
 
 class AuditMiddleware:

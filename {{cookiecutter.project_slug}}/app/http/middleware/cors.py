@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import Forbidden, send_problem
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
+from app.http.events import HttpEvent
 
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _REQUEST_HEADERS = "Authorization, Content-Type"
@@ -46,7 +47,7 @@ class CorsMiddleware:
             if listed:
                 await _PREFLIGHT(scope, receive, send_shared)
             else:
-                security_event(SecurityEvent.CROSS_ORIGIN_REFUSED, outcome="denied")
+                emit_event(HttpEvent.CROSS_ORIGIN_REFUSED, outcome="denied")
                 await send_problem(Forbidden("This origin may not call the service."), scope, receive, send)
             return
         await self.app(scope, receive, send_shared if listed else send)

@@ -13,7 +13,8 @@ Only unsafe methods with a cookie are asked: without a cookie, nothing is there 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import Forbidden, send_problem
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
+from app.http.events import HttpEvent
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = ([b"same-origin"], [b"none"])
@@ -43,7 +44,7 @@ def is_own_origin(scope: Scope, public_url: str) -> bool:
 
 def cross_origin_refusal() -> Forbidden:
     """The answer to a page of another origin, told as a security event."""
-    security_event(SecurityEvent.CROSS_ORIGIN_REFUSED, outcome="denied")
+    emit_event(HttpEvent.CROSS_ORIGIN_REFUSED, outcome="denied")
     return Forbidden("A page of another origin may not do this.")
 
 

@@ -4,8 +4,9 @@ from limits import RateLimitItem
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import TooManyRequests, send_problem
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.core.limits.limiter import Limiter, subscriber
+from app.http.events import HttpEvent
 from app.http.middleware.https import PROBES
 from app.http.request.proxies import client_ip_of
 
@@ -24,7 +25,7 @@ class RateLimitMiddleware:
         if scope["type"] == "http" and scope["path"] not in PROBES:
             verdict = await self.limiter.hit(self.limit, "requests", subscriber(client_ip_of(scope)))
             if not verdict.allowed:
-                security_event(SecurityEvent.RATE_LIMITED, outcome="denied")
+                emit_event(HttpEvent.RATE_LIMITED, outcome="denied")
                 problem = TooManyRequests("Too many requests. Try again later.", retry_after=verdict.retry_after)
                 problem.headers["RateLimit-Policy"] = self.policy
                 problem.headers["RateLimit"] = f'"default";r=0;t={verdict.retry_after}'

@@ -10,8 +10,9 @@ from functools import lru_cache
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import BadRequest, send_problem
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.core.settings.rules import host_name
+from app.http.events import HttpEvent
 from app.http.middleware.https import PROBES
 
 _PORT = re.compile(r":[0-9]{1,5}\Z")
@@ -32,7 +33,7 @@ class TrustedHostMiddleware:
         if scope["type"] == "http":
             hosts = [value for name, value in scope["headers"] if name == b"host"]
             if len(hosts) != 1 or not (scope["path"] in PROBES or self.is_allowed(hosts[0])):
-                security_event(SecurityEvent.HOST_REFUSED, outcome="denied")
+                emit_event(HttpEvent.HOST_REFUSED, outcome="denied")
                 await send_problem(BadRequest("The request is for another host."), scope, receive, send)
                 return
         await self.app(scope, receive, send)

@@ -9,8 +9,9 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.core.crypto.keys import KeyRing, Purpose, key_id
+from app.core.crypto.keys import KeyRing, key_id
 from app.core.database.database import Database
+from app.features.audit.chain import TrailKey
 from app.features.audit.schemas import ExportedEvent
 from app.features.audit.service import AuditTrail, Filters
 from tests.support.command_line import CommandLine
@@ -55,7 +56,7 @@ def told(manage: CommandLine) -> list[tuple[str, Row]]:
 
 def name_of(key: str) -> str:
     """What the trail calls a key."""
-    return key_id(KeyRing(SecretStr(key)).current(Purpose.AUDIT)).hex()
+    return key_id(KeyRing(SecretStr(key)).current(TrailKey.AUDIT)).hex()
 
 
 def test_every_change_of_the_keys_is_a_row(manage: CommandLine) -> None:

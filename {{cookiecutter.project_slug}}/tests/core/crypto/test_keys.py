@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.crypto.keys import KeyRing, Purpose, derive_key
+from app.features.signin.tokens import TokenKey
 
 
 def hkdf(secret: bytes, info: bytes) -> bytes:
@@ -30,6 +31,6 @@ def test_the_ring_makes_with_the_first_and_reads_with_all() -> None:
     """The current key comes first, the fallbacks in their order."""
     new, old, older = (SecretStr(secrets.token_urlsafe(64)) for _ in range(3))
     ring = KeyRing(new, (old, older))
-    expected = tuple(derive_key(secret, Purpose.ACCESS_TOKEN) for secret in (new, old, older))
-    assert ring.current(Purpose.ACCESS_TOKEN) == expected[0]
-    assert ring.all(Purpose.ACCESS_TOKEN) == expected
+    expected = tuple(derive_key(secret, TokenKey.ACCESS_TOKEN) for secret in (new, old, older))
+    assert ring.current(TokenKey.ACCESS_TOKEN) == expected[0]
+    assert ring.all(TokenKey.ACCESS_TOKEN) == expected

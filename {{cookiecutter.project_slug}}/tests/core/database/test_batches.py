@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import utc_now
 from app.core.database.batches import foreseen, in_batches
 from app.core.database.database import Database
+from app.core.settings.model import Settings
 from app.features.accounts.models import User
 from tests.support.service import Service
 
@@ -34,7 +35,7 @@ async def count(database: Database) -> int:
 
 async def test_each_batch_is_kept_before_the_next(service: Service) -> None:
     """What is done stays done when a later batch fails, or when nobody asks for more; another run goes on."""
-    database = service.app.state.database
+    database = service[Database]
     async for size in in_batches(database, add_three):
         assert size == 3
         assert await count(database) == 3
@@ -45,7 +46,7 @@ async def test_each_batch_is_kept_before_the_next(service: Service) -> None:
 
 async def test_a_forecast_changes_nothing(service: Service) -> None:
     """The number is the one that the batch would have."""
-    database = service.app.state.database
+    database = service[Database]
     assert await foreseen(database, add_three) == 3
     assert await count(database) == 0
     assert [size async for size in in_batches(database, add_three)] == [3, 3, 3]
@@ -54,7 +55,7 @@ async def test_a_forecast_changes_nothing(service: Service) -> None:
 
 async def test_others_write_between_the_batches(service: Service) -> None:
     """Each batch holds the lock for a while; somebody who writes gets in soon, not when all batches are done."""
-    database = service.app.state.database
+    database = service[Database]
     left = 40
 
     async def slow(db: AsyncSession) -> int:
@@ -70,7 +71,7 @@ async def test_others_write_between_the_batches(service: Service) -> None:
 
     working = asyncio.create_task(work())
     await asyncio.sleep(0.03)
-    other, begin = Database(service.app.state.settings.database_url), time.monotonic()
+    other, begin = Database(service[Settings].database_url), time.monotonic()
     for _ in range(3):
         async with other.transaction() as db:
             await db.execute(select(1))

@@ -31,7 +31,7 @@ async def count(database: Database) -> int:
 
 async def test_a_transaction_is_kept_whole_or_not_at_all(service: Service) -> None:
     """An error rolls everything back."""
-    database = service.app.state.database
+    database = service[Database]
     async with database.transaction() as db:
         db.add(user())
     assert await count(database) == 1
@@ -45,7 +45,7 @@ async def test_a_transaction_is_kept_whole_or_not_at_all(service: Service) -> No
 
 async def test_times_come_back_in_utc(service: Service) -> None:
     """Whatever zone they were given in; one without a zone is refused."""
-    database = service.app.state.database
+    database = service[Database]
     given = datetime(2026, 1, 1, 12, 0, tzinfo=timezone(timedelta(hours=5)))
     row = user(created_at=given)
     async with database.transaction() as db:
@@ -62,7 +62,7 @@ async def test_times_come_back_in_utc(service: Service) -> None:
 @pytest.mark.asvs("16.2.5")
 async def test_an_error_of_the_database_shows_no_value(service: Service) -> None:
     """A broken constraint is named without what broke it; foreign keys are enforced."""
-    database = service.app.state.database
+    database = service[Database]
     with pytest.raises(IntegrityError) as caught:
         async with database.transaction() as db:
             db.add_all([user(mailbox="canary@people.example"), user(mailbox="canary@people.example")])
@@ -74,7 +74,7 @@ async def test_an_error_of_the_database_shows_no_value(service: Service) -> None
 
 async def test_readers_do_not_wait_for_a_writer(service: Service) -> None:
     """What is not committed is not seen, and nobody is locked out."""
-    database = service.app.state.database
+    database = service[Database]
     async with database.transaction() as db:
         db.add(user())
         await db.flush()

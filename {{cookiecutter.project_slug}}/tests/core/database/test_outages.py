@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
+from app.core.database.database import Database
 from app.features.system.routes import READY_SECONDS
 from tests.conftest import StartService
 from tests.support.postgresql import PostgresqlServer, databases_on, running_postgresql
@@ -50,7 +51,7 @@ async def test_a_file_that_is_gone_is_a_503_that_shows_nothing(
     path = tmp_path / "service.db"
     async with start(database_url=f"sqlite:///{path}") as service:
         person, tokens = await service.signed_in()
-        await service.app.state.database.close()
+        await service[Database].close()
         for file in tmp_path.glob("service.db*"):
             file.unlink()
         path.mkdir()

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from app.access.events import AccessEvent
 from app.core.clock import utc_now
 from app.core.database.database import Database, table_of
-from app.core.events.catalog import SecurityEvent, security_event
-from app.core.events.flow import EventRecord, RequestOrigin, events_to
+from app.core.events.flow import EventRecord, RequestOrigin, emit_event, events_to
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User
 from tests.support.logs import captured_log, log_settings
 from tests.support.service import Service
@@ -45,7 +46,7 @@ def adding(mailbox: str) -> Callable[[Connection], UUID]:
     def add(connection: Connection) -> UUID:
         user_id = uuid4()
         connection.execute(_ADD, {"id": user_id, "email": mailbox, "mailbox": mailbox, "created_at": utc_now()})
-        security_event(SecurityEvent.ACCOUNT_CREATED, outcome="success", user_id=user_id)
+        emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user_id)
         return user_id
 
     return add
@@ -59,7 +60,7 @@ async def added(database: Database) -> dict[str, UUID]:
 
 async def test_each_gets_its_own_result(service: Service) -> None:
     """However many come at once, nobody is given what another one did."""
-    database = service.app.state.database
+    database = service[Database]
     names = [f"{number}@people.example" for number in range(20)]
     ids = await asyncio.gather(*(database.run_in_transaction(adding(name)) for name in names))
     assert await added(database) == dict(zip(names, ids, strict=True))
@@ -68,7 +69,7 @@ async def test_each_gets_its_own_result(service: Service) -> None:
 @pytest.mark.asvs("16.2.1")
 async def test_each_event_is_recorded_once_and_of_its_own_client(service: Service) -> None:
     """Units that are committed together do not share where they come from."""
-    database = service.app.state.database
+    database = service[Database]
 
     async def ask(number: int) -> UUID:
         with events_to(Client(f"192.0.2.{number}")):
@@ -84,12 +85,12 @@ async def test_each_event_is_recorded_once_and_of_its_own_client(service: Servic
 
 async def test_what_fails_fails_alone(service: Service) -> None:
     """The error reaches whoever it belongs to; the others are committed, and no event of theirs is told twice."""
-    database = service.app.state.database
+    database = service[Database]
     await database.run_in_transaction(adding("taken@people.example"))
     refused = Client("192.0.2.1")
 
     def fail(connection: Connection) -> UUID:
-        security_event(SecurityEvent.ACCESS_DENIED, outcome="denied")
+        emit_event(AccessEvent.ACCESS_DENIED, outcome="denied")
         return adding("taken@people.example")(connection)
 
     async def ask_in_vain() -> UUID:
@@ -115,7 +116,7 @@ async def test_what_fails_fails_alone(service: Service) -> None:
 
 async def test_who_is_cancelled_while_waiting_changes_nothing(service: Service) -> None:
     """The others go on."""
-    database = service.app.state.database
+    database = service[Database]
     going, staying = (
         asyncio.create_task(database.run_in_transaction(adding(f"{name}@people.example")))
         for name in ("going", "staying")

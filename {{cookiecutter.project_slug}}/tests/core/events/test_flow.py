@@ -5,9 +5,12 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
+from app.access.events import AccessEvent
 from app.core.database.database import Database
-from app.core.events.catalog import SecurityEvent, security_event
-from app.core.events.flow import EventRecord, RequestOrigin, collect_events, events_to
+from app.core.events.flow import EventRecord, RequestOrigin, collect_events, emit_event, events_to
+from app.core.settings.model import Settings
+from app.features.accounts.events import AccountEvent
+from app.features.sessions.events import SessionEvent
 from tests.support.logs import captured_log, log_settings
 from tests.support.service import Service
 from tests.support.trail import actions
@@ -32,8 +35,8 @@ class Basket:
 
 def tell() -> None:
     """One event that succeeded, one that was refused."""
-    security_event(SecurityEvent.ROLES_CHANGED, outcome="success")
-    security_event(SecurityEvent.ACCESS_DENIED, outcome="denied")
+    emit_event(AccountEvent.ROLES_CHANGED, outcome="success")
+    emit_event(AccessEvent.ACCESS_DENIED, outcome="denied")
 
 
 def test_outside_of_a_unit_an_event_is_told_at_once() -> None:
@@ -44,7 +47,7 @@ def test_outside_of_a_unit_an_event_is_told_at_once() -> None:
         with events_to(outer):
             with events_to(inner):
                 tell()
-            security_event(SecurityEvent.SIGNED_OUT, outcome="success")
+            emit_event(SessionEvent.SIGNED_OUT, outcome="success")
     assert (inner.taken, outer.taken) == (["roles_changed", "access_denied"], ["signed_out"])
     assert [line["event"] for line in log.lines] == [*["roles_changed", "access_denied"] * 2, "signed_out"]
 
@@ -93,12 +96,12 @@ async def test_a_task_that_outlives_its_unit_is_not_held() -> None:
 @pytest.mark.asvs("16.5.3")
 async def test_a_database_without_a_trail_refuses_events(service: Service) -> None:
     """An event is never dropped in silence: whoever forgets to wire the trail is told, and nothing is committed."""
-    database = Database(SecretStr(str(service.app.state.settings.database_url.get_secret_value())))
+    database = Database(SecretStr(str(service[Settings].database_url.get_secret_value())))
     with pytest.raises(RuntimeError, match="record_events_with"):
         async with database.transaction():
-            security_event(SecurityEvent.SIGNED_OUT, outcome="success")
+            emit_event(SessionEvent.SIGNED_OUT, outcome="success")
     async with database.transaction() as db:
-        security_event(SecurityEvent.SIGNED_OUT, outcome="success")
+        emit_event(SessionEvent.SIGNED_OUT, outcome="success")
         await db.rollback()
     await database.close()
     assert await actions(service) == []

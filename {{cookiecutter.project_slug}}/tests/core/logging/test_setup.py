@@ -121,7 +121,7 @@ def test_exceptions(log: Log) -> None:
         (exception,) = line["exception"]
         assert exception["type"] == "ValueError"
         assert exception["message"] == "first\\nsecond"
-        assert "test_logging.py" in exception["frames"][-1]
+        assert "test_setup.py" in exception["frames"][-1]
     assert "exception" not in without
 
 

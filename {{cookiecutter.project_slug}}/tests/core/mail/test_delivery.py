@@ -10,8 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.core.mail.delivery import Pace
 from app.core.mail.models import MailStatus
+from app.core.mail.outbox import Outbox
 from app.core.settings.model import Settings
 from tests.conftest import MakeSettings, StartService
 from tests.support.logs import captured_log
@@ -44,9 +46,9 @@ def settings_for(make_settings: MakeSettings) -> SmtpSettings:
 async def test_the_service_delivers_what_it_commits(start: StartService, mailbox: Mailbox) -> None:
     """At once, and without being asked; the path of the file is logged, and it is read as a mail."""
     async with start() as service:
-        with captured_log(service.app.state.settings) as log:
-            async with service.app.state.database.transaction() as db:
-                await service.app.state.outbox.add(db, mail())
+        with captured_log(service[Settings]) as log:
+            async with service[Database].transaction() as db:
+                await service[Outbox].add(db, mail())
             before = time.monotonic()
             (message,) = await mailbox.wait("ada@people.example")
             assert time.monotonic() - before < Pace().poll / 2

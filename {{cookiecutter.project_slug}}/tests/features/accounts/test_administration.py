@@ -6,8 +6,9 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from app.access.permissions import Permission
-from app.access.roles import Role, permissions_of
+from app.access.roles import Role
+from app.features.accounts.permissions import UserPermission
+from tests.support.access import permissions_of
 from tests.support.service import Person, Service, Tokens
 
 pytestmark = pytest.mark.anyio
@@ -129,7 +130,7 @@ async def test_a_narrowed_token_has_no_authority_over_more(service: Service) -> 
     """With the scope to assign roles alone, nobody is made an administrator."""
     person = await service.person()
     _, admin = await service.signed_in(Role.ADMIN)
-    scope = " ".join({Permission.ROLES_ASSIGN, *permissions_of([Role.MEMBER])})
+    scope = " ".join({UserPermission.ROLES_ASSIGN, *permissions_of([Role.MEMBER])})
     narrowed = (await service.refresh(admin.refresh, scope=scope)).json()
     tokens = Tokens(narrowed["access_token"], narrowed["refresh_token"])
     assert (await assign(service, tokens, person, "admin")).status_code == 403

@@ -10,12 +10,19 @@ from fastapi import Request
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.guard import Authentication
 from app.access.principal import Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.features.accounts.authority import lock_administrators
+from app.features.accounts.events import AccountEnd
 from app.features.accounts.models import User, UserRole
-from app.features.sessions.service import EndReason, SessionService
+from app.features.accounts.service import AccountService
+from app.features.sessions.events import SessionEnd
+from app.features.sessions.service import SessionService
+from app.features.signin.authenticate import BearerAuthenticator
+from app.features.signin.tokens import AccessTokens
 from tests.conftest import StartService
 from tests.support.oauth import register
 from tests.support.service import Person, Service
@@ -33,12 +40,12 @@ NEW_PASSWORD = "nine blue kites land"
 
 async def _disable(sessions: SessionService, db: AsyncSession, actor: Person) -> None:
     await db.execute(update(User).where(User.id == actor.id).values(disabled_at=utc_now()))
-    await sessions.end_all(db, actor.id, EndReason.ACCOUNT_DISABLED)
+    await sessions.end_all(db, actor.id, AccountEnd.ACCOUNT_DISABLED)
 
 
 async def _demote(sessions: SessionService, db: AsyncSession, actor: Person) -> None:
     await _take_role(sessions, db, actor)
-    await sessions.end_all(db, actor.id, EndReason.ROLES_CHANGED)
+    await sessions.end_all(db, actor.id, AccountEnd.ROLES_CHANGED)
 
 
 async def _take_role(_: SessionService, db: AsyncSession, actor: Person) -> None:
@@ -51,7 +58,7 @@ async def _delete(_: SessionService, db: AsyncSession, actor: Person) -> None:
 
 
 async def _sign_out_everywhere(sessions: SessionService, db: AsyncSession, actor: Person) -> None:
-    await sessions.end_all(db, actor.id, EndReason.ENDED_BY_USER)
+    await sessions.end_all(db, actor.id, SessionEnd.ENDED_BY_USER)
 
 
 WRITES: dict[str, tuple[str, str, Body]] = {
@@ -90,7 +97,7 @@ async def test_rights_that_end_while_a_write_waits_write_nothing(start: StartSer
         before = await _rows_of_others(service, actor)
         hashed = await _password_hash(service, actor)
         request = service.client.request(method, path, headers=tokens.bearer, json=body)
-        answer = await _while_it_waits(service, other, request, lambda db: end(other.app.state.sessions, db, actor))
+        answer = await _while_it_waits(service, other, request, lambda db: end(other[SessionService], db, actor))
         assert answer.status_code in {401, 403}, answer.text
         assert await _rows_of_others(service, actor) == before
         assert await _password_hash(service, actor) in {hashed, None}  # None: deleted
@@ -104,7 +111,7 @@ async def test_the_last_administrator_is_counted_after_the_wait(start: StartServ
         second = await service.person(Role.ADMIN)
         body = {"current_password": actor.password}
         request = service.client.request("DELETE", "/api/v1/users/me", headers=tokens.bearer, json=body)
-        sessions = other.app.state.sessions
+        sessions = other[SessionService]
         answer = await _while_it_waits(service, other, request, lambda db: _demote(sessions, db, second))
         assert answer.status_code == 409, answer.text
 
@@ -117,15 +124,19 @@ async def _while_it_waits(
 ) -> httpx2.Response:
     """The answer to a request that was let in, and then waited for the transaction that ended the actor's rights."""
     admitted = asyncio.Event()
-    authenticate = service.app.state.authenticate
+    bearer = BearerAuthenticator(service[AccessTokens], service[SessionService], service[AccountService])
 
-    async def tell_when_admitted(asked: Request) -> Principal:
-        principal: Principal = await authenticate(asked)
-        admitted.set()
-        return principal
+    class TellsWhenAdmitted:
+        def takes(self, _: Request) -> bool:
+            return True
 
-    service.app.state.authenticate = tell_when_admitted
-    async with other.app.state.database.transaction() as db:
+        async def __call__(self, request: Request) -> Principal:
+            principal = await bearer(request)
+            admitted.set()
+            return principal
+
+    service[Authentication].prefer(TellsWhenAdmitted())
+    async with other[Database].transaction() as db:
         await lock_administrators(db)
         answer = asyncio.ensure_future(request)
         await asyncio.wait_for(admitted.wait(), 10)
@@ -142,6 +153,6 @@ async def _rows_of_others(service: Service, actor: Person) -> dict[str, list[str
 
 
 async def _password_hash(service: Service, actor: Person) -> str | None:
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         found: str | None = await db.scalar(select(User.password_hash).where(User.id == actor.id))
     return found

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.access.roles import Role
+from app.core.database.database import Database
 from app.features.accounts.models import AccountToken
 from app.features.sessions.models import Session
 from tests.support.account_mail import PASSWORD, Post
@@ -39,7 +40,7 @@ async def test_deletes_my_account_with_all_that_belongs_to_it(post: Post) -> Non
     assert (await post.service.try_sign_in(person.email, person.password)).status_code == 401
     assert await post.reset(reset) == 400
     assert "was deleted" in await post.text(person.email, 2)
-    async with post.service.app.state.database.read() as db:
+    async with post.service[Database].read() as db:
         for table in (Session, AccountToken):
             assert await db.scalar(select(func.count()).select_from(table)) == 0
     again = await post.service.person(email=person.email)

@@ -4,6 +4,7 @@ import pytest
 
 from app.access.roles import Role
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.features.accounts.models import User
 from tests.support.service import Service, Tokens
 
@@ -27,7 +28,7 @@ NAMES = {
 @pytest.fixture
 async def admin(service: Service) -> Tokens:
     """An administrator among people with such names; their own address has no letter that is searched for."""
-    async with service.app.state.database.transaction() as db:
+    async with service[Database].transaction() as db:
         db.add_all(
             User(email=email, mailbox=email, display_name=name, created_at=utc_now()) for email, name in NAMES.items()
         )

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.access.roles import Role
+from app.core.database.database import Database
 from app.core.mail.models import OutboxMail
 from app.features.accounts.models import User
 from tests.support.oauth import machine_token, register_machine
@@ -32,9 +33,10 @@ async def test_nobody_registers_signs_in_or_recovers_there(service: Service) -> 
             assert answer.status_code == 422, path
         for password in (PASSWORD, "nobody has this password", machine.secret or ""):
             assert (await service.try_sign_in(email, password)).status_code == 401
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         found = await db.scalar(select(User).where(User.email == name))
         assert await db.scalar(select(func.count()).select_from(OutboxMail)) == 0
+    assert found is not None
     assert found.password_hash is None
 
 

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from app.access.roles import Role
+from app.core.database.database import Database
 from tests.support.service import Service
 from tests.support.trail import actions, disarm, execute, stored, verified
 
@@ -32,7 +33,7 @@ POSTGRESQL_CHANGES = [
 
 async def changes_of(service: Service) -> list[str]:
     """The statements that the database of the test knows."""
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         dialect = (await db.connection()).dialect.name
     return CHANGES + (SQLITE_CHANGES if dialect == "sqlite" else POSTGRESQL_CHANGES)
 

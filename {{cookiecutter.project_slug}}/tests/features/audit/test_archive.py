@@ -17,6 +17,7 @@ from app.features.audit.archive import ArchiveFile, Place
 from app.features.audit.models import AuditEvent
 from app.features.audit.service import Anchor, Report
 from tests.conftest import StartService
+from tests.support.access import EVENT
 from tests.support.service import Service
 from tests.support.trail import actions, change, disarm, execute, head_of, stored, trail_of
 
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.4.2")]
 async def grow(service: Service, rows: int = 5) -> None:
     """Add rows."""
     for _ in range(rows):
-        await trail_of(service).record([EventRecord("signin_failed", "failure", {}, utc_now(), RequestOrigin())])
+        await trail_of(service).record([EventRecord(EVENT["signin_failed"], "failure", {}, utc_now(), RequestOrigin())])
 
 
 async def verify(service: Service, *archives: Path, anchor: Anchor | None = None) -> Report:

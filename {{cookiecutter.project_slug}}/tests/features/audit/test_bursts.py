@@ -7,13 +7,15 @@ from uuid import uuid4
 import pytest
 
 from app.core.clock import utc_now
-from app.core.events.catalog import SecurityEvent
+from app.core.database.database import Database
 from app.core.events.flow import EventRecord, RequestOrigin
 from app.features.audit.append import Appender
 from app.features.audit.bursts import Bursts
 from app.features.audit.models import AuditEvent
 from app.features.audit.recorder import Recorder
+from app.http.events import HttpEvent
 from tests.conftest import StartService
+from tests.support.access import EVENT
 from tests.support.service import Service
 from tests.support.trail import actions, keys_of, stored
 
@@ -22,7 +24,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.3.3")]
 
 def event_record(action: str = "unauthenticated", ip: str = "192.0.2.1") -> EventRecord:
     """A refusal of a client."""
-    return EventRecord(action, "denied", {"reason": "test"}, utc_now(), RequestOrigin(ip=ip, request_id="of-a-test"))
+    return EventRecord(
+        EVENT[action], "denied", {"reason": "test"}, utc_now(), RequestOrigin(ip=ip, request_id="of-a-test")
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,16 +90,16 @@ async def test_every_password_that_was_tried_is_a_row(start: StartService) -> No
 
 async def test_a_burst_ends_by_itself(service: Service) -> None:
     """When a window is over, its count is written; behind one without an event, the next is a row of its own again."""
-    recorder = Recorder(service.app.state.database, Appender(keys_of(service)), burst_seconds=0.2)
+    recorder = Recorder(service[Database], Appender(keys_of(service)), burst_seconds=0.2)
     for _ in range(3):
-        await recorder.record([event_record(SecurityEvent.RATE_LIMITED)])
+        await recorder.record([event_record(HttpEvent.RATE_LIMITED)])
     assert len(await stored(service)) == 1
     for _ in range(100):
         await asyncio.sleep(0.1)
         if len(await stored(service)) > 1:
             break
     await asyncio.sleep(1)
-    await recorder.record([event_record(SecurityEvent.RATE_LIMITED)])
+    await recorder.record([event_record(HttpEvent.RATE_LIMITED)])
     await recorder.close()
     assert [row["details"] for row in await stored(service)] == [
         '{"reason":"test"}',
@@ -128,8 +132,10 @@ async def test_a_flood_of_strangers_hides_nobody_who_is_known() -> None:
     for number in range(3000):
         bursts.is_first(event_record(ip=f"2001:db8:{number:x}::1"))
     actor, session = uuid4(), uuid4()
-    denied = EventRecord("access_denied", "denied", {}, utc_now(), RequestOrigin(ip="192.0.2.1", actor_id=actor))
-    reused = EventRecord("token_reused", "denied", {"session_id": session}, utc_now(), RequestOrigin(ip="192.0.2.1"))
+    denied = EventRecord(EVENT["access_denied"], "denied", {}, utc_now(), RequestOrigin(ip="192.0.2.1", actor_id=actor))
+    reused = EventRecord(
+        EVENT["token_reused"], "denied", {"session_id": session}, utc_now(), RequestOrigin(ip="192.0.2.1")
+    )
     for event in (denied, reused):
         assert [bursts.is_first(event) for _ in range(3)] == [True, False, False]
     bursts.end_all()
@@ -155,7 +161,7 @@ async def test_so_many_clients_at_once_share_a_count() -> None:
     done: list[EventRecord] = []
     bursts = Bursts(done.append)
     firsts = [
-        bursts.is_first(event_record(SecurityEvent.HOST_REFUSED, f"2001:db8:{number:x}::1")) for number in range(3000)
+        bursts.is_first(event_record(HttpEvent.HOST_REFUSED, f"2001:db8:{number:x}::1")) for number in range(3000)
     ]
     assert sum(firsts) == 1025
     bursts.end_all()

@@ -7,22 +7,17 @@ import pytest
 
 from app.core.clock import utc_now
 from app.core.database.migrations import MIGRATIONS
-from app.core.events.catalog import SecurityEvent
+from app.core.events.event import NOBODY, SUBJECT, SecurityEvent
 from app.core.events.flow import EventRecord, RequestOrigin
 from app.features.audit.entries import Entry, entry_of
 from tests.conftest import StartService
+from tests.support.access import EVENTS
 from tests.support.account_mail import Post
 from tests.support.mail import Mailbox
 from tests.support.trail import Row, stored
 
 pytestmark = pytest.mark.asvs("16.2.1")
 
-_LINE = re.compile(r"^\| `(\w+)` \| .* \| (.*?) ?\| (.*?) ?\|$", re.MULTILINE)
-_DID, _SUFFERED = "who did it", "whom it happened to"
-DOCUMENTED = {
-    event: (fields, who)
-    for event, fields, who in _LINE.findall((MIGRATIONS.parent / "docs/logging.md").read_text(encoding="utf-8"))
-}
 USER, SESSION, PRINCIPAL = uuid4(), uuid4(), uuid4()
 
 
@@ -31,17 +26,16 @@ def entry(event: SecurityEvent, origin: RequestOrigin, **fields: object) -> Entr
     return entry_of(EventRecord(event, "success", {"user_id": USER, **fields}, utc_now(), origin))
 
 
-@pytest.mark.parametrize("event", SecurityEvent)
-def test_the_docs_say_for_every_event_who_its_user_is(event: SecurityEvent) -> None:
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_says_who_its_user_is(event: SecurityEvent) -> None:
     """An event that names a user and does not say whether they did it or suffered it is not finished."""
-    fields, who = DOCUMENTED[event]
-    assert who in ({_DID, _SUFFERED} if "`user_id`" in fields else {""})
+    assert (event.user_is is NOBODY) == ("`user_id`" not in event.fields)
 
 
-@pytest.mark.parametrize("event", SecurityEvent)
-def test_the_row_says_what_the_docs_say(event: SecurityEvent) -> None:
+@pytest.mark.parametrize("event", EVENTS)
+def test_the_row_says_what_the_event_says(event: SecurityEvent) -> None:
     """Nobody is said to have done what happened to them; the principal of the request did it, where there is one."""
-    suffered = DOCUMENTED[event][1] == _SUFFERED
+    suffered = event.user_is is SUBJECT
     row, asked = entry(event, RequestOrigin()), entry(event, RequestOrigin(actor_id=PRINCIPAL))
     assert row["actor_id"] == (None if suffered else USER)
     assert (row["target_type"], row["target_id"]) == (("user", str(USER)) if suffered else (None, None))

@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
 from app.features.audit.models import AuditEvent
 from tests.conftest import StartService
 from tests.support.service import Service
@@ -111,7 +112,7 @@ async def test_a_key_change_can_be_confirmed_at_once(start: StartService) -> Non
     async with start(**NEW_THEN_OLD) as service:
         trail = trail_of(service)
         for expected in (1, 0):
-            async with service.app.state.database.transaction() as db:
+            async with service[Database].transaction() as db:
                 assert await trail.reseal(db, limit=10) == expected
         head = await head_of(service)
         assert head.sequence == 4

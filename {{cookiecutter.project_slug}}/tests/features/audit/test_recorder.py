@@ -8,16 +8,19 @@ import pytest
 from sqlalchemy import Engine, event
 from structlog.testing import capture_logs
 
+from app.access.events import AccessEvent
 from app.access.policies import Public, policy
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.core.errors import Unavailable
-from app.core.events.catalog import SecurityEvent, security_event
-from app.core.events.flow import EventRecord, RequestOrigin
+from app.core.events.flow import EventRecord, RequestOrigin, emit_event
+from app.features.accounts.events import AccountEvent
 from app.features.audit import recorder as recording
 from app.features.audit.append import Appender, lock_head
 from app.features.audit.recorder import Recorder
 from app.features.audit.service import AuditTrail
 from tests.conftest import StartService
+from tests.support.access import EVENT
 from tests.support.service import Service
 from tests.support.trail import actions, disarm, execute, keys_of, stored, trail_of, verified
 
@@ -48,7 +51,9 @@ def counted_commits() -> Iterator[Commits]:
 
 def event_record(action: str = "unauthenticated", ip: str = "192.0.2.1") -> EventRecord:
     """An event of a client."""
-    return EventRecord(action, "denied", {"reason": "test"}, utc_now(), RequestOrigin(ip=ip, request_id="of-a-test"))
+    return EventRecord(
+        EVENT[action], "denied", {"reason": "test"}, utc_now(), RequestOrigin(ip=ip, request_id="of-a-test")
+    )
 
 
 async def test_a_sign_in_is_one_transaction_and_a_look_is_none(service: Service) -> None:
@@ -104,7 +109,7 @@ async def stalled_trail(service: Service) -> AsyncIterator[None]:
     held, over = asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:
-        async with service.app.state.database.transaction() as db:
+        async with service[Database].transaction() as db:
             await (await db.connection()).run_sync(lock_head)
             held.set()
             await over.wait()
@@ -142,7 +147,7 @@ async def test_a_trail_that_stalls_is_waited_for_no_longer_than_its_time(
     """503; and what nobody waits for is not piled up for ever."""
     monkeypatch.setattr(recording, "_WRITE_SECONDS", 0.2)
     monkeypatch.setattr(recording, "LONGEST_QUEUE", 3)
-    recorder = Recorder(service.app.state.database, Appender(keys_of(service)))
+    recorder = Recorder(service[Database], Appender(keys_of(service)))
     async with stalled_trail(service):
         assert (await service.client.get("/api/v1/users/me")).status_code == 503
         for number in range(5):
@@ -205,9 +210,9 @@ async def test_a_change_that_is_rolled_back_is_not_told(service: Service) -> Non
     """What succeeded in it did not happen; what was refused in it was refused."""
     recorder = trail_of(service)
     with pytest.raises(RuntimeError):  # noqa: PT012  # the transaction is what is raised through
-        async with recorder.recording(), service.app.state.database.transaction():
-            security_event(SecurityEvent.ROLES_CHANGED, outcome="success")
-            security_event(SecurityEvent.ACCESS_DENIED, outcome="denied")
+        async with recorder.recording(), service[Database].transaction():
+            emit_event(AccountEvent.ROLES_CHANGED, outcome="success")
+            emit_event(AccessEvent.ACCESS_DENIED, outcome="denied")
             raise RuntimeError
     assert await actions(service) == ["access_denied"]
 
@@ -218,7 +223,7 @@ async def test_a_crash_after_the_event_still_records(service: Service) -> None:
     @service.app.get("/crash")
     @policy(Public())
     async def crash() -> None:
-        security_event(SecurityEvent.ACCESS_DENIED, outcome="denied")
+        emit_event(AccessEvent.ACCESS_DENIED, outcome="denied")
         raise RuntimeError
 
     answer = await service.client.get("/crash")
@@ -228,14 +233,14 @@ async def test_a_crash_after_the_event_still_records(service: Service) -> None:
 
 async def test_the_background_records_too(service: Service) -> None:
     """What no request waits for is written at the latest when the block ends; what cannot be is told."""
-    trail = AuditTrail(service.app.state.database, keys_of(service))
+    trail = AuditTrail(service[Database], keys_of(service))
     async with trail.recording():
-        security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success", target_id="x", target_type="thing")
+        emit_event(AccountEvent.ACCOUNT_DELETED, outcome="success", target_id="x", target_type="thing")
     (row,) = await stored(service)
     assert (row["ip"], row["target_type"], row["target_id"]) == (None, "thing", "x")
     await disarm(service)
     await execute(service, "ALTER TABLE audit_events RENAME TO audit_elsewhere")
     with pytest.raises(Unavailable):
         async with trail.recording():
-            security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success")
+            emit_event(AccountEvent.ACCOUNT_DELETED, outcome="success")
     await execute(service, "ALTER TABLE audit_elsewhere RENAME TO audit_events")

@@ -17,20 +17,22 @@ pytestmark = pytest.mark.anyio
 WRITER = """
 import asyncio, sys
 from app.core.database.database import Database
-from app.core.events.flow import Occurrence, Origin
+from app.core.events.flow import EventRecord, RequestOrigin
+from app.access.events import AccessEvent
 from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
+from app.features.accounts.events import AccountEvent
 from app.core.settings.model import load_settings
 from app.features.audit.service import AuditTrail
 
 async def in_unit(database, number):
     async with database.transaction():
-        security_event(SecurityEvent.ACCOUNT_DELETED, outcome="success", target_id=sys.argv[1], number=number)
+        emit_event(AccountEvent.ACCOUNT_DELETED, outcome="success", target_id=sys.argv[1], number=number)
 
 async def by_itself(trail, number):
     fields = {"target_id": sys.argv[1], "number": number}
-    await trail.record([Occurrence("access_denied", "denied", fields, utc_now(), Origin())])
+    await trail.record([EventRecord(AccessEvent.ACCESS_DENIED, "denied", fields, utc_now(), RequestOrigin())])
 
 async def main():
     settings = load_settings()

@@ -8,7 +8,9 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx2
 from starlette.requests import Request
 
+from app.access.guard import Authentication
 from app.access.principal import Principal
+from app.features.authorization.service import AuthorizationService
 from app.features.sessions.client import Client
 from tests.support.asgi import http_scope
 from tests.support.oauth import CALLBACK, Registered
@@ -53,14 +55,14 @@ def parameters(location: str) -> tuple[str, dict[str, str]]:
 async def principal_of(service: Service, tokens: Tokens) -> Principal:
     """Who the session of a browser belongs to; a session with tokens stands in for it."""
     scope = http_scope(headers=[("authorization", f"Bearer {tokens.access}")])
-    principal: Principal = await service.app.state.authenticate(Request({**scope, "state": {}}))
+    principal: Principal = await service[Authentication](Request({**scope, "state": {}}))
     return principal
 
 
 async def approve(service: Service, client: Registered, browser: Tokens, **changes: str | None) -> dict[str, str]:
     """What the client is told when the user agrees."""
-    request = await service.app.state.authorization.check(query(client, **changes))
-    location = await service.app.state.authorization.approve(await principal_of(service, browser), request, ORIGIN)
+    request = await service[AuthorizationService].check(query(client, **changes))
+    location = await service[AuthorizationService].approve(await principal_of(service, browser), request, ORIGIN)
     return parameters(location)[1]
 
 

@@ -10,7 +10,10 @@ from sqlalchemy import select, update
 
 from app.access.roles import Role
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.features.authorization.models import AuthorizationCode
+from app.features.oauth.clients.service import ClientService
+from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
 from app.features.signin.errors import InvalidGrant
@@ -90,11 +93,11 @@ async def test_a_code_dies_with_its_client(service: Service) -> None:
     """Removed, it is nobody; with another secret, the old one does not help."""
     client, other, (_, browser) = await register(service), await register(service), await service.signed_in()
     codes = [await code_for(service, each, browser) for each in (client, other)]
-    await service.app.state.clients.remove(None, client.client.id)
-    await service.app.state.clients.rotate_secret(None, other.client.id)
+    await service[ClientService].remove(None, client.client.id)
+    await service[ClientService].rotate_secret(None, other.client.id)
     for each, code in zip((client, other), codes, strict=True):
         assert error_of(await exchange(service, each, code)) == (401, "invalid_client")
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         assert len((await db.scalars(select(AuthorizationCode.code_hash))).all()) == 1
 
 
@@ -102,7 +105,7 @@ async def test_a_secret_that_was_changed_meanwhile_gets_nothing(service: Service
     """The client authenticated a moment ago, with what is the old secret by now."""
     client, (_, browser) = await register(service), await service.signed_in()
     code = await code_for(service, client, browser)
-    await service.app.state.clients.rotate_secret(None, client.client.id)
+    await service[ClientService].rotate_secret(None, client.client.id)
     form = TokenForm(
         grant_type="authorization_code",
         code=SecretStr(code),
@@ -110,7 +113,7 @@ async def test_a_secret_that_was_changed_meanwhile_gets_nothing(service: Service
         code_verifier=SecretStr(VERIFIER),
     )
     with pytest.raises(InvalidGrant):
-        await service.app.state.grants["authorization_code"](form, client.client, Client("127.0.0.1", "test"))
+        await service[GrantTable]["authorization_code"](form, client.client, Client("127.0.0.1", "test"))
 
 
 @pytest.mark.asvs("10.4.11", "8.2.1")
@@ -131,7 +134,7 @@ async def test_roles_that_shrank_behind_the_service_s_back_count(service: Servic
     """The scope is cut at the exchange once more; where nothing is left of it, nothing is given."""
     client, (_, browser) = await register(service, scope="users:read"), await service.signed_in(Role.AUDITOR)
     code = await code_for(service, client, browser, scope="users:read")
-    async with service.app.state.database.transaction() as db:
+    async with service[Database].transaction() as db:
         await db.execute(update(AuthorizationCode).values(scope="users:write"))
     assert error_of(await exchange(service, client, code)) == (400, "invalid_scope")
 

@@ -9,6 +9,7 @@ import time_machine
 from sqlalchemy import select
 
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.features.authorization.models import AuthorizationCode
 from tests.conftest import PUBLIC_URL
 from tests.features.authorization.steps import STATE, VERIFIER, approve, challenge_of, code_for, exchange
@@ -209,7 +210,7 @@ async def test_a_code_is_long_random_and_stored_as_its_digest(
     assert len(set(codes)) == 3
     await exchange(service, client, codes[0])
     await exchange(service, client, codes[0])
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         rows = str((await db.execute(select(*AuthorizationCode.__table__.columns))).all())
     told = rows + str(await stored(service)) + capsys.readouterr().out
     for code in codes:

@@ -9,6 +9,7 @@ import time_machine
 
 from app.core.errors import NotFound
 from app.features.authorization.service import AuthorizationService, RefusedRequest
+from app.features.oauth.clients.service import ClientService
 from tests.conftest import PUBLIC_URL
 from tests.features.authorization.steps import (
     ORIGIN,
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 def authorization(service: Service) -> AuthorizationService:
     """The service under test."""
-    wired: AuthorizationService = service.app.state.authorization
+    wired: AuthorizationService = service[AuthorizationService]
     return wired
 
 
@@ -119,7 +120,7 @@ async def test_consents_go_with_their_client(service: Service) -> None:
     """Nothing is left to list."""
     client, (person, browser) = await register(service), await service.signed_in()
     await approve(service, client, browser)
-    await service.app.state.clients.remove(None, client.client.id)
+    await service[ClientService].remove(None, client.client.id)
     assert await authorization(service).consents(person.id) == []
 
 
@@ -152,7 +153,7 @@ async def test_nothing_is_approved_for_who_is_gone_by_then(service: Service) -> 
     _, browser = await service.signed_in()
     principal = await principal_of(service, browser)
     requests = [await authorization(service).check(query(each)) for each in (client, other)]
-    await service.app.state.clients.remove(None, other.client.id)
+    await service[ClientService].remove(None, other.client.id)
     _, told = parameters(await authorization(service).approve(principal, requests[1], ORIGIN))
     assert told["error"] == "access_denied"
     await service.client.post("/oauth/revoke", data={"token": browser.refresh}, headers=browser.bearer)

@@ -8,6 +8,7 @@ from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from oauthlib.oauth2 import AccessDeniedError, WebApplicationClient
 
+from app.features.authorization.service import AuthorizationService
 from tests.conftest import PUBLIC_URL
 from tests.features.authorization.steps import ORIGIN, principal_of
 from tests.support.oauth import CALLBACK, register
@@ -36,7 +37,7 @@ async def test_authlib_walks_through_the_code_flow(service: Service, method: str
         transport=httpx2.ASGITransport(app=service.app),
     ) as client:
         url, state = client.create_authorization_url(server["authorization_endpoint"], code_verifier=VERIFIER)
-        authorization = service.app.state.authorization
+        authorization = service[AuthorizationService]
         request = await authorization.check(parse_qsl(urlsplit(url).query, keep_blank_values=True))
         answer = await authorization.approve(await principal_of(service, browser), request, ORIGIN)
         assert dict(parse_qsl(urlsplit(answer).query))["iss"] == server["issuer"]
@@ -66,7 +67,7 @@ async def test_oauthlib_reads_the_answers(service: Service) -> None:
         code_challenge=client.create_code_challenge(client.code_verifier, "S256"),
         code_challenge_method="S256",
     )
-    authorization = service.app.state.authorization
+    authorization = service[AuthorizationService]
     request = await authorization.check(parse_qsl(urlsplit(url).query))
     answer = await authorization.approve(await principal_of(service, browser), request, ORIGIN)
     assert client.parse_request_uri_response(answer, state="a state")["code"].startswith("ac_")

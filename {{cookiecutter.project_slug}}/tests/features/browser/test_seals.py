@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import LargeBinary, bindparam, text
 
 from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.settings.model import Settings
 from app.features.browser.cookie import NAME
 from app.features.browser.seals import BrowserSessionSeals
 from tests.conftest import StartService
-from tests.support.browser import FORM, Browser
 from tests.support.command_line import CommandLine
+from tests.support.pages.browser import FORM, Browser
 from tests.support.server import ServerProcess
 from tests.support.service import Service
 
@@ -24,9 +26,9 @@ EMAIL = "ada@people.example"
 
 async def reseal(service: Service, limit: int) -> int:
     """One batch, in a transaction of its own."""
-    settings = service.app.state.settings
+    settings = service[Settings]
     seals = BrowserSessionSeals(KeyRing(settings.secret_key, settings.secret_key_fallbacks))
-    async with service.app.state.database.transaction() as db:
+    async with service[Database].transaction() as db:
         return await seals.reseal(db, limit=limit)
 
 
@@ -68,7 +70,7 @@ async def test_what_does_not_open_goes_and_holds_nothing_up(start: StartService)
     async with start(secret_key=OLD) as service:
         cookies = await cookies_of(service, 3)
     async with start(secret_key=NEW, secret_key_fallbacks=[OLD]) as service:
-        async with service.app.state.database.transaction() as db:
+        async with service[Database].transaction() as db:
             broken = text("UPDATE browser_sessions SET sealed = :sealed WHERE id_hash = :id_hash")
             rows = (await db.execute(text("SELECT id_hash FROM browser_sessions"))).scalars().all()
             values = {"sealed": b"\0" * 80, "id_hash": bytes(rows[0])}

@@ -5,17 +5,20 @@ import hashlib
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from uuid import uuid4
 
 import pytest
 import time_machine
-from sqlalchemy import Uuid, bindparam, text
+from sqlalchemy import Connection, Uuid, bindparam, text
 
 from app.access.roles import Role
+from app.core.database.database import Database
 from app.features.browser.cookie import NAME
+from app.features.browser.service import BrowserSessions
 from app.features.sessions.service import NewSession
 from tests.conftest import StartService
-from tests.support.browser import FORM, Browser
+from tests.support.pages.browser import FORM, Browser
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +44,7 @@ async def test_the_cookie_has_every_attribute(service: Service) -> None:
     assert {attribute.lower() for attribute in attributes} == {"httponly", "path=/", "samesite=lax", "secure"}
     assert browser.cookie is not None
     assert len(browser.cookie) == 43
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         kept = (await db.execute(text("SELECT id_hash, sealed FROM browser_sessions"))).one()
     assert bytes(kept.id_hash) == hashlib.sha256(browser.cookie.encode()).digest()
     assert browser.cookie.encode() not in bytes(kept.sealed)
@@ -55,9 +58,9 @@ async def test_no_two_ids_are_alike(service: Service) -> None:
         def execute(self, *_: object) -> None:
             """Keep nothing."""
 
-    browsers = service.app.state.browsers
+    browsers = service[BrowserSessions]
     started = NewSession(uuid4(), uuid4(), datetime.now(UTC))
-    ids = {browsers.attach(Nowhere(), started, "pwd") for _ in range(10_000)}
+    ids = {browsers.attach(cast("Connection", Nowhere()), started, "pwd") for _ in range(10_000)}
     assert len(ids) == 10_000
     assert {len(value) for value in ids} == {43}
     for place in range(42):
@@ -183,7 +186,7 @@ async def test_use_is_noted_at_most_once_a_minute(service: Service) -> None:
     for seconds in (30, 70, 100, 140):
         with time_machine.travel(begin + timedelta(seconds=seconds), tick=False):
             assert (await browser.get(ME)).status_code == 200
-        async with service.app.state.database.read() as db:
+        async with service[Database].read() as db:
             moments.append(await db.scalar(text("SELECT last_seen_at FROM sessions")))
     assert len(set(moments)) == 3
     assert moments[1] == moments[2]
@@ -228,7 +231,7 @@ async def test_a_row_that_somebody_else_wrote_opens_nothing(service: Service) ->
     for statement, values, cookie in attacks:
         given = values | {"admin": admin.id}
         ids = [bindparam(name, type_=Uuid()) for name in given if name != "known"]
-        async with service.app.state.database.transaction() as db:
+        async with service[Database].transaction() as db:
             await db.execute(text(statement).bindparams(*ids), given)
         thief = Browser(service)
         thief.cookie = cookie

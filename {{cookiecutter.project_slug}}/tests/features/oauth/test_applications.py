@@ -2,8 +2,9 @@
 
 import pytest
 
-from app.access.permissions import Permission
 from app.access.roles import Role
+from app.features.oauth.clients.service import ClientService
+from tests.support.access import PERMISSIONS
 from tests.support.oauth import Registered, issue_to, register, register_machine
 from tests.support.service import Service, Tokens
 
@@ -60,7 +61,7 @@ async def third_party(service: Service, scope: str = "clients:write") -> Tokens:
 async def test_an_application_registers_no_client_that_may_do_more_than_it_may(service: Service) -> None:
     """403 for a wider scope, and for a first-party client, which would get it without a page; 201 for what it has."""
     tokens = await third_party(service, "clients:write account:read")
-    everything = " ".join(Permission)
+    everything = " ".join(PERMISSIONS)
     for refused in (
         {"scope": everything},
         {"scope": everything, "first_party": True},
@@ -100,5 +101,5 @@ async def test_an_application_changes_no_client_that_may_do_more_than_it_may(ser
 
 async def still_there(service: Service, client: Registered) -> bool:
     """Whether the client is as it was, with its secret."""
-    found: object = await service.app.state.clients.get(client.client_id)
+    found: object = await service[ClientService].get(client.client_id)
     return found == client.client

@@ -7,9 +7,12 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from app.access.roles import Role, permissions_of
+from app.access.roles import Role
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.features.sessions.models import Session
+from app.features.signin.introspection import TokenIntrospection
+from tests.support.access import permissions_of
 from tests.support.oauth import Registered, ask_token, error_of, issue_to, machine_token, register, register_machine
 from tests.support.service import Service
 
@@ -112,18 +115,23 @@ async def test_its_sessions_are_listed_and_end_with_their_tokens(service: Servic
         items = (await service.client.get("/api/v1/sessions", headers=fresh.bearer)).json()["items"]
         assert len(items) == 1
         assert (await service.whoami(second)).status_code == 401
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         assert (await db.scalars(select(Session.methods))).all() == ["client_secret"] * 3
 
 
 async def test_the_token_names_the_client(service: Service) -> None:
     """RFC 9068 section 2.2, in the claims and in what introspection says."""
     machine = await register_machine(service)
-    claims = service.app.state.introspection
+    claims = service[TokenIntrospection]
     found = await claims.look_at((await machine_token(service, machine)).access)
+    assert found is not None
     assert (found.client_id, found.user_id) == (machine.client_id, machine.client.user_id)
     _, own = await service.signed_in()
-    assert (await claims.look_at(own.access)).client_id == "first-party"
+    of_the_user = await claims.look_at(own.access)
+    assert of_the_user is not None
+    assert of_the_user.client_id == "first-party"
     person = await service.person()
     app = await register(service)
-    assert (await claims.look_at((await issue_to(service, app, person)).access)).client_id == app.client_id
+    of_the_app = await claims.look_at((await issue_to(service, app, person)).access)
+    assert of_the_app is not None
+    assert of_the_app.client_id == app.client_id

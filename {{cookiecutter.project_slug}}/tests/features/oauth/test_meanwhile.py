@@ -2,10 +2,10 @@
 
 import pytest
 
-from app.core.crypto.keys import KeyRing
 from app.core.errors import Unprocessable
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.errors import InvalidClient, UnauthorizedClient
+from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import ClientCreate, TokenForm
 from app.features.sessions.client import Client
 from tests.support.oauth import machine_token, register_machine
@@ -24,8 +24,8 @@ async def test_a_client_that_was_changed_gets_no_token(service: Service, change:
     machine = await register_machine(service)
     await machine_token(service, machine)
     stale = machine.client
-    grant = service.app.state.grants["client_credentials"]
-    await getattr(service.app.state.clients, change)(None, stale.id)
+    grant = service[GrantTable]["client_credentials"]
+    await getattr(service[ClientService], change)(None, stale.id)
     # With a client that is removed its account goes too.
     with pytest.raises(InvalidClient if change == "rotate_secret" else UnauthorizedClient):
         await grant(TokenForm(grant_type="client_credentials"), stale, ORIGIN)
@@ -34,9 +34,8 @@ async def test_a_client_that_was_changed_gets_no_token(service: Service, change:
 
 async def test_a_client_is_not_registered_for_a_grant_that_is_not_there(service: Service) -> None:
     """Where the code flow was left out, no client waits for it."""
-    state = service.app.state
-    keys = KeyRing(state.settings.secret_key)
-    clients = ClientService(state.database, state.sessions, keys, ["client_credentials", "refresh_token"])
+    del service[GrantTable]["authorization_code"]
+    clients = service[ClientService]
     new = ClientCreate(name="Web", scope="account:read", redirect_uris=["https://app.example/cb"])
     with pytest.raises(Unprocessable, match=r"has the grants client_credentials, refresh_token\."):
         await clients.add(None, new)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.access.permissions import Permission
 from tests.conftest import PUBLIC_URL, StartService
+from tests.support.access import PERMISSIONS
 from tests.support.oauth import ask_token, register_machine
 from tests.support.service import Service
 
@@ -27,7 +27,7 @@ async def test_names_issuer_endpoints_and_methods(service: Service) -> None:
     """The issuer is the public URL, whatever `Host` says, and every endpoint is there."""
     found = await metadata(service)
     assert found["issuer"] == PUBLIC_URL
-    assert found["scopes_supported"] == sorted(Permission)
+    assert found["scopes_supported"] == sorted(PERMISSIONS)
     methods = {"client_secret_basic", "client_secret_post"}
     for endpoint, further in (("token", {"none"}), ("revocation", {"none"}), ("introspection", {"Bearer"})):
         path = found[f"{endpoint}_endpoint"].removeprefix(PUBLIC_URL)

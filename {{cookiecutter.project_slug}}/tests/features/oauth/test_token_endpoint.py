@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from app.access.roles import Role
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.features.signin.models import RefreshToken
 from tests.conftest import PUBLIC_URL, StartService
 from tests.support.oauth import error_of, register_machine
@@ -56,7 +57,7 @@ async def test_fifty_parallel_uses_of_one_token_leave_one_winner_and_a_dead_fami
 async def test_an_account_can_be_deleted_while_its_token_is_used(service: Service) -> None:
     """Both lock the session before the token: neither waits for the other in a circle."""
     (person, tokens), (_, admin) = await service.signed_in(), await service.signed_in(Role.ADMIN)
-    async with service.app.state.database.transaction() as db:
+    async with service[Database].transaction() as db:
         await db.execute(select(RefreshToken).with_for_update())
         refresh = asyncio.create_task(service.refresh(tokens.refresh))
         await asyncio.sleep(0.3)

@@ -7,9 +7,9 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from app.access.roles import Role
-from tests.support.chromium import PHONE, flaws, visiting
 from tests.support.databases import Databases
-from tests.support.site import Site, running_site, sign_in
+from tests.support.pages.chromium import PHONE, flaws, visiting
+from tests.support.pages.site import Site, running_site, sign_in
 
 pytestmark = pytest.mark.anyio
 

@@ -7,9 +7,12 @@ import time_machine
 from sqlalchemy import func, select
 
 from app.core.clock import utc_now
+from app.core.database.database import Database
+from app.core.settings.model import Settings
 from app.features.sessions.home_networks import HomeNetworkRetention
 from app.features.sessions.models import Session
 from app.features.sessions.retention import SessionRetention
+from app.features.sessions.service import SessionService
 from app.features.signin.models import RefreshToken
 from app.features.signin.retention import RefreshTokenRetention
 from tests.conftest import StartService
@@ -22,25 +25,24 @@ RETENTION = timedelta(days=30)
 
 async def purge(service: Service, limit: int = 1000) -> tuple[int, int]:
     """Purge what was over thirty days ago: how many tokens, how many sessions."""
-    before, state = utc_now() - RETENTION, service.app.state
-    tokens = RefreshTokenRetention(state.database, state.sessions)
-    sessions = SessionRetention(state.database, state.sessions)
-    async with state.database.transaction() as db:
+    before = utc_now() - RETENTION
+    tokens = RefreshTokenRetention(service[Database], service[SessionService])
+    sessions = SessionRetention(service[Database], service[SessionService])
+    async with service[Database].transaction() as db:
         of_tokens = await tokens.purge(db, before=before, limit=limit)
-    async with state.database.transaction() as db:
+    async with service[Database].transaction() as db:
         return of_tokens, await sessions.purge(db, before=before, limit=limit)
 
 
 async def purge_homes(service: Service, limit: int = 1000) -> int:
     """Purge the networks that were last used long ago: how many."""
-    state = service.app.state
-    async with state.database.transaction() as db:
-        return await HomeNetworkRetention(state.settings).purge(db, before=utc_now(), limit=limit)
+    async with service[Database].transaction() as db:
+        return await HomeNetworkRetention(service[Settings]).purge(db, before=utc_now(), limit=limit)
 
 
 async def count(service: Service, table: type[Session | RefreshToken]) -> int:
     """How many rows are left."""
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         return int(await db.scalar(select(func.count()).select_from(table)) or 0)
 
 

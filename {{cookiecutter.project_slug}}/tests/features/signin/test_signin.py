@@ -6,9 +6,11 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
-from app.access.roles import Role, permissions_of
+from app.access.roles import Role
+from app.core.database.database import Database
 from app.features.accounts.models import User
 from tests.conftest import StartService
+from tests.support.access import permissions_of
 from tests.support.service import Service, tokens_of
 
 pytestmark = pytest.mark.anyio
@@ -121,8 +123,9 @@ async def test_an_attacker_elsewhere_does_not_lock_the_owner_out(start: StartSer
 async def test_passwords_are_stored_as_argon2id_at_owasps_parameters(service: Service) -> None:
     """m=19456 KiB, t=2, p=1."""
     person = await service.person()
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         stored = await db.scalar(select(User.password_hash).where(User.id == person.id))
+    assert stored is not None
     assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 

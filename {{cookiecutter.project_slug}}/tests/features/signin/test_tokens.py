@@ -10,7 +10,10 @@ import pytest
 from cryptography.hazmat.primitives import hashes, hmac
 
 from app.access.roles import Role
-from app.core.crypto.keys import Purpose, derive_key
+from app.core.crypto.keys import derive_key
+from app.core.pagination import CursorKey
+from app.core.settings.model import Settings
+from app.features.signin.tokens import TokenKey
 from tests.conftest import PUBLIC_URL, StartService
 from tests.support.service import Service, Tokens
 
@@ -79,7 +82,7 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 def own_key(service: Service) -> bytes:
     """The key with which the service signs, which no attacker has: only what is changed can be the reason."""
-    return derive_key(service.app.state.settings.secret_key, Purpose.ACCESS_TOKEN)
+    return derive_key(service[Settings].secret_key, TokenKey.ACCESS_TOKEN)
 
 
 async def refused(service: Service, token: str) -> None:
@@ -128,10 +131,10 @@ async def test_other_keys_and_other_tokens_are_refused(service: Service) -> None
     """The key of another purpose, a changed text, a refresh token, nonsense, and a flood of characters."""
     _, tokens = await service.signed_in()
     header, claims, signature = tokens.access.split(".")
-    settings = service.app.state.settings
+    settings = service[Settings]
     raised = encoded({**decoded(claims), "scope": "users:write"})
     forged = [
-        signed(HEADER, decoded(claims), derive_key(settings.secret_key, Purpose.CURSOR)),
+        signed(HEADER, decoded(claims), derive_key(settings.secret_key, CursorKey.CURSOR)),
         signed(HEADER, decoded(claims), settings.secret_key.get_secret_value().encode()),
         signed(HEADER, decoded(claims), b""),
         f"{header}.{raised}.{signature}",

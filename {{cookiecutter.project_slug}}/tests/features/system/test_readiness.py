@@ -65,7 +65,7 @@ async def test_postgresql_that_takes_no_writes_is_not_ready(start: StartService,
     """As after a failover that left the service at a standby, or with a full disk that somebody made read-only."""
     async with start(database_url=url) as service:
         assert await ready(service) == 200
-        database, name = service.app.state.database, str(make_url(url).database)
+        database, name = service[Database], str(make_url(url).database)
         await _set_read_only(database, name, "on")
         assert await ready(service) == 503
         await _set_read_only(database, name, "off")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
+from app.core.settings.model import Settings
 from app.features.audit.models import AuditEvent
 from app.features.system.routes import READY_SECONDS
 from tests.conftest import StartService
@@ -66,7 +67,7 @@ async def test_info_shows_exactly_the_three_settings_to_a_member(service: Servic
     """The settings example of the contract, and nothing else of the settings."""
     _, tokens = await service.signed_in()
     answer = await service.client.get("/api/v1/info", headers=tokens.bearer)
-    settings = service.app.state.settings
+    settings = service[Settings]
     assert answer.json() == {
         "app_name": settings.app_name,
         "admin_email": settings.admin_email,

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from app.core.database.database import Database
+from app.features.vault.service import VaultService
 from tests.conftest import StartService
 from tests.features.vault.steps import PATH, base64, kept, reveal
 from tests.features.vault.test_sealed import flipped, overwrite, stored
@@ -18,8 +20,8 @@ OLD, NEW = secrets.token_urlsafe(64), secrets.token_urlsafe(64)
 
 async def reseal(service: Service, limit: int) -> int:
     """One batch, in a transaction of its own."""
-    async with service.app.state.database.transaction() as db:
-        return int(await service.app.state.vault.reseal(db, limit=limit))
+    async with service[Database].transaction() as db:
+        return int(await service[VaultService].reseal(db, limit=limit))
 
 
 async def keep_five(service: Service, tokens: Tokens) -> list[str]:
@@ -54,8 +56,8 @@ async def test_a_batch_that_is_rolled_back_is_done_again(start: StartService) ->
         _, tokens = await service.signed_in()
         paths = await keep_five(service, tokens)
     async with start(secret_key=NEW, secret_key_fallbacks=[OLD]) as service:
-        async with service.app.state.database.transaction() as db:
-            assert await service.app.state.vault.reseal(db, limit=3) == 3
+        async with service[Database].transaction() as db:
+            assert await service[VaultService].reseal(db, limit=3) == 3
             await db.rollback()
         assert await reseal(service, 100) == 5
         assert (await reveal(service, tokens, paths[0])).status_code == 200

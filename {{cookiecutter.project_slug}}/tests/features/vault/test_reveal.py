@@ -28,7 +28,7 @@ async def test_the_document_says_that_values_are_written_and_revealed(service: S
     """`writeOnly` in what a client sends and in no answer, or generated clients would drop what is revealed."""
     schemas = (await service.client.get("/openapi.json")).json()["components"]["schemas"]
     for field in ("secret_string", "secret_bytes"):
-        for name, write_only in (("NewSecret", True), ("SecretChange", True), ("RevealedSecret", False)):
+        for name, write_only in (("SecretCreate", True), ("SecretUpdate", True), ("RevealedSecret", False)):
             assert ("writeOnly" in str(schemas[name]["properties"][field])) is write_only
     assert schemas["RevealedSecret"]["properties"]["secret_bytes"]["anyOf"][0]["contentEncoding"] == "base64"
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from app.core.database.database import Base
+from app.core.database.database import Base, Database
 from app.features.vault.models import Secret
 from tests.conftest import StartService
 from tests.features.vault.steps import MASK, PATH, base64, canary, kept, reveal
@@ -28,13 +28,13 @@ def id_of(path: str) -> UUID:
 async def stored(service: Service, path: str) -> Row:
     """What the database holds of a secret."""
     table = Base.metadata.tables["secrets"]
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         return dict((await db.execute(select(table).where(table.c.id == id_of(path)))).mappings().one())
 
 
 async def overwrite(service: Service, path: str, **columns: object) -> None:
     """Change the database behind the service's back."""
-    async with service.app.state.database.transaction() as db:
+    async with service[Database].transaction() as db:
         await db.execute(update(Secret).where(Secret.id == id_of(path)).values(**columns))
 
 
@@ -47,7 +47,7 @@ async def test_nothing_is_in_clear_at_rest(start: StartService, tmp_path: Path) 
         path = await kept(service, tokens, name=name, secret_string=text, secret_bytes=base64(data))
         await service.client.patch(path, json={"secret_string": text}, headers=tokens.bearer)
         held = [file.read_bytes() for file in tmp_path.glob("test.db*")]
-        async with service.app.state.database.read() as db:
+        async with service[Database].read() as db:
             for table in Base.metadata.tables.values():
                 held += [repr(tuple(row)).encode() for row in await db.execute(select(table))]
     assert any(str(id_of(path)).encode() in part for part in held)

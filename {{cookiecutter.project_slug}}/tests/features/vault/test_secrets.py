@@ -9,6 +9,7 @@ import pytest
 
 from app.access.roles import Role
 from app.features.vault.schemas import LONGEST_BYTES, LONGEST_STRING, SecretCreate
+from app.features.vault.service import VaultService
 from tests.conftest import StartService
 from tests.features.vault.steps import MASK, PATH, base64, keep, kept, reveal
 from tests.support.service import Service
@@ -233,7 +234,7 @@ async def test_an_account_that_is_deleted_meanwhile_keeps_nothing(service: Servi
     """409 where the request was let in before: no secret without an owner, and no crash."""
     new = SecretCreate.model_validate({"name": "x", "secret_string": "x"})
     with pytest.raises(Exception, match="deleted meanwhile"):
-        await service.app.state.vault.create(uuid4(), new)
+        await service[VaultService].create(uuid4(), new)
 
 
 @pytest.mark.asvs("14.2.7")
@@ -244,4 +245,4 @@ async def test_the_secrets_of_a_deleted_account_are_deleted(service: Service) ->
     _, admin = await service.signed_in(Role.ADMIN)
     assert (await service.client.delete(f"/api/v1/users/{person.id}", headers=admin.bearer)).status_code == 204
     with pytest.raises(Exception, match="no such secret"):
-        await service.app.state.vault.get(person.id, UUID(path.rsplit("/", 1)[1]))
+        await service[VaultService].get(person.id, UUID(path.rsplit("/", 1)[1]))

@@ -12,10 +12,10 @@ from app.access.roles import Role
 from app.features.vault.schemas import LONGEST_STRING
 from tests.conftest import StartService
 from tests.features.vault.steps import MASK, canary, kept
-from tests.support.browser import Browser, shows_again, text_of, with_browser
-from tests.support.chromium import flaws, visiting
+from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
+from tests.support.pages.chromium import flaws, visiting
+from tests.support.pages.site import Site
 from tests.support.service import Service
-from tests.support.site import Site
 from tests.support.trail import actions
 
 pytestmark = pytest.mark.anyio

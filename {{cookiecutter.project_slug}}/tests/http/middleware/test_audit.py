@@ -8,9 +8,11 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.access.events import AccessEvent
 from app.core.errors import Unavailable
-from app.core.events.catalog import SecurityEvent, security_event
-from app.core.events.flow import EventRecord
+from app.core.events.flow import EventRecord, emit_event
+from app.core.services import Services, services_of
+from app.http.middleware import audit
 from app.http.middleware.audit import AuditMiddleware
 from tests.support.asgi import Recorder, call, http_scope
 
@@ -50,7 +52,7 @@ class Route:
         """Answer."""
         self._tell("before")
         await send(START)
-        self.rows_at_start = len(scope["app"].state.audit.rows)
+        self.rows_at_start = len(services_of(scope["app"])[Ledger].rows)
         self._tell("between")
         await send({"type": "http.response.body", "body": b"canary", "more_body": True})
         await send({"type": "http.response.body", "body": b"canary"})
@@ -58,13 +60,15 @@ class Route:
 
     def _tell(self, moment: str) -> None:
         if moment in self.moments:
-            security_event(SecurityEvent.ACCESS_DENIED, outcome="denied", moment=moment)
+            emit_event(AccessEvent.ACCESS_DENIED, outcome="denied", moment=moment)
 
 
 def scope_for(ledger: Ledger, **changes: Any) -> Scope:
     """A request to an application with that ledger."""
     app = FastAPI()
-    app.state.audit = ledger
+    app.state.services = services = Services()
+    services.add(ledger)
+    services.add(audit.Recorder(ledger.record))
     headers = [("host", "service.example"), ("user-agent", "Caller/1.0")]
     return http_scope(headers=headers, app=app, **changes)
 
@@ -107,7 +111,7 @@ async def test_what_a_crash_told_is_recorded() -> None:
     ledger = Ledger()
 
     async def crash(scope: Scope, receive: Receive, send: Send) -> None:
-        security_event(SecurityEvent.ACCESS_DENIED, outcome="denied")
+        emit_event(AccessEvent.ACCESS_DENIED, outcome="denied")
         raise RuntimeError
 
     app: ASGIApp = AuditMiddleware(crash)

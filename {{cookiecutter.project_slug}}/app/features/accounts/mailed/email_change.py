@@ -12,12 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.principal import Principal
 from app.core.database.database import Database
 from app.core.errors import Conflict
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
+from app.features.accounts.authority import Authority
 from app.features.accounts.email_address import parse_email_address
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.locking import lock_confirmed, taken_back
-from app.features.accounts.mailed.limits import MailLimits
-from app.features.accounts.mailed.mails import AccountMail, MailKind
-from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, Used, token_refused
+from app.features.accounts.mailed.mailing import Mailing
+from app.features.accounts.mailed.mails import MailKind
+from app.features.accounts.mailed.tokens import TokenKind, Used, token_refused
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.service import replace_unconfirmed
@@ -29,25 +31,24 @@ class EmailChangeService:
     def __init__(
         self,
         database: Database,
+        authority: Authority,
         confirmation: PasswordConfirmation,
-        tokens: AccountTokens,
-        mail: AccountMail,
-        limits: MailLimits,
+        mailing: Mailing,
     ) -> None:
         self._database = database
+        self._authority = authority
         self._confirmation = confirmation
-        self._tokens = tokens
-        self._mail = mail
-        self._limits = limits
+        self._tokens, self._mail, self._limits = mailing
 
     async def request(self, principal: Principal, new_email: str, password: SecretStr, *, ip: str) -> None:
         """Mail a token to the new address; raises `Forbidden` for a wrong password, `TooManyRequests`."""
         await self._limits.admit_client(ip)
         address = parse_email_address(new_email)
-        confirmed = await self._confirmation.require(principal, password, SecurityEvent.EMAIL_CHANGE_REQUESTED)
+        confirmed = await self._confirmation.require(principal, password, AccountEvent.EMAIL_CHANGE_REQUESTED)
         mailable = await self._limits.admit_account("email-change", principal.user_id)
         async with self._database.transaction() as db:
             user = await lock_confirmed(db, confirmed)
+            await self._authority.require_living_session(db, principal)
             # Whose it is. One who has not confirmed it does not keep it from its owner.
             taken = (User.mailbox == address.mailbox, User.verified_at.is_not(None), User.id != user.id)
             holder = await db.scalar(select(User.email).where(*taken))
@@ -57,8 +58,8 @@ class EmailChangeService:
                 kind = MailKind.EMAIL_CHANGE if holder is None else MailKind.ACCOUNT_EXISTS
                 await self._mail.send(db, kind, holder or address.address, token=token)
                 await self._mail.notify(db, MailKind.EMAIL_CHANGE_REQUESTED, user)
-            security_event(
-                SecurityEvent.EMAIL_CHANGE_REQUESTED,
+            emit_event(
+                AccountEvent.EMAIL_CHANGE_REQUESTED,
                 outcome="success",
                 user_id=user.id,
                 session_id=principal.session_id,
@@ -74,7 +75,7 @@ class EmailChangeService:
                 used = await self._tokens.use(db, token, TokenKind.EMAIL_CHANGE)
                 if used is not None:
                     await self._change(db, used)
-                    security_event(SecurityEvent.EMAIL_CHANGED, outcome="success", user_id=used.user.id)
+                    emit_event(AccountEvent.EMAIL_CHANGED, outcome="success", user_id=used.user.id)
         except IntegrityError:
             raise Conflict("There is an account with this e-mail address already.") from None
         if used is None:

@@ -10,20 +10,21 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.permissions import Permission
 from app.access.principal import Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.errors import Conflict
-from app.core.events.catalog import SecurityEvent, security_event
-from app.features.accounts.authority import denied, lock_actor, require_authority
+from app.core.events.flow import emit_event
+from app.features.accounts.authority import Authority, denied
 from app.features.accounts.email_address import EmailAddress, parse_email_address
-from app.features.accounts.mailed.limits import MailLimits, too_many
-from app.features.accounts.mailed.mails import AccountMail, MailKind
-from app.features.accounts.mailed.tokens import AccountTokens, TokenKind
+from app.features.accounts.events import AccountEvent
+from app.features.accounts.mailed.limits import too_many
+from app.features.accounts.mailed.mailing import Mailing
+from app.features.accounts.mailed.mails import MailKind
+from app.features.accounts.mailed.tokens import TokenKind
 from app.features.accounts.models import User, UserRole
-from app.features.sessions.service import SessionService
+from app.features.accounts.permissions import UserPermission
 
 _TAKEN = "There is an account with this e-mail address already."
 
@@ -34,16 +35,12 @@ class InvitationService:
     def __init__(
         self,
         database: Database,
-        sessions: SessionService,
-        tokens: AccountTokens,
-        mail: AccountMail,
-        limits: MailLimits,
+        authority: Authority,
+        mailing: Mailing,
     ) -> None:
         self._database = database
-        self._sessions = sessions
-        self._tokens = tokens
-        self._mail = mail
-        self._limits = limits
+        self._authority = authority
+        self._tokens, self._mail, self._limits = mailing
 
     async def invite(self, actor: Principal, email: str, roles: Iterable[Role], *, ip: str) -> User:
         """Make an account without a password, and mail a token to choose one.
@@ -52,9 +49,9 @@ class InvitationService:
         confirmed, `TooManyRequests`. One that was not confirmed is invited anew: nothing of it stays.
         """
         wanted = frozenset(roles)
-        if wanted != {Role.MEMBER} and Permission.ROLES_ASSIGN not in actor.permissions:
-            raise denied(f"Other roles than {Role.MEMBER} need the permission {Permission.ROLES_ASSIGN}.")
-        require_authority(actor, wanted)
+        if wanted != {Role.MEMBER} and UserPermission.ROLES_ASSIGN not in actor.permissions:
+            raise denied(f"Other roles than {Role.MEMBER} need the permission {UserPermission.ROLES_ASSIGN}.")
+        self._authority.require(actor, wanted)
         await self._limits.admit_client(ip)
         address = parse_email_address(email)
         verdict = await self._limits.admit_mailbox("invitation", address.mailbox)
@@ -62,12 +59,12 @@ class InvitationService:
             raise too_many(verdict)
         try:
             async with self._database.transaction() as db:
-                await lock_actor(db, self._sessions, actor)
+                await self._authority.lock_actor(db, actor)
                 user = await self._prepare(db, actor, address, wanted)
                 token = await self._tokens.issue(db, user, TokenKind.INVITATION)
                 await self._mail.send(db, MailKind.INVITATION, user.email, token=token)
-                security_event(
-                    SecurityEvent.ACCOUNT_INVITED,
+                emit_event(
+                    AccountEvent.ACCOUNT_INVITED,
                     outcome="success",
                     user_id=actor.user_id,
                     target_id=user.id,
@@ -86,7 +83,7 @@ class InvitationService:
         elif user.verified_at is not None or user.disabled_at is not None:
             raise Conflict(_TAKEN)
         else:
-            require_authority(actor, user.roles)
+            self._authority.require(actor, user.roles)
             await self._tokens.revoke_all(db, user.id)
         user.email, user.password_hash, user.display_name = address.address, None, None
         user.role_rows = [row for row in user.role_rows if row.role in roles] + [

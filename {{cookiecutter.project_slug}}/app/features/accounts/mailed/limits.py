@@ -14,8 +14,9 @@ from uuid import UUID
 from limits import RateLimitItem, RateLimitItemPerHour
 
 from app.core.errors import TooManyRequests
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.core.limits.limiter import Limiter, Verdict, subscriber
+from app.features.accounts.events import AccountEvent
 
 MAILS_PER_HOUR = RateLimitItemPerHour(5)
 
@@ -31,7 +32,7 @@ class MailLimits:
         """Count a request of a client; raises `TooManyRequests`."""
         verdict = await self._limiter.hit(self._per_client, "mail", "client", subscriber(ip))
         if not verdict.allowed:
-            security_event(SecurityEvent.MAIL_LIMITED, outcome="denied", by="client")
+            emit_event(AccountEvent.MAIL_LIMITED, outcome="denied", by="client")
             raise too_many(verdict)
 
     async def admit_mailbox(self, purpose: str, mailbox: str) -> Verdict:
@@ -45,7 +46,7 @@ class MailLimits:
     async def _admit(self, purpose: str, whose: str, *, by: str) -> Verdict:
         verdict = await self._limiter.hit(MAILS_PER_HOUR, "mail", purpose, whose)
         if not verdict.allowed:
-            security_event(SecurityEvent.MAIL_LIMITED, outcome="denied", by=by)
+            emit_event(AccountEvent.MAIL_LIMITED, outcome="denied", by=by)
         return verdict
 
 

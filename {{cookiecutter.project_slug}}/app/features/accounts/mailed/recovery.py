@@ -14,18 +14,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.features.accounts.email_address import parse_email_address
+from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.locking import lock_mailbox, taken_back
-from app.features.accounts.mailed.limits import MailLimits
-from app.features.accounts.mailed.mails import AccountMail, MailKind
-from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, token_refused
+from app.features.accounts.mailed.mailing import Mailing
+from app.features.accounts.mailed.mails import MailKind
+from app.features.accounts.mailed.tokens import TokenKind, token_refused
 from app.features.accounts.models import User
 from app.features.accounts.passwords.hasher import PasswordHasher
 from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.sessions.client import Client
 from app.features.sessions.home_networks import forget_other_homes, remember_home
-from app.features.sessions.service import EndReason, SessionService
+from app.features.sessions.service import SessionService
 
 _KINDS = (TokenKind.RESET, TokenKind.INVITATION)
 
@@ -43,26 +44,25 @@ class Applications(Protocol):
 class RecoveryService:
     """Mails tokens for new passwords, and takes them."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that a reset touches
+    def __init__(  # one for each thing that a reset touches
         self,
         database: Database,
         sessions: SessionService,
         hasher: PasswordHasher,
         policy: PasswordPolicy,
-        tokens: AccountTokens,
-        mail: AccountMail,
-        limits: MailLimits,
-        unlock: Callable[[str], Awaitable[None]],
+        mailing: Mailing,
     ) -> None:
         self._database = database
         self._sessions = sessions
         self._hasher = hasher
         self._policy = policy
-        self._tokens = tokens
-        self._mail = mail
-        self._limits = limits
-        self._unlock = unlock
+        self._tokens, self._mail, self._limits = mailing
+        self._unlock: Callable[[str], Awaitable[None]] | None = None
         self._applications: Applications | None = None
+
+    def unlock_with(self, unlock: Callable[[str], Awaitable[None]]) -> None:
+        """Let the address from which a password is reset try to sign in again."""
+        self._unlock = unlock
 
     def also_end(self, applications: Applications) -> None:
         """End what users have allowed other programs with their old password."""
@@ -83,8 +83,8 @@ class RecoveryService:
             async with taken_back(db, unless=found and mailable):
                 token = await self._tokens.issue(db, user, TokenKind.RESET)
                 await self._mail.notify(db, MailKind.RESET, user, token=token)
-            security_event(
-                SecurityEvent.PASSWORD_RESET_REQUESTED,
+            emit_event(
+                AccountEvent.PASSWORD_RESET_REQUESTED,
                 outcome="success" if found else "failure",
                 user_id=known and known.id,
             )
@@ -104,7 +104,8 @@ class RecoveryService:
             raise token_refused("reset")
         accepted = self._policy.check(password, email=owner.email, display_name=owner.display_name)
         new_hash = await self._hasher.hash(accepted)
-        await self._unlock(client.ip)
+        if self._unlock is not None:
+            await self._unlock(client.ip)
         async with self._database.transaction() as db:
             used = await self._tokens.use(db, token, *_KINDS)
             if used is not None:
@@ -112,12 +113,12 @@ class RecoveryService:
                 user.password_hash, user.verified_at = new_hash, user.verified_at or utc_now()
                 await self._tokens.revoke_all(db, user.id)
                 kept = await self._end_applications(db, user.id, keep=keep_applications)
-                await self._sessions.end_all(db, user.id, EndReason.PASSWORD_RESET, keep_clients=kept)
+                await self._sessions.end_all(db, user.id, AccountEnd.PASSWORD_RESET, keep_clients=kept)
                 connection = await db.connection()
                 await connection.run_sync(forget_other_homes, user.id, client.ip)
                 await connection.run_sync(remember_home, user.id, client.ip)
                 await self._mail.notify(db, MailKind.PASSWORD_CHANGED, user)
-                security_event(SecurityEvent.PASSWORD_RESET, outcome="success", user_id=user.id)
+                emit_event(AccountEvent.PASSWORD_RESET, outcome="success", user_id=user.id)
         if used is None:
             raise token_refused("reset")
 

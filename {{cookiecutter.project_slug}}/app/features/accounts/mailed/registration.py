@@ -24,13 +24,14 @@ from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.errors import Forbidden, Unavailable
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.core.limits.limiter import subscriber
 from app.features.accounts.email_address import EmailAddress, parse_email_address
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.locking import lock_mailbox, taken_back
-from app.features.accounts.mailed.limits import MailLimits
-from app.features.accounts.mailed.mails import AccountMail, MailKind
-from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, token_refused
+from app.features.accounts.mailed.mailing import Mailing
+from app.features.accounts.mailed.mails import MailKind
+from app.features.accounts.mailed.tokens import TokenKind, token_refused
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords.hasher import PasswordHasher
 from app.features.accounts.passwords.policy import PasswordPolicy
@@ -66,21 +67,17 @@ class _Request(NamedTuple):
 class RegistrationService:
     """Registers and confirms accounts."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that a registration touches
+    def __init__(  # one for each thing that a registration touches
         self,
         database: Database,
         hasher: PasswordHasher,
         policy: PasswordPolicy,
-        tokens: AccountTokens,
-        mail: AccountMail,
-        limits: MailLimits,
+        mailing: Mailing,
     ) -> None:
         self._database = database
         self._hasher = hasher
         self._policy = policy
-        self._tokens = tokens
-        self._mail = mail
-        self._limits = limits
+        self._tokens, self._mail, self._limits = mailing
 
     async def register(self, email: str, password: SecretStr, display_name: str | None, *, ip: str) -> str:
         """Make an account that waits for its confirmation, or tell the owner of the one that there is.
@@ -122,9 +119,9 @@ class RegistrationService:
                 kind = MailKind.VERIFY if confirms else MailKind.ACCOUNT_EXISTS
                 await self._mail.send(db, kind, user.email, token=token)
             if known is None:
-                security_event(SecurityEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=[Role.MEMBER])
+                emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=[Role.MEMBER])
             else:
-                security_event(SecurityEvent.REGISTRATION_REPEATED, outcome="denied", user_id=user.id)
+                emit_event(AccountEvent.REGISTRATION_REPEATED, outcome="denied", user_id=user.id)
 
     async def confirm(self, token: SecretStr, password: SecretStr | None, proof: str | None = None) -> bool:
         """Confirm an account, and keep the password that was registered if the caller knows it, or has its `proof`.
@@ -157,7 +154,7 @@ class RegistrationService:
                     used.user.password_hash = used.user.display_name = None
                 if used.user.password_hash is None:
                     await self._let_choose(db, used.user)
-                security_event(SecurityEvent.EMAIL_VERIFIED, outcome="success", user_id=used.user.id)
+                emit_event(AccountEvent.EMAIL_VERIFIED, outcome="success", user_id=used.user.id)
         if used is None:
             raise token_refused("verify")
 

@@ -5,16 +5,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 
 from app.access.guard import GuardedRoute
-from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Public, Recent, policy
 from app.access.principal import CurrentPrincipal
+from app.access.roles import RoleTable
 from app.core.errors import Forbidden
-from app.core.settings.model import Registration
-from app.core.state import from_state
+from app.core.services import provided, services_of
+from app.core.settings.model import Registration, Settings
 from app.features.accounts.mailed.email_change import EmailChangeService
 from app.features.accounts.mailed.invitations import InvitationService
 from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.accounts.mailed.registration import RegistrationService
+from app.features.accounts.permissions import UserPermission
 from app.features.accounts.schemas import (
     AccountCreate,
     AccountRead,
@@ -26,6 +27,7 @@ from app.features.accounts.schemas import (
     PasswordReset,
 )
 from app.features.sessions.client import RequestClient
+from app.features.sessions.permissions import AccountPermission
 
 router = APIRouter(tags=["accounts"], route_class=GuardedRoute)
 
@@ -34,14 +36,15 @@ _BAD_TOKEN: dict[int | str, dict[str, Any]] = {400: {"description": "The token i
 
 async def _require_open(request: Request) -> None:
     """Raise `Forbidden` for everybody where `REGISTRATION` is closed, before the body is looked at."""
-    if request.app.state.settings.registration is Registration.CLOSED:
+    if services_of(request.app)[Settings].registration is Registration.CLOSED:
         raise Forbidden("Nobody can register here. An administrator invites.")
 
 
-Registrations = Annotated[RegistrationService, from_state("registration")]
-Recoveries = Annotated[RecoveryService, from_state("recovery")]
-EmailChanges = Annotated[EmailChangeService, from_state("email_changes")]
-Invitations = Annotated[InvitationService, from_state("invitations")]
+Registrations = Annotated[RegistrationService, provided(RegistrationService)]
+Recoveries = Annotated[RecoveryService, provided(RecoveryService)]
+EmailChanges = Annotated[EmailChangeService, provided(EmailChangeService)]
+Roles = Annotated[RoleTable, provided(RoleTable)]
+Invitations = Annotated[InvitationService, provided(InvitationService)]
 
 
 @router.post(
@@ -85,7 +88,7 @@ async def reset_password(body: PasswordReset, recoveries: Recoveries, client: Re
 
 
 @router.post("/users/me/email", status_code=202)
-@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def change_my_email(
     body: EmailChange, changes: EmailChanges, principal: CurrentPrincipal, client: RequestClient
 ) -> None:
@@ -105,9 +108,9 @@ async def confirm_email(body: MailedToken, changes: EmailChanges) -> None:
 
 
 @router.post("/invitations", status_code=202, responses={409: {"description": "The address has an account"}})
-@policy(Recent(STEP_UP_MINUTES, Permission.USERS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE))
 async def invite(
-    body: Invitation, invitations: Invitations, principal: CurrentPrincipal, client: RequestClient
+    body: Invitation, invitations: Invitations, roles: Roles, principal: CurrentPrincipal, client: RequestClient
 ) -> AccountRead:
     """Invite somebody, who chooses a password with the token that is mailed to them."""
-    return AccountRead.of(await invitations.invite(principal, body.email, body.roles, ip=client.ip))
+    return AccountRead.of(await invitations.invite(principal, body.email, body.roles, ip=client.ip), roles)

@@ -20,8 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.core.errors import BadRequest
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.features.accounts.email_address import EmailAddress
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import AccountToken, User
 
 _RANDOM_BYTES = 32
@@ -133,7 +134,7 @@ class AccountTokens:
 
 def token_refused(purpose: str) -> BadRequest:
     """The answer to a token that does not hold, told as an event. Why not is told to nobody."""
-    security_event(SecurityEvent.ACCOUNT_TOKEN_REFUSED, outcome="denied", purpose=purpose)
+    emit_event(AccountEvent.ACCOUNT_TOKEN_REFUSED, outcome="denied", purpose=purpose)
     return BadRequest("The token is not valid: it is unknown, used, replaced or expired.")
 
 

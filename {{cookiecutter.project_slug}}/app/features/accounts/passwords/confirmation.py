@@ -6,8 +6,10 @@ from pydantic import SecretStr
 from app.access.principal import Principal
 from app.core.database.database import Database
 from app.core.errors import Forbidden, TooManyRequests
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.event import SecurityEvent
+from app.core.events.flow import emit_event
 from app.core.limits.limiter import Limiter
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User
 from app.features.accounts.passwords.hasher import PasswordHasher
 
@@ -33,19 +35,19 @@ class PasswordConfirmation:
         """
         who = {"user_id": principal.user_id, "session_id": principal.session_id}
         if principal.client_id is not None:
-            security_event(purpose, outcome="denied", **who)
+            emit_event(purpose, outcome="denied", **who)
             raise Forbidden(
                 "This needs a sign-in with the service itself; an application that acts for you is refused."
             )
         key = ("password", "confirmation", str(principal.session_id))
         verdict = await self._limiter.hit(self._limit, *key)
         if not verdict.allowed:
-            security_event(SecurityEvent.SIGNIN_LIMITED, outcome="denied", by="session", **who)
+            emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by="session", **who)
             raise TooManyRequests("Too many attempts with a wrong password.", retry_after=verdict.retry_after)
         async with self._database.read() as db:
             user = await db.get_one(User, principal.user_id)
         if not (await self._hasher.verify(password, user.password_hash)).valid:
-            security_event(purpose, outcome="failure", **who)
+            emit_event(purpose, outcome="failure", **who)
             raise Forbidden("The current password is wrong.")
         await self._limiter.refund(self._limit, *key)
         return user

@@ -63,7 +63,7 @@ class PasswordHasher:
         weaker = self._hasher.check_needs_rehash(stored)
         return Verification(valid=True, new_hash=self._hasher.hash(password) if weaker else None)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let the pool go."""
         self._pool.close()
 

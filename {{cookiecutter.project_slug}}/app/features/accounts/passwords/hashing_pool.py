@@ -18,7 +18,8 @@ from math import ceil
 from typing import Any, NamedTuple, TypeVar
 
 from app.core.errors import Unavailable
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
+from app.features.accounts.events import AccountEvent
 
 _MOST_AT_ONCE = 8
 _RETRY_AFTER_SECONDS = 5
@@ -49,7 +50,7 @@ class HashingPool:
     async def run(self, work: Callable[[], _Result]) -> _Result:
         """The result of the work; raises what it raises, and `Unavailable` where too many wait."""
         if not self._idle and len(self._queue) >= self._queue_length:
-            security_event(SecurityEvent.HASHING_SHED, outcome="denied", waiting=len(self._queue))
+            emit_event(AccountEvent.HASHING_SHED, outcome="denied", waiting=len(self._queue))
             raise Unavailable(
                 "Too many sign-ins at once. Try again in a few seconds.", retry_after=_RETRY_AFTER_SECONDS
             )

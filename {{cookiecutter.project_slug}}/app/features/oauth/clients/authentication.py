@@ -17,13 +17,16 @@ from fastapi import Request
 from limits import RateLimitItem
 from pydantic import SecretStr
 
+from app.access.events import AccessEvent
 from app.access.principal import Principal
 from app.core.errors import BadRequest, TooManyRequests
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.core.limits.limiter import Limiter, subscriber
+from app.features.accounts.events import AccountEvent
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, RegisteredClient
 from app.features.oauth.clients.service import ClientService, secret_digest
 from app.features.oauth.errors import InvalidClient, no_credentials
+from app.features.oauth.events import ClientEvent
 from app.http.request.credentials import scheme_and_credentials
 from app.http.request.proxies import client_ip_of
 
@@ -88,7 +91,7 @@ class ClientAuthentication:
             return principal
         client = await self(request)
         if client is None:
-            security_event(SecurityEvent.UNAUTHENTICATED, outcome="denied", reason="no credentials")
+            emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason="no credentials")
             raise no_credentials()
         return client
 
@@ -100,10 +103,10 @@ class ClientAuthentication:
         verdict = await self._limiter.hit(self._limit, "client", "address", subscriber(ip), name)
         target = {"target_type": "client", "target_id": client.id} if client else {}
         if not verdict.allowed:
-            security_event(SecurityEvent.SIGNIN_LIMITED, outcome="denied", by="client", **target)
+            emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by="client", **target)
             message = "Too many attempts with wrong credentials. Try again later."
             return TooManyRequests(message, retry_after=verdict.retry_after)
-        security_event(SecurityEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **target)
+        emit_event(ClientEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **target)
         return InvalidClient(detail)
 
 

@@ -6,7 +6,6 @@ from uuid import uuid4
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from app.access.permissions import Permission
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.features.oauth.clients.registered import GrantType
@@ -14,8 +13,8 @@ from app.features.oauth.clients.service import ClientService
 from app.features.oauth.models import OAuthClient
 
 
-async def keep_own_client(
-    database: Database, clients: ClientService, client_id: str, *, name: str, redirect_uri: str
+async def keep_own_client(  # noqa: PLR0913  # the parts of a row
+    database: Database, clients: ClientService, client_id: str, *, name: str, redirect_uri: str, scope: frozenset[str]
 ) -> None:
     """Have a public, first-party client that may ask for every scope; every process sees to it when it starts.
 
@@ -24,7 +23,7 @@ async def keep_own_client(
     """
     there = await clients.find(client_id)
     if there is not None:
-        if (there.redirect_uris, there.scope) == ((redirect_uri,), frozenset(Permission)):
+        if (there.redirect_uris, there.scope) == ((redirect_uri,), scope):
             return
         await clients.discard_own(there)
     row = {
@@ -35,7 +34,7 @@ async def keep_own_client(
         "first_party": True,
         "grants": GrantType.AUTHORIZATION_CODE.value,
         "redirect_uris": redirect_uri,
-        "scope": " ".join(Permission),
+        "scope": " ".join(sorted(scope)),
     }
     with suppress(IntegrityError):  # another process was quicker
         async with database.transaction() as db:

@@ -6,13 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.access.guard import GuardedRoute
-from app.access.permissions import Permission
 from app.access.policies import Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
-from app.core.state import from_state
+from app.core.services import provided
 from app.features.oauth.clients.service import ClientService
+from app.features.oauth.permissions import ClientPermission
 from app.features.oauth.schemas import ClientCreate, ClientCreated, ClientRead
 from app.http.request.body_limit import KIB
 
@@ -22,11 +22,11 @@ router = APIRouter(prefix="/clients", tags=["oauth"], route_class=GuardedRoute)
 _RECENT_MINUTES = 15
 
 
-Clients = Annotated[ClientService, from_state("clients")]
+Clients = Annotated[ClientService, provided(ClientService)]
 
 
 @router.get("")
-@policy(Allow(Permission.CLIENTS_READ))
+@policy(Allow(ClientPermission.CLIENTS_READ))
 async def list_clients(clients: Clients, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None) -> Page[ClientRead]:
     """All clients, newest first, without their secrets."""
     rows, next_cursor = await clients.list_clients(PageParams(limit, cursor))
@@ -34,21 +34,21 @@ async def list_clients(clients: Clients, limit: Limit = DEFAULT_LIMIT, cursor: C
 
 
 @router.post("", status_code=201, max_body_size=16 * KIB)
-@policy(Recent(_RECENT_MINUTES, Permission.CLIENTS_WRITE))
+@policy(Recent(_RECENT_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def add_client(new: ClientCreate, clients: Clients, principal: CurrentPrincipal) -> ClientCreated:
     """Register a client; the answer is the only one with its secret."""
     return ClientCreated.with_secret(*await clients.add(principal, new))
 
 
 @router.delete("/{client_id}", status_code=204)
-@policy(Recent(_RECENT_MINUTES, Permission.CLIENTS_WRITE))
+@policy(Recent(_RECENT_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def remove_client(client_id: UUID, clients: Clients, principal: CurrentPrincipal) -> None:
     """Remove a client: every session that it has ends, and its service account is deleted."""
     await clients.remove(principal, client_id)
 
 
 @router.post("/{client_id}/secret", responses={409: {"description": "A public client has no secret"}})
-@policy(Recent(_RECENT_MINUTES, Permission.CLIENTS_WRITE))
+@policy(Recent(_RECENT_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def rotate_secret(client_id: UUID, clients: Clients, principal: CurrentPrincipal) -> ClientCreated:
     """Give a client another secret, which only this answer has; the one before opens nothing more."""
     return ClientCreated.with_secret(*await clients.rotate_secret(principal, client_id))

@@ -16,21 +16,23 @@ from pydantic import SecretStr
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.permissions import Permission
 from app.access.principal import Principal
-from app.access.roles import Role
+from app.access.roles import Role, RoleTable
 from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
 from app.core.errors import Conflict, NotFound, Unprocessable
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.event import SecurityEvent
+from app.core.events.flow import emit_event
 from app.core.pagination import Cursors, PageParams
-from app.features.accounts.authority import denied, lock_actor, require_authority
+from app.features.accounts.authority import Authority, denied
+from app.features.accounts.permissions import UserPermission
 from app.features.accounts.service_accounts import add_service_account, lock_service_account, remove_service_account
 from app.features.oauth.clients.registered import OWN_CLIENTS, GrantType, RegisteredClient
+from app.features.oauth.events import ClientEnd, ClientEvent
 from app.features.oauth.models import OAuthClient
 from app.features.oauth.schemas import ClientCreate
-from app.features.sessions.service import EndReason, SessionService
+from app.features.sessions.service import SessionService
 
 _SECRET_PREFIX = "cs_"  # noqa: S105  # what `core/secret_shapes.py` knows a secret by
 _RANDOM_BYTES = 32
@@ -46,9 +48,19 @@ class ClientService:
     An `actor` of None is whoever runs a command: the operator may do everything.
     """
 
-    def __init__(self, database: Database, sessions: SessionService, keys: KeyRing, grants: Collection[str]) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that a client touches
+        self,
+        database: Database,
+        sessions: SessionService,
+        authority: Authority,
+        roles: RoleTable,
+        keys: KeyRing,
+        grants: Collection[str],
+    ) -> None:
         self._database = database
         self._sessions = sessions
+        self._authority = authority
+        self._permissions = roles.permissions
         self._grants = grants
         self._cursors = Cursors(keys, "clients")
 
@@ -66,11 +78,15 @@ class ClientService:
         Raises `Unprocessable` for a grant that this service does not have, `Forbidden` for what the actor may not
         give: roles, a scope beyond their own permissions, or, without a sign-in with the service itself, `first_party`.
         """
+        if not self._permissions.keys() >= set(new.scope.split()):
+            reason = "must be permissions, separated by one space"
+            error = {"location": ["body", "scope"], "reason": f"Value error, {reason}"}
+            raise Unprocessable(f"The scope {reason}.", errors=[error])
         if not set(new.grants).issubset(self._grants):
             raise Unprocessable(
                 f"This service has the grants {', '.join(sorted(set(GrantType).intersection(self._grants)))}."
             )
-        _require_roles(actor, frozenset(new.roles))
+        self._require_roles(actor, frozenset(new.roles))
         _require_scope(actor, new.scope.split(), first_party=new.first_party)
         client_id, now = secrets.token_hex(_CLIENT_ID_BYTES), utc_now()
         secret = _new_secret() if new.confidential else None
@@ -87,11 +103,11 @@ class ClientService:
             "scope": new.scope,
         }
         async with self._database.transaction(before_commit=show and partial(show, client_id, secret)) as db:
-            await lock_actor(db, self._sessions, actor)
+            await self._authority.lock_actor(db, actor)
             if new.roles:
                 row["user_id"] = await add_service_account(db, client_id, new.name, set(new.roles))
             added = (await db.execute(insert(OAuthClient).returning(*_clients.c), row)).one()
-            _emit_event(SecurityEvent.CLIENT_CREATED, actor, row["id"], **_granted(new))
+            _emit_event(ClientEvent.CLIENT_CREATED, actor, row["id"], **_granted(new))
         return _client(added), secret
 
     async def find(self, client_id: str) -> RegisteredClient | None:
@@ -156,9 +172,9 @@ class ClientService:
             changing = update(OAuthClient).where(_clients.c.id == id_).values(values).returning(*_clients.c)
             client = _client((await db.execute(changing)).one())
             if client.user_id is not None:
-                reason = EndReason.CLIENT_SECRET_ROTATED
+                reason = ClientEnd.CLIENT_SECRET_ROTATED
                 await self._sessions.end_all_of_client(db, client.client_id, reason, user_id=client.user_id)
-            _emit_event(SecurityEvent.CLIENT_SECRET_ROTATED, actor, id_)
+            _emit_event(ClientEvent.CLIENT_SECRET_ROTATED, actor, id_)
         return client, secret
 
     async def remove(self, actor: Principal | None, id_: UUID) -> None:
@@ -174,7 +190,7 @@ class ClientService:
             await self._discard(db, client)
             if client.user_id is not None:
                 await remove_service_account(db, client.user_id)
-            _emit_event(SecurityEvent.CLIENT_REMOVED, actor, id_)
+            _emit_event(ClientEvent.CLIENT_REMOVED, actor, id_)
 
     async def discard_own(self, client: RegisteredClient) -> None:
         """Remove a client of the service itself, which another one replaces: no security event, as nobody did it."""
@@ -182,7 +198,7 @@ class ClientService:
             await self._discard(db, client)
 
     async def _discard(self, db: AsyncSession, client: RegisteredClient) -> None:
-        await self._sessions.end_all_of_client(db, client.client_id, EndReason.CLIENT_REMOVED)
+        await self._sessions.end_all_of_client(db, client.client_id, ClientEnd.CLIENT_REMOVED)
         await db.execute(delete(OAuthClient).where(_clients.c.id == client.id))
 
     async def _lock(self, db: AsyncSession, actor: Principal | None, id_: UUID) -> RegisteredClient:
@@ -191,14 +207,22 @@ class ClientService:
         Raises `NotFound` for a client of the service itself too, which no list has.
         """
         which: ColumnElement[bool] = _clients.c.id == id_
-        await lock_actor(db, self._sessions, actor)
+        await self._authority.lock_actor(db, actor)
         account = await db.scalar(select(_clients.c.user_id).where(which))
         if account is not None:
-            _require_roles(actor, await lock_service_account(db, account))
+            self._require_roles(actor, await lock_service_account(db, account))
         row = (await db.execute(select(_clients).where(which).with_for_update())).one_or_none()
         if row is None or row.client_id in OWN_CLIENTS:
             raise _not_there()
         return _client(row)
+
+    def _require_roles(self, actor: Principal | None, roles: frozenset[Role]) -> None:
+        """Raise `Forbidden` unless the actor may give these roles, and may do all that they allow."""
+        if actor is None or not roles:
+            return
+        if roles != {Role.MEMBER} and UserPermission.ROLES_ASSIGN not in actor.permissions:
+            raise denied(f"Other roles than {Role.MEMBER} need the permission {UserPermission.ROLES_ASSIGN}.")
+        self._authority.require(actor, roles)
 
 
 def secret_digest(secret: SecretStr) -> bytes:
@@ -208,15 +232,6 @@ def secret_digest(secret: SecretStr) -> bytes:
 
 def _new_secret() -> SecretStr:
     return SecretStr(_SECRET_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES))
-
-
-def _require_roles(actor: Principal | None, roles: frozenset[Role]) -> None:
-    """Raise `Forbidden` unless the actor may give these roles, and may do all that they allow."""
-    if actor is None or not roles:
-        return
-    if roles != {Role.MEMBER} and Permission.ROLES_ASSIGN not in actor.permissions:
-        raise denied(f"Other roles than {Role.MEMBER} need the permission {Permission.ROLES_ASSIGN}.")
-    require_authority(actor, roles)
 
 
 def _require_scope(actor: Principal | None, scope: Collection[str], *, first_party: bool) -> None:
@@ -266,4 +281,4 @@ def _granted(new: ClientCreate) -> dict[str, object]:
 
 def _emit_event(event: SecurityEvent, actor: Principal | None, id_: UUID, **fields: object) -> None:
     who = actor and actor.user_id
-    security_event(event, outcome="success", user_id=who, target_type="client", target_id=id_, **fields)
+    emit_event(event, outcome="success", user_id=who, target_type="client", target_id=id_, **fields)

@@ -5,14 +5,14 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, policy
 from app.access.principal import CurrentPrincipal
-from app.features.pages.kit.messages import scope_texts
-from app.features.pages.kit.notices import Notice
+from app.features.accounts.routes import Roles
+from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import CurrentPage
 from app.features.pages.kit.route import PageRoute
 from app.features.pages.kit.services import Authorization
+from app.features.sessions.permissions import AccountPermission
 
 router = APIRouter(prefix="/account/applications", route_class=PageRoute)
 
@@ -20,19 +20,21 @@ _PATH = "/account/applications"
 
 
 @router.get("")
-@policy(Allow(Permission.ACCOUNT_READ))
-async def applications_page(page: CurrentPage, authorization: Authorization, principal: CurrentPrincipal) -> Response:
+@policy(Allow(AccountPermission.ACCOUNT_READ))
+async def applications_page(
+    page: CurrentPage, authorization: Authorization, roles: Roles, principal: CurrentPrincipal
+) -> Response:
     """List what I have allowed, newest first."""
     consents = await authorization.consents(principal.user_id)
-    applications = [(consent, scope_texts(consent.scope)) for consent in consents]
+    applications = [(consent, roles.describe(consent.scope)) for consent in consents]
     return page.show("account_applications.html", applications=applications)
 
 
 @router.post("/{consent_id}/revoke")
-@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def revoke(
     consent_id: UUID, page: CurrentPage, authorization: Authorization, principal: CurrentPrincipal
 ) -> Response:
     """Take back what I have allowed an application: it is signed out at once."""
     await authorization.revoke_consent(principal.user_id, consent_id)
-    return page.go(_PATH, Notice.APPLICATION_REVOKED)
+    return page.go(_PATH, PagesNotice.APPLICATION_REVOKED)

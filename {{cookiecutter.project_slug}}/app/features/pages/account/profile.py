@@ -3,21 +3,23 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.errors import Forbidden
 from app.core.schemas import DisplayName
 from app.features.accounts.email_address import EmailText
 from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.mailed.routes import EmailChanges
 from app.features.accounts.passwords.hasher import SHORTEST_PASSWORD, GivenPassword, NewPassword
+from app.features.accounts.routes import Accounts, OwnAccount
 from app.features.browser.cookie import clear_session_cookie, set_session_cookie
 from app.features.pages.kit.forms import FormBody, read_form
-from app.features.pages.kit.notices import Notice
+from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import CurrentPage
 from app.features.pages.kit.route import PageRoute
-from app.features.pages.kit.services import Accounts, Browsers, EmailChanges, OwnAccount
+from app.features.pages.kit.services import Browsers
 from app.features.sessions.client import RequestClient
+from app.features.sessions.permissions import AccountPermission
 
 router = APIRouter(prefix="/account", route_class=PageRoute)
 
@@ -58,25 +60,25 @@ class DeletionForm(FormBody):
 
 
 @router.get("")
-@policy(Allow(Permission.ACCOUNT_READ))
+@policy(Allow(AccountPermission.ACCOUNT_READ))
 async def account_page(page: CurrentPage) -> Response:
     """Show what the account says about me."""
     return page.show("account.html", values={"display_name": page.account.display_name or ""})
 
 
 @router.post("/profile")
-@policy(Allow(Permission.ACCOUNT_WRITE))
+@policy(Allow(AccountPermission.ACCOUNT_WRITE))
 async def change_profile(
     request: Request, page: CurrentPage, accounts: Accounts, principal: CurrentPrincipal
 ) -> Response:
     """Change what I am called."""
     _, typed = await read_form(request, ProfileForm, "account.html")
     await accounts.change_profile(principal.user_id, {"display_name": typed.display_name})
-    return page.go("/account", Notice.PROFILE)
+    return page.go("/account", PagesNotice.PROFILE)
 
 
 @router.post("/alerts")
-@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def change_alerts(
     request: Request, page: CurrentPage, accounts: Accounts, principal: CurrentPrincipal
 ) -> Response:
@@ -84,18 +86,18 @@ async def change_alerts(
     _, typed = await read_form(request, AlertsForm, "account.html")
     wanted = typed.model_dump()
     await accounts.change_profile(principal.user_id, {"muted_alerts": [alert for alert in Alert if not wanted[alert]]})
-    return page.go("/account", Notice.ALERTS)
+    return page.go("/account", PagesNotice.ALERTS)
 
 
 @router.get("/password")
-@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def password_page(page: CurrentPage) -> Response:
     """Ask for the old password and a new one."""
     return page.show("account_password.html", shortest=SHORTEST_PASSWORD)
 
 
 @router.post("/password")
-@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def change_password(  # noqa: PLR0913, PLR0917  # one for each thing that a change of password touches
     request: Request,
     page: CurrentPage,
@@ -109,21 +111,21 @@ async def change_password(  # noqa: PLR0913, PLR0917  # one for each thing that 
     with form.handle_errors(current_password=Forbidden):
         await own.change_password(principal, typed.current_password, typed.new_password, ip=client.ip)
     value = await browsers.confirm(principal)
-    response = page.go("/account", Notice.PASSWORD)
+    response = page.go("/account", PagesNotice.PASSWORD)
     if value is not None:
         set_session_cookie(response, value)
     return response
 
 
 @router.get("/email")
-@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def email_page(page: CurrentPage) -> Response:
     """Ask for another address."""
     return page.show("account_email.html")
 
 
 @router.post("/email")
-@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def change_email(
     request: Request, page: CurrentPage, changes: EmailChanges, principal: CurrentPrincipal, client: RequestClient
 ) -> Response:
@@ -131,23 +133,23 @@ async def change_email(
     form, typed = await read_form(request, EmailForm, "account_email.html")
     with form.handle_errors(current_password=Forbidden):
         await changes.request(principal, typed.new_email, typed.current_password, ip=client.ip)
-    return page.go("/account", Notice.EMAIL)
+    return page.go("/account", PagesNotice.EMAIL)
 
 
 @router.get("/delete")
-@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def deletion_page(page: CurrentPage) -> Response:
     """Say what would go, and ask for the password."""
     return page.show("account_delete.html")
 
 
 @router.post("/delete")
-@policy(Recent(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def delete_account(request: Request, page: CurrentPage, own: OwnAccount, principal: CurrentPrincipal) -> Response:
     """Delete my account with all that belongs to it, and sign this browser out."""
     form, typed = await read_form(request, DeletionForm, "account_delete.html")
     with form.handle_errors(current_password=Forbidden):
         await own.delete(principal, typed.current_password)
-    response = page.go("/", Notice.ACCOUNT_DELETED)
+    response = page.go("/", PagesNotice.ACCOUNT_DELETED)
     clear_session_cookie(response)
     return response

@@ -5,15 +5,15 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import CursorText, PageParams
-from app.features.pages.kit.notices import Notice
+from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import CurrentPage
 from app.features.pages.kit.route import PageRoute
-from app.features.pages.kit.services import Sessions
 from app.features.pages.kit.urls import next_part
+from app.features.sessions.permissions import AccountPermission
+from app.features.sessions.routes import Sessions
 
 router = APIRouter(prefix="/account/sessions", route_class=PageRoute)
 
@@ -21,7 +21,7 @@ _PATH = "/account/sessions"
 
 
 @router.get("")
-@policy(Allow(Permission.ACCOUNT_READ))
+@policy(Allow(AccountPermission.ACCOUNT_READ))
 async def sessions_page(
     page: CurrentPage, sessions: Sessions, principal: CurrentPrincipal, cursor: CursorText = None
 ) -> Response:
@@ -32,16 +32,16 @@ async def sessions_page(
 
 
 @router.post("/end-others")
-@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def end_others(page: CurrentPage, sessions: Sessions, principal: CurrentPrincipal) -> Response:
     """End every session of mine but this one."""
     await sessions.end_others(principal.user_id, principal.session_id)
-    return page.go(_PATH, Notice.SESSIONS_ENDED)
+    return page.go(_PATH, PagesNotice.SESSIONS_ENDED)
 
 
 @router.post("/{session_id}/end")
-@policy(OwnSession(STEP_UP_MINUTES, Permission.ACCOUNT_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def end_session(session_id: UUID, page: CurrentPage, sessions: Sessions, principal: CurrentPrincipal) -> Response:
     """End one session of mine."""
     await sessions.end_own(principal.user_id, session_id)
-    return page.go(_PATH, Notice.SESSION_ENDED)
+    return page.go(_PATH, PagesNotice.SESSION_ENDED)

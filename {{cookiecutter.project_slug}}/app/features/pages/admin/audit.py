@@ -10,18 +10,19 @@ from fastapi import APIRouter, Request
 from pydantic import BeforeValidator, Field
 from starlette.responses import Response, StreamingResponse
 
-from app.access.permissions import Permission
 from app.access.policies import Allow, policy
 from app.access.principal import CurrentPrincipal
-from app.core.events.catalog import SecurityEvent, security_event
+from app.core.events.flow import emit_event
 from app.core.pagination import PageParams
+from app.features.audit.permissions import TrailPermission
+from app.features.audit.routes import Audit, Events
 from app.features.audit.schemas import AuditEventRead
 from app.features.audit.service import AuditTrail, Filters
 from app.features.pages.admin.audit_csv import lines
+from app.features.pages.events import PagesEvent
 from app.features.pages.kit.forms import FormBody, read_form, read_query
 from app.features.pages.kit.page import CurrentPage
 from app.features.pages.kit.route import PageRoute
-from app.features.pages.kit.services import Audit
 from app.features.pages.kit.urls import next_part
 
 router = APIRouter(prefix="/admin/audit", route_class=PageRoute)
@@ -49,7 +50,7 @@ class FilterForm(FormBody):
 
     actor: UUID | None = None
     target: UUID | None = None
-    action: SecurityEvent | None = None
+    action: Annotated[str, Field(max_length=100)] | None = None
     since: Moment | None = None
     until: Moment | None = None
 
@@ -66,12 +67,13 @@ class AuditForm(FilterForm):
 
 
 @router.get("")
-@policy(Allow(Permission.AUDIT_READ))
-async def audit_page(request: Request, page: CurrentPage, trail: Audit) -> Response:
+@policy(Allow(TrailPermission.AUDIT_READ))
+async def audit_page(request: Request, page: CurrentPage, trail: Audit, events: Events) -> Response:
     """List security events, newest first."""
-    context: dict[str, Any] = {"events": [], "next_path": None, "actions": sorted(SecurityEvent)}
+    context: dict[str, Any] = {"events": [], "next_path": None, "actions": events.events}
     form, asked = read_query(request, AuditForm, _TEMPLATE, **context)
     with form.handle_errors():
+        events.require(asked.action, "query", "action")
         rows, next_cursor = await trail.list_events(asked.filters(), PageParams(cursor=asked.cursor))
     context["events"] = [AuditEventRead.of(row) for row in rows]
     typed = {name: value for name, value in form.values.items() if name in FilterForm.model_fields}
@@ -80,12 +82,14 @@ async def audit_page(request: Request, page: CurrentPage, trail: Audit) -> Respo
 
 
 @router.post("/export")
-@policy(Allow(Permission.AUDIT_READ))
-async def export(request: Request, trail: Audit, principal: CurrentPrincipal) -> Response:
+@policy(Allow(TrailPermission.AUDIT_READ))
+async def export(request: Request, trail: Audit, events: Events, principal: CurrentPrincipal) -> Response:
     """The events as a file, oldest first. That somebody has taken it is on record before it begins."""
-    context: dict[str, Any] = {"events": [], "next_path": None, "actions": sorted(SecurityEvent)}
+    context: dict[str, Any] = {"events": [], "next_path": None, "actions": events.events}
     form, asked = await read_form(request, FilterForm, _TEMPLATE, **context)
-    security_event(SecurityEvent.AUDIT_EXPORTED, outcome="success", user_id=principal.user_id, filters=form.values)
+    with form.handle_errors():
+        events.require(asked.action, "body", "action")
+    emit_event(PagesEvent.AUDIT_EXPORTED, outcome="success", user_id=principal.user_id, filters=form.values)
     name = f"audit-{datetime.now(UTC):%Y-%m-%d}.csv"
     return StreamingResponse(
         lines(_answers(trail, asked.filters())),

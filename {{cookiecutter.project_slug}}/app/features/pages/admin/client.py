@@ -6,16 +6,16 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.features.oauth.clients.registered import RegisteredClient
+from app.features.oauth.clients.routes import Clients
+from app.features.oauth.permissions import ClientPermission
 from app.features.pages.admin.clients import PATH, with_secret
 from app.features.pages.kit.forms import NoFields, read_form
-from app.features.pages.kit.notices import Notice
+from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import CurrentPage
 from app.features.pages.kit.route import PageRoute
-from app.features.pages.kit.services import Clients
 
 router = APIRouter(prefix=f"{PATH}/{{client_id}}", route_class=PageRoute)
 
@@ -29,14 +29,14 @@ Client = Annotated[RegisteredClient, Depends(_client)]
 
 
 @router.get("")
-@policy(Allow(Permission.CLIENTS_READ))
+@policy(Allow(ClientPermission.CLIENTS_READ))
 async def client_page(page: CurrentPage, client: Client) -> Response:
     """Show one client."""
     return page.show("admin_client.html", client=client)
 
 
 @router.post("/secret")
-@policy(Recent(STEP_UP_MINUTES, Permission.CLIENTS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def rotate_secret(
     request: Request, page: CurrentPage, client: Client, clients: Clients, principal: CurrentPrincipal
 ) -> Response:
@@ -47,7 +47,7 @@ async def rotate_secret(
 
 
 @router.post("/remove")
-@policy(Recent(STEP_UP_MINUTES, Permission.CLIENTS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def remove_client(
     request: Request, page: CurrentPage, client: Client, clients: Clients, principal: CurrentPrincipal
 ) -> Response:
@@ -55,4 +55,4 @@ async def remove_client(
     form, _ = await read_form(request, NoFields, "admin_client.html", client=client)
     with form.handle_errors():
         await clients.remove(principal, client.id)
-    return page.go(PATH, Notice.CLIENT_REMOVED)
+    return page.go(PATH, PagesNotice.CLIENT_REMOVED)

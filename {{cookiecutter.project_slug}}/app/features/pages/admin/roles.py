@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import create_model
 
-from app.access.roles import ROLE_PERMISSIONS, Role
+from app.access.permissions import Permission
+from app.access.roles import Role, RoleTable
 from app.core.errors import Unprocessable
 from app.features.pages.kit.forms import FormBody
 
@@ -41,6 +42,6 @@ def ticked(roles: Iterable[Role]) -> Mapping[str, str]:
     return {f"{_PREFIX}{role}": _CHECKED for role in roles}
 
 
-def role_choices() -> list[tuple[str, Role, list[str]]]:
+def role_choices(table: RoleTable) -> list[tuple[str, Role, list[Permission]]]:
     """Field, role and what it allows, of each role."""
-    return [(f"{_PREFIX}{role}", role, sorted(allowed)) for role, allowed in ROLE_PERMISSIONS.items()]
+    return [(f"{_PREFIX}{role}", role, sorted(table.permissions_of([role]))) for role in Role]

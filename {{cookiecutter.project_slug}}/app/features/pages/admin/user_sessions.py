@@ -1,22 +1,27 @@
 """The sessions of somebody, for administrators: see them, end one or all (ASVS 7.4.5)."""
 
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.access.permissions import Permission
 from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import CursorText, PageParams
+from app.core.services import provided
+from app.features.accounts.permissions import UserPermission
+from app.features.pages.admin.ending import SessionAdministration
 from app.features.pages.admin.user import User, path_of
-from app.features.pages.kit.notices import Notice
+from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import CurrentPage
 from app.features.pages.kit.route import PageRoute
-from app.features.pages.kit.services import Administration, Sessions
 from app.features.pages.kit.urls import next_part
+from app.features.sessions.routes import Sessions
 
 router = APIRouter(prefix="/admin/users/{user_id}/sessions", route_class=PageRoute)
+
+Ending = Annotated[SessionAdministration, provided(SessionAdministration)]
 
 
 def _path(user_id: UUID) -> str:
@@ -25,7 +30,7 @@ def _path(user_id: UUID) -> str:
 
 # Not for whoever may only look at accounts: addresses and devices are people's whereabouts.
 @router.get("")
-@policy(Allow(Permission.USERS_WRITE))
+@policy(Allow(UserPermission.USERS_WRITE))
 async def sessions_page(
     page: CurrentPage, user: User, sessions: Sessions, principal: CurrentPrincipal, cursor: CursorText = None
 ) -> Response:
@@ -38,20 +43,18 @@ async def sessions_page(
 
 
 @router.post("/end-all")
-@policy(Recent(STEP_UP_MINUTES, Permission.USERS_WRITE))
-async def end_all(
-    user_id: UUID, page: CurrentPage, administration: Administration, principal: CurrentPrincipal
-) -> Response:
+@policy(Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE))
+async def end_all(user_id: UUID, page: CurrentPage, ending: Ending, principal: CurrentPrincipal) -> Response:
     """End every session of the account; an administrator's own, but for this one."""
-    await administration.end_sessions(principal, user_id)
-    return page.go(_path(user_id), Notice.SESSIONS_ENDED)
+    await ending.end_all(principal, user_id)
+    return page.go(_path(user_id), PagesNotice.SESSIONS_ENDED)
 
 
 @router.post("/{session_id}/end")
-@policy(Recent(STEP_UP_MINUTES, Permission.USERS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE))
 async def end_session(
-    user_id: UUID, session_id: UUID, page: CurrentPage, administration: Administration, principal: CurrentPrincipal
+    user_id: UUID, session_id: UUID, page: CurrentPage, ending: Ending, principal: CurrentPrincipal
 ) -> Response:
     """End one session of the account."""
-    await administration.end_session(principal, user_id, session_id)
-    return page.go(_path(user_id), Notice.SESSION_ENDED)
+    await ending.end(principal, user_id, session_id)
+    return page.go(_path(user_id), PagesNotice.SESSION_ENDED)

@@ -15,11 +15,13 @@ from starlette.responses import Response
 
 from app.access.policies import Authenticated, Public, policy
 from app.access.principal import CurrentPrincipal, Principal
+from app.access.roles import RoleTable
 from app.core.errors import BadRequest, Forbidden
+from app.core.services import services_of
+from app.core.settings.model import Settings
 from app.features.authorization.service import AuthorizationRequest, AuthorizationService, RefusedRequest, granted
 from app.features.pages.entry.csp import AUTHORIZE, headers_for, pairs_of
 from app.features.pages.kit.forms import FormBody, read_form
-from app.features.pages.kit.messages import scope_texts
 from app.features.pages.kit.page import CurrentPage, HtmlPage
 from app.features.pages.kit.route import PageRoute
 from app.features.pages.kit.services import Authorization
@@ -60,12 +62,12 @@ async def ask(request: Request, page: CurrentPage, authorization: Authorization,
         location = refused.location
     if location is not None:
         return page.go(location, headers=headers)
-    days, signed_in = request.app.state.settings.session_max_days, page.signed_in
+    days, signed_in = services_of(request.app)[Settings].session_max_days, page.signed_in
     assert signed_in is not None  # noqa: S101  # who is not signed in has been sent to do so
     scope = granted(signed_in.principal, asked)
     return page.show(
         "consent.html", headers=headers, days=days, client=asked.client, redirect_uri=asked.redirect_uri,
-        scopes=scope_texts(scope), scope=" ".join(sorted(scope)), query=query,
+        scopes=services_of(request.app)[RoleTable].describe(scope), scope=" ".join(sorted(scope)), query=query,
     )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 from fastapi import Request
 
 from app.core.errors import BadRequest
+from app.core.services import services_of
+from app.core.settings.model import Settings
 from app.features.authorization.service import AuthorizationService, RefusedRequest
 from app.features.pages.kit.page import content_security_policy
 
@@ -25,7 +27,7 @@ async def headers_for(request: Request, next_path: str) -> dict[str, str]:
     Only `unsafe-none` keeps it with a page of another origin: `same-origin-allow-popups` is for the page that opens.
     """
     path, _, query = next_path.partition("?")
-    authorization: AuthorizationService = request.app.state.authorization
+    authorization = services_of(request.app)[AuthorizationService]
     if path != AUTHORIZE:
         return {}
     try:
@@ -34,7 +36,7 @@ async def headers_for(request: Request, next_path: str) -> dict[str, str]:
         redirect_uri = refused.location
     except BadRequest:
         return {}
-    own = redirect_uri.startswith(f"{request.app.state.settings.public_url}/")
+    own = redirect_uri.startswith(f"{services_of(request.app)[Settings].public_url}/")
     policy = {"Content-Security-Policy": content_security_policy(form_action=[source_of(redirect_uri)])}
     return policy if own else policy | {"Cross-Origin-Opener-Policy": "unsafe-none"}
 

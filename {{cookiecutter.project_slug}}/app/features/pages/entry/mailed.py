@@ -14,7 +14,8 @@ from starlette.responses import Response
 from app.access.policies import Public, policy
 from app.core.errors import BadRequest, Forbidden
 from app.core.schemas import DisplayName
-from app.core.settings.model import Registration
+from app.core.services import services_of
+from app.core.settings.model import Registration, Settings
 from app.features.accounts.email_address import EmailText
 from app.features.accounts.mailed.email_change import EmailChangeService
 from app.features.accounts.mailed.recovery import RecoveryService
@@ -93,7 +94,7 @@ async def register(request: Request, page: CurrentPage, client: RequestClient) -
     """Register. Whatever the address, the page is the same, and the rest comes by mail (ASVS 6.3.8)."""
     _require_open(request)
     form, typed = await read_form(request, RegistrationForm, "register.html")
-    registrations: RegistrationService = request.app.state.registration
+    registrations = services_of(request.app)[RegistrationService]
     with form.handle_errors():
         proof = await registrations.register(typed.email, typed.password, typed.display_name, ip=client.ip)
     response = page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="register")
@@ -113,7 +114,7 @@ async def verify_page(request: Request, page: CurrentPage) -> Response:
 async def verify(request: Request, page: CurrentPage) -> Response:
     """Confirm an address, which opens its account. A click alone keeps no password that another browser registered."""
     form, typed = await read_form(request, VerifyForm, "verify.html", policy=_WITH_TOKEN_SCRIPT, registered_here=False)
-    registrations: RegistrationService = request.app.state.registration
+    registrations = services_of(request.app)[RegistrationService]
     with form.handle_errors(token=BadRequest, password=Forbidden):
         proof = request.cookies.get(_REGISTERED)
         kept = await registrations.confirm(SecretStr(typed.token), typed.password, proof)
@@ -132,7 +133,7 @@ async def forgot_page(page: CurrentPage) -> Response:
 async def forgot(request: Request, page: CurrentPage, client: RequestClient) -> Response:
     """Mail a token. Whatever the address, the page is the same, and the rest comes by mail (ASVS 6.3.8)."""
     form, typed = await read_form(request, ForgottenForm, "forgot.html")
-    recoveries: RecoveryService = request.app.state.recovery
+    recoveries = services_of(request.app)[RecoveryService]
     with form.handle_errors():
         await recoveries.forgot(typed.email, ip=client.ip)
     return page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="forgot")
@@ -150,7 +151,7 @@ async def reset_page(page: CurrentPage) -> Response:
 async def reset(request: Request, page: CurrentPage, client: RequestClient) -> Response:
     """Set the password of the token's account; every session of it ends, this browser's too if it is one of them."""
     form, typed = await read_form(request, ResetForm, "reset.html", policy=_WITH_TOKEN_SCRIPT)
-    recoveries: RecoveryService = request.app.state.recovery
+    recoveries = services_of(request.app)[RecoveryService]
     with form.handle_errors(token=BadRequest):
         keep = typed.keep_applications
         await recoveries.reset(SecretStr(typed.token), typed.new_password, client, keep_applications=keep)
@@ -173,7 +174,7 @@ async def confirm_email_page(page: CurrentPage) -> Response:
 async def confirm_email(request: Request, page: CurrentPage) -> Response:
     """Give an account its new address."""
     form, typed = await read_form(request, CodeForm, "email_confirm.html", policy=_WITH_TOKEN_SCRIPT)
-    changes: EmailChangeService = request.app.state.email_changes
+    changes = services_of(request.app)[EmailChangeService]
     with form.handle_errors(token=BadRequest):
         await changes.confirm(SecretStr(typed.token))
     return page.show("done.html", purpose="email")
@@ -181,5 +182,5 @@ async def confirm_email(request: Request, page: CurrentPage) -> Response:
 
 def _require_open(request: Request) -> None:
     """Raise `Forbidden` for everybody where `REGISTRATION` is closed."""
-    if request.app.state.settings.registration is Registration.CLOSED:
+    if services_of(request.app)[Settings].registration is Registration.CLOSED:
         raise Forbidden("Nobody can register here. An administrator invites.")

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from app.access.policies import Authenticated, Public, policy
 from app.access.principal import CurrentPrincipal
 from app.core.errors import Forbidden, Unauthenticated
-from app.core.events.catalog import SecurityEvent
+from app.core.services import services_of
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.hasher import GivenPassword
 from app.features.browser.cookie import clear_session_cookie, session_cookie, set_session_cookie
+from app.features.browser.events import BrowserEvent
 from app.features.pages.entry.csp import headers_for
 from app.features.pages.kit.forms import FormBody, read_form
 from app.features.pages.kit.page import CurrentPage
@@ -74,7 +75,7 @@ async def login(request: Request, page: CurrentPage, browsers: Browsers, client:
     path = safe_next_path(str((await request.form()).get("next", ""))) or HOME
     headers = await headers_for(request, path)
     form, typed = await read_form(request, SignInForm, "login.html", next_path=path, cookie_lost=False, headers=headers)
-    signins: SignInService = request.app.state.signin
+    signins = services_of(request.app)[SignInService]
 
     def key(connection: Connection, session: NewSession) -> str:
         return browsers.attach(connection, session, "pwd")
@@ -124,9 +125,9 @@ async def confirm(request: Request, page: CurrentPage, browsers: Browsers, princ
     path = safe_next_path(str((await request.form()).get("next", ""))) or HOME
     headers = await headers_for(request, path)
     form, typed = await read_form(request, ConfirmForm, "confirm.html", next_path=path, headers=headers)
-    confirmation: PasswordConfirmation = request.app.state.confirmation
+    confirmation = services_of(request.app)[PasswordConfirmation]
     with form.handle_errors(password=Forbidden):
-        await confirmation.require(principal, typed.password, SecurityEvent.PASSWORD_CONFIRMED)
+        await confirmation.require(principal, typed.password, BrowserEvent.PASSWORD_CONFIRMED)
     value = await browsers.confirm(principal)
     response = page.go(path, headers=headers)
     if value is not None:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from app.access.policies import Public, policy
 from app.core.errors import NotFound
+from app.core.services import services_of
 from app.features.pages.kit.route import PageRoute
 
 FOLDER = Path(__file__).with_name("static")
@@ -58,5 +59,4 @@ class Assets:
 @policy(Public())
 async def asset(version: str, name: str, request: Request) -> Response:
     """A file that pages need. It is the same for everybody."""
-    assets: Assets = request.app.state.assets
-    return assets.get(version, name)
+    return services_of(request.app)[Assets].get(version, name)

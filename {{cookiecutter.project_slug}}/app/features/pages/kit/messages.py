@@ -1,10 +1,8 @@
 """What the pages say of their own accord: about errors, and about waiting."""
 
-from collections.abc import Iterable
 from http import HTTPStatus
 from typing import NamedTuple
 
-from app.access.permissions import DESCRIPTIONS, Permission
 from app.core.errors import Problem
 
 _MINUTE, _HOUR = 60, 3600
@@ -72,8 +70,3 @@ def _without_later(problem: Problem) -> str:
 
 def _count(number: int, unit: str) -> str:
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
-
-
-def scope_texts(scope: Iterable[str]) -> list[str]:
-    """What may be done with a scope, in words. Of one that is no longer known, its name."""
-    return [DESCRIPTIONS[Permission(name)] if name in frozenset(Permission) else name for name in sorted(scope)]

@@ -1,5 +1,6 @@
 """What was done, said on the page that comes next. Its address names the notice; the words are only ever ours."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
 
@@ -9,7 +10,7 @@ _PARAMETER = "done"
 
 
 class Notice(StrEnum):
-    """Each by the name that stands in an address, with what a page says."""
+    """Each by the name that stands in an address, with what a page says. A feature declares its own in a subclass."""
 
     text: str
 
@@ -19,17 +20,19 @@ class Notice(StrEnum):
         member._value_, member.text = name, text
         return member
 
+
+class PagesNotice(Notice):
+    """What was done on these pages."""
+
     PROFILE = "profile", "Your name has been changed."
     ALERTS = "alerts", "We have noted which mails you want."
-    PASSWORD = "password", "Your password has been changed. Every other session of yours has ended."  # a name
+    PASSWORD = "password", "Your password has been changed. Every other session of yours has ended."
     EMAIL = "email", "We have written to the new address. It counts when you open the link in that mail."
     SESSION_ENDED = "session-ended", "The session has ended."
     SESSIONS_ENDED = "sessions-ended", "All other sessions have ended."
     ACCOUNT_DELETED = "account-deleted", "Your account has been deleted, with all that belonged to it."
     APPLICATION_REVOKED = "application-revoked", "The application may no longer act for you."
     CLIENT_REMOVED = "client-removed", "The client has been removed, and its sessions have ended."
-    SECRET_ADDED = "secret-added", "The secret is in your vault."  # a name
-    SECRET_DELETED = "secret-deleted", "The secret has been deleted."  # a name
     USER_CHANGED = "user-changed", "The account has been changed."
     USER_DISABLED = "user-disabled", "The account is disabled, and its sessions have ended."
     USER_ENABLED = "user-enabled", "The account is enabled."
@@ -43,7 +46,6 @@ def with_notice(path: str, notice: Notice) -> str:
     return f"{path}?{_PARAMETER}={notice}"
 
 
-def notice_of(request: Request) -> str | None:
-    """What the page is to say; nothing for a name that nobody gave."""
-    name = request.query_params.get(_PARAMETER)
-    return next((notice.text for notice in Notice if notice == name), None)
+def notice_of(request: Request, texts: Mapping[str, str]) -> str | None:
+    """Return what the page is to say, or None for an unknown name."""
+    return texts.get(request.query_params.get(_PARAMETER, ""))

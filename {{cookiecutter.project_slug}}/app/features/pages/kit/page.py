@@ -6,11 +6,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, Request
 from jinja2 import Environment as Templates, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from app.core.services import services_of
 from app.core.settings.model import Environment, Registration, Settings
 from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from app.features.accounts.service import Account
@@ -19,13 +20,9 @@ from app.features.browser.service import BrowserSessions, SignedInUser
 from app.features.pages.kit.assets import Assets
 from app.features.pages.kit.navigation import Navigation
 from app.features.pages.kit.notices import Notice, notice_of, with_notice
+from app.features.pages.kit.site import Site
 from app.features.pages.kit.untrusted_text import device, short
 
-_FEATURES = Path(__file__).parents[2]
-TEMPLATES = tuple(
-    _FEATURES / room / "templates"
-    for room in ("pages/kit", "pages/entry", "pages/account", "pages/admin", "pages/public", "vault_pages")
-)
 SEE_OTHER = 303
 
 
@@ -52,17 +49,25 @@ def content_security_policy(*, form_action: Sequence[str] = (), scripts: bool = 
 class Pages:
     """Makes pages of templates."""
 
-    def __init__(self, settings: Settings, assets: Assets) -> None:
-        self._templates = _templates(reload=not settings.production)
+    def __init__(self, settings: Settings, assets: Assets, site: Site) -> None:
+        self._reload = not settings.production
+        self._site = site
         self._common = {
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
             "asset": assets.url,
             "development": settings.environment is Environment.DEVELOPMENT,
             "registration_open": settings.registration is Registration.OPEN,
+            "account_links": site.account_links,
+            "goes_with_account": site.goes_with_account,
             "values": {},
             "errors": {},
         }
+
+    @property
+    def templates(self) -> Templates:
+        """The templates of all features, each compiled once."""
+        return _templates(tuple(self._site.templates), reload=self._reload)
 
     def show(  # noqa: PLR0913  # one for each thing in which pages differ
         self,
@@ -76,23 +81,23 @@ class Pages:
         **context: Any,
     ) -> Response:
         """Render the page for whoever is signed in, if anybody is."""
-        navigation: Navigation = request.app.state.navigation
+        navigation = services_of(request.app)[Navigation]
         common = self._common | {
             "signed_in": signed_in,
             "path": request.scope["path"],
-            "notice": notice_of(request),
+            "notice": notice_of(request, self._site.notices),
             "may_open": partial(navigation.may_open, signed_in.principal if signed_in else None),
         }
-        html = self._templates.get_template(template).render(common | context)
+        html = self.templates.get_template(template).render(common | context)
         own = {"Content-Security-Policy": policy or content_security_policy(), **(headers or {})}
         return HTMLResponse(html, status_code=status, headers=own)
 
 
 @cache
-def _templates(*, reload: bool) -> Templates:
+def _templates(folders: tuple[Path, ...], *, reload: bool) -> Templates:
     """The templates of all pages, each compiled once in a process. What macros need besides arguments is global."""
     templates = Templates(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(folders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -109,7 +114,7 @@ class HtmlPage:
 
     def __init__(self, request: Request, signed_in: SignedInUser | None) -> None:
         self._request = request
-        self._pages: Pages = request.app.state.pages
+        self._pages = services_of(request.app)[Pages]
         self.signed_in = signed_in
 
     @property
@@ -128,19 +133,12 @@ class HtmlPage:
         return RedirectResponse(location, status_code=SEE_OTHER, headers=headers)
 
 
-def pages_of(app: FastAPI) -> Pages:
-    """Who makes the pages of the application."""
-    pages: Pages = app.state.pages
-    return pages
-
-
 async def signed_in_user(request: Request) -> SignedInUser | None:
     """Whoever is signed in, on pages that are for everybody too."""
     principal = getattr(request.state, "principal", None)
     if principal is not None:
         return SignedInUser(principal, request.state.account)
-    browsers: BrowserSessions = request.app.state.browsers
-    return await browsers.signed_in(session_cookie(request))
+    return await services_of(request.app)[BrowserSessions].signed_in(session_cookie(request))
 
 
 async def _page(request: Request) -> HtmlPage:

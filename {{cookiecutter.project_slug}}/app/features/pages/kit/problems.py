@@ -9,9 +9,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
 from app.core.errors import Problem, problem_document
+from app.core.services import services_of
 from app.features.pages.kit.forms import FormRefused
 from app.features.pages.kit.messages import again_in, error_text, own_words
-from app.features.pages.kit.page import SEE_OTHER, pages_of, signed_in_user
+from app.features.pages.kit.page import SEE_OTHER, Pages, signed_in_user
 from app.features.pages.kit.urls import HOME, asked_page, with_next
 
 _FOR_PROGRAMS = ("/api/", "/oauth/token", "/oauth/revoke", "/oauth/introspect", "/.well-known/")
@@ -46,7 +47,7 @@ def _page(problem: Problem, request: Request) -> Response:
         path = "/confirm" if proof else "/login"
         return RedirectResponse(with_next(path, asked_page(request) or HOME), status_code=SEE_OTHER)
     # Without the signed-in user: the database, which may be what is down, would have to be asked.
-    return pages_of(request.app).show(
+    return services_of(request.app)[Pages].show(
         request, "error.html", signed_in=None, status=problem.status, headers=problem.headers, problem=problem,
         said=error_text(problem), detail=own_words(problem), again=again_in(problem.headers.get("Retry-After")),
         request_id=request.scope.get("state", {}).get("request_id"),
@@ -71,7 +72,7 @@ async def on_form_refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, FormRefused)  # noqa: S101  # this is its handler
     context = dict(error.form.context)
     headers = {**context.pop("headers", {}), **error.headers}
-    return pages_of(request.app).show(
+    return services_of(request.app)[Pages].show(
         request, error.form.template, signed_in=await signed_in_user(request), status=error.status, headers=headers,
         values=error.form.values, errors=error.errors, **context,
     )  # fmt: skip

@@ -4,9 +4,11 @@ from typing import Any
 
 from fastapi import Request
 
-from app.access.guard import Authenticate, GuardedRoute
+from app.access.guard import GuardedRoute
 from app.access.principal import Principal
+from app.core.services import services_of
 from app.core.settings.model import Settings
+from app.features.browser.authenticate import CookieAuthenticator
 from app.http.middleware.cross_origin import cross_origin_refusal, is_own_origin
 from app.http.request.strict_json import StrictRequest
 
@@ -19,8 +21,7 @@ class PageRoute(GuardedRoute):
 
     async def authenticate(self, request: Request) -> Principal:
         """Make the principal of the session cookie alone: no token opens a page, whatever it may do elsewhere."""
-        authenticate: Authenticate = request.app.state.authenticate_cookie
-        return await authenticate(request)
+        return await services_of(request.app)[CookieAuthenticator](request)
 
     async def load(self, request: StrictRequest) -> None:
         """Read the form; raises `Forbidden` for one of another origin, with a cookie or without.
@@ -28,7 +29,6 @@ class PageRoute(GuardedRoute):
         Without one, a page of somebody else could still sign a user in as somebody else (ASVS 3.5.1).
         """
         if request.method == "POST":
-            settings: Settings = request.app.state.settings
-            if not is_own_origin(request.scope, settings.public_url):
+            if not is_own_origin(request.scope, services_of(request.app)[Settings].public_url):
                 raise cross_origin_refusal()
             await request.load(form=True)

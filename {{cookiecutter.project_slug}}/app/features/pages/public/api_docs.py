@@ -7,18 +7,19 @@ back to `/docs/oauth2-redirect`.
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from app.access.permissions import Permission
 from app.access.policies import Allow, Policy, Public, policy
+from app.core.settings.model import Settings
 from app.features.pages.kit.page import CurrentPage, content_security_policy
 from app.features.pages.kit.route import PageRoute
+from app.features.system.permissions import SystemPermission
 
 DOCS_REDIRECT = "/docs/oauth2-redirect"
 
 
-def api_docs_router(*, production: bool) -> APIRouter:
+def api_docs_router(settings: Settings) -> APIRouter:
     """The page, for whoever may read `/openapi.json` (ASVS 13.4.5)."""
     router = APIRouter(route_class=PageRoute)
-    rule: Policy = Allow(Permission.DOCS_READ) if production else Public()
+    rule: Policy = Allow(SystemPermission.DOCS_READ) if settings.production else Public()
 
     @router.get("/docs")
     @policy(rule)

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select
 
 from app.access.roles import Role
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.core.mail.models import OutboxMail
 from app.features.sessions.models import Session
 from tests.conftest import StartService
@@ -41,7 +42,7 @@ async def sign_in(post: Post, person: Person, ip: str = HOME, program: str = "a 
 
 async def mails(post: Post) -> int:
     """How many mails there are for anybody, delivered or not."""
-    async with post.service.app.state.database.read() as db:
+    async with post.service[Database].read() as db:
         return await db.scalar(select(func.count()).select_from(OutboxMail)) or 0
 
 
@@ -262,7 +263,7 @@ async def test_an_account_whose_sessions_were_purged_still_knows_its_networks(po
     for ip, told in ((HOME, 0), (AWAY, 1)):
         person = await post.service.person()
         await sign_in(post, person)
-        async with post.service.app.state.database.transaction() as db:
+        async with post.service[Database].transaction() as db:
             await db.execute(delete(Session).where(Session.user_id == person.id))
         await sign_in(post, person, ip)
         assert await mails(post) == told

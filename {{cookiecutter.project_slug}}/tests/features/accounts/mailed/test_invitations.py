@@ -6,8 +6,9 @@ import httpx2
 import pytest
 import time_machine
 
-from app.access.roles import Role, permissions_of
+from app.access.roles import Role
 from tests.conftest import StartService
+from tests.support.access import permissions_of
 from tests.support.account_mail import PASSWORD, Post
 from tests.support.mail import Mailbox
 from tests.support.service import Service, Tokens, tokens_of

@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 
 from app.access.roles import Role
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.features.accounts.models import AccountToken, User
 from tests.support.account_mail import Post
 from tests.support.mail import Mailbox
@@ -93,7 +94,7 @@ async def test_no_token_is_made_for_an_account_that_is_being_disabled(post: Post
     """A change of address whose password was confirmed before, and which waits for the account's row."""
     person, tokens = await post.service.signed_in()
     body = {"new_email": NEW, "current_password": person.password}
-    async with post.service.app.state.database.transaction() as db:
+    async with post.service[Database].transaction() as db:
         await db.execute(update(User).where(User.id == person.id).values(disabled_at=utc_now()))
         waiting = asyncio.create_task(post("/users/me/email", body, headers=tokens.bearer))
         await asyncio.sleep(1)
@@ -103,5 +104,5 @@ async def test_no_token_is_made_for_an_account_that_is_being_disabled(post: Post
 
 async def stored_tokens(post: Post) -> list[bytes]:
     """What is kept of living tokens."""
-    async with post.service.app.state.database.read() as db:
+    async with post.service[Database].read() as db:
         return list(await db.scalars(select(AccountToken.token_hash)))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from app.features.accounts.mailed.mails import TEMPLATES, MailKind
+from app.features.accounts.mailed.mails import TEMPLATES, AccountMail, MailKind
 from tests.conftest import PUBLIC_URL, StartService
 from tests.support.account_mail import PASSWORD, Post, with_the_texts_for_clients
 from tests.support.mail import Mailbox, bodies
@@ -91,7 +91,7 @@ async def test_every_mail_has_its_templates() -> None:
 
 async def test_other_texts_come_first_and_a_broken_one_stops_the_boot(post: Post, tmp_path: Path) -> None:
     """A folder has some of the templates; what it does not have is taken from here; each is tried at once."""
-    mail = post.service.app.state.account_mail
+    mail = post.service[AccountMail]
     folder = tmp_path / "texts"
     folder.mkdir()
     for suffix in ("txt", "html"):

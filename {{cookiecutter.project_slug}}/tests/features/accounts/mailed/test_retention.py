@@ -7,6 +7,7 @@ import time_machine
 from sqlalchemy import func, select
 
 from app.access.roles import Role
+from app.core.database.database import Database
 from app.features.accounts.mailed.retention import UnconfirmedAccountRetention
 from app.features.accounts.models import User
 from tests.support.account_mail import Post
@@ -26,13 +27,13 @@ def post(service: Service, mailbox: Mailbox) -> Post:
 
 async def accounts(service: Service) -> int:
     """How many accounts there are."""
-    async with service.app.state.database.read() as db:
-        return int(await db.scalar(select(func.count()).select_from(User)))
+    async with service[Database].read() as db:
+        return int(await db.scalar(select(func.count()).select_from(User)) or 0)
 
 
 async def test_purges_accounts_that_nobody_confirmed(post: Post) -> None:
     """In batches, the oldest first; who is verified, who was invited and who came lately stays."""
-    state, week = post.service.app.state, timedelta(days=7)
+    week = timedelta(days=7)
     with time_machine.travel(datetime.now(UTC) - timedelta(days=10)):
         for number in range(3):
             await post.register(f"{number}@people.example")
@@ -44,7 +45,7 @@ async def test_purges_accounts_that_nobody_confirmed(post: Post) -> None:
     await post.register(ADA)
     counts = []
     for before in (datetime.now(UTC) - week, datetime.now(UTC) - week, datetime.now(UTC)):
-        async with state.database.transaction() as db:
+        async with post.service[Database].transaction() as db:
             counts.append(await UnconfirmedAccountRetention().purge(db, before=before, limit=2))
     assert counts == [2, 1, 0]
     assert await accounts(post.service) == 4

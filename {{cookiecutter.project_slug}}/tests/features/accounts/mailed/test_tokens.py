@@ -7,8 +7,9 @@ import pytest
 import time_machine
 from sqlalchemy import select, text
 
+from app.core.database.database import Database
 from app.core.logging.secret_shapes import MASK, redact_shapes
-from app.features.accounts.mailed.tokens import TokenKind
+from app.features.accounts.mailed.tokens import AccountTokens, TokenKind
 from app.features.accounts.models import AccountToken
 from tests.support.account_mail import Post
 from tests.support.mail import Mailbox
@@ -29,7 +30,7 @@ async def test_tokens_are_in_no_log_and_not_in_the_database(post: Post, capsys: 
     person = await post.service.person()
     await post.forgot(person.email)
     token = await post.token(person.email)
-    async with post.service.app.state.database.read() as db:
+    async with post.service[Database].read() as db:
         assert await db.scalar(select(AccountToken.token_hash)) == hashlib.sha256(token.encode()).digest()
         for table in ("users", "account_tokens", "outbox"):
             rows = (await db.execute(text(f"SELECT * FROM {table}"))).all()  # noqa: S608  # our own names
@@ -66,7 +67,6 @@ async def test_tokens_are_random(post: Post) -> None:
 
 async def test_purges_what_has_expired_in_batches(post: Post) -> None:
     """So many at once as are asked for, the oldest first; what is alive stays, and works."""
-    state = post.service.app.state
     long_ago = datetime.now(UTC) - timedelta(days=2)
     with time_machine.travel(long_ago):
         for _ in range(3):
@@ -76,7 +76,7 @@ async def test_purges_what_has_expired_in_batches(post: Post) -> None:
     token = await post.token(person.email)
     counts = []
     for _ in range(3):
-        async with state.database.transaction() as db:
-            counts.append(await state.account_tokens.purge(db, before=datetime.now(UTC), limit=2))
+        async with post.service[Database].transaction() as db:
+            counts.append(await post.service[AccountTokens].purge(db, before=datetime.now(UTC), limit=2))
     assert counts == [2, 1, 0]
     assert await post.reset(token) == 204

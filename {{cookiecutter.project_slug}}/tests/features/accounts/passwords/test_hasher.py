@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy import select, update
 
 from app.access.roles import Role
+from app.core.database.database import Database
 from app.core.errors import Unavailable
 from app.features.accounts.models import User
 from app.features.accounts.passwords.hasher import AcceptedPassword, PasswordHasher
@@ -55,13 +56,13 @@ class CountingHasher(Argon2Hasher):
 
 async def store(service: Service, user_id: UUID, password_hash: str | None) -> None:
     """Put a hash, or none, into the row of an account."""
-    async with service.app.state.database.transaction() as db:
+    async with service[Database].transaction() as db:
         await db.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
 
 
 async def stored(service: Service, user_id: UUID) -> str | None:
     """The hash in the row of an account."""
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         password_hash: str | None = await db.scalar(select(User.password_hash).where(User.id == user_id))
     return password_hash
 
@@ -100,7 +101,7 @@ async def test_no_more_hashes_run_at_once_than_there_are_cores() -> None:
     password = SecretStr(PASSWORD)
     right = await hasher.hash(AcceptedPassword(password))
     results = await asyncio.gather(*(hasher.verify(password, right) for _ in range(60)), return_exceptions=True)
-    hasher.close()
+    await hasher.close()
     refused = [result for result in results if isinstance(result, Unavailable)]
     assert len(refused) == 60 - 30 - CORES
     assert counting.done == 30 + CORES

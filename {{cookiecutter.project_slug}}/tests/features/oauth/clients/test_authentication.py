@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from sqlalchemy import select
 
+from app.core.database.database import Database
 from app.features.oauth.clients.registered import RegisteredClient
 from app.features.oauth.models import OAuthClient
 from tests.conftest import StartService
@@ -133,7 +134,7 @@ async def test_a_secret_is_stored_as_its_digest_and_shown_by_nothing(service: Se
     machine = await register_machine(service)
     assert machine.secret is not None
     assert len(machine.secret) == len("cs_") + 43
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         its_own = OAuthClient.client_id == machine.client.client_id
         row = (await db.execute(select(*OAuthClient.__table__.columns).where(its_own))).one()
     assert machine.secret not in str(row)

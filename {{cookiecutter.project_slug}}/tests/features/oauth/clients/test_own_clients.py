@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from app.access.permissions import Permission
-from app.access.roles import Role
+from app.access.roles import Role, RoleTable
+from app.core.database.database import Database
 from app.features.oauth.clients.own_clients import keep_own_client
+from app.features.oauth.clients.service import ClientService
 from tests.conftest import StartService
 from tests.support.service import Service
 
@@ -17,27 +18,29 @@ ADDRESS = "https://service.example/own"
 
 async def keep(service: Service, redirect_uri: str = ADDRESS) -> None:
     """Do what a process does when it starts."""
-    state = service.app.state
-    await keep_own_client(state.database, state.clients, "own", name="Our own", redirect_uri=redirect_uri)
+    scope = frozenset(service[RoleTable].permissions)
+    await keep_own_client(
+        service[Database], service[ClientService], "own", name="Our own", redirect_uri=redirect_uri, scope=scope
+    )
 
 
 async def test_is_there_once_and_public(service: Service) -> None:
     """It has no secret, one address, every scope and no other grant; a second start, or ten at once, change nothing."""
     await asyncio.gather(*(keep(service) for _ in range(10)))
-    first = await service.app.state.clients.get("own")
+    first = await service[ClientService].get("own")
     await keep(service)
-    assert await service.app.state.clients.get("own") == first
+    assert await service[ClientService].get("own") == first
     assert (first.confidential, first.first_party, first.user_id) == (False, True, None)
-    assert (first.redirect_uris, first.grants) == ((ADDRESS,), {"authorization_code"})
-    assert first.scope == set(Permission)
+    assert (first.redirect_uris, first.grants) == ((ADDRESS,), frozenset({"authorization_code"}))
+    assert first.scope == set(service[RoleTable].permissions)
 
 
 async def test_another_address_takes_the_place(service: Service) -> None:
     """After a move of the service, what the old address could get is over."""
     await keep(service)
-    first = await service.app.state.clients.get("own")
+    first = await service[ClientService].get("own")
     await keep(service, "https://moved.example/own")
-    second = await service.app.state.clients.get("own")
+    second = await service[ClientService].get("own")
     assert second.redirect_uris == ("https://moved.example/own",)
     assert second.id != first.id
 
@@ -47,7 +50,7 @@ async def test_the_description_of_the_api_is_one(start: StartService) -> None:
     """`/docs` can get codes at its own address, which is made of `PUBLIC_URL`, and at no other."""
     for url in ("https://service.example", "https://moved.example"):
         async with start(public_url=url, allowed_hosts=["service.example", "moved.example"]) as service:
-            client = await service.app.state.clients.get("docs")
+            client = await service[ClientService].get("docs")
             assert client.redirect_uris == (f"{url}/docs/oauth2-redirect",)
 
 
@@ -55,12 +58,12 @@ async def test_the_description_of_the_api_is_one(start: StartService) -> None:
 async def test_nobody_changes_a_client_of_the_service(start: StartService) -> None:
     """404 for another secret and for removing, also for an administrator: no list has it, and `/docs` needs it."""
     async with start() as service:
-        docs = await service.app.state.clients.get("docs")
+        docs = await service[ClientService].get("docs")
         _, admin = await service.signed_in(Role.ADMIN)
         path = f"/api/v1/clients/{docs.id}"
         assert (await service.client.post(f"{path}/secret", headers=admin.bearer)).status_code == 404
         assert (await service.client.delete(path, headers=admin.bearer)).status_code == 404
-        assert await service.app.state.clients.get("docs") == docs
+        assert await service[ClientService].get("docs") == docs
 
 
 async def test_replacing_it_is_no_event(service: Service, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,11 @@ import httpx2
 import pytest
 import time_machine
 
-from app.access.permissions import Permission
 from app.access.roles import Role
 from app.core.clock import utc_now
+from app.features.accounts.permissions import UserPermission
+from app.features.oauth.permissions import ClientPermission
+from app.features.sessions.permissions import AccountPermission
 from tests.support.oauth import (
     CALLBACK,
     Registered,
@@ -119,8 +121,8 @@ async def test_nobody_gives_a_client_more_than_they_have(service: Service) -> No
     _, admin = await service.signed_in(Role.ADMIN)
     machine = await register_machine(service, Role.ADMIN, scope="account:read")
     person = await service.person(Role.ADMIN)
-    narrow = f"{Permission.CLIENTS_WRITE} {Permission.ACCOUNT_READ}"
-    for scope in (narrow, f"{narrow} {Permission.ROLES_ASSIGN}"):
+    narrow = f"{ClientPermission.CLIENTS_WRITE} {AccountPermission.ACCOUNT_READ}"
+    for scope in (narrow, f"{narrow} {UserPermission.ROLES_ASSIGN}"):
         tokens = await service.sign_in(person)
         refreshed = (await service.refresh(tokens.refresh, scope=scope)).json()["access_token"]
         bearer = Tokens(refreshed, "").bearer

@@ -8,11 +8,12 @@ from markupsafe import escape
 from sqlalchemy import func, select
 
 from app.access.roles import Role
+from app.core.database.database import Database
 from app.core.mail.models import OutboxMail
 from tests.conftest import PUBLIC_URL
 from tests.features.pages.entry.test_authorize import CALLBACK, address, answered, client_of, decide, exchange
-from tests.support.browser import Browser, text_of
 from tests.support.mail import Mailbox, bodies
+from tests.support.pages.browser import Browser, text_of
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +68,7 @@ async def test_tells_of_an_application_that_was_allowed(service: Service, mailbo
     for body in (text, html):
         assert "127.0.0.1" in body
         assert f"{PUBLIC_URL}/account/applications" in body
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         assert await db.scalar(select(func.count()).select_from(OutboxMail)) == 1
 
 
@@ -77,7 +78,7 @@ async def test_an_application_is_not_told_where_that_is_switched_off(service: Se
     await browser.sign_in(person)
     await browser.post("/account/alerts", new_device="on")
     await decide(browser, await browser.get(address(client)), "allow")
-    async with service.app.state.database.read() as db:
+    async with service[Database].read() as db:
         assert await db.scalar(select(func.count()).select_from(OutboxMail)) == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from tests.conftest import StartService
-from tests.support.browser import Browser, text_of, with_browser
+from tests.support.pages.browser import Browser, text_of, with_browser
 from tests.support.service import Person, Service
 
 pytestmark = pytest.mark.anyio

@@ -9,9 +9,9 @@ import pytest
 from markupsafe import escape
 
 from app.access.roles import Role
-from app.core.events.catalog import SecurityEvent
 from app.features.pages.admin.audit_csv import cell, line
-from tests.support.browser import Browser, shows_again, text_of, with_browser
+from tests.support.access import EVENTS
+from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
 from tests.support.service import Service
 from tests.support.trail import stored
 
@@ -180,4 +180,4 @@ async def test_offers_every_event(service: Service) -> None:
     """A new one is in the list without a word here."""
     _, auditor = await with_browser(service, Role.AUDITOR)
     answer = await auditor.get(PATH)
-    assert re.findall(r"<option>(\w+)</option>", answer.text) == sorted(SecurityEvent)
+    assert re.findall(r"<option>(\w+)</option>", answer.text) == sorted(EVENTS)

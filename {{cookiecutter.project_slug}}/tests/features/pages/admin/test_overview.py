@@ -4,7 +4,7 @@ import pytest
 
 from app.access.guard import route_policies
 from app.access.roles import Role
-from tests.support.browser import text_of, with_browser
+from tests.support.pages.browser import text_of, with_browser
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

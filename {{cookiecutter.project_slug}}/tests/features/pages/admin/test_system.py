@@ -6,10 +6,12 @@ from sqlalchemy import update
 from app.access.guard import route_policies
 from app.access.roles import Role
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.core.mail.models import MailStatus, OutboxMail
+from app.core.mail.outbox import Outbox
 from tests.conftest import StartService
-from tests.support.browser import text_of, with_browser
 from tests.support.mail import mail
+from tests.support.pages.browser import text_of, with_browser
 from tests.support.service import Service
 from tests.support.valkey import running_valkey, url_of
 
@@ -36,12 +38,11 @@ async def test_counts_the_mail_that_does_not_arrive(start: StartService) -> None
     """With a mail server that is not there, it waits, since when is said; given up, it has failed."""
     async with start(smtp_url="smtp://127.0.0.1:9?tls=off") as service:
         _, admin = await with_browser(service, Role.ADMIN)
-        state = service.app.state
-        async with state.database.transaction() as db:
-            await state.outbox.add(db, mail())
-            await state.outbox.add(db, mail())
+        async with service[Database].transaction() as db:
+            await service[Outbox].add(db, mail())
+            await service[Outbox].add(db, mail())
         assert "Mail that waits 2, the oldest since 20" in text_of(await admin.get("/admin/health"))
-        async with state.database.transaction() as db:
+        async with service[Database].transaction() as db:
             await db.execute(update(OutboxMail).values(status=MailStatus.FAILED, sealed=None, finished_at=utc_now()))
         text = text_of(await admin.get("/admin/health"))
         assert "Mail that waits 0 Mail that failed 2 within the retention" in text

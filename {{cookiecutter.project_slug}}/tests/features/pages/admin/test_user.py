@@ -9,7 +9,7 @@ import time_machine
 
 from app.access.roles import Role
 from tests.conftest import StartService
-from tests.support.browser import Browser, shows_again, text_of, with_browser
+from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
 from tests.support.service import Person, Service
 
 pytestmark = pytest.mark.anyio

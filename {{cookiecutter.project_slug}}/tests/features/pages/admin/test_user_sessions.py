@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from app.access.roles import Role
-from tests.support.browser import Browser, text_of, with_browser
+from tests.support.pages.browser import Browser, text_of, with_browser
 from tests.support.service import Person, Service
 from tests.support.trail import listed
 

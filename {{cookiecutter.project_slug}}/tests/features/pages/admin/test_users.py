@@ -7,8 +7,8 @@ from markupsafe import escape
 
 from app.access.roles import Role
 from tests.support.account_mail import TOKEN, Post
-from tests.support.browser import Browser, shows_again, text_of, with_browser
 from tests.support.mail import Mailbox
+from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -12,10 +12,11 @@ import httpx2
 import pytest
 import time_machine
 
-from app.access.permissions import DESCRIPTIONS, Permission
 from app.access.roles import Role
 from app.core.clock import utc_now
-from tests.support.browser import FORM, Browser, text_of
+from app.core.settings.model import Settings
+from app.features.sessions.permissions import AccountPermission
+from tests.support.pages.browser import FORM, Browser, text_of
 from tests.support.service import Service
 from tests.support.trail import stored
 
@@ -95,9 +96,9 @@ async def test_from_the_client_to_its_tokens(service: Service) -> None:
     assert page.status_code == 200
     assert "Photo <b>Prints</b>" in text_of(page).replace("&lt;", "<") or "Photo &lt;b&gt;" in page.text
     assert "<b>Prints" not in page.text
-    assert html.escape(DESCRIPTIONS[Permission.ACCOUNT_READ]) in page.text
-    assert f"lasts for {service.app.state.settings.session_max_days} days" in text_of(page)
-    assert html.escape(DESCRIPTIONS[Permission.ACCOUNT_WRITE]) not in page.text
+    assert html.escape(AccountPermission.ACCOUNT_READ.description) in page.text
+    assert f"lasts for {service[Settings].session_max_days} days" in text_of(page)
+    assert html.escape(AccountPermission.ACCOUNT_WRITE.description) not in page.text
     assert "form-action 'self' https://client.example;" in page.headers["Content-Security-Policy"]
     told = answered(await decide(browser, page, "allow"))
     assert told["state"] == "the client's own"
@@ -205,8 +206,3 @@ async def test_a_query_that_is_a_bomb(service: Service) -> None:
     many = "/oauth/authorize?" + "&".join(f"a{number}=1" for number in range(200))
     assert (await Browser(service).get(many)).status_code == 400
     assert (await Browser(service).get("/login?" + urlencode({"next": many}))).status_code == 200
-
-
-def test_every_scope_has_words() -> None:
-    """Whatever a client may ask for, the user is told in words what it is."""
-    assert set(DESCRIPTIONS) == set(Permission)

@@ -9,7 +9,7 @@ import time_machine
 
 from app.core.clock import utc_now
 from tests.features.pages.entry.test_authorize import CALLBACK, address, answered, client_of, decide, exchange
-from tests.support.browser import Browser, text_of, with_browser
+from tests.support.pages.browser import Browser, text_of, with_browser
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

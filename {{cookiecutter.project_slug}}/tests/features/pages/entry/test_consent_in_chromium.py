@@ -7,9 +7,9 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from app.access.roles import Role
-from tests.support.chromium import flaws, visiting
-from tests.support.other_origin import SAME_SITE, serving
-from tests.support.site import Site
+from tests.support.pages.chromium import flaws, visiting
+from tests.support.pages.other_origin import SAME_SITE, serving
+from tests.support.pages.site import Site
 
 pytestmark = pytest.mark.anyio
 

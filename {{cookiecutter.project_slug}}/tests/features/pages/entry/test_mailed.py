@@ -7,11 +7,11 @@ import pytest
 
 from app.access.roles import Role
 from app.features.accounts.mailed.mails import MailKind
-from app.features.pages.wiring import MAILS
+from app.features.pages.feature import FOLDER
 from tests.conftest import PUBLIC_URL, StartService
 from tests.support.account_mail import PASSWORD, Post
-from tests.support.browser import Browser, text_of
 from tests.support.mail import Mailbox, bodies
+from tests.support.pages.browser import Browser, text_of
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -229,7 +229,7 @@ async def test_where_nobody_can_register(start: StartService, mailbox: Mailbox) 
 
 def test_the_pages_have_a_text_for_every_mail_that_they_change() -> None:
     """Text and HTML for each; whatever tells clients of the API what to send is among them."""
-    names = {path.name for path in MAILS.iterdir()}
+    names = {path.name for path in (FOLDER / "mails").iterdir()}
     changed = {name.partition(".")[0] for name in names}
     assert names == {f"{kind}.{suffix}" for kind in changed for suffix in ("txt", "html")}
     assert changed <= {kind.value for kind in MailKind}

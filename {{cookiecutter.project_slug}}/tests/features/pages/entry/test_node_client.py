@@ -11,13 +11,13 @@ import httpx2
 import pytest
 
 from app.access.roles import Role
-from tests.support.browser import FORM
+from tests.support.pages.browser import FORM
+from tests.support.pages.site import Site
 from tests.support.service import Person
-from tests.support.site import Site
 
 pytestmark = pytest.mark.anyio
 
-CODE_FLOW = Path(__file__).parents[3] / "support" / "node" / "code_flow.js"
+CODE_FLOW = Path(__file__).parents[3] / "support" / "pages" / "node" / "code_flow.js"
 CALLBACK = "http://127.0.0.1:9/callback"
 
 

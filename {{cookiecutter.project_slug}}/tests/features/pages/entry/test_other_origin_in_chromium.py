@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, Response
 
-from tests.support.chromium import visiting
-from tests.support.other_origin import CROSS_SITE, SAME_SITE, OtherOrigin, serving
+from tests.support.pages.chromium import visiting
+from tests.support.pages.other_origin import CROSS_SITE, SAME_SITE, OtherOrigin, serving
+from tests.support.pages.site import Site, sign_in
 from tests.support.service import Person
-from tests.support.site import Site, sign_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("3.5.1")]
 

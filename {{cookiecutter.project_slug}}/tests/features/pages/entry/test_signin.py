@@ -4,7 +4,7 @@ import pytest
 
 from app.access.roles import Role
 from tests.conftest import StartService
-from tests.support.browser import FORM, Browser, text_of
+from tests.support.pages.browser import FORM, Browser, text_of
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

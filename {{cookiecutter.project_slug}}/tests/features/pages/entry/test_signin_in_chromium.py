@@ -9,10 +9,10 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.account_mail import PASSWORD, TOKEN
-from tests.support.chromium import flaws, grave_findings, launched, visiting
 from tests.support.databases import Databases
 from tests.support.mail import bodies, until
-from tests.support.site import Site, running_site, sign_in
+from tests.support.pages.chromium import flaws, grave_findings, launched, visiting
+from tests.support.pages.site import Site, running_site, sign_in
 
 pytestmark = pytest.mark.anyio
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from app.features.pages.kit.assets import Assets
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +25,7 @@ async def test_a_file_is_kept_for_ever_under_the_name_of_its_content(service: Se
 @pytest.mark.asvs("3.4.4", "4.1.1")
 async def test_each_has_its_type(service: Service) -> None:
     """Nothing is left for a browser to guess."""
-    assets = service.app.state.assets
+    assets = service[Assets]
     for name, kind in (
         ("brand.css", "text/css; charset=utf-8"),
         ("logo.svg", "image/svg+xml"),

@@ -7,8 +7,8 @@ from app.access.policies import Public
 from app.access.roles import Role
 from app.features.pages.kit.route import PageRoute
 from tests.conftest import StartService
-from tests.support.browser import FORM, Browser, with_browser
 from tests.support.oauth import issue_to, register
+from tests.support.pages.browser import FORM, Browser, with_browser
 from tests.support.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("6.3.1", "7.2.1")]

@@ -8,7 +8,7 @@ import pytest
 from app.features.pages.entry.mailed import RegistrationForm, ResetForm
 from app.features.pages.kit.forms import Form
 from tests.conftest import StartService
-from tests.support.browser import FORM, Browser, text_of
+from tests.support.pages.browser import FORM, Browser, text_of
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,9 @@ from fastapi.routing import iter_route_contexts
 
 from app.access.roles import Role
 from app.features.pages.kit.route import PageRoute
-from tests.support.browser import FORM, Browser
 from tests.support.long_texts import INTERNAL, awkward_addresses, awkward_texts
 from tests.support.oauth import register
+from tests.support.pages.browser import FORM, Browser
 from tests.support.service import Person, Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("1.1.1", "2.2.1", "16.5.1")]

@@ -4,12 +4,13 @@ import re
 
 import pytest
 
-from app.features.pages.kit.page import TEMPLATES, content_security_policy
+from app.features.pages.feature import FOLDER
+from app.features.pages.kit.page import Pages, content_security_policy
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
 
-FILES = {path.name: path for folder in TEMPLATES for path in sorted(folder.glob("*.html"))}
+FILES = {path.name: path for path in sorted(FOLDER.parent.rglob("templates/*.html")) if "mailed" not in path.parts}
 # Jinja, and what it stands for, is no markup of the page's own.
 JINJA = re.compile(r"\{[%#{].*?[%#}]\}", re.DOTALL)
 
@@ -50,7 +51,7 @@ def test_a_template_has_nothing_inline(name: str) -> None:
 @pytest.mark.asvs("1.1.2")
 async def test_every_template_can_be_used(service: Service) -> None:
     """Each is well formed, and escapes what it is given."""
-    templates = service.app.state.pages._templates  # noqa: SLF001  # there is no other way to all of them
+    templates = service[Pages].templates
     assert templates.autoescape is True
     assert FILES
     for name in FILES:

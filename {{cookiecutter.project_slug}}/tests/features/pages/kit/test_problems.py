@@ -8,12 +8,14 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.core.database.database import Database
 from app.core.errors import Unprocessable
+from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.pages.kit.problems import present
 from app.http.middleware.security_headers import security_headers
 from tests.conftest import StartService
 from tests.support.asgi import http_scope
-from tests.support.browser import FORM, Browser, text_of
+from tests.support.pages.browser import FORM, Browser, text_of
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +45,7 @@ async def _type(service: Service, headers: dict[str, str]) -> httpx2.Response:
 
 
 async def _crash(service: Service, headers: dict[str, str]) -> httpx2.Response:
-    service.app.state.recovery = None
+    vars(service[RecoveryService]).clear()
     form = FORM | {"Content-Type": "application/x-www-form-urlencoded"}
     return await service.client.post("/forgot", content=b"email=a%40people.example", headers=form | headers)
 
@@ -155,7 +157,7 @@ async def _without_database(start: StartService, folder: Path) -> AsyncIterator[
     async with start(database_url=f"sqlite:///{path}") as service:
         browser = Browser(service)
         assert (await browser.sign_in(await service.person())).status_code == 303
-        await service.app.state.database.close()
+        await service[Database].close()
         for file in folder.glob("service.db*"):
             file.unlink()
         path.mkdir()

@@ -5,7 +5,7 @@ import pytest
 from app.access.guard import route_policies
 from app.access.roles import Role
 from tests.conftest import StartService
-from tests.support.browser import FORM, Browser, with_browser
+from tests.support.pages.browser import FORM, Browser, with_browser
 from tests.support.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("3.5.1")]

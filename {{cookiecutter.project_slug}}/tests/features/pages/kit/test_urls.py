@@ -3,7 +3,7 @@
 import pytest
 
 from app.features.pages.kit.urls import safe_next_path
-from tests.support.browser import FORM, Browser
+from tests.support.pages.browser import FORM, Browser
 from tests.support.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("1.2.2", "3.7.2")]

@@ -9,10 +9,10 @@ from playwright.async_api import Browser as Chromium, expect
 from app.access.roles import Role
 from app.features.pages.kit.assets import FOLDER
 from tests.conftest import StartService
-from tests.support.browser import Browser
-from tests.support.chromium import PHONE, Scheme, grave_findings, visiting
+from tests.support.pages.browser import Browser
+from tests.support.pages.chromium import PHONE, Scheme, grave_findings, visiting
+from tests.support.pages.site import Site
 from tests.support.service import Service
-from tests.support.site import Site
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.access.roles import Role
 from tests.conftest import StartService
-from tests.support.browser import Browser, text_of, with_browser
+from tests.support.pages.browser import Browser, text_of, with_browser
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

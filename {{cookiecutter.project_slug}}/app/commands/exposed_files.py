@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from app.core.database.sqlite_file import sqlite_path
 from app.core.mail import transport as mail_transport
 from app.core.private_files import readable_by_others
 from app.core.settings.deploy_check import Finding, Level
 from app.core.settings.model import Settings
+from app.core.sqlite_file import sqlite_path
 
 
 def exposed_files(settings: Settings) -> Iterator[Finding]:

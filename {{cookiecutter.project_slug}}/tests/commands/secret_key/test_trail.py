@@ -1,4 +1,4 @@
-"""Who keeps rows that need upkeep: what the list of `commands/upkeep.py` means for the commands."""
+"""The audit trail when the secret key changes."""
 
 import pytest
 

@@ -6,21 +6,19 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx2
+import pytest
 from playwright.async_api import Page, StorageState
 from pydantic import SecretStr
 
 from app.access.roles import Role
-from app.core.crypto.keys import KeyRing
-from app.core.database.database import Database
+from app.assembly import opened
 from app.core.settings.model import Settings
-from app.features.accounts.passwords.hasher import PasswordHasher
-from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.accounts.service import AccountService
 from app.features.audit.service import AuditTrail
 from app.features.browser.cookie import NAME
-from tests.support.browser import FORM
 from tests.support.databases import Databases
 from tests.support.mail import Mailbox
+from tests.support.pages.browser import FORM
 from tests.support.server import HOST, ServerProcess
 from tests.support.service import Person
 
@@ -67,13 +65,8 @@ class Site:
         """The accounts of the service's database, as a command of `manage` has them."""
         given = {name.lower(): value for name, value in self._settings.items()}
         settings = Settings(environment="test", admin_email="operator@service.example", **given)  # type: ignore[arg-type]  # it parses
-        database, hasher = Database(settings.database_url), PasswordHasher()
-        try:
-            async with AuditTrail(database, KeyRing(settings.secret_key, ())).recording():
-                yield AccountService(database, hasher, PasswordPolicy.of(settings))
-        finally:
-            hasher.close()
-            await database.close()
+        async with opened(settings) as services, services[AuditTrail].recording():
+            yield services[AccountService]
 
 
 @contextmanager
@@ -91,3 +84,10 @@ async def sign_in(page: Page, person: Person) -> None:
     await page.get_by_label("E-mail address").fill(person.email)
     await page.get_by_label("Password").fill(person.password)
     await page.get_by_role("button", name="Sign in").click()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[Site]:
+    """The service as a process of its own, for browsers; a test looks only at what it has put there."""
+    with running_site(tmp_path_factory.mktemp("site"), databases) as running:
+        yield running

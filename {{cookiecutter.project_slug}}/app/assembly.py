@@ -1,0 +1,92 @@
+"""The service, made of its features: once for the application, and in the same way for each command."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from app.access.events import AccessEvent
+from app.access.guard import Authentication
+from app.access.roles import RoleTable
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.database.migrations import require_current
+from app.core.events.event import EventCatalog
+from app.core.events.keys import KeyEvent
+from app.core.limits.limiter import Limiter
+from app.core.mail.delivery import MailDelivery
+from app.core.mail.models import OutboxMail
+from app.core.mail.outbox import MailKey, Outbox
+from app.core.mail.transport import mail_transport
+from app.core.pagination import CursorKey
+from app.core.services import Services
+from app.core.settings.model import Settings
+from app.feature import Feature, ResealJob, RetentionJob, check_features
+from app.features.installed import FEATURES as INSTALLED
+from app.http.events import HttpEvent
+
+
+def provide(services: Services) -> None:
+    """Provide what every feature may need."""
+    settings = services[Settings]
+    database = Database(settings.database_url)
+    services.add(database, close=database.close)
+    limiter = Limiter(settings.redis_url, settings.public_url)
+    services.add(limiter, close=limiter.close)
+    outbox = services.add(Outbox(services.add(KeyRing(settings.secret_key, settings.secret_key_fallbacks))))
+    services.add(MailDelivery(database, outbox, partial(mail_transport, settings)))
+    services.add(Authentication())
+
+
+CORE = Feature(
+    name="core",
+    provide=provide,
+    tables=(OutboxMail,),
+    events=(AccessEvent, HttpEvent, KeyEvent),
+    keys=(CursorKey, MailKey),
+    purge=(RetentionJob("mail", lambda services: services[Outbox]),),
+    reseal=(ResealJob("mail", lambda services: services[Outbox]),),
+)
+FEATURES = (CORE, *INSTALLED)
+
+# What stands above goes first: deleting a session would delete what is left of its tokens, however many.
+RETENTION_JOBS = tuple(job for feature in reversed(FEATURES) for job in feature.purge)
+RESEAL_JOBS = tuple(job for feature in FEATURES for job in feature.reseal)
+
+
+def make_services(settings: Settings, features: Iterable[Feature] = FEATURES) -> Services:
+    """Make every service once, in the order of the features.
+
+    Raises `FeatureError` if two features declare the same name, `MissingServiceError` if one needs what none before it
+    provides.
+    """
+    features = tuple(features)
+    check_features(features)
+    services = Services()
+    services.add(settings)
+    services.add(RoleTable({name: roles for feature in features for name, roles in feature.grants.items()}))
+    services.add(EventCatalog(event for feature in features for events in feature.events for event in events))
+    for feature in features:
+        feature.provide(services)
+    return services
+
+
+@asynccontextmanager
+async def running(services: Services) -> AsyncIterator[None]:
+    """Do what surrounds the time in which the service answers: each feature its own, then the delivery of mail."""
+    async with AsyncExitStack() as stack:
+        for feature in FEATURES:
+            if feature.run is not None:
+                await stack.enter_async_context(feature.run(services))
+        await stack.enter_async_context(services[MailDelivery].running())
+        yield
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Services]:
+    """Make the services for a command, on a database that has the schema of this version, and close them."""
+    services = make_services(settings)
+    try:
+        await require_current(services[Database])
+        yield services
+    finally:
+        await services.close()

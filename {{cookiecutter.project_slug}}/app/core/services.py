@@ -1,0 +1,87 @@
+"""The services of the application: one object of each type, found by that type."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+Service = TypeVar("Service")
+
+
+class MissingServiceError(Exception):
+    """A service is needed that nothing has provided by then. The boot stops."""
+
+
+class Services:
+    """What the application is made of. Each feature adds its own, and takes those of the features before it."""
+
+    def __init__(self) -> None:
+        self._by_type: dict[type, object] = {}
+        self._closing = AsyncExitStack()
+
+    def add(self, service: Service, *, close: Callable[[], Awaitable[None]] | None = None) -> Service:
+        """Add a service under its type, and return it; `close` is awaited at the end. Raises `ValueError` for two."""
+        kind = type(service)
+        if kind in self._by_type:
+            raise ValueError(f"There are two services of the type {kind.__name__}.")
+        self._by_type[kind] = service
+        if close is not None:
+            self._closing.push_async_callback(close)
+        return service
+
+    def __getitem__(self, kind: type[Service]) -> Service:
+        """Return the service of this type; raises `MissingServiceError`."""
+        try:
+            return self._by_type[kind]  # type: ignore[return-value]  # `add` holds key and value together
+        except KeyError:
+            raise MissingServiceError(f"{kind.__name__} is needed, and no feature before has provided it.") from None
+
+    async def close(self) -> None:
+        """Close what was opened, the last first."""
+        await self._closing.aclose()
+
+    def __contains__(self, kind: type) -> bool:
+        """Whether there is a service of this type."""
+        return kind in self._by_type
+
+
+class _Provided:
+    """The dependency that finds a service for a handler."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+
+    async def __call__(self, request: Request) -> object:
+        return services_of(request.app)[self.kind]
+
+
+def provided(kind: type) -> Any:
+    """Declare a service as a parameter of a handler.
+
+    `Sessions = Annotated[SessionService, provided(SessionService)]`
+    """
+    return Depends(_Provided(kind))
+
+
+def services_of(app: FastAPI) -> Services:
+    """Return the services of an application."""
+    services: Services = app.state.services
+    return services
+
+
+def require_services(app: FastAPI) -> None:
+    """Raise `MissingServiceError` if a handler names a service that no feature provides."""
+    for route in app.routes:
+        for kind in _named(route.dependant) if isinstance(route, APIRoute) else ():
+            if kind not in services_of(app):
+                raise MissingServiceError(f"{kind.__name__} is needed by a route, and no feature provides it.")
+
+
+def _named(dependant: Dependant) -> Iterator[type]:
+    if isinstance(dependant.call, _Provided):
+        yield dependant.call.kind
+    for dependency in dependant.dependencies:
+        yield from _named(dependency)

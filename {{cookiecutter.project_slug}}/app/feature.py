@@ -1,0 +1,100 @@
+"""What a feature declares of itself: one value in its module `feature.py`.
+
+`app/features/installed.py` lists the features, `app/assembly.py` makes the service of them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter, FastAPI
+
+from app.access.roles import Grants
+from app.core.crypto.keys import Purpose
+from app.core.database.batches import Purgeable, Resealable
+from app.core.database.database import Base
+from app.core.events.event import SecurityEvent
+from app.core.services import Services
+from app.core.settings.model import Settings
+
+API_PREFIX = "/api/v1"
+
+Router = APIRouter | Callable[[Settings], APIRouter]
+"""Routes, or what makes them of the settings."""
+
+
+class FeatureError(Exception):
+    """Features do not go together. The boot stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionJob:
+    """Rows that `manage purge` deletes after some time: what people call them, and the service that does it."""
+
+    name: str
+    service: Callable[[Services], Purgeable]
+
+
+@dataclass(frozen=True, slots=True)
+class ResealJob:
+    """Rows that `manage rotate-secret-key --reseal` seals anew: what people call them, and the service that does it.
+
+    `delays_rotation` is false if nothing is sealed, but confirmed with a key.
+    """
+
+    name: str
+    service: Callable[[Services], Resealable]
+    delays_rotation: bool = True
+
+
+def _nothing(_: object) -> None:
+    """Do nothing: the feature needs none of this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """A feature. Everything but its name, which is that of its folder, is optional.
+
+    - `uses` are the features before it whose code it imports; a test holds it to them.
+    - `provide` adds its services, made of those that are there.
+    - `api` are routes below `/api/v1`; `root` are others.
+    - `tables`, `events`, `keys` are its own: models, security events, purposes of derived keys.
+    - `grants` are its permissions, each with the roles that have it.
+    - `purge` and `reseal` are its part of the upkeep.
+    - `install` changes the application itself, after all services are there, such as its exception handlers.
+    - `run` surrounds the time in which the service answers requests.
+    """
+
+    name: str
+    uses: tuple[str, ...] = ()
+    provide: Callable[[Services], None] = _nothing
+    api: tuple[APIRouter, ...] = ()
+    root: tuple[Router, ...] = ()
+    tables: tuple[type[Base], ...] = ()
+    grants: Grants = field(default_factory=dict)
+    events: tuple[type[SecurityEvent], ...] = ()
+    keys: tuple[type[Purpose], ...] = ()
+    purge: tuple[RetentionJob, ...] = ()
+    reseal: tuple[ResealJob, ...] = ()
+    install: Callable[[FastAPI], None] = _nothing
+    run: Callable[[Services], AbstractAsyncContextManager[object]] | None = None
+
+
+def check_features(features: Iterable[Feature]) -> None:
+    """Raise `FeatureError` for a name of a permission, an event or a key that is there twice, or a right of nobody."""
+    owners: dict[tuple[str, str], str] = {}
+    for feature in features:
+        granted = {type(permission) for permission in feature.grants}
+        kinds: Mapping[str, Iterable[Iterable[str]]] = {
+            "permission": granted,
+            "event": feature.events,
+            "key": feature.keys,
+        }
+        for kind, names in kinds.items():
+            for name in (str(member) for members in names for member in members):
+                other = owners.setdefault((kind, name), feature.name)
+                if other != feature.name:
+                    raise FeatureError(f"The {kind} {name} is declared by {other} and by {feature.name}.")
+        for permission in (member for members in granted for member in members):
+            if not feature.grants.get(permission):
+                raise FeatureError(f"No role has the permission {permission} of {feature.name}.")

@@ -1,0 +1,74 @@
+"""Accounts, as a feature."""
+
+from limits import parse as parse_limit
+
+from app.access.roles import ADMINISTRATORS, AUDITORS, RoleTable
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.limits.limiter import Limiter
+from app.core.mail.outbox import Outbox
+from app.core.services import Services
+from app.core.settings.model import Settings
+from app.feature import API_PREFIX, Feature, RetentionJob
+from app.features.accounts.administration import AccountAdministration
+from app.features.accounts.authority import Authority
+from app.features.accounts.events import AccountEvent
+from app.features.accounts.mailed.email_change import EmailChangeService
+from app.features.accounts.mailed.invitations import InvitationService
+from app.features.accounts.mailed.limits import MailLimits
+from app.features.accounts.mailed.mailing import Mailing
+from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.mailed.recovery import RecoveryService
+from app.features.accounts.mailed.registration import RegistrationService
+from app.features.accounts.mailed.retention import UnconfirmedAccountRetention
+from app.features.accounts.mailed.routes import router as mailed_router
+from app.features.accounts.mailed.tokens import AccountTokens
+from app.features.accounts.models import AccountToken, User, UserRole
+from app.features.accounts.own_account import OwnAccountService
+from app.features.accounts.passwords.confirmation import PasswordConfirmation
+from app.features.accounts.passwords.hasher import PasswordHasher
+from app.features.accounts.passwords.policy import PasswordPolicy
+from app.features.accounts.permissions import UserPermission
+from app.features.accounts.routes import router
+from app.features.accounts.service import AccountService
+from app.features.sessions.service import SessionService
+
+
+def provide(services: Services) -> None:
+    """Provide the accounts, and what sends mail about them or takes a token that came by mail."""
+    settings, database, limiter = services[Settings], services[Database], services[Limiter]
+    sessions, roles, limit = services[SessionService], services[RoleTable], parse_limit(settings.rate_limit_signin)
+    hasher = PasswordHasher()
+    services.add(hasher, close=hasher.close)
+    policy = services.add(PasswordPolicy.of(settings))
+    services.add(AccountService(database, hasher, policy, roles))
+    authority = services.add(Authority(sessions, roles))
+    tokens = services.add(AccountTokens())
+    mail = services.add(AccountMail(services[Outbox], settings, f"{settings.public_url}{API_PREFIX}"))
+    mailing = Mailing(tokens, mail, services.add(MailLimits(limiter, limit)))
+    confirmation = services.add(PasswordConfirmation(database, hasher, limiter, limit))
+    services.add(AccountAdministration(database, sessions, authority, mailing, services[KeyRing]))
+    services.add(OwnAccountService(database, sessions, authority, hasher, policy, confirmation, mailing))
+    services.add(RegistrationService(database, hasher, policy, mailing))
+    services.add(RecoveryService(database, sessions, hasher, policy, mailing))
+    services.add(EmailChangeService(database, authority, confirmation, mailing))
+    services.add(InvitationService(database, authority, mailing))
+
+
+ACCOUNTS = Feature(
+    name="accounts",
+    uses=("sessions",),
+    provide=provide,
+    api=(router, mailed_router),
+    tables=(AccountToken, User, UserRole),
+    grants={
+        UserPermission.ROLES_ASSIGN: ADMINISTRATORS,
+        UserPermission.USERS_READ: AUDITORS,
+        UserPermission.USERS_WRITE: ADMINISTRATORS,
+    },
+    events=(AccountEvent,),
+    purge=(
+        RetentionJob("mailed tokens", lambda services: services[AccountTokens]),
+        RetentionJob("unconfirmed accounts", lambda _: UnconfirmedAccountRetention()),
+    ),
+)

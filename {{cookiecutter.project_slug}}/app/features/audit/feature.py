@@ -1,0 +1,40 @@
+"""The audit trail, as a feature."""
+
+from contextlib import AbstractAsyncContextManager
+
+from app.access.roles import AUDITORS
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.services import Services
+from app.feature import Feature, ResealJob
+from app.features.audit.chain import TrailKey
+from app.features.audit.events import TrailEvent
+from app.features.audit.models import AuditEvent, AuditHead
+from app.features.audit.permissions import TrailPermission
+from app.features.audit.routes import router
+from app.features.audit.service import AuditTrail
+from app.http.middleware.audit import Recorder
+
+
+def provide(services: Services) -> None:
+    """Provide the trail, which records the events of every transaction and of every request from here on."""
+    trail = services.add(AuditTrail(services[Database], services[KeyRing]))
+    services.add(Recorder(trail.record))
+
+
+def run(services: Services) -> AbstractAsyncContextManager[object]:
+    """Record the events of no request too."""
+    return services[AuditTrail].recording()
+
+
+AUDIT = Feature(
+    name="audit",
+    provide=provide,
+    run=run,
+    api=(router,),
+    tables=(AuditEvent, AuditHead),
+    grants={TrailPermission.AUDIT_READ: AUDITORS},
+    events=(TrailEvent,),
+    keys=(TrailKey,),
+    reseal=(ResealJob("heads of the audit trail", lambda services: services[AuditTrail], delays_rotation=False),),
+)

@@ -1,0 +1,9 @@
+"""Permissions on the audit trail."""
+
+from app.access.permissions import Permission
+
+
+class TrailPermission(Permission):
+    """Permissions on the audit trail."""
+
+    AUDIT_READ = "audit:read", "Read the audit trail"

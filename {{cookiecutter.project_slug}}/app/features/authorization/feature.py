@@ -1,0 +1,39 @@
+"""Consents and authorization codes, as a feature."""
+
+from app.core.database.database import Database
+from app.core.services import Services
+from app.core.settings.model import Settings
+from app.feature import Feature
+from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.mailed.recovery import RecoveryService
+from app.features.accounts.mailed.tokens import AccountTokens
+from app.features.accounts.service import AccountService
+from app.features.authorization.events import ConsentEvent
+from app.features.authorization.grant import AuthorizationCodeGrant
+from app.features.authorization.models import AuthorizationCode, Consent
+from app.features.authorization.service import AuthorizationService
+from app.features.oauth.clients.registered import GrantType
+from app.features.oauth.clients.service import ClientService
+from app.features.oauth.grants import GrantTable
+from app.features.sessions.service import SessionService
+from app.features.signin.service import SignInService
+
+
+def provide(services: Services) -> None:
+    """Let users decide about OAuth clients, which get codes for it."""
+    database, accounts, sessions = services[Database], services[AccountService], services[SessionService]
+    clients, mail = services[ClientService], services[AccountMail]
+    authorization = services.add(AuthorizationService(database, services[Settings], accounts, sessions, clients, mail))
+    code_grant = AuthorizationCodeGrant(database, accounts, sessions, clients, services[SignInService])
+    services[GrantTable][GrantType.AUTHORIZATION_CODE] = code_grant
+    services[AccountTokens].also_revoke(authorization.end_codes)
+    services[RecoveryService].also_end(authorization)
+
+
+AUTHORIZATION = Feature(
+    name="authorization",
+    uses=("accounts", "oauth", "sessions", "signin"),
+    provide=provide,
+    tables=(AuthorizationCode, Consent),
+    events=(ConsentEvent,),
+)

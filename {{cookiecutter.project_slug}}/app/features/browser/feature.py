@@ -1,0 +1,33 @@
+"""Sessions of browsers, by a cookie, as a feature."""
+
+from app.access.guard import Authentication
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.services import Services
+from app.feature import Feature, ResealJob
+from app.features.accounts.service import AccountService
+from app.features.browser.authenticate import CookieAuthenticator
+from app.features.browser.events import BrowserEvent
+from app.features.browser.models import BrowserSession
+from app.features.browser.seals import BrowserKey, BrowserSessionSeals
+from app.features.browser.service import BrowserSessions
+from app.features.sessions.service import SessionService
+
+
+def provide(services: Services) -> None:
+    """Provide browser sessions, and let their cookie say who sends a request without other credentials."""
+    browsers = services.add(
+        BrowserSessions(services[Database], services[SessionService], services[AccountService], services[KeyRing])
+    )
+    services[Authentication].prefer(services.add(CookieAuthenticator(browsers)))
+
+
+BROWSER = Feature(
+    name="browser",
+    uses=("accounts", "sessions"),
+    provide=provide,
+    tables=(BrowserSession,),
+    events=(BrowserEvent,),
+    keys=(BrowserKey,),
+    reseal=(ResealJob("browser sessions", lambda services: BrowserSessionSeals(services[KeyRing])),),
+)

@@ -1,0 +1,27 @@
+"""The features of this service, in the order in which they stand on each other: to add one, name it here."""
+
+from app.features.accounts.feature import ACCOUNTS
+from app.features.audit.feature import AUDIT
+from app.features.authorization.feature import AUTHORIZATION
+from app.features.browser.feature import BROWSER
+from app.features.oauth.feature import OAUTH
+from app.features.pages.feature import PAGES
+from app.features.sessions.feature import SESSIONS
+from app.features.signin.feature import SIGNIN
+from app.features.system.feature import SYSTEM
+from app.features.vault.feature import VAULT
+from app.features.vault_pages.feature import VAULT_PAGES
+
+FEATURES = (
+    AUDIT,
+    SYSTEM,
+    SESSIONS,
+    ACCOUNTS,
+    SIGNIN,
+    OAUTH,
+    AUTHORIZATION,
+    BROWSER,
+    PAGES,
+    VAULT,
+    VAULT_PAGES,
+)

@@ -1,0 +1,47 @@
+"""Security events of OAuth clients."""
+
+from app.core.events.event import ACTOR, SecurityEvent
+from app.features.sessions.events import EndReason
+
+
+class ClientEvent(SecurityEvent):
+    """Security events of OAuth clients."""
+
+    CLIENT_AUTHENTICATION_FAILED = (
+        "client_authentication_failed",
+        "An OAuth client is unknown, its credentials are wrong, or it has none where it needs some",
+        "`target_id`, a client's, where there is one",
+    )
+    CLIENT_CREATED = (
+        "client_created",
+        "Somebody registered an OAuth client",
+        (
+            "`user_id`, `target_id`, a client's; `scope`, `grants`, `roles`, `confidential`, `first_party`, "
+            "`redirect_uris`, the first 300 characters of each"
+        ),
+        ACTOR,
+    )
+    CLIENT_REMOVED = (
+        "client_removed",
+        "Somebody removed an OAuth client; its sessions have ended",
+        "`user_id`, `target_id`, a client's",
+        ACTOR,
+    )
+    CLIENT_SECRET_ROTATED = (
+        "client_secret_rotated",
+        "Somebody gave an OAuth client another secret",
+        "`user_id`, `target_id`, a client's",
+        ACTOR,
+    )
+    TOKEN_REFUSED = (
+        "token_refused",
+        "A client got no tokens: its code, verifier, refresh token or scope did not hold, or it may not use the grant",
+        "`error`, `target_id`, a client's, where it is registered",
+    )
+
+
+class ClientEnd(EndReason):
+    """Why a change of a client ends its sessions."""
+
+    CLIENT_REMOVED = "client removed"
+    CLIENT_SECRET_ROTATED = "client secret rotated"  # noqa: S105  # a reason, not a secret

@@ -1,0 +1,30 @@
+"""Security events of sessions."""
+
+from enum import StrEnum
+
+from app.core.events.event import ACTOR, ON_SESSION, SUBJECT, SecurityEvent
+
+
+class SessionEvent(SecurityEvent):
+    """Security events of sessions."""
+
+    SESSION_ENDED = (
+        "session_ended",
+        "A session ended, and why",
+        "`user_id`, `session_id`, `reason`",
+        SUBJECT,
+        ON_SESSION,
+    )
+    SIGNED_OUT = "signed_out", "A user ended one of their sessions", "`user_id`, `session_id`", ACTOR, ON_SESSION
+
+
+class EndReason(StrEnum):
+    """Why a session ended. A feature that ends sessions declares its own reasons in a subclass."""
+
+
+class SessionEnd(EndReason):
+    """Why the user or a limit ended a session."""
+
+    ENDED_BY_USER = "ended by user"
+    REVOKED = "revoked"
+    TOO_MANY = "too many sessions"

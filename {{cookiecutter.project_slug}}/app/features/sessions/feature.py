@@ -1,0 +1,34 @@
+"""Sessions, as a feature."""
+
+from app.access.roles import EVERY_ROLE
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.services import Services
+from app.core.settings.model import Settings
+from app.feature import Feature, RetentionJob
+from app.features.sessions.events import SessionEvent
+from app.features.sessions.home_networks import HomeNetworkRetention
+from app.features.sessions.models import HomeNetwork, Session
+from app.features.sessions.permissions import AccountPermission
+from app.features.sessions.retention import SessionRetention
+from app.features.sessions.routes import router
+from app.features.sessions.service import SessionService
+
+
+def provide(services: Services) -> None:
+    """Provide the sessions."""
+    services.add(SessionService(services[Database], services[Settings], services[KeyRing]))
+
+
+SESSIONS = Feature(
+    name="sessions",
+    provide=provide,
+    api=(router,),
+    tables=(HomeNetwork, Session),
+    grants=dict.fromkeys(AccountPermission, EVERY_ROLE),
+    events=(SessionEvent,),
+    purge=(
+        RetentionJob("sessions", lambda services: SessionRetention(services[Database], services[SessionService])),
+        RetentionJob("home networks", lambda services: HomeNetworkRetention(services[Settings])),
+    ),
+)

@@ -1,0 +1,10 @@
+"""Permissions on the own account, which every role has."""
+
+from app.access.permissions import Permission
+
+
+class AccountPermission(Permission):
+    """Permissions on the own account, which every role has."""
+
+    ACCOUNT_READ = "account:read", "See your name, your e-mail address, your roles and your sessions"
+    ACCOUNT_WRITE = "account:write", "Change your account, and end your sessions"

@@ -1,0 +1,23 @@
+"""Health, the description of the API, and what the service says of itself, as a feature."""
+
+from app.access.roles import ADMINISTRATORS
+from app.core.database.database import Database
+from app.core.limits.limiter import Limiter
+from app.core.services import Services
+from app.feature import Feature
+from app.features.system.permissions import SystemPermission
+from app.features.system.routes import docs_router, health_router, readiness, router
+
+
+def provide(services: Services) -> None:
+    """Provide the check behind `/readyz`."""
+    services.add(readiness(services[Database], services[Limiter]))
+
+
+SYSTEM = Feature(
+    name="system",
+    provide=provide,
+    api=(router,),
+    root=(health_router, docs_router),
+    grants={SystemPermission.DOCS_READ: ADMINISTRATORS},
+)

@@ -1,0 +1,9 @@
+"""Permissions on the service itself."""
+
+from app.access.permissions import Permission
+
+
+class SystemPermission(Permission):
+    """Permissions on the service itself."""
+
+    DOCS_READ = "docs:read", "Read the description of the API"

@@ -1,0 +1,30 @@
+"""The sample vault, as a feature."""
+
+from app.access.roles import EVERY_ROLE
+from app.core.crypto.keys import KeyRing
+from app.core.database.database import Database
+from app.core.services import Services
+from app.core.settings.model import Settings
+from app.feature import Feature, ResealJob
+from app.features.vault.events import VaultEvent
+from app.features.vault.models import Secret
+from app.features.vault.permissions import VaultPermission
+from app.features.vault.routes import router
+from app.features.vault.service import VaultKey, VaultService
+
+
+def provide(services: Services) -> None:
+    """Provide the vault."""
+    services.add(VaultService(services[Database], services[Settings], services[KeyRing]))
+
+
+VAULT = Feature(
+    name="vault",
+    provide=provide,
+    api=(router,),
+    tables=(Secret,),
+    grants=dict.fromkeys(VaultPermission, EVERY_ROLE),
+    events=(VaultEvent,),
+    keys=(VaultKey,),
+    reseal=(ResealJob("secrets of the vault", lambda services: services[VaultService]),),
+)

@@ -1,0 +1,11 @@
+"""Permissions on the own secrets."""
+
+from app.access.permissions import Permission
+
+
+class VaultPermission(Permission):
+    """Permissions on the own secrets."""
+
+    SECRETS_READ = "secrets:read", "List your secrets, masked"
+    SECRETS_REVEAL = "secrets:reveal", "See your secrets in clear"
+    SECRETS_WRITE = "secrets:write", "Keep, change and delete your secrets"

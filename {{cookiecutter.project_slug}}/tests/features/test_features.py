@@ -1,0 +1,110 @@
+"""What features declare: of each thing one owner, and no more use of each other than they say."""
+
+import grimp
+import pytest
+
+from app.access.permissions import Permission
+from app.access.roles import EVERY_ROLE
+from app.assembly import FEATURES, make_services
+from app.core.crypto.keys import Purpose
+from app.core.database.database import Base
+from app.core.events.event import SecurityEvent
+from app.core.services import MissingServiceError, Services
+from app.feature import Feature, FeatureError, check_features
+from app.features.installed import FEATURES as INSTALLED
+from tests.conftest import MakeSettings
+
+
+class Right(Permission):
+    """Permissions of a test."""
+
+    NOTES_READ = "notes:read", "Read your notes"
+    NOTES_WRITE = "notes:write", "Write your notes"
+
+
+class Happened(SecurityEvent):
+    """Events of a test."""
+
+    SIGNED_OUT = "signed_out", "The same name as one of the sessions"
+
+
+@pytest.fixture(scope="module")
+def uses() -> dict[str, set[tuple[str, str]]]:
+    """What each feature imports of others: the feature, and the module."""
+    graph = grimp.build_graph("app")
+    found: dict[str, set[tuple[str, str]]] = {feature.name: set() for feature in INSTALLED}
+    for module in graph.modules:
+        owner = _feature_of(module)
+        for imported in graph.find_modules_directly_imported_by(module) if owner else ():
+            other = _feature_of(imported)
+            if owner and other and other != owner:
+                found[owner].add((other, imported))
+    return found
+
+
+def _feature_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[2] if parts[:2] == ["app", "features"] and len(parts) > 3 else None
+
+
+@pytest.mark.parametrize("feature", INSTALLED, ids=lambda feature: feature.name)
+def test_a_feature_uses_what_it_says_and_nothing_else(feature: Feature, uses: dict[str, set[tuple[str, str]]]) -> None:
+    """Of the features before it in the list, those it names; of none the tables."""
+    before = [other.name for other in INSTALLED[: INSTALLED.index(feature)]]
+    assert set(feature.uses) == {name for name, _ in uses[feature.name]}
+    assert set(feature.uses) <= set(before)
+    assert [module for _, module in uses[feature.name] if module.endswith(".models")] == []
+
+
+def test_each_table_belongs_to_one_feature() -> None:
+    """None is declared twice or forgotten: migrations compare what features declare."""
+    declared = [model.__table__ for feature in FEATURES for model in feature.tables]
+    mapped = {table for name, table in Base.metadata.tables.items() if name != "compatible_revisions"}
+    assert len(declared) == len(set(declared))
+    assert set(declared) == mapped
+
+
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        (Feature(name="notes", events=(Happened,)), "The event signed_out is declared by sessions and by notes."),
+        (Feature(name="notes", grants={Right.NOTES_READ: EVERY_ROLE}), "No role has the permission notes:write"),
+        (Feature(name="notes", grants=dict.fromkeys(Right, frozenset())), "No role has the permission notes:read"),
+    ],
+    ids=["event", "forgotten permission", "permission of nobody"],
+)
+def test_what_does_not_go_together_stops_the_boot(feature: Feature, message: str) -> None:
+    """A name that is there twice, and a permission that no role has; the message says whose it is."""
+    with pytest.raises(FeatureError, match=message):
+        check_features((*FEATURES, feature))
+
+
+def test_a_purpose_has_one_owner() -> None:
+    """Two features with one key could read what the other sealed."""
+    with pytest.raises(FeatureError, match="The key same/v1 is declared by one and by two"):
+        check_features((Feature(name="one", keys=(Same,)), Feature(name="two", keys=(AlsoSame,))))
+
+
+class Same(Purpose):
+    """A key."""
+
+    KEY = "same/v1"
+
+
+class AlsoSame(Purpose):
+    """The same key."""
+
+    KEY = "same/v1"
+
+
+def test_a_missing_service_stops_the_boot_with_its_name(make_settings: MakeSettings) -> None:
+    """Features that need each other are in no order in which that does not happen."""
+
+    class Nowhere:
+        """A service that nothing provides."""
+
+    def provide(services: Services) -> None:
+        services[Nowhere].__str__()
+
+    with pytest.raises(MissingServiceError, match="Nowhere is needed, and no feature before has provided it"):
+        make_services(make_settings(), (*FEATURES, Feature(name="notes", provide=provide)))
