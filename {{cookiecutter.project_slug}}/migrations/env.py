@@ -2,8 +2,10 @@
 
 import asyncio
 from pathlib import Path
+from typing import Literal
 
 from alembic import context
+from alembic.operations.ops import MigrationScript
 from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
@@ -13,11 +15,14 @@ from app.assembly import FEATURES
 from app.core.database.database import Base
 from app.core.database.migrations import is_newer, mark_compatible
 from app.core.database.postgresql import postgresql_engine
-from app.core.private_files import make_private_file
+from app.core.private_files import make_private_file, make_private_folder
 from app.core.settings.model import load_settings
 
 # The models that `alembic revision --autogenerate` compares with the database.
 MODELS = tuple(model for feature in FEATURES for model in feature.tables)
+
+# As they stand in a migration: nothing of the service, which changes while migrations do not.
+_PLAIN_TYPES = {"UtcDateTime": "sa.DateTime(timezone=True)", "Uuid": "sa.Uuid()"}
 
 _LOCK_ID = 0x6D69_6772_6174_6500
 _SQLITE_LOCK_SECONDS = 60
@@ -32,6 +37,26 @@ def database_url() -> SecretStr:
     return given or load_settings().database_url
 
 
+def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
+    """Write a column's type without importing the service; False leaves it to Alembic."""
+    return _PLAIN_TYPES.get(type(item).__name__, False) if kind == "type" else False
+
+
+def number(context_: object, revision: object, directives: list[MigrationScript]) -> None:  # noqa: ARG001  # Alembic's
+    """Give a new migration the next number, as those before it have one; write none that changes nothing."""
+    for script in directives:
+        if script.upgrade_ops is not None and script.upgrade_ops.is_empty() and autogenerates():
+            directives.clear()
+            return
+        numbers = [int(path.name[:4]) for path in Path(context.script.versions).glob("[0-9][0-9][0-9][0-9]_*.py")]
+        script.rev_id = f"{max(numbers, default=0) + 1:04}"
+
+
+def autogenerates() -> bool:
+    """Whether `alembic revision` was asked to find the changes itself."""
+    return bool(getattr(context.config.cmd_opts, "autogenerate", False))
+
+
 def migrate(connection: Connection) -> None:
     """Migrate in one transaction, after every other process that migrates.
 
@@ -44,7 +69,12 @@ def migrate(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:id)"), {"id": _LOCK_ID})
         connection.execute(text(f"SET LOCAL lock_timeout = '{_TABLE_LOCK_SECONDS}s'"))
     context.configure(
-        connection=connection, target_metadata=Base.metadata, render_as_batch=is_sqlite, transactional_ddl=True
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=is_sqlite,
+        transactional_ddl=True,
+        render_item=render_item,
+        process_revision_directives=number,
     )
     with context.begin_transaction():
         if not is_newer(connection, context.script):
@@ -56,7 +86,9 @@ async def main() -> None:
     """Open one connection for the migration."""
     dsn = database_url().get_secret_value()
     if dsn.startswith("sqlite"):
-        make_private_file(Path(make_url(dsn).database or ""))
+        path = Path(make_url(dsn).database or "")
+        make_private_folder(path.parent)
+        make_private_file(path)
         engine = create_async_engine(dsn, connect_args=_SQLITE_OPTIONS, hide_parameters=True)
     else:
         engine = postgresql_engine(dsn, application="app migration", limits={})
