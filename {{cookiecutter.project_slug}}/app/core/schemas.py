@@ -1,5 +1,6 @@
 """The bases of what comes in and what goes out, and the text types that all features share."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
@@ -8,6 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from app.core.names import is_name
 
 Item = TypeVar("Item")
+
+# PostgreSQL stores no NUL, UTF-8 no half of a character.
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 class RequestBody(BaseModel):
@@ -35,6 +39,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _without_controls(text: str) -> str:
+    if _CONTROLS.search(text):
+        raise ValueError("must not hold control characters but line breaks and tabs")
+    return text
+
+
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be blank")
@@ -45,6 +55,9 @@ DisplayName = Annotated[
     str, Field(min_length=1, max_length=100), AfterValidator(_printable), AfterValidator(_not_blank)
 ]
 """A name as people write it: 1 to 100 characters on one line (`core/names.py`)."""
+
+LongText = Annotated[str, AfterValidator(_without_controls)]
+"""A text of several lines, which every database can hold. Give it a `max_length`."""
 
 Timestamp = Annotated[datetime, PlainSerializer(lambda time: time.isoformat().replace("+00:00", "Z"), return_type=str)]
 """A time in UTC, as RFC 3339 with `Z`."""

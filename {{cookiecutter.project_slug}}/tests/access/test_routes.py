@@ -11,7 +11,7 @@ import time_machine
 from app.access.guard import route_policies
 from app.access.policies import ClientOrUser, Policy, Recent
 from app.access.roles import Role
-from app.commands.routes import ASKERS, HEADER, table_of, may_call
+from app.commands.routes import ASKERS, HEADER, may_call, table_of
 from tests.conftest import StartService
 from tests.support.access import ROLES
 from tests.support.service import Service, tokens_of

@@ -14,8 +14,8 @@ from app.access.guard import route_policies
 from app.access.policies import Recent
 from app.access.roles import Role
 from app.core.database.database import Base, Database
-from tests.support.samples import SAMPLES
 from tests.support.oauth import Registered, issue_to, register
+from tests.support.samples import SAMPLES
 from tests.support.service import Person, Service, Tokens
 from tests.support.trail import Row, stored
 

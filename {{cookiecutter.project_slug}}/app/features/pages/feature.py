@@ -20,7 +20,6 @@ from app.features.oauth.clients.service import ClientService
 from app.features.pages.account import applications, profile, sessions
 from app.features.pages.admin import audit, client, clients, overview, system, user, user_sessions, users
 from app.features.pages.admin.ending import SessionAdministration
-from app.features.sessions.service import SessionService
 from app.features.pages.entry import authorize, mailed, signin
 from app.features.pages.events import PagesEvent
 from app.features.pages.kit import assets
@@ -32,6 +31,7 @@ from app.features.pages.kit.page import Pages
 from app.features.pages.kit.problems import on_form_refused, present
 from app.features.pages.kit.site import Site
 from app.features.pages.public import api_docs, home
+from app.features.sessions.service import SessionService
 
 FOLDER = Path(__file__).parent
 ROOMS = ("kit", "public", "entry", "account", "admin")

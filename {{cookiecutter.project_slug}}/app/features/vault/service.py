@@ -17,6 +17,7 @@ from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing, Purpose
 from app.core.crypto.sealing import SealBrokenError, Sealer
 from app.core.database.database import Database
+from app.core.database.locks import lock_for_user
 from app.core.errors import Conflict, NotFound, Problem
 from app.core.events.event import SecurityEvent
 from app.core.events.flow import Outcome, emit_event
@@ -37,8 +38,6 @@ class VaultKey(Purpose):
 _Found = TypeVar("_Found")
 
 _SEALED_COLUMNS = ("name", "secret_string", "secret_bytes")
-# Any number does, so long as nothing else takes it: it sets these locks apart from others.
-_LOCK_SPACE = 0x7661_756C
 
 _SHOWN: tuple[ColumnElement[Any] | InstrumentedAttribute[Any], ...] = (
     Secret.id,
@@ -142,9 +141,7 @@ class VaultService:
 
     async def _require_room(self, db: AsyncSession, user_id: UUID) -> None:
         """Raise `Conflict` if the user has reached the limit. It holds under concurrent requests."""
-        if db.get_bind().dialect.name == "postgresql":  # on SQLite, whoever writes is alone
-            share = int.from_bytes(user_id.bytes[:4], signed=True)
-            await db.execute(select(func.pg_advisory_xact_lock(_LOCK_SPACE, share)))
+        await lock_for_user(db, "secrets", user_id)
         kept = await db.scalar(select(func.count()).where(Secret.user_id == user_id))
         if kept is None or kept >= self._items_per_user:
             raise Conflict(f"You keep {self._items_per_user} secrets, and no more are allowed. Delete one first.")

@@ -1,12 +1,10 @@
 """Who did it, and whom it happened to: for every event, what the docs say is what its row says."""
 
-import re
 from uuid import uuid4
 
 import pytest
 
 from app.core.clock import utc_now
-from app.core.database.migrations import MIGRATIONS
 from app.core.events.event import NOBODY, SUBJECT, SecurityEvent
 from app.core.events.flow import EventRecord, RequestOrigin
 from app.features.audit.entries import Entry, entry_of
