@@ -24,7 +24,8 @@ from app.core.logging.setup import configure_logging
 from app.core.services import require_services, services_of
 from app.core.settings import model as configuration
 from app.core.settings.deploy_check import log_findings
-from app.core.settings.model import Settings, SettingsError, load_settings
+from app.core.settings.model import Settings, load_settings
+from app.core.settings.report import SettingsError
 from app.feature import API_PREFIX
 from app.http.request.allowed_methods import install_allowed_methods
 from app.http.stack import middleware

@@ -18,7 +18,8 @@ from app.core.settings.deploy_check import (
     unusable,
     variable_findings,
 )
-from app.core.settings.model import SettingsError, load_settings
+from app.core.settings.model import load_settings
+from app.core.settings.report import SettingsError
 
 _SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
 _COLOURS = {Level.INFO: None, Level.WARNING: "yellow", Level.ERROR: "red"}

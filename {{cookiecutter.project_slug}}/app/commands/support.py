@@ -15,7 +15,8 @@ from sqlalchemy.exc import DatabaseError
 from app.core.database.database import UNAVAILABLE_ERRORS
 from app.core.database.migrations import SchemaMismatchError
 from app.core.logging.setup import configure_logging
-from app.core.settings.model import Settings, SettingsError, load_settings
+from app.core.settings.model import Settings, load_settings
+from app.core.settings.report import SettingsError
 from app.core.sqlite_file import sqlite_file_problem, sqlite_path
 
 FAILED = 1

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.core.settings.model import SettingsError, load_settings
+from app.core.settings.model import load_settings
+from app.core.settings.report import SettingsError
 
 CANARY = "canary-that-is-never-shown"
 GOOD = {

@@ -16,8 +16,9 @@ from limits import parse as parse_limit
 from sqlalchemy.engine import make_url
 
 from app.core.settings.database_url import VERIFIED, hosts_of
-from app.core.settings.model import Settings, SettingsError, load_settings, suspicious_variables
-from app.core.settings.production import is_local
+from app.core.settings.model import Settings, load_settings, suspicious_variables
+from app.core.settings.report import SettingsError
+from app.core.settings.rules import is_local
 from app.core.settings.types import Environment, LogFormat, LogLevel
 from app.core.sqlite_file import sqlite_file_problem, sqlite_path
 
@@ -41,6 +42,9 @@ class Level(StrEnum):
         return list(Level).index(self)
 
 
+_LEVELS = {"I": Level.INFO, "W": Level.WARNING, "E": Level.ERROR}
+
+
 class Finding(NamedTuple):
     """One thing to know: its lasting id, level and setting, what it is, and what to do about it. Never a value."""
 
@@ -51,14 +55,19 @@ class Finding(NamedTuple):
     hint: str
 
 
+def _finding(code: str, setting: str, message: str, hint: str) -> Finding:
+    """Make a finding; the letter in its id, as in `deploy.W001`, is its level."""
+    return Finding(code, _LEVELS[code.partition(".")[2][0]], setting, message, hint)
+
+
 def unusable(error: SettingsError) -> list[Finding]:
-    """The settings that stop the boot."""
-    return [Finding("settings.E001", Level.ERROR, setting, message, hint) for setting, message, hint in error.problems]
+    """Return the settings that stop the boot."""
+    return [_finding("settings.E001", *problem) for problem in error.problems]
 
 
 def variable_findings() -> list[Finding]:
-    """Variables of the environment that are probably meant to be settings, or have another value than was meant."""
-    return [Finding("settings.W001", Level.WARNING, *problem) for problem in suspicious_variables()]
+    """Return the variables that are probably meant to be settings, or have another value than was meant."""
+    return [_finding("settings.W001", *problem) for problem in suspicious_variables()]
 
 
 def log_findings(settings: Settings, env_file: Path) -> None:
@@ -67,178 +76,101 @@ def log_findings(settings: Settings, env_file: Path) -> None:
     if settings.production:
         findings += deploy_findings(settings, env_file)
     for finding in findings:
-        if finding.level.rank >= Level.WARNING.rank:
+        if finding.level is not Level.INFO:
             _log.warning("setting_suspicious", id=finding.id, setting=finding.setting, message=finding.message)
 
 
 def file_findings(settings: Settings) -> list[Finding]:
-    """Why the file of SQLite cannot be used."""
+    """Say why the file of SQLite cannot be used."""
     path = sqlite_path(settings.database_url)
     problem = None if path is None else sqlite_file_problem(path, migrates=True)
     if problem is None:
         return []
     hint = "Name a file in a folder that the service can write to, or change who owns it"
-    return [Finding("settings.E002", Level.ERROR, "DATABASE_URL", f"cannot be used: {problem}", hint)]
-
-
-def deploy_findings(settings: Settings, env_file: Path) -> list[Finding]:
-    """What is not as production should have it, whatever `ENVIRONMENT` says."""
-    return [
-        *_of_environment(settings),
-        *_of_limits(settings),
-        *_of_stores(settings),
-        *_of_mail(settings),
-        *_of_tokens(settings),
-        *_of_file(env_file),
-    ]
-
-
-def _of_environment(settings: Settings) -> Iterator[Finding]:
-    if not settings.production:
-        yield Finding(
-            "deploy.E001",
-            Level.ERROR,
-            "ENVIRONMENT",
-            "is not production: its rules are not enforced",
-            "Remove it, or set ENVIRONMENT=production",
-        )
-    if not settings.public_url.startswith("https://"):
-        yield Finding(
-            "deploy.E002",
-            Level.ERROR,
-            "PUBLIC_URL",
-            "is plain http: tokens can be read on the way",
-            "Example: PUBLIC_URL=https://api.example.com",
-        )
-    if any(host.startswith("*") for host in settings.allowed_hosts):
-        yield Finding(
-            "deploy.W001", Level.WARNING, "ALLOWED_HOSTS", "holds a wildcard", "Name each host that is served"
-        )
-    if settings.admin_email.endswith(_NOBODYS_DOMAINS):
-        yield Finding("deploy.W002", Level.WARNING, "ADMIN_EMAIL", "reaches nobody", "Set an address that is read")
-    if settings.log_format is not LogFormat.JSON:
-        yield Finding("deploy.W003", Level.WARNING, "LOG_FORMAT", "is for people", "Set LOG_FORMAT=json for collectors")
-    if settings.log_level is LogLevel.DEBUG:
-        yield Finding("deploy.W004", Level.WARNING, "LOG_LEVEL", "is debug, which tells too much", "Set LOG_LEVEL=info")
-    if not settings.trusted_proxies:
-        yield Finding(
-            "deploy.I001",
-            Level.INFO,
-            "TRUSTED_PROXIES",
-            "is empty: behind a proxy every request seems to be plain http from one address, and is refused",
-            "Name the addresses of the proxy. Example: TRUSTED_PROXIES=10.0.0.5",
-        )
-
-
-def _of_limits(settings: Settings) -> Iterator[Finding]:
-    limit = parse_limit(settings.rate_limit_default)
-    if limit.amount > _MOST_REQUESTS_A_SECOND * limit.get_expiry():
-        yield Finding(
-            "deploy.W012",
-            Level.WARNING,
-            "RATE_LIMIT_DEFAULT",
-            f"lets one client make more than {_MOST_REQUESTS_A_SECOND} requests a second",
-            "Example: RATE_LIMIT_DEFAULT=300/minute",
-        )
-    if not settings.hsts_include_subdomains:
-        yield Finding(
-            "deploy.I003",
-            Level.INFO,
-            "HSTS_INCLUDE_SUBDOMAINS",
-            "is off: browsers may use plain http for names below the host (ASVS 3.4.1)",
-            "Remove it when every name below the host has https",
-        )
+    return [_finding("settings.E002", "DATABASE_URL", f"cannot be used: {problem}", hint)]
 
 
 def refused_in_production(settings: Settings, found: Iterable[Finding]) -> list[Finding]:
-    """The settings that production refuses and another environment allows, without those with an error already."""
+    """Return the settings that production refuses and this environment allows, but those with an error already."""
     if settings.production:
         return []
     named = {finding.setting for finding in found if finding.level is Level.ERROR}
     try:
         load_settings(environment=Environment.PRODUCTION)
     except SettingsError as error:
-        problems = [problem for problem in error.problems if problem.setting not in named]
-        return [Finding("deploy.E005", Level.ERROR, *problem) for problem in problems]
+        return [_finding("deploy.E005", *problem) for problem in error.problems if problem.setting not in named]
     return []
+
+
+def deploy_findings(settings: Settings, env_file: Path) -> list[Finding]:
+    """Return what is not as production should have it, whatever `ENVIRONMENT` says."""
+    return [*_of_service(settings), *_of_stores(settings), *_of_mail_and_tokens(settings), *_of_file(env_file)]
+
+
+def _of_service(settings: Settings) -> Iterator[Finding]:
+    if not settings.production:
+        message = "is not production: its rules are not enforced"
+        yield _finding("deploy.E001", "ENVIRONMENT", message, "Remove it, or set ENVIRONMENT=production")
+    if not settings.public_url.startswith("https://"):
+        message = "is plain http: tokens can be read on the way"
+        yield _finding("deploy.E002", "PUBLIC_URL", message, "Example: PUBLIC_URL=https://api.example.com")
+    if any(host.startswith("*") for host in settings.allowed_hosts):
+        yield _finding("deploy.W001", "ALLOWED_HOSTS", "holds a wildcard", "Name each host that is served")
+    if settings.log_format is not LogFormat.JSON:
+        yield _finding("deploy.W003", "LOG_FORMAT", "is for people", "Set LOG_FORMAT=json for collectors")
+    if settings.log_level is LogLevel.DEBUG:
+        yield _finding("deploy.W004", "LOG_LEVEL", "is debug, which tells too much", "Set LOG_LEVEL=info")
+    if not settings.trusted_proxies:
+        message = "is empty: behind a proxy every request seems to be plain http from one address, and is refused"
+        hint = "Name the addresses of the proxy. Example: TRUSTED_PROXIES=10.0.0.5"
+        yield _finding("deploy.I001", "TRUSTED_PROXIES", message, hint)
+    limit = parse_limit(settings.rate_limit_default)
+    if limit.amount > _MOST_REQUESTS_A_SECOND * limit.get_expiry():
+        message = f"lets one client make more than {_MOST_REQUESTS_A_SECOND} requests a second"
+        yield _finding("deploy.W012", "RATE_LIMIT_DEFAULT", message, "Example: RATE_LIMIT_DEFAULT=300/minute")
+    if not settings.hsts_include_subdomains:
+        message = "is off: browsers may use plain http for names below the host (ASVS 3.4.1)"
+        hint = "Remove it when every name below the host has https"
+        yield _finding("deploy.I003", "HSTS_INCLUDE_SUBDOMAINS", message, hint)
 
 
 def _of_stores(settings: Settings) -> Iterator[Finding]:
     database = make_url(settings.database_url.get_secret_value())
     if database.get_backend_name() == "sqlite":
-        yield Finding(
-            "deploy.W005",
-            Level.WARNING,
-            "DATABASE_URL",
-            "is SQLite: one machine, one disk",
-            "Use PostgreSQL for more than one machine",
-        )
+        hint = "Use PostgreSQL for more than one machine"
+        yield _finding("deploy.W005", "DATABASE_URL", "is SQLite: one machine, one disk", hint)
     elif not all(map(is_local, hosts_of(database))) and database.query.get("sslmode") != VERIFIED:
-        yield Finding(
-            "deploy.W006",
-            Level.WARNING,
-            "DATABASE_URL",
-            "reaches another machine without verified TLS",
-            "Add ?sslmode=verify-full&sslrootcert=/path/to/authorities.pem, or sslrootcert=system",
-        )
+        hint = "Add ?sslmode=verify-full&sslrootcert=/path/to/authorities.pem, or sslrootcert=system"
+        yield _finding("deploy.W006", "DATABASE_URL", "reaches another machine without verified TLS", hint)
     if (database.username or "").split(".")[0] == "postgres":  # Supabase adds the name of the project
-        yield Finding(
-            "deploy.W011",
-            Level.WARNING,
-            "DATABASE_URL",
-            "connects as postgres, which may do everything",
-            "Make a role that owns this database alone (docs/operations.md)",
-        )
-    if settings.redis_url is None:
-        yield Finding(
-            "deploy.W007",
-            Level.WARNING,
-            "REDIS_URL",
-            "is not set: each process counts its rate limits for itself",
-            "Set it where more than one process serves",
-        )
-        return
-    redis = urlsplit(settings.redis_url.get_secret_value())
-    if redis.scheme == "redis" and not is_local(redis.hostname):
-        yield Finding("deploy.W008", Level.WARNING, "REDIS_URL", "reaches another machine without TLS", "Use rediss://")
+        hint = "Make a role that owns this database alone (docs/operations.md)"
+        yield _finding("deploy.W011", "DATABASE_URL", "connects as postgres, which may do everything", hint)
+    redis = urlsplit(settings.redis_url.get_secret_value()) if settings.redis_url else None
+    if redis is None:
+        message = "is not set: each process counts its rate limits for itself"
+        yield _finding("deploy.W007", "REDIS_URL", message, "Set it if more than one process serves")
+    elif redis.scheme == "redis" and not is_local(redis.hostname):
+        yield _finding("deploy.W008", "REDIS_URL", "reaches another machine without TLS", "Use rediss://")
 
 
-def _of_mail(settings: Settings) -> Iterator[Finding]:
+def _of_mail_and_tokens(settings: Settings) -> Iterator[Finding]:
+    if settings.admin_email.endswith(_NOBODYS_DOMAINS):
+        yield _finding("deploy.W002", "ADMIN_EMAIL", "reaches nobody", "Set an address that is read")
     if settings.smtp_url is None:
-        yield Finding(
-            "deploy.E004",
-            Level.ERROR,
-            "SMTP_URL",
-            "is not set: mail is written to files, and reaches nobody",
-            "Example: SMTP_URL=smtp://user:password@smtp.example.com:587",
+        message = "is not set: mail is written to files, and reaches nobody"
+        yield _finding(
+            "deploy.E004", "SMTP_URL", message, "Example: SMTP_URL=smtp://user:password@smtp.example.com:587"
         )
     if settings.mail_from != settings.admin_email and settings.mail_from.endswith(_NOBODYS_DOMAINS):
-        yield Finding(
-            "deploy.W010", Level.WARNING, "MAIL_FROM", "is an address that cannot exist", "Set one of your own domain"
-        )
-
-
-def _of_tokens(settings: Settings) -> Iterator[Finding]:
+        yield _finding("deploy.W010", "MAIL_FROM", "is an address that cannot exist", "Set one of your own domain")
     if settings.oauth_password_grant:
-        yield Finding(
-            "deploy.W009",
-            Level.WARNING,
-            "OAUTH_PASSWORD_GRANT",
-            "is on: RFC 9700 and OWASP ASVS 10.4.4 ban the grant",
-            "Let clients sign in at /api/v1/signin",
-        )
+        message = "is on: RFC 9700 and OWASP ASVS 10.4.4 ban the grant"
+        yield _finding("deploy.W009", "OAUTH_PASSWORD_GRANT", message, "Let clients sign in at /api/v1/signin")
     if settings.secret_key_fallbacks:
-        yield Finding(
-            "deploy.I002",
-            Level.INFO,
-            "SECRET_KEY_FALLBACKS",
-            "still reads what earlier keys made",
-            "When nothing made with them is in use, run: manage rotate-secret-key --retire",
-        )
+        hint = "When nothing made with them is in use, run: manage rotate-secret-key --retire"
+        yield _finding("deploy.I002", "SECRET_KEY_FALLBACKS", "still reads what earlier keys made", hint)
 
 
 def _of_file(env_file: Path) -> Iterator[Finding]:
     if sys.platform != "win32" and env_file.is_file() and env_file.stat().st_mode & _READABLE_BY_OTHERS:
-        yield Finding(
-            "deploy.E003", Level.ERROR, ".env", "can be read by other users of this machine", "Run: chmod 600 .env"
-        )
+        yield _finding("deploy.E003", ".env", "can be read by other users of this machine", "Run: chmod 600 .env")

@@ -1,6 +1,6 @@
 """What is wrong with the settings, in words: a name, a reason, an example that works, and never a value."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -8,13 +8,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-NEW_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
-
 # How much a name has to be like a setting's: REDIS_ULR is, REDIS_HOST is not.
 _ALIKE = 0.85
-
-# A default that was not made because a setting above it is wrong: the cause is in the list already.
-_CONSEQUENCES = frozenset({"default_factory_not_called"})
 
 
 class Problem(NamedTuple):
@@ -25,15 +20,25 @@ class Problem(NamedTuple):
     hint: str
 
 
+class SettingsError(Exception):
+    """The configuration cannot be used. The message names each setting and shows no value of it."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        lines = "\n".join(f"  {setting}: {message}. {hint}".rstrip() for setting, message, hint in problems)
+        super().__init__(f"The settings cannot be used:\n{lines}")
+        self.problems = problems
+
+
 def problems_of(error: ValidationError, fields: Mapping[str, FieldInfo]) -> tuple[Problem, ...]:
-    """Every problem once, in the order of the fields."""
+    """Return every problem once, in the order of the fields."""
     details = error.errors(include_url=False, include_context=True, include_input=False)
-    found = (_problem(detail, fields) for detail in details if detail["type"] not in _CONSEQUENCES)
+    # A default that was not made because a setting above it is wrong: the cause is in the list already.
+    found = (_problem(detail, fields) for detail in details if detail["type"] != "default_factory_not_called")
     return tuple(dict.fromkeys(found))
 
 
-def misspelt(variables: Mapping[str, str], fields: Mapping[str, FieldInfo]) -> tuple[Problem, ...]:
-    """Variables of the environment whose names look like a setting that is not among them."""
+def misspelt(variables: Mapping[str, str], fields: Collection[str]) -> tuple[Problem, ...]:
+    """Return the variables of the environment whose names look like a setting that is not among them."""
     given = {name.upper() for name, value in variables.items() if value}
     settings = [name.upper() for name in fields]
     found = []
@@ -44,8 +49,8 @@ def misspelt(variables: Mapping[str, str], fields: Mapping[str, FieldInfo]) -> t
     return tuple(found)
 
 
-def quoted(variables: Mapping[str, str], fields: Mapping[str, FieldInfo]) -> tuple[Problem, ...]:
-    """Variables of the environment whose values have quotes around them."""
+def quoted(variables: Mapping[str, str], fields: Collection[str]) -> tuple[Problem, ...]:
+    """Return the variables of the environment whose values have quotes around them."""
     message, hint = "has quotes around its value", "Remove them: `docker run --env-file` makes them a part of it."
     return tuple(
         Problem(name.upper(), message, hint)
@@ -54,43 +59,28 @@ def quoted(variables: Mapping[str, str], fields: Mapping[str, FieldInfo]) -> tup
     )
 
 
-def report(problems: Iterable[Problem]) -> str:
-    """The problems as a text for a terminal."""
-    lines = "\n".join(f"  {setting}: {message}. {hint}".rstrip() for setting, message, hint in problems)
-    return f"The settings cannot be used:\n{lines}"
-
-
-def hint_for(name: str, field: FieldInfo) -> str:
-    """How to write the setting: an example, or for a secret how to make one."""
-    if name == "secret_key":
-        return f"Make one with: {NEW_KEY}"
-    return "".join(f"Example: {name.upper()}={example}" for example in (field.examples or ())[:1])
-
-
 def _problem(detail: ErrorDetails, fields: Mapping[str, FieldInfo]) -> Problem:
     name = str(detail["loc"][0])
-    if name not in fields:
-        return _stranger(name, fields)
-    return Problem(name.upper(), _message(detail), hint_for(name, fields[name]))
-
-
-def _stranger(name: str, fields: Mapping[str, FieldInfo]) -> Problem:
-    if " " in name:  # the number of a line, by `settings_sources`
+    if name in fields:
+        return Problem(name.upper(), _message(detail), _hint(name, fields[name]))
+    if " " in name:  # the number of a line, by `sources.py`
         return Problem(name, "is not of the form NAME=value", "Quote a value that holds a line break.")
     near = get_close_matches(name.upper(), [field.upper() for field in fields], n=1)
     hint = f"Did you mean {near[0]}?" if near else "Remove it from .env, or correct its name."
     return Problem(name.upper(), "is not the name of a setting", hint)
 
 
+def _hint(name: str, field: FieldInfo) -> str:
+    if name == "secret_key":
+        return 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(64))"'
+    return "".join(f"Example: {name.upper()}={example}" for example in (field.examples or ())[:1])
+
+
 def _message(detail: ErrorDetails) -> str:
-    """The reason in a few words. Texts of pydantic hold no value, texts of our rules neither."""
-    position = "".join(f"entry {index + 1} " for index in _indices(detail))
+    """Return the reason in a few words. Texts of pydantic hold no value, texts of our rules neither."""
     if detail["type"] == "missing":
         return "is missing"
+    position = "".join(f"entry {part + 1} " for part in detail["loc"][1:] if isinstance(part, int))
     if detail["type"] == "value_error":
         return position + str(detail["ctx"]["error"])
     return position + detail["msg"][0].lower() + detail["msg"][1:].rstrip(".")
-
-
-def _indices(detail: ErrorDetails) -> Iterator[int]:
-    return (part for part in detail["loc"][1:] if isinstance(part, int))

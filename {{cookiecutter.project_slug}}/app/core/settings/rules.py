@@ -5,7 +5,7 @@ A message says what is wrong and never repeats the value: it goes to a terminal 
 
 import re
 from collections.abc import Set as AbstractSet
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NoReturn
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -76,6 +76,8 @@ def smtp_dsn(value: str) -> str:
     host_name(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
     if parts.query and (parts.scheme, parts.query) != ("smtp", "tls=off"):
         refuse("has an option other than smtp://…?tls=off")
+    if parts.query and not is_local(parts.hostname):
+        refuse("can only switch TLS off for a server on this machine")
     if bool(parts.username) != bool(parts.password):
         refuse("holds a user without a password, or a password without a user")
     if not unquote(parts.netloc).isprintable():
@@ -110,11 +112,6 @@ def host_pattern(value: str) -> str:
     if value == "*":
         return value
     return "*." + host_name(value[2:]) if value.startswith("*.") else host_name(value)
-
-
-def is_wide(pattern: str) -> bool:
-    """Whether the pattern lets in hosts of anybody: `*`, or everything below a top-level domain."""
-    return pattern == "*" or (pattern.startswith("*.") and "." not in pattern[2:])
 
 
 def network(value: str) -> IPv4Network | IPv6Network:
@@ -152,6 +149,14 @@ def host_name(value: str) -> str:
     if not _NAME.fullmatch(value) or len(value) > 253:  # noqa: PLR2004  # RFC 1035 §3.1
         refuse("is not a host name in ASCII (write other scripts as xn--…), or has a port")
     return value.removesuffix(".")
+
+
+def is_local(host: str | None) -> bool:
+    """Whether the host is this machine; no host, or the path of a folder, means a socket."""
+    try:
+        return not host or host == "localhost" or host.startswith("/") or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _split(value: str) -> SplitResult:

@@ -7,14 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.core.settings.model import (
-    Environment,
-    LogFormat,
-    Registration,
-    Settings,
-    load_settings,
-    source_of,
-)
+from app.core.settings.model import Settings, load_settings, source_of
+from app.core.settings.types import Environment, LogFormat, Registration
 from tests.support.sources import CANARY, GOOD, PRODUCTION, Sources
 
 

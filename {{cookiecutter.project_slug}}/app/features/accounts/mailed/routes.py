@@ -10,7 +10,8 @@ from app.access.principal import CurrentPrincipal
 from app.access.roles import RoleTable
 from app.core.errors import Forbidden
 from app.core.services import provided, services_of
-from app.core.settings.model import Registration, Settings
+from app.core.settings.model import Settings
+from app.core.settings.types import Registration
 from app.features.accounts.mailed.email_change import EmailChangeService
 from app.features.accounts.mailed.invitations import InvitationService
 from app.features.accounts.mailed.recovery import RecoveryService

@@ -15,7 +15,8 @@ from app.access.policies import Public, policy
 from app.core.errors import BadRequest, Forbidden
 from app.core.schemas import DisplayName
 from app.core.services import services_of
-from app.core.settings.model import Registration, Settings
+from app.core.settings.model import Settings
+from app.core.settings.types import Registration
 from app.features.accounts.email_address import EmailText
 from app.features.accounts.mailed.email_change import EmailChangeService
 from app.features.accounts.mailed.recovery import RecoveryService
