@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.access.guard import GuardedRoute
-from app.access.policies import Allow, Recent, policy
+from app.access.policies import Allow, OwnSession, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
@@ -41,14 +41,14 @@ async def add_client(new: ClientCreate, clients: Clients, principal: CurrentPrin
 
 
 @router.delete("/{client_id}", status_code=204)
-@policy(Recent(_RECENT_MINUTES, ClientPermission.CLIENTS_WRITE))
+@policy(OwnSession(_RECENT_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def remove_client(client_id: UUID, clients: Clients, principal: CurrentPrincipal) -> None:
     """Remove a client: every session that it has ends, and its service account is deleted."""
     await clients.remove(principal, client_id)
 
 
 @router.post("/{client_id}/secret", responses={409: {"description": "A public client has no secret"}})
-@policy(Recent(_RECENT_MINUTES, ClientPermission.CLIENTS_WRITE))
+@policy(OwnSession(_RECENT_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def rotate_secret(client_id: UUID, clients: Clients, principal: CurrentPrincipal) -> ClientCreated:
     """Give a client another secret, which only this answer has; the one before opens nothing more."""
     return ClientCreated.with_secret(*await clients.rotate_secret(principal, client_id))

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
+from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, policy
 from app.access.principal import CurrentPrincipal
 from app.features.oauth.clients.registered import RegisteredClient
 from app.features.oauth.clients.routes import Clients
@@ -36,7 +36,7 @@ async def client_page(page: CurrentPage, client: Client) -> Response:
 
 
 @router.post("/secret")
-@policy(Recent(STEP_UP_MINUTES, ClientPermission.CLIENTS_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def rotate_secret(
     request: Request, page: CurrentPage, client: Client, clients: Clients, principal: CurrentPrincipal
 ) -> Response:
@@ -47,7 +47,7 @@ async def rotate_secret(
 
 
 @router.post("/remove")
-@policy(Recent(STEP_UP_MINUTES, ClientPermission.CLIENTS_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def remove_client(
     request: Request, page: CurrentPage, client: Client, clients: Clients, principal: CurrentPrincipal
 ) -> Response:
