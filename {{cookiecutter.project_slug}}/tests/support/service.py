@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from app.access.roles import Role
+from app.assembly import RETENTION_JOBS
+from app.core.database.database import Database
 from app.core.services import services_of
 from app.features.accounts.service import AccountService
 
@@ -48,6 +51,12 @@ class Service:
     def __getitem__(self, kind: type[Found]) -> Found:
         """A service of the application."""
         return services_of(self.app)[kind]
+
+    async def purge(self, name: str, *, before: datetime, limit: int) -> int:
+        """Delete one batch of what `manage purge` deletes under this name, and return how many rows those were."""
+        job = next(job for job in RETENTION_JOBS if job.name == name)
+        async with self[Database].transaction() as db:
+            return await job.service(services_of(self.app)).purge(db, before=before, limit=limit)
 
     async def person(self, *roles: Role, email: str | None = None, password: str | None = None) -> Person:
         """Give somebody an account; a member unless told otherwise."""

@@ -7,13 +7,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from sqlalchemy import Select, delete
+from sqlalchemy import ColumnElement, delete, inspect, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.database.database import Database
+from app.core.database.database import Base, Database
 
 Batch = Callable[[AsyncSession], Awaitable[int]]
 """Treats some rows in the transaction, and gives their number: 0 when none is left."""
@@ -38,28 +38,52 @@ class Resealable(Protocol):
         """Seal up to `limit` rows with the current key that another one sealed; how many, 0 when there are none."""
 
 
-class Deleter(Generic[Key]):
-    """Deletes rows that a long search finds: the search reads ahead, beside the writers, and holds no lock."""
+Over = Callable[[datetime], ColumnElement[bool]]
+"""Makes the condition on rows that were over before a time."""
 
-    def __init__(self, database: Database, key: InstrumentedAttribute[Key]) -> None:
+
+class RowPurge:
+    """Deletes the rows of a table that were over before a time."""
+
+    def __init__(self, model: type[Base], over: Over) -> None:
+        self._model = model
+        self._over = over
+
+    async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
+        """Delete up to `limit` rows that were over before that time; how many, 0 when there are none."""
+        key = inspect(self._model).primary_key
+        found = select(*key).where(self._over(before)).limit(limit)
+        deleted = await db.execute(delete(self._model).where(tuple_(*key).in_(found)).returning(*key))
+        return len(deleted.all())
+
+
+class ReadAheadPurge(Generic[Key]):
+    """Deletes rows that a long search finds: the search reads ahead, beside the writers, and holds no lock.
+
+    A row that was over once must stay so: it is not judged again when it is deleted.
+    """
+
+    def __init__(self, database: Database, key: InstrumentedAttribute[Key], over: Over) -> None:
         self._database = database
         self._key = key
+        self._over = over
         self._found: list[Key] = []
 
-    async def delete(self, db: AsyncSession, wanted: Select[Any], limit: int) -> int:
-        """Delete up to `limit` rows of those whose keys `wanted` selects, which it then selects for good; how many."""
-        while keys := await self._next(wanted, limit):
+    async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
+        """Delete up to `limit` rows that were over before that time; how many, 0 when there are none."""
+        while keys := await self._next(before, limit):
             deleting = delete(self._key.class_).where(self._key.in_(keys)).returning(self._key)
             deleted = len((await db.scalars(deleting)).all())
             if deleted:
                 return deleted
-            # Somebody else who purges was here first.
+            # Another process that purges deleted them first.
         return 0
 
-    async def _next(self, wanted: Select[Any], limit: int) -> list[Key]:
+    async def _next(self, before: datetime, limit: int) -> list[Key]:
         if not self._found:
+            wanted = select(self._key).where(self._over(before)).limit(_FOUND_AT_ONCE)
             async with self._database.read() as reader:
-                self._found = list(await reader.scalars(wanted.limit(_FOUND_AT_ONCE)))
+                self._found = list(await reader.scalars(wanted))
         keys, self._found = self._found[:limit], self._found[limit:]
         return keys
 

@@ -1,7 +1,7 @@
-"""What administrators do with accounts: list, change, disable, delete, assign roles.
+"""The administration of accounts: list, change, disable, delete, assign roles.
 
-Three rules hold for all of it: the actor is judged in the transaction that writes, nobody acts on an account that may
-do more than they may, and the last administrator stays.
+Three rules hold for every change: the rights of the actor are checked in the transaction that writes, the account may
+do nothing that the actor may not, and the last administrator stays.
 """
 
 from collections.abc import Iterable
@@ -22,31 +22,22 @@ from app.core.pagination import Cursors, PageParams
 from app.features.accounts.authority import Authority, keep_one
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.mailed.alerts import Alert
-from app.features.accounts.mailed.mailing import Mailing
-from app.features.accounts.models import User, UserRole
+from app.features.accounts.mailed.mails import Mailing
+from app.features.accounts.models import User
 from app.features.accounts.schemas import AccountUpdate
-from app.features.sessions.service import SessionService
 
 
 class AccountAdministration:
-    """Changes accounts on behalf of a principal; every change of rights ends its sessions and its mailed tokens."""
+    """Changes accounts on behalf of a principal; a change of rights ends the account's sessions and mailed tokens."""
 
-    def __init__(
-        self,
-        database: Database,
-        sessions: SessionService,
-        authority: Authority,
-        mailing: Mailing,
-        keys: KeyRing,
-    ) -> None:
+    def __init__(self, database: Database, authority: Authority, mailing: Mailing, keys: KeyRing) -> None:
         self._database = database
-        self._sessions = sessions
         self._authority = authority
         self._tokens, self._mail, _ = mailing
         self._cursors = Cursors(keys, "users")
 
     async def list_accounts(self, params: PageParams) -> tuple[list[User], str | None]:
-        """Accounts whose address or name holds the search, newest first, and the cursor of the next part."""
+        """Return accounts whose address or name holds the search, newest first, and the cursor of the next part."""
         statement = select(User)
         if params.search is not None:
             found = (column.icontains(params.search, autoescape=True) for column in (User.email, User.display_name))
@@ -58,7 +49,7 @@ class AccountAdministration:
         return list(rows), next_cursor
 
     async def change(self, actor: Principal, user_id: UUID, change: AccountUpdate) -> User:
-        """Change the name, disable or enable; what is left out of `change` stays as it is."""
+        """Rename, disable or enable an account; what is left out of `change` stays as it is."""
         async with self._database.transaction() as db:
             administrators = await self._authority.lock_actor(db, actor)
             user = await self.lock(db, actor, user_id)
@@ -84,20 +75,11 @@ class AccountAdministration:
                 return user
             if Role.ADMIN not in wanted:
                 keep_one(administrators, user)
-            user.role_rows = [row for row in user.role_rows if row.role in wanted] + [
-                UserRole(role=role) for role in wanted - before
-            ]
-            await self._sessions.end_all(db, user_id, AccountEnd.ROLES_CHANGED)
-            await self._tokens.revoke_all(db, user_id)
+            user.roles = wanted
+            await self._tokens.end_access(db, user_id, AccountEnd.ROLES_CHANGED)
             await self._mail.alert(db, Alert.ROLES_CHANGED, user_id, roles=", ".join(sorted(wanted)))
-            emit_event(
-                AccountEvent.ROLES_CHANGED,
-                outcome="success",
-                user_id=actor.user_id,
-                target_id=user_id,
-                before=sorted(before),
-                after=sorted(wanted),
-            )
+            fields = {"target_id": user_id, "before": sorted(before), "after": sorted(wanted)}
+            emit_event(AccountEvent.ROLES_CHANGED, outcome="success", user_id=actor.user_id, **fields)
         return user
 
     async def delete(self, actor: Principal, user_id: UUID) -> None:
@@ -125,7 +107,6 @@ class AccountAdministration:
             user.disabled_at = None
             return AccountEvent.ACCOUNT_ENABLED
         user.disabled_at = utc_now()
-        await self._sessions.end_all(db, user.id, AccountEnd.ACCOUNT_DISABLED)
-        await self._tokens.revoke_all(db, user.id)
+        await self._tokens.end_access(db, user.id, AccountEnd.ACCOUNT_DISABLED)
         await self._mail.alert(db, Alert.ACCOUNT_DISABLED, user.id)
         return AccountEvent.ACCOUNT_DISABLED

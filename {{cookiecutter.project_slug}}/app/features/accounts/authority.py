@@ -1,7 +1,7 @@
-"""The rules of administration: who writes is judged anew, nobody acts above their own rights, one administrator stays.
+"""The rules of administration: rights are checked when a change is written, and one administrator stays.
 
-What writes for an actor locks in one order, so that no two of them wait for each other: the administrators and the
-actor by id, the session of the actor, then what is written.
+Every change locks in one order, so that no two wait for each other: the administrators and the actor by id, the session
+of the actor, then what is written.
 """
 
 from collections.abc import Iterable
@@ -22,24 +22,24 @@ _ADMINISTRATORS = (
     select(User.id)
     .join(UserRole, UserRole.user_id == User.id)
     .where(UserRole.role == Role.ADMIN, User.disabled_at.is_(None), User.verified_at.is_not(None))
-    # A service account may do what it may, and signs in nowhere.
+    # A service account cannot sign in, so it does not count.
     .where(User.password_hash.is_not(None))
 )
 
 
 async def lock_administrators(db: AsyncSession, *others: UUID) -> set[UUID]:
-    """Those who can administrate, locked first and in one order: no two can remove each other, and none deadlock.
+    """Lock and return those who can administrate, in one order: no two can remove each other, and none deadlock.
 
     The accounts of `others` are locked among them.
     """
     locked = or_(User.id.in_(_ADMINISTRATORS), User.id.in_(others))
     await db.execute(select(User.id).where(locked).order_by(User.id).with_for_update())
-    # Asked again: a statement that waited for a lock sees the roles of the time before it waited (PostgreSQL).
+    # Select again: a statement that waited for a lock sees the roles of the time before it waited (PostgreSQL).
     return set(await db.scalars(_ADMINISTRATORS))
 
 
 class Authority:
-    """Judges what an actor may do to others, in the transaction that writes."""
+    """Checks what an actor may do to others, in the transaction that writes."""
 
     def __init__(self, sessions: SessionService, roles: RoleTable) -> None:
         self._sessions = sessions
@@ -48,8 +48,8 @@ class Authority:
     async def lock_actor(self, db: AsyncSession, actor: Principal | None) -> set[UUID]:
         """Lock the rights of the actor until the transaction ends, and return those who can administrate.
 
-        An actor of None is the operator, who runs a command. Raises `Unauthenticated` if the session of the actor has
-        ended since the request was let in, and `Forbidden` if the account has fewer rights than the request.
+        The actor None is the operator, who runs a command. Raises `Unauthenticated` if the session of the actor has
+        ended since the request was authenticated, and `Forbidden` if the account has fewer rights than the request.
         """
         if actor is None:
             return await lock_administrators(db)
@@ -70,19 +70,19 @@ class Authority:
             raise Unauthenticated("The session has ended.", challenge='Bearer error="invalid_token"')
 
     def require(self, actor: Principal, roles: Iterable[Role]) -> None:
-        """Raise `Forbidden` unless the actor may do all that the roles allow: rights are not raised through others."""
+        """Raise `Forbidden` unless the actor may do all that the roles allow."""
         if not self._roles.permissions_of(roles) <= actor.permissions:
             raise denied("This needs every permission of the roles concerned.")
 
 
 def keep_one(administrators: set[UUID], user: User) -> None:
-    """Raise `Conflict` if without the user nobody could administrate."""
+    """Raise `Conflict` if the user is the only administrator."""
     if administrators == {user.id}:
         raise Conflict("This is the last administrator who can sign in.")
 
 
 def denied(message: str) -> Forbidden:
-    """The error to raise where the policy of the route let in somebody who asks for more than they may; it is told.
+    """Return the error for an actor who passed the policy of the route but may not do this, and emit an event.
 
     `message` repeats nothing that was sent.
     """

@@ -1,4 +1,4 @@
-"""E-mail addresses: which are accepted, and which spellings mean one mailbox."""
+"""E-mail addresses: which are accepted, and which spellings name one mailbox."""
 
 import unicodedata
 from typing import Annotated, NamedTuple
@@ -15,14 +15,14 @@ _LOOK_ALIKE = frozenset({"ARMENIAN", "CHEROKEE", "COPTIC", "CYRILLIC", "GREEK", 
 
 
 class EmailAddress(NamedTuple):
-    """An address as it is written to, and the key under which an account has it."""
+    """An address as mail is sent to it, and the mailbox, which is unique among accounts."""
 
     address: str
     mailbox: str
 
     @property
     def inbox(self) -> str:
-        """Where mail to all its `+tags` arrives with many providers (RFC 5233): to count by, not to tell people by."""
+        """The mailbox without its `+tag` (RFC 5233): many providers deliver to it. Only for counting."""
         local_part, _, domain = self.mailbox.rpartition("@")
         return f"{local_part.partition('+')[0] or local_part}@{domain}"
 
@@ -30,10 +30,10 @@ class EmailAddress(NamedTuple):
 def parse_email_address(text: str) -> EmailAddress:
     """Parse an address (RFC 5321, internationalised by RFC 6531); raises `ValueError` without repeating it.
 
-    The text is read in Unicode's compatibility form (NFKC), before it is judged: ligatures and wide letters are what
-    they stand for, and mail goes to that spelling alone. The mailbox is that in lower case, at the domain in its ASCII
-    form: it is compared, never written to. What may be different mailboxes stays apart: `+tags`, dots, and `ß` and
-    `ss`. A part that mixes alphabets whose letters look alike is refused. Whether mail arrives is not judged.
+    The text is brought to Unicode's compatibility form (NFKC) first: it replaces ligatures and wide letters, and mail
+    goes to that spelling. The mailbox is that in lower case, at the domain in its ASCII form: it is only compared. What
+    may be different mailboxes stays apart: `+tags`, dots, and `ß` and `ss`. A part that mixes alphabets whose letters
+    look alike is refused. Whether mail arrives is not checked.
     """
     canonical = unicodedata.normalize("NFKC", text)
     try:
@@ -50,7 +50,7 @@ def parse_email_address(text: str) -> EmailAddress:
 
 
 def _mixes_alphabets(part: str) -> bool:
-    """Whether a reader could take a letter for that of another alphabet (Unicode TR 39 section 5.2)."""
+    """Return whether a letter could be taken for that of another alphabet (Unicode TR 39 section 5.2)."""
     names = (unicodedata.name(character, "") for character in part if character.isalpha())
     return len(_LOOK_ALIKE.intersection(name.partition(" ")[0] for name in names)) > 1
 

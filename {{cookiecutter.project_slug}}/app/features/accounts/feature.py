@@ -4,6 +4,7 @@ from limits import parse as parse_limit
 
 from app.access.roles import ADMINISTRATORS, AUDITORS, RoleTable
 from app.core.crypto.keys import KeyRing
+from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.limits.limiter import Limiter
 from app.core.mail.outbox import Outbox
@@ -16,18 +17,16 @@ from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.email_change import EmailChangeService
 from app.features.accounts.mailed.invitations import InvitationService
 from app.features.accounts.mailed.limits import MailLimits
-from app.features.accounts.mailed.mailing import Mailing
-from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.mailed.mails import AccountMail, Mailing
 from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.accounts.mailed.registration import RegistrationService
-from app.features.accounts.mailed.retention import UnconfirmedAccountRetention
 from app.features.accounts.mailed.routes import router as mailed_router
-from app.features.accounts.mailed.tokens import AccountTokens
+from app.features.accounts.mailed.tokens import AccountTokens, never_confirmed
 from app.features.accounts.models import AccountToken, User, UserRole
 from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.hasher import PasswordHasher
-from app.features.accounts.passwords.policy import PasswordPolicy
+from app.features.accounts.passwords.policy import PasswordPolicy, Passwords
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import router
 from app.features.accounts.service import AccountService
@@ -35,22 +34,22 @@ from app.features.sessions.service import SessionService
 
 
 def provide(services: Services) -> None:
-    """Provide the accounts, and what sends mail about them or takes a token that came by mail."""
+    """Provide the accounts, their passwords and their mail."""
     settings, database, limiter = services[Settings], services[Database], services[Limiter]
     sessions, roles, limit = services[SessionService], services[RoleTable], parse_limit(settings.rate_limit_signin)
     hasher = PasswordHasher()
     services.add(hasher, close=hasher.close)
-    policy = services.add(PasswordPolicy.of(settings))
-    services.add(AccountService(database, hasher, policy, roles))
+    passwords = Passwords(PasswordPolicy.of(settings), hasher)
+    services.add(AccountService(database, passwords, roles))
     authority = services.add(Authority(sessions, roles))
-    tokens = services.add(AccountTokens())
+    tokens = services.add(AccountTokens(sessions))
     mail = services.add(AccountMail(services[Outbox], settings, f"{settings.public_url}{API_PREFIX}"))
     mailing = Mailing(tokens, mail, services.add(MailLimits(limiter, limit)))
     confirmation = services.add(PasswordConfirmation(database, hasher, limiter, limit))
-    services.add(AccountAdministration(database, sessions, authority, mailing, services[KeyRing]))
-    services.add(OwnAccountService(database, sessions, authority, hasher, policy, confirmation, mailing))
-    services.add(RegistrationService(database, hasher, policy, mailing))
-    services.add(RecoveryService(database, sessions, hasher, policy, mailing))
+    services.add(AccountAdministration(database, authority, mailing, services[KeyRing]))
+    services.add(OwnAccountService(database, authority, passwords, confirmation, mailing))
+    services.add(RegistrationService(database, passwords, mailing))
+    services.add(RecoveryService(database, passwords, mailing))
     services.add(EmailChangeService(database, authority, confirmation, mailing))
     services.add(InvitationService(database, authority, mailing))
 
@@ -68,7 +67,9 @@ ACCOUNTS = Feature(
     },
     events=(AccountEvent,),
     purge=(
-        RetentionJob("mailed tokens", lambda services: services[AccountTokens]),
-        RetentionJob("unconfirmed accounts", lambda _: UnconfirmedAccountRetention()),
+        RetentionJob(
+            "mailed tokens", lambda _: RowPurge(AccountToken, lambda before: AccountToken.expires_at < before)
+        ),
+        RetentionJob("unconfirmed accounts", lambda _: RowPurge(User, never_confirmed)),
     ),
 )

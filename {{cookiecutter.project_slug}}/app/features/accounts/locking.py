@@ -1,4 +1,4 @@
-"""Accounts, locked until the caller's transaction ends; and work that leaves no trace."""
+"""Lock accounts until the caller's transaction ends, and do work that is taken back."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,13 +12,13 @@ from app.features.accounts.models import User
 
 
 async def lock_mailbox(db: AsyncSession, mailbox: str) -> User | None:
-    """The account of a mailbox, without its roles: one statement, whether there is one or not."""
+    """Lock and return the account of a mailbox, without its roles: one statement, whether there is one or not."""
     found = select(User).where(User.mailbox == mailbox).options(lazyload(User.role_rows)).with_for_update()
     return await db.scalar(found)
 
 
 async def lock_confirmed(db: AsyncSession, confirmed: User) -> User:
-    """The account whose password was confirmed, locked; raises `Conflict` if that changed or it was disabled since."""
+    """Lock and return an account; raises `Conflict` if its password changed or it was disabled since `confirmed`."""
     unchanged = (User.id == confirmed.id, User.password_hash == confirmed.password_hash)
     user = await db.scalar(select(User).where(*unchanged, User.disabled_at.is_(None)).with_for_update())
     if user is None:
@@ -28,10 +28,10 @@ async def lock_confirmed(db: AsyncSession, confirmed: User) -> User:
 
 @asynccontextmanager
 async def taken_back(db: AsyncSession, *, unless: bool) -> AsyncIterator[None]:
-    """Write what the block adds, and take it back unless there is a reason to keep it.
+    """Write what the block adds, and take it back unless `unless` is true.
 
-    The same statements run whether an address has an account or not, so that the time of the answer does not tell
-    which it was (ASVS 6.3.8).
+    The same statements run whether an address has an account or not, so that the time of the answer does not reveal it
+    (ASVS 6.3.8).
     """
     savepoint = await db.begin_nested()
     try:

@@ -25,8 +25,8 @@ class User(Base):
     """A person's account.
 
     `email` is the address as it is written to, `mailbox` what makes two spellings of one address the same account.
-    Until `verified_at` is set, nobody has shown that the mailbox is theirs, and nobody can sign in. `muted` are the
-    alerts that the owner has switched off, separated by spaces.
+    Until `verified_at` is set, the mailbox is not confirmed, and nobody can sign in. `muted` are the alerts that the
+    owner has switched off, separated by spaces.
     """
 
     __tablename__ = "users"
@@ -46,20 +46,25 @@ class User(Base):
 
     @property
     def roles(self) -> frozenset[Role]:
-        """The roles of the user."""
+        """The roles of the user; setting them keeps the rows of those that stay."""
         return frozenset(Role(row.role) for row in self.role_rows)
+
+    @roles.setter
+    def roles(self, roles: frozenset[Role]) -> None:
+        kept = [row for row in self.role_rows if row.role in roles]
+        self.role_rows = kept + [UserRole(role=role) for role in roles - self.roles]
 
     @property
     def muted_alerts(self) -> frozenset[Alert]:
-        """What the owner is not told by mail."""
+        """The alerts that the owner does not get by mail."""
         return parse_alerts(self.muted)
 
 
 class AccountToken(Base):
-    """A token that was mailed and is still alive, as its SHA-256 alone: one that is used or replaced is deleted.
+    """A mailed token that can still be used, as its SHA-256 alone. A token that is used or replaced is deleted.
 
     `email` and `mailbox` are the address that it was mailed to. The foreign key is checked at the end of the
-    transaction, so that the work for an address without an account can be done too, and taken back (`locking.py`).
+    transaction, so that the work for an address without an account can be done and taken back (`locking.py`).
     """
 
     __tablename__ = "account_tokens"

@@ -1,4 +1,4 @@
-"""What people do to their own account with their password: change the password, delete the account."""
+"""The own account: change the password, delete the account."""
 
 from pydantic import SecretStr
 from sqlalchemy import delete
@@ -10,51 +10,42 @@ from app.core.events.flow import emit_event
 from app.features.accounts.authority import Authority, keep_one
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.locking import lock_confirmed
-from app.features.accounts.mailed.mailing import Mailing
-from app.features.accounts.mailed.mails import MailKind
+from app.features.accounts.mailed.mails import Mailing, MailKind
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
-from app.features.accounts.passwords.hasher import PasswordHasher
-from app.features.accounts.passwords.policy import PasswordPolicy
+from app.features.accounts.passwords.policy import Passwords
 from app.features.sessions.home_networks import forget_other_homes
-from app.features.sessions.service import SessionService
 
 
 class OwnAccountService:
     """Acts on the account of a principal who knows its password; raises what `PasswordConfirmation` raises."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that a change touches
+    def __init__(
         self,
         database: Database,
-        sessions: SessionService,
         authority: Authority,
-        hasher: PasswordHasher,
-        policy: PasswordPolicy,
+        passwords: Passwords,
         confirmation: PasswordConfirmation,
         mailing: Mailing,
     ) -> None:
         self._database = database
-        self._sessions = sessions
         self._authority = authority
-        self._hasher = hasher
-        self._policy = policy
+        self._passwords = passwords
         self._confirmation = confirmation
         self._tokens, self._mail, _ = mailing
 
     async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr, *, ip: str) -> None:
-        """Change the password, end every other session and every mailed token (ASVS 6.2.3, 7.4.3).
+        """Change the password; end every other session and every mailed token (ASVS 6.2.3, 7.4.3).
 
-        Every home network is forgotten but the one of the address.
+        Every home network but that of the address is forgotten.
         """
         confirmed = await self._confirmation.require(principal, current, AccountEvent.PASSWORD_CHANGED)
-        accepted = self._policy.check(new, email=confirmed.email, display_name=confirmed.display_name)
-        new_hash = await self._hasher.hash(accepted)
+        new_hash = await self._passwords.hash(new, email=confirmed.email, display_name=confirmed.display_name)
         async with self._database.transaction() as db:
             user = await lock_confirmed(db, confirmed)
             await self._authority.require_living_session(db, principal)
             user.password_hash = new_hash
-            await self._tokens.revoke_all(db, user.id)
-            await self._sessions.end_all(db, user.id, AccountEnd.PASSWORD_CHANGED, keep=principal.session_id)
+            await self._tokens.end_access(db, user.id, AccountEnd.PASSWORD_CHANGED, keep=principal.session_id)
             await (await db.connection()).run_sync(forget_other_homes, user.id, ip)
             await self._mail.notify(db, MailKind.PASSWORD_CHANGED, user)
             _emit_event(AccountEvent.PASSWORD_CHANGED, principal)

@@ -1,13 +1,13 @@
-"""Accounts: making them, finding them, and letting them in."""
+"""Accounts: create, find and change them, and check who signs in to them."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, and_, bindparam, delete, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,15 +22,15 @@ from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
 from app.features.accounts.models import User, UserRole
-from app.features.accounts.passwords.hasher import PasswordHasher
-from app.features.accounts.passwords.policy import PasswordPolicy
+from app.features.accounts.passwords.hasher import Verification
+from app.features.accounts.passwords.policy import Passwords
 from app.features.sessions.home_networks import at_home
 from app.features.sessions.service import SELECT_ALIVE
 
 _users, _user_roles = table_of(User), table_of(UserRole)
 _alive = SELECT_ALIVE.subquery()
 _active = (_users.c.disabled_at.is_(None), _users.c.verified_at.is_not(None))
-# What every request and every sign-in does is to be cheap: statements of the tables, not of the classes, made once.
+# Every request and every sign-in runs these: statements of the tables, not of the classes, are cheaper.
 _IDENTIFY = (
     select(
         _alive,
@@ -51,23 +51,18 @@ _CREDENTIALS = select(
     and_(*_active).label("active"),
     at_home(_users.c.id).label("at_home"),
 ).where(_users.c.mailbox == bindparam("mailbox"))
-_ADMIT = (
-    select(_user_roles.c.role)
-    .select_from(_users.outerjoin(_user_roles, _user_roles.c.user_id == _users.c.id))
-    .where(_users.c.id == bindparam("user_id"), _users.c.password_hash == bindparam("password_hash"))
-    .where(*_active)
-    .with_for_update(of=_users)
-)
 _ACTIVE_ROLES = (
     select(_user_roles.c.role)
     .select_from(_users.outerjoin(_user_roles, _user_roles.c.user_id == _users.c.id))
     .where(_users.c.id == bindparam("user_id"), *_active)
 )
+_LOCK_ACTIVE_ROLES = _ACTIVE_ROLES.with_for_update(of=_users)
+_ADMIT = _LOCK_ACTIVE_ROLES.where(_users.c.password_hash == bindparam("password_hash"))
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a sign-in is checked against."""
+    """What a sign-in is checked against; `at_home` is whether it comes from a home network of the account."""
 
     user_id: UUID
     password_hash: str | None
@@ -91,7 +86,7 @@ class Account:
 
 
 class Profile(TypedDict, total=False):
-    """What users change about themselves; what is left out stays as it is."""
+    """What users change about themselves. A key that is left out stays as it is."""
 
     display_name: str | None
     muted_alerts: Collection[Alert]
@@ -99,7 +94,7 @@ class Profile(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The account behind a session that is alive, and what the session says."""
+    """The account of a living session, and how the user authenticated."""
 
     account: Account
     authenticated_at: datetime
@@ -108,19 +103,18 @@ class Identity:
 
 
 async def replace_unconfirmed(db: AsyncSession, mailbox: str) -> None:
-    """Delete the account of a mailbox that nobody has confirmed, an invited one too; it is on record."""
+    """Delete the account of a mailbox if it was never confirmed, an invited one too, and emit an event."""
     unconfirmed = delete(User).where(User.mailbox == mailbox, User.verified_at.is_(None)).returning(User.id)
     for user_id in await db.scalars(unconfirmed):
         emit_event(AccountEvent.ACCOUNT_DELETED, outcome="success", target_id=user_id, reason="never confirmed")
 
 
 class AccountService:
-    """Accounts, one at a time."""
+    """Creates, finds and changes accounts."""
 
-    def __init__(self, database: Database, hasher: PasswordHasher, policy: PasswordPolicy, roles: RoleTable) -> None:
+    def __init__(self, database: Database, passwords: Passwords, roles: RoleTable) -> None:
         self._database = database
-        self._hasher = hasher
-        self._policy = policy
+        self._passwords = passwords
         self._roles = roles
 
     async def create(
@@ -132,24 +126,25 @@ class AccountService:
         *,
         before_commit: Callable[[], object] | None = None,
     ) -> UUID:
-        """Create a verified account; one of the mailbox that nobody has confirmed gives way.
+        """Create a verified account; an unconfirmed one of the same mailbox is deleted.
 
-        `before_commit` is called when all is written; what it raises leaves no account behind.
+        `before_commit` is called when all is written; if it raises, no account is left behind.
 
         Raises `ValueError` for what is no address, `Unprocessable` for a password that the policy refuses, `Conflict`
-        where the mailbox has an account.
+        if the mailbox has an account.
         """
         address = parse_email_address(email)
-        accepted = self._policy.check(password, email=address.address, display_name=display_name, field="password")
         now = utc_now()
         user = User(
             email=address.address,
             mailbox=address.mailbox,
             display_name=display_name,
-            password_hash=await self._hasher.hash(accepted),
+            password_hash=await self._passwords.hash(
+                password, email=address.address, display_name=display_name, field="password"
+            ),
             created_at=now,
             verified_at=now,
-            role_rows=[UserRole(role=role) for role in roles],
+            roles=frozenset(roles),
         )
         try:
             async with self._database.transaction(before_commit=before_commit) as db:
@@ -162,7 +157,7 @@ class AccountService:
         return user.id
 
     async def get(self, user_id: UUID) -> User:
-        """The account with its roles; raises `NotFound`."""
+        """Return the account with its roles; raises `NotFound`."""
         async with self._database.read() as db:
             user = await db.get(User, user_id)
         if user is None:
@@ -170,45 +165,47 @@ class AccountService:
         return user
 
     async def credentials(self, mailbox: str, ip: str) -> Credentials | None:
-        """What a sign-in of the mailbox from the address is checked against."""
+        """Return what a sign-in of the mailbox from the address is checked against."""
         rows = await self._database.fetch_all(_CREDENTIALS, {"mailbox": mailbox, "network": subscriber(ip)})
         if not rows:
             return None
         row = rows[0]
         return Credentials(row.id, row.password_hash, bool(row.active), bool(row.at_home))
 
+    async def verify(self, password: SecretStr, credentials: Credentials | None) -> Verification:
+        """Check a password; if there are no credentials, it takes as long, and is wrong. Raises `Unavailable`."""
+        return await self._passwords.hasher.verify(password, credentials.password_hash if credentials else None)
+
     def admit(self, connection: Connection, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
-        """The roles of a user who is about to get a session, with their row locked until that is done.
+        """Return the roles of a user who is about to get a session, and lock the account until that is done.
 
         None if the account was disabled, deleted or given another password since `credentials` were read.
         """
         found = {"user_id": credentials.user_id, "password_hash": credentials.password_hash}
         rows = connection.execute(_ADMIT, found).all()
-        if not rows:
-            return None
-        if new_hash is not None:
+        if rows and new_hash is not None:
             connection.execute(update(_users).where(_users.c.id == credentials.user_id).values(password_hash=new_hash))
-        return frozenset(Role(row.role) for row in rows if row.role)
+        return _roles_in(rows) if rows else None
 
     async def active_roles(self, db: AsyncSession, user_id: UUID, *, lock: bool = False) -> frozenset[Role] | None:
         """Return the roles of a verified, enabled account, or None. `lock` locks it until the transaction ends.
 
-        Whoever starts a session without a password locks it: what ends every session of the account waits, then.
+        A caller that starts a session without a password locks it: what ends all sessions of the account waits, then.
         """
-        statement = _ACTIVE_ROLES.with_for_update(of=_users) if lock else _ACTIVE_ROLES
+        statement = _LOCK_ACTIVE_ROLES if lock else _ACTIVE_ROLES
         rows = (await db.execute(statement, {"user_id": user_id})).all()
-        return frozenset(Role(row.role) for row in rows if row.role) if rows else None
+        return _roles_in(rows) if rows else None
 
     def permissions_of(self, roles: Iterable[Role]) -> frozenset[Permission]:
         """Return everything that the roles allow together."""
         return self._roles.permissions_of(roles)
 
     async def is_enabled(self, db: AsyncSession, user_id: UUID) -> bool:
-        """Whether the account exists and is not disabled."""
+        """Return whether the account exists and is not disabled."""
         return bool(await db.scalar(select(User.id).where(User.id == user_id, User.disabled_at.is_(None))))
 
     async def identify(self, session: Mapping[str, object]) -> Identity | None:
-        """Whose session it is, if it is alive and the account is enabled: one statement, for every request.
+        """Return whose session it is, if it is alive and the account is enabled; every request runs this statement.
 
         `session` are the parameters of `SELECT_ALIVE`.
         """
@@ -216,7 +213,7 @@ class AccountService:
         if not rows:
             return None
         first = rows[0]
-        roles = frozenset(Role(row.role) for row in rows if row.role)
+        roles = _roles_in(rows)
         return Identity(
             account=Account(
                 id=first.user_id,
@@ -235,18 +232,19 @@ class AccountService:
         )
 
     async def change_profile(self, user_id: UUID, profile: Profile) -> User:
-        """Set the name that the user is shown by, and which alerts they get."""
-        values: dict[str, str | None] = {}
-        if "display_name" in profile:
-            values["display_name"] = profile["display_name"]
-        if "muted_alerts" in profile:
-            muted = sorted(profile["muted_alerts"])
-            values["muted"] = " ".join(muted)
-        if values:
-            async with self._database.transaction() as db:
-                await db.execute(update(User).where(User.id == user_id).values(values))
-                if "display_name" in values:
-                    emit_event(AccountEvent.ACCOUNT_RENAMED, outcome="success", user_id=user_id, target_id=user_id)
-                if "muted" in values:
-                    emit_event(AccountEvent.ALERTS_CHANGED, outcome="success", user_id=user_id, muted=muted)
+        """Set the name of the user, and which alerts they get by mail."""
+        own = update(User).where(User.id == user_id)
+        async with self._database.transaction() as db:
+            if "display_name" in profile:
+                await db.execute(own.values(display_name=profile["display_name"]))
+                emit_event(AccountEvent.ACCOUNT_RENAMED, outcome="success", user_id=user_id, target_id=user_id)
+            if "muted_alerts" in profile:
+                muted = sorted(profile["muted_alerts"])
+                await db.execute(own.values(muted=" ".join(muted)))
+                emit_event(AccountEvent.ALERTS_CHANGED, outcome="success", user_id=user_id, muted=muted)
         return await self.get(user_id)
+
+
+def _roles_in(rows: Iterable[Row[Any]]) -> frozenset[Role]:
+    """Return the roles in the rows of one account; an account without roles has one row with none."""
+    return frozenset(Role(row.role) for row in rows if row.role)

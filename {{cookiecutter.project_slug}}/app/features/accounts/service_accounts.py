@@ -1,8 +1,7 @@
-"""Service accounts: what an OAuth client may do when it acts for itself is what a user of its own may do.
+"""Service accounts: the users that OAuth clients are when they act for themselves.
 
-The account has roles like any other, so that a change of them, disabling and ending sessions hold for it too. Nobody
-can sign in to it: it has no password, and its address is one that no account can be made for, and no mail goes to
-(RFC 2606).
+Such an account has roles like any other, can be disabled, and its sessions can be ended. It cannot sign in: it has no
+password, and its address is below `.invalid` (RFC 2606), where no account can be made and no mail arrives.
 """
 
 from collections.abc import Iterable
@@ -32,7 +31,7 @@ async def add_service_account(db: AsyncSession, client_id: str, name: str, roles
 
 
 async def lock_service_account(db: AsyncSession, user_id: UUID) -> frozenset[Role]:
-    """The roles of the account, which nobody else changes until the transaction ends; none where it was deleted."""
+    """Lock the account until the transaction ends, and return its roles; none if it was deleted."""
     await db.execute(select(User.id).where(User.id == user_id).with_for_update())
     roles = await db.scalars(select(UserRole.role).where(UserRole.user_id == user_id))
     return frozenset(map(Role, roles))

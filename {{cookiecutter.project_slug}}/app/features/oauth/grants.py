@@ -12,8 +12,8 @@ from app.features.oauth.clients.service import ClientService
 from app.features.oauth.errors import InvalidClient, UnauthorizedClient
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
-from app.features.signin.errors import InvalidGrant, InvalidScope
-from app.features.signin.service import ClientGrant, SignInService, TokenPair, WrongCredentials
+from app.features.signin.errors import InvalidGrant, InvalidScope, WrongCredentialsError
+from app.features.signin.service import ClientGrant, SignInService, TokenPair
 
 GrantHandler = Callable[[TokenForm, AnyClient, Client], Awaitable[TokenPair]]
 """Exchanges a grant for tokens; the client is authenticated, and may use the grant. Raises a `Problem`."""
@@ -48,7 +48,7 @@ class PasswordGrant:
         username, password = required(form.username, "username"), required(form.password, "password")
         try:
             return await self._signin.sign_in(username, password, origin)
-        except WrongCredentials:
+        except WrongCredentialsError:
             raise InvalidGrant("The e-mail address or the password is wrong.") from None
 
 

@@ -22,9 +22,10 @@ from app.features.oauth.metadata import server_metadata
 from app.features.oauth.resources import is_own_resource
 from app.features.oauth.schemas import IntrospectionResponse, ServerMetadata, TokenForm, TokenInQuestion
 from app.features.sessions.client import Client, RequestClient
-from app.features.signin.introspection import ActiveToken, TokenIntrospection
+from app.features.signin.introspection import TokenIntrospection
 from app.features.signin.schemas import TokenResponse
 from app.features.signin.service import SignInService, TokenPair
+from app.features.signin.tokens import TokenClaims
 
 router = APIRouter(prefix="/oauth", tags=["oauth"], route_class=GuardedRoute)
 metadata_router = APIRouter(tags=["oauth"], route_class=GuardedRoute)
@@ -109,7 +110,7 @@ async def metadata(
     return server_metadata(settings.public_url, grants, roles.permissions)
 
 
-def _is_theirs(token: ActiveToken, caller: Caller) -> bool:
+def _is_theirs(token: TokenClaims, caller: Caller) -> bool:
     """Whether the token is the user's, or the client's own.
 
     The audience of every access token is this service alone: none is meant for another client.
@@ -124,7 +125,7 @@ def _target_of(client: AnyClient) -> dict[str, object]:
     return {"target_type": "client", "target_id": client.id} if isinstance(client, RegisteredClient) else {}
 
 
-def _active(token: ActiveToken, issuer: str) -> IntrospectionResponse:
+def _active(token: TokenClaims, issuer: str) -> IntrospectionResponse:
     is_access = token.token_id is not None
     return IntrospectionResponse(
         active=True,

@@ -2,15 +2,15 @@
 
 from app.access.roles import EVERY_ROLE
 from app.core.crypto.keys import KeyRing
+from app.core.database.batches import ReadAheadPurge, RowPurge
 from app.core.database.database import Database
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature, RetentionJob
 from app.features.sessions.events import SessionEvent
-from app.features.sessions.home_networks import HomeNetworkRetention
+from app.features.sessions.home_networks import unused_homes
 from app.features.sessions.models import HomeNetwork, Session
 from app.features.sessions.permissions import AccountPermission
-from app.features.sessions.retention import SessionRetention
 from app.features.sessions.routes import router
 from app.features.sessions.service import SessionService
 
@@ -28,7 +28,9 @@ SESSIONS = Feature(
     grants=dict.fromkeys(AccountPermission, EVERY_ROLE),
     events=(SessionEvent,),
     purge=(
-        RetentionJob("sessions", lambda services: SessionRetention(services[Database], services[SessionService])),
-        RetentionJob("home networks", lambda services: HomeNetworkRetention(services[Settings])),
+        RetentionJob(
+            "sessions", lambda services: ReadAheadPurge(services[Database], Session.id, services[SessionService].over)
+        ),
+        RetentionJob("home networks", lambda services: RowPurge(HomeNetwork, unused_homes(services[Settings]))),
     ),
 )

@@ -1,4 +1,4 @@
-"""Who is asking: the principal behind a bearer access token (RFC 6750).
+"""Authenticate a bearer access token (RFC 6750).
 
 The token is verified first, then its session, its user and their roles are looked up in one statement: signing out,
 disabling, a change of roles or password count at the next request, on every replica (ASVS 7.4.1, 7.4.2).
@@ -19,7 +19,7 @@ _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's erro
 
 
 class BearerAuthenticator:
-    """Makes the principal of a request; `access/guard.py` calls it where the policy needs one."""
+    """Makes the principal of a request; `access/guard.py` calls it if the policy needs one."""
 
     def __init__(self, tokens: AccessTokens, sessions: SessionService, accounts: AccountService) -> None:
         self._tokens = tokens
@@ -27,13 +27,13 @@ class BearerAuthenticator:
         self._accounts = accounts
 
     def takes(self, _: Request) -> bool:
-        """Take every request that nothing else takes."""
+        """Take every request that no other authenticator takes."""
         return True
 
     async def __call__(self, request: Request) -> Principal:
-        """The principal; raises `Unauthenticated`, which is logged as a security event.
+        """Return the principal; raises `Unauthenticated`, which is logged as a security event.
 
-        The account that was looked at on the way stays in `request.state.account`.
+        The account is kept in `request.state.account`.
         """
         values = request.headers.getlist("Authorization")
         if not values:
@@ -53,9 +53,7 @@ class BearerAuthenticator:
             user_id=identity.account.id,
             session_id=claims.session_id,
             roles=identity.account.roles,
-            permissions=frozenset(
-                permission for permission in identity.account.permissions if permission in claims.scope
-            ),
+            permissions=frozenset(each for each in identity.account.permissions if each in claims.scope),
             authenticated_at=identity.authenticated_at,
             methods=identity.methods,
             client_id=None if claims.client_id == FIRST_PARTY else claims.client_id,

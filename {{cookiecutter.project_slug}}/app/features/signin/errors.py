@@ -1,6 +1,10 @@
-"""The errors that a grant ends with (RFC 6749 section 5.2)."""
+"""What a sign-in or a grant (RFC 6749 section 5.2) fails with."""
 
 from app.core.errors import Problem
+
+
+class WrongCredentialsError(Exception):
+    """Address and password do not open an account. The reason is deliberately not reported (ASVS 6.3.8)."""
 
 
 class InvalidGrant(Problem):

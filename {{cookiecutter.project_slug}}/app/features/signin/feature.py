@@ -4,6 +4,7 @@ from limits import parse as parse_limit
 
 from app.access.guard import Authentication
 from app.core.crypto.keys import KeyRing
+from app.core.database.batches import ReadAheadPurge
 from app.core.database.database import Database
 from app.core.limits.limiter import Limiter
 from app.core.services import Services
@@ -11,7 +12,6 @@ from app.core.settings.model import Settings
 from app.feature import Feature, RetentionJob
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.recovery import RecoveryService
-from app.features.accounts.passwords.hasher import PasswordHasher
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator
@@ -19,7 +19,7 @@ from app.features.signin.events import SignInEvent
 from app.features.signin.introspection import TokenIntrospection
 from app.features.signin.limits import SignInLimits
 from app.features.signin.models import RefreshToken
-from app.features.signin.retention import RefreshTokenRetention
+from app.features.signin.password import PasswordSignIn
 from app.features.signin.routes import router
 from app.features.signin.service import SignInService
 from app.features.signin.tokens import AccessTokens, TokenKey
@@ -28,13 +28,22 @@ from app.features.signin.tokens import AccessTokens, TokenKey
 def provide(services: Services) -> None:
     """Provide sign-ins, and let access tokens say who sends a request."""
     settings, database = services[Settings], services[Database]
-    accounts, sessions, hasher = services[AccountService], services[SessionService], services[PasswordHasher]
+    accounts, sessions = services[AccountService], services[SessionService]
     tokens = services.add(AccessTokens(settings, services[KeyRing]))
     limits = services.add(SignInLimits(services[Limiter], parse_limit(settings.rate_limit_signin)))
-    services.add(SignInService(database, accounts, sessions, hasher, limits, tokens, services[AccountMail]))
+    passwords = services.add(PasswordSignIn(database, accounts, sessions, limits, services[AccountMail]))
+    services.add(SignInService(database, accounts, sessions, tokens, passwords))
     services.add(TokenIntrospection(database, accounts, sessions, tokens))
     services[Authentication].prefer(BearerAuthenticator(tokens, sessions, accounts))
     services[RecoveryService].unlock_with(limits.unlock)
+
+
+def refresh_token_purge(services: Services) -> ReadAheadPurge[bytes]:
+    """Make the purge of refresh tokens. Used ones stay while their session is alive: a reuse must be noticed."""
+    sessions = services[SessionService]
+    return ReadAheadPurge(
+        services[Database], RefreshToken.token_hash, lambda before: sessions.is_over(RefreshToken.session_id, before)
+    )
 
 
 SIGNIN = Feature(
@@ -45,9 +54,5 @@ SIGNIN = Feature(
     tables=(RefreshToken,),
     events=(SignInEvent,),
     keys=(TokenKey,),
-    purge=(
-        RetentionJob(
-            "refresh tokens", lambda services: RefreshTokenRetention(services[Database], services[SessionService])
-        ),
-    ),
+    purge=(RetentionJob("refresh tokens", refresh_token_purge),),
 )

@@ -1,13 +1,13 @@
-"""How often a sign-in may be tried (ASVS 6.3.1), so that nothing tells whether an account exists (ASVS 6.3.8).
+"""Limits of sign-ins (ASVS 6.3.1) that do not reveal whether an account exists (ASVS 6.3.8).
 
 An attempt counts for its network (an IPv4 address, or the /64 of an IPv6 address), for the mailbox in that network, and
-for the mailbox from everywhere; a sign-in that succeeds is given back. Over one of these limits every answer is the
-same 429, and comes as late as any other: the right password alone gets in, and from a home network of the account alone
-(`sessions/home_networks.py`). After twice the limit of such attempts from a network, it gets 429 before a password is
-looked at, until the window ends or somebody there resets a password by mail.
+for the mailbox from everywhere; a sign-in that succeeds is not counted. Over one of these limits every answer is the
+same 429 after the same time; only the right password from a home network of the account gets in
+(`sessions/home_networks.py`). After twice the limit of such attempts, a network gets 429 before any password is
+checked, until the window ends or a user there resets a password by mail.
 
-A count depends on what was sent and from where, and on nothing that is known of the account. It is taken before the
-password is looked at, so that parallel attempts cannot slip through.
+A count depends only on what was sent and from where, not on the account. It is taken before the password is checked,
+so that parallel attempts cannot slip through.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from app.core.limits.limiter import Limiter, Verdict, subscriber
 from app.features.accounts.events import AccountEvent
 
 _BEYOND = 2
-"""How many times the limit a network may try beyond it: what it makes the service hash is bounded."""
+"""How many times the limit a network may try beyond it. It bounds the hashing that a network can cause."""
 
 
 class Attempt:
@@ -32,14 +32,14 @@ class Attempt:
         self.over: tuple[Verdict, str] | None = None
 
     async def count(self, limit: RateLimitItem, *key: str) -> Verdict:
-        """Count it where it is within the limit."""
+        """Count the attempt if it is within the limit."""
         verdict = await self._limiter.hit(limit, "signin", *key)
         if verdict.allowed:
             self._counted.append((limit, key))
         return verdict
 
     async def give_back(self) -> None:
-        """Count it no longer: it succeeded, or was never looked at."""
+        """Take the counts back: the attempt succeeded, or its password was not checked."""
         for limit, key in self._counted:
             await self._limiter.refund(limit, "signin", *key)
 
@@ -60,8 +60,8 @@ class SignInLimits:
         self._beyond = type(limit)(_BEYOND * limit.amount, limit.multiples)
 
     async def count(self, mailbox: str, ip: str) -> Attempt:
-        """Count an attempt; raises `TooManyRequests` where no password is to be looked at any more."""
-        # The mailbox is what somebody typed into a field: a digest keeps it out of Redis.
+        """Count an attempt; raises `TooManyRequests` if its password is not to be checked."""
+        # The mailbox is what was typed into a field: a digest keeps it out of Redis.
         digest, network = hashlib.sha256(mailbox.encode()).hexdigest(), subscriber(ip)
         attempt = Attempt(self._limiter)
         # The network first: one that had its share uses up the attempts of no mailbox.
@@ -75,5 +75,5 @@ class SignInLimits:
         return attempt
 
     async def unlock(self, ip: str) -> None:
-        """Look at passwords from the network again, where it was far beyond the limit; it stays over the limit."""
+        """Check passwords from the network of the address again, if it was far over the limit; it stays over it."""
         await self._limiter.clear(self._beyond, "signin", "beyond", subscriber(ip))

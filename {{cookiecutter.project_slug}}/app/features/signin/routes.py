@@ -1,4 +1,4 @@
-"""Signing in: for the service's own clients."""
+"""Sign-in for the service's own clients."""
 
 from typing import Annotated
 
@@ -9,13 +9,13 @@ from app.access.policies import Public, policy
 from app.core.errors import Unauthenticated
 from app.core.services import provided
 from app.features.sessions.client import RequestClient
+from app.features.signin.errors import WrongCredentialsError
 from app.features.signin.schemas import SignIn, TokenResponse
-from app.features.signin.service import SignInService, WrongCredentials
+from app.features.signin.service import SignInService
 
 router = APIRouter(tags=["sign-in"], route_class=GuardedRoute)
 
 _WRONG = "The e-mail address or the password is wrong."
-
 
 SignIns = Annotated[SignInService, provided(SignInService)]
 
@@ -26,5 +26,5 @@ async def sign_in(body: SignIn, signins: SignIns, client: RequestClient) -> Toke
     """Sign in with address and password: for the service's own clients. Others use OAuth 2."""
     try:
         return TokenResponse.model_validate(await signins.sign_in(body.email, body.password, client))
-    except WrongCredentials:
+    except WrongCredentialsError:
         raise Unauthenticated(_WRONG) from None

@@ -1,4 +1,4 @@
-"""What signing in takes and gives."""
+"""The request and the response of a sign-in."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ class SignIn(RequestBody):
 
 
 class TokenResponse(ResponseBody):
-    """RFC 6749 section 5.1; no `refresh_token` where there is none."""
+    """RFC 6749 section 5.1; `refresh_token` is left out if there is none."""
 
     access_token: str
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # RFC 6750's name of the type

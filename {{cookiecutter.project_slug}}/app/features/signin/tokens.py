@@ -1,10 +1,10 @@
 """Access tokens: JWTs after RFC 9068, signed with the key of their purpose alone.
 
-A token says who and since when; whether it still holds is for its session to say, at every request.
+A token names the user and the session. Whether it still holds depends on the session, at every request.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -31,7 +31,7 @@ _LONGEST_TOKEN = 4096
 _LEEWAY_SECONDS = 10
 
 FIRST_PARTY = "first-party"
-"""What the service's own sign-in is called where OAuth asks for a client."""
+"""The `client_id` of the service's own sign-in."""
 
 _REQUIRED: dict[str, Any] = {
     name: {"essential": True} for name in ("exp", "iat", "sub", "sid", "jti", "scope", "client_id", "auth_time", "amr")
@@ -43,21 +43,21 @@ class InvalidTokenError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class AccessClaims:
-    """What an access token says, once it is verified; times are in seconds since 1970."""
+class TokenClaims:
+    """What a verified token says; times are in seconds since 1970. Only access tokens have a `token_id`."""
 
     user_id: UUID
     session_id: UUID
     scope: frozenset[str]
     client_id: str
-    token_id: str
+    token_id: str | None
     issued_at: int
     expires_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What an access token is made for."""
+    """The session and the scope that an access token is issued for."""
 
     user_id: UUID
     session_id: UUID
@@ -76,40 +76,30 @@ class _Claims(JWTClaimsRegistry):
 
 
 class AccessTokens:
-    """Makes and verifies access tokens. Issuer and audience are the service's public URL."""
+    """Issues and verifies access tokens. `issuer`, the public URL, is the audience too; `expires_in` is in seconds."""
 
     def __init__(self, settings: Settings, keys: KeyRing) -> None:
-        self._issuer = settings.public_url
-        self._lifetime = timedelta(minutes=settings.access_token_minutes)
+        self.issuer = settings.public_url
+        self.expires_in = settings.access_token_minutes * 60
         self._keys = [OctKey.import_key(key) for key in keys.all(TokenKey.ACCESS_TOKEN)]
         self._registry = _Claims(
             now=lambda: int(utc_now().timestamp()),
             leeway=_LEEWAY_SECONDS,
-            iss={"essential": True, "value": self._issuer},
+            iss={"essential": True, "value": self.issuer},
             **_REQUIRED,
         )
-
-    @property
-    def issuer(self) -> str:
-        """Who issues the tokens, and whom they are for."""
-        return self._issuer
-
-    @property
-    def expires_in(self) -> int:
-        """The lifetime of a token, in seconds."""
-        return int(self._lifetime.total_seconds())
 
     def issue(self, grant: Grant) -> str:
         """Make a token for the grant."""
         now = utc_now()
         claims = {
-            "iss": self._issuer,
-            "aud": self._issuer,
+            "iss": self.issuer,
+            "aud": self.issuer,
             "sub": str(grant.user_id),
             "sid": str(grant.session_id),
             "jti": str(uuid4()),
             "iat": int(now.timestamp()),
-            "exp": int((now + self._lifetime).timestamp()),
+            "exp": int(now.timestamp()) + self.expires_in,
             "auth_time": int(grant.authenticated_at.timestamp()),
             "amr": list(grant.methods),
             "scope": grant.scope,
@@ -117,7 +107,7 @@ class AccessTokens:
         }
         return jwt.encode(_HEADER, claims, self._keys[0], algorithms=[_ALGORITHM])
 
-    def verify(self, token: str) -> AccessClaims:
+    def verify(self, token: str) -> TokenClaims:
         """Verify a token with every key of the ring; raises `InvalidTokenError`."""
         if len(token) > _LONGEST_TOKEN:
             raise InvalidTokenError
@@ -129,14 +119,14 @@ class AccessTokens:
             return self._read(decoded.header, decoded.claims)
         raise InvalidTokenError
 
-    def _read(self, header: dict[str, Any], claims: dict[str, Any]) -> AccessClaims:
+    def _read(self, header: dict[str, Any], claims: dict[str, Any]) -> TokenClaims:
         # Exactly the header that is issued: no `crit`, no key that comes with the token (RFC 8725 section 3).
-        # One audience: a token that is also meant for somebody else could be used by them (RFC 9068 section 4).
-        if header != _HEADER or claims.get("aud") != self._issuer:
+        # One audience: a token for two audiences could be used by one at the other (RFC 9068 section 4).
+        if header != _HEADER or claims.get("aud") != self.issuer:
             raise InvalidTokenError
         try:
             self._registry.validate(claims)
-            return AccessClaims(
+            return TokenClaims(
                 user_id=UUID(claims["sub"]),
                 session_id=UUID(claims["sid"]),
                 scope=frozenset(claims["scope"].split()),

@@ -8,13 +8,8 @@ from sqlalchemy import func, select
 
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.settings.model import Settings
-from app.features.sessions.home_networks import HomeNetworkRetention
 from app.features.sessions.models import Session
-from app.features.sessions.retention import SessionRetention
-from app.features.sessions.service import SessionService
 from app.features.signin.models import RefreshToken
-from app.features.signin.retention import RefreshTokenRetention
 from tests.conftest import StartService
 from tests.support.service import Service, tokens_of
 
@@ -26,18 +21,13 @@ RETENTION = timedelta(days=30)
 async def purge(service: Service, limit: int = 1000) -> tuple[int, int]:
     """Purge what was over thirty days ago: how many tokens, how many sessions."""
     before = utc_now() - RETENTION
-    tokens = RefreshTokenRetention(service[Database], service[SessionService])
-    sessions = SessionRetention(service[Database], service[SessionService])
-    async with service[Database].transaction() as db:
-        of_tokens = await tokens.purge(db, before=before, limit=limit)
-    async with service[Database].transaction() as db:
-        return of_tokens, await sessions.purge(db, before=before, limit=limit)
+    tokens = await service.purge("refresh tokens", before=before, limit=limit)
+    return tokens, await service.purge("sessions", before=before, limit=limit)
 
 
 async def purge_homes(service: Service, limit: int = 1000) -> int:
     """Purge the networks that were last used long ago: how many."""
-    async with service[Database].transaction() as db:
-        return await HomeNetworkRetention(service[Settings]).purge(db, before=utc_now(), limit=limit)
+    return await service.purge("home networks", before=utc_now(), limit=limit)
 
 
 async def count(service: Service, table: type[Session | RefreshToken]) -> int:

@@ -1,10 +1,10 @@
-"""Alerts: what the owner of an account is told by mail, unless they switch it off."""
+"""Alerts: mails to the owner of an account that the owner can switch off."""
 
 from enum import StrEnum
 
 
 class Alert(StrEnum):
-    """The alerts. What is about passwords and factors is none: nobody can switch that off."""
+    """The alerts. Mails about passwords and factors are none: they cannot be switched off."""
 
     NEW_DEVICE = "new_device"
     ROLES_CHANGED = "roles_changed"
@@ -13,5 +13,5 @@ class Alert(StrEnum):
 
 
 def parse_alerts(text: str | None) -> frozenset[Alert]:
-    """The alerts in a text that separates them by spaces; one that this version does not know is left out."""
+    """Return the alerts in a text that separates them by spaces; unknown ones are left out."""
     return frozenset(alert for alert in Alert if alert in (text or "").split())

@@ -1,13 +1,12 @@
-"""Another e-mail address for my account: asked for with the password, confirmed by a mail to the new address.
+"""Change of e-mail address: requested with the password, confirmed with a token that is mailed to the new address.
 
-The old address is told twice: when the change is asked for, while it can still be stopped, and when it is done. Whether
-the new address has an account already is told to its owner alone (ASVS 6.3.8).
+The old address gets two mails: at the request, while the change can still be stopped, and when it is done. Only the
+owner of the new address learns that it has an account already (ASVS 6.3.8).
 """
 
 from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
 from app.core.database.database import Database
@@ -17,23 +16,18 @@ from app.features.accounts.authority import Authority
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.locking import lock_confirmed, taken_back
-from app.features.accounts.mailed.mailing import Mailing
-from app.features.accounts.mailed.mails import MailKind
-from app.features.accounts.mailed.tokens import TokenKind, Used, token_refused
+from app.features.accounts.mailed.mails import Mailing, MailKind
+from app.features.accounts.mailed.tokens import TokenKind
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.service import replace_unconfirmed
 
 
 class EmailChangeService:
-    """Asks the new address, and makes the change."""
+    """Requests and makes changes of address."""
 
     def __init__(
-        self,
-        database: Database,
-        authority: Authority,
-        confirmation: PasswordConfirmation,
-        mailing: Mailing,
+        self, database: Database, authority: Authority, confirmation: PasswordConfirmation, mailing: Mailing
     ) -> None:
         self._database = database
         self._authority = authority
@@ -49,7 +43,7 @@ class EmailChangeService:
         async with self._database.transaction() as db:
             user = await lock_confirmed(db, confirmed)
             await self._authority.require_living_session(db, principal)
-            # Whose it is. One who has not confirmed it does not keep it from its owner.
+            # Only a confirmed account keeps its address from others.
             taken = (User.mailbox == address.mailbox, User.verified_at.is_not(None), User.id != user.id)
             holder = await db.scalar(select(User.email).where(*taken))
             async with taken_back(db, unless=holder is None and mailable):
@@ -58,33 +52,21 @@ class EmailChangeService:
                 kind = MailKind.EMAIL_CHANGE if holder is None else MailKind.ACCOUNT_EXISTS
                 await self._mail.send(db, kind, holder or address.address, token=token)
                 await self._mail.notify(db, MailKind.EMAIL_CHANGE_REQUESTED, user)
-            emit_event(
-                AccountEvent.EMAIL_CHANGE_REQUESTED,
-                outcome="success",
-                user_id=user.id,
-                session_id=principal.session_id,
-            )
+            who = {"user_id": user.id, "session_id": principal.session_id}
+            emit_event(AccountEvent.EMAIL_CHANGE_REQUESTED, outcome="success", **who)
 
     async def confirm(self, token: SecretStr) -> None:
         """Give the account its new address; raises `BadRequest` for a token that does not hold.
 
-        Raises `Conflict` where the address went to another account meanwhile.
+        Raises `Conflict` if the address went to another account meanwhile.
         """
         try:
             async with self._database.transaction() as db:
-                used = await self._tokens.use(db, token, TokenKind.EMAIL_CHANGE)
-                if used is not None:
-                    await self._change(db, used)
-                    emit_event(AccountEvent.EMAIL_CHANGED, outcome="success", user_id=used.user.id)
+                user, address = await self._tokens.use(db, token, TokenKind.EMAIL_CHANGE)
+                await self._mail.notify(db, MailKind.EMAIL_CHANGED, user)
+                await replace_unconfirmed(db, address.mailbox)
+                user.email, user.mailbox = address.address, address.mailbox
+                await self._tokens.revoke_all(db, user.id)
+                emit_event(AccountEvent.EMAIL_CHANGED, outcome="success", user_id=user.id)
         except IntegrityError:
             raise Conflict("There is an account with this e-mail address already.") from None
-        if used is None:
-            raise token_refused("email change")
-
-    async def _change(self, db: AsyncSession, used: Used) -> None:
-        user, address = used
-        await self._mail.notify(db, MailKind.EMAIL_CHANGED, user)
-        # Whoever registered the mailbox without showing that it is theirs does not keep it from who did.
-        await replace_unconfirmed(db, address.mailbox)
-        user.email, user.mailbox = address.address, address.mailbox
-        await self._tokens.revoke_all(db, user.id)

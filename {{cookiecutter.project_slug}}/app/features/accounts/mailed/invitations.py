@@ -1,7 +1,7 @@
-"""Invitations: an administrator lets somebody in, whether everybody can register or not.
+"""Invitations: an administrator makes an account for another person, also if registration is closed.
 
-The account is there at once, for administrators to see, change and delete. It opens when the invited person chooses a
-password with the token that was mailed to them: nobody else ever knows one (ASVS 6.4.1).
+The account exists at once: administrators can see, change and delete it. It opens when the invited person chooses a
+password with the mailed token: no administrator ever knows one (ASVS 6.4.1).
 """
 
 from collections.abc import Iterable
@@ -20,10 +20,9 @@ from app.features.accounts.authority import Authority, denied
 from app.features.accounts.email_address import EmailAddress, parse_email_address
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.limits import too_many
-from app.features.accounts.mailed.mailing import Mailing
-from app.features.accounts.mailed.mails import MailKind
+from app.features.accounts.mailed.mails import Mailing, MailKind
 from app.features.accounts.mailed.tokens import TokenKind
-from app.features.accounts.models import User, UserRole
+from app.features.accounts.models import User
 from app.features.accounts.permissions import UserPermission
 
 _TAKEN = "There is an account with this e-mail address already."
@@ -32,12 +31,7 @@ _TAKEN = "There is an account with this e-mail address already."
 class InvitationService:
     """Invites people."""
 
-    def __init__(
-        self,
-        database: Database,
-        authority: Authority,
-        mailing: Mailing,
-    ) -> None:
+    def __init__(self, database: Database, authority: Authority, mailing: Mailing) -> None:
         self._database = database
         self._authority = authority
         self._tokens, self._mail, self._limits = mailing
@@ -45,8 +39,8 @@ class InvitationService:
     async def invite(self, actor: Principal, email: str, roles: Iterable[Role], *, ip: str) -> User:
         """Make an account without a password, and mail a token to choose one.
 
-        Raises `Forbidden` for roles that the actor may not give, `Conflict` where the address has an account that was
-        confirmed, `TooManyRequests`. One that was not confirmed is invited anew: nothing of it stays.
+        Raises `Forbidden` for roles that the actor may not give, `Conflict` if the address has a confirmed account,
+        `TooManyRequests`. An unconfirmed account is invited anew: nothing else of it stays.
         """
         wanted = frozenset(roles)
         if wanted != {Role.MEMBER} and UserPermission.ROLES_ASSIGN not in actor.permissions:
@@ -63,22 +57,17 @@ class InvitationService:
                 user = await self._prepare(db, actor, address, wanted)
                 token = await self._tokens.issue(db, user, TokenKind.INVITATION)
                 await self._mail.send(db, MailKind.INVITATION, user.email, token=token)
-                emit_event(
-                    AccountEvent.ACCOUNT_INVITED,
-                    outcome="success",
-                    user_id=actor.user_id,
-                    target_id=user.id,
-                    roles=sorted(wanted),
-                )
+                who = {"user_id": actor.user_id, "target_id": user.id}
+                emit_event(AccountEvent.ACCOUNT_INVITED, outcome="success", **who, roles=sorted(wanted))
         except IntegrityError:
             raise Conflict(_TAKEN) from None
         return user
 
     async def _prepare(self, db: AsyncSession, actor: Principal, address: EmailAddress, roles: frozenset[Role]) -> User:
-        """The account of the invited person, locked: a new one, or the one that nobody has confirmed."""
+        """Return the account of the invited person, locked: a new one, or the unconfirmed one."""
         user = await db.scalar(select(User).where(User.mailbox == address.mailbox).with_for_update())
         if user is None:
-            user = User(mailbox=address.mailbox, created_at=utc_now(), verified_at=None, disabled_at=None, role_rows=[])
+            user = User(mailbox=address.mailbox, created_at=utc_now(), verified_at=None, disabled_at=None)
             db.add(user)
         elif user.verified_at is not None or user.disabled_at is not None:
             raise Conflict(_TAKEN)
@@ -86,8 +75,6 @@ class InvitationService:
             self._authority.require(actor, user.roles)
             await self._tokens.revoke_all(db, user.id)
         user.email, user.password_hash, user.display_name = address.address, None, None
-        user.role_rows = [row for row in user.role_rows if row.role in roles] + [
-            UserRole(role=role) for role in roles - user.roles
-        ]
+        user.roles = roles
         await db.flush()
         return user

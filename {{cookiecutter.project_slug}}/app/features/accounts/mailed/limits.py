@@ -1,11 +1,11 @@
-"""How much mail can be asked for: by one client, for one mailbox, and by one account (ASVS 2.4.1).
+"""Limits of requests for mail: by one client, for one mailbox, and by one account (ASVS 2.4.1).
 
-A client that asks too often is told so. A mailbox that had its share gets no more, and whoever asked gets the same
-answer as ever: nobody is flooded, and nobody learns whose mailbox it is. The window is as long as a token lives, and
-each kind of request is counted apart: who fills somebody's mailbox has filled it with tokens that work.
+A client over its limit gets 429. A mailbox over its limit gets no more mail, and the answer is the same as ever: it
+does not reveal whether the mailbox has an account. The window is as long as a token lives, and each kind of request is
+counted apart: an attacker who uses up a limit has filled the mailbox with tokens that work.
 
-The tokens of a change of address work for the account that asked alone. So that is counted instead of the mailbox:
-strangers use up no share of whose address it is.
+The tokens of a change of address work only for the account that asked. So the account is counted, not the mailbox: a
+stranger cannot use up the limit of its owner.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ MAILS_PER_HOUR = RateLimitItemPerHour(5)
 
 
 class MailLimits:
-    """Counts the requests for mail."""
+    """Counts requests for mail."""
 
     def __init__(self, limiter: Limiter, per_client: RateLimitItem) -> None:
         self._limiter = limiter
@@ -36,11 +36,11 @@ class MailLimits:
             raise too_many(verdict)
 
     async def admit_mailbox(self, purpose: str, mailbox: str) -> Verdict:
-        """Count a request for mail to a mailbox; the caller sends none where it is not allowed."""
+        """Count a request for mail to a mailbox; the caller sends none if it is not allowed."""
         return await self._admit(purpose, hashlib.sha256(mailbox.encode()).hexdigest(), by="mailbox")
 
     async def admit_account(self, purpose: str, user_id: UUID) -> bool:
-        """Count a request of an account for mail to wherever; the caller sends none where it is not allowed."""
+        """Count a request of an account for mail to any address; the caller sends none if it is not allowed."""
         return (await self._admit(purpose, str(user_id), by="account")).allowed
 
     async def _admit(self, purpose: str, whose: str, *, by: str) -> Verdict:
@@ -51,5 +51,5 @@ class MailLimits:
 
 
 def too_many(verdict: Verdict) -> TooManyRequests:
-    """The answer that says when to come back."""
+    """Return the error that says when to try again."""
     return TooManyRequests("Too many requests for mail. Try again later.", retry_after=verdict.retry_after)

@@ -1,11 +1,9 @@
 """The mails about accounts: plain files in `templates/`, or in a folder before it, each as text and as HTML.
 
-Values are data: HTML escapes them, a name that is missing stops the mail, and links begin with `PUBLIC_URL`, whatever
-`Host` the request named (ASVS 1.1.2, 1.3.7). Nobody is greeted by name before they have shown that the mailbox is
-theirs: the name could be somebody else's message to them.
-
-Alerts tell the owner what happened to the account, unless they have switched that off. What others chose in them (what
-a program calls itself, the name of a client) is shown as `unlinked` leaves it. They hold no token.
+Values are data: HTML escapes them, a missing value stops the mail, and links begin with `PUBLIC_URL`, whatever `Host`
+the request named (ASVS 1.1.2, 1.3.7). A mail greets by name only if the mailbox is confirmed: before that, the name
+could be a stranger's message. Alerts hold no token; texts that others chose (a user agent, the name of a client) pass
+through `unlinked`.
 """
 
 import re
@@ -13,6 +11,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -24,7 +23,8 @@ from app.core.database.database import table_of
 from app.core.mail.outbox import Mail, Outbox
 from app.core.settings.model import Settings
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
-from app.features.accounts.mailed.tokens import LIFETIMES, TokenKind
+from app.features.accounts.mailed.limits import MailLimits
+from app.features.accounts.mailed.tokens import LIFETIMES, AccountTokens, TokenKind
 from app.features.accounts.models import User
 from app.features.accounts.service_accounts import DOMAIN
 from app.features.sessions.client import Client
@@ -35,7 +35,7 @@ _LONGEST_SHOWN = 200
 _LINKING = re.compile(r"[:@\"]|[.\u3002\uff0e\uff61](?![0-9])")
 
 _users = table_of(User)
-# Nobody but the owner of a confirmed mailbox is told: the address of another account may be a stranger's.
+# Alerts go only to confirmed mailboxes: an unconfirmed address may be a stranger's.
 _OWNER = select(_users.c.email, _users.c.display_name, _users.c.muted).where(
     _users.c.id == bindparam("user_id"),
     _users.c.verified_at.is_not(None),
@@ -44,47 +44,39 @@ _OWNER = select(_users.c.email, _users.c.display_name, _users.c.muted).where(
 
 
 class MailKind(StrEnum):
-    """The mails; the value is the name of the templates."""
+    """The mails: the name of the templates, and the subject."""
 
-    VERIFY = "verify"
-    ACCOUNT_EXISTS = "account_exists"
-    RESET = "reset"
-    CHOOSE_PASSWORD = "choose_password"  # noqa: S105  # the name of a template
-    PASSWORD_CHANGED = "password_changed"  # noqa: S105  # the name of a template
-    EMAIL_CHANGE = "email_change"
-    EMAIL_CHANGE_REQUESTED = "email_change_requested"
-    EMAIL_CHANGED = "email_changed"
-    INVITATION = "invitation"
-    ACCOUNT_DELETED = "account_deleted"
-    NEW_DEVICE = Alert.NEW_DEVICE.value
-    ROLES_CHANGED = Alert.ROLES_CHANGED.value
-    NEW_APPLICATION = Alert.NEW_APPLICATION.value
-    ACCOUNT_DISABLED = Alert.ACCOUNT_DISABLED.value
+    subject: str
+
+    def __new__(cls, name: str, subject: str) -> Self:
+        """Make a member of its name and its subject."""
+        member = str.__new__(cls, name)
+        member._value_, member.subject = name, subject
+        return member
+
+    VERIFY = "verify", "Confirm your e-mail address"
+    ACCOUNT_EXISTS = "account_exists", "You already have an account"
+    RESET = "reset", "Set a new password"
+    CHOOSE_PASSWORD = "choose_password", "Choose your password"
+    PASSWORD_CHANGED = "password_changed", "Your password was changed"
+    EMAIL_CHANGE = "email_change", "Confirm your new e-mail address"
+    EMAIL_CHANGE_REQUESTED = "email_change_requested", "Another e-mail address for your account"
+    EMAIL_CHANGED = "email_changed", "Your e-mail address was changed"
+    INVITATION = "invitation", "You are invited"
+    ACCOUNT_DELETED = "account_deleted", "Your account was deleted"
+    NEW_DEVICE = Alert.NEW_DEVICE.value, "A sign-in from a new device"
+    ROLES_CHANGED = Alert.ROLES_CHANGED.value, "Your roles were changed"
+    NEW_APPLICATION = Alert.NEW_APPLICATION.value, "An application may act for you"
+    ACCOUNT_DISABLED = Alert.ACCOUNT_DISABLED.value, "Your account was disabled"
 
 
-_SUBJECTS = {
-    MailKind.VERIFY: "Confirm your e-mail address",
-    MailKind.ACCOUNT_EXISTS: "You already have an account",
-    MailKind.RESET: "Set a new password",
-    MailKind.CHOOSE_PASSWORD: "Choose your password",
-    MailKind.PASSWORD_CHANGED: "Your password was changed",
-    MailKind.EMAIL_CHANGE: "Confirm your new e-mail address",
-    MailKind.EMAIL_CHANGE_REQUESTED: "Another e-mail address for your account",
-    MailKind.EMAIL_CHANGED: "Your e-mail address was changed",
-    MailKind.INVITATION: "You are invited",
-    MailKind.ACCOUNT_DELETED: "Your account was deleted",
-    MailKind.NEW_DEVICE: "A sign-in from a new device",
-    MailKind.ROLES_CHANGED: "Your roles were changed",
-    MailKind.NEW_APPLICATION: "An application may act for you",
-    MailKind.ACCOUNT_DISABLED: "Your account was disabled",
-}
-# What a mail may need besides `_common`, as a template that is tried gets it.
+# The values that a mail may need besides `_common`, for the trial of the templates at the boot.
 _SAMPLES = dict.fromkeys(("token", "when", "ip", "user_agent", "application", "roles"), "-")
 
 
 @cache
 def _templates(folders: tuple[Path, ...]) -> Environment:
-    """The templates, compiled once; of one name, that of the first folder."""
+    """Return the templates, compiled once; of two with one name, that of the first folder."""
     return Environment(
         loader=FileSystemLoader(folders),
         autoescape=select_autoescape(["html"], default=False),
@@ -114,7 +106,7 @@ class AccountMail:
         self._try_all()
 
     def prefer(self, folder: Path) -> None:
-        """Take the templates that a folder has, and those here for the rest."""
+        """Prefer the templates of a folder to those here."""
         self._folders = (folder, *self._folders)
         self._try_all()
 
@@ -126,15 +118,15 @@ class AccountMail:
         await db.flush()
 
     async def notify(self, db: AsyncSession, kind: MailKind, user: User, *, token: str | None = None) -> None:
-        """Write to a user, by name where the mailbox is known to be theirs."""
+        """Write to a user, by name if the mailbox is confirmed."""
         await self.send(db, kind, user.email, token=token, name=user.display_name if user.verified_at else None)
 
     async def alert(
         self, db: AsyncSession, alert: Alert, user_id: UUID, origin: Client | None = None, **about: str
     ) -> None:
-        """Tell the owner of an account.
+        """Write to the owner of an account, unless the owner has switched the alert off.
 
-        `origin` is where it was done from, if they are to know; `about` is what else the template says.
+        `origin` is where the request came from, if the template shows it; `about` are its other values.
         """
         put = partial(self.put_alert, alert=alert, user_id=user_id, origin=origin, about=about)
         if await (await db.connection()).run_sync(put):
@@ -143,28 +135,28 @@ class AccountMail:
     def put_alert(
         self, connection: Connection, alert: Alert, user_id: UUID, origin: Client | None, about: Mapping[str, str]
     ) -> bool:
-        """Tell the owner as `alert` does, unless they do not want to be told; whether a mail waits for `deliver`."""
+        """Do the same on a connection; return whether a mail waits for `deliver`."""
         owner = connection.execute(_OWNER, {"user_id": user_id}).one_or_none()
         if owner is None or alert in parse_alerts(owner.muted):
             return False
         said = {name: unlinked(value) for name, value in about.items()} | {"when": f"{utc_now():%Y-%m-%d %H:%M} UTC"}
         if origin is not None:
             said |= {"ip": origin.ip, "user_agent": unlinked(origin.user_agent)}
-        self._outbox.put(connection, self._mail(MailKind(alert.value), owner.email, owner.display_name, said))
+        self._outbox.put(connection, self._mail(MailKind[alert.name], owner.email, owner.display_name, said))
         return True
 
     def deliver(self) -> None:
-        """Have delivered what `put_alert` added, now that it is committed."""
+        """Deliver what `put_alert` added, now that it is committed."""
         self._outbox.added.set()
 
     def _try_all(self) -> None:
-        """A template that is missing or broken stops the boot, not a mail."""
+        """Render every mail: a template that is missing or broken stops the boot."""
         for kind in MailKind:
             self._mail(kind, self._admin_email, None, _SAMPLES)
 
     def _mail(self, kind: MailKind, to: str, name: str | None, about: Mapping[str, str]) -> Mail:
-        """The mail as text and as HTML. A value that is not given is missing: the template that needs it fails."""
-        subject = f"{self._app_name[:_LONGEST_NAME]}: {_SUBJECTS[kind]}"
+        """Render the mail as text and as HTML; fails if the template needs a value that is not given."""
+        subject = f"{self._app_name[:_LONGEST_NAME]}: {kind.subject}"
         values = {**self._common, "subject": subject, "display_name": name, **about}
         text, html = (
             _templates(self._folders).get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html")
@@ -173,6 +165,14 @@ class AccountMail:
 
 
 def unlinked(text: str) -> str:
-    """A text that somebody else chose, on one line, of which a mail program makes no link, and which ends no quote."""
+    """Return a text that others chose on one line, without what mail programs make links of, and without quotes."""
     shown = "".join(character for character in text if character.isprintable())
     return _LINKING.sub(" ", shown)[:_LONGEST_SHOWN]
+
+
+class Mailing(NamedTuple):
+    """What every service needs that mails a token."""
+
+    tokens: AccountTokens
+    mail: AccountMail
+    limits: MailLimits

@@ -1,8 +1,8 @@
-"""A forgotten password: a mail to whoever has the mailbox, and a new password for its token (ASVS 6.4.3).
+"""A forgotten password: a token by mail, and a new password for the token (ASVS 6.4.3).
 
 The answer and its time are the same whether the address has an account or not. The token proves the mailbox, so a
-reset confirms an account that waits for that, and no lock of the sign-in holds against its owner: the network that the
-password was set from is the one home of the account then, and `unlock` lets it try (`signin/limits.py`).
+reset confirms an unconfirmed account, and limits of the sign-in do not lock its owner out: the network that the
+password was set from becomes the only home of the account, and `unlock` lets it try (`signin/limits.py`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,44 +18,32 @@ from app.core.events.flow import emit_event
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.locking import lock_mailbox, taken_back
-from app.features.accounts.mailed.mailing import Mailing
-from app.features.accounts.mailed.mails import MailKind
-from app.features.accounts.mailed.tokens import TokenKind, token_refused
+from app.features.accounts.mailed.mails import Mailing, MailKind
+from app.features.accounts.mailed.tokens import TokenKind
 from app.features.accounts.models import User
-from app.features.accounts.passwords.hasher import PasswordHasher
-from app.features.accounts.passwords.policy import PasswordPolicy
+from app.features.accounts.passwords.policy import Passwords
 from app.features.sessions.client import Client
 from app.features.sessions.home_networks import forget_other_homes, remember_home
-from app.features.sessions.service import SessionService
 
 _KINDS = (TokenKind.RESET, TokenKind.INVITATION)
 
 
 class Applications(Protocol):
-    """What a user has allowed other programs, as the feature knows that asks users about them."""
+    """The OAuth clients that users have allowed to act for them."""
 
     async def end_all(self, db: AsyncSession, user_id: UUID) -> None:
-        """Take all of it back, but for the sessions."""
+        """Take back what the user allowed, but end no session."""
 
     async def client_ids(self, db: AsyncSession, user_id: UUID) -> frozenset[str]:
-        """The programs, as their sessions name them."""
+        """Return the `client_id` of each client that the user allowed."""
 
 
 class RecoveryService:
     """Mails tokens for new passwords, and takes them."""
 
-    def __init__(  # one for each thing that a reset touches
-        self,
-        database: Database,
-        sessions: SessionService,
-        hasher: PasswordHasher,
-        policy: PasswordPolicy,
-        mailing: Mailing,
-    ) -> None:
+    def __init__(self, database: Database, passwords: Passwords, mailing: Mailing) -> None:
         self._database = database
-        self._sessions = sessions
-        self._hasher = hasher
-        self._policy = policy
+        self._passwords = passwords
         self._tokens, self._mail, self._limits = mailing
         self._unlock: Callable[[str], Awaitable[None]] | None = None
         self._applications: Applications | None = None
@@ -65,13 +53,13 @@ class RecoveryService:
         self._unlock = unlock
 
     def also_end(self, applications: Applications) -> None:
-        """End what users have allowed other programs with their old password."""
+        """End what users have allowed OAuth clients when they reset their password."""
         self._applications = applications
 
     async def forgot(self, email: str, *, ip: str) -> None:
         """Mail a token to the account of the address, if there is one that is not disabled.
 
-        Raises `TooManyRequests` for the client, and nothing that depends on the address.
+        Raises `TooManyRequests` for the client, and no error that depends on the address.
         """
         await self._limits.admit_client(ip)
         address = parse_email_address(email)
@@ -94,36 +82,28 @@ class RecoveryService:
     ) -> None:
         """Set a password and end every session; raises `BadRequest` for a token that does not hold.
 
-        Applications end too, with what the user allowed them, unless they are to be kept.
+        Unless they are to be kept, the sessions of OAuth clients end too, with what the user allowed them.
 
         The token is used up last: a password that is refused leaves it as it was.
         """
         async with self._database.read() as db:
             owner = await self._tokens.owner(db, token, *_KINDS)
-        if owner is None:
-            raise token_refused("reset")
-        accepted = self._policy.check(password, email=owner.email, display_name=owner.display_name)
-        new_hash = await self._hasher.hash(accepted)
+        new_hash = await self._passwords.hash(password, email=owner.email, display_name=owner.display_name)
         if self._unlock is not None:
             await self._unlock(client.ip)
         async with self._database.transaction() as db:
-            used = await self._tokens.use(db, token, *_KINDS)
-            if used is not None:
-                user = used.user
-                user.password_hash, user.verified_at = new_hash, user.verified_at or utc_now()
-                await self._tokens.revoke_all(db, user.id)
-                kept = await self._end_applications(db, user.id, keep=keep_applications)
-                await self._sessions.end_all(db, user.id, AccountEnd.PASSWORD_RESET, keep_clients=kept)
-                connection = await db.connection()
-                await connection.run_sync(forget_other_homes, user.id, client.ip)
-                await connection.run_sync(remember_home, user.id, client.ip)
-                await self._mail.notify(db, MailKind.PASSWORD_CHANGED, user)
-                emit_event(AccountEvent.PASSWORD_RESET, outcome="success", user_id=user.id)
-        if used is None:
-            raise token_refused("reset")
+            user, _ = await self._tokens.use(db, token, *_KINDS)
+            user.password_hash, user.verified_at = new_hash, user.verified_at or utc_now()
+            kept = await self._end_applications(db, user.id, keep=keep_applications)
+            await self._tokens.end_access(db, user.id, AccountEnd.PASSWORD_RESET, keep_clients=kept)
+            connection = await db.connection()
+            await connection.run_sync(forget_other_homes, user.id, client.ip)
+            await connection.run_sync(remember_home, user.id, client.ip)
+            await self._mail.notify(db, MailKind.PASSWORD_CHANGED, user)
+            emit_event(AccountEvent.PASSWORD_RESET, outcome="success", user_id=user.id)
 
     async def _end_applications(self, db: AsyncSession, user_id: UUID, *, keep: bool) -> frozenset[str]:
-        """Take back what the user allowed, unless they want to keep it; the clients whose sessions stay."""
+        """Take back what the user allowed unless it is to be kept; return the clients whose sessions stay."""
         if self._applications is None:
             return frozenset()
         if keep:

@@ -1,4 +1,4 @@
-"""The current password, asked for again before what a stolen token must not do (ASVS 6.2.3, 7.5.1)."""
+"""Ask for the current password again, before what a stolen token must not do (ASVS 6.2.3, 7.5.1)."""
 
 from limits import RateLimitItem
 from pydantic import SecretStr
@@ -17,8 +17,8 @@ from app.features.accounts.passwords.hasher import PasswordHasher
 class PasswordConfirmation:
     """Checks the current password of a principal; all that ask for it share one limit.
 
-    Each session has attempts of its own: who has stolen one uses up nothing of the owner's, and to begin another takes
-    the password. An application has none: no password is meant for it, and it is not told which one is right.
+    Each session has a limit of its own: with a stolen one, an attacker cannot use up the owner's attempts. OAuth
+    clients are refused, so that they cannot find out the password.
     """
 
     def __init__(self, database: Database, hasher: PasswordHasher, limiter: Limiter, limit: RateLimitItem) -> None:
@@ -28,10 +28,10 @@ class PasswordConfirmation:
         self._limit = limit
 
     async def require(self, principal: Principal, password: SecretStr, purpose: SecurityEvent) -> User:
-        """The account that the password is right for; raises `Forbidden`, told as a failure of `purpose`.
+        """Return the account if the password is right; raises `Forbidden`, and emits `purpose` as a failure.
 
-        Attempts are counted for the session: `TooManyRequests`. One that succeeds is given back. Raises `Forbidden` for
-        every OAuth client, before the password is looked at.
+        Raises `TooManyRequests` if the session has too many failed attempts, and `Forbidden` for every OAuth client,
+        before the password is checked.
         """
         who = {"user_id": principal.user_id, "session_id": principal.session_id}
         if principal.client_id is not None:

@@ -1,4 +1,4 @@
-"""Passwords: argon2id at OWASP's parameters, in a pool that a flood cannot grow (ASVS 11.4.2)."""
+"""Hash passwords: argon2id at OWASP's parameters, in a bounded pool (ASVS 11.4.2)."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +17,7 @@ NewPassword = Annotated[SecretStr, Field(min_length=SHORTEST_PASSWORD, max_lengt
 """A password that is being set: 15 to 128 characters of any kind (NIST SP 800-63B-4, ASVS 6.2.1, 6.2.9)."""
 
 GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
-"""A password that is being checked. Its bound is only there to bound the work."""
+"""A password that is being checked. The bound limits the work."""
 
 OWASP_ARGON2ID = Argon2Hasher(memory_cost=19456, time_cost=2, parallelism=1)
 _QUEUE_LENGTH = 100
@@ -31,7 +31,7 @@ class AcceptedPassword:
 
 
 class Verification(NamedTuple):
-    """Whether a password is right, and a new hash where the stored one is of weaker parameters."""
+    """Whether a password is right, and a new hash if the stored one has weaker parameters."""
 
     valid: bool
     new_hash: str | None = None
@@ -43,17 +43,17 @@ class PasswordHasher:
     def __init__(self, hasher: Argon2Hasher | None = None, queue_length: int = _QUEUE_LENGTH) -> None:
         self._hasher = hasher or OWASP_ARGON2ID
         self._pool = HashingPool(queue_length)
-        # What an account without a password is checked against, so that it takes as long as any other.
-        self._nobody = _nobodys_hash(self._hasher)
+        # For accounts without a password, so that timing does not reveal which accounts exist.
+        self._dummy = _dummy_hash(self._hasher)
 
     async def hash(self, password: AcceptedPassword) -> str:
-        """The hash to store; raises `Unavailable` where too many wait."""
+        """Return the hash to store; raises `Unavailable` if too many wait."""
         return await self._pool.run(lambda: self._hasher.hash(password.normalized.get_secret_value()))
 
     async def verify(self, password: SecretStr, stored: str | None) -> Verification:
-        """Check a password; without a stored hash it takes as long, and is wrong. Raises `Unavailable` as `hash`."""
+        """Check a password; without a stored hash, it takes as long, and is wrong. Raises `Unavailable` as `hash`."""
         verification = await self._pool.run(
-            lambda: self._verify(normalized(password.get_secret_value()), stored or self._nobody)
+            lambda: self._verify(normalized(password.get_secret_value()), stored or self._dummy)
         )
         return verification if stored else Verification(valid=False)
 
@@ -64,10 +64,10 @@ class PasswordHasher:
         return Verification(valid=True, new_hash=self._hasher.hash(password) if weaker else None)
 
     async def close(self) -> None:
-        """Let the pool go."""
+        """Close the pool."""
         self._pool.close()
 
 
 @cache
-def _nobodys_hash(hasher: Argon2Hasher) -> str:
+def _dummy_hash(hasher: Argon2Hasher) -> str:
     return hasher.hash("nobody has this password")

@@ -1,6 +1,6 @@
-"""What fills a password without making it harder to guess: repetitions, counting, walks over the keyboard.
+"""Find what makes a password longer, but not harder to guess: repetitions, counts, walks over the keyboard.
 
-Every function takes a folded text and is linear in its length but for a small factor.
+Every function takes a folded text. Its time is linear in the length of the text.
 """
 
 import re
@@ -46,21 +46,18 @@ _STEPS = (1, -1, 2, -2, 5, 10)
 
 
 def essence(text: str) -> str:
-    """What is left when repeated characters and units stand once and walks are crossed out."""
+    """Return what is left if repeated characters and units are kept once and walks are crossed out."""
     return _REPEATED_UNIT.sub(r"\1", _without_walks(_SAME.sub(r"\1", text)))
 
 
 def is_repetition(text: str) -> bool:
-    """Whether the text, or what is left of it without a smaller part of padding, is a short unit again and again.
-
-    A unit of 15 characters or more would do on its own, so it may be repeated.
-    """
+    """Return whether the text, or its letters if they are most of it, repeats a unit of at most 14 characters."""
     core = without_padding(text)
     return _repeats(text) or (len(core) * 2 > len(text) and _repeats(core))
 
 
 def is_count(text: str) -> bool:
-    """Whether the text is numbers in equal steps: `101112131415161`, `2 4 6 8 10 12 14`."""
+    """Return whether the text is numbers in equal steps: `101112131415161`, `2 4 6 8 10 12 14`."""
     digits = "".join(character for character in text if character.isdecimal())
     if not digits.isascii() or without_padding(text):
         return False
@@ -70,7 +67,7 @@ def is_count(text: str) -> bool:
 
 def _repeats(text: str) -> bool:
     units = range(1, min(_LONGEST_UNIT, len(text) // 2) + 1)
-    return any(text.startswith(text[db:]) for db in units)
+    return any(text.startswith(text[unit:]) for unit in units)
 
 
 def _count(start: int, step: int, length: int) -> str:
@@ -83,16 +80,6 @@ def _count(start: int, step: int, length: int) -> str:
 
 
 def _without_walks(text: str) -> str:
-    kept: list[str] = []
-    start = 0
-    while start < len(text):
-        end = start
-        while text[end : end + _SHORTEST_WALK] in _STEPS_OF_WALKS:
-            end += 1
-        if end > start:
-            # The last part that fitted reaches on.
-            start = end + _SHORTEST_WALK - 1
-        else:
-            kept.append(text[start])
-            start += 1
-    return "".join(kept)
+    starts = (start for start in range(len(text)) if text[start : start + _SHORTEST_WALK] in _STEPS_OF_WALKS)
+    walked = {start + step for start in starts for step in range(_SHORTEST_WALK)}
+    return "".join(character for place, character in enumerate(text) if place not in walked)

@@ -1,13 +1,13 @@
 """Which passwords may be set (NIST SP 800-63B-4 section 3.1.1.2, ASVS 6.2).
 
-Length counts, composition does not. Refused are the passwords that are tried first: listed ones, repetitions, counts
-and walks over the keyboard, and those made of a common word or of the user's and the service's names.
-`docs/passwords.md` says it to people; a test holds its numbers.
+Length counts, composition does not. The policy refuses the passwords that attackers try first: listed ones,
+repetitions, counts and walks over the keyboard, and those made of a common word or of the names of the user and the
+service. `docs/passwords.md` explains it; a test holds its numbers.
 """
 
 import re
 from collections.abc import Iterable
-from typing import Self
+from typing import NamedTuple, Self
 
 from pydantic import SecretStr
 
@@ -15,39 +15,38 @@ from app.access.roles import Role
 from app.core.errors import Unprocessable
 from app.core.settings.model import Settings
 from app.features.accounts.passwords.common_passwords import password_list
-from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD, AcceptedPassword
+from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD, AcceptedPassword, PasswordHasher
 from app.features.accounts.passwords.patterns import essence, is_count, is_repetition
 from app.features.accounts.passwords.text import folded, normalized, without_padding, without_words
 
 SHORTEST_NAME = 4
 FEWEST_LEFT = 8
-"""How many characters must be left when everything is crossed out that is tried first."""
+"""How many characters must be left when names, words and patterns are crossed out."""
 MOST_PADDING = 8
 """How many digits and signs count for nothing beside a word: a date, a year, exclamation marks."""
 
 _ADVICE = "Take several unrelated words, or let a password manager make one."
-_ADMINISTRATOR = "administrator"
 _DIGITS = "0123456789"
 
 
 class PasswordPolicy:
-    """Judges new passwords. Every hash is made of what it has accepted."""
+    """Judges new passwords. Only what it accepts is hashed."""
 
     def __init__(self, service_names: Iterable[str]) -> None:
         self._service_names = _names_in(*service_names)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The policy that knows what the service, its host, its operator and its roles are called (ASVS 6.2.11)."""
+        """Make the policy that knows the names of the service, its host, its operator and its roles (ASVS 6.2.11)."""
         host, operator = settings.public_url.split("/"), settings.admin_email.split("@")
-        return cls([settings.app_name, *host, *operator, *Role, _ADMINISTRATOR])
+        return cls([settings.app_name, *host, *operator, *Role, "administrator"])
 
     def check(
         self, password: SecretStr, *, email: str, display_name: str | None, field: str = "new_password"
     ) -> AcceptedPassword:
-        """Accept a password, or raise `Unprocessable` that says why not, and how to do better.
+        """Accept a password, or raise `Unprocessable` with the reason and advice.
 
-        `field` is the name under which the client sent it. Neither the password nor a part of it is told or logged.
+        `field` is the field of the request that holds it. No part of the password is repeated or logged.
         """
         typed = password.get_secret_value()
         user_names = _names_in(*email.split("@"), display_name or "")
@@ -58,7 +57,7 @@ class PasswordPolicy:
         return AcceptedPassword(SecretStr(normalized(typed)))
 
     def _problem(self, text: str, user_names: frozenset[str]) -> str | None:
-        """Why a folded text of the right length is refused, if it is."""
+        """Return why a folded text of the right length is refused, if it is."""
         listed, names = password_list(), self._service_names | user_names
         if listed.has(text):
             return "is on the list of common and breached passwords"
@@ -73,8 +72,21 @@ class PasswordPolicy:
         return None
 
 
+class Passwords(NamedTuple):
+    """What the services of accounts need to set and check passwords."""
+
+    policy: PasswordPolicy
+    hasher: PasswordHasher
+
+    async def hash(
+        self, password: SecretStr, *, email: str, display_name: str | None, field: str = "new_password"
+    ) -> str:
+        """Hash a password that is being set; raises what `PasswordPolicy.check` and `PasswordHasher.hash` raise."""
+        return await self.hasher.hash(self.policy.check(password, email=email, display_name=display_name, field=field))
+
+
 def _length_problem(typed: str) -> str | None:
-    """Judge both what was typed and what is hashed; one code point is one character."""
+    """Judge the length of what was typed and of what is hashed, in code points."""
     lengths = (len(typed), len(normalized(typed)))
     if min(lengths) < SHORTEST_PASSWORD:
         return f"has fewer than {SHORTEST_PASSWORD} characters"
@@ -84,7 +96,7 @@ def _length_problem(typed: str) -> str | None:
 
 
 def _names_in(*texts: str) -> frozenset[str]:
-    """The words of the texts, folded; also all those of a text joined, and without digits around them."""
+    """Return the words of the texts, folded; also joined, and without digits around them."""
     names: set[str] = set()
     for text in texts:
         words = re.split(r"[\W_]+", folded(text))
@@ -93,9 +105,9 @@ def _names_in(*texts: str) -> frozenset[str]:
 
 
 def _is_made_of(text: str, words: frozenset[str]) -> bool:
-    """Whether too little is left of a folded text without the words, patterns, and digits and signs beside them.
+    """Return whether too little is left of a folded text without the words, patterns, and padding beside them.
 
-    Of a text without any of the words nothing is crossed out: digits alone can make a password.
+    If a text has none of the words, nothing is crossed out: digits alone can make a password.
     """
     rest = without_words(text, words)
     left = essence(rest)

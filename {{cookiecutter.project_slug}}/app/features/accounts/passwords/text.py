@@ -1,20 +1,10 @@
-"""How the text of a password is read: the form that is hashed, and the forms in which passwords are compared."""
+"""The form of a password that is hashed, and the forms in which passwords are compared."""
 
 import unicodedata
 from collections.abc import Iterable
 
 # Digits and signs that stand for letters. `l` is one of them: it and `i` are both written `1`.
-_LETTER_OF = {
-    "o": "0",
-    "i": "1!|l",
-    "z": "2",
-    "e": "3€",
-    "a": "4@",
-    "s": "5$",
-    "g": "69",
-    "t": "7+",
-    "b": "8",
-}
+_LETTER_OF = {"o": "0", "i": "1!|l", "z": "2", "e": "3€", "a": "4@", "s": "5$", "g": "69", "t": "7+", "b": "8"}
 _CROSSED_OUT = "\0"
 _LOOK_ALIKES = {ord(sign): letter for letter, signs in _LETTER_OF.items() for sign in signs}
 # Unicode's general categories: numbers, punctuation, separators, controls; signs that are no pictures.
@@ -23,36 +13,35 @@ _PADDING_SIGNS = frozenset({"Sc", "Sk", "Sm"})
 
 
 def normalized(text: str) -> str:
-    """One form for every way in which keyboards compose the same characters (NIST SP 800-63B-4 section 3.1.1.2)."""
+    """Return one form for all ways to compose the same characters (NIST SP 800-63B-4 section 3.1.1.2)."""
     return unicodedata.normalize("NFKC", text)
 
 
 def folded(text: str) -> str:
-    """The text without the difference of upper and lower case."""
+    """Return the text without the difference of upper and lower case."""
     return normalized(normalized(text).casefold())
 
 
 def read_as_letters(text: str) -> str:
-    """A folded text with the letters that its digits and signs look like: `p4$$w0rd` reads as `password`.
+    """Return a folded text with the letters that its digits and signs look like: `p4$$w0rd` reads as `password`.
 
-    The length stays as it is, and every `l` becomes an `i`, so that only texts which are both read so can be compared.
+    The length stays the same. Every `l` becomes an `i`: compare the result only with other results.
     """
     return text.translate(_LOOK_ALIKES)
 
 
-def is_padding(character: str) -> bool:
-    """Whether it is what people fill a word up with: a digit, punctuation, a space or the like."""
-    category = unicodedata.category(character)
-    return category[0] in _PADDING_CATEGORIES or category in _PADDING_SIGNS
-
-
 def without_padding(text: str) -> str:
-    """The letters of every script, and pictures such as emoji."""
-    return "".join(character for character in text if not is_padding(character))
+    """Return the letters of every script, and pictures such as emoji: no digits, punctuation, spaces or the like."""
+    categories = ((character, unicodedata.category(character)) for character in text)
+    return "".join(
+        character
+        for character, category in categories
+        if category[0] not in _PADDING_CATEGORIES and category not in _PADDING_SIGNS
+    )
 
 
 def without_words(text: str, words: Iterable[str]) -> str:
-    """A folded text with each of the folded words crossed out, however it is spelled; longer words first."""
+    """Return a folded text without the folded words, however they are spelled; longer words are taken out first."""
     letters = read_as_letters(text)
     for word in sorted(words, key=len, reverse=True):
         letters = _cross_out(text, letters, word)
@@ -71,5 +60,5 @@ def _cross_out(text: str, letters: str, word: str) -> str:
 
 
 def _spells(part: str, word: str) -> bool:
-    """Whether a part that reads like the word is meant so: most random digits read like something, too."""
+    """Return whether a part that reads like the word is meant so: most random digits read like something, too."""
     return part == word or len(without_padding(part)) * 2 >= len(part)

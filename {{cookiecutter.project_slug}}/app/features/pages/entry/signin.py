@@ -23,7 +23,8 @@ from app.features.pages.kit.services import Browsers
 from app.features.pages.kit.urls import HOME, page_before, safe_next_path
 from app.features.sessions.client import RequestClient
 from app.features.sessions.service import NewSession
-from app.features.signin.service import SignInService, WrongCredentials
+from app.features.signin.errors import WrongCredentialsError
+from app.features.signin.password import PasswordSignIn
 from app.http.request.body_limit import KIB
 
 router = APIRouter(route_class=PageRoute)
@@ -75,7 +76,7 @@ async def login(request: Request, page: CurrentPage, browsers: Browsers, client:
     path = safe_next_path(str((await request.form()).get("next", ""))) or HOME
     headers = await headers_for(request, path)
     form, typed = await read_form(request, SignInForm, "login.html", next_path=path, cookie_lost=False, headers=headers)
-    signins = services_of(request.app)[SignInService]
+    signins = services_of(request.app)[PasswordSignIn]
 
     def key(connection: Connection, session: NewSession) -> str:
         return browsers.attach(connection, session, "pwd")
@@ -83,7 +84,7 @@ async def login(request: Request, page: CurrentPage, browsers: Browsers, client:
     with form.handle_errors():
         try:
             _, value = await signins.open_session(typed.email, typed.password, client, key)
-        except WrongCredentials:
+        except WrongCredentialsError:
             raise Unauthenticated(_WRONG) from None
     if page.signed_in:
         await browsers.end(page.signed_in.principal)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from app.features.accounts.passwords.common_passwords import LIST, entries_of, listed_passwords, password_list, rebuild
+from app.features.accounts.passwords.common_passwords import LIST, listed_passwords, password_list
 from app.features.accounts.passwords.hasher import SHORTEST_PASSWORD
 from app.features.accounts.passwords.text import folded
+from tests.support.password_list import FAMOUS, entries_of, rebuild
 from tests.support.server import PROJECT
 
 SPELLINGS = ["perasperaadastra", "per aspera ad astra", "p3r-4sp3r4-4d-4str4", "1 perasperaadastra 99!"]
@@ -52,21 +53,23 @@ def test_takes_all_long_passwords_and_the_most_common_words() -> None:
     words = ["".join(chr(97 + number // 26**place % 26) for place in range(4)) for number in range(1100)]
     long = ["x" * 15, "y" * 128, "#not a comment at all"]
     entries = entries_of(["123456", *words, "z" * 129, *long, words[0]])
-    assert entries == sorted([*long, *words[:1000]])
+    assert entries == sorted([*FAMOUS, *long, *words[:1000]])
 
 
 def test_is_made_anew_by_a_command(tmp_path: Path) -> None:
-    """Over a copy of the code, and of the list: the head stays, the entries are those of the file."""
-    shutil.copytree(PROJECT / "app", tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    """Over a copy of the code, and of the list: the head stays, the entries are those of the file and the famous ones."""
+    for folder in ("app", "tests"):
+        shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     copy, other = tmp_path / LIST.relative_to(PROJECT), tmp_path / "other.txt"
     shutil.copyfile(LIST, other)
     source = tmp_path / "ranked.txt"
     source.write_bytes("dragon\r\n#hash and fifteen\r\n123\r\nzwölf Boxkämpfer\r\n".encode())
-    command = [sys.executable, "-m", "app.features.accounts.passwords.common_passwords", str(source)]
+    command = [sys.executable, "-m", "tests.support.password_list", str(source)]
     subprocess.run(command, cwd=tmp_path, check=True)
     rebuild(source, other)
     head = LIST.read_text(encoding="utf-8").partition("\n\n")[0]
-    assert copy.read_bytes() == f"{head}\n\n#hash and fifteen\ndragon\nzwölf Boxkämpfer\n".encode()
+    entries = "\n".join(sorted([*FAMOUS, "#hash and fifteen", "dragon", "zwölf Boxkämpfer"]))
+    assert copy.read_bytes() == f"{head}\n\n{entries}\n".encode()
     assert copy.read_bytes() == other.read_bytes()
 
 
