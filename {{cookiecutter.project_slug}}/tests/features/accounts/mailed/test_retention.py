@@ -42,9 +42,8 @@ async def test_purges_accounts_that_nobody_confirmed(post: Post) -> None:
         body = {"email": "invited@people.example"}
         assert (await post("/invitations", body, headers=admin.bearer)).status_code == 202
     await post.register(ADA)
-    counts = []
-    for before in (datetime.now(UTC) - week, datetime.now(UTC) - week, datetime.now(UTC)):
-        counts.append(await post.service.purge("unconfirmed accounts", before=before, limit=2))
+    befores = (datetime.now(UTC) - week, datetime.now(UTC) - week, datetime.now(UTC))
+    counts = [await post.service.purge("unconfirmed accounts", before=before, limit=2) for before in befores]
     assert counts == [2, 1, 0]
     assert await accounts(post.service) == 4
     assert await post.verify(await post.token(ADA)) == 204

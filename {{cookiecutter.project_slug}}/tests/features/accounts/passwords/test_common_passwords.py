@@ -57,7 +57,7 @@ def test_takes_all_long_passwords_and_the_most_common_words() -> None:
 
 
 def test_is_made_anew_by_a_command(tmp_path: Path) -> None:
-    """Over a copy of the code, and of the list: the head stays, the entries are those of the file and the famous ones."""
+    """Over a copy of the code, and of the list: the head stays, the famous entries are added to those of the file."""
     for folder in ("app", "tests"):
         shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     copy, other = tmp_path / LIST.relative_to(PROJECT), tmp_path / "other.txt"
