@@ -119,7 +119,7 @@ async def _export(settings: Settings, filters: Filters) -> None:
     async with opened(settings) as services:
         trail = services[AuditTrail]
         async for row in trail.export(filters):
-            say(orjson.dumps(ExportedEvent.of(row).model_dump(mode="json")))
+            say(orjson.dumps(ExportedEvent.model_validate(row).model_dump(mode="json")))
 
 
 def _moment(option: str, text: str) -> datetime:

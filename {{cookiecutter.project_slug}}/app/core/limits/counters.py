@@ -1,6 +1,6 @@
-"""The counters below `limiter.py`: fixed windows, which begin with the first hit, in memory or in Redis.
+"""The counters below `limiter.py`: fixed windows that begin with the first hit, in memory or in Redis.
 
-The storages of the limits library are not used: the one in memory looks at every live key on every hit (1.3 ms with
+The storages of the limits library are not used: the one in memory reads every live key on every hit (1.3 ms with
 10 000 clients, against 1 µs here), the one in Redis needs two round trips and cannot take a count back.
 """
 
@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from pydantic import SecretStr
@@ -27,10 +27,7 @@ _MESSAGE = "The counters of the rate limits do not answer."
 # While Redis hangs, each process allows this part of a limit: up to four replicas allow no more than the limit.
 _LOCAL_PART = 4
 
-# A key that no request uses: the probe makes the same write as a hit.
-_PROBE, _PROBE_AMOUNT, _PROBE_SECONDS = "probe", 2**31, 60
-
-# One round trip: the count before this hit, and the milliseconds left. What is over the limit is not counted.
+# One round trip: the count before this hit, and the milliseconds left. A hit over the limit is not counted.
 # A key that does not hold a count is replaced. A key without an expiry, or with one beyond the window (the clock of the
 # server was set back), would refuse for ever: it keeps its count, and the window begins now.
 _HIT = """
@@ -60,23 +57,16 @@ class CountersHang(Unavailable):
     """The counters did not answer in time."""
 
 
-class Counters(Protocol):
-    """Counts by key; a method raises `Unavailable` where the counters cannot be reached."""
+class Window(NamedTuple):
+    """What is counted: up to `amount` hits of one key in a number of seconds."""
 
-    async def hit(self, key: str, amount: int, seconds: int) -> tuple[int, float]:
-        """Count one where fewer than `amount` are; give the count before it, and the seconds left."""
+    key: str
+    amount: int
+    seconds: int
 
-    async def refund(self, key: str, seconds: int) -> None:
-        """Take one back, where one is."""
 
-    async def clear(self, key: str, seconds: int) -> None:
-        """Forget a count."""
-
-    async def ping(self) -> None:
-        """Return if the counters can be reached."""
-
-    async def close(self) -> None:
-        """Close the connections."""
+# A key that no request uses: the probe makes the same write as a hit.
+_PROBE = Window("probe", amount=2**31, seconds=60)
 
 
 class MemoryCounters:
@@ -88,25 +78,25 @@ class MemoryCounters:
     def __init__(self) -> None:
         self._windows: dict[int, dict[str, tuple[int, float]]] = {}
 
-    async def hit(self, key: str, amount: int, seconds: int) -> tuple[int, float]:
-        """Count one where fewer than `amount` are; give the count before it, and the seconds left."""
+    async def hit(self, window: Window) -> tuple[int, float]:
+        """Count one if fewer than `amount` are counted; return the count before it, and the seconds left."""
         now = monotonic()
-        windows = self._live(seconds, now)
-        before, ends = windows.get(key, (0, now + seconds))
-        if before < amount:
-            windows[key] = (before + 1, ends)
+        counts = self._live(window.seconds, now)
+        before, ends = counts.get(window.key, (0, now + window.seconds))
+        if before < window.amount:
+            counts[window.key] = (before + 1, ends)
         return before, ends - now
 
-    async def refund(self, key: str, seconds: int) -> None:
-        """Take one back, where one is."""
-        windows = self._live(seconds, monotonic())
-        count, ends = windows.get(key, (0, 0.0))
+    async def refund(self, window: Window) -> None:
+        """Take one back, if the window has not ended."""
+        counts = self._live(window.seconds, monotonic())
+        count, ends = counts.get(window.key, (0, 0.0))
         if count:
-            windows[key] = (count - 1, ends)
+            counts[window.key] = (count - 1, ends)
 
-    async def clear(self, key: str, seconds: int) -> None:
+    async def clear(self, window: Window) -> None:
         """Forget a count."""
-        self._windows.get(seconds, {}).pop(key, None)
+        self._windows.get(window.seconds, {}).pop(window.key, None)
 
     async def ping(self) -> None:
         """Memory answers."""
@@ -116,16 +106,17 @@ class MemoryCounters:
         self._windows.clear()
 
     def _live(self, seconds: int, now: float) -> dict[str, tuple[int, float]]:
-        windows = self._windows.setdefault(seconds, {})
-        while windows and windows[first := next(iter(windows))][1] <= now:
-            del windows[first]
-        return windows
+        counts = self._windows.setdefault(seconds, {})
+        while counts and counts[first := next(iter(counts))][1] <= now:
+            del counts[first]
+        return counts
 
 
 class RedisCounters:
-    """Counters that replicas share. One retry, for a connection that a restart of Redis has cut; none after a timeout.
+    """Counters that replicas share; every method raises `Unavailable` if Redis cannot be used.
 
-    Every key begins with `prefix`, so that several services can use one Redis.
+    One retry, for a connection that a restart of Redis has cut; none after a timeout. Every key begins with `prefix`,
+    so that several services can use one Redis.
     """
 
     def __init__(self, url: SecretStr, prefix: str) -> None:
@@ -139,23 +130,23 @@ class RedisCounters:
         self._hit = self._redis.register_script(_HIT)
         self._refund = self._redis.register_script(_REFUND)
 
-    async def hit(self, key: str, amount: int, seconds: int) -> tuple[int, float]:
-        """Count one where fewer than `amount` are; give the count before it, and the seconds left."""
-        script = self._hit(keys=[self._prefix + key], args=[amount, seconds * _MILLISECONDS])
+    async def hit(self, window: Window) -> tuple[int, float]:
+        """Count as `MemoryCounters.hit`."""
+        script = self._hit(keys=[self._prefix + window.key], args=[window.amount, window.seconds * _MILLISECONDS])
         before, milliseconds = await _answer(script)
         return int(before), milliseconds / _MILLISECONDS
 
-    async def refund(self, key: str, seconds: int) -> None:  # noqa: ARG002  # the key knows its end
-        """Take one back, where one is."""
-        await _answer(self._refund(keys=[self._prefix + key]))
+    async def refund(self, window: Window) -> None:
+        """Take one back, if the window has not ended."""
+        await _answer(self._refund(keys=[self._prefix + window.key]))
 
-    async def clear(self, key: str, seconds: int) -> None:  # noqa: ARG002  # it goes with its end
+    async def clear(self, window: Window) -> None:
         """Forget a count."""
-        await _answer(self._redis.delete(self._prefix + key))
+        await _answer(self._redis.delete(self._prefix + window.key))
 
     async def ping(self) -> None:
         """Return if Redis takes a hit: one that is read-only or full answers a PING, and no hit."""
-        await self.hit(_PROBE, _PROBE_AMOUNT, _PROBE_SECONDS)
+        await self.hit(_PROBE)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -165,8 +156,8 @@ class RedisCounters:
 class FallbackCounters:
     """The shared counters; while they hang, counters of this process, which allow a part of each limit.
 
-    After a timeout, nothing waits for the shared counters until `_RETRY_AFTER_SECONDS` have passed; then one request
-    tries them again. A server that refuses is no reason to count here: that costs nothing, and the answer stays no.
+    After a timeout, no request waits for the shared counters until `_RETRY_AFTER_SECONDS` have passed; then one request
+    tries them again. If the server refuses, this process does not count: that costs no time, and the answer is 503.
     """
 
     def __init__(self, shared: RedisCounters) -> None:
@@ -175,29 +166,29 @@ class FallbackCounters:
         self._hangs = False
         self._retry_at = 0.0
 
-    async def hit(self, key: str, amount: int, seconds: int) -> tuple[int, float]:
-        """Count one where fewer than `amount`, or meanwhile a part of it, are."""
+    async def hit(self, window: Window) -> tuple[int, float]:
+        """Count one if fewer than `amount`, or a part of it while this process counts, are counted."""
         if self._may_try():
             with suppress(CountersHang):
-                return await self._watched(self._shared.hit(key, amount, seconds))
-        allowed = max(1, amount // _LOCAL_PART)
-        before, seconds_left = await self._local.hit(key, allowed, seconds)
-        # As if all the rest of the limit had been used elsewhere.
-        return before + amount - allowed, seconds_left
+                return await self._watched(self._shared.hit(window))
+        allowed = max(1, window.amount // _LOCAL_PART)
+        before, seconds_left = await self._local.hit(window._replace(amount=allowed))
+        # As if the rest of the limit had been used elsewhere.
+        return before + window.amount - allowed, seconds_left
 
-    async def refund(self, key: str, seconds: int) -> None:
-        """Take one back, where one is."""
+    async def refund(self, window: Window) -> None:
+        """Take one back, if the window has not ended."""
         if self._may_try():
             with suppress(CountersHang):
-                return await self._watched(self._shared.refund(key, seconds))
-        return await self._local.refund(key, seconds)
+                return await self._watched(self._shared.refund(window))
+        return await self._local.refund(window)
 
-    async def clear(self, key: str, seconds: int) -> None:
+    async def clear(self, window: Window) -> None:
         """Forget a count."""
-        await self._local.clear(key, seconds)
+        await self._local.clear(window)
         if self._may_try():
             with suppress(CountersHang):
-                await self._watched(self._shared.clear(key, seconds))
+                await self._watched(self._shared.clear(window))
 
     async def ping(self) -> None:
         """Return if the shared counters work; raises `Unavailable` while this process counts, too."""
@@ -216,14 +207,11 @@ class FallbackCounters:
         return True
 
     async def _watched(self, call: Awaitable[Result]) -> Result:
-        """The result of a call to the shared counters; note whether they hang."""
+        """Await a call to the shared counters, and note whether they hang."""
         try:
             result = await call
-        except CountersHang:
-            self._note(hangs=True)
-            raise
-        except Unavailable:
-            self._note(hangs=False)
+        except Unavailable as problem:
+            self._note(hangs=isinstance(problem, CountersHang))
             raise
         self._note(hangs=False)
         return result
@@ -236,7 +224,7 @@ class FallbackCounters:
 
 
 async def _answer(command: Awaitable[Any]) -> Any:
-    """The answer of Redis, within `_REDIS_SECONDS` for everything: connecting, greeting, asking."""
+    """Await the answer of Redis, within `_REDIS_SECONDS` for everything: connect, greet, ask."""
     try:
         async with asyncio.timeout(_REDIS_SECONDS):
             return await command

@@ -1,4 +1,4 @@
-"""Counting against a limit, in this process or, where `REDIS_URL` is set, in Redis for all replicas.
+"""Counting against a limit: in this process, or in Redis for all replicas if `REDIS_URL` is set.
 
 The limits library reads the notation of a limit. When Redis cannot be used, nothing is allowed: the answer is 503
 (ASVS 16.5.2). While it hangs, each process counts for itself, and allows a quarter of each limit.
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from limits import RateLimitItem
 from pydantic import SecretStr
 
-from app.core.limits.counters import Counters, FallbackCounters, MemoryCounters, RedisCounters
+from app.core.limits.counters import FallbackCounters, MemoryCounters, RedisCounters, Window
 
 _IPV6_NETWORK_BITS = 64
 
@@ -27,19 +27,19 @@ class Verdict(NamedTuple):
 
 
 class Limiter:
-    """Counts in windows; a method raises `Unavailable` when the counters cannot be used.
+    """Counts in windows; a method raises `Unavailable` if the counters cannot be used.
 
     `service` names who shares a count: the same for all replicas, another one for another service.
     """
 
     def __init__(self, redis_url: SecretStr | None, service: str) -> None:
-        self._counters: Counters = MemoryCounters()
-        if redis_url is not None:
-            self._counters = FallbackCounters(RedisCounters(redis_url, f"{service}/"))
+        self._counters = (
+            MemoryCounters() if redis_url is None else FallbackCounters(RedisCounters(redis_url, f"{service}/"))
+        )
 
     async def hit(self, limit: RateLimitItem, *key: str) -> Verdict:
-        """Count one where it is within the limit, and say whether it is."""
-        before, seconds_left = await self._counters.hit(limit.key_for(*key), limit.amount, limit.get_expiry())
+        """Count one if it is within the limit, and say whether it is."""
+        before, seconds_left = await self._counters.hit(_window(limit, key))
         return Verdict(
             allowed=before < limit.amount,
             limit=limit.amount,
@@ -48,12 +48,12 @@ class Limiter:
         )
 
     async def refund(self, limit: RateLimitItem, *key: str) -> None:
-        """Take one count back; none where the window has ended."""
-        await self._counters.refund(limit.key_for(*key), limit.get_expiry())
+        """Take one count back, if the window has not ended."""
+        await self._counters.refund(_window(limit, key))
 
     async def clear(self, limit: RateLimitItem, *key: str) -> None:
         """Begin a count anew."""
-        await self._counters.clear(limit.key_for(*key), limit.get_expiry())
+        await self._counters.clear(_window(limit, key))
 
     async def ping(self) -> None:
         """Return if the counters that replicas share count; raises `Unavailable` otherwise."""
@@ -64,9 +64,13 @@ class Limiter:
         await self._counters.close()
 
 
+def _window(limit: RateLimitItem, key: tuple[str, ...]) -> Window:
+    return Window(limit.key_for(*key), limit.amount, limit.get_expiry())
+
+
 @lru_cache(maxsize=4096)
 def subscriber(ip: str) -> str:
-    """What one subscriber has: an IPv4 address, or the /64 of an IPv6 address. To be counted together."""
+    """Return what one subscriber has, to be counted together: an IPv4 address, or the /64 of an IPv6 address."""
     try:
         address = ip_address(ip)
     except ValueError:

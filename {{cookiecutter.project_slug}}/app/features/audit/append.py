@@ -1,11 +1,11 @@
 """Appending: rows behind the last one, under the lock of the head.
 
-A writer believes the head only as far as its MAC goes. Where the end of the trail is not as the service left it, the
-writer goes on, so that nobody can stop the service by breaking the trail; but it leaves a mark in the trail, which
-`manage audit verify` reports for ever.
+A writer trusts the head only if its MAC is right. If the end of the trail is not as the service left it, the writer
+goes on, so that breaking the trail does not stop the service; but it adds a mark, which `manage audit verify` reports
+for ever.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import orjson
 import structlog
@@ -28,7 +28,7 @@ _GROWTH_STEP = 100_000
 
 _log = structlog.get_logger("app")
 
-# Made once, and of the tables: every change of anything comes through here.
+# Made once, and of the tables: every transaction with an event uses them.
 _events, _heads = table_of(AuditEvent), table_of(AuditHead)
 _ADD = insert(_events)
 _START_HEAD = insert(_heads).values(id=HEAD_ID)
@@ -43,14 +43,14 @@ _HEAD_AND_LAST = _HEAD.add_columns(_LAST.scalar_subquery())
 
 
 def unavailable() -> Unavailable:
-    """The answer where an event cannot be recorded: what nobody could account for is not done."""
+    """Return the error for an event that cannot be recorded: what has no record is not done."""
     return Unavailable("The audit trail cannot be written.", retry_after=_RETRY_AFTER_SECONDS)
 
 
 class Appender:
     """Adds events to the trail, on the connection of a transaction, without awaiting each statement.
 
-    With `follow`, under the key of the row before, where that is known: processes that have no other can go on from it.
+    With `follow`, it uses the key of the row before, if that is known: processes without a newer key can go on from it.
     """
 
     def __init__(self, keys: KeyRing, *, follow: bool = False) -> None:
@@ -58,37 +58,38 @@ class Appender:
         self._follow = follow
 
     def __call__(self, connection: Connection, event_records: Sequence[EventRecord]) -> int:
-        """Add the events, in order, and a mark where one is due; how many rows that makes.
+        """Add the events, in order, and a mark if one is due; return the number of rows.
 
         Raises `Unavailable`, which rolls the transaction back.
         """
+        return self._append(connection, [entry_of(event_record) for event_record in event_records])
+
+    def mark(self, connection: Connection, event: SecurityEvent, **details: str | int) -> None:
+        """Add a row about the trail itself; raises `Unavailable`."""
+        self._append(connection, [_mark(event, "success", **details)])
+
+    def _append(self, connection: Connection, entries: list[Entry]) -> int:
         try:
-            return self._append(connection, [entry_of(event_record) for event_record in event_records])
+            return self._append_rows(connection, entries)
         except DBAPIError as error:
             _log.error("audit_unwritable", error=type(error).__name__, exc_info=error)
             raise unavailable() from error
 
-    def mark(self, connection: Connection, event: SecurityEvent, **details: str | int) -> None:
-        """Add a row that says something of the trail itself; raises `Unavailable`."""
-        try:
-            self._append(connection, [_mark(event, "success", **details)])
-        except DBAPIError as error:
-            raise unavailable() from error
-
-    def _append(self, connection: Connection, entries: list[Entry]) -> int:
+    def _append_rows(self, connection: Connection, entries: list[Entry]) -> int:
         head, last = _lock_end(connection)
         chain = self._chain.following(head) if self._follow else self._chain
         entries = [*_marks(chain, head, last), *entries]
         if not entries:
             return 0
-        sequence, digest = max(head.sequence, last) if head else last, head.digest if head else FIRST_DIGEST
-        rows, before = [], sequence
-        for sequence, entry in enumerate(entries, start=sequence + 1):  # noqa: B020  # goes on from where it stood
+        before, digest = (max(head.sequence, last), head.digest) if head else (last, FIRST_DIGEST)
+        rows: list[Entry] = []
+        for sequence, entry in enumerate(entries, before + 1):
             row = {**entry, "sequence": sequence, "key_id": chain.current_id}
             digest = digest_of(digest, row)
             rows.append({**row, "digest": digest, "mac": chain.row_mac(digest)})
-        # With its nulls: the same statement for every row, so that none takes another time than the next.
+        # With its nulls: the same statement for every row, so that each takes the same time.
         connection.execute(_ADD, rows)
+        sequence = before + len(rows)
         connection.execute(_MOVE_HEAD if head else _START_HEAD, chain.head(sequence, digest)._asdict())
         if sequence // _GROWTH_STEP > before // _GROWTH_STEP:
             _log.warning("audit_trail_grew", rows=sequence, hint="manage audit archive")
@@ -96,19 +97,19 @@ class Appender:
 
 
 def lock_head(connection: Connection) -> Head | None:
-    """The head as it is stored; one writer at a time, in every process.
+    """Lock the head, so that one writer in all processes goes on, and return it as it is stored.
 
-    PostgreSQL locks its row, SQLite has locked the file before the first statement.
+    PostgreSQL locks its row; SQLite has locked the file before the first statement.
     """
     row = connection.execute(_HEAD).one_or_none()
     return row and Head(*row)
 
 
 def _lock_end(connection: Connection) -> tuple[Head | None, int]:
-    """The head, locked, and the number of the last row.
+    """Lock the head; return it and the number of the last row.
 
-    SQLite reads both in one statement. On PostgreSQL, what else a statement saw is of before the lock, so another,
-    behind it, asks for the last row: that one sees what the writer before has committed.
+    SQLite reads both in one statement. On PostgreSQL, a statement sees the rows of before the lock, so a second one
+    reads the last row: it sees what the writer before has committed.
     """
     if connection.dialect.name == "sqlite":
         row = connection.execute(_HEAD_AND_LAST).one_or_none()
@@ -118,16 +119,16 @@ def _lock_end(connection: Connection) -> tuple[Head | None, int]:
     return head, connection.scalar(_LAST) or 0
 
 
-def _marks(chain: ChainKeys, head: Head | None, last: int) -> Iterable[Entry]:
-    """The rows that go before, where the trail ended otherwise than under the current key."""
+def _marks(chain: ChainKeys, head: Head | None, last: int) -> list[Entry]:
+    """Return the row that goes before, if the trail ended otherwise than under the current key."""
     flaw = _flaw(chain, head, last)
     if flaw is not None:
-        yield _mark(TrailEvent.AUDIT_CHAIN_BROKEN, "failure", reason=flaw)
-    elif head and not head.is_fresh and head.key_id != chain.current_id:
-        confirmed = chain.confirms_head(head)
-        outcome: Outcome = "success" if confirmed else "failure"
-        # With the old MAC, so that whoever has the old key can tell later that the head was genuine.
-        yield _mark(TrailEvent.AUDIT_KEY_CHANGED, outcome, previous=head.key_id.hex(), head=head.mac.hex())
+        return [_mark(TrailEvent.AUDIT_CHAIN_BROKEN, "failure", reason=flaw)]
+    if head is None or head.is_fresh or head.key_id == chain.current_id:
+        return []
+    outcome: Outcome = "success" if chain.confirms_head(head) else "failure"
+    # With the old MAC, so that whoever has the old key can tell later that the head was genuine.
+    return [_mark(TrailEvent.AUDIT_KEY_CHANGED, outcome, previous=head.key_id.hex(), head=head.mac.hex())]
 
 
 def _flaw(chain: ChainKeys, head: Head | None, last: int) -> str | None:
@@ -145,5 +146,5 @@ def _flaw(chain: ChainKeys, head: Head | None, last: int) -> str | None:
 def _mark(event: SecurityEvent, outcome: Outcome, **details: str | int) -> Entry:
     event_record = EventRecord(event, outcome, details, utc_now(), RequestOrigin())
     emit_recorded(event_record)
-    # As they are: a MAC has the shape of a secret, and is none.
+    # Not redacted: a MAC has the shape of a secret, and is none.
     return {**entry_of(event_record), "details": orjson.dumps(details).decode()}

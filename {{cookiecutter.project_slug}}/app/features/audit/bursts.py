@@ -1,9 +1,9 @@
-"""Bursts: what is denied costs the sender nothing, and must not fill the disk.
+"""Bursts: a refusal costs the sender nothing, and must not fill the disk.
 
 Of equal refusals to one client, the first is a row at once. Those that follow are counted; each window that had some
 ends with one row that holds their count. The first window is a minute, and each further one twice as long, up to 16
 minutes; a window without a refusal ends the burst. So a client that never stops adds about a hundred rows a day of each
-kind. A `failure` is always a row: it tells of a password or secret that was tried, and has a limit of its own.
+kind. A `failure` is always a row: it records that a password or secret was tried, and has its own limit.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class _Kind(NamedTuple):
     action: str
     client: str | None = None
     actor_id: UUID | None = None
-    # Names and ids: whom it happened to, and why. Numbers differ each time.
+    # Texts and ids alone: numbers differ each time.
     fields: tuple[tuple[str, str], ...] = ()
 
 
@@ -42,12 +42,12 @@ _Table = dict[_Kind, _Burst]
 
 
 class Bursts:
-    """Counts; hands the count of each window that had more than the first refusal to `done`."""
+    """Counts refusals; calls `done` with the count of each window that had more than the first."""
 
     def __init__(self, done: Callable[[EventRecord], None], seconds: float = WINDOW_SECONDS) -> None:
         self._done = done
         self._seconds = seconds
-        # Apart, so that a flood of strangers hides nothing that is said of a user or a session.
+        # Two tables, so that a flood of anonymous clients hides no event of a user or a session.
         self._anonymous: _Table = {}
         self._known: _Table = {}
 
@@ -83,12 +83,12 @@ class Bursts:
         known = origin.actor_id is not None or any(isinstance(value, UUID) for value in given.values())
         table = self._known if known else self._anonymous
         if kind not in table and len(table) >= _MOST_BURSTS:
-            # Too many at once to count each.
+            # Too many bursts: all further ones of an action share a count.
             kind = _Kind(event_record.action)
         return table, kind
 
     def _begin(self, table: _Table, kind: _Kind, seconds: float) -> None:
-        # In no context: it must not keep the request alive.
+        # In an empty context, which does not keep the request alive.
         timer = asyncio.get_running_loop().call_later(seconds, self._next_window, table, kind, context=Context())
         table[kind] = _Burst(timer, seconds)
 
@@ -106,7 +106,7 @@ class Bursts:
 
 
 def _summary(last: EventRecord, count: int, *, shared: bool) -> EventRecord:
-    """The last refusal with the count of all; of several clients, only what they have in common."""
+    """Return the last refusal with the count of all; of several clients, only what they have in common."""
     if not shared:
         return replace(last, fields={**last.fields, "count": count}, origin=replace(last.origin, request_id=None))
     origin = replace(last.origin, ip=None, user_agent=None, actor_id=None, session_id=None, request_id=None)

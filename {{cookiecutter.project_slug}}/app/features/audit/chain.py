@@ -3,8 +3,8 @@
     digest(n) = SHA-256(label, digest(n - 1), row n)        mac(n) = HMAC-SHA-256(key, label, digest(n))
 
 A MAC confirms its row and all before it. The hash needs no key: rows whose key is gone are still tied to the first row
-that a later key confirms. The head holds the last number and digest under a MAC of its own, so that rows cannot be cut
-off the end.
+that a later key confirms. The head holds the last number and digest under its own MAC, so that rows cannot be cut off
+the end.
 """
 
 import hashlib
@@ -30,6 +30,40 @@ FIRST_DIGEST = bytes(32)
 _ROW = b"audit row\0"
 _HEAD = b"audit head\0"
 _NOT_HASHED = frozenset({"digest", "mac"})
+_LARGEST = 2**63 - 1
+
+
+class Anchor(NamedTuple):
+    """A row and its digest, which tie all rows up to it. Before the first row, the number is 0.
+
+    An administrator keeps one where whoever can write to the database cannot: a verification compares it.
+    """
+
+    sequence: int = 0
+    digest: bytes = FIRST_DIGEST
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `N/HASH`, as `str` writes it; raises `ValueError`."""
+        sequence, _, digest = text.partition("/")
+        anchor = cls(int(sequence), bytes.fromhex(digest))
+        if not 1 <= anchor.sequence <= _LARGEST or len(anchor.digest) != len(FIRST_DIGEST):
+            raise ValueError("no anchor")
+        return anchor
+
+    def __str__(self) -> str:
+        """Write `N/HASH`."""
+        return f"{self.sequence}/{self.digest.hex()}"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read `fields` as JSON; raises `ValueError`, `KeyError` or `TypeError`."""
+        fields = orjson.loads(text)
+        return cls(int(fields["through"]), bytes.fromhex(fields["digest"]))
+
+    def fields(self) -> dict[str, int | str]:
+        """Return what JSON can hold of it."""
+        return {"through": self.sequence, "digest": self.digest.hex()}
 
 
 class Head(NamedTuple):
@@ -54,7 +88,7 @@ class ChainKeys:
         self._keys = {key_id(key): key for key in keys.all(TrailKey.AUDIT)}
 
     def following(self, head: Head | None) -> Self:
-        """The same, but making MACs with the key of the head, where it is in the ring."""
+        """Return the same keys, but make MACs with the key of the head if it is in the ring."""
         other = copy(self)
         if head is not None and self.knows(head.key_id):
             other.current_id = head.key_id
@@ -65,19 +99,19 @@ class ChainKeys:
         return name in self._keys
 
     def row_mac(self, digest: bytes) -> bytes:
-        """The MAC of a row."""
+        """Return the MAC of a row, made with the current key."""
         return self._mac(self.current_id, _ROW + digest)
 
     def confirms_row(self, row: Mapping[str, Any]) -> bool:
-        """Whether the MAC of a row is right; False where its key is not known."""
+        """Whether the MAC of a row is right; false if its key is not known."""
         return self._confirms(row["key_id"], _ROW + row["digest"], row["mac"])
 
     def head(self, sequence: int, digest: bytes) -> Head:
-        """The head after a row."""
+        """Return the head after a row."""
         return Head(sequence, digest, self.current_id, self._mac(self.current_id, _place(sequence, digest)))
 
     def confirms_head(self, head: Head) -> bool:
-        """Whether the MAC of the head is right; False where its key is not known."""
+        """Whether the MAC of the head is right; false if its key is not known."""
         return self._confirms(head.key_id, _place(head.sequence, head.digest), head.mac)
 
     def _confirms(self, name: bytes, content: bytes, mac: bytes) -> bool:
@@ -88,21 +122,18 @@ class ChainKeys:
 
 
 def digest_of(previous: bytes, row: Mapping[str, Any]) -> bytes:
-    """The digest of a row behind another."""
+    """Return the digest of a row that follows one with the digest `previous`."""
     return hashlib.sha256(_ROW + previous + _canonical(row)).digest()
 
 
 def _canonical(row: Mapping[str, Any]) -> bytes:
-    """All columns as JSON with sorted names, the same on every database. What is null is left out.
-
-    So a column that is added later, and may be null, leaves the digests of older rows as they are.
-    """
+    # Sorted, so that every database gives the same. Without nulls, so that a nullable column can be added later.
     hashed = plain_row({name: value for name, value in row.items() if name not in _NOT_HASHED})
     return orjson.dumps(hashed, option=orjson.OPT_SORT_KEYS)
 
 
 def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that are not null, as JSON can hold them; what `digest_of` makes of it is the same."""
+    """Return the columns that are not null, as JSON can hold them; `digest_of` gives the same for them."""
     return {name: _plain(value) for name, value in row.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""What a row says of an event: who, what, on what, from where, how it ended; bounded, and without secrets."""
+"""The columns of an event's row: who, what, on what, from where, with which outcome; bounded, and without secrets."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from app.core.events.flow import EventRecord
 from app.core.logging.redaction import redact_fields, redact_text
 
 Entry = dict[str, Any]
-"""The columns of a row, but for its place in the chain."""
+"""The columns of a row, without those of the chain."""
 
 _LONGEST_DETAILS = 4096
 _LONGEST_IP = 45
@@ -21,18 +21,18 @@ _LONGEST_TARGET = 48
 
 
 def entry_of(event_record: EventRecord) -> Entry:
-    """The columns for an event."""
+    """Return the columns for an event."""
     fields, origin = dict(event_record.fields), event_record.origin
     user_id, session_id = _id(fields.get("user_id")), _id(fields.get("session_id"))
-    # Of what happened to a user, the actor is the principal of the request, or not known: a mailed token shows that
-    # somebody reads the mailbox, and not who.
+    # If something happened to a user, the actor is the principal of the request, or not known: a mailed token shows
+    # that somebody reads the mailbox, and not who.
     actor_id = origin.actor_id or (None if event_record.action.user_is is SUBJECT else user_id)
     asking = origin.session_id or session_id
     target_type, target_id = _target(event_record.action, fields)
     fields.pop("target_type", None)
     fields.pop("target_id", None)
     for name, value in (("user_id", user_id), ("session_id", session_id)):
-        # What a column holds is not told twice.
+        # `details` does not repeat a column.
         if value is None or value in {actor_id, asking} or str(value) == target_id:
             fields.pop(name, None)
     return {

@@ -1,12 +1,13 @@
-"""Recording what no transaction carries: refusals, failures, and whatever happens outside of a transaction.
+"""Recording events of no transaction: refusals, failures, and whatever happens outside of a transaction.
 
-Group commit: one task takes everything that waits into one transaction, while the next ones gather behind it. A request
+Group commit: one task writes everything that waits in one transaction, while the next events queue behind it. A request
 waits for its own events before its answer goes out. The queue is bounded; beyond it the answer is 503.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import Context
 
 import structlog
@@ -42,43 +43,42 @@ class Recorder:
         self.lost = 0
 
     async def record(self, event_records: Sequence[EventRecord]) -> None:
-        """Return when the events are committed; raises `Unavailable` where they are not."""
-        firsts = [event_record for event_record in event_records if self._bursts.is_first(event_record)]
-        if not firsts:
-            return
-        try:
+        """Return when the events are committed; raises `Unavailable` if they are not."""
+        with self._firsts(event_records) as firsts:
+            if not firsts:
+                return
             if self._queued >= LONGEST_QUEUE:
                 _log.error("audit_queue_full", waiting=self._queued)
                 raise unavailable()
-            written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            written: asyncio.Future[None] = loop.create_future()
             self._enqueue(firsts, written)
-            # Nobody waits for a transaction that is stuck, and then for their own.
-            waiting = asyncio.get_running_loop().call_later(_WAIT_SECONDS, _give_up, written)
+            # A request does not wait for a transaction that is stuck, and for its own after that.
+            timer = loop.call_later(_WAIT_SECONDS, _give_up, written)
             try:
                 await written
             finally:
-                waiting.cancel()
-        except Problem:
-            self._forget(firsts)
-            raise
+                timer.cancel()
 
     def record_within(self, connection: Connection, event_records: Sequence[EventRecord]) -> None:
         """Record the events of a transaction in it; raises `Unavailable`, which rolls it back."""
+        with self._firsts(event_records) as firsts:
+            if firsts:
+                self._append(connection, firsts)
+
+    @contextmanager
+    def _firsts(self, event_records: Sequence[EventRecord]) -> Iterator[Sequence[EventRecord]]:
+        """Yield the events that are to be rows; if the block cannot write them, their bursts end."""
         firsts = [event_record for event_record in event_records if self._bursts.is_first(event_record)]
-        if not firsts:
-            return
         try:
-            self._append(connection, firsts)
+            yield firsts
         except Problem:
-            self._forget(firsts)
+            for event_record in firsts:
+                self._bursts.forget(event_record)
             raise
 
-    def _forget(self, firsts: Sequence[EventRecord]) -> None:
-        for event_record in firsts:
-            self._bursts.forget(event_record)
-
     def origin(self) -> RequestOrigin:
-        """Nowhere: what comes here itself is not of a request."""
+        """Return an empty origin: an event that is appended here belongs to no request."""
         return RequestOrigin()
 
     def append(self, event_record: EventRecord) -> None:
@@ -102,30 +102,24 @@ class Recorder:
         self._queue.append((event_records, written))
         self._queued += len(event_records)
         if self._writer is None or self._writer.done():
-            # In no context: it writes for everybody, and must not log under the name of one request.
+            # In an empty context: it writes for all requests, and must not log under the name of one.
             self._writer = asyncio.get_running_loop().create_task(self._write_all(), context=Context())
 
     async def _write_all(self) -> None:
         while self._queue:
-            batch = self._next_batch()
+            batch: list[_Waiting] = []
+            event_records: list[EventRecord] = []
+            while self._queue and len(event_records) < _MOST_AT_ONCE:
+                batch.append(self._queue.popleft())
+                event_records += batch[-1][0]
+            self._queued -= len(event_records)
             failed = True
             try:
-                failed = not await self._write(
-                    [event_record for event_records, _ in batch for event_record in event_records]
-                )
+                failed = not await self._write(event_records)
             finally:
-                # Also where this task is cancelled: nobody waits for what will not come.
-                for event_records, written in batch:
-                    self._settle(event_records, written, failed=failed)
-
-    def _next_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        size = 0
-        while self._queue and size < _MOST_AT_ONCE:
-            batch.append(self._queue.popleft())
-            size += len(batch[-1][0])
-        self._queued -= size
-        return batch
+                # Also if this task is cancelled, so that no request waits for ever.
+                for waiting, written in batch:
+                    self._settle(len(waiting), written, failed=failed)
 
     async def _write(self, event_records: Sequence[EventRecord]) -> bool:
         try:
@@ -133,17 +127,15 @@ class Recorder:
                 await self._database.record(lambda connection: self._append(connection, event_records))
         except Problem:
             return False
-        except Exception as error:  # noqa: BLE001  # whatever it is: the events are not on record
+        except Exception as error:  # noqa: BLE001  # any error means that the events are not on record
             _log.error("audit_unwritable", error=type(error).__name__, exc_info=error)
             return False
         return True
 
-    def _settle(
-        self, event_records: Sequence[EventRecord], written: "asyncio.Future[None] | None", *, failed: bool
-    ) -> None:
+    def _settle(self, count: int, written: "asyncio.Future[None] | None", *, failed: bool) -> None:
         if written is None or written.cancelled():
             if failed:
-                self._lose(len(event_records), "the database does not take them")
+                self._lose(count, "the database does not take them")
         elif failed:
             _give_up(written)
         elif not written.done():
@@ -155,6 +147,6 @@ class Recorder:
 
 
 def _give_up(written: "asyncio.Future[None]") -> None:
-    """Have the answer be 503, unless somebody has done so before."""
+    """Have the answer be 503, unless the future is done."""
     if not written.done():
         written.set_exception(unavailable())

@@ -46,4 +46,4 @@ async def list_events(
     """Security events, newest first."""
     events.require(filters.action, "query", "action")
     rows, next_cursor = await trail.list_events(filters, PageParams(limit, cursor))
-    return Page(items=[AuditEventRead.of(row) for row in rows], next_cursor=next_cursor)
+    return Page(items=[AuditEventRead.model_validate(row) for row in rows], next_cursor=next_cursor)

@@ -1,14 +1,13 @@
-"""The audit trail: what every other part of the service needs of it."""
+"""The audit trail, as the other features and the commands use it."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import Connection, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,20 +15,21 @@ from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
 from app.core.errors import Conflict
 from app.core.events.flow import EventRecord, events_to
-from app.core.pagination import Cursors, PageParams, by_number
+from app.core.pagination import Cursors, PageParams
 from app.features.audit.append import Appender, lock_head, unavailable
-from app.features.audit.archive import ArchiveFile, Place, archived_through, last_before, remove_through, rows_between
+from app.features.audit.archive import ArchiveFile, archived_through, last_before, remove_through, rows_between
+from app.features.audit.chain import Anchor
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent
 from app.features.audit.recorder import Recorder
-from app.features.audit.verification import Anchor, Report, Verification
+from app.features.audit.verification import Report, Verification
 
 _BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which rows are asked for; what is None does not matter. `since` is included, `until` is not."""
+    """Which rows the caller wants; a filter that is None takes all. `since` is included, `until` is not."""
 
     actor: UUID | None = None
     target: str | None = None
@@ -37,12 +37,8 @@ class Filters:
     since: datetime | None = None
     until: datetime | None = None
 
-    def __str__(self) -> str:
-        """As a text that is another one for every other choice of rows."""
-        return orjson.dumps(asdict(self)).decode()
-
     def apply(self, statement: Select[Any]) -> Select[Any]:
-        """The statement for these rows."""
+        """Narrow the statement to these rows."""
         wanted = (
             (AuditEvent.actor_id, self.actor),
             (AuditEvent.target_id, self.target),
@@ -55,27 +51,26 @@ class Filters:
 
 
 class AuditTrail:
-    """Records, lists, exports and verifies. It records what is told in the transactions of the database, too.
+    """Records, lists, exports and verifies events, those of the database's transactions included.
 
     `follow` is for what happens before every process has the current key: see `Appender`.
     """
 
     def __init__(self, database: Database, keys: KeyRing, *, follow: bool = False) -> None:
-        append = Appender(keys, follow=follow)
         self._database = database
         self._keys = keys
-        self._append = append
-        self._recorder = Recorder(database, append)
+        self._append = Appender(keys, follow=follow)
+        self._recorder = Recorder(database, self._append)
         database.record_events_with(self._recorder.record_within)
-        self._cursors = Cursors(keys, "audit", by_number(lambda row: row.sequence))
+        self._cursors = Cursors(keys, "audit", {"sequence": int})
 
     async def record(self, event_records: Sequence[EventRecord]) -> None:
-        """Return when the events are committed; raises `Unavailable` where they are not."""
+        """Return when the events are committed; raises `Unavailable` if they are not."""
         await self._recorder.record(event_records)
 
     @asynccontextmanager
     async def recording(self) -> AsyncIterator[None]:
-        """A block whose events are recorded, those of the tasks it starts too; raises `Unavailable` if one was lost."""
+        """Record the events of the block and of the tasks it starts; raises `Unavailable` if one was lost."""
         lost = self._recorder.lost
         try:
             with events_to(self._recorder):
@@ -85,30 +80,28 @@ class AuditTrail:
         if self._recorder.lost > lost:
             raise unavailable()
 
-    async def reseal(self, db: AsyncSession, *, limit: int) -> int:  # noqa: ARG002  # one row is all there can be
-        """Have the current key confirm what an earlier one did; 1, or 0 where it has.
+    async def reseal(self, db: AsyncSession, *, limit: int) -> int:  # noqa: ARG002  # there is one row at most
+        """Have the current key confirm what an earlier one did; return 1, or 0 if it has.
 
-        The next event does the same. After it, the earlier key is needed no more.
+        The next event does the same. After it, the earlier key is not needed any more.
         """
         return await (await db.connection()).run_sync(self._append, ())
 
     async def latest(self, *actions: str) -> AuditEvent | None:
-        """The last event of these."""
+        """Return the last event of these actions."""
         statement = select(AuditEvent).where(AuditEvent.action.in_(actions)).order_by(AuditEvent.sequence.desc())
         async with self._database.read() as db:
             return await db.scalar(statement.limit(1))
 
-    async def list_events(self, filters: Filters, params: PageParams) -> tuple[list[AuditEvent], str | None]:
-        """Events, newest first, and the cursor of the next part, which holds for the same filters alone."""
+    async def list_events(self, filters: Filters, params: PageParams) -> tuple[Sequence[AuditEvent], str | None]:
+        """Return a page of events, newest first, and the next cursor, which is valid for the same filters alone."""
         params = params._replace(search=str(filters))
         statement = self._cursors.select(filters.apply(select(AuditEvent)), params, (AuditEvent.sequence,))
         async with self._database.read() as db:
-            rows = (await db.scalars(statement)).all()
-        rows, next_cursor = self._cursors.page(rows, params)
-        return list(rows), next_cursor
+            return self._cursors.page((await db.scalars(statement)).all(), params)
 
     async def export(self, filters: Filters) -> AsyncIterator[AuditEvent]:
-        """Events, oldest first, read in batches."""
+        """Yield events, oldest first, read in batches."""
         last, more = 0, True
         statement = filters.apply(select(AuditEvent)).order_by(AuditEvent.sequence).limit(_BATCH)
         while more:
@@ -122,16 +115,13 @@ class AuditTrail:
     def verification(
         self, anchor: Anchor | None = None, archives: Sequence[Path] = (), *, unfinished: bool = False
     ) -> Verification:
-        """A look at every row, of the archives first; `anchor` is what an earlier one gave.
-
-        With `unfinished`, rows that are archived may still be there.
-        """
+        """Make a `Verification` of this trail, with the same parameters."""
         return Verification(self._database, self._keys, anchor, archives, unfinished=unfinished)
 
-    async def archive(self, begin: Place, before: datetime, path: Path) -> Place:
-        """Copy the rows behind `begin` from before a time to a new file, and have the trail say so; the last of them.
+    async def archive(self, begin: Anchor, before: datetime, path: Path) -> Anchor:
+        """Copy the rows behind `begin` and from before a time to a new file, record that, and return the last of them.
 
-        `begin` is what a verification found to be archived: `begin` is the answer, too, where there is nothing to copy.
+        `begin` is what a verification found to be archived; without rows to copy, it is returned.
         Raises `OSError` if the file cannot be written, `Conflict` if another archive was made meanwhile.
         """
         file = ArchiveFile(path)
@@ -147,14 +137,14 @@ class AuditTrail:
             await (await db.connection()).run_sync(self._claim, begin, end)
         return end
 
-    async def remove_archived(self, through: Place) -> None:
+    async def remove_archived(self, through: Anchor) -> None:
         """Delete the rows up to one that a verification or `archive` gave, in short transactions."""
         removed = 1
         while removed:
             async with self._database.transaction() as db:
                 removed = await (await db.connection()).run_sync(remove_through, through, _BATCH)
 
-    def _claim(self, connection: Connection, begin: Place, end: Place) -> None:
+    def _claim(self, connection: Connection, begin: Anchor, end: Anchor) -> None:
         lock_head(connection)
         if archived_through(connection) != begin:
             raise Conflict("Another archive was made meanwhile.")

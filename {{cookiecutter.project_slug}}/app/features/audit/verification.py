@@ -1,4 +1,4 @@
-"""Verifying: the first row that is not as this service wrote it, found by reading every row once.
+"""Verifying: read every row once, and find the first that is not as this service wrote it.
 
 Rows that were made with a key that is gone count as confirmed by the mark that follows them (`audit_key_changed`): its
 own MAC ties their hashes, and it says whether their end was confirmed when the key changed.
@@ -6,15 +6,15 @@ own MAC ties their hashes, and it says whether their end was confirmed when the 
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import func, select
 
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
-from app.features.audit.archive import ArchiveFile, Place, archived_through
-from app.features.audit.chain import FIRST_DIGEST, ChainKeys, Head, digest_of
+from app.features.audit.archive import ArchiveFile, archived_through
+from app.features.audit.chain import Anchor, ChainKeys, Head, digest_of
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
 
@@ -25,34 +25,14 @@ _NOT_ANCHORED = "is not the one that the anchor names, or one before it is not"
 _GONE = "was made with a key that is neither SECRET_KEY nor one of SECRET_KEY_FALLBACKS, and no later key confirms it"
 
 
-class Anchor(NamedTuple):
-    """A row and its digest, kept where whoever can write to the database cannot: it confirms all up to that row."""
-
-    sequence: int
-    digest: bytes
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `N/HASH`; raises `ValueError`."""
-        sequence, _, digest = text.partition("/")
-        anchor = cls(int(sequence), bytes.fromhex(digest))
-        if not 1 <= anchor.sequence <= _LARGEST or len(anchor.digest) != len(FIRST_DIGEST):
-            raise ValueError("no anchor")
-        return anchor
-
-    def __str__(self) -> str:
-        """As `parse` reads it."""
-        return f"{self.sequence}/{self.digest.hex()}"
-
-
 class Flaw(NamedTuple):
-    """A row that is not as it should be, and how."""
+    """A row that is not as it should be, and what is wrong with it."""
 
     sequence: int
     what: str
 
     def __str__(self) -> str:
-        """In one sentence."""
+        """Say it in one sentence."""
         return f"Row {self.sequence} {self.what}."
 
 
@@ -69,10 +49,10 @@ class Report(NamedTuple):
 
 
 class Verification:
-    """One look at the whole trail: at the archives, in their order, then at what is in the database.
+    """Reads the whole trail once: the archives, in their order, then the rows in the database.
 
-    Writers may go on meanwhile: it ends where the trail ended when it began. With `unfinished`, rows that are archived
-    may still be there.
+    Writers may go on meanwhile: it ends where the trail ended when it began. `anchor` is what an earlier verification
+    gave. With `unfinished`, rows that are archived may still be there.
     """
 
     def __init__(
@@ -89,19 +69,15 @@ class Verification:
         self._anchor = anchor
         self._unfinished = unfinished
         self._archives = [ArchiveFile(path) for path in archives]
-        # What the trail says is archived. The row that says so is behind it, and is judged as every other one.
-        self.archived = Place()
-        self._start = Place()
+        # What the trail says is archived. The row that says so is behind it, and is verified as every other one.
+        self.archived = self._start = self._end = Anchor()  # the end: the last row that was in order
         self._head: Head | None = None
         self._last = 0
-        # The last row that was in order.
-        self._sequence = 0
-        self._digest = FIRST_DIGEST
-        # The first of the latest rows that nothing confirms yet; 0 where there is none.
+        # The first of the latest rows that nothing confirms yet, or 0.
         self._unconfirmed = 0
 
     async def begin(self) -> int:
-        """Look at both ends; about how many rows there are to read.
+        """Read both ends; return about how many rows there are to read.
 
         Raises `ValueError` for a file that is no archive, `OSError` for one that cannot be opened.
         """
@@ -113,21 +89,20 @@ class Verification:
             end = found[-1] if found else await db.scalar(select(last))
             self.archived = await (await db.connection()).run_sync(archived_through)
         self._head = Head(*found[:-1]) if found else None
-        # SQLite holds a text where it was told to store one, and takes it for larger than any number.
+        # SQLite stores a text in any column, and takes it for larger than any number.
         self._last = end if isinstance(end, int) else _LARGEST if end else 0
-        self._start = self._archives[0].begins_after() if self._archives else self.archived
-        self._sequence, self._digest = self._start
+        self._start = self._end = self._archives[0].begins_after() if self._archives else self.archived
         return max(self._last, self._head.sequence if self._head else 0) - self._start.sequence
 
     async def run(self, progress: Callable[[int], None] = lambda _: None) -> Report:
-        """Read up to the first flaw; `progress` is told of every row that is in order. `begin` comes before it."""
+        """Read up to the first flaw, after `begin`; `progress` is called for every row that is in order."""
         for archive in self._archives:
             for row in archive.rows():
                 flaw = self._flaw_of(row, from_file=True)
                 if flaw is not None:
                     return self._report(flaw)
                 progress(1)
-        if self._sequence > self.archived.sequence:
+        if self._end.sequence > self.archived.sequence:
             return self._report(Flaw(self.archived.sequence + 1, "is in a file, and the trail does not say so"))
         async for row in self._rows():
             flaw = self._flaw_of(row)
@@ -137,19 +112,16 @@ class Verification:
         return self._report(self._flaw_of_end())
 
     def _report(self, flaw: Flaw | None) -> Report:
-        if flaw is not None:
-            rows = max(0, min(self._sequence, flaw.sequence - 1) - self._start.sequence)
-            return Report(rows, None, flaw, self._start.sequence)
-        rows = self._sequence - self._start.sequence
-        anchor = Anchor(self._sequence, self._digest) if self._sequence else None
-        return Report(rows, anchor, None, self._start.sequence)
+        last = self._end.sequence if flaw is None else min(self._end.sequence, flaw.sequence - 1)
+        anchor = self._end if flaw is None and self._end.sequence else None
+        return Report(max(0, last - self._start.sequence), anchor, flaw, self._start.sequence)
 
     async def _rows(self) -> AsyncIterator[Mapping[str, Any] | None]:
-        """Every row of the database in order; None for one that cannot even be read."""
+        """Yield every row of the database in order; None for one that cannot even be read."""
         statement = select(*_COLUMNS).where(AuditEvent.sequence <= self._last).order_by(AuditEvent.sequence)
         size, started = _BATCH, self._unfinished
         while True:
-            behind = statement.where(AuditEvent.sequence > self._sequence) if started else statement
+            behind = statement.where(AuditEvent.sequence > self._end.sequence) if started else statement
             try:
                 async with self._database.read() as db:
                     rows = (await db.execute(behind.limit(size))).mappings().all()
@@ -166,13 +138,15 @@ class Verification:
                 return
 
     def _flaw_of(self, row: Mapping[str, Any] | None, *, from_file: bool = False) -> Flaw | None:
-        expected = self._sequence + 1
+        expected = self._end.sequence + 1
+        if row is None:
+            return Flaw(expected, "cannot be read")
         try:
-            if row is not None and not from_file and self._is_archived(row["sequence"]):
+            if not from_file and 0 < self.archived.sequence >= row["sequence"]:
                 return Flaw(
                     row["sequence"], "is archived and still there: `manage audit archive` ends what was stopped"
                 )
-            return Flaw(expected, "cannot be read") if row is None else self._judge(row, expected)
+            return self._judge(row, expected)
         except (TypeError, ValueError, AttributeError, KeyError):
             return Flaw(expected, "holds what no column of its type can")
 
@@ -182,75 +156,70 @@ class Verification:
             return Flaw(expected, "is missing")
         if sequence < expected or (self._head and sequence > self._head.sequence):
             return Flaw(sequence, "was inserted")
-        digest = digest_of(self._digest, row)
+        digest = digest_of(self._end.digest, row)
         known = self._chain.knows(row["key_id"])
-        if self._unconfirmed and known and not self._goes_on(row, sequence):
+        goes_on = row["action"] == TrailEvent.AUDIT_KEY_CHANGED
+        # Only the mark of another key, or a row that the anchor confirms, may stand behind rows that nothing confirms.
+        if self._unconfirmed and known and not (goes_on or self._is_anchored(sequence)):
             return Flaw(self._unconfirmed, _GONE)
         if digest != row["digest"] or (known and not self._chain.confirms_row(row)):
             return Flaw(sequence, "was changed, or put in the place of another one")
-        flaw = self._distrust(row, sequence, known=known)
-        if flaw is None:
-            self._sequence, self._digest = sequence, digest
-            flaw = self._compare_with_anchor()
-        return flaw
-
-    def _is_archived(self, sequence: int) -> bool:
-        return 0 < self.archived.sequence >= sequence
-
-    def _compare_with_anchor(self) -> Flaw | None:
-        if self._anchor is None or self._anchor.sequence != self._sequence:
-            return None
-        if self._anchor.digest != self._digest:
-            return Flaw(self._sequence, _NOT_ANCHORED)
-        self._unconfirmed = 0
-        return None
-
-    def _distrust(self, row: Mapping[str, Any], sequence: int, *, known: bool) -> Flaw | None:
-        """What a row that is whole in itself says about those before it."""
-        if row["action"] == TrailEvent.AUDIT_CHAIN_BROKEN:
-            return Flaw(sequence, f"marks that the trail before it had been tampered with: {row['details']}")
-        goes_on = row["action"] == TrailEvent.AUDIT_KEY_CHANGED
-        confirmed = row["outcome"] == "success" or self._is_anchored(sequence - 1)
-        if goes_on and not (confirmed or self._was_genuine(row["details"])):
-            return Flaw(sequence, "goes on under another key behind rows whose end nothing confirms")
+        flaw = self._judge_mark(row, goes_on=goes_on)
+        if flaw is not None:
+            return flaw
         if not known:
             self._unconfirmed = self._unconfirmed or sequence
         elif goes_on:
             self._unconfirmed = 0
+        self._end = Anchor(sequence, digest)
+        return self._compare_with_anchor()
+
+    def _judge_mark(self, row: Mapping[str, Any], *, goes_on: bool) -> Flaw | None:
+        """Return what a mark, which is in order itself, says about the rows before it."""
+        if row["action"] == TrailEvent.AUDIT_CHAIN_BROKEN:
+            return Flaw(row["sequence"], f"marks that the trail before it had been tampered with: {row['details']}")
+        confirmed = row["outcome"] == "success" or self._is_anchored(self._end.sequence)
+        if goes_on and not (confirmed or self._was_genuine(row["details"])):
+            return Flaw(row["sequence"], "goes on under another key behind rows whose end nothing confirms")
         return None
 
-    def _goes_on(self, row: Mapping[str, Any], sequence: int) -> bool:
-        """Whether a row may stand behind rows that nothing confirms: the mark of another key, or what is anchored."""
-        return row["action"] == TrailEvent.AUDIT_KEY_CHANGED or self._is_anchored(sequence)
+    def _compare_with_anchor(self) -> Flaw | None:
+        if self._anchor is None or self._anchor.sequence != self._end.sequence:
+            return None
+        if self._anchor != self._end:
+            return Flaw(self._end.sequence, _NOT_ANCHORED)
+        self._unconfirmed = 0
+        return None
 
     def _is_anchored(self, sequence: int) -> bool:
         return self._anchor is not None and sequence <= self._anchor.sequence
 
     def _was_genuine(self, details: str) -> bool:
-        """Whether the head, which the writer of a mark could not confirm, can be confirmed with the keys of today."""
-        told = orjson.loads(details)
-        head = Head(self._sequence, self._digest, bytes.fromhex(told["previous"]), bytes.fromhex(told["head"]))
-        return self._chain.confirms_head(head)
+        """Whether the keys of today confirm the head that the writer of a mark could not confirm."""
+        fields = orjson.loads(details)
+        return self._chain.confirms_head(
+            Head(*self._end, bytes.fromhex(fields["previous"]), bytes.fromhex(fields["head"]))
+        )
 
     def _flaw_of_end(self) -> Flaw | None:
-        head, behind = self._head, self._sequence + 1
+        head, behind = self._head, self._end.sequence + 1
         if head is None:
             return Flaw(behind, "may be missing: the head, which knows how many there were, is gone")
-        if head.sequence > self._sequence:
+        if head.sequence > self._end.sequence:
             return Flaw(behind, "is missing")
         if self._unconfirmed:
             return Flaw(self._unconfirmed, _GONE)
-        if not head.is_fresh and (head.digest != self._digest or not self._chain.confirms_head(head)):
-            return Flaw(self._sequence, "is not the one that the head names: the head was changed")
+        if not head.is_fresh and (head.digest != self._end.digest or not self._chain.confirms_head(head)):
+            return Flaw(self._end.sequence, "is not the one that the head names: the head was changed")
         return self._flaw_of_anchor()
 
     def _flaw_of_anchor(self) -> Flaw | None:
-        """Whether the anchor names a row that was not read."""
+        """Return what is wrong if the anchor names a row that was not read."""
         anchor, start = self._anchor, self._start
         if anchor is None:
             return None
-        if anchor.sequence > self._sequence:
-            return Flaw(self._sequence + 1, f"is missing: the anchor names row {anchor.sequence}")
+        if anchor.sequence > self._end.sequence:
+            return Flaw(self._end.sequence + 1, f"is missing: the anchor names row {anchor.sequence}")
         if anchor.sequence == start.sequence and anchor.digest != start.digest:
             return Flaw(start.sequence, _NOT_ANCHORED)
         if anchor.sequence < start.sequence:

@@ -42,7 +42,7 @@ def trail(manage: CommandLine) -> list[Row]:
         verification = trail.verification()
         await verification.begin()
         assert (await verification.run()).flaw is None
-        rows = [ExportedEvent.of(row).model_dump() async for row in trail.export(Filters())]
+        rows = [ExportedEvent.model_validate(row).model_dump() async for row in trail.export(Filters())]
         await database.close()
         return rows
 

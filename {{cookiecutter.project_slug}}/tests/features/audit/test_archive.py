@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from app.core.clock import utc_now
 from app.core.errors import Conflict
 from app.core.events.flow import EventRecord, RequestOrigin
-from app.features.audit.archive import ArchiveFile, Place
+from app.features.audit.archive import ArchiveFile
 from app.features.audit.models import AuditEvent
 from app.features.audit.service import Anchor, Report
 from tests.conftest import StartService
@@ -37,7 +37,7 @@ async def verify(service: Service, *archives: Path, anchor: Anchor | None = None
     return await verification.run()
 
 
-async def copy(service: Service, path: Path, sequence: int) -> Place:
+async def copy(service: Service, path: Path, sequence: int) -> Anchor:
     """Copy the rows before one to a file, and have the trail say so."""
     trail = trail_of(service)
     verification = trail.verification(unfinished=True)
@@ -47,7 +47,7 @@ async def copy(service: Service, path: Path, sequence: int) -> Place:
     return await trail.archive(verification.archived, row["created_at"], path)
 
 
-async def archive(service: Service, path: Path, sequence: int) -> Place:
+async def archive(service: Service, path: Path, sequence: int) -> Anchor:
     """Move the rows before one to a file."""
     through = await copy(service, path, sequence)
     await trail_of(service).remove_archived(through)
@@ -110,11 +110,11 @@ async def test_a_file_that_cannot_be_written_to_its_end_is_removed(tmp_path: Pat
 
     path = tmp_path / "stopped.jsonl"
     with pytest.raises(OSError):  # noqa: PT011  # the one of above
-        ArchiveFile(path).write(Place(), rows())
+        ArchiveFile(path).write(Anchor(), rows())
     assert not path.exists()
     path.write_text("older", encoding="ascii")
     with pytest.raises(FileExistsError):
-        ArchiveFile(path).write(Place(), rows())
+        ArchiveFile(path).write(Anchor(), rows())
     assert path.read_text(encoding="ascii") == "older"
 
 
@@ -201,15 +201,15 @@ async def test_two_archives_at_once(service: Service, tmp_path: Path) -> None:
     await grow(service, 10)
     await copy(service, tmp_path / "first.jsonl", 6)
     with pytest.raises(Conflict):
-        await trail_of(service).archive(Place(), utc_now(), tmp_path / "second.jsonl")
+        await trail_of(service).archive(Anchor(), utc_now(), tmp_path / "second.jsonl")
 
 
 async def test_the_newest_row_stays(service: Service, tmp_path: Path) -> None:
     """Of a trail that is all old, what a writer goes on from is left; an empty one has nothing to move."""
     trail = trail_of(service)
-    assert await trail.archive(Place(), utc_now(), tmp_path / "none.jsonl") == Place()
+    assert await trail.archive(Anchor(), utc_now(), tmp_path / "none.jsonl") == Anchor()
     await grow(service, 3)
-    assert (await trail.archive(Place(), utc_now(), tmp_path / "all.jsonl")).sequence == 2
+    assert (await trail.archive(Anchor(), utc_now(), tmp_path / "all.jsonl")).sequence == 2
     assert not (tmp_path / "none.jsonl").exists()
 
 

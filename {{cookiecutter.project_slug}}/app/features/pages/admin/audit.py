@@ -75,7 +75,7 @@ async def audit_page(request: Request, page: CurrentPage, trail: Audit, events: 
     with form.handle_errors():
         events.require(asked.action, "query", "action")
         rows, next_cursor = await trail.list_events(asked.filters(), PageParams(cursor=asked.cursor))
-    context["events"] = [AuditEventRead.of(row) for row in rows]
+    context["events"] = [AuditEventRead.model_validate(row) for row in rows]
     typed = {name: value for name, value in form.values.items() if name in FilterForm.model_fields}
     context["next_path"] = next_part(_PATH, next_cursor, **typed)
     return page.show(_TEMPLATE, values=typed, **context)
@@ -100,4 +100,4 @@ async def export(request: Request, trail: Audit, events: Events, principal: Curr
 
 async def _answers(trail: AuditTrail, filters: Filters) -> AsyncIterator[AuditEventRead]:
     async for row in trail.export(filters):
-        yield AuditEventRead.of(row)
+        yield AuditEventRead.model_validate(row)
