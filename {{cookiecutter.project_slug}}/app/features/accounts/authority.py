@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.events import AccessEvent
 from app.access.principal import Principal
 from app.access.roles import Role, RoleTable
-from app.core.errors import Conflict, Forbidden, Unauthenticated
+from app.core.errors import Conflict, Forbidden
 from app.core.events.flow import emit_event
 from app.features.accounts.models import User, UserRole
 from app.features.sessions.service import SessionService
@@ -42,7 +42,7 @@ class Authority:
     """Checks what an actor may do to others, in the transaction that writes."""
 
     def __init__(self, sessions: SessionService, roles: RoleTable) -> None:
-        self._sessions = sessions
+        self.sessions = sessions
         self._roles = roles
 
     async def lock_actor(self, db: AsyncSession, actor: Principal | None) -> set[UUID]:
@@ -54,20 +54,11 @@ class Authority:
         if actor is None:
             return await lock_administrators(db)
         administrators = await lock_administrators(db, actor.user_id)
-        await self.require_living_session(db, actor)
+        await self.sessions.require_alive(db, actor)
         rows = select(UserRole.role).join(User).where(User.id == actor.user_id, User.disabled_at.is_(None))
         if not actor.permissions <= self._roles.permissions_of(map(Role, await db.scalars(rows))):
             raise denied("Your rights have changed meanwhile. Sign in again.")
         return administrators
-
-    async def require_living_session(self, db: AsyncSession, actor: Principal) -> None:
-        """Lock the session of the actor until the transaction ends; raises `Unauthenticated` if it has ended.
-
-        The caller has locked the account.
-        """
-        if not await self._sessions.lock_alive(db, actor.session_id):
-            emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason="session ended", user_id=actor.user_id)
-            raise Unauthenticated("The session has ended.", challenge='Bearer error="invalid_token"')
 
     def require(self, actor: Principal, roles: Iterable[Role]) -> None:
         """Raise `Forbidden` unless the actor may do all that the roles allow."""

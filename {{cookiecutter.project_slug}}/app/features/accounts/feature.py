@@ -40,7 +40,7 @@ def provide(services: Services) -> None:
     hasher = PasswordHasher()
     services.add(hasher, close=hasher.close)
     passwords = Passwords(PasswordPolicy.of(settings), hasher)
-    services.add(AccountService(database, passwords, roles))
+    services.add(AccountService(database, sessions, passwords, roles))
     authority = services.add(Authority(sessions, roles))
     tokens = services.add(AccountTokens(sessions))
     mail = services.add(AccountMail(services[Outbox], settings, f"{settings.public_url}{API_PREFIX}"))
@@ -50,7 +50,7 @@ def provide(services: Services) -> None:
     services.add(OwnAccountService(database, authority, passwords, confirmation, mailing))
     services.add(RegistrationService(database, passwords, mailing))
     services.add(RecoveryService(database, passwords, mailing))
-    services.add(EmailChangeService(database, authority, confirmation, mailing))
+    services.add(EmailChangeService(database, sessions, confirmation, mailing))
     services.add(InvitationService(database, authority, mailing))
 
 

@@ -43,7 +43,7 @@ class OwnAccountService:
         new_hash = await self._passwords.hash(new, email=confirmed.email, display_name=confirmed.display_name)
         async with self._database.transaction() as db:
             user = await lock_confirmed(db, confirmed)
-            await self._authority.require_living_session(db, principal)
+            await self._authority.sessions.require_alive(db, principal)
             user.password_hash = new_hash
             await self._tokens.end_access(db, user.id, AccountEnd.PASSWORD_CHANGED, keep=principal.session_id)
             await (await db.connection()).run_sync(forget_other_homes, user.id, ip)

@@ -65,7 +65,7 @@ async def change_me(
         profile["muted_alerts"] = change.muted_alerts or []
     if "display_name" in change.model_fields_set:
         profile["display_name"] = change.display_name
-    return AccountRead.of(await accounts.change_profile(principal.user_id, profile), roles)
+    return AccountRead.of(await accounts.change_profile(principal, profile), roles)
 
 
 @router.delete("/users/me", status_code=204, responses={409: {"description": "This is the last administrator"}})

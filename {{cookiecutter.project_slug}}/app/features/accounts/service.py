@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.permissions import Permission
+from app.access.principal import Principal
 from app.access.roles import Role, RoleTable
 from app.core.clock import utc_now
 from app.core.database.database import Database, table_of
@@ -25,7 +26,7 @@ from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords.hasher import Verification
 from app.features.accounts.passwords.policy import Passwords
 from app.features.sessions.home_networks import at_home
-from app.features.sessions.service import SELECT_ALIVE
+from app.features.sessions.service import SELECT_ALIVE, SessionService
 
 _users, _user_roles = table_of(User), table_of(UserRole)
 _alive = SELECT_ALIVE.subquery()
@@ -112,8 +113,9 @@ async def replace_unconfirmed(db: AsyncSession, mailbox: str) -> None:
 class AccountService:
     """Creates, finds and changes accounts."""
 
-    def __init__(self, database: Database, passwords: Passwords, roles: RoleTable) -> None:
+    def __init__(self, database: Database, sessions: SessionService, passwords: Passwords, roles: RoleTable) -> None:
         self._database = database
+        self._sessions = sessions
         self._passwords = passwords
         self._roles = roles
 
@@ -231,10 +233,12 @@ class AccountService:
             scope=frozenset(first.scope.split()),
         )
 
-    async def change_profile(self, user_id: UUID, profile: Profile) -> User:
-        """Set the name of the user, and which alerts they get by mail."""
+    async def change_profile(self, actor: Principal, profile: Profile) -> User:
+        """Set the name of the actor, and which alerts they get by mail."""
+        user_id = actor.user_id
         own = update(User).where(User.id == user_id)
         async with self._database.transaction() as db:
+            await self._sessions.require_alive(db, actor)
             if "display_name" in profile:
                 await db.execute(own.values(display_name=profile["display_name"]))
                 emit_event(AccountEvent.ACCOUNT_RENAMED, outcome="success", user_id=user_id, target_id=user_id)

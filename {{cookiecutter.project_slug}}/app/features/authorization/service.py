@@ -194,12 +194,13 @@ class AuthorizationService:
             if row.client_id in clients
         ]
 
-    async def revoke_consent(self, user_id: UUID, consent_id: UUID) -> None:
+    async def revoke_consent(self, actor: Principal, consent_id: UUID) -> None:
         """Take back what the user has allowed a client: its sessions and codes of the user end. Raises `NotFound`."""
+        user_id = actor.user_id
         mine = (Consent.id == consent_id, Consent.user_id == user_id)
         async with self._database.transaction() as db:
-            # First, so that no code of the user is being exchanged meanwhile.
-            await self._accounts.active_roles(db, user_id, lock=True)
+            # It locks the account, so that no code of the user is being exchanged meanwhile.
+            await self._sessions.require_alive(db, actor)
             client_id = await db.scalar(delete(Consent).where(*mine).returning(Consent.client_id))
             client = client_id and (await self._clients.by_ids(db, {client_id})).get(client_id)
             if client:

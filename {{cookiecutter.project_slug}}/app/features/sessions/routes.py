@@ -48,11 +48,11 @@ async def list_sessions(
 @policy(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def end_other_sessions(sessions: Sessions, principal: CurrentPrincipal) -> None:
     """End every session of mine but this one."""
-    await sessions.end_others(principal.user_id, principal.session_id)
+    await sessions.end_others(principal)
 
 
 @router.delete("/{session_id}", status_code=204)
 @policy(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def end_session(session_id: UUID, sessions: Sessions, principal: CurrentPrincipal) -> None:
     """End one session of mine. To sign out, which an old sign-in may too, a client revokes its token."""
-    await sessions.end_own(principal.user_id, session_id)
+    await sessions.end_own(principal, session_id)

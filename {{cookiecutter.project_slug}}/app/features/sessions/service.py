@@ -5,14 +5,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Uuid,
+    and_,
+    bindparam,
+    column,
+    exists,
+    insert,
+    or_,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.access.events import AccessEvent
+from app.access.principal import Principal
 from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database, table_of
-from app.core.errors import NotFound
+from app.core.errors import NotFound, Unauthenticated
 from app.core.events.flow import emit_event
 from app.core.pagination import Cursors, PageParams
 from app.core.settings.model import Settings
@@ -22,6 +38,7 @@ from app.features.sessions.events import EndReason, SessionEnd, SessionEvent
 from app.features.sessions.models import Session
 
 _sessions = table_of(Session)
+_users = table("users", column("id", Uuid()))
 _alive = (
     _sessions.c.ended_at.is_(None),
     _sessions.c.expires_at > bindparam("now"),
@@ -118,6 +135,17 @@ class SessionService:
         living = select(Session.id).where(Session.id == session_id, self._alive()).with_for_update()
         return await db.scalar(living) is not None
 
+    async def require_alive(self, db: AsyncSession, actor: Principal) -> None:
+        """Lock the account of the actor, then their session, until the transaction ends.
+
+        What writes for an actor begins with it. Raises `Unauthenticated` if the session has ended since the request
+        was let in.
+        """
+        await db.execute(select(_users.c.id).where(_users.c.id == actor.user_id).with_for_update())
+        if not await self.lock_alive(db, actor.session_id):
+            emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason="session ended", user_id=actor.user_id)
+            raise Unauthenticated("The session has ended.", challenge='Bearer error="invalid_token"')
+
     async def find_alive(self, db: AsyncSession, session_id: UUID) -> Session | None:
         """Return the session, if it is alive."""
         return await db.scalar(select(Session).where(Session.id == session_id, self._alive()))
@@ -161,19 +189,21 @@ class SessionService:
         rows, next_cursor = self._cursors.page(rows, params)
         return list(rows), next_cursor
 
-    async def end_own(self, user_id: UUID, session_id: UUID) -> None:
-        """End one session of the user; raises `NotFound` for another user's session."""
+    async def end_own(self, actor: Principal, session_id: UUID) -> None:
+        """End one session of the actor; raises `NotFound` for another user's session."""
         async with self._database.transaction() as db:
-            ended = await self.end_if_own(db, user_id, session_id, SessionEnd.ENDED_BY_USER)
+            await self.require_alive(db, actor)
+            ended = await self.end_if_own(db, actor.user_id, session_id, SessionEnd.ENDED_BY_USER)
             if ended:
-                emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
+                emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=actor.user_id, session_id=session_id)
         if not ended:
             raise NotFound("There is no such session.")
 
-    async def end_others(self, user_id: UUID, current: UUID) -> None:
-        """End every session of the user but the current one."""
+    async def end_others(self, actor: Principal) -> None:
+        """End every session of the actor but the current one."""
         async with self._database.transaction() as db:
-            await self.end_all(db, user_id, SessionEnd.ENDED_BY_USER, keep=current)
+            await self.require_alive(db, actor)
+            await self.end_all(db, actor.user_id, SessionEnd.ENDED_BY_USER, keep=actor.session_id)
 
     async def end_if_own(self, db: AsyncSession, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
         """End one session if it is the user's and alive; return whether it was."""

@@ -132,6 +132,7 @@ class SignInService:
     async def revoke(self, token: str, principal: Principal) -> None:
         """End the session of one of the principal's own tokens (RFC 7009); any other token changes nothing."""
         async with self._database.transaction() as db:
+            await self._sessions.require_alive(db, principal)
             session_id = await self._session_of(db, token)
             who = principal.user_id
             if session_id and await self._sessions.end_if_own(db, who, session_id, SessionEnd.REVOKED):

@@ -6,6 +6,7 @@ from app.core.database.database import Database
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature, ResealJob
+from app.features.sessions.service import SessionService
 from app.features.vault.events import VaultEvent
 from app.features.vault.models import Secret
 from app.features.vault.permissions import VaultPermission
@@ -15,11 +16,12 @@ from app.features.vault.service import VaultKey, VaultService
 
 def provide(services: Services) -> None:
     """Provide the vault."""
-    services.add(VaultService(services[Database], services[Settings], services[KeyRing]))
+    services.add(VaultService(services[Database], services[SessionService], services[Settings], services[KeyRing]))
 
 
 VAULT = Feature(
     name="vault",
+    uses=("sessions",),
     provide=provide,
     api=(router,),
     tables=(Secret,),

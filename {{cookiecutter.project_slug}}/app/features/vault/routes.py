@@ -27,7 +27,7 @@ Vault = Annotated[VaultService, provided(VaultService)]
 @policy(Allow(VaultPermission.SECRETS_WRITE))
 async def create_secret(new: SecretCreate, vault: Vault, principal: CurrentPrincipal) -> SecretRead:
     """Keep a secret: a text of up to 10 000 characters, up to 16 KiB as base64, or both."""
-    return await vault.create(principal.user_id, new)
+    return await vault.create(principal, new)
 
 
 @router.get("")
@@ -53,14 +53,14 @@ async def read_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal
 @policy(Allow(VaultPermission.SECRETS_WRITE))
 async def change_secret(secret_id: UUID, change: SecretUpdate, vault: Vault, principal: CurrentPrincipal) -> SecretRead:
     """Change the name or a value; null clears a value."""
-    return await vault.change(principal.user_id, secret_id, change)
+    return await vault.change(principal, secret_id, change)
 
 
 @router.delete("/{secret_id}", status_code=204)
 @policy(Allow(VaultPermission.SECRETS_WRITE))
 async def delete_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> None:
     """Delete one of my secrets."""
-    await vault.delete(principal.user_id, secret_id)
+    await vault.delete(principal, secret_id)
 
 
 @router.post("/{secret_id}/reveal", responses={500: {"description": "The stored values can no longer be read"}})

@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 
 from pydantic import SecretBytes, SecretStr
 from sqlalchemy import ColumnElement, LargeBinary, Row, Select, delete, func, or_, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.access.principal import Principal
 from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing, Purpose
 from app.core.crypto.sealing import SealBrokenError, Sealer
@@ -24,6 +24,7 @@ from app.core.events.flow import Outcome, emit_event
 from app.core.logging.secret_shapes import MASK
 from app.core.pagination import Cursors, PageParams
 from app.core.settings.model import Settings
+from app.features.sessions.service import SessionService
 from app.features.vault.events import VaultEvent
 from app.features.vault.models import Secret
 from app.features.vault.schemas import RevealedSecret, SecretCreate, SecretRead, SecretUpdate
@@ -59,25 +60,24 @@ class Unreadable(Problem):
 class VaultService:
     """Keeps the secrets of each user. Whose a secret is, is part of every query: what is not yours is not there."""
 
-    def __init__(self, database: Database, settings: Settings, keys: KeyRing) -> None:
+    def __init__(self, database: Database, sessions: SessionService, settings: Settings, keys: KeyRing) -> None:
         self._database = database
+        self._sessions = sessions
         self._items_per_user = settings.items_per_user
         self._sealer = Sealer(keys, VaultKey.VAULT)
         self._cursors = Cursors(keys, "secrets")
 
-    async def create(self, user_id: UUID, new: SecretCreate) -> SecretRead:
+    async def create(self, actor: Principal, new: SecretCreate) -> SecretRead:
         """Keep a secret; raises `Conflict` where the user has as many as one may have."""
-        now = utc_now()
+        user_id, now = actor.user_id, utc_now()
         secret = Secret(id=uuid4(), user_id=user_id, created_at=now, updated_at=now)
         self._seal(secret, new)
-        try:
-            async with self._database.transaction() as db:
-                await self._require_room(db, user_id)
-                db.add(secret)
-                answer = await self._show(db, user_id, secret.id)
-                _emit_event(VaultEvent.SECRET_CREATED, user_id, secret.id)
-        except IntegrityError:
-            raise Conflict("The account was deleted meanwhile.") from None
+        async with self._database.transaction() as db:
+            await self._sessions.require_alive(db, actor)
+            await self._require_room(db, user_id)
+            db.add(secret)
+            answer = await self._show(db, user_id, secret.id)
+            _emit_event(VaultEvent.SECRET_CREATED, user_id, secret.id)
         return answer
 
     async def list_masked(self, user_id: UUID, params: PageParams) -> tuple[list[SecretRead], str | None]:
@@ -94,11 +94,13 @@ class VaultService:
         async with self._database.read() as db:
             return await self._show(db, user_id, secret_id)
 
-    async def change(self, user_id: UUID, secret_id: UUID, change: SecretUpdate) -> SecretRead:
+    async def change(self, actor: Principal, secret_id: UUID, change: SecretUpdate) -> SecretRead:
         """Change what `change` names; raises `NotFound`, or `Conflict` where no value would be left."""
+        user_id = actor.user_id
         if not change.model_fields_set:
             return await self.get(user_id, secret_id)
         async with self._database.transaction() as db:
+            await self._sessions.require_alive(db, actor)
             secret = _found(await db.scalar(_one(user_id, secret_id).with_for_update()))
             self._seal(secret, change)
             if secret.secret_string is None and secret.secret_bytes is None:
@@ -108,12 +110,13 @@ class VaultService:
             _emit_event(VaultEvent.SECRET_CHANGED, user_id, secret_id)
         return answer
 
-    async def delete(self, user_id: UUID, secret_id: UUID) -> None:
-        """Delete one secret of the user; raises `NotFound`."""
-        mine = (Secret.id == secret_id, Secret.user_id == user_id)
+    async def delete(self, actor: Principal, secret_id: UUID) -> None:
+        """Delete one secret of the actor; raises `NotFound`."""
+        mine = (Secret.id == secret_id, Secret.user_id == actor.user_id)
         async with self._database.transaction() as db:
+            await self._sessions.require_alive(db, actor)
             _found(await db.scalar(delete(Secret).where(*mine).returning(Secret.id)))
-            _emit_event(VaultEvent.SECRET_DELETED, user_id, secret_id)
+            _emit_event(VaultEvent.SECRET_DELETED, actor.user_id, secret_id)
 
     async def reveal(self, user_id: UUID, secret_id: UUID) -> RevealedSecret:
         """The values in clear; raises `NotFound` or `Unreadable`."""

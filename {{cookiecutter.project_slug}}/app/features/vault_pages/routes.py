@@ -62,7 +62,7 @@ async def create_secret(request: Request, page: CurrentPage, vault: Vault, princ
     form, typed = await read_form(request, SecretForm, "vault_new.html")
     text = SecretStr(typed.secret_string.get_secret_value().replace("\r\n", "\n"))
     with form.handle_errors():
-        await vault.create(principal.user_id, SecretCreate(name=typed.name, secret_string=text))
+        await vault.create(principal, SecretCreate(name=typed.name, secret_string=text))
     return page.go(_PATH, VaultNotice.SECRET_ADDED)
 
 
@@ -79,5 +79,5 @@ async def reveal_secret(secret_id: UUID, page: CurrentPage, vault: Vault, princi
 @policy(Allow(VaultPermission.SECRETS_WRITE))
 async def delete_secret(secret_id: UUID, page: CurrentPage, vault: Vault, principal: CurrentPrincipal) -> Response:
     """Delete one of my secrets."""
-    await vault.delete(principal.user_id, secret_id)
+    await vault.delete(principal, secret_id)
     return page.go(_PATH, VaultNotice.SECRET_DELETED)

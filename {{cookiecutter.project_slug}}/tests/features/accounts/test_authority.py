@@ -1,29 +1,22 @@
 """Who writes is judged in the transaction that writes: rights that ended while it waited for a lock are gone."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
-import httpx2
 import pytest
-from fastapi import Request
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guard import Authentication
-from app.access.principal import Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.features.accounts.authority import lock_administrators
 from app.features.accounts.events import AccountEnd
 from app.features.accounts.models import User, UserRole
-from app.features.accounts.service import AccountService
 from app.features.sessions.events import SessionEnd
 from app.features.sessions.service import SessionService
-from app.features.signin.authenticate import BearerAuthenticator
-from app.features.signin.tokens import AccessTokens
 from tests.conftest import StartService
+from tests.support.meanwhile import while_it_waits
 from tests.support.oauth import register
 from tests.support.service import Person, Service
 from tests.support.tables import tables_of
@@ -76,6 +69,13 @@ WRITES: dict[str, tuple[str, str, Body]] = {
         {"current_password": "{password}", "new_password": NEW_PASSWORD},
     ),
 }
+OWN_WRITES: dict[str, tuple[str, str, Body]] = {
+    "end the other session": ("DELETE", "/api/v1/sessions/{kept}", None),
+    "end every other session": ("DELETE", "/api/v1/sessions", None),
+    "revoke a token of the other session": ("POST", "/oauth/revoke", None),
+    "rename": ("PATCH", "/api/v1/users/me", {"display_name": "Other"}),
+    "mute alerts": ("PATCH", "/api/v1/users/me", {"muted_alerts": ["new_device"]}),
+}
 # Every write by one end of rights, and one write by every other end: what waits and judges is the same code.
 CASES = [
     *((write, _disable) for write in WRITES if write != "change password"),
@@ -97,10 +97,34 @@ async def test_rights_that_end_while_a_write_waits_write_nothing(start: StartSer
         before = await _rows_of_others(service, actor)
         hashed = await _password_hash(service, actor)
         request = service.client.request(method, path, headers=tokens.bearer, json=body)
-        answer = await _while_it_waits(service, other, request, lambda db: end(other[SessionService], db, actor))
+        answer = await while_it_waits(service, other, actor, request, lambda db: end(other[SessionService], db, actor))
         assert answer.status_code in {401, 403}, answer.text
         assert await _rows_of_others(service, actor) == before
         assert await _password_hash(service, actor) in {hashed, None}  # None: deleted
+        assert [row["outcome"] for row in await stored(service)][-1] == "denied"
+
+
+@pytest.mark.asvs("7.4.1")
+@pytest.mark.parametrize("write", OWN_WRITES)
+async def test_a_session_that_ends_while_its_write_waits_writes_nothing(start: StartService, write: str) -> None:
+    """The owner ends a stolen session on one connection, while its write waits on the other: nothing has changed."""
+    async with start() as service, start() as other:
+        owner, stolen = await service.signed_in()
+        kept = await service.sign_in(owner)
+        sessions = (await service.client.get("/api/v1/sessions", headers=stolen.bearer)).json()["items"]
+        ids = {session["current"]: session["id"] for session in sessions}
+        before = (await service.whoami(kept)).json()
+        method, path, body = OWN_WRITES[write]
+        form = {"token": kept.refresh} if path == "/oauth/revoke" else None
+        path = path.format(kept=ids[False])
+        request = service.client.request(method, path, headers=stolen.bearer, json=body, data=form)
+
+        async def end(db: AsyncSession) -> None:
+            await other[SessionService].end(db, UUID(ids[True]), SessionEnd.ENDED_BY_USER)
+
+        answer = await while_it_waits(service, other, owner, request, end)
+        assert answer.status_code == 401, answer.text
+        assert (await service.whoami(kept)).json() == before
         assert [row["outcome"] for row in await stored(service)][-1] == "denied"
 
 
@@ -112,38 +136,8 @@ async def test_the_last_administrator_is_counted_after_the_wait(start: StartServ
         body = {"current_password": actor.password}
         request = service.client.request("DELETE", "/api/v1/users/me", headers=tokens.bearer, json=body)
         sessions = other[SessionService]
-        answer = await _while_it_waits(service, other, request, lambda db: _demote(sessions, db, second))
+        answer = await while_it_waits(service, other, actor, request, lambda db: _demote(sessions, db, second))
         assert answer.status_code == 409, answer.text
-
-
-async def _while_it_waits(
-    service: Service,
-    other: Service,
-    request: Awaitable[httpx2.Response],
-    end: Callable[[AsyncSession], Awaitable[None]],
-) -> httpx2.Response:
-    """The answer to a request that was let in, and then waited for the transaction that ended the actor's rights."""
-    admitted = asyncio.Event()
-    bearer = BearerAuthenticator(service[AccessTokens], service[SessionService], service[AccountService])
-
-    class TellsWhenAdmitted:
-        def takes(self, _: Request) -> bool:
-            return True
-
-        async def __call__(self, request: Request) -> Principal:
-            principal = await bearer(request)
-            admitted.set()
-            return principal
-
-    service[Authentication].prefer(TellsWhenAdmitted())
-    async with other[Database].transaction() as db:
-        await lock_administrators(db)
-        answer = asyncio.ensure_future(request)
-        await asyncio.wait_for(admitted.wait(), 10)
-        await asyncio.wait({answer}, timeout=0.3)
-        assert not answer.done()
-        await end(db)
-    return await answer
 
 
 async def _rows_of_others(service: Service, actor: Person) -> dict[str, list[str]]:

@@ -91,7 +91,7 @@ async def test_consents_are_listed_and_taken_back(service: Service) -> None:
         ("Two", frozenset({"account:read"})),
         ("One", frozenset({"account:read"})),
     ]
-    await authorization(service).revoke_consent(person.id, listed[1].id)
+    await authorization(service).revoke_consent(await principal_of(service, browser), listed[1].id)
     assert [consent.client.name for consent in await authorization(service).consents(person.id)] == ["Two"]
     assert (await service.whoami(mine)).status_code == 401
     assert error_of(await exchange(service, client, code)) == (400, "invalid_grant")
@@ -102,16 +102,16 @@ async def test_consents_are_listed_and_taken_back(service: Service) -> None:
 @pytest.mark.asvs("8.2.2")
 async def test_nobody_takes_back_what_somebody_else_allowed(service: Service) -> None:
     """It is not there, as one that never was."""
-    client, (person, browser), (stranger, _) = (
+    client, (person, browser), (stranger, other) = (
         await register(service),
         await service.signed_in(),
         await service.signed_in(),
     )
     tokens = tokens_of(await exchange(service, client, await code_for(service, client, browser)))
     (consent,) = await authorization(service).consents(person.id)
-    for user_id, consent_id in ((stranger.id, consent.id), (person.id, uuid4())):
+    for mine, consent_id in ((other, consent.id), (browser, uuid4())):
         with pytest.raises(NotFound):
-            await authorization(service).revoke_consent(user_id, consent_id)
+            await authorization(service).revoke_consent(await principal_of(service, mine), consent_id)
     assert (await service.whoami(tokens)).status_code == 200
     assert await authorization(service).consents(stranger.id) == []
 
@@ -130,7 +130,7 @@ async def test_what_is_allowed_and_taken_back_is_on_record(service: Service) -> 
     client, (person, browser) = await register(service), await service.signed_in()
     await asyncio.gather(*(approve(service, client, browser) for _ in range(5)))
     (consent,) = await authorization(service).consents(person.id)
-    await authorization(service).revoke_consent(person.id, consent.id)
+    await authorization(service).revoke_consent(await principal_of(service, browser), consent.id)
     rows = [row for row in await stored(service) if row["action"].startswith("consent_")]
     assert [row["action"] for row in rows] == ["consent_given", "consent_revoked"]
     for row in rows:

@@ -12,7 +12,6 @@ from app.access.principal import Principal
 from app.core.database.database import Database
 from app.core.errors import Conflict
 from app.core.events.flow import emit_event
-from app.features.accounts.authority import Authority
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.locking import lock_confirmed, taken_back
@@ -21,16 +20,17 @@ from app.features.accounts.mailed.tokens import TokenKind
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.service import replace_unconfirmed
+from app.features.sessions.service import SessionService
 
 
 class EmailChangeService:
     """Requests and makes changes of address."""
 
     def __init__(
-        self, database: Database, authority: Authority, confirmation: PasswordConfirmation, mailing: Mailing
+        self, database: Database, sessions: SessionService, confirmation: PasswordConfirmation, mailing: Mailing
     ) -> None:
         self._database = database
-        self._authority = authority
+        self._sessions = sessions
         self._confirmation = confirmation
         self._tokens, self._mail, self._limits = mailing
 
@@ -42,7 +42,7 @@ class EmailChangeService:
         mailable = await self._limits.admit_account("email-change", principal.user_id)
         async with self._database.transaction() as db:
             user = await lock_confirmed(db, confirmed)
-            await self._authority.require_living_session(db, principal)
+            await self._sessions.require_alive(db, principal)
             # Only a confirmed account keeps its address from others.
             taken = (User.mailbox == address.mailbox, User.verified_at.is_not(None), User.id != user.id)
             holder = await db.scalar(select(User.email).where(*taken))

@@ -36,5 +36,5 @@ async def revoke(
     consent_id: UUID, page: CurrentPage, authorization: Authorization, principal: CurrentPrincipal
 ) -> Response:
     """Take back what I have allowed an application: it is signed out at once."""
-    await authorization.revoke_consent(principal.user_id, consent_id)
+    await authorization.revoke_consent(principal, consent_id)
     return page.go(_PATH, PagesNotice.APPLICATION_REVOKED)

@@ -73,7 +73,7 @@ async def change_profile(
 ) -> Response:
     """Change what I am called."""
     _, typed = await read_form(request, ProfileForm, "account.html")
-    await accounts.change_profile(principal.user_id, {"display_name": typed.display_name})
+    await accounts.change_profile(principal, {"display_name": typed.display_name})
     return page.go("/account", PagesNotice.PROFILE)
 
 
@@ -85,7 +85,7 @@ async def change_alerts(
     """Change what I am told by mail."""
     _, typed = await read_form(request, AlertsForm, "account.html")
     wanted = typed.model_dump()
-    await accounts.change_profile(principal.user_id, {"muted_alerts": [alert for alert in Alert if not wanted[alert]]})
+    await accounts.change_profile(principal, {"muted_alerts": [alert for alert in Alert if not wanted[alert]]})
     return page.go("/account", PagesNotice.ALERTS)
 
 

@@ -35,7 +35,7 @@ async def sessions_page(
 @policy(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def end_others(page: CurrentPage, sessions: Sessions, principal: CurrentPrincipal) -> Response:
     """End every session of mine but this one."""
-    await sessions.end_others(principal.user_id, principal.session_id)
+    await sessions.end_others(principal)
     return page.go(_PATH, PagesNotice.SESSIONS_ENDED)
 
 
@@ -43,5 +43,5 @@ async def end_others(page: CurrentPage, sessions: Sessions, principal: CurrentPr
 @policy(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def end_session(session_id: UUID, page: CurrentPage, sessions: Sessions, principal: CurrentPrincipal) -> Response:
     """End one session of mine."""
-    await sessions.end_own(principal.user_id, session_id)
+    await sessions.end_own(principal, session_id)
     return page.go(_PATH, PagesNotice.SESSION_ENDED)

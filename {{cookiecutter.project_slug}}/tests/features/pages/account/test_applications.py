@@ -1,5 +1,6 @@
 """The pages of OAuth clients: what users have allowed, and the administration of clients."""
 
+import asyncio
 import re
 from uuid import uuid4
 
@@ -10,11 +11,15 @@ from sqlalchemy import func, select
 from app.access.roles import Role
 from app.core.database.database import Database
 from app.core.mail.models import OutboxMail
-from tests.conftest import PUBLIC_URL
+from app.features.accounts.authority import lock_administrators
+from app.features.browser.service import BrowserSessions
+from app.features.sessions.events import SessionEnd
+from app.features.sessions.service import SessionService
+from tests.conftest import PUBLIC_URL, StartService
 from tests.features.pages.entry.test_authorize import CALLBACK, address, answered, client_of, decide, exchange
 from tests.support.mail import Mailbox, bodies
 from tests.support.pages.browser import Browser, text_of
-from tests.support.service import Service
+from tests.support.service import Service, tokens_of
 
 pytestmark = pytest.mark.anyio
 
@@ -50,6 +55,29 @@ async def test_takes_back_what_was_allowed(service: Service) -> None:
     assert (await service.client.get("/api/v1/users/me", headers=bearer)).status_code == 401
     assert (await service.refresh(tokens["refresh_token"], client_id=client["client_id"])).status_code in {400, 401}
     assert (await browser.get(address(client))).status_code == 200
+
+
+@pytest.mark.asvs("7.4.1", "15.4.2")
+async def test_a_browser_that_is_signed_out_while_it_waits_takes_nothing_back(start: StartService) -> None:
+    """Its request was let in, and then its session ended on another connection: the application keeps its tokens."""
+    async with start() as service, start() as other:
+        client, browser, person = await client_of(service), Browser(service), await service.person()
+        await browser.sign_in(person)
+        told = answered(await decide(browser, await browser.get(address(client)), "allow"))
+        tokens = tokens_of(await exchange(service, client, told["code"]))
+        found = re.search(rf"{APPLICATIONS}/[0-9a-f-]+/revoke", (await browser.get(APPLICATIONS)).text)
+        assert found
+        signed_in = await service[BrowserSessions].signed_in(browser.cookie)
+        assert signed_in
+        async with other[Database].transaction() as db:
+            await lock_administrators(db, person.id)
+            answer = asyncio.ensure_future(browser.post(found[0]))
+            await asyncio.wait({answer}, timeout=0.5)
+            assert not answer.done()
+            await other[SessionService].end(db, signed_in.principal.session_id, SessionEnd.ENDED_BY_USER)
+        assert (await answer).status_code == 303
+        assert (await answer).headers["Location"].startswith("/login")
+        assert (await service.whoami(tokens)).status_code == 200
 
 
 @pytest.mark.asvs("6.3.7")
