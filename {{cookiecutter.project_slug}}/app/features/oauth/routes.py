@@ -93,7 +93,7 @@ async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, cal
 async def introspect(
     form: Annotated[TokenInQuestion, Form()], introspection: Introspection, caller: CurrentCaller
 ) -> IntrospectionResponse:
-    """What a token is worth (RFC 7662): its own, for a client with a secret; for a user their own."""
+    """What a token is worth (RFC 7662): its own, for a client with a secret or the token of one; for a user theirs."""
     if not isinstance(caller, Principal) and not caller.confidential:
         emit_event(ClientEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **_target_of(caller))
         raise InvalidClient("Only a client with a secret may ask about tokens.")
@@ -111,12 +111,12 @@ async def metadata(
 
 
 def _is_theirs(token: TokenClaims, caller: Caller) -> bool:
-    """Whether the token is the user's, or the client's own.
+    """Whether the token is the user's, or the client's own; both, for an application that acts for a user.
 
     The audience of every access token is this service alone: none is meant for another client.
     """
     if isinstance(caller, Principal):
-        return token.user_id == caller.user_id
+        return token.user_id == caller.user_id and caller.client_id in {None, token.client_id}
     return token.client_id == caller.client_id
 
 

@@ -205,9 +205,14 @@ class SessionService:
             await self.require_alive(db, actor)
             await self.end_all(db, actor.user_id, SessionEnd.ENDED_BY_USER, keep=actor.session_id)
 
-    async def end_if_own(self, db: AsyncSession, user_id: UUID, session_id: UUID, reason: EndReason) -> bool:
-        """End one session if it is the user's and alive; return whether it was."""
-        return bool(await self._end(db, and_(Session.id == session_id, Session.user_id == user_id), reason))
+    async def end_if_own(
+        self, db: AsyncSession, user_id: UUID, session_id: UUID, reason: EndReason, *, client_id: str | None = None
+    ) -> bool:
+        """End one session if it is alive, the user's and, if a client is named, the client's; return whether it was."""
+        which = and_(Session.id == session_id, Session.user_id == user_id)
+        if client_id is not None:
+            which = and_(which, Session.client_id == client_id)
+        return bool(await self._end(db, which, reason))
 
     async def end_if_of_client(
         self, db: AsyncSession, client_id: str | None, session_id: UUID, reason: EndReason

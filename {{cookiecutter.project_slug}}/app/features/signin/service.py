@@ -130,12 +130,15 @@ class SignInService:
         return session_id
 
     async def revoke(self, token: str, principal: Principal) -> None:
-        """End the session of one of the principal's own tokens (RFC 7009); any other token changes nothing."""
+        """End the session of one of the principal's own tokens (RFC 7009); any other token changes nothing.
+
+        An application that acts for the user ends a session only if it is its own.
+        """
         async with self._database.transaction() as db:
             await self._sessions.require_alive(db, principal)
             session_id = await self._session_of(db, token)
-            who = principal.user_id
-            if session_id and await self._sessions.end_if_own(db, who, session_id, SessionEnd.REVOKED):
+            who, of = principal.user_id, principal.client_id
+            if session_id and await self._sessions.end_if_own(db, who, session_id, SessionEnd.REVOKED, client_id=of):
                 emit_event(SignInEvent.TOKEN_REVOKED, outcome="success", user_id=who, session_id=session_id)
 
     async def revoke_of_client(self, token: str, client_id: str | None) -> None:

@@ -5,7 +5,7 @@ import pytest
 from app.access.roles import Role
 from app.features.oauth.clients.service import ClientService
 from tests.support.access import PERMISSIONS
-from tests.support.oauth import Registered, issue_to, register, register_machine
+from tests.support.oauth import Registered, introspect, issue_to, register, register_machine
 from tests.support.service import Service, Tokens
 
 pytestmark = pytest.mark.anyio
@@ -25,6 +25,28 @@ async def test_an_application_ends_no_session_of_its_user(service: Service) -> N
     assert [(await service.whoami(each)).status_code for each in (own, other, tokens)] == [200, 200, 200]
     assert (await service.client.delete("/api/v1/sessions", headers=own.bearer)).status_code == 204
     assert [(await service.whoami(each)).status_code for each in (own, other, tokens)] == [200, 401, 401]
+
+
+@pytest.mark.asvs("8.2.1", "10.4.9", "10.4.10")
+async def test_an_application_asks_about_and_revokes_its_own_tokens_alone(service: Service) -> None:
+    """With the token of its user: those of another client and of their own sign-in are as if they did not hold."""
+    person = await service.person()
+    own, app = await service.sign_in(person), await register(service)
+    tokens, same = await issue_to(service, app, person), await issue_to(service, app, person)
+    other = await issue_to(service, await register(service), person)
+    for each in (own.access, own.refresh, other.access, other.refresh):
+        assert await introspect(service, each, tokens.bearer) == {"active": False}
+        assert await revoke(service, each, tokens) == 200
+    assert [(await service.whoami(each)).status_code for each in (own, other)] == [200, 200]
+    for each in (same.refresh, same.access):
+        assert (await introspect(service, each, tokens.bearer))["active"] is True
+    assert await revoke(service, same.refresh, tokens) == 200
+    assert [(await service.whoami(each)).status_code for each in (same, tokens)] == [401, 200]
+
+
+async def revoke(service: Service, token: str, tokens: Tokens) -> int:
+    """Ask for a revocation as somebody with a bearer token."""
+    return (await service.client.post("/oauth/revoke", data={"token": token}, headers=tokens.bearer)).status_code
 
 
 @pytest.mark.asvs("7.5.3")
