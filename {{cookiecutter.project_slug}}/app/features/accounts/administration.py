@@ -19,7 +19,7 @@ from app.core.errors import NotFound
 from app.core.events.event import SecurityEvent
 from app.core.events.flow import emit_event
 from app.core.pagination import Cursors, PageParams
-from app.features.accounts.authority import Authority, keep_one
+from app.features.accounts.authority import Authority, denied, keep_one
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import Mailing
@@ -94,8 +94,11 @@ class AccountAdministration:
     async def lock(self, db: AsyncSession, actor: Principal, user_id: UUID) -> User:
         """Lock an account that may do nothing that the actor may not; raises `NotFound`, `Forbidden`.
 
-        The caller has locked the actor.
+        An application that acts for a user is refused that user: what the user does to the own account asks for the
+        password. The caller has locked the actor.
         """
+        if actor.client_id is not None and actor.user_id == user_id:
+            raise denied("An application that acts for you administers other accounts than yours.")
         user = await db.scalar(select(User).where(User.id == user_id).with_for_update())
         if user is None:
             raise NotFound("There is no such account.")

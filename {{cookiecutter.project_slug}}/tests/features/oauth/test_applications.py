@@ -27,6 +27,26 @@ async def test_an_application_ends_no_session_of_its_user(service: Service) -> N
     assert [(await service.whoami(each)).status_code for each in (own, other, tokens)] == [200, 401, 401]
 
 
+@pytest.mark.asvs("7.5.2", "8.2.1")
+async def test_an_application_neither_deletes_nor_demotes_its_user(service: Service) -> None:
+    """403 with every permission: it administers others alone, for its user would be asked for the password."""
+    await service.person(Role.ADMIN)
+    person, own = await service.signed_in(Role.ADMIN)
+    tokens = await issue_to(service, await register(service, scope=EVERYTHING), person, EVERYTHING)
+    path, other = f"/api/v1/users/{person.id}", f"/api/v1/users/{(await service.person()).id}"
+    for method, suffix, body in (
+        ("PATCH", "", {"disabled": True}),
+        ("PUT", "/roles", {"roles": ["member"]}),
+        ("DELETE", "", None),
+    ):
+        answer = await service.client.request(method, path + suffix, json=body, headers=tokens.bearer)
+        assert answer.status_code == 403, (method, path)
+        theirs = await service.client.request(method, other + suffix, json=body, headers=tokens.bearer)
+        assert theirs.is_success, (method, other)
+    assert (await service.whoami(own)).json()["roles"] == ["admin"]
+    assert (await service.client.delete(path, headers=own.bearer)).status_code == 204
+
+
 @pytest.mark.asvs("8.2.1", "10.4.9", "10.4.10")
 async def test_an_application_asks_about_and_revokes_its_own_tokens_alone(service: Service) -> None:
     """With the token of its user: those of another client and of their own sign-in are as if they did not hold."""
@@ -70,6 +90,7 @@ async def test_a_client_secret_is_no_recent_sign_in(service: Service) -> None:
 
 
 CLIENTS = "/api/v1/clients"
+EVERYTHING = " ".join(PERMISSIONS)
 NEW = {"name": "Mine", "redirect_uris": ["https://mine.example/cb"], "confidential": False}
 
 
@@ -83,10 +104,9 @@ async def third_party(service: Service, scope: str = "clients:write") -> Tokens:
 async def test_an_application_registers_no_client_that_may_do_more_than_it_may(service: Service) -> None:
     """403 for a wider scope, and for a first-party client, which would get it without a page; 201 for what it has."""
     tokens = await third_party(service, "clients:write account:read")
-    everything = " ".join(PERMISSIONS)
     for refused in (
-        {"scope": everything},
-        {"scope": everything, "first_party": True},
+        {"scope": EVERYTHING},
+        {"scope": EVERYTHING, "first_party": True},
         {"scope": "clients:write users:write"},
         {"scope": "clients:write", "first_party": True},
         {"scope": "account:read", "first_party": True},
@@ -97,7 +117,7 @@ async def test_an_application_registers_no_client_that_may_do_more_than_it_may(s
     assert equal.status_code == 201
     _, admin = await service.signed_in(Role.ADMIN)
     own = await service.client.post(
-        CLIENTS, json=NEW | {"scope": everything, "first_party": True}, headers=admin.bearer
+        CLIENTS, json=NEW | {"scope": EVERYTHING, "first_party": True}, headers=admin.bearer
     )
     assert own.status_code == 201
 
@@ -105,7 +125,7 @@ async def test_an_application_registers_no_client_that_may_do_more_than_it_may(s
 @pytest.mark.asvs("7.5.3", "8.2.1")
 async def test_an_application_changes_no_client(service: Service) -> None:
     """403 for another secret, which it would see, and for removing, whatever its scope; a person does both."""
-    tokens = await third_party(service, " ".join(PERMISSIONS))
+    tokens = await third_party(service, EVERYTHING)
     clients = [
         await register_machine(service, Role.AUDITOR, scope="users:read"),
         await register(service, scope="clients:write"),
