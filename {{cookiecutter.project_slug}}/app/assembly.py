@@ -10,8 +10,7 @@ from app.access.roles import RoleTable
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
 from app.core.database.migrations import require_current
-from app.core.events.event import EventCatalog
-from app.core.events.keys import KeyEvent
+from app.core.events.event import EventCatalog, KeyEvent
 from app.core.limits.limiter import Limiter
 from app.core.mail.delivery import MailDelivery
 from app.core.mail.models import OutboxMail

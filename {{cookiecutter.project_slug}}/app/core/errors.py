@@ -6,7 +6,7 @@ No answer repeats a value that the client sent.
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -119,6 +119,8 @@ class HeadersTooLarge(Problem):
 
 
 class _RetryLater(Problem):
+    oauth_error = "temporarily_unavailable"
+
     def __init__(self, detail: str, *, retry_after: int) -> None:
         super().__init__(detail, headers={"Retry-After": str(max(1, retry_after))})
 
@@ -126,34 +128,30 @@ class _RetryLater(Problem):
 class TooManyRequests(_RetryLater):
     """A limit is reached (RFC 6585); `retry_after` is in seconds."""
 
-    status, title, oauth_error = 429, "Too Many Requests", "temporarily_unavailable"
+    status, title = 429, "Too Many Requests"
 
 
 class Unavailable(_RetryLater):
     """The service cannot answer now; `retry_after` is in seconds."""
 
-    status, title, oauth_error = 503, "Service Unavailable", "temporarily_unavailable"
-
-
-Presenter = Callable[[Problem, Scope], Response]
-"""Shows a problem. `app.state.present` takes the place of `problem_document` where it is set."""
+    status, title = 503, "Service Unavailable"
 
 
 def problem_response(problem: Problem, scope: Scope) -> Response:
-    """The answer for `problem`."""
+    """Make the answer for `problem`: with `app.state.present` if it is set, otherwise with `problem_document`."""
     state = getattr(scope.get("app"), "state", None)
-    present: Presenter = getattr(state, "present", problem_document)
+    present: Callable[[Problem, Scope], Response] = getattr(state, "present", problem_document)
     return present(problem, scope)
 
 
 def problem_document(problem: Problem, scope: Scope) -> Response:
-    """The answer for programs: RFC 6749 section 5.2 below `/oauth/`, RFC 9457 everywhere else."""
+    """Make the answer for programs: RFC 6749 section 5.2 below `/oauth/`, RFC 9457 everywhere else."""
     path: str = scope["path"]
     if path.startswith(OAUTH_PREFIX):
         # RFC 6749 has no 422: a parameter that breaks a rule is a bad request.
         status = HTTPStatus.BAD_REQUEST if problem.status == HTTPStatus.UNPROCESSABLE_ENTITY else problem.status
         error = {"error": problem.oauth_error, "error_description": problem.detail}
-        return JSONResponse(error, status_code=status, headers=problem.headers)
+        return JSONResponse(error, status, problem.headers)
     body: dict[str, Any] = {
         "type": problem.type,
         "title": problem.title,
@@ -164,9 +162,7 @@ def problem_document(problem: Problem, scope: Scope) -> Response:
     }
     if problem.errors is not None:
         body["errors"] = list(problem.errors)
-    return JSONResponse(
-        body, status_code=problem.status, headers=problem.headers, media_type="application/problem+json"
-    )
+    return JSONResponse(body, problem.status, problem.headers, "application/problem+json")
 
 
 async def send_problem(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
@@ -177,22 +173,19 @@ async def send_problem(problem: Problem, scope: Scope, receive: Receive, send: S
 def install_error_handlers(app: FastAPI) -> None:
     """Give every error that an endpoint or the router can raise the one shape."""
 
-    async def on_problem(request: Request, error: Exception) -> Response:
-        return problem_response(cast("Problem", error), request.scope)
+    def install(kind: type[Exception], to_problem: Callable[[Any], Problem]) -> None:
+        async def answer(request: Request, error: Exception) -> Response:
+            return problem_response(to_problem(error), request.scope)
 
-    async def on_http_exception(request: Request, error: Exception) -> Response:
-        return problem_response(_from_http_exception(cast("HTTPException", error)), request.scope)
+        app.add_exception_handler(kind, answer)
 
-    async def on_validation_error(request: Request, error: Exception) -> Response:
-        return problem_response(_from_validation_error(cast("RequestValidationError", error)), request.scope)
-
-    app.add_exception_handler(Problem, on_problem)
-    app.add_exception_handler(HTTPException, on_http_exception)
-    app.add_exception_handler(RequestValidationError, on_validation_error)
+    install(Problem, lambda problem: problem)
+    install(HTTPException, _from_http_exception)
+    install(RequestValidationError, _from_validation_error)
 
 
 def _from_http_exception(error: HTTPException) -> Problem:
-    """A framework's error as a problem. Its detail is dropped: it may hold what the client sent."""
+    """Make a problem of a framework's error. Its detail is dropped: it may hold what the client sent."""
     phrase = HTTPStatus(error.status_code).phrase
     problem = Problem(f"{phrase}.", headers=error.headers)
     problem.status, problem.title = error.status_code, _TITLES.get(error.status_code, phrase)
@@ -200,7 +193,7 @@ def _from_http_exception(error: HTTPException) -> Problem:
 
 
 def _from_validation_error(error: RequestValidationError) -> Problem:
-    """Where and why each part was refused, never the value itself (ASVS 16.2.5); of very many, the first."""
+    """Say where and why each part was refused, never its value (ASVS 16.2.5); of very many, the first."""
     where_and_why = [
         {"location": [_safe_step(step) for step in item["loc"]], "reason": _reason(item)}
         for item in error.errors()[:_MOST_ERRORS]
@@ -209,12 +202,12 @@ def _from_validation_error(error: RequestValidationError) -> Problem:
 
 
 def _safe_step(step: object) -> object:
-    """A step of a location as it may be shown: the name of an unknown field is what the client sent."""
+    """Return a step of a location as it may be shown: the name of an unknown field is what the client sent."""
     return step if isinstance(step, int) or (str(step).isidentifier() and len(str(step)) <= _LONGEST_STEP) else "?"
 
 
 def _reason(item: Mapping[str, Any]) -> str:
-    """Pydantic's reason without the value: where a message may quote its input, its type has to do."""
+    """Return pydantic's reason without the value: if its message may quote the input, the type of the error."""
     return str(item["type"]) if item["type"] in _QUOTING_TYPES else str(item["msg"])
 
 

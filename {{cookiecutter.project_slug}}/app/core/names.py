@@ -1,9 +1,9 @@
-"""Names as people write them, in every script: what no name holds is refused, and nothing that somebody is called.
+"""Names as people write them, in every script, without characters that no name holds.
 
-Controls, line breaks, private use and characters without a meaning are refused, and so are format characters, which are
-not seen and can turn text around. The joiners are format characters too, but Persian, the scripts of India and emoji
-need them: they stand where they join something (RFC 5892 appendix A). A character that this Python's Unicode does not
-know yet is text: it depends on the version which those are.
+Refused are controls, line breaks, private use, characters without a meaning, and format characters, which are invisible
+and can turn text around. The joiners are format characters too, but Persian, the scripts of India and emoji need them:
+they are accepted where they join something (RFC 5892 appendix A). A character that this Python's Unicode does not know
+yet is text, so that the answer does not depend on the version.
 """
 
 import re
@@ -13,8 +13,11 @@ _JOINERS = "\u200c\u200d"
 _REFUSED = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _VIRAMA = 9  # Unicode's combining class
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
-# Never assigned, or not to be seen whenever they are.
-_MEANINGLESS = re.compile("[\u2065\ufdd0-\ufdef\ufff0-\ufff8\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]")
+# The last two of each plane are never assigned, as are those from U+FDD0; the others are not to be seen if they are.
+_NONCHARACTERS = "".join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
+_MEANINGLESS = re.compile(
+    f"[\u2065\ufdd0-\ufdef\ufff0-\ufff8\U000e0000-\U000e00ff\U000e01f0-\U000e0fff{_NONCHARACTERS}]"
+)
 # Each letter stands for a character; J for a joiner. Possessive, so that it takes as long as the text.
 _JOINED = re.compile(
     r"(?:l(?:m|vJ?+|(?<!J)J(?=[lmvu]))*+"  # Letters without case, and their marks: on both sides, or after a virama.
@@ -29,14 +32,13 @@ def is_name(text: str) -> bool:
     """Whether a text on one line can be what something is called; it may be blank."""
     if text.isascii():
         return text.isprintable()
-    if _MEANINGLESS.search(text) or any(ord(character) & 0xFFFE == 0xFFFE for character in text):  # noqa: PLR2004  # noncharacters
-        return False
     kinds = "".join(map(_kind, text))
-    return "-" not in kinds and ("J" not in kinds or _JOINED.fullmatch(kinds) is not None)
+    refused = "-" in kinds or _MEANINGLESS.search(text) is not None
+    return not refused and ("J" not in kinds or _JOINED.fullmatch(kinds) is not None)
 
 
 def _kind(character: str) -> str:
-    """What a character can be joined as: l(etter), m(ark), v(irama), e(moji), u(nknown), J(oiner); `-` is refused."""
+    """Say what a character is joined as: l(etter), m(ark), v(irama), e(moji), u(nknown), J(oiner); `-` is refused."""
     category = unicodedata.category(character)
     if character in _JOINERS:
         kind = "J"

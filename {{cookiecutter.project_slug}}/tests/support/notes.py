@@ -56,7 +56,7 @@ class Notes:
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` rows with the current key that another one sealed; how many."""
         notes = await db.scalars(select(Note).order_by(Note.id))
-        stale = [note for note in notes if not self._sealer.is_current(note.sealed)][:limit]
+        stale = [note for note in notes if not note.sealed.startswith(self._sealer.key_id)][:limit]
         for note in stale:
             plain = self._sealer.open(note.sealed, identity=note.id.bytes)
             note.sealed = self._sealer.seal(plain, identity=note.id.bytes)
@@ -83,7 +83,7 @@ async def count_sealed(database: Database, key: Any) -> int:
     """How many rows the key has sealed."""
     sealer = Sealer(KeyRing(key), CursorKey.CURSOR)
     async with database.read() as db:
-        return sum(map(sealer.is_current, await db.scalars(select(Note.sealed))))
+        return sum(sealed.startswith(sealer.key_id) for sealed in await db.scalars(select(Note.sealed)))
 
 
 if __name__ == "__main__":

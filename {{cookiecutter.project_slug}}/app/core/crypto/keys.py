@@ -31,7 +31,7 @@ def derive_key(secret: SecretStr, purpose: Purpose) -> bytes:
 
 
 def key_id(key: bytes) -> bytes:
-    """A name of the key, in four bytes, that tells nothing about it."""
+    """Name the key in four bytes that tell nothing about it."""
     return hmac.digest(key, b"key id", "sha256")[:KEY_ID_BYTES]
 
 
@@ -43,11 +43,11 @@ class KeyRing:
         self._keys: dict[Purpose, tuple[bytes, ...]] = {}
 
     def current(self, purpose: Purpose) -> bytes:
-        """The key that makes new values."""
+        """Return the key that makes new values."""
         return self.all(purpose)[0]
 
     def all(self, purpose: Purpose) -> tuple[bytes, ...]:
-        """Every key that may have made a value still in use, the current one first."""
+        """Return every key that may have made a value still in use, the current one first."""
         if purpose not in self._keys:
             self._keys[purpose] = tuple(derive_key(secret, purpose) for secret in self._secrets)
         return self._keys[purpose]

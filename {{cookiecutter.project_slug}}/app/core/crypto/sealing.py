@@ -27,7 +27,7 @@ class Sealer:
 
     @property
     def key_id(self) -> bytes:
-        """What every value begins with that the current key sealed."""
+        """The first bytes of every value that the current key sealed."""
         return self._ciphers[0][0]
 
     def seal(self, plain: bytes, *, identity: bytes) -> bytes:
@@ -37,7 +37,7 @@ class Sealer:
         return name + nonce + cipher.encrypt(nonce, plain, identity)
 
     def open(self, sealed: bytes, *, identity: bytes) -> bytes:
-        """The value that was sealed for this place; raises `SealBrokenError`."""
+        """Open a value that was sealed for this place; raises `SealBrokenError`."""
         nonce, ciphertext = sealed[KEY_ID_BYTES:_HEAD_BYTES], sealed[_HEAD_BYTES:]
         for name, cipher in self._ciphers:
             if sealed.startswith(name) and len(nonce) == _NONCE_BYTES:
@@ -46,7 +46,3 @@ class Sealer:
                 except InvalidTag:
                     continue
         raise SealBrokenError
-
-    def is_current(self, sealed: bytes) -> bool:
-        """Whether the current key sealed it: anything else is to be sealed anew when the key is rotated."""
-        return sealed.startswith(self.key_id)

@@ -33,7 +33,7 @@ ON_SESSION = SessionIs.TARGET
 
 
 class SecurityEvent(StrEnum):
-    """An event that monitoring relies on: a name is added, but never renamed.
+    """An event that monitoring relies on: a name may be added, but never changed.
 
     A feature declares its own in a subclass. Each member is its name, when it happens, and, if there are any, its
     fields, what `user_id` is, and `ON_SESSION` if `session_id` is what it was done to.
@@ -59,6 +59,21 @@ class SecurityEvent(StrEnum):
         return member
 
 
+class KeyEvent(SecurityEvent):
+    """Security events of the secret key."""
+
+    KEY_ROTATED = (
+        "key_rotated",
+        "`manage rotate-secret-key` made another `SECRET_KEY`",
+        "`current`, the name of its key in the trail; `late`",
+    )
+    KEYS_RETIRED = (
+        "keys_retired",
+        "`manage rotate-secret-key --retire` removed the earlier keys",
+        "`late` where an earlier run was killed before it told",
+    )
+
+
 EventName = Annotated[str, WithJsonSchema({"$ref": "#/components/schemas/SecurityEvent"})]
 """The name of an event, in a request. The description of the API has all of them in one place."""
 
@@ -70,7 +85,7 @@ class EventCatalog:
         self.events = tuple(sorted(events))
 
     def require(self, name: str | None, *location: str) -> None:
-        """Raise `Unprocessable` for the name of no event, which was sent at this place; None is no name."""
+        """Raise `Unprocessable` if a name that was sent at this `location` is not that of an event; None is no name."""
         if name is not None and name not in self.events:
             error = {"location": [*location], "reason": "There is no such event."}
             raise Unprocessable("The request breaks a rule; see errors.", errors=[error])

@@ -15,12 +15,12 @@ _LEVEL_COLOURS = {"debug": "36", "info": "32", "warning": "33", "error": "31", "
 
 
 def render_json(line: Line) -> bytes:
-    """One JSON object on one line."""
+    """Write one JSON object on one line."""
     return orjson.dumps(line)
 
 
 def render_console(line: Line, *, colours: bool = False) -> bytes:
-    """One line of text, `time level event key=value … [logger]`, and one indented line for each part of a traceback.
+    """Write a line of text, `time level event key=value … [logger]`, and an indented one for each part of a traceback.
 
     Texts that are not one plain word are written as JSON strings, so that no value can pass for another field.
     """
@@ -40,7 +40,7 @@ def render_console(line: Line, *, colours: bool = False) -> bytes:
 
 
 def wants_colours(stream: TextIO | None) -> bool:
-    """Whether the stream is a terminal that shows colours, and nobody asked for none (https://no-color.org)."""
+    """Whether the stream is a terminal that shows colours, and the user did not refuse them (https://no-color.org)."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or stream is None:
         return False
     # Only Windows Terminal is known to read the escapes there.

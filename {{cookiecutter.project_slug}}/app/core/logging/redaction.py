@@ -8,13 +8,14 @@ type alone, unless their type is known to be harmless: nothing is trusted to hav
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import islice
 from pathlib import PurePath
+from types import NoneType
 from typing import Any
 from uuid import UUID
 
@@ -32,8 +33,10 @@ _LONGEST_NAME = 32  # shorter than any secret that could pass for a name
 _ITEM_COST = 8
 _LOOKED_AT_FOR_ONE = 4  # characters that are looked at cost as much as one that is shown
 _NAMING_KEYS = ("name", "key")  # of an object that also has a `value`, as headers and fields are written
+_PAIR = 2  # a name and its value
 _CUT = "…"
-_INT64 = range(-(2**63), 2**64)
+_JSON_INTEGERS = range(-(2**63), 2**64)
+_CONTAINERS = (Mapping, tuple, list, set, frozenset)
 
 # A key is sensitive when one of these is in it, once it is lower case and without separators …
 _SENSITIVE = re.compile(
@@ -70,7 +73,7 @@ def escape(text: str) -> str:
 
 
 def redact_text(text: str, limit: int = LONGEST_TEXT) -> str:
-    """The text without secrets, on one line, and at most `limit` characters and a mark long."""
+    """Take secrets and line ends out of a text, and cut it to `limit` characters and a mark."""
     if len(text) <= limit and text.isprintable() and not may_hold_secrets(text):
         return text
     # A secret is recognised in the double of what is kept, so that the cut cannot leave the half of one.
@@ -80,13 +83,8 @@ def redact_text(text: str, limit: int = LONGEST_TEXT) -> str:
     return f"{kept[:limit]}{_CUT}[of {len(text)}]"
 
 
-def redact(value: object) -> Any:
-    """The value as plain data of bounded size that JSON can hold; never raises `RecursionError` for a cycle."""
-    return _Redactor().any(value, DEEPEST)
-
-
 def redact_fields(fields: Mapping[str, object]) -> dict[str, Any]:
-    """The fields of a line, within one common budget."""
+    """Turn the fields of a line into plain data that JSON can hold, within one bound; a cycle ends at `DEEPEST`."""
     return _Redactor().mapping(fields, DEEPEST)
 
 
@@ -98,28 +96,21 @@ class _Redactor:
     def __init__(self) -> None:
         self._left = LONGEST_LINE
 
-    def any(self, value: object, depth: int) -> Any:
-        """The value as data; one whose own methods raise is shown by its type, and spoils nothing else."""
+    def any(self, value: Any, depth: int) -> Any:
+        """Turn a value into data; one whose own methods raise is shown by its type, and spoils nothing else."""
         if self._left <= 0 or depth < 0:
             return _CUT
         self._left -= _ITEM_COST
         try:
-            return self._data(value, depth)
+            show = _way_to_show(value)
+            if show is not None:
+                plain = show(value)
+                return self._text(plain) if isinstance(plain, str) else plain
+            if isinstance(value, tuple) and hasattr(value, "_asdict"):  # named
+                value = value._asdict()
+            return self.mapping(value, depth) if isinstance(value, Mapping) else self._items(value, depth)
         except Exception as error:  # noqa: BLE001  # whatever a foreign object raises
             return f"<unreadable {type(value).__qualname__}: {type(error).__qualname__}>"
-
-    def _data(self, value: object, depth: int) -> Any:
-        plain = _SCALARS.get(type(value))
-        if plain is None and not isinstance(value, _CONTAINERS):
-            plain = _scalar_of(value)
-        if plain is not None:
-            data = plain(value)
-            return self._text(data) if isinstance(data, str) else data
-        if isinstance(value, Mapping):
-            return self.mapping(value, depth)
-        if hasattr(value, "_asdict"):  # a named tuple, or a row of the database
-            return self.mapping(value._asdict(), depth)
-        return self._items(value, depth)  # type: ignore[arg-type]
 
     def _text(self, text: str) -> str:
         limit = min(LONGEST_TEXT, max(self._left, _ITEM_COST))
@@ -132,21 +123,20 @@ class _Redactor:
         data: dict[str, Any] = {}
         told = any(_is_name_of_secret(value.get(key)) for key in _NAMING_KEYS)
         for key, item in islice(value.items(), MOST_ITEMS):
-            name = key if type(key) is str else str(_scalar(key))
+            name = key if type(key) is str else str((_way_to_show(key) or _opaque)(key))
             hidden = (is_sensitive(name) or (told and name == "value")) and not _tells_nothing(item)
             shown = name if name.isidentifier() and len(name) <= _LONGEST_NAME else redact_text(name, _LONGEST_KEY)
             self._left -= len(shown)
             data[shown] = MASK if hidden else self.any(item, depth - 1)
         return data if len(value) <= MOST_ITEMS else data | {_CUT: f"{len(value)} items"}
 
-    def _items(self, value: "Iterable[object]", depth: int) -> list[Any]:
+    def _items(self, value: Iterable[object], depth: int) -> list[Any]:
         items = list(islice(value, MOST_ITEMS + 1))
-        is_pair = len(items) == 2  # noqa: PLR2004  # a name and its value
         data: list[Any] = []
         hidden = False
         for item in items[:MOST_ITEMS]:
             data.append(MASK if hidden and not _tells_nothing(item) else self.any(item, depth - 1))
-            hidden = _is_name_of_secret(item, bare=not is_pair)
+            hidden = _is_name_of_secret(item, bare=len(items) != _PAIR)
         return data if len(items) <= MOST_ITEMS else [*data, _CUT]
 
 
@@ -162,34 +152,17 @@ def _tells_nothing(item: object) -> bool:
     return item is None or isinstance(item, bool)
 
 
-def _integer(value: Any) -> _Plain:
+def _integer(value: int) -> _Plain:
     number = int(value)
-    return number if number in _INT64 else f"<integer of {number.bit_length()} bits>"
+    return number if number in _JSON_INTEGERS else f"<integer of {number.bit_length()} bits>"
 
 
-def _real(value: Any) -> _Plain:
+def _real(value: float) -> _Plain:
     return float(value) if math.isfinite(value) else str(float(value))
 
 
-def _bytes(value: Any) -> _Plain:
-    """The size alone: keys and bodies are bytes."""
-    return f"<{len(value)} bytes>"
-
-
-def _member(value: Any) -> _Plain:
+def _member(value: Enum) -> _Plain:
     return value.value if isinstance(value.value, str | int) else str(value.name)
-
-
-def _error(value: Any) -> _Plain:
-    return f"{type(value).__name__}: {value}"
-
-
-def _masked(_: Any) -> _Plain:
-    return MASK
-
-
-def _itself(value: Any) -> _Plain:
-    return value  # type: ignore[no-any-return]
 
 
 def _opaque(value: object) -> _Plain:
@@ -197,44 +170,27 @@ def _opaque(value: object) -> _Plain:
     return f"<{getattr(shown, '__module__', '')}.{shown.__qualname__}>"
 
 
-_CONTAINERS = (Mapping, tuple, list, set, frozenset)
-_SHOWN_AS_TEXT: tuple[type, ...] = (
-    UUID,
-    datetime,
-    date,
-    time,
-    timedelta,
-    Decimal,
-    IPv4Address,
-    IPv6Address,
-    IPv4Network,
-    IPv6Network,
-)
-_SCALARS: dict[type, Callable[[Any], _Plain]] = {
-    str: _itself,
-    bool: _itself,
-    type(None): _itself,
-    int: _integer,
-    float: _real,
-}
-_SCALARS.update(dict.fromkeys(_SHOWN_AS_TEXT, str))
-# In this order: an enumeration of texts is a text too, and shows its value.
-_SUBCLASSES: tuple[tuple[type | tuple[type, ...], Callable[[Any], _Plain]], ...] = (
-    ((SecretStr, SecretBytes, Secret), _masked),
-    (Enum, _member),
-    (str, str),
-    (int, _integer),
-    (float, _real),
-    ((bytes, bytearray, memoryview), _bytes),
-    (BaseException, _error),
-    ((PurePath, datetime, date, Decimal, UUID), str),
+# In this order: a truth value is an integer too, and an enumeration of texts is a text too and shows its value.
+_SCALARS: tuple[tuple[tuple[type, ...], Callable[[Any], _Plain]], ...] = (
+    ((bool, NoneType), lambda value: value),
+    ((SecretStr, SecretBytes, Secret), lambda _: MASK),
+    ((Enum,), _member),
+    ((str,), str),
+    ((int,), _integer),
+    ((float,), _real),
+    ((bytes, bytearray, memoryview), lambda value: f"<{len(value)} bytes>"),  # keys and bodies are bytes
+    ((BaseException,), lambda error: f"{type(error).__name__}: {error}"),
+    ((date, time, timedelta, Decimal, PurePath, UUID), str),
+    ((IPv4Address, IPv6Address, IPv4Network, IPv6Network), str),
 )
 
 
-def _scalar_of(value: object) -> Callable[[Any], _Plain]:
-    return next((plain for kind, plain in _SUBCLASSES if isinstance(value, kind)), _opaque)
+_BY_TYPE = {kind: show for kinds, show in _SCALARS for kind in kinds}
 
 
-def _scalar(value: object) -> _Plain:
-    """A value that is shown in one piece, such as the key of a mapping."""
-    return _SCALARS.get(type(value), _scalar_of(value))(value)
+def _way_to_show(value: object) -> Callable[[Any], _Plain] | None:
+    """Return what shows the value in one piece; None for a container."""
+    show = _BY_TYPE.get(type(value))
+    if show is None and not isinstance(value, _CONTAINERS):
+        show = next((show for kinds, show in _SCALARS if isinstance(value, kinds)), _opaque)
+    return show

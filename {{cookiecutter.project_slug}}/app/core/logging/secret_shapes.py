@@ -8,8 +8,10 @@ import re
 
 MASK = "**********"
 
+_PREFIXES = ("rt_", "vrf_", "pwr_", "eml_", "inv_", "cs_", "ac_")  # of this service's own tokens
+_PREFIX = "|".join(_PREFIXES)
 # Without one of these, no shape can match; most values of a line (identifiers, methods, routes) have none.
-_CANDIDATE = re.compile(r"[^\w./{}-]|eyJ|(?:rt|vrf|pwr|eml|inv|cs|ac)_")
+_CANDIDATE = re.compile(rf"[^\w./{{}}-]|eyJ|{_PREFIX}")
 
 _QUOTED = r"""b?(?:"(?:[^"\\]|\\[\s\S])*(?:"|$)|'(?:[^'\\]|\\[\s\S])*(?:'|$))"""
 # Before these ends a value without quotes, which may have blanks in it: another name and its value, or an option.
@@ -29,111 +31,60 @@ _NAME = (
     r"|(?:api|private|signing|encryption|access|master|session)[\s_-]?key|recovery[\s_-]?code|csrf|xsrf|\bjwt|\bt?otp|\bpin|(?<![a-z])auth(?![a-z]))"
 )
 _NAME_HINTS = (
-    "pass",
-    "pwd",
-    "pw",
-    "secret",
-    "token",
-    "key",
-    "credential",
-    "assertion",
-    "code",
-    "srf",
-    "jwt",
-    "otp",
-    "pin",
+    "pass", "pwd", "pw", "secret", "token", "key", "credential", "assertion", "code", "srf", "jwt", "otp", "pin",
     "auth",
-)
+)  # fmt: skip
+# What PostgreSQL adds to an error ends here, on as many lines as the values of the row have.
+_END_OF_DETAIL = r"(?=\n\[SQL|\n\(Background|\Z)"
 
-# Each shape with the texts of which one must be there, in lower case, and what to put in its place.
-_SHAPES: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
-    (
-        ("private key",),
-        re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)", re.DOTALL),
-        MASK,
-    ),
-    (("eyj",), re.compile(r"eyJ[A-Za-z0-9_-]{8,}={0,2}(?:\.[A-Za-z0-9_-]*){0,4}"), MASK),
-    (
-        ("rt_", "vrf_", "pwr_", "eml_", "inv_", "cs_", "ac_"),
-        re.compile(r"\b(?:rt|vrf|pwr|eml|inv|cs|ac)_[A-Za-z0-9_-]{16,}"),
-        MASK,
-    ),
-    (("$",), re.compile(r"\$(?:argon2\w*|2[abxy]|scrypt|pbkdf2[\w-]*|[156y])\$[^\s'\")]+"), MASK),
-    # What PostgreSQL adds to an error holds the values of the row, on as many lines as they have.
+# Each shape after the texts of which one must be there, in lower case. A mask takes the place of what it matches, but
+# for its group.
+_SHAPES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("private key",), r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)"),
+    (("eyj",), r"eyJ[A-Za-z0-9_-]{8,}={0,2}(?:\.[A-Za-z0-9_-]*){0,4}"),
+    (_PREFIXES, rf"\b(?:{_PREFIX})[A-Za-z0-9_-]{{16,}}"),
+    (("$",), r"\$(?:argon2\w*|2[abxy]|scrypt|pbkdf2[\w-]*|[156y])\$[^\s'\")]+"),
     (
         ("detail:", "failing row", ")=(", "parameters:"),
-        re.compile(r"(DETAIL: |Failing row contains |\)=|\[parameters: ).*?(?=\n\[SQL|\n\(Background|\Z)", re.DOTALL),
-        rf"\1{MASK}",
+        rf"(?s)(DETAIL: |Failing row contains |\)=|\[parameters: ).*?{_END_OF_DETAIL}",
     ),
     (
         ("query argument", "input syntax"),
-        re.compile(
-            r"(query argument \$\d+: |input syntax for [\w ]{1,40}: ).*?(?=\n\[SQL|\n\(Background|\Z)", re.DOTALL
-        ),
-        rf"\1{MASK}",
+        rf"(?s)(query argument \$\d+: |input syntax for [\w ]{{1,40}}: ).*?{_END_OF_DETAIL}",
     ),
     # A cookie alone: a browser takes one with such a name from a secure origin only, so its value opens something.
-    (("__",), re.compile(rf"(__(?:Host|Secure)-[\w-]{{1,40}}{_ASSIGNED})[^\s;,]+", re.IGNORECASE), rf"\1{MASK}"),
+    (("__",), rf"(?i)(__(?:Host|Secure)-[\w-]{{1,40}}{_ASSIGNED})[^\s;,]+"),
     # Header fields: everything up to the end of the line, for a cookie field holds many pairs.
     (
         ("authorization", "cookie"),
-        re.compile(rf"((?:authorization|cookie2?)[\w-]{{0,20}}{_ASSIGNED})(?:{_QUOTED}|[^\r\n]+)", re.IGNORECASE),
-        rf"\1{MASK}",
+        rf"(?i)((?:authorization|cookie2?)[\w-]{{0,20}}{_ASSIGNED})(?:{_QUOTED}|[^\r\n]+)",
     ),
-    (
-        ("bearer", "basic", "dpop"),
-        re.compile(r"""\b(bearer|basic|dpop)((?:\s|%20|\+){1,4})["']?[^\s"',;<>]+""", re.IGNORECASE),
-        rf"\1\2{MASK}",
-    ),
+    (("bearer", "basic", "dpop"), r"""(?i)\b((?:bearer|basic|dpop)(?:\s|%20|\+){1,4})["']?[^\s"',;<>]+"""),
+    # A value behind its name, or behind an option of a command. Possessive (`+`): no shorter name could be followed by
+    # what assigns, and to try each takes long.
     (
         _NAME_HINTS,
-        # Possessive (`+`): no shorter name could be followed by what assigns, and to try each takes long.
-        re.compile(
-            rf"({_NAME}[\w\[\].-]{{0,40}}+(?:{_TOLD}|{_ASSIGNED})"
-            rf"|(?<![\w-])--?[\w-]{{0,20}}{_NAME}[\w-]{{0,40}}+\s{{1,4}}){_VALUE}",  # an option of a command
-            re.IGNORECASE,
+        (
+            rf"(?i)({_NAME}[\w\[\].-]{{0,40}}+(?:{_TOLD}|{_ASSIGNED})"
+            rf"|(?<![\w-])--?[\w-]{{0,20}}{_NAME}[\w-]{{0,40}}+\s{{1,4}}){_VALUE}"
         ),
-        rf"\1{MASK}",
     ),
     # A pair without quotes, and the text of an element of XML or HTML that is called so or has such an attribute.
-    (
-        _NAME_HINTS,
-        re.compile(
-            rf"([(\[]\s{{0,4}}{_NAME}[\w.-]{{0,40}}+\s{{0,4}},\s{{0,4}})[^,()\[\]]{{1,256}}(?=[)\]])", re.IGNORECASE
-        ),
-        rf"\1{MASK}",
-    ),
-    (
-        _NAME_HINTS,
-        re.compile(
-            rf"(<(?!/)[^<>]{{0,80}}?{_NAME}[^<>]{{0,200}}>)(?:<!\[CDATA\[.*?(?:\]\]>|\Z)|[^<]+)",
-            re.IGNORECASE | re.DOTALL,
-        ),
-        rf"\1{MASK}",
-    ),
+    (_NAME_HINTS, rf"(?i)([(\[]\s{{0,4}}{_NAME}[\w.-]{{0,40}}+\s{{0,4}},\s{{0,4}})[^,()\[\]]{{1,256}}(?=[)\]])"),
+    (_NAME_HINTS, rf"(?is)(<(?!/)[^<>]{{0,80}}?{_NAME}[^<>]{{0,200}}>)(?:<!\[CDATA\[.*?(?:\]\]>|\Z)|[^<]+)"),
     # Pydantic's errors and OAuth's answers.
-    (
-        ("input", "code", "state"),
-        re.compile(rf"(\binput(?:_value)?{_ASSIGNED}|[?&](?:code|state)=)(?:{_QUOTED}|[^\s&]+)"),
-        rf"\1{MASK}",
-    ),
+    (("input", "code", "state"), rf"(\binput(?:_value)?{_ASSIGNED}|[?&](?:code|state)=)(?:{_QUOTED}|[^\s&]+)"),
     # Credentials in a URL; a port, which also follows a colon, is none. Without an `@` it is not even looked for.
-    (
-        ("@",),
-        re.compile(r"""://(?:[^\s/"'<>]{1,256}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,256})@"""),
-        f"://{MASK}@",
-    ),
-    # One candidate a word, so that a long text costs no more than its length.
+    (("@",), r"""(://)(?:[^\s/"'<>]{1,256}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,256})(?=@)"""),
+    # An e-mail address. One candidate a word, so that a long text costs no more than its length.
     (
         ("@", "%40"),
-        re.compile(r"""(?<![^\s"'<>(){}\[\],;:=&/?|@])[^\s"'<>(){}\[\],;:=&/?|@]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"""),
-        MASK,
+        r"""(?<![^\s"'<>(){}\[\],;:=&/?|@])[^\s"'<>(){}\[\],;:=&/?|@]+(?:@|%40)[\w-]+(?:\.[\w-]+)+""",
     ),
 )
-
-
-_HINTS = sorted({hint for hints, _, _ in _SHAPES for hint in hints})
-_BY_HINT = tuple((frozenset(hints), shape.sub, replacement) for hints, shape, replacement in _SHAPES)
+_HINTS = sorted({hint for hints, _ in _SHAPES for hint in hints})
+_COMPILED = [(frozenset(hints), re.compile(shape)) for hints, shape in _SHAPES]
+_MASKED = [(hints, shape.sub, rf"\1{MASK}" if shape.groups else MASK) for hints, shape in _COMPILED]
 
 
 def may_hold_secrets(text: str) -> bool:
@@ -142,11 +93,11 @@ def may_hold_secrets(text: str) -> bool:
 
 
 def redact_shapes(text: str) -> str:
-    """The text with a mask in the place of everything that has the shape of a secret or of an e-mail address."""
+    """Put a mask in the place of everything that has the shape of a secret or of an e-mail address."""
     lowered = text.lower()
     found = [hint for hint in _HINTS if hint in lowered]
     if found:
-        for hints, substitute, replacement in _BY_HINT:
+        for hints, substitute, replacement in _MASKED:
             if not hints.isdisjoint(found):
                 text = substitute(replacement, text)
     return text

@@ -25,7 +25,6 @@ from app.core.settings.types import LogFormat
 
 _OWN_LOGGER = "app"
 _LONGEST_EVENT = 64
-_MOST_STACK_LINES = 20
 _LONGEST_STACK = 1500
 _OWN_KEYS = frozenset({"timestamp", "level", "event", "logger", "exception"})
 # What every record has; anything else was given as `extra`. uvicorn's `color_message` repeats the message.
@@ -40,27 +39,27 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     May be called again; the last call counts.
     """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    pipe = _Pipe(_renderer(settings.log_format, stream), stream)
+    as_json = settings.log_format is LogFormat.JSON
+    renderer = render_json if as_json else partial(render_console, colours=wants_colours(stream or sys.stdout))
+    pipe = _Pipe(renderer, stream)
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, pipe.render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=pipe.logger,
         cache_logger_on_first_use=False,  # a module's logger has to follow a later configuration
     )
-    _take_over(_ForeignHandler(pipe), level)
+    _take_over(pipe, level)
     _catch_uncaught()
 
 
-def _renderer(log_format: LogFormat, stream: TextIO | None) -> Renderer:
-    if log_format is LogFormat.JSON:
-        return render_json
-    return partial(render_console, colours=wants_colours(stream or sys.stdout))
+class _Pipe(logging.Handler):
+    """From an event, or a record of the standard library's logging, to the stream.
 
-
-class _Pipe:
-    """From an event to the stream. Nothing that is logged can make it raise, or lose the line."""
+    Nothing that is logged can make it raise, or lose the line.
+    """
 
     def __init__(self, renderer: Renderer, stream: TextIO | None) -> None:
+        super().__init__()
         self._renderer = renderer
         self._stream = stream
         self._gap = Gap(self._dropped_notice)
@@ -76,39 +75,12 @@ class _Pipe:
             return self._renderer(_lost_line(method, fields, error))
 
     def write(self, line: bytes) -> None:
-        """Have the line written, without waiting for it. A stream that is closed takes nothing, and nobody down."""
+        """Have the line written, without waiting for it. A closed stream takes nothing, and does not fail."""
         with suppress(Exception):
             _writer.put(line, self._stream or sys.stdout, self._gap)
 
-    def _dropped_notice(self, lines: int) -> bytes:
-        return self.render(self.logger(__name__), "warning", {"event": "log_lines_dropped", "lines": lines})
-
-
-class _Logger:
-    """What structlog calls with a finished line."""
-
-    __slots__ = ("_pipe", "name")
-
-    def __init__(self, pipe: _Pipe, name: str) -> None:
-        self._pipe = pipe
-        self.name = name
-
-    def msg(self, line: bytes) -> None:
-        self._pipe.write(line)
-
-    log = debug = info = warn = warning = error = critical = fatal = exception = failure = err = msg
-
-
-class _ForeignHandler(logging.Handler):
-    """Puts the records of the standard library's logging into the pipe."""
-
-    def __init__(self, pipe: _Pipe) -> None:
-        super().__init__()
-        self._pipe = pipe
-
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record; unlike the standard handlers, an ill-formed one is not printed raw to stderr."""
-        logger = self._pipe.logger(record.name)
         fields = {key: value for key, value in vars(record).items() if key not in _RECORD_KEYS}
         fields |= structlog.contextvars.get_contextvars()
         try:
@@ -120,7 +92,25 @@ class _ForeignHandler(logging.Handler):
         if record.stack_info:
             # Its end is where the line was logged.
             fields["stack"] = record.stack_info[-_LONGEST_STACK:]
-        self._pipe.write(self._pipe.render(logger, record.levelname.lower(), fields))
+        self.write(self.render(record, record.levelname.lower(), fields))
+
+    def _dropped_notice(self, lines: int) -> bytes:
+        return self.render(self.logger(__name__), "warning", {"event": "log_lines_dropped", "lines": lines})
+
+
+class _Logger:
+    """Hands finished lines of structlog to the pipe."""
+
+    __slots__ = ("_pipe", "name")
+
+    def __init__(self, pipe: _Pipe, name: str) -> None:
+        self._pipe = pipe
+        self.name = name
+
+    def msg(self, line: bytes) -> None:
+        self._pipe.write(line)
+
+    log = debug = info = warn = warning = error = critical = fatal = exception = failure = err = msg
 
 
 def _line(logger: str, level: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +131,7 @@ def _line(logger: str, level: str, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lost_line(method: str, fields: Mapping[str, Any], error: Exception) -> dict[str, Any]:
-    """What is left when making the line failed: no value can be trusted, but that something happened is kept."""
+    """Make the line that stands for one that could not be made: no value can be trusted, the event is kept."""
     event = fields.get("event")
     known = type(event) is str and event.isidentifier() and len(event) <= _LONGEST_EVENT
     return {
@@ -165,7 +155,7 @@ def _timestamp() -> str:
     return utc_now().isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _take_over(handler: _ForeignHandler, level: int) -> None:
+def _take_over(pipe: _Pipe, level: int) -> None:
     """Give every foreign logger this one handler in the place of those that write to a stream themselves.
 
     Foreign lines below INFO are never written: drivers print statements with their parameters there.
@@ -173,11 +163,11 @@ def _take_over(handler: _ForeignHandler, level: int) -> None:
     loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
     for logger in (logging.root, *loggers):
         for old in list(logger.handlers):
-            if type(old) in {logging.StreamHandler, _ForeignHandler}:
+            if type(old) in {logging.StreamHandler, _Pipe}:
                 logger.removeHandler(old)
-    handler.setLevel(max(level, logging.INFO))
-    logging.root.setLevel(handler.level)
-    logging.root.addHandler(handler)
+    pipe.setLevel(max(level, logging.INFO))
+    logging.root.setLevel(pipe.level)
+    logging.root.addHandler(pipe)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
         logging.getLogger(name).propagate = True
     # The service writes an access line of its own; uvicorn's holds the query string.
@@ -185,14 +175,14 @@ def _take_over(handler: _ForeignHandler, level: int) -> None:
     access.propagate, access.disabled = False, True
     # At every start Alembic says which database it found.
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # Twice, for what is already captured is not captured anew when somebody else has put their function back.
+    # Off and on: what counts as captured is not captured anew if another tool has put its function back.
     logging.captureWarnings(capture=False)
     logging.captureWarnings(capture=True)
 
 
 def _catch_uncaught() -> None:
     sys.excepthook = _on_uncaught
-    # Where a tool has put hooks of its own, it wants to see these itself.
+    # The hooks of a tool, such as a debugger, stay.
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _on_thread_died
     if sys.unraisablehook is sys.__unraisablehook__:
@@ -207,12 +197,10 @@ def _on_uncaught(kind: type[BaseException], error: BaseException, traceback: Tra
 
 
 def _on_thread_died(died: threading.ExceptHookArgs) -> None:
-    structlog.get_logger(__name__).critical(
-        "thread_died", thread=died.thread and died.thread.name, exc_info=died.exc_value
-    )
+    name = died.thread and died.thread.name
+    structlog.get_logger(__name__).critical("thread_died", thread=name, exc_info=died.exc_value)
 
 
 def _on_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-    structlog.get_logger(__name__).error(
-        "unraisable_exception", source=unraisable.object, exc_info=unraisable.exc_value
-    )
+    log = structlog.get_logger(__name__)
+    log.error("unraisable_exception", source=unraisable.object, exc_info=unraisable.exc_value)

@@ -12,7 +12,7 @@ INNER_FRAMES = 20
 
 
 def describe(error: BaseException) -> list[dict[str, Any]]:
-    """The exception, then its causes, contexts and members, each as `{type, message, frames}` with its `relation`."""
+    """Describe the exception, its causes, contexts and members, each as `{relation, type, message, frames}`."""
     described: list[dict[str, Any]] = []
     waiting: deque[tuple[str, BaseException]] = deque([("raised", error)])
     seen: set[int] = set()
@@ -21,14 +21,8 @@ def describe(error: BaseException) -> list[dict[str, Any]]:
         if id(current) in seen:
             continue
         seen.add(id(current))
-        described.append(
-            {
-                "relation": relation,
-                "type": _name(type(current)),
-                "message": _message(current),
-                "frames": _frames(current.__traceback__),
-            }
-        )
+        kind, frames = _name(type(current)), _frames(current.__traceback__)
+        described.append({"relation": relation, "type": kind, "message": _message(current), "frames": frames})
         waiting.extend(_related(current))
     return described
 
@@ -48,7 +42,7 @@ def _name(kind: type[BaseException]) -> str:
 
 
 def _message(error: BaseException) -> str:
-    """The text of the exception and its notes; an exception whose own text raises has none."""
+    """Return the text of the exception and its notes; an exception whose own text raises has none."""
     try:
         return "\n".join([str(error), *(str(note) for note in getattr(error, "__notes__", ()))])
     except Exception as unreadable:  # noqa: BLE001  # whatever it raises, the line is written
@@ -56,7 +50,7 @@ def _message(error: BaseException) -> str:
 
 
 def _frames(traceback: TracebackType | None) -> list[str]:
-    """The outermost and the innermost places, and how many are left out between them."""
+    """Return the outermost and the innermost places, and how many are left out between them."""
     outer: list[str] = []
     inner: deque[str] = deque(maxlen=INNER_FRAMES)
     count = 0

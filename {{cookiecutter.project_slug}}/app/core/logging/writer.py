@@ -1,7 +1,7 @@
 """Write log lines without making the caller wait: a bounded queue, and one thread for each process that writes.
 
-A write waits for as long as nobody reads a full pipe, and with it the event loop. So only the thread writes. Lines that
-the queue has no room for, or that could not be written, are counted, and a line tells how many (ASVS 16.5.2).
+A write to a full pipe blocks until its reader goes on, so only the thread writes: the event loop never waits. Lines
+that the queue has no room for, or that could not be written, are counted, and a line tells how many (ASVS 16.5.2).
 """
 
 import atexit
@@ -25,7 +25,7 @@ _RETRY_SECONDS = 0.05
 
 @dataclass
 class Gap:
-    """The lines of one log that were lost since it was last told of; `notice` makes the line that tells how many."""
+    """The number of lines of one log that were lost and not yet reported; `notice` makes the line that reports it."""
 
     notice: Callable[[int], bytes]
     lines: int = 0
@@ -57,7 +57,7 @@ class LogWriter:
         self._thread: threading.Thread | None = None
 
     def put(self, line: bytes, stream: TextIO, gap: Gap) -> None:
-        """Have the line written to what `stream` writes to; returns at once, also where there is no room for it.
+        """Queue the line for what `stream` writes to; returns at once, even if there is no room for it.
 
         A stream that is no file, such as one in memory, never waits and is written to right away.
         """
@@ -66,7 +66,7 @@ class LogWriter:
             _write_text(stream, line)
             return
         with self._changed:
-            # Once lines are lost, there are none until half of the queue is written: few gaps, and not one a line.
+            # After a loss, further lines are lost until half of the queue is written: few long gaps, not many short.
             if self._size + len(line) > (MOST_WAITING // 2 if gap.lines else MOST_WAITING):
                 gap.lines += 1
                 return
@@ -80,7 +80,7 @@ class LogWriter:
                 self._thread.start()
 
     def flush(self, seconds: float = END_SECONDS) -> bool:
-        """Wait until everything is written, but no longer than that; whether it is."""
+        """Wait until everything is written, but no longer than `seconds`; returns whether it is."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._writing, seconds)
 
@@ -117,19 +117,19 @@ class LogWriter:
 
 
 def _file_of(stream: TextIO) -> io.RawIOBase | None:
-    """What the stream writes to. Written to directly: no lock of a buffer is held, at which Python would not end."""
+    """Return the file below the stream: a write to it holds no lock of a buffer, at which Python would not end."""
     buffer = getattr(stream, "buffer", None)
     file = getattr(buffer, "raw", buffer)
     return file if isinstance(file, io.RawIOBase) else None
 
 
 def _write(file: io.RawIOBase, data: bytes) -> int:
-    """Write all of it, however long that takes; how many bytes were written before it failed."""
+    """Write all of it, however long that takes; returns how many bytes were written before it failed."""
     view, written = memoryview(data), 0
     with suppress(Exception):  # the reader is gone, the disk is full, the file is closed
         while written < len(data):
             count = file.write(view[written:])
-            if not count:  # whoever shares the pipe has made it non-blocking, and it is full
+            if not count:  # another process that shares the pipe has made it non-blocking, and it is full
                 time.sleep(_RETRY_SECONDS)
             written += count or 0
     return written
