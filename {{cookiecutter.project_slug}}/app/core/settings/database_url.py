@@ -22,15 +22,11 @@ SYSTEM = "system"
 VERIFIED = "verify-full"
 
 _ASYNC_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
+    **dict.fromkeys(("sqlite", "sqlite+aiosqlite"), "sqlite+aiosqlite"),
+    **dict.fromkeys(("postgres", "postgresql", "postgresql+asyncpg"), "postgresql+asyncpg"),
 }
 # What belongs before the `?`, as the fields of SQLAlchemy's URL are called.
 _PLACES = {"user": "username", "password": "password", "dbname": "database", "database": "database"}
-_OTHER_NAMES = {"ssl": "sslmode"}
 _POOLER = "pgbouncer"
 # With either of them at 0, asyncpg or SQLAlchemy caches no statement: what PgBouncer needs.
 _CACHES = ("statement_cache_size", "prepared_statement_cache_size")
@@ -49,7 +45,7 @@ _MOST_SECONDS = 60
 
 
 def database_dsn(value: str) -> str:
-    """A database URL with the asynchronous driver of its kind: SQLite in a file, or PostgreSQL.
+    """Accept the URL of SQLite in a file or of PostgreSQL; it gets the asynchronous driver of its kind.
 
     Raises `ValueError` for another database, for an option that is not supported, and for a file of certificates that
     cannot be read.
@@ -72,10 +68,8 @@ def database_dsn(value: str) -> str:
     try:
         url.get_dialect()().create_connect_args(url)
     except (ArgumentError, ValueError):
-        refuse(
-            "has hosts and ports that do not fit together: write each of several hosts with its port, as in"
-            " ?host=a:5432&host=b:5432"
-        )
+        fix = "write each of several hosts with its port, as in ?host=a:5432&host=b:5432"
+        refuse(f"has hosts and ports that do not fit together: {fix}")
     return url.render_as_string(hide_password=False)
 
 
@@ -87,7 +81,7 @@ def hosts_of(url: URL) -> tuple[str | None, ...]:
 
 
 def connect_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of `asyncpg.connect`, from those that SQLAlchemy makes of a URL of `database_dsn`."""
+    """Translate what SQLAlchemy makes of a URL of `database_dsn` to the arguments of `asyncpg.connect`."""
     arguments = dict(options)
     if arguments.pop(_POOLER, None):
         arguments["statement_cache_size"] = 0
@@ -115,7 +109,7 @@ def _sqlite(url: URL) -> URL:
 
 
 def _with_places(url: URL) -> URL:
-    """The URL with user, password and database in their places, where everything else looks for them."""
+    """Put user, password and database before the `?`, where everything else looks for them."""
     for name, place in _PLACES.items():
         if name in url.query:
             if getattr(url, place) or not isinstance(url.query[name], str):
@@ -125,10 +119,10 @@ def _with_places(url: URL) -> URL:
 
 
 def _options(url: URL) -> dict[str, str | tuple[str, ...]]:
-    """The options of PostgreSQL in one form; raises `ValueError`."""
+    """Bring the options of PostgreSQL into one form; raises `ValueError`."""
     options: dict[str, Any] = {}
     for name, value in url.query.items():
-        known = _OTHER_NAMES.get(name, name)
+        known = "sslmode" if name == "ssl" else name
         if known not in _VALUES and known not in _FREE:
             refuse(f"has an option{option_named(name)} that is not supported")
         if known in options or (not isinstance(value, str) and known != "host"):
@@ -146,11 +140,9 @@ def _options(url: URL) -> dict[str, str | tuple[str, ...]]:
 
 
 def _with_tls(options: dict[str, Any]) -> dict[str, Any]:
-    """How the server is verified, and the certificates for it.
-
-    asyncpg has no channel binding. It guards against a server in the middle, as a verified certificate does.
-    """
+    """Say how the server is verified, and with which certificates."""
     options.pop("gssencmode", None)
+    # asyncpg has no channel binding. It guards against a server in the middle, as a verified certificate does.
     if options.pop("channel_binding", None) == "require":
         options["sslmode"] = VERIFIED
         options.setdefault("sslrootcert", SYSTEM)
@@ -165,7 +157,7 @@ def _with_tls(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_files(options: dict[str, Any]) -> None:
-    """Certificates that are named are used, and can be read."""
+    """Refuse certificates that the mode does not use, or that cannot be read."""
     mode = options["sslmode"]
     if mode not in ({VERIFIED} if options.get("sslrootcert") == SYSTEM else _ENCRYPTED):
         refuse(f"has an option sslmode={mode} with which the certificates are not used: write sslmode={VERIFIED}")
@@ -178,7 +170,7 @@ def _check_files(options: dict[str, Any]) -> None:
 
 
 def _usual_certificates() -> str:
-    """Where libpq looks for the authorities that a server's certificate may come from."""
+    """Return where libpq looks for the authorities that a server's certificate may come from."""
     path = os.environ.get("PGSSLROOTCERT", "")
     with suppress(RuntimeError):  # there is no home
         path = path or str(Path("~/.postgresql/root.crt").expanduser())
@@ -191,7 +183,7 @@ def _usual_certificates() -> str:
 
 
 def _tls(mode: str, authorities: str | None, certificate: str | None, key: str | None) -> ssl.SSLContext:
-    """What libpq does with the mode and the files; raises `OSError` for a file that is none of certificates."""
+    """Do what libpq does with the mode and the files; raises `OSError` for a file without certificates."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = mode == VERIFIED
     if authorities == SYSTEM:

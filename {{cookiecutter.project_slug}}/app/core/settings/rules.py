@@ -1,10 +1,9 @@
-"""The rules for single settings: pure functions that give a value in its one form, or raise `ValueError`.
+"""The rules for single settings: pure functions that return a value in its one form, or raise `ValueError`.
 
 A message says what is wrong and never repeats the value: it goes to a terminal and into logs.
 """
 
 import re
-from collections.abc import Set as AbstractSet
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NoReturn
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
@@ -17,6 +16,7 @@ from app.core.names import is_name
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_LONGEST_NAME = 253  # RFC 1035 §3.1
 _OPTION = re.compile(r"[a-z][a-z_]{0,39}")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOMAIN_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -29,7 +29,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def plain_text(value: str) -> str:
-    """A name on one line, as `core/names.py` says, without space around it."""
+    """Accept a name on one line, as `core/names.py` says; the space around it is left out."""
     if not is_name(value):
         refuse("holds control or formatting characters")
     if not value.strip():
@@ -38,14 +38,14 @@ def plain_text(value: str) -> str:
 
 
 def email(value: str) -> str:
-    """An e-mail address in ASCII."""
+    """Accept an e-mail address in ASCII."""
     if not _EMAIL.fullmatch(value):
         refuse("is not an e-mail address")
     return value
 
 
 def redis_dsn(value: str) -> str:
-    """The URL of a Redis or Valkey server, in the schemes that redis-py knows."""
+    """Accept the URL of a Redis or Valkey server; it gets the scheme that redis-py knows."""
     parts = _split(value)
     scheme = _REDIS_SCHEMES.get(parts.scheme)
     if scheme is None:
@@ -54,9 +54,14 @@ def redis_dsn(value: str) -> str:
         refuse("names no socket")
     if scheme != "unix" and not (parts.hostname and re.fullmatch(r"/?\d*", parts.path)):
         refuse("names no host, or a database that is not a number")
-    known = _REDIS_TLS_OPTIONS if scheme == "rediss" else frozenset[str]()
-    options = url_options(parts, known | _REDIS_OPTIONS)
-    if options.get("ssl_cert_reqs", "required") not in {"required", "optional", "none"}:
+    known = _REDIS_OPTIONS | _REDIS_TLS_OPTIONS if scheme == "rediss" else _REDIS_OPTIONS
+    options = parse_qs(parts.query, keep_blank_values=True)
+    for name, values in options.items():
+        if name not in known:
+            refuse(f"has an option{option_named(name)} that is not supported")
+        if len(values) > 1:
+            refuse(f"has the option {name} more than once")
+    if options.get("ssl_cert_reqs", ["required"])[0] not in {"required", "optional", "none"}:
         refuse("has an option ssl_cert_reqs that is not required, optional or none")
     url = scheme + value[len(parts.scheme) :]
     try:
@@ -67,7 +72,7 @@ def redis_dsn(value: str) -> str:
 
 
 def smtp_dsn(value: str) -> str:
-    """The URL of a mail server: `smtp://` with STARTTLS, or `smtps://`; `?tls=off` is for this machine alone."""
+    """Accept the URL of a mail server: `smtp://` with STARTTLS, or `smtps://`; `?tls=off` for this machine alone."""
     parts = _split(value)
     if parts.scheme not in {"smtp", "smtps"}:
         refuse("does not begin with smtp:// or smtps://")
@@ -86,7 +91,7 @@ def smtp_dsn(value: str) -> str:
 
 
 def origin(value: str) -> str:
-    """Scheme, host and port as browsers write them (RFC 6454 §6.2); a `/` at the end is left out."""
+    """Accept an origin; returns it as browsers write it (RFC 6454 §6.2), without a `/` at the end."""
     if value in {"*", "null"}:
         refuse(f'cannot be "{value}": name each origin')
     parts = _split(value)
@@ -100,22 +105,21 @@ def origin(value: str) -> str:
 
 
 def public_url(value: str) -> str:
-    """The origin under which the service is reached."""
+    """Accept the origin under which the service is reached."""
     if not value:
         refuse("is missing: production has no default for it")
     return origin(value)
 
 
 def host_pattern(value: str) -> str:
-    """A host name or address without a port, `*.` and a domain for all names below it, or `*` for every host."""
-    value = value.lower()
+    """Accept a host without a port, `*.` and a domain for all names below it, or `*` for every host."""
     if value == "*":
         return value
     return "*." + host_name(value[2:]) if value.startswith("*.") else host_name(value)
 
 
 def network(value: str) -> IPv4Network | IPv6Network:
-    """An address, also with a port or in brackets, or a network in CIDR notation; IPv4 inside IPv6 as IPv4."""
+    """Accept an address, also with a port or in brackets, or a network in CIDR notation; IPv4 inside IPv6 is IPv4."""
     try:
         return ip_network(value if "/" in value else parse_address(value))
     except ValueError:
@@ -123,7 +127,7 @@ def network(value: str) -> IPv4Network | IPv6Network:
 
 
 def rate_limit(value: str) -> str:
-    """One limit in the notation of the limits library, as in `10/15minutes`."""
+    """Accept one limit in the notation of the limits library, as in `10/15minutes`."""
     try:
         limits = parse_limits(value)
     except ValueError:
@@ -134,7 +138,7 @@ def rate_limit(value: str) -> str:
 
 
 def host_name(value: str) -> str:
-    """A host name in ASCII or an address, without a port, in its one form: lower case, IPv6 short and in brackets.
+    """Accept a host name in ASCII or an address, without a port; returns lower case, IPv6 short and in brackets.
 
     The `Host` header of a request is read with it too, so that it can carry what `ALLOWED_HOSTS` accepts.
     """
@@ -146,7 +150,7 @@ def host_name(value: str) -> str:
         except ValueError:
             refuse("holds brackets without an IPv6 address")
     value = value.lower()
-    if not _NAME.fullmatch(value) or len(value) > 253:  # noqa: PLR2004  # RFC 1035 §3.1
+    if not _NAME.fullmatch(value) or len(value) > _LONGEST_NAME:
         refuse("is not a host name in ASCII (write other scripts as xn--…), or has a port")
     return value.removesuffix(".")
 
@@ -160,7 +164,7 @@ def is_local(host: str | None) -> bool:
 
 
 def _split(value: str) -> SplitResult:
-    """The parts of a URL whose port is a number; `urlsplit` alone drops line breaks and checks the port late."""
+    """Split a URL and check its port; `urlsplit` alone drops line breaks and checks the port late."""
     refuse_space(value)
     try:
         parts = urlsplit(value)
@@ -171,23 +175,12 @@ def _split(value: str) -> SplitResult:
 
 
 def option_named(name: str) -> str:
-    """The name of an option for a message, if it looks like one: anything else may be a piece of a password."""
+    """Return the name of an option for a message, if it looks like one: other text may be a piece of a password."""
     return f" {name}" if _OPTION.fullmatch(name) else ""
 
 
-def url_options(parts: SplitResult, known: AbstractSet[str]) -> dict[str, str]:
-    """The options after the `?` of a URL, each at most once; raises `ValueError` for one that is not known."""
-    options = parse_qs(parts.query, keep_blank_values=True)
-    for name, values in options.items():
-        if name not in known:
-            refuse(f"has an option{option_named(name)} that is not supported")
-        if len(values) > 1:
-            refuse(f"has the option {name} more than once")
-    return {name: values[0] for name, values in options.items()}
-
-
 def refuse_space(value: str) -> None:
-    """Raise `ValueError` for white space and control characters, which URLs do not have."""
+    """Refuse white space and control characters, which URLs do not have."""
     if any(character.isspace() or not character.isprintable() for character in value):
         refuse("holds a space or a control character")
 
