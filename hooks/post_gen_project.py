@@ -40,11 +40,12 @@ MOST_NAMED = 5
 # What an answer of "no" to a prompt leaves out: files, and folders with all that the template has in them.
 OPTIONS = {
     "sample_vault": """
-        app/features/vault app/features/vault_pages
+        app/features/vault app/features/vault_pages docs/features/vault.md
         migrations/versions/0006_vault.py
         tests/features/vault tests/features/vault_pages
     """.split(),  # noqa: SIM905  # a list of paths reads best as text
     "browser_pages": """
+        app/commands/new_feature/pages
         app/features/authorization app/features/browser app/features/oauth/clients/own_clients.py
         app/features/pages app/features/vault_pages
         docs/authorization.md docs/pages.md

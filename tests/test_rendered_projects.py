@@ -16,16 +16,22 @@ from tests.pythons import further_pythons
 PYTHONS = further_pythons()
 
 
+def environment() -> dict[str, str]:
+    """The environment of a user: without that of this template, and with uv."""
+    ours = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"}}
+    ours["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), ours["PATH"]])
+    return ours
+
+
 def make(
     project: Path,
     *targets: str,
     python: str | None = None,
     fails: bool = False,
-    environment: Mapping[str, str] | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> str:
     """Run make in a project as its user does, without the environment of this template: what it said."""
-    ours = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"}}
-    ours["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), ours["PATH"]])
+    ours = environment()
     if python is not None:
         ours["UV_PYTHON"] = python
     with tempfile.TemporaryDirectory() as temporary:
@@ -34,7 +40,7 @@ def make(
         done = subprocess.run(
             ["make", *targets],
             cwd=project,
-            env={**ours, "TMPDIR": temporary, **(environment or {})},
+            env={**ours, "TMPDIR": temporary, **(more or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -103,7 +109,7 @@ def test_the_audit_of_the_default_project(tmp_path: Path) -> None:
         assert found in make(project, "audit-code", fails=True)
         (project / name).unlink()
     offline = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:9")
-    said = make(project, "audit-dependencies", fails=True, environment={**offline, "NO_PROXY": "", "no_proxy": ""})
+    said = make(project, "audit-dependencies", fails=True, more={**offline, "NO_PROXY": "", "no_proxy": ""})
     assert "Not clean: a vulnerability is named above, or a dependency could not be looked up." in said
 
 

@@ -7,7 +7,9 @@ from app.commands.check import check
 from app.commands.clients import clients
 from app.commands.create_admin import create_admin
 from app.commands.migrate import migrate
+from app.commands.new_feature.command import new_feature
 from app.commands.purge import purge
+from app.commands.roles import roles
 from app.commands.routes import routes
 from app.commands.secret_key.rotate import rotate_secret_key
 from app.commands.serve import serve
@@ -20,7 +22,7 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, migrate, create_admin, check, routes, rotate_secret_key, purge):
+for command in (serve, migrate, create_admin, check, routes, roles, rotate_secret_key, purge, new_feature):
     cli.command()(command)
 cli.add_typer(audit, name="audit")
 cli.add_typer(clients, name="clients")

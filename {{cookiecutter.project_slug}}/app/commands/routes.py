@@ -1,7 +1,5 @@
 """`manage routes`: the table of who may call what."""
 
-from collections.abc import Iterator
-
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
@@ -37,8 +35,9 @@ def table_of(app: FastAPI) -> dict[str, list[str]]:
         if isinstance(route, GuardedRoute):
             feature = route.endpoint.__module__.split(".")[2]
             for method in context.methods or ():
-                line = _line(method, context.path or "", route, services_of(app)[RoleTable])
-                table.setdefault(feature, []).append((context.path or "", method, line))
+                path, roles = context.path or "", services_of(app)[RoleTable]
+                line = line_of(method, path, route.policy, route.body_limit, roles)
+                table.setdefault(feature, []).append((path, method, line))
     return {feature: [line for *_, line in sorted(lines)] for feature, lines in sorted(table.items())}
 
 
@@ -50,12 +49,8 @@ def may_call(policy: Policy, asker: Role | None, roles: RoleTable) -> bool:
     return asker is not None or isinstance(policy, Public)
 
 
-def _line(method: str, path: str, route: GuardedRoute, roles: RoleTable) -> str:
-    return "".join(_cells(method, path, route, roles)).rstrip()
-
-
-def _cells(method: str, path: str, route: GuardedRoute, roles: RoleTable) -> Iterator[str]:
-    yield f"{method:<{_METHOD_WIDTH}}{path:<56}{route.policy!s:<36}"
-    for asker in ASKERS:
-        yield f"{'yes' if may_call(route.policy, asker, roles) else '-':<9}"
-    yield "" if route.body_limit == SMALL_BODY else f"{route.body_limit // KIB} KiB"
+def line_of(method: str, path: str, policy: Policy, body_limit: int, roles: RoleTable) -> str:
+    """Return the line of a route."""
+    cells = "".join(f"{'yes' if may_call(policy, asker, roles) else '-':<9}" for asker in ASKERS)
+    size = "" if body_limit == SMALL_BODY else f"{body_limit // KIB} KiB"
+    return f"{method:<{_METHOD_WIDTH}}{path:<56}{policy!s:<36}{cells}{size}".rstrip()

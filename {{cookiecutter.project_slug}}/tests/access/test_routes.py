@@ -11,7 +11,9 @@ import time_machine
 from app.access.guard import route_policies
 from app.access.policies import ClientOrUser, Policy, Recent
 from app.access.roles import Role
+from app.commands import roles
 from app.commands.routes import ASKERS, HEADER, may_call, table_of
+from app.features.installed import FEATURES as INSTALLED
 from tests.conftest import StartService
 from tests.support.access import ROLES
 from tests.support.service import Service, tokens_of
@@ -35,26 +37,40 @@ async def cookie_of(service: Service, role: Role) -> dict[str, str]:
     return {"Cookie": answer.headers["Set-Cookie"].partition(";")[0]} if answer.status_code == 303 else {}
 
 
-@pytest.mark.asvs("8.1.1", "8.2.1")
-async def test_the_tables_are_those_on_record(start: StartService, request: pytest.FixtureRequest) -> None:
-    """A change of access shows as a change of the `routes.txt` of a feature; `pytest --update` writes them anew."""
-    async with start(environment="production") as service:
-        found = {FEATURES / feature / "routes.txt": lines for feature, lines in table_of(service.app).items()}
+def recorded(request: pytest.FixtureRequest, name: str, header: str, found: dict[str, list[str]]) -> list[str]:
+    """Compare the tables of the features with those on record: a line for each difference; `--update` leaves none."""
+    tables = {FEATURES / feature / name: lines for feature, lines in found.items() if lines}
     if request.config.getoption("--update"):
-        for path, lines in found.items():
-            path.write_text("\n".join([HEADER, *lines, ""]), encoding="utf-8")
-    kept = {path: path.read_text(encoding="utf-8").splitlines()[1:] for path in FEATURES.glob("*/routes.txt")}
-    changed = [
-        f"{path.relative_to(FEATURES.parents[1])}: {mark} {line}"
-        for path in sorted({*found, *kept})
-        for mark, here, there in (
-            ("has no", found.get(path, []), kept.get(path, [])),
-            ("has", kept.get(path, []), found.get(path, [])),
-        )
-        for line in here
-        if line not in there
+        for path, lines in tables.items():
+            path.write_text("\n".join([header, *lines, ""]), encoding="utf-8")
+    kept = {path: path.read_text(encoding="utf-8").splitlines()[1:] for path in FEATURES.glob(f"*/{name}")}
+    pairs = [(path, tables.get(path, []), kept.get(path, [])) for path in sorted({*tables, *kept})]
+    missing = [
+        f"{path.parent.name}/{name} has no  {line}" for path, now, then in pairs for line in now if line not in then
     ]
-    assert not changed, "\n".join([*changed, "If that is meant: uv run pytest --update tests/access/test_routes.py"])
+    return missing + [
+        f"{path.parent.name}/{name} has still {line}" for path, now, then in pairs for line in then if line not in now
+    ]
+
+
+HINT = "\nIf that is meant: uv run pytest --update tests/access/test_routes.py"
+
+
+@pytest.mark.asvs("8.1.1", "8.2.1")
+async def test_the_routes_are_those_on_record(start: StartService, request: pytest.FixtureRequest) -> None:
+    """A change of access shows as a change of the `routes.txt` of a feature."""
+    async with start(environment="production") as service:
+        changed = recorded(request, "routes.txt", HEADER, table_of(service.app))
+    assert not changed, "\n".join(changed) + HINT
+
+
+@pytest.mark.asvs("8.1.1")
+def test_the_roles_are_those_on_record(request: pytest.FixtureRequest) -> None:
+    """A change of what a role may do shows as a change of the `roles.txt` of a feature."""
+    changed = recorded(
+        request, "roles.txt", roles.HEADER, {each.name: roles.lines_of(each.grants) for each in INSTALLED}
+    )
+    assert not changed, "\n".join(changed) + HINT
 
 
 @pytest.mark.asvs("8.2.1", "14.3.2")

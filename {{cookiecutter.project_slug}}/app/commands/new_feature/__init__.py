@@ -1,0 +1,1 @@
+"""`manage new-feature`, and the templates of what it writes."""
