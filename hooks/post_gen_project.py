@@ -4,13 +4,18 @@ Cookiecutter keeps a copy of every answer and of this rendered file, so no secre
 in this process. A failure makes Cookiecutter remove the project, so nothing here needs a network or another program.
 """
 
+import os
+import sys
+
+# Cookiecutter runs a copy of this file in the folder for temporary files, where anybody could have put a `secrets.py`:
+# Python would import that one.
+sys.path[:] = [path for path in sys.path if os.path.realpath(path) != os.path.dirname(os.path.realpath(__file__))]
+
 import itertools
 import json
-import os
 import re
 import secrets
 import stat
-import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 

@@ -5,12 +5,17 @@ runs in a project that is there already; then what it would write over is set as
 lost. It uses the standard library alone, and little of it, for everybody waits while it starts.
 """
 
+import os
+import sys
+
+# Cookiecutter runs a copy of this file in the folder for temporary files, where anybody could have put a `secrets.py`:
+# Python would import that one.
+sys.path[:] = [path for path in sys.path if os.path.realpath(path) != os.path.dirname(os.path.realpath(__file__))]
+
 import json
 import keyword
-import os
 import re
 import stat
-import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 

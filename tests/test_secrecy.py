@@ -93,6 +93,17 @@ def test_the_hooks_need_no_other_program_and_no_network(bake_cli: Bake) -> None:
     assert (baked.project / ".env").is_file()
 
 
+def test_a_module_in_the_temporary_folder_is_not_imported(tmp_path: Path) -> None:
+    """Cookiecutter runs the hooks there, and on a machine of several users anybody can write there."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    for name in ("collections", "itertools", "json", "keyword", "pathlib", "re", "secrets", "stat", "unicodedata"):
+        (folder / f"{name}.py").write_text(f"open({str(tmp_path / name)!r}, 'w')\n", encoding="utf-8")
+    baked = bake_into(tmp_path, {})
+    assert baked.exit_code == 0, baked.terminal
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "out", "tmp"}
+
+
 def test_two_hundred_renders_give_two_hundred_keys(default: Baked) -> None:
     """The hook, run 200 times in folders of their own, never draws a key twice."""
     folder = default.folder.parent / "many"
