@@ -8,12 +8,13 @@ from app.access.events import AccessEvent
 from app.access.guard import Authentication
 from app.access.roles import RoleTable
 from app.core.crypto.keys import KeyRing
+from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.database.migrations import require_current
 from app.core.events.event import EventCatalog, KeyEvent
 from app.core.limits.limiter import Limiter
 from app.core.mail.delivery import MailDelivery
-from app.core.mail.models import OutboxMail
+from app.core.mail.models import OutboxMail, finished
 from app.core.mail.outbox import MailKey, Outbox
 from app.core.mail.transport import mail_transport
 from app.core.pagination import CursorKey
@@ -42,7 +43,7 @@ CORE = Feature(
     tables=(OutboxMail,),
     events=(AccessEvent, HttpEvent, KeyEvent),
     keys=(CursorKey, MailKey),
-    purge=(RetentionJob("mail", lambda services: services[Outbox]),),
+    purge=(RetentionJob("mail", lambda _: RowPurge(OutboxMail, finished)),),
     reseal=(ResealJob("mail", lambda services: services[Outbox]),),
 )
 FEATURES = (CORE, *INSTALLED)

@@ -1,6 +1,6 @@
-"""Upkeep of stored rows, in batches: each is a transaction of its own, and other writers get their turn in between.
+"""Upkeep of stored rows, in batches: each is its own transaction, so that other writers get their turn in between.
 
-A feature takes part by offering `purge` or `reseal` on its service, and with one line in `commands/upkeep.py`.
+A feature takes part with a `purge` or `reseal` job in its `feature.py`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.core.database.database import Base, Database
 
 Batch = Callable[[AsyncSession], Awaitable[int]]
-"""Treats some rows in the transaction, and gives their number: 0 when none is left."""
+"""Treats some rows in the transaction and returns their number, 0 if none is left."""
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 _FOUND_AT_ONCE = 10_000
@@ -25,17 +25,17 @@ Key = TypeVar("Key")
 
 
 class Purgeable(Protocol):
-    """Keeps rows that are worth nothing after some time."""
+    """A service with rows that are worth nothing after some time."""
 
     async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
-        """Delete up to `limit` rows that were over before that time; how many, 0 when there are none."""
+        """Delete up to `limit` rows that were over before that time; return how many, 0 if there are none."""
 
 
 class Resealable(Protocol):
-    """Keeps rows that `core/sealing.py` sealed."""
+    """A service with rows that a `Sealer` sealed."""
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
-        """Seal up to `limit` rows with the current key that another one sealed; how many, 0 when there are none."""
+        """Seal up to `limit` rows anew that another key than the current one sealed; return how many, 0 for none."""
 
 
 Over = Callable[[datetime], ColumnElement[bool]]
@@ -50,7 +50,7 @@ class RowPurge:
         self._over = over
 
     async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
-        """Delete up to `limit` rows that were over before that time; how many, 0 when there are none."""
+        """Delete up to `limit` rows that were over before that time; return how many, 0 if there are none."""
         key = inspect(self._model).primary_key
         found = select(*key).where(self._over(before)).limit(limit)
         deleted = await db.execute(delete(self._model).where(tuple_(*key).in_(found)).returning(*key))
@@ -58,9 +58,9 @@ class RowPurge:
 
 
 class ReadAheadPurge(Generic[Key]):
-    """Deletes rows that a long search finds: the search reads ahead, beside the writers, and holds no lock.
+    """Deletes rows that a long search finds. The search reads ahead, beside the writers, and holds no lock.
 
-    A row that was over once must stay so: it is not judged again when it is deleted.
+    A row that is over must stay so: the deletion does not check it again.
     """
 
     def __init__(self, database: Database, key: InstrumentedAttribute[Key], over: Over) -> None:
@@ -70,26 +70,22 @@ class ReadAheadPurge(Generic[Key]):
         self._found: list[Key] = []
 
     async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
-        """Delete up to `limit` rows that were over before that time; how many, 0 when there are none."""
-        while keys := await self._next(before, limit):
+        """Delete up to `limit` rows that were over before that time; return how many, 0 if there are none."""
+        while True:
+            if not self._found:
+                wanted = select(self._key).where(self._over(before)).limit(_FOUND_AT_ONCE)
+                async with self._database.read() as reader:
+                    self._found = list(await reader.scalars(wanted))
+            keys, self._found = self._found[:limit], self._found[limit:]
             deleting = delete(self._key.class_).where(self._key.in_(keys)).returning(self._key)
-            deleted = len((await db.scalars(deleting)).all())
-            if deleted:
+            deleted = len((await db.scalars(deleting)).all()) if keys else 0
+            if deleted or not keys:
                 return deleted
-            # Another process that purges deleted them first.
-        return 0
-
-    async def _next(self, before: datetime, limit: int) -> list[Key]:
-        if not self._found:
-            wanted = select(self._key).where(self._over(before)).limit(_FOUND_AT_ONCE)
-            async with self._database.read() as reader:
-                self._found = list(await reader.scalars(wanted))
-        keys, self._found = self._found[:limit], self._found[limit:]
-        return keys
+            # Another process has deleted these.
 
 
 async def in_batches(database: Database, batch: Batch) -> AsyncIterator[int]:
-    """Treat every row, and give the size of each batch that is committed."""
+    """Treat every row, and yield the size of each batch that is committed."""
     while True:
         begin = time.monotonic()
         async with database.transaction() as db:
@@ -97,12 +93,12 @@ async def in_batches(database: Database, batch: Batch) -> AsyncIterator[int]:
         if not treated:
             return
         yield treated
-        # SQLite's lock is not fair: without a pause as long as the work, the service could wait for its turn for ever.
+        # SQLite's lock is not fair: without a pause as long as the work, the service might never get its turn.
         await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, time.monotonic() - begin))
 
 
 async def foreseen(database: Database, batch: Batch) -> int:
-    """How many rows the batch would treat: it is done, and rolled back."""
+    """Return how many rows the batch would treat: it runs, and is rolled back."""
     async with database.transaction() as db:
         treated = await batch(db)
         await db.rollback()

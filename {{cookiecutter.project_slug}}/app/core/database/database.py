@@ -1,9 +1,9 @@
 """The database: one object that opens transactions, for SQLite and PostgreSQL alike.
 
-Reading takes `database.read()`: no transaction, one statement sees one state. Writing takes `database.transaction()`:
-it commits at the end of the block and rolls back when the block raises. A service that must keep a change although it
-answers with an error raises after the block. Security events that are told inside of a transaction are recorded in it.
-Hot paths use `fetch_all()` and `run_in_transaction()`: one `await` each, so one hop to the worker thread.
+`database.read()` is for queries: no transaction, one statement sees one state. `database.transaction()` is for changes:
+it commits at the end of the block and rolls back if the block raises. A service that must keep a change although it
+answers with an error raises after the block. Security events of a transaction are recorded in it.
+Hot paths use `fetch_all()` and `run_in_transaction()`: one `await` each; on SQLite, without a worker thread.
 """
 
 import asyncio
@@ -28,7 +28,6 @@ from app.core.database import sqlite_driver
 from app.core.database.errors import UNAVAILABLE_ERRORS, StaleStatementError
 from app.core.database.postgresql import postgresql_engine
 from app.core.database.sqlite_direct import DatabaseBusy, DirectSqlite
-from app.core.database.write_group import GroupCommitFailed, WriteGroup
 from app.core.events.flow import EventRecord, PendingEvents, collect_events
 
 __all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
@@ -36,9 +35,9 @@ __all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
 Result = TypeVar("Result")
 
 RecordEvents = Callable[[Connection, Sequence[EventRecord]], object]
-"""Adds events to the audit trail in the transaction that they were told in; raises where it cannot."""
+"""Adds events to the audit trail in the transaction that emitted them; raises if it cannot."""
 
-# How long a transaction waits for a connection, and then for a lock: after that the answer is 503.
+# How long a transaction waits for a connection, and then for a lock; after that the answer is 503.
 _POOL_TIMEOUT_SECONDS = 5
 _BUSY_SECONDS = 3
 # For a row PostgreSQL waits twice: until it is the first in the queue, and until the row is free.
@@ -55,19 +54,19 @@ _POSTGRESQL_RECORDERS = 1
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC; SQLite, which knows no time zones, gives it back aware too."""
+    """An aware time in UTC, on SQLite too, which stores no time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Refuse a time without a zone: it would be read as another one."""
+        """Store a time in UTC; raises `ValueError` for one without a zone, which would be read as another one."""
         if value is not None and value.tzinfo is None:
             raise ValueError("a time without a zone cannot be stored")
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Say that what was stored in UTC is UTC."""
+        """Return a time that is aware."""
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
 
 
@@ -87,7 +86,7 @@ class Base(DeclarativeBase):
 
 
 def table_of(model: type[Base]) -> Table:
-    """The table of a class, for statements that are to be cheap: one of the class costs twice as much."""
+    """Return the table of a model, for hot paths: a statement on the model costs twice as much."""
     return Base.metadata.tables[model.__tablename__]
 
 
@@ -100,7 +99,6 @@ class Database:
         if (parts := make_url(dsn)).get_backend_name() == "sqlite":
             reader, writer = _sqlite_engines(dsn)
             self._direct = DirectSqlite(reader.dialect.create_connect_args(parts))
-            self._group = WriteGroup(self._direct.transaction, self._record_events)
             recorder = writer
         else:
             reader, writer, recorder = _postgresql_engines(dsn)
@@ -111,15 +109,15 @@ class Database:
         self._record: RecordEvents | None = None
 
     def record_events_with(self, record: RecordEvents) -> None:
-        """Set who records the events of a transaction, as the last thing before it is committed."""
+        """Set what records the events of a transaction, just before it is committed."""
         self._record = record
 
     def read(self) -> AsyncSession:
-        """A transaction that reads, for `async with`: each statement is its own transaction, and holds no lock."""
+        """Open a session that reads, for `async with`: each statement is its own transaction, and holds no lock."""
         return self._reads()
 
     async def fetch_all(self, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
-        """The rows of one statement: a transaction that reads, in one go, for what every request asks."""
+        """Return the rows of one statement, in one go: for the queries of every request."""
         if self._direct is not None:
             with suppress(DatabaseBusy):
                 return self._direct.fetch_all(statement, parameters)
@@ -130,16 +128,16 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, *, before_commit: Callable[[], object] | None = None) -> AsyncIterator[AsyncSession]:
-        """A transaction that writes, for `async with`: committed at its end, rolled back when it raises.
+        """Open a transaction that writes, for `async with`: committed at its end, rolled back if the block raises.
 
-        `before_commit` is called when all is written, the events too. If it raises, the transaction is rolled back.
+        `before_commit` is called after all is written, the events too. If it raises, the transaction is rolled back.
         """
         async with self._open(self._writes) as (db, pending):
             yield db
             await db.run_sync(self._end, pending, before_commit)
 
     async def record(self, work: Callable[[Connection], object]) -> None:
-        """Run the work in a transaction of its own, for events of none; on PostgreSQL, on a connection kept for it.
+        """Run the work in its own transaction, for events of none; on PostgreSQL, on a connection kept for it.
 
         One at a time: a second one waits for the first.
         """
@@ -147,13 +145,15 @@ class Database:
             await db.run_sync(self._do, work, pending)
 
     async def run_in_transaction(self, work: Callable[[Connection], Result]) -> Result:
-        """Do the work in a transaction that writes, in one go: cheaper than `transaction`, for what floods come to.
-
-        The work may be rolled back and done a second time: it changes nothing but the database.
-        """
+        """Run the work in a transaction that writes, in one go: cheaper than `transaction`, for sign-ins."""
         if self._direct is not None:
-            with suppress(GroupCommitFailed), collect_events() as pending:
-                return await self._group.do(work, pending)
+            with suppress(DatabaseBusy), collect_events() as pending:
+                with self._direct.transaction() as connection:
+                    result = work(connection)
+                    if pending.event_records:
+                        self._record_events(connection, pending.event_records)
+                pending.committed = True
+                return result
         async with self._open(self._writes) as (db, pending):
             return await db.run_sync(self._do, work, pending)
 
@@ -174,13 +174,10 @@ class Database:
         return result
 
     def _end(self, db: Session, pending: PendingEvents, before_commit: Callable[[], object] | None = None) -> None:
-        """Commit the transaction, in one go: each call that is awaited costs more than what it does here.
-
-        Where the block has rolled it back itself, there is nothing to commit.
-        """
+        """Commit the transaction, unless the block has rolled it back. In one go: each `await` costs more than this."""
         if db.in_transaction():
             if pending.event_records:
-                # First, so that a broken constraint shows before the end of the trail is locked, which is locked last.
+                # First, so that a broken constraint shows before the end of the trail is locked.
                 db.flush()
                 self._record_events(db.connection(), pending.event_records)
             if before_commit is not None:
@@ -190,17 +187,14 @@ class Database:
         db.close()
 
     def _record_events(self, connection: Connection, event_records: Sequence[EventRecord]) -> None:
-        """Record what was told in the transaction: a change and its event are there together, or neither is."""
         if self._record is None:
-            raise RuntimeError(
-                "a security event was told, and nothing records those of this database: see record_events_with"
-            )
+            raise RuntimeError("nothing records the security events of this database: see record_events_with")
         self._record(connection, event_records)
 
     async def ping(self) -> None:
-        """Ask whether the database answers and takes writes; raises one of `UNAVAILABLE_ERRORS` otherwise.
+        """Return if the database answers and takes writes; raises one of `UNAVAILABLE_ERRORS` otherwise.
 
-        It waits for no lock: a database that somebody writes to takes writes.
+        It waits for no lock: a database that is being written to takes writes.
         """
         try:
             async with asyncio.timeout(_PING_SECONDS), self.read() as db:
@@ -226,7 +220,7 @@ def _rows(db: Session, statement: Executable, parameters: Mapping[str, object]) 
 
 
 def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
-    """SQLite has many readers beside one writer: writers queue here, in order, not in the file's lock."""
+    """Make engines to read and to write. One writer: transactions queue for its connection, not for the file's lock."""
     common: dict[str, Any] = {"hide_parameters": True, "pool_timeout": _POOL_TIMEOUT_SECONDS}
     connect: dict[str, Any] = {"timeout": _BUSY_SECONDS}
     reader = create_async_engine(
@@ -249,9 +243,9 @@ def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
 
 
 def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
-    """One to read, one to write, one to record: whoever waits for a row keeps nobody else from a connection.
+    """Make engines to read, to write, to record, so that a wait for a row takes no connection of the others.
 
-    A connection that died while it lay in the pool is replaced.
+    A connection that died in the pool is replaced.
     """
     make = partial(
         postgresql_engine,

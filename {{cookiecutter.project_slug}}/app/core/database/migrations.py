@@ -1,9 +1,9 @@
-"""The schema: where it stands, and bringing it up to date with Alembic.
+"""The schema: its version, and its upgrade with Alembic.
 
-`upgrade` is safe when several processes call it at once: `migrations/env.py` takes a lock in the database first.
+Several processes may call `upgrade` at once: `migrations/env.py` takes a lock in the database first.
 
-A migration that says `additive = True` leaves the version before it able to work. After each migration the database has
-a list of the revisions whose versions work with it, so that versions can be replaced one process after the other.
+The version before a migration with `additive = True` still works after it. After each migration the database lists the
+revisions whose versions work with it, so that versions can be replaced one process after the other.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class SchemaMismatchError(Exception):
 
 
 def alembic_config(database_url: SecretStr) -> Config:
-    """The configuration with which Alembic finds the migrations and the database."""
+    """Return the configuration with which Alembic finds the migrations and the database."""
     config = Config(attributes={"database_url": database_url})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
@@ -80,7 +80,7 @@ def is_newer(connection: Connection, scripts: ScriptDirectory) -> bool:
 
 
 def mark_compatible(connection: Connection, scripts: ScriptDirectory) -> None:
-    """Note in the database which revisions' versions work with its schema."""
+    """Store in the database which revisions' versions work with its schema."""
     revisions = set(_compatible_with(scripts, _applied(connection)))
     if inspect(connection).has_table(_compatible.name) and revisions != _working(connection):
         connection.execute(delete(_compatible))
@@ -98,7 +98,7 @@ def _require_current(connection: Connection) -> None:
 
 @cache
 def _scripts() -> ScriptDirectory:
-    """The migrations. They are files, which do not change while a process runs."""
+    """Read the migrations once: the files do not change while a process runs."""
     return ScriptDirectory(str(MIGRATIONS))
 
 
@@ -113,7 +113,7 @@ def _working(connection: Connection) -> set[str]:
 
 
 def _compatible_with(scripts: ScriptDirectory, heads: Iterable[str]) -> Iterable[str]:
-    """The heads, and what is before them as far back as each migration in between is additive."""
+    """Yield the heads, and the revisions before them as far back as each migration in between is additive."""
     for script in scripts.get_revisions(tuple(heads)):
         yield script.revision
         if getattr(script.module, "additive", False):

@@ -1,8 +1,8 @@
 """Engines for PostgreSQL, reached directly or through PgBouncer (`?pgbouncer=true` in `DATABASE_URL`).
 
-PgBouncer gives the server's connection to somebody else after each transaction, or after each session. It refuses most
-start-up parameters, and what a connection keeps between two transactions is not there in the next one: settings,
-prepared statements, locks of the session. So behind it statements have no name, and limits are set in each transaction.
+PgBouncer gives the server's connection to another client after each transaction, or after each session. It refuses most
+start-up parameters, and the state of a connection is lost between two transactions: settings, prepared statements,
+locks of the session. So behind it statements have no name, and limits are set in each transaction.
 """
 
 import ssl
@@ -28,10 +28,10 @@ _NO_NAMES = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
 def postgresql_engine(
     dsn: str, *, application: str, limits: Mapping[str, str], answer_seconds: float | None = None, **options: Any
 ) -> AsyncEngine:
-    """An engine whose connections are known to the server as `application` and keep `limits`, settings of the server.
+    """Make an engine whose connections have the name `application` and the `limits`, which are server settings.
 
-    `answer_seconds` is for a server that does not answer at all. Behind PgBouncer the limits hold in transactions, and
-    a statement outside of one has this limit alone.
+    `answer_seconds` limits the wait for a server that does not answer at all. Behind PgBouncer the limits hold in
+    transactions, and a statement outside of one has this limit alone.
     """
     url = make_url(dsn)
     pooled = url.query.get(POOLER_OPTION) == "true"
@@ -60,10 +60,7 @@ def _set_limits(statement: str, connection: Connection) -> None:
 
 
 async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
-    """Connect with asyncpg; an error of the operating system becomes one with an SQLSTATE, as the others have.
-
-    The options are those of a URL of `database_dsn`.
-    """
+    """Connect with asyncpg, with the options of a `DATABASE_URL`; an `OSError` becomes an error with an SQLSTATE."""
     try:
         return await asyncpg.connect(*arguments, **connect_arguments(options))
     except ssl.SSLCertVerificationError as error:

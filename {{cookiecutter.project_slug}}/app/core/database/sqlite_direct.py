@@ -2,13 +2,13 @@
 
 A look-up by key takes SQLite some microseconds; a hop to a thread and back takes many times that. Nothing here waits:
 if another connection holds the lock, it raises `DatabaseBusy`, and the caller uses the thread, which can wait. A commit
-is written and not synced; a thread makes the checkpoint, which syncs, after every few commits.
+is written and not synced; a thread makes the checkpoint, which syncs, after every hundred commits.
 """
 
 import asyncio
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -22,8 +22,8 @@ _TRANSACTIONS_BEFORE_A_CHECKPOINT = 100
 _CHECKPOINT_SECONDS = 1
 
 
-class DatabaseBusy(Exception):  # noqa: N818  # no error: there is another way
-    """It would have to wait. Nothing was done."""
+class DatabaseBusy(Exception):  # noqa: N818  # no error: the caller uses the thread
+    """Another connection holds the lock. Nothing was done."""
 
 
 class DirectSqlite:
@@ -39,18 +39,20 @@ class DirectSqlite:
         self._transactions = 0
 
     def fetch_all(self, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
-        """The rows of one statement; raises `DatabaseBusy`."""
+        """Return the rows of one statement; raises `DatabaseBusy`."""
         with _told_when_busy(), self._reader.connect() as connection:
             return connection.execute(statement, parameters).all()
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Commit at the end of the block, roll back if it raises; raises `DatabaseBusy` before the block only."""
-        # Nothing is behind the commit that could fail: what raises was not done.
         self._transactions += 1
         if self._transactions % _TRANSACTIONS_BEFORE_A_CHECKPOINT == 0:
             asyncio.get_running_loop().run_in_executor(None, self._checkpoint)
-        with self._begun() as connection:
+        with ExitStack() as stack:
+            with _told_when_busy():
+                connection = stack.enter_context(self._writer.connect())
+                connection.exec_driver_sql(sqlite_driver.BEGIN)
             yield connection
             connection.commit()
 
@@ -60,23 +62,11 @@ class DirectSqlite:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
             connection.exec_driver_sql(f"PRAGMA user_version = {version:d}")
 
-    @contextmanager
-    def _begun(self) -> Iterator[Connection]:
-        with _told_when_busy():
-            connection = self._writer.connect()
-            try:
-                connection.exec_driver_sql(sqlite_driver.BEGIN)
-            except BaseException:
-                connection.close()
-                raise
-        with connection:
-            yield connection
-
     def _checkpoint(self) -> None:
         """Move what was committed from the write-ahead log to the file, so that the log begins anew."""
-        # What cannot be moved now is moved the next time.
+        # What cannot be moved now is moved by the next checkpoint.
         with suppress(sqlite3.Error), closing(self._connect(timeout=_CHECKPOINT_SECONDS)) as connection:
-            # Most of it while others write; what they have added since, while they wait.
+            # Most of it while others write; what they have added meanwhile, while they wait.
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             connection.execute("PRAGMA wal_checkpoint(RESTART)")
 

@@ -1,9 +1,8 @@
-"""aiosqlite with one switch of threads for a statement, and none that nobody waits for.
+"""aiosqlite with one switch of threads for each statement.
 
-aiosqlite hands each call to the thread of its connection: to make a cursor, to execute, to fetch, to close. Those
-switches cost more than the statement. Here a statement is executed and its rows are fetched in one go, the first one of
-a transaction with the `BEGIN` before it; making and closing a cursor, and the end of a transaction that never began,
-are done where they are asked for.
+aiosqlite hands each call to the thread of its connection: make a cursor, execute, fetch, close. Those switches cost
+more than the statement. Here one switch executes a statement and fetches its rows, with the `BEGIN` before the first
+one of a transaction. Making and closing a cursor, and the end of a transaction that never began, take none.
 """
 
 import asyncio
@@ -42,7 +41,7 @@ class _Connection(aiosqlite.Connection):
         return _Cursor(self, self._conn.cursor())
 
     async def opened(self) -> aiosqlite.Connection:
-        """Open it; if that fails, wait for the end of its thread, which tells the event loop about it."""
+        """Open it; if that fails, wait for the end of its thread, which calls the event loop once more."""
         try:
             return await self
         except sqlite3.Error:
@@ -50,11 +49,11 @@ class _Connection(aiosqlite.Connection):
             raise
 
     async def run(self, execute: _Execute, cursor: sqlite3.Cursor, sql: str, parameters: Any) -> list[Any]:
-        """Execute the statement in the thread; its rows."""
+        """Execute the statement in the thread, and return its rows."""
         prepare: _Prepare | None = None
         if self._writes:
             prepare = _require_transaction if self._begun else _begin
-            # Noted before it is done: whoever is cancelled meanwhile has to roll it back.
+            # Set before it is done: a caller that is cancelled meanwhile has to roll it back.
             self._begun = True
         rows: list[Any] = await self._execute(execute, prepare, cursor, sql, parameters)  # type: ignore[no-untyped-call]
         return rows
@@ -89,7 +88,7 @@ class _Cursor(aiosqlite.Cursor):
         return self
 
     async def fetchall(self) -> list[Any]:
-        """The rows of the statement."""
+        """Return the rows of the statement."""
         return self._rows
 
     async def close(self) -> None:
@@ -126,7 +125,7 @@ def open_connection(database: str, *, timeout: float, checkpoints: bool = True, 
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection, seconds: float) -> None:
-    """Have a file that is new change its journal; SQLite itself does not wait here for who else opens or writes it."""
+    """Switch a new file to WAL. SQLite itself does not wait here for others that open or write the file."""
     until = time.monotonic() + seconds
     while True:
         try:
@@ -140,12 +139,12 @@ def _use_write_ahead_log(connection: sqlite3.Connection, seconds: float) -> None
 
 
 def is_busy(error: sqlite3.OperationalError) -> bool:
-    """Whether somebody else holds the lock that was asked for."""
+    """Whether another connection holds the lock."""
     return error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
 
 
 def _lower(value: Any) -> Any:
-    """SQL's `lower`: one character for each, wherever in a text it stands."""
+    """Do what SQL's `lower` does in PostgreSQL: one character for each, wherever in a text it stands."""
     return "".join(character.lower()[0] for character in value) if isinstance(value, str) else value
 
 
@@ -169,5 +168,5 @@ def _begin(cursor: sqlite3.Cursor) -> None:
 
 def _require_transaction(cursor: sqlite3.Cursor) -> None:
     if not cursor.connection.in_transaction:
-        # It could not begin, or SQLite gave it up (a full disk): nothing behind that may be committed alone.
+        # It could not begin, or SQLite rolled it back (a full disk): no later statement may be committed alone.
         raise sqlite3.OperationalError("the transaction is over")

@@ -66,11 +66,6 @@ class PendingEvents:
         self.committed = False
         self.ended = False
 
-    def forget(self) -> None:
-        """Clear the events; the transaction will be retried."""
-        self.event_records.clear()
-        self.recorded.clear()
-
     def end(self) -> None:
         """Log what was committed; after a rollback, pass on the refusals."""
         self.ended = True

@@ -1,8 +1,7 @@
-"""The delivery of mail, in the background of each process: at least once, and never in the way of a request.
+"""The delivery of mail, in the background of each process: at-least-once.
 
-A mail that this process added is delivered within a moment; one that waits (because another process added it and died,
-or for its next attempt) is found by looking every few seconds. `docs/logging.md` lists what is logged: ids, never an
-address.
+A mail that this process added is delivered at once; one that waits (because another process added it and died, or for
+its next attempt) is found by a query every few seconds. `docs/logging.md` lists what is logged: ids, never an address.
 """
 
 import asyncio
@@ -24,13 +23,14 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long things take, in seconds.
+    """Times of the delivery, in seconds, and its bounds.
 
-    A new mail waits for up to `settle`, by chance: delivered at once, it would slow the requests right behind its own,
-    and their time would tell who has an account (ASVS 6.3.8). One delivery ends within `deadline`, well before the
+    A new mail waits for a random time up to `settle`: delivered at once, it would slow the requests right behind its
+    own, and their time would show who has an account (ASVS 6.3.8). One delivery ends within `deadline`, well before the
     `lease` of its claim. Attempts are `first_retry` apart, then twice that, and so on up to `longest_retry`: with
-    `most_attempts`, a server may be down for most of a day. While it is, a process asks it ever more rarely, up to
-    every `longest_pause`. Who stops the service waits for `grace`.
+    `most_attempts`, a server may be down for most of a day. Meanwhile a process tries ever more rarely, up to every
+    `longest_pause`. The next mail begins after `patience`, beside the slow ones, up to `most_at_once`. The end of the
+    service waits for `grace`.
     """
 
     poll: float = 5
@@ -46,7 +46,7 @@ class Pace:
     grace: float = 1
 
     def backoff(self, failures: int, longest: float) -> float:
-        """How long to wait after so many failures in a row, with jitter, so that processes do not march in step."""
+        """Return how long to wait after so many failures in a row, with jitter, so that processes spread out."""
         wait = min(self.first_retry * 2.0 ** min(failures - 1, 32), longest)
         return wait * _RANDOM.uniform(0.75, 1.25)
 
@@ -68,12 +68,12 @@ class MailDelivery:
         self._failures = 0
 
     async def standing(self) -> MailStanding:
-        """Where the mail stands, whichever process is to deliver it."""
+        """Count the mails that wait and that failed, for every process."""
         return await self._queue.standing()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Deliver while the block runs. At its end, the mail that is under way has a moment to arrive."""
+        """Deliver while the block runs. At its end, mails under way have `grace` seconds to arrive."""
         self._stop.clear()
         task = asyncio.create_task(self._run(), name="mail-delivery")
         try:
@@ -86,7 +86,7 @@ class MailDelivery:
         self._outbox.added.set()
         tasks = {run, *self._under_way}
         await asyncio.wait(tasks, timeout=self._pace.grace)
-        # Cuts off what is spoken with the server, and nothing that is written to the database.
+        # Cut off the SMTP dialogues, but no transaction.
         for limit in self._limits:
             if not limit.expired():
                 limit.reschedule(asyncio.get_running_loop().time())
@@ -99,7 +99,7 @@ class MailDelivery:
     async def _run(self) -> None:
         while not self._stop.is_set():
             self._outbox.added.clear()
-            # While nothing can be delivered, new mail is no reason to try again at once.
+            # While nothing can be delivered, new mail does not start the next attempt.
             if await self._drain():
                 wake, seconds = self._outbox.added, self._pace.poll
             else:
@@ -108,7 +108,7 @@ class MailDelivery:
             await _wait(self._stop, _RANDOM.uniform(0, self._pace.settle))
 
     async def _drain(self) -> bool:
-        """Deliver until nothing is due; false where that cannot be done at the moment."""
+        """Deliver until nothing is due; return false if delivery does not work at the moment."""
         try:
             while not self._stop.is_set() and (claimed := await self._queue.claim()):
                 transport = self._idle.pop() if self._idle else self._new_transport()
@@ -119,13 +119,13 @@ class MailDelivery:
                     continue
                 return False
             await self._close_idle()
-        except Exception as error:  # noqa: BLE001  # the database is down: whatever it is, the delivery goes on later
+        except Exception as error:  # noqa: BLE001  # whatever the database raises, the delivery goes on later
             self._report_outage(error)
             return False
         return True
 
     async def _deliver_beside(self, claimed: ClaimedMail, transport: MailTransport) -> bool:
-        """Begin to deliver it, and wait until the next one may begin; false where that would fare no better."""
+        """Start a delivery, and wait until the next one may start; return false if the server cannot be reached."""
         task = asyncio.create_task(self._deliver(claimed, transport), name="mail")
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
@@ -148,7 +148,7 @@ class MailDelivery:
 
     def _report_outage(self, error: Exception) -> None:
         self._failures += 1
-        # Not the text of the error: it may hold values.
+        # Without the text of the error, which may hold values.
         _log.error("mail_outbox_unavailable", error=type(error).__name__)
 
     async def _send(self, claimed: ClaimedMail, transport: MailTransport) -> None:
@@ -157,41 +157,39 @@ class MailDelivery:
         await transport.deliver(claimed, self._outbox.open(claimed.id, claimed.sealed))
 
     async def _attempt(self, action: Awaitable[None]) -> DeliveryError | None:
-        """Do it within the deadline, and say what was in the way; whatever that is, the mail is not lost."""
+        """Await the action within the deadline; return what prevented it. The mail is not lost, whatever that is."""
         try:
             async with asyncio.timeout(self._pace.deadline) as limit:
                 self._limits.add(limit)
                 await action
         except DeliveryError as error:
             return error
-        except Exception as error:  # noqa: BLE001  # too slow, a fault of ours, or a key that is gone: later once more
+        except Exception as error:  # noqa: BLE001  # too slow, a bug, or a key that is gone: try again later
             return PostponedError(type(error).__name__)
         finally:
             self._limits.discard(limit)
         return None
 
     async def _record(self, claimed: ClaimedMail, problem: DeliveryError | None) -> None:
-        """Keep what came of an attempt."""
+        """Record the outcome of an attempt."""
         self._failures = self._failures + 1 if isinstance(problem, UnreachableError) else 0
-        said = {"mail_id": claimed.id, "attempts": claimed.attempts}
+        log = _log.bind(mail_id=claimed.id, attempts=claimed.attempts)
         if problem is None:
             await self._queue.sent(claimed)
-            _log.info("mail_sent", **said)
+            log.info("mail_sent")
         elif self._stop.is_set() and not isinstance(problem, RefusedError):
             await self._queue.released(claimed)
         elif isinstance(problem, RefusedError) or claimed.attempts >= self._pace.most_attempts:
             await self._queue.failed(claimed, problem.cause, problem.code)
-            _log.error("mail_failed", **said, error=problem.cause, smtp_code=problem.code)
+            log.error("mail_failed", error=problem.cause, smtp_code=problem.code)
         else:
             seconds = self._pace.backoff(claimed.attempts, self._pace.longest_retry)
             await self._queue.postponed(claimed, problem.cause, problem.code, seconds)
-            _log.warning(
-                "mail_postponed", **said, error=problem.cause, smtp_code=problem.code, retry_seconds=round(seconds)
-            )
+            log.warning("mail_postponed", error=problem.cause, smtp_code=problem.code, retry_seconds=round(seconds))
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, or until the time is over."""
+    """Wait for the event, at most for so many seconds."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,8 +1,8 @@
-"""A mail as the message that goes over the wire: text and HTML (RFC 2046), below a head that is written here.
+"""A mail as a message: text and HTML (RFC 2046), below a head that is written here.
 
-The standard library writes the body alone. Its own headers decode what looks like an encoded word (RFC 2047) in the
-text they are given, and a Python without the fixes for CVE-2024-6923 and CVE-2025-1795 folds what comes out badly: the
-subject `=?utf-8?q?=0D=0ABcc:…?=` becomes another header, a long name loses its quotes (ASVS 1.3.11).
+The standard library writes the body alone. Its headers decode what looks like an encoded word (RFC 2047) in their text,
+and a Python without the fixes for CVE-2024-6923 and CVE-2025-1795 folds the result wrongly: the subject
+`=?utf-8?q?=0D=0ABcc:…?=` becomes another header, a long name loses its quotes (ASVS 1.3.11).
 """
 
 import re
@@ -16,7 +16,7 @@ from uuid import UUID
 
 from app.core.mail.outbox import Mail, recipient
 
-# What needs no encoding and no folding: in a name letters, digits and spaces, in a subject all but an encoded word.
+# Texts without encoding and folding: in a name letters, digits and spaces, in a subject all but an encoded word.
 _PLAIN = {
     "From": re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 -]{0,58}[A-Za-z0-9])?"),
     "Subject": re.compile(r"(?!.*=\?)[!-~](?:[ -~]{0,58}[!-~])?"),
@@ -24,7 +24,7 @@ _PLAIN = {
 
 
 class Sender(NamedTuple):
-    """Who writes: a name as people see it, and the address that answers and bounces go to."""
+    """The sender: a name as people see it, and the address that answers and bounces go to."""
 
     name: str
     address: str
@@ -36,9 +36,9 @@ class Sender(NamedTuple):
 
 
 def compose(mail: Mail, sender: Sender, mail_id: UUID, date: datetime) -> bytes:
-    """Make the message. The same mail has the same `Message-ID` each time, so that a second copy is known as one.
+    """Make the message. The same mail has the same `Message-ID` each time, so that duplicates are recognized.
 
-    It is ASCII, but for a recipient whose local part is not: that needs a server with SMTPUTF8 (RFC 6531).
+    It is ASCII, except for a local part of the recipient that is not: that needs a server with SMTPUTF8 (RFC 6531).
     """
     head = {
         "From": f"{_words('From', sender.name)} <{sender.address}>",
@@ -55,7 +55,7 @@ def compose(mail: Mail, sender: Sender, mail_id: UUID, date: datetime) -> bytes:
 
 
 def _words(header: str, text: str) -> str:
-    """The text as it is where it is plain, otherwise in encoded words, which mean exactly this text to every reader."""
+    """Return a plain text as it is, any other in encoded words (RFC 2047)."""
     if _PLAIN[header].fullmatch(text):
         return text
     return Header(text, "utf-8", header_name=header).encode(linesep="\r\n")

@@ -1,17 +1,17 @@
-"""The table of the outbox. What a row says in the open is nothing personal; the mail itself is sealed."""
+"""The table of the outbox. The mail itself is sealed; the other columns hold nothing personal."""
 
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from sqlalchemy import Index, LargeBinary, String
+from sqlalchemy import ColumnElement, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.database import Base
 
 
 class MailStatus(StrEnum):
-    """Where a mail stands."""
+    """The state of a mail."""
 
     QUEUED = "queued"
     SENT = "sent"
@@ -19,10 +19,10 @@ class MailStatus(StrEnum):
 
 
 class OutboxMail(Base):
-    """A mail that is to be delivered, or that it was, or that it could not be.
+    """A mail that waits, was delivered, or has failed.
 
-    `sealed` holds recipient, subject and bodies until `finished_at`, then nothing. `due_at` is when a process may take
-    the mail: while one delivers it, the end of its lease. `claim` is that process's proof that it is still the one.
+    `sealed` holds recipient, subject and bodies until `finished_at`, then nothing. `due_at` is when a process may claim
+    the mail: while one delivers it, the end of its lease. `claim` names that claim.
     `error` and `smtp_code` are about the last attempt: the name of an exception and the server's answer as a number.
     """
 
@@ -42,3 +42,8 @@ class OutboxMail(Base):
     finished_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(String(64))
     smtp_code: Mapped[int | None]
+
+
+def finished(before: datetime) -> ColumnElement[bool]:
+    """Make the condition on mails that were delivered or have failed before a time."""
+    return OutboxMail.finished_at < before

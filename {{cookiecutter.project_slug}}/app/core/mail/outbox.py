@@ -1,19 +1,19 @@
-"""Mail: written into the outbox in the transaction of its cause, and delivered afterwards by `mail_delivery.py`.
+"""The outbox: mail is added in the transaction of its cause, and delivered afterwards by `delivery.py`.
 
-Either both happen or none: a mail about something that was rolled back is never sent, and one about something that was
-committed is never lost. Delivery is at least once. A mail holds one-time tokens and personal data: its row is sealed,
-bound to its id, and emptied when it was delivered or has finally failed (ASVS 14.2.4, 14.2.7).
+A mail about something that was rolled back is never sent, and one about something that was committed is never lost.
+Delivery is at-least-once. A mail holds one-time tokens and personal data: its row is sealed, bound to its id, and
+emptied when it was delivered or has finally failed (ASVS 14.2.4, 14.2.7).
 """
 
 import asyncio
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID, uuid4
 
 import orjson
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import Connection, CursorResult, LargeBinary, delete, event, func, insert, select
+from sqlalchemy import Connection, LargeBinary, event, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
@@ -37,9 +37,9 @@ _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Mail:
-    """A mail to one address, as text and as HTML; raises `ValueError`, without repeating it, for what is none.
+    """A mail to one address, as text and as HTML. It has no `repr`: the bodies hold tokens.
 
-    It has no `repr`: the bodies hold tokens.
+    Raises `ValueError` for an address, subject or body that cannot be sent, without repeating it.
     """
 
     to: str
@@ -58,13 +58,16 @@ class Mail:
 
 
 def recipient(address: str) -> str:
-    """The one address as a mail server takes it: the domain in ASCII (IDNA), the local part as it is (RFC 6531)."""
+    """Return the address as mail servers take it: the domain in ASCII (IDNA), the local part as it is (RFC 6531).
+
+    Raises `ValueError` unless it is exactly one address.
+    """
     try:
         parsed = validate_email(address, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
         parsed = None
     if parsed is None or len(address) > LONGEST_ADDRESS:
-        # Raised here, not in the handler: an exception in the chain would repeat the address.
+        # Not in the handler: the exception in the chain would repeat the address.
         raise ValueError("the recipient is not one e-mail address")
     return f"{parsed.local_part}@{parsed.ascii_domain}"
 
@@ -81,74 +84,46 @@ class Outbox:
         self.added = asyncio.Event()
 
     async def add(self, db: AsyncSession, mail: Mail) -> None:
-        """Add a mail in the caller's transaction: it is sent when that commits, and never when it does not."""
+        """Add a mail in the caller's transaction: it is sent if that commits, and only then."""
         await (await db.connection()).run_sync(self.put, mail)
         self.announce(db)
 
     def put(self, connection: Connection, mail: Mail) -> None:
         """Add a mail in a transaction that has no ORM session; the caller sets `added` after the commit."""
         now, mail_id = utc_now(), uuid4()
+        content = {"to": mail.to, "subject": mail.subject, "text": mail.text, "html": mail.html}
+        sealed = self._sealer.seal(orjson.dumps(content), identity=_place(mail_id))
         row = {"id": mail_id, "created_at": now, "status": MailStatus.QUEUED, "attempts": 0, "due_at": now}
-        connection.execute(insert(OutboxMail), row | {"sealed": self._seal(mail_id, mail)})
+        connection.execute(insert(OutboxMail), row | {"sealed": sealed})
 
     def announce(self, db: AsyncSession) -> None:
         """Set `added` once the transaction is committed."""
         event.listen(db.sync_session, "after_commit", lambda _: self.added.set())
 
     def open(self, mail_id: UUID, sealed: bytes) -> Mail:
-        """The mail in a row; raises `SealBrokenError`."""
+        """Read the mail of a row; raises `SealBrokenError`."""
         return Mail(**orjson.loads(self._sealer.open(sealed, identity=_place(mail_id))))
 
-    async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
-        """Delete up to `limit` rows that were done with before that time; returns how many, 0 when there are none."""
-        done = (
-            select(OutboxMail.id)
-            .where(OutboxMail.finished_at < before, OutboxMail.status != MailStatus.QUEUED)
-            .order_by(OutboxMail.finished_at)
-            .limit(limit)
-        )
-        result = await db.execute(delete(OutboxMail).where(OutboxMail.id.in_(done)))
-        return result.rowcount if isinstance(result, CursorResult) else 0
-
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
-        """Seal up to `limit` rows with the current key that another sealed; returns how many, 0 when there are none.
+        """Seal up to `limit` rows anew that another key than the current one sealed; return how many, 0 for none.
 
         A row that no key of the ring opens stays as it is: the key may come back.
         """
+        key_id = func.substr(OutboxMail.sealed, 1, len(self._sealer.key_id), type_=LargeBinary)
+        # Locked, so that no delivery empties one meanwhile.
+        stale = select(OutboxMail).where(OutboxMail.sealed.is_not(None), key_id != self._sealer.key_id)
+        stale = stale.order_by(OutboxMail.id).limit(limit).with_for_update()
         resealed, after = 0, UUID(int=0)
-        while not resealed:
-            rows = await self._stale(db, after, limit)
+        while not resealed and (rows := (await db.scalars(stale.where(OutboxMail.id > after))).all()):
             for row in rows:
-                resealed += self._reseal(row)
-            if len(rows) < limit:
-                break
+                with suppress(SealBrokenError):
+                    place = _place(row.id)
+                    row.sealed = self._sealer.seal(self._sealer.open(row.sealed or b"", identity=place), identity=place)
+                    resealed += 1
             after = rows[-1].id
         return resealed
 
-    async def _stale(self, db: AsyncSession, after: UUID, limit: int) -> list[OutboxMail]:
-        """Rows that the current key did not seal, locked so that none is emptied meanwhile."""
-        key_id = func.substr(OutboxMail.sealed, 1, len(self._sealer.key_id), type_=LargeBinary)
-        stale = (
-            select(OutboxMail)
-            .where(OutboxMail.sealed.is_not(None), key_id != self._sealer.key_id, OutboxMail.id > after)
-            .order_by(OutboxMail.id)
-            .limit(limit)
-            .with_for_update()
-        )
-        return list(await db.scalars(stale))
-
-    def _reseal(self, row: OutboxMail) -> bool:
-        try:
-            row.sealed = self._seal(row.id, self.open(row.id, row.sealed or b""))
-        except SealBrokenError:
-            return False
-        return True
-
-    def _seal(self, mail_id: UUID, mail: Mail) -> bytes:
-        content = {"to": mail.to, "subject": mail.subject, "text": mail.text, "html": mail.html}
-        return self._sealer.seal(orjson.dumps(content), identity=_place(mail_id))
-
 
 def _place(mail_id: UUID) -> bytes:
-    """What a sealed mail is bound to."""
+    """Return the identity that a sealed mail is bound to."""
     return f"outbox/{mail_id}/sealed".encode()

@@ -1,8 +1,8 @@
-"""Taking mail out of the outbox: whichever process is free claims a mail, delivers it, and says how it went.
+"""The queue of mail in the outbox: a process claims a mail, delivers it, and records the outcome.
 
-A claim is a lease: it is committed before the delivery begins, so that no transaction is open meanwhile, and when its
-process dies, it ends by itself. On PostgreSQL, processes skip the rows that another is about to claim; on SQLite, a
-transaction has the whole database to itself. Who has lost a claim changes nothing any more.
+A claim is a lease: it is committed before the delivery begins, so that no transaction is open meanwhile, and it ends by
+itself if its process dies. On PostgreSQL, processes skip the rows that another is about to claim; on SQLite, a
+transaction locks the whole database. A process that has lost its claim changes nothing any more.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from app.core.mail.models import MailStatus, OutboxMail
 
 @dataclass(frozen=True, slots=True)
 class ClaimedMail:
-    """A mail that is this process's to deliver until its lease ends; `attempts` counts this one."""
+    """A mail that this process delivers until its lease ends; `attempts` counts this one."""
 
     id: UUID
     claim: UUID
@@ -30,7 +30,7 @@ class ClaimedMail:
 
 @dataclass(frozen=True, slots=True)
 class MailStanding:
-    """How many mails wait, since when the oldest does, and how many could not be delivered and are still on record."""
+    """How many mails wait, when the oldest was added, and how many failed and are not purged yet."""
 
     waiting: int
     oldest: datetime | None
@@ -45,8 +45,8 @@ class MailQueue:
         self._lease = timedelta(seconds=lease_seconds)
 
     async def claim(self) -> ClaimedMail | None:
-        """Claim the mail that has been due for longest, or nothing when none is due."""
-        async with self._database.read() as db:  # most of the time nothing is due, and nobody should wait for that
+        """Claim the mail that has been due for longest; return None if none is due."""
+        async with self._database.read() as db:  # most of the time nothing is due, and that takes no lock
             if await db.scalar(select(OutboxMail.id).where(_due(utc_now())).limit(1)) is None:
                 return None
         async with self._database.transaction() as db:
@@ -65,7 +65,7 @@ class MailQueue:
             return ClaimedMail(row.id, claim, row.created_at, row.attempts, row.sealed or b"")
 
     async def standing(self) -> MailStanding:
-        """Where the mail stands, for people."""
+        """Count the mails that wait and that failed."""
         counted = select(OutboxMail.status, func.count(), func.min(OutboxMail.created_at)).group_by(OutboxMail.status)
         async with self._database.read() as db:
             rows = (await db.execute(counted.where(OutboxMail.status != MailStatus.SENT))).all()
@@ -74,21 +74,21 @@ class MailQueue:
         return MailStanding(waiting, oldest, found.get(MailStatus.FAILED, (0, None))[0])
 
     async def sent(self, mail: ClaimedMail) -> None:
-        """It was delivered: nothing of it is kept."""
+        """Record that it was delivered, and empty it."""
         await self._settle(mail, status=MailStatus.SENT, sealed=None, finished_at=utc_now(), error=None, smtp_code=None)
 
     async def failed(self, mail: ClaimedMail, error: str, code: int | None) -> None:
-        """It cannot be delivered: nothing of it is kept but why."""
+        """Record that it cannot be delivered, and why, and empty it."""
         await self._settle(
             mail, status=MailStatus.FAILED, sealed=None, finished_at=utc_now(), error=error, smtp_code=code
         )
 
     async def postponed(self, mail: ClaimedMail, error: str, code: int | None, seconds: float) -> None:
-        """It is to be tried again after some time."""
+        """Have it tried again after some time."""
         await self._settle(mail, due_at=utc_now() + timedelta(seconds=seconds), error=error, smtp_code=code)
 
     async def released(self, mail: ClaimedMail) -> None:
-        """It was cut off: whoever is free may take it at once."""
+        """Have it tried again at once, by any process: its delivery was cut off."""
         await self._settle(mail, due_at=utc_now())
 
     async def _settle(self, mail: ClaimedMail, **values: Any) -> None:

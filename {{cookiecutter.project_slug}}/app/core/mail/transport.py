@@ -1,15 +1,15 @@
-"""How mail leaves: to an SMTP server over verified TLS, or, without `SMTP_URL`, into files (not in production).
+"""Mail transports: to an SMTP server over verified TLS, or, without `SMTP_URL`, into files (not in production).
 
-An error says what is to become of the mail, with the name of the cause and the server's code. It never carries the
-server's words, for they repeat addresses.
+The class of an error says what happens to the mail; it holds the name of the cause and the server's code. It never
+holds the server's words, because they repeat addresses.
 """
 
 import asyncio
 import os
 import ssl
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 import structlog
@@ -38,13 +38,13 @@ _QUIT_SECONDS = 1
 _PERMANENT = range(500, 600)
 _CLOSING = 421
 _TOO_LARGE = 552
-# RFC 4954 §6: about us, not about the recipient, even when it is the recipient that they answer.
+# RFC 4954 §6: about the sign-in, even if they answer a recipient.
 _ABOUT_SIGNIN = frozenset({530, 534, 535, 538})
 _log = structlog.get_logger(__name__)
 
 
 class DeliveryError(Exception):
-    """A mail was not delivered: the name of the cause, and the code of the SMTP server where it gave one."""
+    """A mail was not delivered: the name of the cause, and the code of the SMTP server if it gave one."""
 
     def __init__(self, cause: str, code: int | None = None) -> None:
         super().__init__(cause)
@@ -53,44 +53,23 @@ class DeliveryError(Exception):
 
 
 class RefusedError(DeliveryError):
-    """It never will be: do not try again."""
+    """The mail will never be delivered: do not try again."""
 
 
 class PostponedError(DeliveryError):
-    """Not now; the next mail may fare better."""
+    """The mail cannot be delivered now; the next one may be."""
 
 
 class UnreachableError(DeliveryError):
-    """No mail can be delivered at the moment: wait before you try with any."""
-
-
-class MailTransport(Protocol):
-    """Delivers one mail after the other."""
-
-    async def connect(self) -> None:
-        """Get ready to deliver, where that is not so yet; raises `UnreachableError`."""
-
-    async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
-        """Deliver it; raises a `DeliveryError`."""
-
-    async def close(self) -> None:
-        """Let go of what a row of deliveries shares. May be called at any time."""
-
-
-def mail_transport(settings: Settings) -> MailTransport:
-    """The way that the settings ask for."""
-    sender = Sender(settings.app_name, settings.mail_from)
-    return (
-        FolderTransport(MAIL_FOLDER, sender) if settings.smtp_url is None else SmtpTransport(settings.smtp_url, sender)
-    )
+    """No mail can be delivered now: wait before the next attempt with any."""
 
 
 class SmtpTransport:
-    """One connection, kept while there is mail.
+    """Delivers mails over one connection, which is kept while there is mail.
 
     `smtp://` demands STARTTLS, `smtps://` begins with TLS. The certificate is verified, against the authorities of the
-    system or those in `SSL_CERT_FILE` (ASVS 12.3.2). `?tls=off`, which the settings take for this machine alone, is in
-    the clear.
+    system or those in `SSL_CERT_FILE` (ASVS 12.3.2). `?tls=off`, which the settings accept for this machine alone, is
+    in the clear.
     """
 
     def __init__(self, url: SecretStr, sender: Sender) -> None:
@@ -111,7 +90,7 @@ class SmtpTransport:
         )
 
     async def connect(self) -> None:
-        """Connect and sign in."""
+        """Connect and sign in, unless that is done; raises `UnreachableError`."""
         if self._client.is_connected:
             return
         try:
@@ -129,20 +108,20 @@ class SmtpTransport:
         raise problem
 
     async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
-        """Hand it over to the server, which then answers for it."""
+        """Hand the mail over to the server; raises `DeliveryError`."""
         message = compose(mail, self._sender, claimed.id, claimed.created_at)
         to = recipient(mail.to)
         was_used = self._used
         problem = await self._send(to, message)
         if was_used and problem and problem.code in {None, _CLOSING} and not self._client.is_connected:
-            # A server may take only so many mails over one connection: that says nothing about this one.
+            # A server may limit the mails of one connection: that says nothing about this mail.
             problem = await self._send(to, message)
         if problem:
-            # Raised here, not in a handler: the exceptions of the library hold the address.
+            # Not in a handler: the exceptions of the library hold the address.
             raise problem
 
     async def _send(self, to: str, message: bytes) -> DeliveryError | None:
-        """Send it once, and say what was in the way."""
+        """Send it once; return what prevented that."""
         await self.connect()
         self._used = True
         options = [] if to.isascii() else ["SMTPUTF8"]
@@ -155,17 +134,17 @@ class SmtpTransport:
             kind = PostponedError if options or error.code == _TOO_LARGE else UnreachableError
             return kind(type(error).__name__, error.code)
         except (SMTPException, OSError) as error:
-            # It hung up or fell silent, which it may do at this mail alone.
+            # It hung up or does not answer, perhaps because of this mail alone.
             self._client.close()
             return PostponedError(type(error).__name__)
         except BaseException:
-            # Cut off in the middle of a command: what the server would say next is no answer to ours.
+            # Cut off in the middle of a command: the server's next line would not answer ours.
             self._client.close()
             raise
         return None
 
     async def close(self) -> None:
-        """Take leave of the server, if it is quick about it."""
+        """Say QUIT, if the server is quick, and close the connection. May be called at any time."""
         with suppress(SMTPException, OSError):
             if self._client.is_connected:
                 await self._client.quit(timeout=_QUIT_SECONDS)
@@ -173,7 +152,7 @@ class SmtpTransport:
 
 
 def _about_mail(error: SMTPException) -> DeliveryError:
-    """What the server's answer to this one mail means for it (RFC 5321 §4.2.1)."""
+    """Return what the server's answer to a mail means for it (RFC 5321 §4.2.1)."""
     if isinstance(error, SMTPRecipientsRefused):
         error = error.recipients[0]
     cause, code = type(error).__name__, error.code if isinstance(error, SMTPResponseException) else None
@@ -184,7 +163,7 @@ def _about_mail(error: SMTPException) -> DeliveryError:
 
 
 class FolderTransport:
-    """Writes each mail into a file, for whoever develops: they hold tokens, so nobody else can read them."""
+    """Writes each mail into a file that only its owner can read, for development: mails hold tokens."""
 
     def __init__(self, folder: Path, sender: Sender) -> None:
         self._folder = folder
@@ -194,17 +173,14 @@ class FolderTransport:
         """Nothing to do."""
 
     async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file, whole or not at all; raises `UnreachableError`."""
         message = compose(mail, self._sender, claimed.id, claimed.created_at)
         path = self._folder / f"{claimed.created_at:%Y%m%dT%H%M%S.%f}-{claimed.id}.eml"
         try:
             await asyncio.to_thread(_write_private, path, message)
         except OSError as error:
-            problem = UnreachableError(type(error).__name__)
-        else:
-            _log.info("mail_written", mail_id=claimed.id, path=path)
-            return
-        raise problem
+            raise UnreachableError(type(error).__name__) from None
+        _log.info("mail_written", mail_id=claimed.id, path=path)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -215,7 +191,17 @@ def _write_private(path: Path, content: bytes) -> None:
     path.parent.chmod(0o700)
     unfinished = path.with_suffix(".tmp")
     unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    with open(unfinished, "xb", opener=partial(os.open, mode=0o600)) as file:  # Path.open takes no opener
         file.write(content)
     unfinished.replace(path)
+
+
+MailTransport = SmtpTransport | FolderTransport
+
+
+def mail_transport(settings: Settings) -> MailTransport:
+    """Make the transport that the settings ask for."""
+    sender = Sender(settings.app_name, settings.mail_from)
+    if settings.smtp_url is None:
+        return FolderTransport(MAIL_FOLDER, sender)
+    return SmtpTransport(settings.smtp_url, sender)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ class ArchiveFile:
 
         A file that could not be written to its end is removed.
         """
-        with open(self._path, "xb", opener=_private) as file:  # Path.open takes no opener
+        with open(self._path, "xb", opener=partial(os.open, mode=0o600)) as file:  # Path.open takes no opener
             try:
                 file.write(orjson.dumps(after.fields(), option=orjson.OPT_APPEND_NEWLINE))
                 file.writelines(orjson.dumps(plain_row(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows)
@@ -96,10 +97,6 @@ class ArchiveFile:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def last_before(connection: Connection, before: datetime, begin: Anchor) -> Anchor:

@@ -11,8 +11,6 @@ import pytest
 from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, Table, func, insert, select
 
 from app.core.database.database import Database
-from app.core.database.sqlite_direct import DirectSqlite
-from app.core.database.write_group import WriteGroup
 from tests.support.databases import dsn_of
 from tests.support.logs import captured_log, log_settings
 
@@ -96,27 +94,6 @@ async def test_a_short_unit_waits_for_a_long_one(database: Database) -> None:
         assert await count(database) == 0
     await short
     assert await count(database) == 2
-
-
-async def test_those_of_one_moment_are_one_transaction(path: Path) -> None:
-    """It begins once, and commits once."""
-    direct, begun = DirectSqlite(((str(path),), {})), 0
-
-    @contextmanager
-    def counted() -> Iterator[Connection]:
-        nonlocal begun
-        begun += 1
-        with direct.transaction() as connection:
-            yield connection
-
-    database = Database(dsn_of(f"sqlite:///{path}"))
-    database._group = WriteGroup(counted, database._record_events)  # noqa: SLF001  # to count
-    await asyncio.gather(*(database.run_in_transaction(add) for _ in range(10)))
-    assert (begun, await count(database)) == (1, 10)
-    await database.run_in_transaction(add)
-    assert (begun, await count(database)) == (2, 11)
-    await database.close()
-    direct.close()
 
 
 async def test_the_log_of_the_file_does_not_grow_without_end(database: Database, path: Path) -> None:

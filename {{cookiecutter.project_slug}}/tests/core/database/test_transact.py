@@ -15,6 +15,7 @@ from app.core.database.database import Database, table_of
 from app.core.events.flow import EventRecord, RequestOrigin, emit_event, events_to
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User
+from app.features.audit.append import lock_head
 from tests.support.logs import captured_log, log_settings
 from tests.support.service import Service
 from tests.support.trail import stored
@@ -68,7 +69,7 @@ async def test_each_gets_its_own_result(service: Service) -> None:
 
 @pytest.mark.asvs("16.2.1")
 async def test_each_event_is_recorded_once_and_of_its_own_client(service: Service) -> None:
-    """Units that are committed together do not share where they come from."""
+    """Transactions of the same moment do not share where they come from."""
     database = service[Database]
 
     async def ask(number: int) -> UUID:
@@ -115,15 +116,19 @@ async def test_what_fails_fails_alone(service: Service) -> None:
 
 
 async def test_who_is_cancelled_while_waiting_changes_nothing(service: Service) -> None:
-    """The others go on."""
+    """The others go on when the lock is free."""
     database = service[Database]
-    going, staying = (
-        asyncio.create_task(database.run_in_transaction(adding(f"{name}@people.example")))
-        for name in ("going", "staying")
-    )
-    await asyncio.sleep(0)
-    going.cancel()
-    await asyncio.wait([going, staying])
+    async with database.transaction() as db:
+        await (await db.connection()).run_sync(lock_head)
+        going, staying = (
+            asyncio.create_task(database.run_in_transaction(adding(f"{name}@people.example")))
+            for name in ("going", "staying")
+        )
+        await asyncio.sleep(0.2)
+        assert not going.done()
+        going.cancel()
+        await asyncio.wait([going])
+    await staying
     assert going.cancelled()
     assert await added(database) == {"staying@people.example": staying.result()}
     assert [row["action"] for row in await stored(service)] == ["account_created"]

@@ -9,7 +9,8 @@ from sqlalchemy import update
 
 from app.core.clock import utc_now
 from app.core.crypto.sealing import SealBrokenError
-from app.core.mail.models import MailStatus, OutboxMail
+from app.core.database.batches import RowPurge
+from app.core.mail.models import MailStatus, OutboxMail, finished
 from app.core.mail.outbox import LONGEST_BODY, Mail
 from tests.conftest import MakeSettings
 from tests.support.mail import mail, post_office
@@ -140,11 +141,13 @@ async def test_purge_deletes_what_is_done_with_in_batches(make_settings: MakeSet
         deleted = []
         for _ in range(4):
             async with office.database.transaction() as db:
-                deleted.append(await office.outbox.purge(db, before=utc_now() - timedelta(days=1), limit=2))
+                deleted.append(
+                    await RowPurge(OutboxMail, finished).purge(db, before=utc_now() - timedelta(days=1), limit=2)
+                )
         assert deleted == [2, 2, 0, 0]
         assert (await office.row()).id == waiting.id
         async with office.database.transaction() as db:
-            assert await office.outbox.purge(db, before=utc_now() + week, limit=2) == 0
+            assert await RowPurge(OutboxMail, finished).purge(db, before=utc_now() + week, limit=2) == 0
 
 
 @pytest.mark.asvs("11.2.2")
