@@ -1,10 +1,10 @@
-"""Security events of access: who is not let in."""
+"""Security events of authentication and policies."""
 
 from app.core.events.event import ACTOR, SecurityEvent
 
 
 class AccessEvent(SecurityEvent):
-    """Security events of access: who is not let in."""
+    """Security events of authentication and policies."""
 
     ACCESS_DENIED = (
         "access_denied",

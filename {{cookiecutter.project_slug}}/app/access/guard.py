@@ -1,10 +1,10 @@
-"""The route class that enforces policies, and the census that no route escapes it.
+"""The route class that enforces policies, and the check that every route has it.
 
-The policy is enforced before the body is read: who may not call a route cannot make it parse anything either. FastAPI
-would read and parse the body before it runs a dependency, so a policy is no dependency.
+The policy is enforced before the body is read, so that a caller without access cannot make the service parse anything.
+It is no dependency, because FastAPI parses the body before it runs dependencies.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -27,20 +27,20 @@ class Authenticator(Protocol):
     """Makes the principal of a request from one kind of credentials."""
 
     def takes(self, request: Request) -> bool:
-        """Whether the request is judged by this kind of credentials."""
+        """Return whether this authenticator decides about the request."""
 
     async def __call__(self, request: Request) -> Principal:
         """Make the principal; raises `Unauthenticated`."""
 
 
 class Authentication:
-    """Finds out who sends a request: the first authenticator that takes the request decides."""
+    """Authenticates a request with the first authenticator that takes it."""
 
     def __init__(self) -> None:
         self._authenticators: list[Authenticator] = []
 
     def prefer(self, authenticator: Authenticator) -> None:
-        """Ask this authenticator before those that are there."""
+        """Put this authenticator before the others."""
         self._authenticators.insert(0, authenticator)
 
     async def __call__(self, request: Request) -> Principal:
@@ -50,18 +50,18 @@ class Authentication:
 
 @dataclass(frozen=True)
 class CallerAuthentication:
-    """Finds out which OAuth client or user a request comes from, or raises `Unauthenticated`; it may read the form.
+    """Finds the OAuth client or user of a request, or raises `Unauthenticated`; it may read the form.
 
-    A user with a bearer token is in `request.state.principal` by then.
+    The user of a bearer token is already in `request.state.principal`.
     """
 
     caller_of: Callable[[Request], Awaitable[object]]
 
 
 class GuardedRoute(APIRoute):
-    """A route whose handler declares one policy. Without one, it cannot be made, and the boot stops.
+    """A route whose handler declares one policy. Without one, `PolicyError` stops the boot.
 
-    It reads a body of `SMALL_BODY` bytes, or of what its decorator says: `@router.post("", max_body_size=16 * KIB)`.
+    It reads a body of up to `SMALL_BODY` bytes, or of what its decorator says: `max_body_size=16 * KIB`.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class GuardedRoute(APIRoute):
             raise PolicyError(
                 f"{path} would read {self.body_limit} bytes, and no body may have more than {MAX_BODY_BYTES}"
             )
-        # Not handed on: the framework would refuse in plain text, and in the place of a 401 too.
+        # Not passed to FastAPI, which would answer in plain text, and before a 401.
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler behind the policy, reading strictly."""
+        """Return FastAPI's handler behind the policy and the strict parser."""
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
@@ -99,19 +99,19 @@ class GuardedRoute(APIRoute):
         return await services_of(request.app)[Authentication](request)
 
     async def load(self, request: StrictRequest) -> None:
-        """Read the body where the handler takes one: a form, or JSON."""
+        """Read the body if the handler takes one: a form, or JSON."""
         if self.body_field is not None:
             await request.load(form=isinstance(self.body_field.field_info, Form))
 
 
 def shows_token(request: Request) -> bool:
-    """Whether the request has a bearer token, whatever it is worth: it is judged before the body is read."""
+    """Return whether the request has a bearer token, valid or not: it is checked before the body is read."""
     values = request.headers.getlist("Authorization")
     return any(scheme_and_credentials(value)[0] == "bearer" for value in values)
 
 
 async def principal_of(request: Request, authenticate: Callable[[Request], Awaitable[Principal]]) -> Principal:
-    """Make the principal of the request, where the logs find it too; raises `Unauthenticated`."""
+    """Make the principal of the request, and note it for handlers and the log; raises `Unauthenticated`."""
     principal = await authenticate(request)
     request.state.principal = principal
     request.state.principal_id = str(principal.user_id)
@@ -119,7 +119,7 @@ async def principal_of(request: Request, authenticate: Callable[[Request], Await
 
 
 def require(policy: Policy, principal: Principal) -> None:
-    """Enforce the policy of a route, or of a part of what it does; raises a `Problem`, which is told as an event."""
+    """Enforce the policy of a route, or of a part of it; raises a `Problem`, and emits an event of it."""
     try:
         policy.enforce(principal)
     except Problem:
@@ -136,18 +136,20 @@ class RoutePolicy(NamedTuple):
 
 
 def route_policies(app: FastAPI) -> list[RoutePolicy]:
-    """The policy of every method of every path, sorted by path.
+    """Return the policy of every operation, sorted by path; raises `PolicyError` as `guarded_routes` does."""
+    return [RoutePolicy(method, path, route.policy) for path, method, route in guarded_routes(app)]
 
-    Raises `PolicyError` for a route that `GuardedRoute` does not guard (a mounted application, a plain Starlette route,
-    a websocket), because nothing would ask who calls it.
+
+def guarded_routes(app: FastAPI) -> list[tuple[str, str, GuardedRoute]]:
+    """Return path, method and route of every operation, sorted.
+
+    Raises `PolicyError` for a mounted application, a plain Starlette route or a websocket: nothing would check who
+    calls it.
     """
-    return sorted(_census(app), key=lambda line: (line.path, line.method))
-
-
-def _census(app: FastAPI) -> Iterator[RoutePolicy]:
+    found: list[tuple[str, str, GuardedRoute]] = []
     for context in iter_route_contexts(app.routes):
         route = context.original_route
         if not isinstance(route, GuardedRoute):
             raise PolicyError(f"{context.path} is a {type(route).__name__}; only a GuardedRoute has a policy")
-        for method in context.methods or ():
-            yield RoutePolicy(method, context.path or "", route.policy)
+        found += ((context.path or "", method, route) for method in context.methods or ())
+    return sorted(found, key=lambda each: each[:2])

@@ -1,10 +1,5 @@
-"""The OpenAPI document: what each operation really asks for and answers.
+"""The OpenAPI document, with security requirements from the policies and error answers from the one error shape."""
 
-Security requirements come from the policies, error answers from the one error shape: neither is written by hand
-beside a route, so neither can be forgotten.
-"""
-
-from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,17 +12,15 @@ from app.core.errors import OAUTH_PREFIX
 from app.core.events.event import EventCatalog
 from app.core.services import services_of
 
+_TEXT = {"type": "string"}
 _PROBLEM = {
     "type": "object",
     "title": "Problem",
     "description": "RFC 9457 problem details.",
     "required": ["type", "title", "status", "detail", "instance", "request_id"],
     "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
+        **dict.fromkeys(("type", "title", "detail", "instance"), _TEXT),
         "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string"},
         "request_id": {"type": ["string", "null"]},
         "errors": {
             "type": "array",
@@ -37,7 +30,7 @@ _PROBLEM = {
                 "required": ["location", "reason"],
                 "properties": {
                     "location": {"type": "array", "items": {"type": ["string", "integer"]}},
-                    "reason": {"type": "string"},
+                    "reason": _TEXT,
                 },
             },
         },
@@ -48,7 +41,7 @@ _OAUTH_ERROR = {
     "title": "OAuthError",
     "description": "RFC 6749 section 5.2.",
     "required": ["error", "error_description"],
-    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+    "properties": {"error": _TEXT, "error_description": _TEXT},
 }
 _BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"}
 _CLIENT = {"type": "http", "scheme": "basic", "description": "An OAuth 2 client (RFC 6749 section 2.3.1)."}
@@ -65,7 +58,7 @@ _OTHER = {"default": "Any other error"}
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Let `app.openapi()` make the document, once."""
+    """Make `app.openapi()` return this document, made once."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -83,8 +76,10 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     schemas.update(Problem=_PROBLEM, OAuthError=_OAUTH_ERROR)
-    schemas["Permission"] = _enumeration("Permission", services_of(app)[RoleTable].permissions)
-    schemas["SecurityEvent"] = _enumeration("SecurityEvent", services_of(app)[EventCatalog].events)
+    # Their members are declared by the features.
+    schemas["Permission"] = _TEXT | {"title": "Permission", "enum": list(services_of(app)[RoleTable].permissions)}
+    events = list(map(str, services_of(app)[EventCatalog].events))
+    schemas["SecurityEvent"] = _TEXT | {"title": "SecurityEvent", "enum": events}
     for method, path, policy in route_policies(app):
         operation = document["paths"].get(path, {}).get(method.lower())
         if operation is not None:
@@ -94,15 +89,10 @@ def _document(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-def _enumeration(title: str, names: Iterable[str]) -> dict[str, Any]:
-    """What the features declare together: their own schema is a text."""
-    return {"type": "string", "title": title, "enum": [str(name) for name in names]}
-
-
 def _security_schemes(app: FastAPI) -> dict[str, Any]:
-    """How a request says who it is from: with a token, and where this service has that route, with one it gets there.
+    """Return the security schemes; `signIn` only if the service has the authorization endpoint.
 
-    The addresses are relative, for a document may be read under any name of the service.
+    The URLs are relative, because the document may be read under any host name of the service.
     """
     schemes: dict[str, Any] = {"accessToken": _BEARER, "clientSecret": _CLIENT}
     if any(line.path == _AUTHORIZE for line in route_policies(app)):
@@ -137,7 +127,7 @@ def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
 
 
 def _errors(operation: dict[str, Any], path: str, policy: Policy) -> dict[str, str]:
-    """The error answers that the operation can give."""
+    """Return the error answers of the operation, by status."""
     errors = _ALWAYS | _OTHER
     if policy.needs_principal or policy.needs_caller:
         errors |= _SIGNED_IN

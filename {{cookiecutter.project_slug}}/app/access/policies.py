@@ -17,7 +17,7 @@ from app.core.clock import utc_now
 from app.core.errors import Forbidden, Unauthenticated
 
 STEP_UP_MINUTES = 15
-"""How old a sign-in may be for what a stolen session must not do: `Recent(STEP_UP_MINUTES, …)`."""
+"""The age of a sign-in that sensitive actions accept: `Recent(STEP_UP_MINUTES, …)`."""
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _ATTRIBUTE = "__access_policy__"
@@ -37,75 +37,67 @@ class Policy(ABC):
     def enforce(self, principal: Principal) -> None:
         """Return if the principal may; raise a `Problem` otherwise."""
 
+    def __str__(self) -> str:
+        """Return the name for the route table."""
+        return type(self).__name__
+
 
 @dataclass(frozen=True)
 class Public(Policy):
-    """Everybody, signed in or not. Credentials are not looked at."""
+    """Every caller. Credentials are ignored."""
 
     needs_principal = False
 
     def enforce(self, principal: Principal) -> None:
         """Allow."""
 
-    def __str__(self) -> str:
-        """Its name in the route table."""
-        return "Public"
-
 
 @dataclass(frozen=True)
 class Authenticated(Policy):
-    """Whoever is signed in."""
+    """Every signed-in user."""
 
     def enforce(self, principal: Principal) -> None:
-        """Allow: that there is a principal is all that is asked."""
-
-    def __str__(self) -> str:
-        """Its name in the route table."""
-        return "Authenticated"
+        """Allow: there is a principal."""
 
 
 @dataclass(frozen=True)
 class ClientOrUser(Policy):
-    """An OAuth client by its own credentials, or whoever is signed in.
+    """An OAuth client with its own credentials, or a signed-in user.
 
-    The credentials of a client may stand in the form (RFC 6749 section 2.3.1), so that here the form is read first; the
-    handler finds who it is in `request.state.caller`.
+    The form is read first, because it may contain the client's credentials (RFC 6749 section 2.3.1). The caller is in
+    `request.state.caller`.
     """
 
     needs_principal = False
     needs_caller = True
 
     def enforce(self, principal: Principal) -> None:
-        """Allow: that somebody is known is all that is asked."""
-
-    def __str__(self) -> str:
-        """Its name in the route table."""
-        return "ClientOrUser"
+        """Allow: there is a caller."""
 
 
 @dataclass(frozen=True)
 class Allow(Policy):
-    """Whoever has the permission, by role and by the token's scope."""
+    """Every principal with the permission, by role and by the token's scope."""
 
     permission: Permission
 
     def enforce(self, principal: Principal) -> None:
-        """Raise `Forbidden` with RFC 6750's `insufficient_scope` where the permission is missing."""
+        """Raise `Forbidden` with RFC 6750's `insufficient_scope` if the permission is missing."""
         if self.permission not in principal.permissions:
             challenge = f'Bearer error="insufficient_scope", scope="{self.permission}"'
             raise Forbidden(f"This needs the permission {self.permission}.", headers={"WWW-Authenticate": challenge})
 
     def __str__(self) -> str:
-        """Its name in the route table."""
+        """Return the name with the permission."""
         return f"Allow({self.permission})"
 
 
 @dataclass(frozen=True)
 class Recent(Policy):
-    """Whoever signed in within the last minutes, and has the permission where one is named (ASVS 7.5.3).
+    """Every user who signed in within the last minutes, with the permission if one is named (ASVS 7.5.3).
 
-    A refresh makes nobody recent: `authenticated_at` is when the user last proved who they are. A client that acts for
-    itself never is: its secret proves no person.
+    A refresh is no sign-in: `authenticated_at` is when the user last proved who they are. A client that acts for itself
+    is rejected: its secret proves no person.
     """
 
     minutes: int
@@ -113,7 +105,7 @@ class Recent(Policy):
 
     def enforce(self, principal: Principal) -> None:
         """Raise `Forbidden` as `Allow` does, or `Unauthenticated` with RFC 9470's challenge to sign in again."""
-        # First, for a new sign-in would not help whoever lacks the permission.
+        # First, because a new sign-in does not help if the permission is missing.
         if self.permission is not None:
             Allow(self.permission).enforce(principal)
         self.require_person(principal)
@@ -125,19 +117,19 @@ class Recent(Policy):
             )
 
     def require_person(self, principal: Principal) -> None:
-        """Raise `Forbidden` for a client that acts for itself: signing in again would not help it."""
+        """Raise `Forbidden` for a client that acts for itself: it cannot sign in again."""
         if principal.is_program:
             raise Forbidden("This needs a person who has just signed in; a client that acts for itself is refused.")
 
     def __str__(self) -> str:
-        """Its name in the route table."""
+        """Return the name with the minutes and the permission."""
         return f"{type(self).__name__}({self.minutes} min{f', {self.permission}' if self.permission else ''})"
 
 
 class OwnSession(Recent):
-    """As `Recent`, and signed in with the service itself: an OAuth client that acts for the user is refused.
+    """As `Recent`, without OAuth clients that act for the user.
 
-    For what decides about other clients and sessions of the user: no application ends or changes another one's.
+    For actions on other clients and sessions of the user: no application ends or changes those of another.
     """
 
     def require_person(self, principal: Principal) -> None:
@@ -149,7 +141,7 @@ class OwnSession(Recent):
 
 
 def policy(rule: Policy) -> Callable[[_Endpoint], _Endpoint]:
-    """Declare the policy of a handler; it stands between the route's decorator and the handler."""
+    """Declare the policy of a handler, between the route's decorator and the handler."""
 
     def declare(endpoint: _Endpoint) -> _Endpoint:
         if hasattr(endpoint, _ATTRIBUTE):
@@ -161,7 +153,7 @@ def policy(rule: Policy) -> Callable[[_Endpoint], _Endpoint]:
 
 
 def policy_of(endpoint: Callable[..., Any]) -> Policy:
-    """The policy that the handler declares; raises `PolicyError` where it declares none."""
+    """Return the policy that the handler declares; raises `PolicyError` if it declares none."""
     rule = getattr(endpoint, _ATTRIBUTE, None)
     if not isinstance(rule, Policy):
         name = getattr(endpoint, "__qualname__", repr(endpoint))

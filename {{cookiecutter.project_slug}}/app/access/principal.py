@@ -1,4 +1,4 @@
-"""Who is asking: one object, made once for a request."""
+"""The authenticated caller of a request."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,16 +11,16 @@ from app.access.permissions import Permission
 from app.access.roles import Role
 
 CLIENT_SECRET = "client_secret"  # noqa: S105  # the name of a method
-"""The method of an OAuth client that acts for itself. RFC 8176 has no name for it."""
+"""The authentication method of an OAuth client that acts for itself. RFC 8176 has no name for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A signed-in user, as far as a policy needs to know.
+    """A signed-in user, or an OAuth client that acts for itself.
 
-    `permissions` are the effective ones: what the roles allow and the token's scope names. `authenticated_at` and
-    `methods` say when and how the user proved who they are (`auth_time`, and `amr` of RFC 8176). `client_id` is the
-    OAuth client that acts for the user; None is the service's own sign-in, with tokens or with a cookie.
+    `permissions` are those of the roles that are also in the token's scope. `authenticated_at` and `methods` say when
+    and how the user signed in (`auth_time`, and `amr` of RFC 8176). `client_id` is the OAuth client that acts for the
+    user; `None` for the service's own sign-in, with tokens or with a cookie.
     """
 
     user_id: UUID
@@ -33,7 +33,7 @@ class Principal:
 
     @property
     def is_program(self) -> bool:
-        """Whether an OAuth client acts for itself: no person has signed in."""
+        """Return whether an OAuth client acts for itself, without a user."""
         return CLIENT_SECRET in self.methods
 
 

@@ -1,4 +1,4 @@
-"""Who may do what: one table, made of what the features grant. `manage roles` prints it."""
+"""The roles and their permissions, which the features grant."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -7,7 +7,7 @@ from app.access.permissions import Permission
 
 
 class Role(StrEnum):
-    """What a user is here. A user can have several roles, and has at least one."""
+    """A role. A user has at least one."""
 
     MEMBER = "member"
     AUDITOR = "auditor"
@@ -23,17 +23,17 @@ Grants = Mapping[Permission, frozenset[Role]]
 
 
 class RoleTable:
-    """Which role has which permissions."""
+    """The permissions of each role."""
 
     def __init__(self, grants: Grants) -> None:
         self.permissions: Mapping[str, Permission] = {str(name): name for name in sorted(grants)}
         self._of_role = {role: frozenset(name for name in grants if role in grants[name]) for role in Role}
 
     def permissions_of(self, roles: Iterable[Role]) -> frozenset[Permission]:
-        """Everything that the roles allow together."""
+        """Return the permissions that the roles have together."""
         return frozenset().union(*(self._of_role[role] for role in roles))
 
     def describe(self, scope: Iterable[str]) -> list[str]:
-        """Say in words what a scope allows; a name that is no longer known stays a name."""
+        """Describe what a scope allows; a permission that no longer exists stays a name."""
         known = self.permissions
         return [known[name].description if name in known else name for name in sorted(scope)]

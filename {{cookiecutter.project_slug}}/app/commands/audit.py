@@ -1,9 +1,9 @@
-"""`manage audit`: prove that the audit trail is whole, and take it elsewhere."""
+"""`manage audit`: verify, export and archive the audit trail."""
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +11,9 @@ import orjson
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from app.assembly import opened
-from app.commands.support import database_faults, fail, say, settings_or_exit
+from app.commands.support import fail, run_with_services, say
 from app.core.errors import Problem
-from app.core.settings.model import Settings
+from app.core.services import Services
 from app.features.audit.schemas import ExportedEvent, Moment
 from app.features.audit.service import Anchor, AuditTrail, Filters, Report
 
@@ -24,8 +23,6 @@ _EXAMPLE = "Example: 2026-01-31T12:00:00Z"
 
 _Since = Annotated[str | None, typer.Option(help=f"Only from this time on. {_EXAMPLE}")]
 _Until = Annotated[str | None, typer.Option(help=f"Only before this time. {_EXAMPLE}")]
-
-
 _Before = Annotated[str, typer.Option(help=f"Only rows from before this time. {_EXAMPLE}")]
 
 
@@ -40,15 +37,13 @@ def verify(
         typer.Option(metavar="N/HASH", help="What an earlier run printed: row N must still be there, as it was."),
     ] = None,
 ) -> None:
-    """Look at every row. Exit code 1 and its number for the first that was changed, removed or added."""
-    settings = settings_or_exit()
+    """Verify every row. Exit code 1 and the number of the first that was changed, removed or added."""
     try:
         anchor = Anchor.parse(expect_at_least) if expect_at_least else None
     except ValueError:
         fail("--expect-at-least is not of the form N/HASH, which an earlier run printed.")
-    with database_faults():
-        report = asyncio.run(_verify(settings, anchor, archives or []))
-    _fail_where_flawed(report)
+    report = run_with_services(partial(_verify, anchor=anchor, archives=archives or []))
+    _require_whole(report)
     say(f"{report.rows} rows, none of them changed, removed or added.")
     if report.unread:
         say(f"{report.unread} rows before them are archived, and were not read: name their files to have them read.")
@@ -59,67 +54,57 @@ def verify(
 @audit.command()
 def export(since: _Since = None, until: _Until = None) -> None:
     """Write the trail to standard output, oldest first, one JSON object on each line."""
-    settings = settings_or_exit()
     filters = Filters(
         since=_moment("--since", since) if since else None, until=_moment("--until", until) if until else None
     )
-    with database_faults():
-        asyncio.run(_export(settings, filters))
+    run_with_services(partial(_export, filters=filters))
 
 
 @audit.command()
 def archive(file: Annotated[Path, typer.Argument(help="The file to make.")], before: _Before) -> None:
     """Verify the trail, and move its oldest rows to a file, which `verify` can read."""
-    settings = settings_or_exit()
-    moment = _moment("--before", before)
-    with database_faults():
-        count = asyncio.run(_archive(settings, file, moment))
+    count = run_with_services(partial(_archive, file=file, before=_moment("--before", before)))
     if count:
         say(f"{count} rows are in {file}, and no longer in the database. Keep it: nothing else holds them.")
     else:
         say("There is nothing to archive.")
 
 
-def _fail_where_flawed(report: Report) -> None:
+def _require_whole(report: Report) -> None:
     if report.flaw is not None:
         fail(f"{report.flaw} {report.rows} rows before it are in order.")
 
 
-async def _archive(settings: Settings, file: Path, before: datetime) -> int:
-    async with opened(settings) as services:
-        trail = services[AuditTrail]
-        verification = trail.verification(unfinished=True)
-        await verification.begin()
-        _fail_where_flawed(await verification.run())
-        begin = verification.archived
-        try:
-            end = await trail.archive(begin, before, file)
-        except OSError as error:
-            fail(f"{file} cannot be written ({type(error).__name__}: {error.strerror or error}). Nothing was removed.")
-        except Problem as problem:
-            fail(f"{problem.detail} Nothing was removed: remove {file}, and try again.")
-        await trail.remove_archived(end)
+async def _archive(services: Services, *, file: Path, before: datetime) -> int:
+    trail = services[AuditTrail]
+    verification = trail.verification(unfinished=True)
+    await verification.begin()
+    _require_whole(await verification.run())
+    begin = verification.archived
+    try:
+        end = await trail.archive(begin, before, file)
+    except OSError as error:
+        fail(f"{file} cannot be written ({type(error).__name__}: {error.strerror or error}). Nothing was removed.")
+    except Problem as problem:
+        fail(f"{problem.detail} Nothing was removed: remove {file}, and try again.")
+    await trail.remove_archived(end)
     return end.sequence - begin.sequence
 
 
-async def _verify(settings: Settings, anchor: Anchor | None, archives: Sequence[Path]) -> Report:
-    async with opened(settings) as services:
-        trail = services[AuditTrail]
-        verification = trail.verification(anchor, archives)
-        try:
-            rows = await verification.begin()
-        except (OSError, ValueError) as error:
-            fail(f"An archive cannot be read: {error}.")
-        hidden = not sys.stderr.isatty()
-        with typer.progressbar(length=rows, label="Verifying", file=sys.stderr, hidden=hidden) as bar:
-            return await verification.run(bar.update)
+async def _verify(services: Services, *, anchor: Anchor | None, archives: Sequence[Path]) -> Report:
+    verification = services[AuditTrail].verification(anchor, archives)
+    try:
+        rows = await verification.begin()
+    except (OSError, ValueError) as error:
+        fail(f"An archive cannot be read: {error}.")
+    hidden = not sys.stderr.isatty()
+    with typer.progressbar(length=rows, label="Verifying", file=sys.stderr, hidden=hidden) as bar:
+        return await verification.run(bar.update)
 
 
-async def _export(settings: Settings, filters: Filters) -> None:
-    async with opened(settings) as services:
-        trail = services[AuditTrail]
-        async for row in trail.export(filters):
-            say(orjson.dumps(ExportedEvent.model_validate(row).model_dump(mode="json")))
+async def _export(services: Services, *, filters: Filters) -> None:
+    async for row in services[AuditTrail].export(filters):
+        say(orjson.dumps(ExportedEvent.model_validate(row).model_dump(mode="json")))
 
 
 def _moment(option: str, text: str) -> datetime:

@@ -1,13 +1,15 @@
-"""`manage check`: judge the settings, for people and for pipelines."""
+"""`manage check`: check the settings and the files of the service, for people and for pipelines."""
 
 import json
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
-from app.commands.exposed_files import exposed_files
 from app.commands.support import say
+from app.core.mail import transport as mail_transport
+from app.core.private_files import readable_by_others
 from app.core.settings import model as configuration
 from app.core.settings.deploy_check import (
     Finding,
@@ -18,8 +20,9 @@ from app.core.settings.deploy_check import (
     unusable,
     variable_findings,
 )
-from app.core.settings.model import load_settings
+from app.core.settings.model import Settings, load_settings
 from app.core.settings.report import SettingsError
+from app.core.sqlite_file import sqlite_path
 
 _SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
 _COLOURS = {Level.INFO: None, Level.WARNING: "yellow", Level.ERROR: "red"}
@@ -34,15 +37,16 @@ class OutputFormat(StrEnum):
 
 
 def check(
-    deploy: Annotated[  # noqa: FBT002  # an option
+    *,
+    deploy: Annotated[
         bool, typer.Option("--deploy", help="Judge as for production, whatever ENVIRONMENT says.")
     ] = False,
     fail_level: Annotated[Level, typer.Option(help="The least level that makes the exit code 1.")] = Level.ERROR,
     output: Annotated[OutputFormat, typer.Option("--format", help="How to write the findings.")] = OutputFormat.TEXT,
 ) -> None:
-    """Judge the settings, and who can read the files of the service.
+    """Check the settings, and who can read the files of the service.
 
-    Exit code 1 where a finding is of --fail-level or above; no finding shows a secret.
+    Exit code 1 if a finding is of --fail-level or above; no finding shows a secret.
     """
     findings = _findings(deploy=deploy)
     if output is OutputFormat.JSON:
@@ -64,7 +68,30 @@ def _findings(*, deploy: bool) -> list[Finding]:
     if deploy:
         findings += deploy_findings(settings, configuration.ENV_FILE)
         findings += refused_in_production(settings, findings)
-    return [*findings, *exposed_files(settings)]
+    return [*findings, *_exposed_files(settings)]
+
+
+def _exposed_files(settings: Settings) -> Iterator[Finding]:
+    """Find files of an earlier version, or copies, that other users of this machine can read."""
+    file = sqlite_path(settings.database_url)
+    # Its journals, and copies beside it.
+    if file is not None and readable_by_others(file.parent.glob(f"{file.name}*")):
+        yield Finding(
+            "files.E001",
+            Level.ERROR,
+            "DATABASE_URL",
+            "names a file that other users of this machine can read, or has such a file beside it",
+            f"Run: chmod go= {file}*",
+        )
+    folder = mail_transport.MAIL_FOLDER
+    if readable_by_others(folder.glob("*")):
+        yield Finding(
+            "files.E002",
+            Level.ERROR,
+            str(folder),
+            "holds mail that other users of this machine can read",
+            f"Run: chmod -R go= {folder}",
+        )
 
 
 def _write_text(findings: list[Finding]) -> None:
@@ -76,7 +103,7 @@ def _write_text(findings: list[Finding]) -> None:
 
 
 def _sarif(findings: list[Finding]) -> dict[str, Any]:
-    """SARIF 2.1.0, as code scanning services read it."""
+    """Make a SARIF 2.1.0 document, which code scanning services read."""
     results = [
         {
             "ruleId": finding.id,

@@ -1,21 +1,22 @@
 """`manage clients`: the OAuth 2 clients of the service."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import SecretStr, ValidationError
 
 from app.access.roles import Role
-from app.assembly import opened
-from app.commands.support import database_faults, fail, say, settings_or_exit
+from app.commands.support import fail, run_with_services, say
 from app.core.errors import Problem
 from app.core.pagination import MAX_LIMIT, PageParams
+from app.core.services import Services
 from app.features.audit.service import AuditTrail
 from app.features.oauth.clients.registered import GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.schemas import ClientCreate
+
+Result = TypeVar("Result")
 
 clients = typer.Typer(help="Register, list and remove OAuth 2 clients.", no_args_is_help=True)
 
@@ -23,7 +24,8 @@ _ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="What `add` 
 
 
 @clients.command()
-def add(  # noqa: PLR0913, PLR0917  # options
+def add(  # noqa: PLR0913  # each is an option
+    *,
     name: Annotated[str, typer.Option(help="What people see when they are asked.")],
     scope: Annotated[str, typer.Option(help='What it may do at most. Example: "account:read users:read"')],
     redirect_uri: Annotated[
@@ -33,10 +35,10 @@ def add(  # noqa: PLR0913, PLR0917  # options
         list[GrantType] | None,
         typer.Option(help="Once for each; without one, authorization_code and refresh_token."),
     ] = None,
-    confidential: Annotated[  # noqa: FBT002  # an option
+    confidential: Annotated[
         bool, typer.Option("--confidential/--public", help="Whether it can keep a secret: a server can, an app cannot.")
     ] = True,
-    first_party: Annotated[  # noqa: FBT002  # an option
+    first_party: Annotated[
         bool, typer.Option("--first-party", help="It is your own: nobody is asked for their consent.")
     ] = False,
     role: Annotated[
@@ -111,24 +113,22 @@ async def _all(service: ClientService) -> list[RegisteredClient]:
             return found
 
 
-def _run(work: Callable[[ClientService], Coroutine[Any, Any, Any]]) -> Any:
-    """What the work gives, done with the service as it is wired; exits with 1 and a message where it cannot be done."""
-    settings = settings_or_exit()
+def _run(work: Callable[[ClientService], Awaitable[Result]]) -> Result:
+    """Run `work` on the service; exits with 1 and a message if it raises a `Problem`."""
 
-    async def wired() -> Any:
-        async with opened(settings) as services, services[AuditTrail].recording():
+    async def recorded(services: Services) -> Result:
+        async with services[AuditTrail].recording():
             return await work(services[ClientService])
 
     try:
-        with database_faults():
-            return asyncio.run(wired())
+        return run_with_services(recorded)
     except Problem as problem:
         reasons = [_explained({"loc": error["location"], "msg": error["reason"]}) for error in problem.errors or ()]
         fail("\n".join(reasons) or problem.detail)
 
 
 def _explained(error: Any) -> str:
-    """What is wrong with an option, without its value."""
+    """Say what is wrong with an option, without its value."""
     where = ".".join(str(step) for step in error["loc"] if step != "body" and isinstance(step, str))
     option = {"redirect_uris": "--redirect-uri ", "grants": "--grant ", "roles": "--role "}.get(where)
     text = str(error["msg"]).removeprefix("Value error, ")

@@ -1,42 +1,69 @@
-"""How far a long command is, on standard error: a bar on a terminal, now and then a line everywhere else."""
+"""Work in batches, with its progress on standard error: a bar on a terminal, otherwise a line every few seconds."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.commands.support import note
+from app.core.database.batches import foreseen, in_batches
+from app.core.database.database import Database
+from app.core.services import Services
 
 Advance = Callable[[int], None]
 
 _SECONDS_BETWEEN_LINES = 5.0
 
 
+class LimitedBatch(Protocol):
+    """Treats up to `limit` rows in the transaction, and returns their number."""
+
+    async def __call__(self, db: AsyncSession, *, limit: int) -> int:
+        """Treat some rows; 0 if none is left."""
+
+
+async def treat_all(services: Services, name: str, batch: LimitedBatch, *, size: int) -> int:
+    """Treat every row in batches of `size`, and show the progress; returns the number of rows."""
+    total = 0
+    with counted(name) as advance:
+        async for treated in in_batches(services[Database], partial(batch, limit=size)):
+            advance(treated)
+            total += treated
+    return total
+
+
+async def forecast(services: Services, batch: LimitedBatch, *, most: int) -> str:
+    """Say how many rows the batch would treat, counted up to `most`; empty if there are none."""
+    count = await foreseen(services[Database], partial(batch, limit=most))
+    return f"{count} or more" if count == most else str(count or "")
+
+
 @contextmanager
 def counted(name: str, *, every: float = _SECONDS_BETWEEN_LINES) -> Iterator[Advance]:
-    """Show how many rows were treated; the block is given what to call with the size of each batch."""
+    """Show how many rows were treated; the block calls the function it gets with the size of each batch."""
     if not sys.stderr.isatty():
-        yield _Lines(name, every)
+        yield _lines(name, every)
         return
-    # Rich leaves colours out where NO_COLOR is set (https://no-color.org), and does not move on a dumb terminal.
+    # Rich leaves colours out if NO_COLOR is set (https://no-color.org), and does not move on a dumb terminal.
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} rows"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(name, total=None)
-        yield lambda size: progress.advance(task, size)
+        yield partial(progress.advance, progress.add_task(name, total=None))
 
 
-class _Lines:
-    def __init__(self, name: str, every: float) -> None:
-        self._name = name
-        self._every = every
-        self._count = 0
-        self._due = time.monotonic() + every
+def _lines(name: str, every: float) -> Advance:
+    count, due = 0, time.monotonic() + every
 
-    def __call__(self, size: int) -> None:
-        self._count += size
-        if time.monotonic() >= self._due:
-            note(f"{self._name}: {self._count} rows so far")
-            self._due = time.monotonic() + self._every
+    def advance(size: int) -> None:
+        nonlocal count, due
+        count += size
+        if time.monotonic() >= due:
+            note(f"{name}: {count} rows so far")
+            due = time.monotonic() + every
+
+    return advance

@@ -1,9 +1,8 @@
-"""`manage routes`: the table of who may call what."""
+"""`manage routes`: print the table of routes, their policies and roles."""
 
 from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
 
-from app.access.guard import GuardedRoute
+from app.access.guard import guarded_routes
 from app.access.policies import Policy, Public
 from app.access.roles import Role, RoleTable
 from app.commands.support import say, settings_or_exit
@@ -12,7 +11,7 @@ from app.http.request.body_limit import KIB, SMALL_BODY
 from app.main import create_app
 
 ASKERS = (None, *Role)
-"""Who asks: nobody, and somebody with each role."""
+"""The callers of the table: anonymous, and a user with each role."""
 
 _METHOD_WIDTH = 8
 _COLUMNS = "".join(f"{asker or 'nobody':<9}" for asker in ASKERS)
@@ -28,21 +27,17 @@ def routes() -> None:
 
 
 def table_of(app: FastAPI) -> dict[str, list[str]]:
-    """The lines of the table by the feature whose folder has the handler; sorted by path within each."""
-    table: dict[str, list[tuple[str, str, str]]] = {}
-    for context in iter_route_contexts(app.routes):
-        route = context.original_route
-        if isinstance(route, GuardedRoute):
-            feature = route.endpoint.__module__.split(".")[2]
-            for method in context.methods or ():
-                path, roles = context.path or "", services_of(app)[RoleTable]
-                line = line_of(method, path, route.policy, route.body_limit, roles)
-                table.setdefault(feature, []).append((path, method, line))
-    return {feature: [line for *_, line in sorted(lines)] for feature, lines in sorted(table.items())}
+    """Return the lines of the table for each feature with a handler, sorted by path."""
+    table: dict[str, list[str]] = {}
+    roles = services_of(app)[RoleTable]
+    for path, method, route in guarded_routes(app):
+        feature = route.endpoint.__module__.split(".")[2]
+        table.setdefault(feature, []).append(line_of(method, path, route.policy, route.body_limit, roles))
+    return dict(sorted(table.items()))
 
 
 def may_call(policy: Policy, asker: Role | None, roles: RoleTable) -> bool:
-    """What the policy says about somebody with one role, or about nobody, by the tables alone."""
+    """Return whether a user with one role, or an anonymous caller, may call a route with this policy."""
     permission = getattr(policy, "permission", None)
     if permission is not None:
         return asker is not None and permission in roles.permissions_of([asker])

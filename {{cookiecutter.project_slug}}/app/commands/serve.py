@@ -15,10 +15,11 @@ from app.http.server.run import run_server
 
 
 def serve(
+    *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
-    reload: Annotated[bool, typer.Option("--reload", help="Start anew when the code changes.")] = False,  # noqa: FBT002
+    reload: Annotated[bool, typer.Option("--reload", help="Start anew when the code changes.")] = False,
     certificate: Annotated[
         Path | None,
         typer.Option(
@@ -53,7 +54,7 @@ def _require_usable(certificate: Path) -> None:
 
 
 async def _prepare(settings: Settings) -> None:
-    """Do once what the start of the application does, to say in one line why it would fail."""
+    """Migrate and check the schema before the start, so that a failure is one line."""
     if not settings.production:
         await upgrade(settings.database_url)
     database = Database(settings.database_url)

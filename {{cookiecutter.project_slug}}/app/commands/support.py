@@ -1,35 +1,52 @@
-"""What commands share: settings, or a readable message, and output that ends no command with a traceback."""
+"""Shared by all commands: settings, services and output, with a readable message instead of a traceback."""
 
+import asyncio
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn, TextIO, TypeVar
 
 import asyncpg
 import typer
 from sqlalchemy.exc import DatabaseError
 
+from app.assembly import opened
 from app.core.database.database import UNAVAILABLE_ERRORS
 from app.core.database.migrations import SchemaMismatchError
 from app.core.logging.setup import configure_logging
+from app.core.services import Services
 from app.core.settings.model import Settings, load_settings
 from app.core.settings.report import SettingsError
 from app.core.sqlite_file import sqlite_file_problem, sqlite_path
 
 FAILED = 1
 
+Result = TypeVar("Result")
+
 
 def settings_or_exit() -> Settings:
-    """Load the settings and send the log to stderr; exits with 1 and a readable message where they cannot be used."""
+    """Load the settings and send the log to stderr; exits with 1 and a readable message if they cannot be used."""
     try:
         settings = load_settings()
     except SettingsError as error:
         fail(str(error))
     configure_logging(settings, stream=sys.stderr)
     return settings
+
+
+def run_with_services(work: Callable[[Services], Awaitable[Result]], settings: Settings | None = None) -> Result:
+    """Run `work` on the services; exits with 1 and a message if the settings or the database cannot be used."""
+    settings = settings or settings_or_exit()
+
+    async def run() -> Result:
+        async with opened(settings) as services:
+            return await work(services)
+
+    with database_faults():
+        return asyncio.run(run())
 
 
 @contextmanager
@@ -47,20 +64,20 @@ def database_faults() -> Iterator[None]:
 
 
 def _why_unusable(cause: BaseException | None) -> str:
-    """Why the database cannot be used: the path for SQLite, the kind of error for PostgreSQL."""
+    """Say why the database cannot be used: the path for SQLite, the kind of error for PostgreSQL."""
     path = sqlite_path(load_settings().database_url)
     if path is not None:
         return f"DATABASE_URL: {sqlite_file_problem(path, migrates=False) or f'{path} cannot be used ({cause})'}."
-    # SQLAlchemy wraps asyncpg's errors. The text of others than ours may hold a value.
+    # SQLAlchemy wraps asyncpg's errors. The text of other errors may hold a value.
     root = getattr(cause, "__cause__", None) or cause
     kind = str(root) if isinstance(root, asyncpg.ClientCannotConnectError) else type(root).__name__
     return f"The database does not answer ({kind}). Is it running, is DATABASE_URL right, and was `manage migrate` run?"
 
 
 def say(line: str | bytes, *, colour: str | None = None) -> None:
-    """Write a line to standard output; exits with 1 where that is closed or full, or its reader is gone.
+    """Write a line to standard output; exits with 1 if it is closed or full, or its reader is gone.
 
-    What is shown only once is said before it is committed.
+    A secret that is shown once is written before its transaction commits.
     """
     problem: str | None = "it is closed"
     if sys.stdout is not None:
@@ -85,13 +102,13 @@ def note(line: str, *, colour: str | None = None) -> None:
 
 
 def fail(message: str) -> NoReturn:
-    """Say what is wrong, and exit with 1."""
+    """Write the message to standard error, and exit with 1."""
     note(message, colour="red")
     raise typer.Exit(FAILED)
 
 
 def prepare_streams() -> None:
-    """Let no character fail that the encoding of a stream does not have, and stand in for streams that are closed."""
+    """Escape characters that the encoding of a stream does not have, and replace closed streams."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -101,7 +118,7 @@ def prepare_streams() -> None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Have what the stream still holds go nowhere: Python writes it when it ends, and would fail once more."""
+    """Redirect the stream to nowhere: Python flushes it when it ends, and would fail once more."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""The services of the application: one object of each type, found by that type."""
+"""The registry of services: one object of each type, found by its type."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -12,18 +12,18 @@ Service = TypeVar("Service")
 
 
 class MissingServiceError(Exception):
-    """A service is needed that nothing has provided by then. The boot stops."""
+    """A service is missing. The boot stops."""
 
 
 class Services:
-    """What the application is made of. Each feature adds its own, and takes those of the features before it."""
+    """The services of an application. Each feature adds its own, and uses those of earlier features."""
 
     def __init__(self) -> None:
         self._by_type: dict[type, object] = {}
         self._closing = AsyncExitStack()
 
     def add(self, service: Service, *, close: Callable[[], Awaitable[None]] | None = None) -> Service:
-        """Add a service under its type, and return it; `close` is awaited at the end. Raises `ValueError` for two."""
+        """Add a service, and return it; `close` is awaited at shutdown. Raises `ValueError` if its type has one."""
         kind = type(service)
         if kind in self._by_type:
             raise ValueError(f"There are two services of the type {kind.__name__}.")
@@ -40,16 +40,16 @@ class Services:
             raise MissingServiceError(f"{kind.__name__} is needed, and no feature before has provided it.") from None
 
     async def close(self) -> None:
-        """Close what was opened, the last first."""
+        """Close the services in reverse order."""
         await self._closing.aclose()
 
     def __contains__(self, kind: type) -> bool:
-        """Whether there is a service of this type."""
+        """Return whether there is a service of this type."""
         return kind in self._by_type
 
 
 class _Provided:
-    """The dependency that finds a service for a handler."""
+    """The dependency that finds the service of a type."""
 
     def __init__(self, kind: type) -> None:
         self.kind = kind

@@ -1,4 +1,4 @@
-"""The stack: every middleware in its place, outermost first."""
+"""The middleware stack: one literal list, outermost first."""
 
 from limits import parse as parse_limit
 from starlette.middleware import Middleware
@@ -23,35 +23,35 @@ from app.http.request.well_formed import WellFormedMiddleware
 
 
 def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:
-    """The middleware of the service, outermost first."""
+    """Return the middleware of the service, outermost first."""
     https = [Middleware(HttpsMiddleware)] if settings.production else []
     return [
-        # Answers nothing itself; all below need to know who the client is.
+        # Answers nothing itself; everything below needs the address of the client.
         Middleware(ProxiesMiddleware, trusted=settings.trusted_proxies),
-        # Outside of every log line and every answer.
+        # Every log line and every answer below has the id.
         Middleware(RequestIdMiddleware, trusted=settings.trusted_proxies),
-        # Sees what is sent in the end, the answers of all below too.
+        # Logs what is sent in the end.
         Middleware(AccessLogMiddleware),
-        # Outside of whatever can answer or crash.
+        # Outside of everything that answers or fails.
         Middleware(SecurityHeadersMiddleware, hsts_include_subdomains=settings.hsts_include_subdomains),
-        # Inside of the headers, so that a 500 has them; outside of all that can crash.
+        # Inside of the headers, so that a 500 has them; outside of everything that fails.
         Middleware(LastResortMiddleware),
-        # Outside of whatever refuses: no answer of all below goes out before its events are on record.
+        # Outside of everything that emits events: no answer is sent before they are committed.
         Middleware(AuditMiddleware),
         # From here on a request has one meaning.
         Middleware(WellFormedMiddleware),
         Middleware(TrustedHostMiddleware, allowed=settings.allowed_hosts),
         *https,
         Middleware(KnownMethodsMiddleware),
-        # Outside of the refusals below, so that a page of a listed origin can read them.
+        # Outside of the checks below, so that a page of a listed origin can read their errors.
         Middleware(CorsMiddleware, origins=settings.cors_origins),
-        # Once more, for a crash of a route: so that such a page can read that answer too.
+        # A second time, so that such a page can read a 500 too.
         Middleware(LastResortMiddleware),
         # Before anything reads the body.
         Middleware(BodyLimitMiddleware),
         Middleware(CrossOriginMiddleware, public_url=settings.public_url),
-        # Counts what is not refused for free.
+        # After the checks that cost nothing.
         Middleware(RateLimitMiddleware, limiter=limiter, limit=parse_limit(settings.rate_limit_default)),
-        # Next to the routes, which know GET alone.
+        # Next to the routes, which have GET alone.
         Middleware(HeadMiddleware),
     ]

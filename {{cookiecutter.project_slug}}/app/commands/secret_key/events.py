@@ -1,7 +1,7 @@
-"""The rows of the audit trail about the keys in `.env`.
+"""The audit events of the keys in `.env`.
 
-A file and a database are not changed in one step. So the row is written, then `.env` replaced, then the row committed:
-whoever is killed in between leaves a change that is not on record, and the next run tells of it.
+A file and a database cannot change in one step. The row is written, then `.env` replaced, then the row committed. If
+the process is killed in between, the next run adds the missing row.
 """
 
 from collections.abc import Callable
@@ -28,26 +28,26 @@ _UNRECORDED = (
 
 
 async def rotated(services: Services, key: str, replace: Callable[[], None]) -> None:
-    """Replace `.env`, which has another key then, with its row.
+    """Replace `.env` with one that has the new key, and record it.
 
-    The row is chained under the key that the service works with until its restart: under another one it could not go on
-    from it, and would leave a mark that looks like a broken trail.
+    The row is signed with the key that the service has until its restart: it could not continue the chain after a row
+    of the new key.
     """
     name = _name(KeyRing(SecretStr(key)))
     await _tell(services, KeyEvent.KEY_ROTATED, replace, follow=True, current=name)
 
 
 async def retired(services: Services, replace: Callable[[], None]) -> None:
-    """Replace `.env`, which has no earlier keys then, with its row: chained under the key that stays."""
+    """Replace `.env` with one that has no earlier keys, and record it."""
     await _tell(services, KeyEvent.KEYS_RETIRED, replace)
 
 
 async def tell_missed(services: Services) -> None:
-    """Tell of the last change of `.env`, where whoever made it was killed before its row was committed."""
+    """Record the last change of `.env` if its process was killed before it did."""
     trail = services[AuditTrail]
     last = await trail.latest(KeyEvent.KEY_ROTATED, KeyEvent.KEYS_RETIRED)
     name = _name(services[KeyRing])
-    # What the trail says: that this key came, and that none was retired since then.
+    # The trail says that this key was put in, and that none was retired since.
     is_rotated = last is not None and orjson.loads(last.details).get("current") == name
     if services[Settings].secret_key_fallbacks and not is_rotated:
         await _tell(services, KeyEvent.KEY_ROTATED, follow=True, current=name, late=True)

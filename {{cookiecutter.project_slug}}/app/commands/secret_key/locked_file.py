@@ -1,8 +1,7 @@
-"""A file that one process at a time replaces, whole: whenever the writer is killed, there is one version to read.
+"""Replace a file atomically, by one process at a time: a reader sees one whole version, also if the writer is killed.
 
-The new version is written beside the file, forced to the disk, and takes the file's name in one step (`rename(2)`). The
-lock is on the folder, for the file itself is another one afterwards; it ends with its process. Everything is done
-relative to the folder that was opened, and no link is followed.
+The new version is written beside the file, synced, and renamed (`rename(2)`). The lock is on the folder, because the
+file is replaced; it ends with the process. All paths are relative to the open folder, and no link is followed.
 """
 
 import os
@@ -12,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
 
 if sys.platform != "win32":
     import fcntl
@@ -25,7 +23,7 @@ class LockedFileError(Exception):
 
 
 class LockedFile:
-    """The file as it was when it was read; nobody who takes the lock replaces it meanwhile."""
+    """The file as it was read. No other process that takes the lock replaces it."""
 
     def __init__(self, folder: int, name: str) -> None:
         self._folder = folder
@@ -35,13 +33,13 @@ class LockedFile:
 
     @property
     def modified_at(self) -> datetime:
-        """When its content last changed."""
+        """Return when the content last changed."""
         return datetime.fromtimestamp(self._stat.st_mtime, UTC)
 
     def replace(self, content: bytes) -> None:
-        """Put another version in its place, with the same owner and mode; raises `LockedFileError`."""
+        """Replace the content, with the same owner and mode; raises `LockedFileError`."""
         with _in_words():
-            # Whoever holds the lock is alone: what lies there was left by a process that was killed.
+            # Under the lock, a file that is there was left by a process that was killed.
             self._remove_beside()
             try:
                 self._write_beside(content)
@@ -59,7 +57,7 @@ class LockedFile:
     def _require_unchanged(self) -> None:
         now = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
         if _version(now) != _version(self._stat):
-            _refuse("was changed by something else meanwhile: run this again")
+            raise LockedFileError("was changed by something else meanwhile: run this again")
 
     def _write_beside(self, content: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -73,22 +71,22 @@ class LockedFile:
             os.fsync(file.fileno())
 
     def _read(self) -> tuple[os.stat_result, bytes]:
-        # Opened for writing, though only read: a file that may not be written is not replaced either.
+        # Opened for writing too: a file that may not be written is not replaced either.
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         if stat.S_ISLNK(os.stat(self._name, dir_fd=self._folder, follow_symlinks=False).st_mode):
-            _refuse("is a symbolic link: run this where the file itself is")
+            raise LockedFileError("is a symbolic link: run this where the file itself is")
         with os.fdopen(os.open(self._name, flags, dir_fd=self._folder), "rb", buffering=0) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-                _refuse("is not a plain file with one name")
+                raise LockedFileError("is not a plain file with one name")
             return found, file.readall()
 
 
 @contextmanager
 def locked_file(path: Path) -> Iterator[LockedFile]:
-    """Read the file under the lock, which ends with the block; raises `LockedFileError`, in words."""
+    """Read the file under the lock, which ends with the block; raises `LockedFileError`."""
     if sys.platform == "win32":
-        _refuse("cannot be replaced in one step on Windows")
+        raise LockedFileError("cannot be replaced in one step on Windows")
     with ExitStack() as stack:
         with _in_words():
             folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -108,12 +106,8 @@ def _in_words() -> Iterator[None]:
         problem = f"cannot be replaced ({error.strerror or 'input or output error'})"
     else:
         return
-    _refuse(problem)
+    raise LockedFileError(problem)
 
 
 def _version(found: os.stat_result) -> tuple[int, int, int]:
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _refuse(problem: str) -> NoReturn:
-    raise LockedFileError(problem)

@@ -1,13 +1,12 @@
-"""`manage rotate-secret-key`: another secret key, in three steps with a restart of the service after the first.
+"""`manage rotate-secret-key`: a new secret key, in three steps with a restart of the service after the first.
 
-A process works with the keys that it was started with, so what is stored is sealed anew by a step of its own: before
-the restart, the service could not read it. `docs/operations.md` tells the order for several machines.
+A process uses the keys that it was started with, so rows are resealed after the restart: before, the service could not
+read them. `docs/operations.md` has the order for several machines.
 """
 
-import asyncio
 import secrets
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -15,15 +14,13 @@ from typing import Annotated
 
 import typer
 
-from app.assembly import RESEAL_JOBS, opened
-from app.commands.progress import counted
+from app.assembly import RESEAL_JOBS
+from app.commands.progress import forecast, treat_all
 from app.commands.secret_key.env_file import FALLBACKS, KEY, EnvFileError, with_new_key, without_fallbacks
 from app.commands.secret_key.events import retired, rotated, tell_missed
 from app.commands.secret_key.locked_file import LockedFile, LockedFileError, locked_file
-from app.commands.support import database_faults, fail, note, say, settings_or_exit
+from app.commands.support import fail, note, run_with_services, say, settings_or_exit
 from app.core.clock import utc_now
-from app.core.database.batches import foreseen, in_batches
-from app.core.database.database import Database
 from app.core.services import Services
 from app.core.settings import model as configuration
 from app.core.settings.model import Settings, source_of
@@ -55,23 +52,18 @@ _Retire = Annotated[
 _Yes = Annotated[bool, typer.Option("--yes", help="With --retire: every process was restarted, do not ask.")]
 
 
-def rotate_secret_key(
-    reseal: _Reseal = False,  # noqa: FBT002  # an option
-    retire: _Retire = False,  # noqa: FBT002  # an option
-    yes: _Yes = False,  # noqa: FBT002  # an option
-) -> None:
+def rotate_secret_key(*, reseal: _Reseal = False, retire: _Retire = False, yes: _Yes = False) -> None:
     """Put a new random SECRET_KEY into .env, and the one before into SECRET_KEY_FALLBACKS. Nobody is signed out.
 
     Then restart the service, run it with --reseal, and some minutes later with --retire. Safe when stopped at any
-    moment: .env is what it was or what it should be, and --reseal goes on. No key is ever shown. Exit code 1 where it
-    refuses, with the reason.
+    moment: .env is what it was or what it should be, and --reseal goes on. No key is ever shown. Exit code 1 with a
+    reason if it refuses.
     """
     if reseal and retire:
         raise typer.BadParameter("--reseal and --retire are two steps.")
     settings = settings_or_exit()
     if reseal:
-        with database_faults():
-            asyncio.run(_reseal_all(settings))
+        run_with_services(_reseal_all, settings)
     elif retire:
         _retire_keys(yes=yes)
     else:
@@ -82,19 +74,17 @@ def _rotate_key() -> None:
     with _env_file() as (file, settings):
         key = secrets.token_urlsafe(_KEY_BYTES)
         changed = with_new_key(file.content, key)
-        with database_faults():
-            left = asyncio.run(_look(settings, retire=False))
-            if left:
-                fail(f"The last rotation is not finished: {left}. Run: manage rotate-secret-key --reseal")
-            asyncio.run(_change(settings, partial(rotated, key=key, replace=partial(file.replace, changed))))
+        left = run_with_services(partial(_rows_in_the_way, retire=False), settings)
+        if left:
+            fail(f"The last rotation is not finished: {left}. Run: manage rotate-secret-key --reseal")
+        run_with_services(partial(rotated, key=key, replace=partial(file.replace, changed)), settings)
     earlier = len(settings.secret_key_fallbacks) + 1
     say(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
 
 
 def _retire_keys(*, yes: bool) -> None:
     with _env_file() as (file, settings):
-        with database_faults():
-            left = asyncio.run(_look(settings, retire=True))
+        left = run_with_services(partial(_rows_in_the_way, retire=True), settings)
         if not settings.secret_key_fallbacks:
             say("There is no earlier key.")
             return
@@ -104,14 +94,13 @@ def _retire_keys(*, yes: bool) -> None:
         if not yes:
             _ask(file)
         changed = without_fallbacks(file.content)
-        with database_faults():
-            asyncio.run(_change(settings, partial(retired, replace=partial(file.replace, changed))))
+        run_with_services(partial(retired, replace=partial(file.replace, changed)), settings)
     say(_RETIRED)
 
 
 @contextmanager
 def _env_file() -> Iterator[tuple[LockedFile, Settings]]:
-    """`.env`, locked, and the settings of that version of it; exits where it is not what counts."""
+    """Lock `.env`, and load the settings from it; exits if the keys do not come from it."""
     for name in (KEY, FALLBACKS):
         source = source_of(name)
         if source not in {None, str(configuration.ENV_FILE)}:
@@ -124,7 +113,7 @@ def _env_file() -> Iterator[tuple[LockedFile, Settings]]:
 
 
 def _require_time(file: LockedFile, settings: Settings) -> None:
-    """Exit while an access token may be in use that was made before `.env` was changed."""
+    """Exit as long as access tokens from before the change of `.env` may be in use."""
     due = file.modified_at + timedelta(minutes=settings.access_token_minutes + 1)
     if due > utc_now():
         fail(
@@ -134,7 +123,7 @@ def _require_time(file: LockedFile, settings: Settings) -> None:
 
 
 def _ask(file: LockedFile) -> None:
-    """Exit unless somebody says that no process works with an earlier key."""
+    """Ask whether every process has the current key; exits if not."""
     question = _QUESTION.format(time=f"{file.modified_at:%Y-%m-%d %H:%M} UTC")
     if not sys.stdin.isatty():
         fail(f"{question} {_RISK} Add --yes if it was.")
@@ -142,34 +131,19 @@ def _ask(file: LockedFile) -> None:
     typer.confirm(question, abort=True)
 
 
-async def _look(settings: Settings, *, retire: bool) -> str:
-    """How many rows of which kind need an earlier key, in words; nothing where none is in the way."""
-    async with opened(settings) as services:
-        await tell_missed(services)
-        counts = {
-            job.name: await foreseen(services[Database], partial(job.service(services).reseal, limit=_LARGEST_COUNT))
-            for job in RESEAL_JOBS
-            if retire or job.delays_rotation
-        }
-    return ", ".join(
-        f"{count}{' or more' if count == _LARGEST_COUNT else ''} {name} are sealed with an earlier key"
-        for name, count in counts.items()
-        if count
-    )
+async def _rows_in_the_way(services: Services, *, retire: bool) -> str:
+    """Say how many rows of which kind need an earlier key; empty if none does."""
+    await tell_missed(services)
+    counts = {
+        job.name: await forecast(services, job.service(services).reseal, most=_LARGEST_COUNT)
+        for job in RESEAL_JOBS
+        if retire or job.delays_rotation
+    }
+    return ", ".join(f"{count} {name} are sealed with an earlier key" for name, count in counts.items() if count)
 
 
-async def _change(settings: Settings, change: Callable[[Services], Awaitable[None]]) -> None:
-    async with opened(settings) as services:
-        await change(services)
-
-
-async def _reseal_all(settings: Settings) -> None:
-    async with opened(settings) as services:
-        for job in RESEAL_JOBS:
-            resealed = 0
-            with counted(job.name) as advance:
-                async for size in in_batches(services[Database], partial(job.service(services).reseal, limit=_BATCH)):
-                    advance(size)
-                    resealed += size
-            say(f"{job.name}: {resealed} sealed with the current key")
+async def _reseal_all(services: Services) -> None:
+    for job in RESEAL_JOBS:
+        resealed = await treat_all(services, job.name, job.service(services).reseal, size=_BATCH)
+        say(f"{job.name}: {resealed} sealed with the current key")
     say("Everything that an earlier key sealed is sealed with the current one.")

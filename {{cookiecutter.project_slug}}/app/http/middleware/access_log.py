@@ -1,24 +1,20 @@
-"""One line for each request: what was asked, by whom, and how it ended. No path of the client's making, no query."""
+"""One log line for each request: method, route, principal and status. The path as sent and the query are left out."""
 
 from time import perf_counter
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from app.http.request.base import HttpMiddleware
 
 _log = structlog.get_logger("access")
 
 
-class AccessLogMiddleware:
-    """Writes the access line when the answer is complete, or the request is given up."""
+class AccessLogMiddleware(HttpMiddleware):
+    """Writes the line when the answer is complete, or the request failed."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, then log."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         started = perf_counter()
         status: int | None = None
 
@@ -42,10 +38,7 @@ class AccessLogMiddleware:
 
 
 def route_template(scope: Scope) -> str | None:
-    """The path of the route with its parameters unfilled; None where no route matched.
-
-    FastAPI keeps the route as it is included, with the prefixes of its routers, beside the route itself.
-    """
+    """Return the path of the matched route, with its parameters unfilled and the prefixes of its routers, or `None`."""
     included = scope.get("fastapi", {}).get("effective_route_context")
     path: str | None = getattr(included or scope.get("route"), "path", None)
     return path

@@ -1,7 +1,7 @@
-"""The audit trail of a request: its events are on record before its answer goes out, or the answer is 503.
+"""The audit trail of a request: its events are committed before its answer is sent; if they cannot be, it is a 503.
 
-Whatever cannot be accounted for is not answered. That holds for refusals too: somebody who fills the disk, or stops the
-database, cannot try passwords unseen (ASVS 16.3).
+That includes failed requests: a client that fills the disk or stops the database cannot try passwords unseen (ASVS
+16.3).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import Problem, send_problem
 from app.core.events.flow import EventRecord, RequestOrigin, events_to
 from app.core.services import services_of
+from app.http.request.base import HttpMiddleware, header_values
 from app.http.request.proxies import client_ip_of
 from app.http.request.request_id import request_id_of
 
-# What lets a page of a listed origin read the 503 that takes the place of an answer.
+# With these, a page of a listed origin can read the 503 that replaces an answer.
 _CORS_PREFIXES = (b"access-control-", b"cross-origin-resource-policy")
 
 _log = structlog.get_logger("app")
@@ -25,25 +26,25 @@ _log = structlog.get_logger("app")
 
 @dataclass(frozen=True)
 class Recorder:
-    """Keeps the trail: `record` returns when the events are committed, and raises a `Problem` if they are not."""
+    """Writes the trail: `record` returns when the events are committed, and raises a `Problem` if they are not."""
 
     record: Callable[[Sequence[EventRecord]], Awaitable[None]]
 
 
 class _RequestEvents:
-    """The events of one request that no transaction has recorded."""
+    """The events of a request that no transaction has recorded."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self.waiting: list[EventRecord] = []
 
     def origin(self) -> RequestOrigin:
-        """The client that is believed, and the principal as soon as there is one."""
+        """Return the client, and the principal if it is known by now."""
         principal: Any = self._scope.get("state", {}).get("principal")
         return RequestOrigin(
             request_id=request_id_of(self._scope),
             ip=client_ip_of(self._scope),
-            user_agent=_user_agent(self._scope),
+            user_agent=next((value.decode("latin-1") for value in header_values(self._scope, b"user-agent")), None),
             actor_id=principal and principal.user_id,
             session_id=principal and principal.session_id,
         )
@@ -52,23 +53,16 @@ class _RequestEvents:
         self.waiting.append(event_record)
 
     async def record(self) -> None:
-        """Record what waits."""
         if self.waiting:
-            told, self.waiting = self.waiting, []
-            await services_of(self._scope["app"])[Recorder].record(told)
+            events, self.waiting = self.waiting, []
+            await services_of(self._scope["app"])[Recorder].record(events)
 
 
-class AuditMiddleware:
-    """Holds the answer back until the events of the request are on record."""
+class AuditMiddleware(HttpMiddleware):
+    """Delays the answer until the events of the request are committed."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and account for it."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Delay the response until its events are committed."""
         events = _RequestEvents(scope)
         replaced = False
 
@@ -81,7 +75,6 @@ class AuditMiddleware:
                     replaced = True
                     problem.headers |= _cors_headers(message)
                     await send_problem(problem, scope, receive, send)
-            # The rest of an answer that was replaced goes nowhere.
             if not replaced:
                 await send(message)
 
@@ -89,20 +82,11 @@ class AuditMiddleware:
             with events_to(events):
                 await self.app(scope, receive, send_accounted)
         finally:
-            await _record_rest(events)
-
-
-async def _record_rest(events: _RequestEvents) -> None:
-    """Record what was told after the answer began, or on the way out of a crash."""
-    try:
-        await events.record()
-    except Problem:
-        _log.error("audit_unavailable", detail="the answer had begun")
-
-
-def _user_agent(scope: Scope) -> str | None:
-    values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"]
-    return values[0] if values else None
+            # Events after the answer began, or of a crash.
+            try:
+                await events.record()
+            except Problem:
+                _log.error("audit_unavailable", detail="the answer had begun")
 
 
 def _cors_headers(start: Message) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Pages of other origins: those of `CORS_ORIGINS` may call the service, and read its answers (ASVS 3.4.2).
+"""CORS: pages of `CORS_ORIGINS` may call the service and read its answers (ASVS 3.4.2).
 
-No wildcard, no `null`, no credentials: a token travels in a header that the page sets itself.
+No wildcard, no `null`, no credentials: the page sends its token in a header.
 """
 
 from collections.abc import Iterable
@@ -12,23 +12,29 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.core.errors import Forbidden, send_problem
 from app.core.events.flow import emit_event
 from app.http.events import HttpEvent
+from app.http.request.base import HttpMiddleware
 
-_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-_REQUEST_HEADERS = "Authorization, Content-Type"
 _ANSWER_HEADERS = "X-Request-ID, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate"
-_PREFLIGHT_SECONDS = "600"
+_PREFLIGHT = Response(
+    status_code=204,
+    headers={
+        "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type",
+        "Access-Control-Max-Age": "600",
+    },
+)
 
 
-class CorsMiddleware:
-    """Answers preflights, and tells browsers who may read an answer."""
+class CorsMiddleware(HttpMiddleware):
+    """Answers preflights, and adds the CORS headers to other answers."""
 
     def __init__(self, app: ASGIApp, *, origins: Iterable[str]) -> None:
-        self.app = app
+        super().__init__(app)
         self.origins = frozenset(origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the headers for an origin that is listed."""
-        headers = dict(scope["headers"]) if scope["type"] == "http" else {}
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a preflight, or add the headers for a listed origin."""
+        headers = dict(scope["headers"])
         origin = headers.get(b"origin", b"").decode("latin-1")
         if not origin:
             await self.app(scope, receive, send)
@@ -51,13 +57,3 @@ class CorsMiddleware:
                 await send_problem(Forbidden("This origin may not call the service."), scope, receive, send)
             return
         await self.app(scope, receive, send_shared if listed else send)
-
-
-_PREFLIGHT = Response(
-    status_code=204,
-    headers={
-        "Access-Control-Allow-Methods": _METHODS,
-        "Access-Control-Allow-Headers": _REQUEST_HEADERS,
-        "Access-Control-Max-Age": _PREFLIGHT_SECONDS,
-    },
-)

@@ -1,19 +1,18 @@
-"""HEAD, wherever there is GET (RFC 9110 section 9.3.2): the same answer without its content."""
+"""HEAD for every route that has GET (RFC 9110 section 9.3.2): the same answer without its content."""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from app.http.request.base import HttpMiddleware
 
 _SET_BY_ROUTING = ("route", "fastapi", "endpoint", "path_params")
 
 
-class HeadMiddleware:
-    """Asks the application for GET, and drops the content."""
+class HeadMiddleware(HttpMiddleware):
+    """Calls the application with GET, and drops the content."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer HEAD as GET."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
+        if scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return
 

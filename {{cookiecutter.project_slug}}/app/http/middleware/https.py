@@ -1,24 +1,18 @@
-"""Production speaks HTTPS: a plain request is refused, not redirected, for its token is on the wire already.
+"""HTTPS in production: plain HTTP is rejected, not redirected, because its token was sent in the clear (ASVS 4.1.2)."""
 
-(ASVS 4.1.2.) The health routes answer the probes of an orchestrator, which come without TLS.
-"""
+from starlette.types import Scope
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from app.core.errors import Forbidden, send_problem
+from app.core.errors import Forbidden
+from app.http.request.base import RequestCheck
 
 PROBES = frozenset({"/livez", "/readyz"})
+"""The health routes. An orchestrator calls them without TLS, and by the address of a container."""
 
 
-class HttpsMiddleware:
-    """Refuses plain HTTP."""
+class HttpsMiddleware(RequestCheck):
+    """Rejects plain HTTP."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let HTTPS through."""
-        if scope["type"] == "http" and scope["scheme"] != "https" and scope["path"] not in PROBES:
-            await send_problem(Forbidden("This service speaks HTTPS only."), scope, receive, send)
-            return
-        await self.app(scope, receive, send)
+    async def check(self, scope: Scope) -> None:
+        """Raise `Forbidden` for plain HTTP, except for probes."""
+        if scope["scheme"] != "https" and scope["path"] not in PROBES:
+            raise Forbidden("This service speaks HTTPS only.")

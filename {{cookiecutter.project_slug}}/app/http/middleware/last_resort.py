@@ -1,25 +1,20 @@
-"""What nobody else caught: one log line, and an answer that shows nothing of the inside (ASVS 16.5.1)."""
+"""Unhandled exceptions: one log line, and an answer that shows no internals (ASVS 16.5.1)."""
 
 import structlog
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import Problem, send_problem
+from app.http.request.base import HttpMiddleware
 
 _log = structlog.get_logger("app")
 
 
-class LastResortMiddleware:
-    """Turns a crash into a 500. An answer that has begun is broken off, so that no client takes it for whole."""
+class LastResortMiddleware(HttpMiddleware):
+    """Turns an exception into a 500. An answer that has begun is cut off, so that no client takes it for complete."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, whatever happens."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, also after an exception."""
         started = False
 
         async def send_noting(message: Message) -> None:
@@ -32,7 +27,7 @@ class LastResortMiddleware:
         except ClientDisconnect:
             _log.info("client_disconnected")
         except Problem as problem:
-            # Raised by a middleware: the handlers of the application only see what its routes raise.
+            # Raised by a middleware; the application's exception handlers see those of its routes alone.
             if not started:
                 await send_problem(problem, scope, receive, send)
         except Exception:  # noqa: BLE001  # the last resort

@@ -1,34 +1,34 @@
-"""`RATE_LIMIT_DEFAULT` for every address (ASVS 2.4.1). The probes of an orchestrator are not counted."""
+"""`RATE_LIMIT_DEFAULT` for each client address (ASVS 2.4.1). Probes are not counted."""
 
 from limits import RateLimitItem
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
-from app.core.errors import TooManyRequests, send_problem
+from app.core.errors import TooManyRequests
 from app.core.events.flow import emit_event
 from app.core.limits.limiter import Limiter, subscriber
 from app.http.events import HttpEvent
 from app.http.middleware.https import PROBES
+from app.http.request.base import RequestCheck
 from app.http.request.proxies import client_ip_of
 
 
-class RateLimitMiddleware:
-    """Refuses what is beyond the limit, and says when to come back."""
+class RateLimitMiddleware(RequestCheck):
+    """Rejects requests over the limit, and says when to retry."""
 
     def __init__(self, app: ASGIApp, *, limiter: Limiter, limit: RateLimitItem) -> None:
-        self.app = app
+        super().__init__(app)
         self.limiter = limiter
         self.limit = limit
         self.policy = f'"default";q={limit.amount};w={limit.get_expiry()}'
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the request."""
-        if scope["type"] == "http" and scope["path"] not in PROBES:
-            verdict = await self.limiter.hit(self.limit, "requests", subscriber(client_ip_of(scope)))
-            if not verdict.allowed:
-                emit_event(HttpEvent.RATE_LIMITED, outcome="denied")
-                problem = TooManyRequests("Too many requests. Try again later.", retry_after=verdict.retry_after)
-                problem.headers["RateLimit-Policy"] = self.policy
-                problem.headers["RateLimit"] = f'"default";r=0;t={verdict.retry_after}'
-                await send_problem(problem, scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+    async def check(self, scope: Scope) -> None:
+        """Count the request; raise `TooManyRequests` if it is over the limit."""
+        if scope["path"] in PROBES:
+            return
+        verdict = await self.limiter.hit(self.limit, "requests", subscriber(client_ip_of(scope)))
+        if not verdict.allowed:
+            emit_event(HttpEvent.RATE_LIMITED, outcome="denied")
+            problem = TooManyRequests("Too many requests. Try again later.", retry_after=verdict.retry_after)
+            problem.headers["RateLimit-Policy"] = self.policy
+            problem.headers["RateLimit"] = f'"default";r=0;t={verdict.retry_after}'
+            raise problem

@@ -1,9 +1,8 @@
-"""Security headers on every answer, whoever makes it (ASVS 3.4, 14.3.2).
-
-An answer that sets one of them itself keeps its own value: a page has its own content security policy.
-"""
+"""Security headers on every answer (ASVS 3.4, 14.3.2). An answer that sets one of them itself keeps its value."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.http.request.base import HttpMiddleware
 
 # All but `Strict-Transport-Security`, which is a setting.
 HEADERS = (
@@ -19,7 +18,7 @@ HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-permitted-cross-domain-policies", b"none"),
-    # What an answer holds depends on who asks: no cache may keep it for the next one.
+    # Answers depend on the caller, so no cache may keep them.
     (b"cache-control", b"no-store"),
 )
 _TWO_YEARS = b"max-age=63072000"
@@ -27,23 +26,20 @@ _VARY = (b"vary", b"Authorization, Cookie, Origin")
 
 
 def security_headers(*, hsts_include_subdomains: bool) -> tuple[tuple[bytes, bytes], ...]:
-    """Every header, with the `Strict-Transport-Security` that `HSTS_INCLUDE_SUBDOMAINS` asks for (RFC 6797 §6.1)."""
+    """Return every header, with `Strict-Transport-Security` as `HSTS_INCLUDE_SUBDOMAINS` says (RFC 6797 §6.1)."""
     hsts = _TWO_YEARS + (b"; includeSubDomains" if hsts_include_subdomains else b"")
     return ((b"strict-transport-security", hsts), *HEADERS)
 
 
-class SecurityHeadersMiddleware:
-    """Adds what the answer does not have."""
+class SecurityHeadersMiddleware(HttpMiddleware):
+    """Adds the headers that an answer does not have."""
 
     def __init__(self, app: ASGIApp, *, hsts_include_subdomains: bool) -> None:
-        self.app = app
+        super().__init__(app)
         self.headers = security_headers(hsts_include_subdomains=hsts_include_subdomains)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the headers."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the headers."""
 
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":

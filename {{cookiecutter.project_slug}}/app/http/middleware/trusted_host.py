@@ -1,42 +1,37 @@
-"""Only hosts of `ALLOWED_HOSTS`: no answer is made for a name that somebody else chose (ASVS 4.1.3).
-
-The health routes answer whatever the name is: orchestrators and load balancers ask by the address of a container.
-"""
+"""Requests for hosts outside of `ALLOWED_HOSTS` are rejected, so that no client chooses the name (ASVS 4.1.3)."""
 
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
-from app.core.errors import BadRequest, send_problem
+from app.core.errors import BadRequest
 from app.core.events.flow import emit_event
 from app.core.settings.rules import host_name
 from app.http.events import HttpEvent
 from app.http.middleware.https import PROBES
+from app.http.request.base import RequestCheck, header_values
 
 _PORT = re.compile(r":[0-9]{1,5}\Z")
 
 
-class TrustedHostMiddleware:
-    """Refuses a request whose `Host` is missing, there twice, malformed or of somebody else."""
+class TrustedHostMiddleware(RequestCheck):
+    """Rejects a request whose `Host` is missing, repeated, malformed or not allowed."""
 
     def __init__(self, app: ASGIApp, *, allowed: Iterable[str]) -> None:
-        self.app = app
+        super().__init__(app)
         self.any = "*" in allowed
         self.names = frozenset(allowed)
         self.suffixes = tuple(pattern[1:] for pattern in allowed if pattern.startswith("*."))
         self.is_allowed = lru_cache(maxsize=256)(self._is_allowed)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request for this service through."""
-        if scope["type"] == "http":
-            hosts = [value for name, value in scope["headers"] if name == b"host"]
-            if len(hosts) != 1 or not (scope["path"] in PROBES or self.is_allowed(hosts[0])):
-                emit_event(HttpEvent.HOST_REFUSED, outcome="denied")
-                await send_problem(BadRequest("The request is for another host."), scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+    async def check(self, scope: Scope) -> None:
+        """Raise `BadRequest` for another host, except for probes."""
+        hosts = header_values(scope, b"host")
+        if len(hosts) != 1 or not (scope["path"] in PROBES or self.is_allowed(hosts[0])):
+            emit_event(HttpEvent.HOST_REFUSED, outcome="denied")
+            raise BadRequest("The request is for another host.")
 
     def _is_allowed(self, host: bytes) -> bool:
         try:

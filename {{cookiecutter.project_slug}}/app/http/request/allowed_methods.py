@@ -1,6 +1,6 @@
-"""405 names every method of the path (RFC 9110 section 15.5.6), not those of the first route that matches it alone.
+"""405 answers name every method of the path (RFC 9110 section 15.5.6), not those of its first route alone.
 
-TRACE, which echoes credentials, and methods that nobody has heard of are 405 wherever they go (ASVS 13.4.4).
+TRACE, which echoes credentials, and unknown methods are 405 on every path (ASVS 13.4.4).
 """
 
 from re import Pattern
@@ -9,29 +9,25 @@ from fastapi import FastAPI, Request
 from fastapi.routing import iter_route_contexts
 from starlette.responses import Response
 from starlette.routing import compile_path
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
-from app.core.errors import MethodNotAllowed, problem_response, send_problem
+from app.core.errors import MethodNotAllowed, problem_response
+from app.http.request.base import RequestCheck
 
 _KNOWN = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
-class KnownMethodsMiddleware:
-    """Refuses methods that no route can have."""
+class KnownMethodsMiddleware(RequestCheck):
+    """Rejects methods that no route can have."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a known method through."""
-        if scope["type"] == "http" and scope["method"] not in _KNOWN:
-            await send_problem(_problem(scope), scope, receive, send)
-            return
-        await self.app(scope, receive, send)
+    async def check(self, scope: Scope) -> None:
+        """Raise `MethodNotAllowed` for an unknown method."""
+        if scope["method"] not in _KNOWN:
+            raise _problem(scope)
 
 
 def install_allowed_methods(app: FastAPI) -> None:
-    """Answer a method that a path does not have; call it when all routes are in."""
+    """Install the handler of 405. Call it after all routes are included."""
     app.state.methods_by_path = [
         (compile_path(context.path or "")[0], frozenset(context.methods or ()))
         for context in iter_route_contexts(app.routes)

@@ -1,7 +1,7 @@
-"""The `Authorization` header as RFC 9110 section 11.4 writes it: a scheme, one or more spaces, the credentials."""
+"""The `Authorization` header (RFC 9110 section 11.4): a scheme, one or more spaces, the credentials."""
 
 
 def scheme_and_credentials(value: str) -> tuple[str, str]:
-    """The scheme in lower case, for its case does not matter, and what comes after it."""
+    """Return the scheme in lower case, and the credentials."""
     scheme, _, credentials = value.strip(" \t").partition(" ")
     return scheme.lower(), credentials.lstrip(" ")

@@ -1,8 +1,8 @@
-"""Which client and scheme to believe: the peer's, unless a trusted proxy says otherwise.
+"""The address of the client and the scheme: the peer's, unless a trusted proxy says otherwise.
 
-Only from `TRUSTED_PROXIES` are `X-Forwarded-For` and `X-Forwarded-Proto` believed; no other forwarding header ever is
-(ASVS 4.1.3, 15.3.4). Both are lists to which each proxy appends what it saw, so both are read from the right, and what
-trusted proxies say of each other is skipped.
+`X-Forwarded-For` and `X-Forwarded-Proto` count if they come from `TRUSTED_PROXIES`; no other forwarding header ever
+does (ASVS 4.1.3, 15.3.4). Each proxy appends to both lists, so they are read from the right, and trusted proxies are
+skipped.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from typing import NamedTuple
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.ip_address import parse_address
+from app.http.request.base import HttpMiddleware, header_values
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -26,57 +27,53 @@ class _Hop(NamedTuple):
     address: str | None
 
 
-class ProxiesMiddleware:
-    """Sets the address of the client in `scope["state"]`, and the scheme of the request.
-
-    It answers nothing itself: if the entry of the client cannot be read, `is_client_unreadable` tells so.
-    """
+class ProxiesMiddleware(HttpMiddleware):
+    """Sets the address of the client in `scope["state"]`, and the scheme of the request. It rejects nothing itself."""
 
     def __init__(self, app: ASGIApp, *, trusted: Networks) -> None:
-        self.app = app
+        super().__init__(app)
         self.trusted = tuple(trusted)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Look through the proxies."""
-        if scope["type"] == "http":
-            state = scope.setdefault("state", {})
-            peer = _peer(scope)
-            state["client_ip"] = peer
-            if self.trusted and is_trusted(peer, self.trusted):
-                hops = _values(scope, b"x-forwarded-for")
-                client = _client(hops, self.trusted)
-                if client is not None:
-                    state["client_ip"] = client.address or peer
-                    state["client_unreadable"] = client.address is None
-                scheme = _scheme(_values(scope, b"x-forwarded-proto"), len(hops), client)
-                scope["scheme"] = scheme if scheme in _SCHEMES else scope["scheme"]
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Find the client and the scheme, and call the application."""
+        state = scope.setdefault("state", {})
+        peer = _peer(scope)
+        state["client_ip"] = peer
+        if self.trusted and is_trusted(peer, self.trusted):
+            hops = _members(scope, b"x-forwarded-for")
+            client = _client(hops, self.trusted)
+            if client is not None:
+                state["client_ip"] = client.address or peer
+                state["client_unreadable"] = client.address is None
+            scheme = _scheme(_members(scope, b"x-forwarded-proto"), len(hops), client)
+            scope["scheme"] = scheme if scheme in _SCHEMES else scope["scheme"]
         await self.app(scope, receive, send)
 
 
 def client_ip_of(scope: Scope) -> str:
-    """The address of the client that is believed."""
+    """Return the address of the client."""
     address: str = scope.get("state", {}).get("client_ip") or _peer(scope)
     return address
 
 
 def is_client_unreadable(scope: Scope) -> bool:
-    """Whether a trusted proxy names the client by something that is not an address.
+    """Return whether a trusted proxy names the client by something that is not an address.
 
-    Such a request must be refused: counted under the address of the proxy, or under one name, clients would share their
-    limits, and one of them could lock the others out.
+    Such a request must be rejected: if it were counted under the proxy's address, clients would share a limit, and one
+    of them could lock the others out.
     """
     return bool(scope.get("state", {}).get("client_unreadable"))
 
 
 @lru_cache(maxsize=1024)
 def is_trusted(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
-    """Whether the address is one of a trusted proxy."""
+    """Return whether the address is one of a trusted proxy."""
     parsed = _parse(address)
     return parsed is not None and any(parsed in network for network in networks)
 
 
 def _client(hops: Sequence[str], trusted: tuple[IPv4Network | IPv6Network, ...]) -> _Hop | None:
-    """The last hop that is no trusted proxy, or the first of all if every one is; None without a list."""
+    """Find the last hop that is no trusted proxy; if all are, the first; `None` if the list is empty."""
     for position in reversed(range(len(hops))):
         parsed = _parse(hops[position])
         if parsed is None:
@@ -87,11 +84,11 @@ def _client(hops: Sequence[str], trusted: tuple[IPv4Network | IPv6Network, ...])
 
 
 def _scheme(schemes: Sequence[str], hops: int, client: _Hop | None) -> str | None:
-    """The scheme that the client used, in lower case.
+    """Return the scheme that the client used, in lower case.
 
-    Two lists of one length are about the same connections, so that the client's place in one is its place in the
-    other. Otherwise proxies did not append to both, and the first entry is the one that is about the client. A client
-    that puts `https` there over plain HTTP deceives itself alone: no link and no permission depends on the scheme.
+    If both lists have the same length, they describe the same connections, and the client has the same position in
+    both. Otherwise the first entry is the client's. No link and no permission depends on the scheme, so a client that
+    forges it affects itself alone.
     """
     if not schemes:
         return None
@@ -111,8 +108,8 @@ def _peer(scope: Scope) -> str:
     return str(client[0]) if client else "unknown"
 
 
-def _values(scope: Scope, name: bytes) -> list[str]:
-    """The members of a list header, those of a repeated header too, in order; empty ones are none (RFC 9110 5.6.1)."""
-    lines = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+def _members(scope: Scope, name: bytes) -> list[str]:
+    """Return the members of a list header in order, without empty ones (RFC 9110 section 5.6.1)."""
+    lines = [value.decode("latin-1") for value in header_values(scope, name)]
     members = (member.strip(" \t") for line in lines for member in line.split(","))
     return [member for member in members if member]

@@ -1,6 +1,6 @@
-"""A name for every request, on every answer and every log line (ASVS 16.2.1).
+"""The id of a request, on its answer and its log lines (ASVS 16.2.1).
 
-A trusted proxy may bring one, where it fits a strict pattern; nobody else can choose what is written to the log.
+A trusted proxy may send one that fits a strict pattern; no other client chooses what is written to the log.
 """
 
 import re
@@ -9,6 +9,7 @@ from os import urandom
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
+from app.http.request.base import HttpMiddleware, header_values
 from app.http.request.proxies import Networks, client_ip_of, is_trusted
 
 HEADER = b"x-request-id"
@@ -17,19 +18,16 @@ _ID_BYTES = 16
 _ACCEPTED = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 
 
-class RequestIdMiddleware:
-    """Names the request and binds its name and client to the log context."""
+class RequestIdMiddleware(HttpMiddleware):
+    """Sets the id of the request, and binds it and the client's address to the log context."""
 
     def __init__(self, app: ASGIApp, *, trusted: Networks) -> None:
-        self.app = app
+        super().__init__(app)
         self.trusted = tuple(trusted)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Name the request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        request_id = self._brought(scope) or new_request_id()
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Set the id."""
+        request_id = self._sent_id(scope) or new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         header = (HEADER, request_id.encode())
 
@@ -44,20 +42,20 @@ class RequestIdMiddleware:
         finally:
             reset_contextvars(**bound)
 
-    def _brought(self, scope: Scope) -> str | None:
+    def _sent_id(self, scope: Scope) -> str | None:
         client = scope.get("client")
         if not (self.trusted and client and is_trusted(client[0], self.trusted)):
             return None
-        brought = [value.decode("latin-1") for key, value in scope["headers"] if key == HEADER]
-        return brought[0] if len(brought) == 1 and _ACCEPTED.fullmatch(brought[0]) else None
+        sent = [value.decode("latin-1") for value in header_values(scope, HEADER)]
+        return sent[0] if len(sent) == 1 and _ACCEPTED.fullmatch(sent[0]) else None
 
 
 def new_request_id() -> str:
-    """A name that nobody had before."""
+    """Make a random id."""
     return urandom(_ID_BYTES).hex()
 
 
 def request_id_of(scope: Scope) -> str | None:
-    """The name of the request."""
+    """Return the id of the request."""
     request_id: str | None = scope.get("state", {}).get("request_id")
     return request_id

@@ -1,7 +1,7 @@
-"""Bodies with one meaning: what two parsers could read in two ways is read in none.
+"""Strict parsers: a body that two parsers could read differently is rejected.
 
-JSON after RFC 8259 in UTF-8: no duplicate key, no NaN or infinity, no NUL or lone surrogate in a text, bounded depth
-and numbers. Forms as `application/x-www-form-urlencoded`: no duplicate or malformed field.
+JSON (RFC 8259) in UTF-8 has no duplicate key, no NaN or infinity, no NUL or lone surrogate in a string, and bounded
+depth and numbers. A form (`application/x-www-form-urlencoded`) has no duplicate or malformed field.
 """
 
 import json
@@ -30,15 +30,15 @@ _TOO_DEEP = "The body is nested too deeply."
 _UTF8: tuple[list[str], ...] = ([], ["charset=utf-8"], ['charset="utf-8"'])
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
-# RFC 8707 section 2: the one parameter that a form may have several times.
+# The one parameter that a form may repeat (RFC 8707 section 2).
 _REPEATABLE = "resource"
 
 
 class StrictRequest(Request):
-    """A request whose body is read strictly, once, before the framework reads it."""
+    """A request whose body is parsed strictly before the framework reads it."""
 
     async def load(self, *, form: bool) -> None:
-        """Read and parse the body; raises a `Problem` that the framework would turn into another error."""
+        """Read and parse the body; raises a `Problem`."""
         self._require_media_type(_FORM if form else _JSON)
         content = await self.body()
         if form:
@@ -48,7 +48,7 @@ class StrictRequest(Request):
 
     def _require_media_type(self, expected: str) -> None:
         values = self.headers.getlist("Content-Type")
-        # RFC 9110 section 5.6.6: space around each parameter, and nothing at all between two `;`.
+        # Space around a parameter and an empty parameter are allowed (RFC 9110 section 5.6.6).
         parts = [part.strip(" \t").lower() for part in values[0].split(";")] if len(values) == 1 else [""]
         is_utf8 = [part for part in parts[1:] if part] in _UTF8
         if parts[0] != expected or not is_utf8 or "Content-Encoding" in self.headers:
@@ -56,15 +56,15 @@ class StrictRequest(Request):
 
 
 def parse_json(content: bytes) -> Any:
-    """Parse a JSON text; raises `BadRequest` for what is no JSON, `Unprocessable` for what has no single meaning.
+    """Parse a JSON text; raises `BadRequest` if it is no JSON, `Unprocessable` if it has no single meaning.
 
-    A byte order mark before it is passed over, as RFC 8259 section 8.1 allows.
+    A byte order mark is skipped (RFC 8259 section 8.1).
     """
     if _has_many_items(content) and _has_many_items(_without_texts(content)):
         raise Unprocessable(_TOO_MANY)
     try:
         text = content.decode("utf-8-sig")
-        # A call for each number only where one could be long: that takes as long as all else.
+        # A call for each number doubles the time: only if one could be long.
         parse_int = _parse_int if _MANY_DIGITS in content.translate(_DIGITS) else None
         value = json.loads(text, parse_constant=_refuse_number, parse_int=parse_int, parse_float=_parse_float)
     except RecursionError:
@@ -72,16 +72,16 @@ def parse_json(content: bytes) -> Any:
     except ValueError:
         raise BadRequest("The body is not a JSON text in UTF-8.") from None
     keys = _survey(value, escaped="\\u" in text)
-    # Each key has its colon. The parser keeps the last of two: then a colon is left over.
+    # Each key has a colon, and the parser keeps one of two equal keys: then there are more colons than keys.
     if content.count(b":") != keys and _without_texts(content).count(b":") != keys:
         raise Unprocessable("A field is there twice.")
     return value
 
 
 def parse_form(content: bytes) -> FormData:
-    """Parse a URL-encoded form; raises `BadRequest` for what is malformed or there twice.
+    """Parse a URL-encoded form; raises `BadRequest` for a malformed or repeated field.
 
-    Nothing between two `&`, or after the last, is no field: the URL standard passes over it (section 5.1).
+    An empty field is skipped (URL standard section 5.1).
     """
     fields: list[tuple[str, str | UploadFile]] = []
     once: set[str] = set()
@@ -126,11 +126,10 @@ def _has_many_items(content: bytes) -> bool:
 
 
 def _survey(value: Any, *, escaped: bool) -> int:
-    """Look at every value, level by level; returns how many keys there are.
+    """Check every value, level by level; returns the number of keys.
 
-    Refuses deep nesting, for whatever walks the value later may recurse, and objects of very many fields, for each that
-    a model does not know is an error of its own. Written for speed: a call for each object or number would take many
-    times as long as the parser.
+    Deep nesting is rejected because later code may recurse, and large objects because each unknown field is an error
+    of its own. Written for speed: a call for each value would take many times as long as the parser.
     """
     level = [value]
     keys = 0
@@ -153,13 +152,13 @@ def _survey(value: Any, *, escaped: bool) -> int:
 
 
 def _check_numbers(numbers: list[int]) -> None:
-    """Refuse integers that no database column holds (ASVS 1.4.2)."""
+    """Reject integers that no database column holds (ASVS 1.4.2)."""
     if numbers and not _SMALLEST_INT <= min(numbers) <= max(numbers) <= _LARGEST_INT:
         _refuse_number()
 
 
 def _check_text(text: str) -> None:
-    """Refuse NUL and lone surrogates, which only an escape can bring: databases and encoders stumble over them."""
+    """Reject NUL and lone surrogates, which come from an escape: databases and encoders fail on them."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -169,5 +168,5 @@ def _check_text(text: str) -> None:
 
 
 def _without_texts(content: bytes) -> bytes:
-    """What is left of a JSON text without its strings."""
+    """Return a JSON text without its strings."""
     return b"".join(content.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])

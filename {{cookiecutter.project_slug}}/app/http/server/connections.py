@@ -1,4 +1,4 @@
-"""A bound on the open connections of a process, so that idle clients cannot keep the others out (ASVS 15.2.2)."""
+"""A bound on the open connections of a process, so that idle clients cannot lock others out (ASVS 15.2.2)."""
 
 from collections import OrderedDict
 from typing import Protocol
@@ -12,11 +12,11 @@ class Connection(Protocol):
     """An open connection."""
 
     def cut_off(self) -> None:
-        """Close it at once, whatever is still to be sent."""
+        """Close the connection at once and drop what was not sent."""
 
 
 class ConnectionLimit:
-    """At most `most` connections. One more cuts off the one that has let the service wait the longest."""
+    """At most `most` connections. One more closes the connection whose client has been idle the longest."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -26,7 +26,7 @@ class ConnectionLimit:
         self._is_full = False
 
     def add(self, connection: Connection) -> None:
-        """Count a new connection, which waits for its client. If there are too many, it may be cut off itself."""
+        """Count a new connection, which waits for its client. It may be closed itself if there are too many."""
         self._open.add(connection)
         self._waiting[connection] = None
         if len(self._open) > self._most:
@@ -38,16 +38,14 @@ class ConnectionLimit:
             longest.cut_off()
 
     def set_waiting(self, connection: Connection, *, waiting: bool) -> None:
-        """Note whether a connection waits for its client, or the client for the service."""
-        if connection not in self._open:
-            return
-        if waiting:
-            self._waiting.setdefault(connection)
-        else:
+        """Note whether the connection waits for its client, or the client for the service."""
+        if not waiting:
             self._waiting.pop(connection, None)
+        elif connection in self._open:
+            self._waiting.setdefault(connection)
 
     def remove(self, connection: Connection) -> None:
-        """Count it no more."""
+        """Remove a connection that is closed."""
         self._open.discard(connection)
         self._waiting.pop(connection, None)
         if len(self._open) <= self._most // 2:

@@ -1,9 +1,9 @@
-"""uvicorn's protocol, with what it lacks: bounds on what a client may make it wait for, and one meaning of a request.
+"""uvicorn's protocol with what it lacks: deadlines for clients, and one meaning for each request.
 
-A connection is closed if its client sends no complete head in time, whether it sends nothing, dawdles, or goes on
-sending a body that is not read any more; if its client does not read its answers; or if there are too many connections
-and this one has waited the longest. Trailers are dropped: uvicorn would add them to the headers of a request that has
-been judged by then. What the parser refuses is answered like any other error (ASVS 4.2.1).
+A connection is closed if its client sends no complete head in time (nothing, too slowly, or a body that is no longer
+read), if its client does not read its answers, or if it is the longest idle of too many. Trailers are dropped, because
+uvicorn would add them to headers that were checked before. A parser error is answered like any other error (ASVS
+4.2.1).
 """
 
 import asyncio
@@ -26,18 +26,15 @@ CLIENT_SECONDS = 20.0
 MAX_HEAD_BYTES = 64 * 1024
 # An answer is read at this many bytes per `CLIENT_SECONDS` at least: 3.2 KiB a second.
 MIN_READ_BYTES = 64 * 1024
-# Requests that one connection may send ahead of their answers. What one read of the socket holds is parsed at once, so
-# thousands of tiny ones would keep the event loop from everybody else.
+# Requests that one connection may send ahead of their answers. uvicorn parses one read of the socket in one go, so
+# thousands of tiny ones would block the event loop.
 MAX_PIPELINED = 64
 
 _log = structlog.get_logger("server")
 
 
 class DeadlineProtocol(HttpToolsProtocol):
-    """One connection.
-
-    `client_seconds` bounds the wait for a head, and for progress of the client that reads an answer.
-    """
+    """One connection. `client_seconds` bounds the wait for a head, and for progress in reading an answer."""
 
     def __init__(
         self,
@@ -53,25 +50,25 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._security_headers = security_headers(hsts_include_subdomains=hsts_include_subdomains)
         self._deadline: asyncio.TimerHandle | None = None
         self._reader_deadline: asyncio.TimerHandle | None = None
-        # The request that is answered now, or was last; uvicorn's `cycle` is the last one that came.
+        # The request that is answered now, or was last; uvicorn's `cycle` is the last one received.
         self._current: RequestResponseCycle | None = None
         self._refused: Problem | None = None
         self._in_body = False
-        # What came since the parser last had something whole: a head, trailers or chunk extensions without an end.
+        # Received since the parser last completed something: a head, trailers or chunk extensions without an end.
         self._unfinished_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a head."""
+        """Start the deadline for the first head."""
         super().connection_made(transport)
-        # Whatever the kernel does not take makes uvicorn wait, and is watched.
-        # Over TLS, which is for development, asyncio's transport would call a buffer of none full for good.
+        # uvicorn waits, and the reader's deadline runs, as soon as the kernel takes no more. Not over TLS, which is
+        # for development: there, asyncio's transport would count an empty buffer as full.
         if transport.get_extra_info("sslcontext") is None:
             transport.set_write_buffer_limits(high=0)
         self._expect_head()
         self._limit.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Expect that what comes while no request is under way is the head of one, and that it is not too large."""
+        """Parse the data, with a deadline and a bound on the size of a head."""
         if self._refused is not None:
             return
         if self._deadline is None and not self._is_under_way():
@@ -86,7 +83,7 @@ class DeadlineProtocol(HttpToolsProtocol):
             self._refuse(HeadersTooLarge("The header fields are too many or too large."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, without the space after its value (RFC 9110 section 5.5); drop a trailer."""
+        """Add a header without the space after its value (RFC 9110 section 5.5); drop a trailer."""
         if not self._in_body:
             super().on_header(name, value.rstrip(b" \t"))
 
@@ -104,12 +101,12 @@ class DeadlineProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Pass on a part of the body."""
         self._unfinished_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Expect the next head."""
+        """Note that the request is complete."""
         if self.parser.should_upgrade():
             return
         self._in_body = False
@@ -118,36 +115,36 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._note_who_waits()
 
     def on_response_complete(self) -> None:
-        """Answer the next request; after the last one that could be read, refuse what could not."""
+        """Go on with the next request; after the last one, answer the parser error that followed it."""
         super().on_response_complete()
         self._note_who_waits()
         if self._refused is not None and not self._is_under_way():
             self._write_refusal(self._refused)
 
     def pause_writing(self) -> None:
-        """Watch a client that reads more slowly than it is answered."""
+        """Start the deadline for a client that does not read its answer."""
         super().pause_writing()
         self._note_who_waits()
         self._watch_reader()
 
     def resume_writing(self) -> None:
-        """Answer on: the client has read everything."""
+        """Stop the deadline: the client has read everything."""
         super().resume_writing()
         self._note_who_waits()
         self._forget_reader()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing any more."""
+        """Stop the deadlines."""
         self._limit.remove(self)
         self._expect_nothing()
         self._forget_reader()
         if self._current is not None:
-            self._current.disconnected = True  # uvicorn tells the last request alone
+            self._current.disconnected = True  # uvicorn sets it for the last request alone
         super().connection_lost(exc)
 
     def cut_off(self) -> None:
-        """Close at once. What was not sent is given up, also what the kernel has, which would keep it for minutes."""
-        with suppress(OSError):  # macOS knows no options of a connection that its client has closed
+        """Close at once and drop what was not sent, in the kernel too, which would keep it for minutes."""
+        with suppress(OSError):  # macOS has no options of a connection that its client has closed
             connection = self.transport.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
@@ -157,10 +154,10 @@ class DeadlineProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _parse(self, data: memoryview) -> None:
-        """Parse what came, and ignore every `Upgrade` (RFC 9110 section 7.8).
+        """Parse the data, and ignore every `Upgrade` (RFC 9110 section 7.8).
 
-        httptools takes a request to upgrade for one without a body, and what follows for another protocol. Such a head
-        is parsed again without its `Upgrade` fields, so that its body is read as a body.
+        httptools takes a request with `Upgrade` for one without a body. Its head is parsed again without these fields,
+        so that its body is read as a body.
         """
         while data:
             try:
@@ -176,10 +173,10 @@ class DeadlineProtocol(HttpToolsProtocol):
                 return
 
     def _require_one_meaning(self) -> None:
-        """Refuse the heads that httptools accepts and that another server could read in another way (RFC 9112).
+        """Reject heads that httptools accepts, but another server could read differently (RFC 9112).
 
-        Only a path can be requested (a target with a host in it could contradict `Host`; a fragment would be dropped),
-        only HTTP/1.0 and 1.1 exist, and `chunked` is the only transfer coding, in HTTP/1.1 alone.
+        The target must be a path without a fragment (a host in it could contradict `Host`), the version HTTP/1.0 or
+        1.1, and the only transfer coding `chunked`, in HTTP/1.1.
         """
         version = self.parser.get_http_version()
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
@@ -197,12 +194,12 @@ class DeadlineProtocol(HttpToolsProtocol):
         return b"".join([request_line, *fields, b"\r\n"])
 
     def _refuse(self, problem: Problem) -> None:
-        """Read no more, and answer `problem` after the requests that came before it."""
+        """Stop reading, and answer `problem` after the requests that came before it."""
         if self._refused is not None:
             return
         self._refused = problem
         if self.pipeline and self.pipeline[0][0].more_body:
-            self.pipeline.popleft()  # What cannot be read is its body.
+            self.pipeline.popleft()  # The error is in its body.
         if self._current is None or not self._is_under_way():
             self._write_refusal(problem)
         elif self._current.more_body and self._current.response_started:

@@ -1,7 +1,7 @@
-"""The server, pinned to the options that this service is tested with.
+"""uvicorn with the options that this service is tested with.
 
-The parser is `deadline_protocol.py`'s: httptools, which refuses what h11 lets pass (both lengths, bare line feeds,
-folded headers). Forwarding headers are for `proxies.py` alone, log lines for `core/logging.py`.
+The parser is httptools, which rejects what h11 accepts (both lengths, bare line feeds, folded headers). Forwarding
+headers are read by `request/proxies.py` alone, and log lines written by `core/logging`.
 """
 
 import multiprocessing
@@ -28,11 +28,11 @@ if sys.platform != "win32":
 
 _KEEP_ALIVE_SECONDS = 10
 _GRACEFUL_SECONDS = 10
-# A worker that says nothing for so long is replaced: longer than one takes to start on a busy machine.
+# A worker that does not respond for so long is replaced: longer than a start takes on a busy machine.
 _SILENT_WORKER_SECONDS = 20
 _MOST_CONNECTIONS = 1024
 _MOST_BACKLOG = 2048
-# Files that a process needs for itself: the database, log, event loop, and what it imports.
+# File descriptors that a process needs besides connections: database, log, event loop, imports.
 _OWN_FILES = 64
 _MOST_UNSENT_BYTES = 16 * 1024
 _CANNOT_LISTEN = 1
@@ -41,13 +41,13 @@ _SOURCE = Path(__file__).resolve().parents[2]
 
 
 class _Config(Config):
-    """uvicorn's, for processes that end: at SIGTERM, with their parent, or if the application cannot start."""
+    """uvicorn's configuration; processes end at SIGTERM, with their parent, or if the application cannot start."""
 
     def configure_logging(self) -> None:
-        """Make SIGTERM an exit; uvicorn calls this in every process.
+        """Exit at SIGTERM; uvicorn calls this in every process.
 
-        Once it has let everything finish, uvicorn raises the signal anew. Its default would end a worker before the log
-        is written.
+        After a graceful shutdown uvicorn raises the signal again, and its default action would end a worker before the
+        log is written.
         """
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
@@ -74,13 +74,13 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
     client_seconds: float = CLIENT_SECONDS,
     hsts_include_subdomains: bool = True,
 ) -> None:
-    """Serve `app` (an import string) until the process is told to end.
+    """Serve `app` (an import string) until SIGTERM or Ctrl-C.
 
-    `certificate` is a PEM file with a certificate and its key, to speak HTTPS alone: for development, as slow
-    readers are bounded over plain HTTP, behind a proxy.
+    `certificate` is a PEM file with a certificate and its key, for HTTPS in development: slow readers are bounded over
+    plain HTTP alone.
 
-    Exits with 1 if it cannot listen, and with 3 if the application cannot start, in a worker too. SIGTERM and Ctrl-C
-    let the requests that are under way finish, for ten seconds at the most; then exits with 0.
+    Exits with 1 if it cannot listen, and with 3 if the application cannot start, in a worker too. After a signal, open
+    requests have ten seconds to finish; then it exits with 0.
     """
     connections, backlog = connections_and_backlog(_file_limit())
     listener = _listen(host, port, backlog, scheme="https" if certificate else "http")
@@ -128,7 +128,7 @@ def _run(config: Config, listener: socket.socket) -> None:
 
 
 def _file_limit() -> int:
-    """How many files this process may open, sockets among them."""
+    """Return how many file descriptors this process may open."""
     if sys.platform == "win32":
         return sys.maxsize
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -136,9 +136,9 @@ def _file_limit() -> int:
 
 
 def connections_and_backlog(files: int) -> tuple[int, int]:
-    """How many connections a process keeps open, and how many more may wait to be accepted, below the limit of files.
+    """Return how many connections a process keeps open, and its backlog, so that both fit the limit of descriptors.
 
-    Those that wait are accepted all at once, before the first of them can be cut off.
+    The backlog is accepted all at once, before one of them can be closed.
     """
     available = max(4, files - _OWN_FILES)
     backlog = min(_MOST_BACKLOG, available // 4)
@@ -153,7 +153,7 @@ def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
 
 
 def _listen(host: str, port: int, backlog: int, *, scheme: str) -> socket.socket:
-    """Take the port before anything else is started, and say in words where that fails."""
+    """Listen on the port before anything else starts; exits with a message if that fails."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(address[:2], family=family, backlog=backlog)
