@@ -16,6 +16,7 @@ from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.crypto.keys import KeyRing, Purpose
+from app.core.database.database import Database
 from app.core.errors import Unprocessable
 
 
@@ -61,6 +62,14 @@ class Cursors:
         self._keys = keys.all(CursorKey.CURSOR)
         self._name = name.encode()
         self._fields = fields
+
+    async def fetch(
+        self, database: Database, statement: Select[Row], params: PageParams, order: tuple[Column, ...]
+    ) -> tuple[list[Row], str | None]:
+        """Fetch the rows of one page, newest first, and make the cursor of the next one."""
+        async with database.read() as db:
+            rows, next_cursor = self.page((await db.scalars(self.select(statement, params, order))).all(), params)
+        return list(rows), next_cursor
 
     def select(self, statement: Select[Any], params: PageParams, order: tuple[Column, ...]) -> Select[Any]:
         """Narrow the statement to one page, newest first, with one row more that shows whether there is a next page."""

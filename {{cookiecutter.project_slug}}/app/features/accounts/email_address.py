@@ -7,6 +7,7 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
 
 LONGEST_ADDRESS = 254
+ADDRESS_TAKEN = "There is an account with this e-mail address already."
 LONGEST_MAILBOX = 508
 """As long as its column. Compatibility form and case folding write one character as up to 18."""
 

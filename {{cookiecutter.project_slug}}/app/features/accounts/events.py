@@ -10,27 +10,15 @@ class AccountEvent(SecurityEvent):
     ACCOUNT_CREATED = "account_created", "An account was made", "`user_id`, `roles`", SUBJECT
     ACCOUNT_DELETED = (
         "account_deleted",
-        (
-            "An administrator deleted an account, or a user their own, or failed to; or one that nobody had "
-            "confirmed gave way to the owner of its mailbox"
-        ),
+        "An administrator or its user deleted an account, or failed to; or the owner of its mailbox replaced it",
         "`user_id`, `target_id`, or `session_id`; `reason`",
         ACTOR,
     )
     ACCOUNT_DISABLED = "account_disabled", "An administrator disabled an account", "`user_id`, `target_id`", ACTOR
     ACCOUNT_ENABLED = "account_enabled", "An administrator enabled an account", "`user_id`, `target_id`", ACTOR
-    ACCOUNT_INVITED = "account_invited", "An administrator invited somebody", "`user_id`, `target_id`, `roles`", ACTOR
-    ACCOUNT_RENAMED = (
-        "account_renamed",
-        "A user or an administrator changed what an account is called",
-        "`user_id`, `target_id`",
-        ACTOR,
-    )
-    ACCOUNT_TOKEN_REFUSED = (
-        "account_token_refused",
-        "A mailed token was unknown, used, replaced or expired",
-        "`purpose`",
-    )
+    ACCOUNT_INVITED = "account_invited", "An administrator invited a person", "`user_id`, `target_id`, `roles`", ACTOR
+    ACCOUNT_RENAMED = "account_renamed", "A user or administrator renamed an account", "`user_id`, `target_id`", ACTOR
+    ACCOUNT_TOKEN_REFUSED = "account_token_refused", "A mailed token did not hold", "`purpose`"
     ALERTS_CHANGED = "alerts_changed", "A user chose which alerts they get by mail", "`user_id`, `muted`", ACTOR
     EMAIL_CHANGE_REQUESTED = (
         "email_change_requested",
@@ -39,33 +27,18 @@ class AccountEvent(SecurityEvent):
         ACTOR,
     )
     EMAIL_CHANGED = "email_changed", "The account has the other address", "`user_id`", SUBJECT
-    EMAIL_VERIFIED = "email_verified", "A user showed that the mailbox of a new account is theirs", "`user_id`", SUBJECT
+    EMAIL_VERIFIED = "email_verified", "A user confirmed the mailbox of a new account", "`user_id`", SUBJECT
     HASHING_SHED = "hashing_shed", "Too many sign-ins waited for their hash", "`waiting`"
     MAIL_LIMITED = "mail_limited", "A client, a mailbox or an account had its share of mails", "`by`"
-    PASSWORD_CHANGED = (
-        "password_changed",
-        "A user changed their password, or failed to",
-        "`user_id`, `session_id`",
-        ACTOR,
-    )
-    PASSWORD_RESET = (
-        "password_reset",
-        "A password was set with a mailed token; every session has ended",
-        "`user_id`",
-        SUBJECT,
-    )
+    PASSWORD_CHANGED = "password_changed", "A user changed the password, or failed to", "`user_id`, `session_id`", ACTOR
+    PASSWORD_RESET = "password_reset", "A password was set by a mailed token; all sessions ended", "`user_id`", SUBJECT
     PASSWORD_RESET_REQUESTED = (
         "password_reset_requested",
-        "Somebody asked for such a token",
-        "`user_id` where there is an account",
+        "A client asked for such a token",
+        "`user_id` if there is an account",
         SUBJECT,
     )
-    REGISTRATION_REPEATED = (
-        "registration_repeated",
-        "Somebody registered an address that has an account",
-        "`user_id`",
-        SUBJECT,
-    )
+    REGISTRATION_REPEATED = "registration_repeated", "A registered address has an account already", "`user_id`", SUBJECT
     ROLES_CHANGED = (
         "roles_changed",
         "An administrator set the roles of an account",

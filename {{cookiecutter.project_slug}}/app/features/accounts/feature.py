@@ -14,13 +14,10 @@ from app.feature import API_PREFIX, Feature, RetentionJob
 from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.authority import Authority
 from app.features.accounts.events import AccountEvent
-from app.features.accounts.mailed.email_change import EmailChangeService
-from app.features.accounts.mailed.invitations import InvitationService
 from app.features.accounts.mailed.limits import MailLimits
 from app.features.accounts.mailed.mails import AccountMail, Mailing
 from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.accounts.mailed.registration import RegistrationService
-from app.features.accounts.mailed.routes import router as mailed_router
 from app.features.accounts.mailed.tokens import AccountTokens, never_confirmed
 from app.features.accounts.models import AccountToken, User, UserRole
 from app.features.accounts.own_account import OwnAccountService
@@ -50,15 +47,13 @@ def provide(services: Services) -> None:
     services.add(OwnAccountService(database, authority, passwords, confirmation, mailing))
     services.add(RegistrationService(database, passwords, mailing))
     services.add(RecoveryService(database, passwords, mailing))
-    services.add(EmailChangeService(database, sessions, confirmation, mailing))
-    services.add(InvitationService(database, authority, mailing))
 
 
 ACCOUNTS = Feature(
     name="accounts",
     uses=("sessions",),
     provide=provide,
-    api=(router, mailed_router),
+    api=(router,),
     tables=(AccountToken, User, UserRole),
     grants={
         UserPermission.ROLES_ASSIGN: ADMINISTRATORS,

@@ -1,24 +1,29 @@
-"""The own account: change the password, delete the account."""
+"""The own account: change the password or the e-mail address, delete the account."""
 
 from pydantic import SecretStr
-from sqlalchemy import delete
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 
 from app.access.principal import Principal
 from app.core.database.database import Database
+from app.core.errors import Conflict
 from app.core.events.event import SecurityEvent
 from app.core.events.flow import emit_event
 from app.features.accounts.authority import Authority, keep_one
+from app.features.accounts.email_address import ADDRESS_TAKEN, parse_email_address
 from app.features.accounts.events import AccountEnd, AccountEvent
-from app.features.accounts.locking import lock_confirmed
+from app.features.accounts.locking import lock_confirmed, taken_back
 from app.features.accounts.mailed.mails import Mailing, MailKind
+from app.features.accounts.mailed.tokens import TokenKind
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.policy import Passwords
+from app.features.accounts.service import replace_unconfirmed
 from app.features.sessions.home_networks import forget_other_homes
 
 
 class OwnAccountService:
-    """Acts on the account of a principal who knows its password; raises what `PasswordConfirmation` raises."""
+    """Changes the account of a principal who knows its password; raises what `PasswordConfirmation` raises."""
 
     def __init__(
         self,
@@ -32,7 +37,7 @@ class OwnAccountService:
         self._authority = authority
         self._passwords = passwords
         self._confirmation = confirmation
-        self._tokens, self._mail, _ = mailing
+        self._tokens, self._mail, self._limits = mailing
 
     async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr, *, ip: str) -> None:
         """Change the password; end every other session and every mailed token (ASVS 6.2.3, 7.4.3).
@@ -49,6 +54,46 @@ class OwnAccountService:
             await (await db.connection()).run_sync(forget_other_homes, user.id, ip)
             await self._mail.notify(db, MailKind.PASSWORD_CHANGED, user)
             _emit_event(AccountEvent.PASSWORD_CHANGED, principal)
+
+    async def request_email_change(self, principal: Principal, new_email: str, password: SecretStr, *, ip: str) -> None:
+        """Mail a token to the new address; raises `TooManyRequests`.
+
+        The old address gets a mail too, while the change can still be stopped. Only the owner of the new address learns
+        that it has an account already (ASVS 6.3.8).
+        """
+        await self._limits.admit_client(ip)
+        address = parse_email_address(new_email)
+        confirmed = await self._confirmation.require(principal, password, AccountEvent.EMAIL_CHANGE_REQUESTED)
+        mailable = await self._limits.admit_account("email-change", principal.user_id)
+        async with self._database.transaction() as db:
+            user = await lock_confirmed(db, confirmed)
+            await self._authority.sessions.require_alive(db, principal)
+            # Only a confirmed account keeps its address from others.
+            taken = (User.mailbox == address.mailbox, User.verified_at.is_not(None), User.id != user.id)
+            holder = await db.scalar(select(User.email).where(*taken))
+            async with taken_back(db, unless=holder is None and mailable):
+                token = await self._tokens.issue(db, user, TokenKind.EMAIL_CHANGE, address)
+            async with taken_back(db, unless=mailable):
+                kind = MailKind.EMAIL_CHANGE if holder is None else MailKind.ACCOUNT_EXISTS
+                await self._mail.send(db, kind, holder or address.address, token=token)
+                await self._mail.notify(db, MailKind.EMAIL_CHANGE_REQUESTED, user)
+            _emit_event(AccountEvent.EMAIL_CHANGE_REQUESTED, principal)
+
+    async def confirm_email_change(self, token: SecretStr) -> None:
+        """Give the account its new address; raises `BadRequest` for a token that does not hold.
+
+        Raises `Conflict` if the address went to another account meanwhile.
+        """
+        try:
+            async with self._database.transaction() as db:
+                user, address = await self._tokens.use(db, token, TokenKind.EMAIL_CHANGE)
+                await self._mail.notify(db, MailKind.EMAIL_CHANGED, user)
+                await replace_unconfirmed(db, address.mailbox)
+                user.email, user.mailbox = address.address, address.mailbox
+                await self._tokens.revoke_all(db, user.id)
+                emit_event(AccountEvent.EMAIL_CHANGED, outcome="success", user_id=user.id)
+        except IntegrityError:
+            raise Conflict(ADDRESS_TAKEN) from None
 
     async def delete(self, principal: Principal, password: SecretStr) -> None:
         """Delete the account with all that belongs to it; raises `Conflict` for the last administrator."""

@@ -1,26 +1,41 @@
-"""My account, and the administration of all of them."""
+"""My account, its registration and recovery by mail, and the administration of all accounts.
 
-from typing import Annotated
+Mailed tokens come in bodies alone, never in a URL (ASVS 14.2.1).
+"""
+
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 
 from app.access.guard import GuardedRoute, require
-from app.access.policies import STEP_UP_MINUTES, Allow, Authenticated, OwnSession, Recent, policy
+from app.access.policies import STEP_UP_MINUTES, Allow, Authenticated, OwnSession, Public, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.access.roles import Role, RoleTable
+from app.core.errors import Forbidden
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams, SearchText
 from app.core.schemas import Page
-from app.core.services import provided
+from app.core.services import provided, services_of
+from app.core.settings.model import Settings
+from app.core.settings.types import Registration
 from app.features.accounts.administration import AccountAdministration
+from app.features.accounts.mailed.recovery import RecoveryService
+from app.features.accounts.mailed.registration import RegistrationService
 from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.schemas import (
+    AccountCreate,
     AccountDeletion,
     AccountRead,
     AccountUpdate,
+    Confirmation,
+    EmailChange,
+    ForgottenPassword,
+    Invitation,
+    MailedToken,
     OwnProfileUpdate,
     PasswordChange,
+    PasswordReset,
     RoleAssignment,
     RoleRead,
 )
@@ -31,14 +46,25 @@ from app.features.sessions.permissions import AccountPermission
 router = APIRouter(tags=["accounts"], route_class=GuardedRoute)
 
 
+_BAD_TOKEN: dict[int | str, dict[str, Any]] = {400: {"description": "The token is unknown, used, replaced or expired"}}
+
+
 async def _current_account(request: Request) -> Account:
     account: Account = request.state.account
     return account
 
 
+async def _require_open(request: Request) -> None:
+    """Raise `Forbidden` if `REGISTRATION` is closed, before the body is parsed."""
+    if services_of(request.app)[Settings].registration is Registration.CLOSED:
+        raise Forbidden("Nobody can register here. An administrator invites.")
+
+
 Accounts = Annotated[AccountService, provided(AccountService)]
 OwnAccount = Annotated[OwnAccountService, provided(OwnAccountService)]
 Administration = Annotated[AccountAdministration, provided(AccountAdministration)]
+Registrations = Annotated[RegistrationService, provided(RegistrationService)]
+Recoveries = Annotated[RecoveryService, provided(RecoveryService)]
 Roles = Annotated[RoleTable, provided(RoleTable)]
 CurrentAccount = Annotated[Account, Depends(_current_account)]
 
@@ -46,7 +72,7 @@ CurrentAccount = Annotated[Account, Depends(_current_account)]
 @router.get("/users/me")
 @policy(Allow(AccountPermission.ACCOUNT_READ))
 async def read_me(account: CurrentAccount, roles: Roles) -> AccountRead:
-    """Who I am."""
+    """Show my account."""
     return AccountRead.of(account, roles)
 
 
@@ -93,7 +119,7 @@ async def list_users(
     cursor: CursorText = None,
     q: SearchText = None,
 ) -> Page[AccountRead]:
-    """All accounts, or those whose address or name holds `q`, newest first."""
+    """List all accounts, or those whose address or name holds `q`, newest first."""
     users, next_cursor = await administration.list_accounts(PageParams(limit, cursor, q))
     return Page(items=[AccountRead.of(user, roles) for user in users], next_cursor=next_cursor)
 
@@ -101,7 +127,7 @@ async def list_users(
 @router.get("/users/{user_id}")
 @policy(Allow(UserPermission.USERS_READ))
 async def read_user(user_id: UUID, accounts: Accounts, roles: Roles) -> AccountRead:
-    """One account."""
+    """Show one account."""
     return AccountRead.of(await accounts.get(user_id), roles)
 
 
@@ -133,6 +159,75 @@ async def assign_roles(
 @router.get("/roles")
 @policy(Authenticated())
 async def list_roles(roles: Roles) -> Page[RoleRead]:
-    """The roles and what each allows."""
+    """List the roles and what each allows."""
     items = [RoleRead(name=role, permissions=sorted(roles.permissions_of([role]))) for role in Role]
     return Page(items=items, next_cursor=None)
+
+
+@router.post(
+    "/accounts",
+    status_code=202,
+    dependencies=[Depends(_require_open)],
+    responses={403: {"description": "Registration is closed"}},
+)
+@policy(Public())
+async def register(body: AccountCreate, registrations: Registrations, client: RequestClient) -> None:
+    """Register an account. The answer is the same for every address; the rest comes by mail."""
+    await registrations.register(body.email, body.password, body.display_name, ip=client.ip)
+
+
+@router.post(
+    "/accounts/verify",
+    status_code=204,
+    responses=_BAD_TOKEN | {403: {"description": "The password is not the one that was registered"}},
+)
+@policy(Public())
+async def verify(body: Confirmation, registrations: Registrations) -> None:
+    """Confirm my e-mail address, which opens my account. A password must be the one that I registered."""
+    if body.password is None:
+        await registrations.verify(body.token)
+    else:
+        await registrations.confirm(body.token, body.password)
+
+
+@router.post("/accounts/password/forgot", status_code=202)
+@policy(Public())
+async def forgot_password(body: ForgottenPassword, recoveries: Recoveries, client: RequestClient) -> None:
+    """Ask for a mail to set a new password. The answer is the same for every address."""
+    await recoveries.forgot(body.email, ip=client.ip)
+
+
+@router.post("/accounts/password/reset", status_code=204, responses=_BAD_TOKEN)
+@policy(Public())
+async def reset_password(body: PasswordReset, recoveries: Recoveries, client: RequestClient) -> None:
+    """Set my password with the token of a mail, after forgetting it or being invited; every session of mine ends."""
+    await recoveries.reset(body.token, body.new_password, client, keep_applications=body.keep_applications)
+
+
+@router.post("/users/me/email", status_code=202)
+@policy(Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
+async def change_my_email(
+    body: EmailChange, own: OwnAccount, principal: CurrentPrincipal, client: RequestClient
+) -> None:
+    """Ask for another e-mail address; it counts when the token that is mailed there comes back."""
+    await own.request_email_change(principal, body.new_email, body.current_password, ip=client.ip)
+
+
+@router.post(
+    "/accounts/email/confirm",
+    status_code=204,
+    responses=_BAD_TOKEN | {409: {"description": "The address went to another account meanwhile"}},
+)
+@policy(Public())
+async def confirm_email(body: MailedToken, own: OwnAccount) -> None:
+    """Confirm the new e-mail address of my account."""
+    await own.confirm_email_change(body.token)
+
+
+@router.post("/invitations", status_code=202, responses={409: {"description": "The address has an account"}})
+@policy(Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE))
+async def invite(
+    body: Invitation, administration: Administration, roles: Roles, principal: CurrentPrincipal, client: RequestClient
+) -> AccountRead:
+    """Invite a person, who chooses a password with the token that is mailed to them."""
+    return AccountRead.of(await administration.invite(principal, body.email, body.roles, ip=client.ip), roles)

@@ -1,4 +1,4 @@
-"""What an account looks like from outside, and what may be changed about it."""
+"""The requests and responses about accounts."""
 
 from typing import Annotated, Self, TypeVar
 from uuid import UUID
@@ -16,7 +16,7 @@ from app.features.accounts.service import Account
 
 
 class AccountRead(ResponseBody):
-    """An account, without its password. `muted_alerts` are what its owner is not told by mail."""
+    """An account, without its password. `muted_alerts` are those that its owner does not get by mail."""
 
     id: UUID
     email: str
@@ -30,7 +30,7 @@ class AccountRead(ResponseBody):
 
     @classmethod
     def of(cls, user: User | Account, roles: RoleTable) -> Self:
-        """The answer for a user; permissions are what the roles allow."""
+        """Make the response for a user; permissions are what the roles allow."""
         return cls(
             id=user.id,
             email=user.email,
@@ -44,10 +44,6 @@ class AccountRead(ResponseBody):
         )
 
 
-TokenText = Annotated[SecretStr, Field(min_length=1, max_length=128)]
-"""A token from a mail."""
-
-
 class AccountCreate(RequestBody):
     """A registration."""
 
@@ -57,25 +53,25 @@ class AccountCreate(RequestBody):
 
 
 class MailedToken(RequestBody):
-    """A token, back from the mail that it came in."""
+    """A token from a mail."""
 
-    token: TokenText
+    token: Annotated[SecretStr, Field(min_length=1, max_length=128)]
 
 
 class Confirmation(MailedToken):
-    """A token, with the password that was registered, to show that it was not somebody else's."""
+    """A token, with the password that was registered to show that it is mine."""
 
     password: GivenPassword | None = None
 
 
 class ForgottenPassword(RequestBody):
-    """The address of an account whose password nobody remembers."""
+    """The address of an account whose password is forgotten."""
 
     email: EmailText
 
 
 class PasswordReset(MailedToken):
-    """A password for the account of the token; applications that may act for me end, unless they are to be kept."""
+    """A password for the account of the token; OAuth clients lose access unless `keep_applications` is true."""
 
     new_password: NewPassword
     keep_applications: bool = False
@@ -89,7 +85,7 @@ class EmailChange(RequestBody):
 
 
 class AccountDeletion(RequestBody):
-    """The end of my account, with my password."""
+    """A deletion of my account, with my password."""
 
     current_password: GivenPassword
 
@@ -117,7 +113,7 @@ AlertList = Annotated[
 
 
 class OwnProfileUpdate(ProfileUpdate):
-    """What I can change about myself, and what I do not want to be told by mail; null, or an empty list, is nothing."""
+    """What I can change about myself, and the alerts that I do not want by mail; null is an empty list."""
 
     muted_alerts: AlertList | None = None
 
@@ -155,7 +151,7 @@ class RoleAssignment(RequestBody):
 
 
 class Invitation(RequestBody):
-    """Whom to let in, and as what."""
+    """The address of a new user, and the roles."""
 
     email: EmailText
     roles: RoleList = Field(default=[Role.MEMBER])

@@ -19,7 +19,7 @@ from app.core.database.database import Database, table_of
 from app.core.errors import Conflict, NotFound
 from app.core.events.flow import emit_event
 from app.core.limits.limiter import subscriber
-from app.features.accounts.email_address import parse_email_address
+from app.features.accounts.email_address import ADDRESS_TAKEN, parse_email_address
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
 from app.features.accounts.models import User, UserRole
@@ -100,7 +100,6 @@ class Identity:
     account: Account
     authenticated_at: datetime
     methods: tuple[str, ...]
-    scope: frozenset[str]
 
 
 async def replace_unconfirmed(db: AsyncSession, mailbox: str) -> None:
@@ -155,7 +154,7 @@ class AccountService:
                 await db.flush()
                 emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(user.roles))
         except IntegrityError:
-            raise Conflict("There is an account with this e-mail address already.") from None
+            raise Conflict(ADDRESS_TAKEN) from None
         return user.id
 
     async def get(self, user_id: UUID) -> User:
@@ -230,7 +229,6 @@ class AccountService:
             ),
             authenticated_at=first.authenticated_at,
             methods=tuple(first.methods.split()),
-            scope=frozenset(first.scope.split()),
         )
 
     async def change_profile(self, actor: Principal, profile: Profile) -> User:

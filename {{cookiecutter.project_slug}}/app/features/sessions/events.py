@@ -8,13 +8,7 @@ from app.core.events.event import ACTOR, ON_SESSION, SUBJECT, SecurityEvent
 class SessionEvent(SecurityEvent):
     """Security events of sessions."""
 
-    SESSION_ENDED = (
-        "session_ended",
-        "A session ended, and why",
-        "`user_id`, `session_id`, `reason`",
-        SUBJECT,
-        ON_SESSION,
-    )
+    SESSION_ENDED = "session_ended", "A session ended", "`user_id`, `session_id`, `reason`", SUBJECT, ON_SESSION
     SIGNED_OUT = "signed_out", "A user ended one of their sessions", "`user_id`, `session_id`", ACTOR, ON_SESSION
 
 

@@ -45,8 +45,8 @@ _alive = (
     _sessions.c.last_seen_at > bindparam("idle_since"),
 )
 
-SELECT_ALIVE: Select[UUID, datetime, str, str] = select(
-    _sessions.c.user_id, _sessions.c.authenticated_at, _sessions.c.methods, _sessions.c.scope
+SELECT_ALIVE: Select[UUID, datetime, str] = select(
+    _sessions.c.user_id, _sessions.c.authenticated_at, _sessions.c.methods
 ).where(_sessions.c.id == bindparam("session_id"), *_alive)
 """One session if it is alive, made once for every request to use; `SessionService.alive` has its parameters."""
 
@@ -182,12 +182,8 @@ class SessionService:
 
     async def list_alive(self, user_id: UUID, params: PageParams) -> tuple[list[Session], str | None]:
         """Return the user's sessions, newest first, and the cursor of the next part."""
-        statement = select(Session).where(Session.user_id == user_id, self._alive())
-        statement = self._cursors.select(statement, params, (Session.created_at, Session.id))
-        async with self._database.read() as db:
-            rows = (await db.scalars(statement)).all()
-        rows, next_cursor = self._cursors.page(rows, params)
-        return list(rows), next_cursor
+        own = select(Session).where(Session.user_id == user_id, self._alive())
+        return await self._cursors.fetch(self._database, own, params, (Session.created_at, Session.id))
 
     async def end_own(self, actor: Principal, session_id: UUID) -> None:
         """End one session of the actor; raises `NotFound` for another user's session."""

@@ -7,12 +7,7 @@ from app.features.sessions.events import EndReason
 class SignInEvent(SecurityEvent):
     """Security events of sign-ins and tokens."""
 
-    SIGNIN_FAILED = (
-        "signin_failed",
-        "Address and password did not open an account",
-        "`user_id` where there is one",
-        SUBJECT,
-    )
+    SIGNIN_FAILED = "signin_failed", "Address and password opened no account", "`user_id` if there is one", SUBJECT
     SIGNIN_SUCCEEDED = "signin_succeeded", "A session began", "`user_id`, `session_id`, `method`", ACTOR
     TOKEN_ISSUED = (
         "token_issued",
@@ -21,13 +16,7 @@ class SignInEvent(SecurityEvent):
         SUBJECT,
     )
     TOKEN_REFRESHED = "token_refreshed", "A refresh token was exchanged", "`user_id`, `session_id`", ACTOR
-    TOKEN_REUSED = (
-        "token_reused",
-        "A refresh token was used twice; its session has ended",
-        "`session_id`",
-        NOBODY,
-        ON_SESSION,
-    )
+    TOKEN_REUSED = "token_reused", "A refresh token came twice; its session ended", "`session_id`", NOBODY, ON_SESSION
     TOKEN_REVOKED = (
         "token_revoked",
         "A user, or a client, revoked one of their tokens",

@@ -1,4 +1,4 @@
-"""Health, the description of the API, and what the service says of itself, as a feature."""
+"""Health, the description of the API, and service information, as a feature."""
 
 from app.access.roles import ADMINISTRATORS
 from app.core.database.database import Database

@@ -21,20 +21,20 @@ router = APIRouter(tags=["system"], route_class=GuardedRoute)
 
 _RETRY_AFTER_SECONDS = 5
 READY_SECONDS = 0.25
-"""For how long `/readyz` may say what was so a moment ago."""
+"""How long a result of `/readyz` may be repeated."""
 
 
 @health_router.get("/livez")
 @policy(Public())
 async def livez() -> Health:
-    """Up: the process answers."""
+    """Report that the process answers."""
     return Health()
 
 
 @health_router.get("/readyz")
 @policy(Public())
 async def readyz(readiness_check: Annotated[SharedCheck, provided(SharedCheck)]) -> Health:
-    """Able to serve: the database takes writes, and Redis where it is set. 503 otherwise."""
+    """Report whether the service can serve: the database takes writes, and Redis answers if set. 503 otherwise."""
     try:
         await readiness_check()
     except UNAVAILABLE_ERRORS:
@@ -45,7 +45,7 @@ async def readyz(readiness_check: Annotated[SharedCheck, provided(SharedCheck)])
 
 
 def readiness(database: Database, limiter: Limiter) -> SharedCheck:
-    """What `/readyz` asks: once for all probes of a moment, so that no number of them is a burden (ASVS 15.2.2)."""
+    """Make the check of `/readyz`, which concurrent probes share, so that a flood costs no more (ASVS 15.2.2)."""
 
     async def check() -> None:
         await database.ping()
@@ -57,12 +57,12 @@ def readiness(database: Database, limiter: Limiter) -> SharedCheck:
 @router.get("/info")
 @policy(Authenticated())
 async def info(settings: Annotated[Settings, provided(Settings)]) -> Info:
-    """What this service is called, who runs it, and how much each user may keep."""
+    """Show the name of this service, who runs it, and how much each user may keep."""
     return Info.model_validate(settings)
 
 
 def docs_router(settings: Settings) -> APIRouter:
-    """The OpenAPI document: open in development, for `docs:read` in production (ASVS 13.4.5)."""
+    """Make the route of the OpenAPI document: open in development, for `docs:read` in production (ASVS 13.4.5)."""
     docs = APIRouter(route_class=GuardedRoute)
     rule: Policy = Allow(SystemPermission.DOCS_READ) if settings.production else Public()
 

@@ -1,4 +1,4 @@
-"""What the service says about itself."""
+"""Health and service information."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from app.core.schemas import ResponseBody
 
 
 class Health(ResponseBody):
-    """That the service is up, or ready."""
+    """The service is up, or ready."""
 
     status: Literal["ok"] = "ok"
 

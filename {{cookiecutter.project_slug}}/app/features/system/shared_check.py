@@ -1,4 +1,4 @@
-"""A check that costs the same however many ask: who asks while it runs waits for that run."""
+"""A check that concurrent callers share: a caller waits for the run that is under way."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,10 +6,7 @@ from contextvars import Context
 
 
 class SharedCheck:
-    """Runs a check once for all who ask meanwhile; what has passed counts as passed for `seconds` more.
-
-    A failure is not kept: the next one who asks sees whether it is over.
-    """
+    """Runs a check once for all concurrent callers, and repeats a success for `seconds`; a failure is not repeated."""
 
     def __init__(self, check: Callable[[], Awaitable[object]], *, seconds: float) -> None:
         self._check = check
@@ -23,7 +20,7 @@ class SharedCheck:
         if loop.time() < self._good_until:
             return
         if self._running is None or self._running.done():
-            # In no context: it is nobody's request. Shielded: who goes away takes it from nobody else.
+            # In no context: it belongs to no request. Shielded: a caller that is cancelled does not end it for others.
             self._running = loop.create_task(self._run(), context=Context())
         await asyncio.shield(self._running)
 

@@ -4,15 +4,16 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import ForeignKey, LargeBinary
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from app.core.database.database import Base
 
 
 class Secret(Base):
-    """What one user keeps: the name is sealed as the values are, for it may tell as much about a person.
+    """What one user keeps. The name is sealed as the values are: it may reveal as much about a person.
 
-    Each sealed column is bound to its row, its owner and itself; at least one of the two values is there.
+    Each sealed column is bound to its row, its owner and itself. At least one of the two values is there; they are
+    loaded only on request.
     """
 
     __tablename__ = "secrets"
@@ -22,5 +23,7 @@ class Secret(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     name: Mapped[bytes] = mapped_column(LargeBinary)
-    secret_string: Mapped[bytes | None] = mapped_column(LargeBinary)
-    secret_bytes: Mapped[bytes | None] = mapped_column(LargeBinary)
+    secret_string: Mapped[bytes | None] = mapped_column(LargeBinary, deferred_group="values", deferred_raiseload=True)
+    secret_bytes: Mapped[bytes | None] = mapped_column(LargeBinary, deferred_group="values", deferred_raiseload=True)
+    has_string: Mapped[bool] = column_property(secret_string.is_not(None))
+    has_bytes: Mapped[bool] = column_property(secret_bytes.is_not(None))

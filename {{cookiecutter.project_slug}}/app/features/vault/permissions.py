@@ -1,4 +1,4 @@
-"""Permissions on the own secrets."""
+"""Permissions of the vault."""
 
 from app.access.permissions import Permission
 

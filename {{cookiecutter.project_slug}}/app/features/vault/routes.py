@@ -1,4 +1,4 @@
-"""My secrets: keep, list, change, delete, and reveal them."""
+"""My secrets: keep, list, change, delete and reveal them."""
 
 from typing import Annotated
 from uuid import UUID
@@ -17,12 +17,11 @@ from app.features.vault.service import VaultService
 
 router = APIRouter(prefix="/secrets", tags=["vault"], route_class=GuardedRoute)
 
-
 Vault = Annotated[VaultService, provided(VaultService)]
 
 
 @router.post(
-    "", status_code=201, max_body_size=LARGEST_SECRET, responses={409: {"description": "I keep as many as I may"}}
+    "", status_code=201, max_body_size=LARGEST_SECRET, responses={409: {"description": "Secret limit reached"}}
 )
 @policy(Allow(VaultPermission.SECRETS_WRITE))
 async def create_secret(new: SecretCreate, vault: Vault, principal: CurrentPrincipal) -> SecretRead:
@@ -35,7 +34,7 @@ async def create_secret(new: SecretCreate, vault: Vault, principal: CurrentPrinc
 async def list_secrets(
     vault: Vault, principal: CurrentPrincipal, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
 ) -> Page[SecretRead]:
-    """My secrets, newest first, masked."""
+    """List my secrets, newest first, masked."""
     items, next_cursor = await vault.list_masked(principal.user_id, PageParams(limit, cursor))
     return Page(items=items, next_cursor=next_cursor)
 
@@ -43,7 +42,7 @@ async def list_secrets(
 @router.get("/{secret_id}")
 @policy(Allow(VaultPermission.SECRETS_READ))
 async def read_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> SecretRead:
-    """One of my secrets, masked."""
+    """Show one of my secrets, masked."""
     return await vault.get(principal.user_id, secret_id)
 
 
@@ -66,5 +65,5 @@ async def delete_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincip
 @router.post("/{secret_id}/reveal", responses={500: {"description": "The stored values can no longer be read"}})
 @policy(Recent(STEP_UP_MINUTES, VaultPermission.SECRETS_REVEAL))
 async def reveal_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal) -> RevealedSecret:
-    """The values of one of my secrets in clear, for 15 minutes after signing in."""
+    """Show the values of one of my secrets in clear, for 15 minutes after signing in."""
     return await vault.reveal(principal.user_id, secret_id)

@@ -1,10 +1,11 @@
-"""What goes into the vault, and what comes out of it: masked, but for the one answer that reveals.
+"""The requests and responses of the vault. Values are masked in all responses but one.
 
-`SecretStr` and `SecretBytes` hold every value on its way: a `repr`, a log line or an error shows a mask. Only
-`get_secret_value()` gives the value, so that a search for it finds every place that handles one in clear.
+`SecretStr` and `SecretBytes` hold every value: a `repr`, a log line or an error shows a mask. Only `get_secret_value()`
+returns the value, so that a search for it finds every place that handles one in clear.
 """
 
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -32,16 +33,11 @@ _BASE64 = {"type": "string", "contentEncoding": "base64"}
 
 def _from_base64(text: object) -> bytes:
     """Decode what `b64encode` would have written, and nothing that merely looks like it (RFC 4648 section 3.5)."""
-    message = "must be base64"
-    if not isinstance(text, str):
-        raise ValueError(message)  # noqa: TRY004  # pydantic turns a ValueError into a 422
-    try:
-        decoded = b64decode(text, validate=True)
-    except ValueError:
-        raise ValueError(message) from None
-    if b64encode(decoded).decode() != text:
-        raise ValueError(message)
-    return decoded
+    with suppress(ValueError):
+        decoded = b64decode(text, validate=True) if isinstance(text, str) else b""
+        if b64encode(decoded).decode() == text:
+            return decoded
+    raise ValueError("must be base64")
 
 
 GivenString = Annotated[SecretStr, Field(min_length=1, max_length=LONGEST_STRING)]
@@ -56,7 +52,7 @@ GivenBytes = Annotated[
 """1 to 16 384 bytes, written as base64."""
 
 Masked = Literal["**********"]
-"""Stands for a value that is set."""
+"""The mask of a value that is set."""
 
 RevealedString = Annotated[
     SecretStr,
@@ -71,7 +67,7 @@ RevealedBytes = Annotated[
 
 
 class SecretUpdate(RequestBody):
-    """What can be changed about a secret. A field that is left out stays as it is; null clears a value."""
+    """A change of a secret. A field that is left out stays as it is; null clears a value."""
 
     name: DisplayName | None = None
     secret_string: GivenString | None = None
@@ -98,10 +94,7 @@ class SecretCreate(SecretUpdate):
 
 
 class SecretRead(ResponseBody):
-    """A secret as it is shown: a mask for each value that is set, null for one that is not.
-
-    `name` is null where the stored one can no longer be read.
-    """
+    """A secret with a mask for each value that is set; `name` is null if the stored one can no longer be read."""
 
     id: UUID
     name: str | None
@@ -112,7 +105,7 @@ class SecretRead(ResponseBody):
 
 
 class RevealedSecret(ResponseBody):
-    """The values in clear; they are that in the answer's JSON alone."""
+    """The values, which are in clear in the JSON of the response alone."""
 
     secret_string: RevealedString | None
     secret_bytes: RevealedBytes | None

@@ -1,4 +1,4 @@
-"""My vault: what I keep there, masked; a secret is shown by the answer to a form alone, and on record."""
+"""The pages of the vault: secrets are masked, and shown only by the response to a form, which is audited."""
 
 from uuid import UUID
 
@@ -25,7 +25,7 @@ _PATH = "/account/vault"
 
 
 class VaultNotice(Notice):
-    """What was done to a secret."""
+    """Notices about secrets."""
 
     SECRET_ADDED = "secret-added", "The secret is in your vault."
     SECRET_DELETED = "secret-deleted", "The secret has been deleted."
@@ -58,7 +58,7 @@ async def new_secret_page(page: CurrentPage) -> Response:
 @router.post("/new", max_body_size=LARGEST_SECRET)
 @policy(Allow(VaultPermission.SECRETS_WRITE))
 async def create_secret(request: Request, page: CurrentPage, vault: Vault, principal: CurrentPrincipal) -> Response:
-    """Keep a secret. Lines end as everywhere but in forms: with a line feed."""
+    """Keep a secret. Forms send CRLF: lines are stored with a line feed."""
     form, typed = await read_form(request, SecretForm, "vault_new.html")
     text = SecretStr(typed.secret_string.get_secret_value().replace("\r\n", "\n"))
     with form.handle_errors():
@@ -69,7 +69,7 @@ async def create_secret(request: Request, page: CurrentPage, vault: Vault, princ
 @router.post("/{secret_id}/reveal")
 @policy(Recent(STEP_UP_MINUTES, VaultPermission.SECRETS_REVEAL))
 async def reveal_secret(secret_id: UUID, page: CurrentPage, vault: Vault, principal: CurrentPrincipal) -> Response:
-    """Show the values of one of my secrets, this once: as every page, it is stored nowhere on the way."""
+    """Show the values of one of my secrets. As every page, the response is not cached."""
     secret = await vault.get(principal.user_id, secret_id)
     values = await vault.reveal(principal.user_id, secret_id)
     return page.show("vault_revealed.html", secret=secret, revealed=values.model_dump(mode="json"))

@@ -9,7 +9,6 @@ from app.core.errors import Forbidden
 from app.core.schemas import DisplayName
 from app.features.accounts.email_address import EmailText
 from app.features.accounts.mailed.alerts import Alert
-from app.features.accounts.mailed.routes import EmailChanges
 from app.features.accounts.passwords.hasher import SHORTEST_PASSWORD, GivenPassword, NewPassword
 from app.features.accounts.routes import Accounts, OwnAccount
 from app.features.browser.cookie import clear_session_cookie, set_session_cookie
@@ -127,12 +126,12 @@ async def email_page(page: CurrentPage) -> Response:
 @router.post("/email")
 @policy(Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
 async def change_email(
-    request: Request, page: CurrentPage, changes: EmailChanges, principal: CurrentPrincipal, client: RequestClient
+    request: Request, page: CurrentPage, own: OwnAccount, principal: CurrentPrincipal, client: RequestClient
 ) -> Response:
     """Ask for another e-mail address; it counts when the token that is mailed there comes back."""
     form, typed = await read_form(request, EmailForm, "account_email.html")
     with form.handle_errors(current_password=Forbidden):
-        await changes.request(principal, typed.new_email, typed.current_password, ip=client.ip)
+        await own.request_email_change(principal, typed.new_email, typed.current_password, ip=client.ip)
     return page.go("/account", PagesNotice.EMAIL)
 
 

@@ -11,7 +11,6 @@ from app.access.principal import CurrentPrincipal
 from app.access.roles import Role
 from app.core.pagination import PageParams
 from app.features.accounts.email_address import EmailText
-from app.features.accounts.mailed.routes import Invitations
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import Administration, Roles
 from app.features.accounts.schemas import AccountRead
@@ -66,7 +65,7 @@ async def invitation_page(page: CurrentPage, roles: Roles) -> Response:
 async def invite(  # noqa: PLR0913, PLR0917  # one for each thing that it needs
     request: Request,
     page: CurrentPage,
-    invitations: Invitations,
+    administration: Administration,
     roles: Roles,
     principal: CurrentPrincipal,
     client: RequestClient,
@@ -74,5 +73,5 @@ async def invite(  # noqa: PLR0913, PLR0917  # one for each thing that it needs
     """Invite somebody, who chooses a password with the token that is mailed to them."""
     form, typed = await read_form(request, InvitationForm, "admin_invite.html", choices=role_choices(roles))
     with form.handle_errors():
-        user = await invitations.invite(principal, typed.email, chosen_roles(typed), ip=client.ip)
+        user = await administration.invite(principal, typed.email, chosen_roles(typed), ip=client.ip)
     return page.go(f"{_PATH}/{user.id}", PagesNotice.USER_INVITED)

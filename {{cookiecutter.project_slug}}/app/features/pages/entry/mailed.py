@@ -18,9 +18,9 @@ from app.core.services import services_of
 from app.core.settings.model import Settings
 from app.core.settings.types import Registration
 from app.features.accounts.email_address import EmailText
-from app.features.accounts.mailed.email_change import EmailChangeService
 from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.accounts.mailed.registration import RegistrationService
+from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
 from app.features.browser.cookie import clear_session_cookie
 from app.features.pages.kit.forms import FormBody, read_form
@@ -175,9 +175,9 @@ async def confirm_email_page(page: CurrentPage) -> Response:
 async def confirm_email(request: Request, page: CurrentPage) -> Response:
     """Give an account its new address."""
     form, typed = await read_form(request, CodeForm, "email_confirm.html", policy=_WITH_TOKEN_SCRIPT)
-    changes = services_of(request.app)[EmailChangeService]
+    own = services_of(request.app)[OwnAccountService]
     with form.handle_errors(token=BadRequest):
-        await changes.confirm(SecretStr(typed.token))
+        await own.confirm_email_change(SecretStr(typed.token))
     return page.show("done.html", purpose="email")
 
 
