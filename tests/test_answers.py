@@ -141,6 +141,6 @@ def test_the_prompts_read_like_questions(bake_cli: Bake) -> None:
         "Should people sign in with a browser?",
         "no: a pure API",
         "Should it have a sample feature?",
-        "no: an empty house",
+        "no: only what every service needs",
     ):
         assert words in baked.terminal

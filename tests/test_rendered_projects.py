@@ -73,7 +73,7 @@ def test_the_default_project_passes_its_own_lint_and_tests(tmp_path: Path) -> No
     ids=["smallest", "without pages", "without vault"],
 )
 def test_what_was_left_out_is_not_missed(tmp_path: Path, answers: dict[str, str]) -> None:
-    """Each option stands without the other, and an empty house by itself, on PostgreSQL as on SQLite."""
+    """Each option stands without the other, and the smallest by itself, on PostgreSQL as on SQLite."""
     make(bake_into(tmp_path, answers).project, "check")
 
 
