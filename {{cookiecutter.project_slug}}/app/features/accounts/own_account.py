@@ -65,6 +65,8 @@ class OwnAccountService:
         address = parse_email_address(new_email)
         confirmed = await self._confirmation.require(principal, password, AccountEvent.EMAIL_CHANGE_REQUESTED)
         mailable = await self._limits.admit_account("email-change", principal.user_id)
+        # Counted whether somebody holds the address or not, and heeded if somebody does.
+        tellable = (await self._limits.admit_mailbox("address held", address.mailbox)).allowed
         async with self._database.transaction() as db:
             user = await lock_confirmed(db, confirmed)
             await self._authority.sessions.require_alive(db, principal)
@@ -73,9 +75,10 @@ class OwnAccountService:
             holder = await db.scalar(select(User.email).where(*taken))
             async with taken_back(db, unless=holder is None and mailable):
                 token = await self._tokens.issue(db, user, TokenKind.EMAIL_CHANGE, address)
-            async with taken_back(db, unless=mailable):
+            async with taken_back(db, unless=mailable and (holder is None or tellable)):
                 kind = MailKind.EMAIL_CHANGE if holder is None else MailKind.ACCOUNT_EXISTS
                 await self._mail.send(db, kind, holder or address.address, token=token)
+            async with taken_back(db, unless=mailable):
                 await self._mail.notify(db, MailKind.EMAIL_CHANGE_REQUESTED, user)
             _emit_event(AccountEvent.EMAIL_CHANGE_REQUESTED, principal)
 

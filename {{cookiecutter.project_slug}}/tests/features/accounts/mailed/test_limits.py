@@ -98,3 +98,18 @@ async def test_an_administrator_is_told_that_a_mailbox_had_its_share(post: Post)
     body = {"email": "ada@people.example"}
     statuses = [(await post("/invitations", body, headers=admin.bearer)).status_code for _ in range(6)]
     assert statuses == [202] * 5 + [429]
+
+
+@pytest.mark.asvs("2.4.1")
+async def test_many_accounts_do_not_flood_the_holder_of_an_address(post: Post) -> None:
+    """Two accounts ask eight times for somebody's address: five mails to its holder, one each to who asked."""
+    holder = await post.service.person()
+    for _ in range(2):
+        person, tokens = await post.service.signed_in()
+        body = {"new_email": holder.email, "current_password": person.password}
+        statuses = {(await post("/users/me/email", body, headers=tokens.bearer)).status_code for _ in range(4)}
+        assert statuses == {202}
+    other = await post.service.person()
+    await post.forgot(other.email)
+    await post.token(other.email)
+    assert [len(post.mailbox.messages(email)) for email in (holder.email, person.email)] == [5, 4]
