@@ -161,7 +161,7 @@ class Settings(BaseSettings):
     """After how many days a session ends in any case (ASVS 7.3.2)."""
 
     sessions_per_user: int = Field(100, ge=1, le=10_000, examples=["100"])
-    """How many sessions a user has at once; one more ends the one that idles for longest (ASVS 7.1.2)."""
+    """How many sessions a user has at once, and with each client; one more ends the longest idle one (ASVS 7.1.2)."""
 
     retention_days: int = Field(30, ge=1, le=3650, examples=["30"])
     """For how many days `manage purge` keeps what is over: sessions, tokens, mail, unconfirmed accounts."""

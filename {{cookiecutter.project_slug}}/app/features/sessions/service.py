@@ -53,6 +53,7 @@ SELECT_ALIVE: Select[UUID, datetime, str] = select(
 _BEYOND = (
     select(_sessions.c.id)
     .where(_sessions.c.user_id == bindparam("user_id"), *_alive)
+    .where(_sessions.c.client_id.is_not_distinct_from(bindparam("client_id")))
     .order_by(_sessions.c.last_seen_at.desc(), _sessions.c.id)
     .offset(bindparam("kept"))
 )
@@ -94,11 +95,11 @@ class SessionService:
     def start(self, connection: Connection, user_id: UUID, client: Client, options: SessionOptions) -> NewSession:
         """Add a session for a user, who is locked.
 
-        Beyond `SESSIONS_PER_USER`, the session that idles for longest ends. A session with a lifetime of its own ends
-        none: it dies within minutes.
+        Beyond `SESSIONS_PER_USER` of the same client, the one that idles for longest ends. A session with a lifetime of
+        its own ends none: it dies within minutes.
         """
         if options.lifetime is None:
-            self._make_room(connection, user_id)
+            self._make_room(connection, user_id, options.client_id)
         now = utc_now()
         session = NewSession(uuid4(), user_id, options.authenticated_at or now)
         row = {
@@ -118,9 +119,9 @@ class SessionService:
         connection.execute(insert(_sessions), row)
         return session
 
-    def _make_room(self, connection: Connection, user_id: UUID) -> None:
-        """End the sessions that idle for longest, until one more is within the bound."""
-        theirs = {"user_id": user_id, "kept": self._most - 1, **self._now()}
+    def _make_room(self, connection: Connection, user_id: UUID, client_id: str | None) -> None:
+        """End the sessions of the client that idle for longest, until one more is within the bound."""
+        theirs = {"user_id": user_id, "client_id": client_id, "kept": self._most - 1, **self._now()}
         for session_id in connection.execute(_BEYOND, theirs).scalars().all():
             ending = update(_sessions).where(_sessions.c.id == session_id)
             connection.execute(ending.values(ended_at=utc_now(), ended_reason=SessionEnd.TOO_MANY))

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.features.authorization.models import AuthorizationCode
-from tests.conftest import PUBLIC_URL
+from tests.conftest import PUBLIC_URL, StartService
 from tests.features.authorization.steps import STATE, VERIFIER, approve, challenge_of, code_for, exchange
 from tests.support.oauth import ask_token, error_of, introspect, register, register_machine
 from tests.support.service import Service, tokens_of
@@ -217,3 +217,16 @@ async def test_a_code_is_long_random_and_stored_as_its_digest(
         assert len(code) == len("ac_") + 43
         assert code not in told
     assert VERIFIER not in told
+
+
+@pytest.mark.asvs("7.1.2")
+async def test_an_application_ends_no_sign_in_of_its_user(start: StartService) -> None:
+    """`SESSIONS_PER_USER` counts for each client apart: its own oldest session ends, and no sign-in nor another's."""
+    async with start(sessions_per_user=3) as service:
+        client, other = await register(service), await register(service)
+        person, browser = await service.signed_in()
+        second = await service.sign_in(person)
+        kept = tokens_of(await exchange(service, other, await code_for(service, other, browser)))
+        taken = [tokens_of(await exchange(service, client, await code_for(service, client, browser))) for _ in range(4)]
+        found = [(await service.whoami(tokens)).status_code for tokens in (browser, second, kept, *taken)]
+        assert found == [200, 200, 200, 401, 200, 200, 200]
