@@ -155,6 +155,8 @@ class AccountAdministration:
     async def _set_disabled(self, db: AsyncSession, user: User, *, disabled: bool) -> SecurityEvent:
         if not disabled:
             user.disabled_at = None
+            # There are none: this allows a reset again, however often one was asked for in vain.
+            await self._tokens.revoke_all(db, user.id)
             return AccountEvent.ACCOUNT_ENABLED
         user.disabled_at = utc_now()
         await self._tokens.end_access(db, user.id, AccountEnd.ACCOUNT_DISABLED)

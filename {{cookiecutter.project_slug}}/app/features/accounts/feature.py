@@ -42,6 +42,7 @@ def provide(services: Services) -> None:
     tokens = services.add(AccountTokens(sessions))
     mail = services.add(AccountMail(services[Outbox], settings, f"{settings.public_url}{API_PREFIX}"))
     mailing = Mailing(tokens, mail, services.add(MailLimits(limiter, limit)))
+    tokens.also_revoke(mailing.limits.allow_recovery)
     confirmation = services.add(PasswordConfirmation(database, hasher, limiter, limit))
     services.add(AccountAdministration(database, authority, mailing, services[KeyRing]))
     services.add(OwnAccountService(database, authority, passwords, confirmation, mailing))

@@ -5,20 +5,27 @@ does not reveal whether the mailbox has an account. The window is as long as a t
 counted apart: an attacker who uses up a limit has filled the mailbox with tokens that work.
 
 The tokens of a change of address work only for the account that asked. So the account is counted, not the mailbox: a
-stranger cannot use up the limit of its owner.
+stranger cannot use up the limit of its owner. What a change of address tells the holder of the address, which has no
+token, is counted for the mailbox as well.
+
+Where the tokens of an account are revoked, its resets are counted anew: nobody revokes them to keep the owner out.
 """
 
 import hashlib
 from uuid import UUID
 
 from limits import RateLimitItem, RateLimitItemPerHour
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import TooManyRequests
 from app.core.events.flow import emit_event
 from app.core.limits.limiter import Limiter, Verdict, subscriber
 from app.features.accounts.events import AccountEvent
+from app.features.accounts.models import User
 
 MAILS_PER_HOUR = RateLimitItemPerHour(5)
+RECOVERY = "recovery"
 
 
 class MailLimits:
@@ -37,11 +44,17 @@ class MailLimits:
 
     async def admit_mailbox(self, purpose: str, mailbox: str) -> Verdict:
         """Count a request for mail to a mailbox; the caller sends none if it is not allowed."""
-        return await self._admit(purpose, hashlib.sha256(mailbox.encode()).hexdigest(), by="mailbox")
+        return await self._admit(purpose, _digest(mailbox), by="mailbox")
 
     async def admit_account(self, purpose: str, user_id: UUID) -> bool:
         """Count a request of an account for mail to any address; the caller sends none if it is not allowed."""
         return (await self._admit(purpose, str(user_id), by="account")).allowed
+
+    async def allow_recovery(self, db: AsyncSession, user_id: UUID) -> None:
+        """Begin the count of an account's resets anew: the tokens that used it up are revoked."""
+        mailbox = await db.scalar(select(User.mailbox).where(User.id == user_id))
+        if mailbox is not None:
+            await self._limiter.clear(MAILS_PER_HOUR, "mail", RECOVERY, _digest(mailbox))
 
     async def _admit(self, purpose: str, whose: str, *, by: str) -> Verdict:
         verdict = await self._limiter.hit(MAILS_PER_HOUR, "mail", purpose, whose)
@@ -53,3 +66,7 @@ class MailLimits:
 def too_many(verdict: Verdict) -> TooManyRequests:
     """Return the error that says when to try again."""
     return TooManyRequests("Too many requests for mail. Try again later.", retry_after=verdict.retry_after)
+
+
+def _digest(mailbox: str) -> str:
+    return hashlib.sha256(mailbox.encode()).hexdigest()

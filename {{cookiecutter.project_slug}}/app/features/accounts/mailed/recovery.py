@@ -18,6 +18,7 @@ from app.core.events.flow import emit_event
 from app.features.accounts.email_address import parse_email_address
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.locking import lock_mailbox, taken_back
+from app.features.accounts.mailed.limits import RECOVERY
 from app.features.accounts.mailed.mails import Mailing, MailKind
 from app.features.accounts.mailed.tokens import TokenKind
 from app.features.accounts.models import User
@@ -63,7 +64,7 @@ class RecoveryService:
         """
         await self._limits.admit_client(ip)
         address = parse_email_address(email)
-        mailable = (await self._limits.admit_mailbox("recovery", address.mailbox)).allowed
+        mailable = (await self._limits.admit_mailbox(RECOVERY, address.mailbox)).allowed
         async with self._database.transaction() as db:
             known = await lock_mailbox(db, address.mailbox)
             found = known is not None and known.disabled_at is None

@@ -10,7 +10,7 @@ from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.features.accounts.models import AccountToken, User
-from tests.support.account_mail import Post
+from tests.support.account_mail import PASSWORD, Post
 from tests.support.mail import Mailbox
 from tests.support.service import Person, Service, Tokens
 
@@ -88,6 +88,54 @@ async def test_a_reset_an_invitation_and_a_confirmation_end_too(post: Post, happ
     assert await post.reset(await post.mailed_token(person.email, 2)) == 204
     assert await post.verify(await post.mailed_token("registered@people.example", 2)) == 204
     assert await post.reset(await post.mailed_token("invited@people.example", 2)) == 204
+
+
+async def change_password(post: Post, person: Person, tokens: Tokens, _: Tokens) -> str:
+    """The owner, or who has their session and password, sets another password."""
+    body = {"current_password": person.password, "new_password": PASSWORD}
+    assert (await post("/users/me/password", body, headers=tokens.bearer)).status_code == 204
+    return person.email
+
+
+async def change_address(post: Post, person: Person, tokens: Tokens, _: Tokens) -> str:
+    """The account moves to an address for which a reset has been asked for too often already."""
+    for _number in range(5):
+        await post.forgot(NEW)
+    token = await ask_for_new_address(post, person, tokens)
+    assert (await post("/accounts/email/confirm", {"token": token})).status_code == 204
+    return NEW
+
+
+async def roles_change(post: Post, person: Person, _: Tokens, admin: Tokens) -> str:
+    """An administrator gives the account another role."""
+    await change_roles(post, admin, person.id)
+    return person.email
+
+
+async def disabling(post: Post, person: Person, _: Tokens, admin: Tokens) -> str:
+    """An administrator disables the account, resets are asked for in vain, and it is enabled."""
+    path = f"/api/v1/users/{person.id}"
+    await post.service.client.patch(path, json={"disabled": True}, headers=admin.bearer)
+    for _number in range(5):
+        await post.forgot(person.email)
+    await post.service.client.patch(path, json={"disabled": False}, headers=admin.bearer)
+    return person.email
+
+
+@pytest.mark.asvs("6.3.1", "6.4.3")
+@pytest.mark.parametrize("change", [change_password, change_address, roles_change, disabling])
+async def test_who_asks_for_resets_and_then_revokes_them_keeps_nobody_from_one(
+    post: Post, change: Callable[[Post, Person, Tokens, Tokens], Awaitable[str]]
+) -> None:
+    """Five tokens were mailed, which is the share of an hour, and then all of them revoked: a sixth is mailed."""
+    _, admin = await post.service.signed_in(Role.ADMIN)
+    person, tokens = await post.service.signed_in()
+    for _ in range(5):
+        await post.forgot(person.email)
+    await post.mailed_token(person.email, 5)
+    email = await change(post, person, tokens, admin)
+    await post.forgot(email)
+    assert await post.reset(await post.mailed_token(email, 2 if email == NEW else 6)) == 204
 
 
 async def test_no_token_is_made_for_an_account_that_is_being_disabled(post: Post) -> None:
