@@ -195,7 +195,10 @@ def _from_http_exception(error: HTTPException) -> Problem:
 def _from_validation_error(error: RequestValidationError) -> Problem:
     """Say where and why each part was refused, never its value (ASVS 16.2.5); of very many, the first."""
     where_and_why = [
-        {"location": [_safe_step(step) for step in item["loc"]], "reason": _reason(item)}
+        {
+            "location": [_safe_step(step) for step in item["loc"]],
+            "reason": item["type" if item["type"] in _QUOTING_TYPES else "msg"],
+        }
         for item in error.errors()[:_MOST_ERRORS]
     ]
     return Unprocessable("The request breaks a rule; see errors.", errors=where_and_why)
@@ -206,13 +209,8 @@ def _safe_step(step: object) -> object:
     return step if isinstance(step, int) or (str(step).isidentifier() and len(str(step)) <= _LONGEST_STEP) else "?"
 
 
-def _reason(item: Mapping[str, Any]) -> str:
-    """Return pydantic's reason without the value: if its message may quote the input, the type of the error."""
-    return str(item["type"]) if item["type"] in _QUOTING_TYPES else str(item["msg"])
-
-
 _TITLES = {cls.status: cls.title for cls in Problem.__subclasses__()} | {429: "Too Many Requests"}
 _LONGEST_STEP = 64
 _MOST_ERRORS = 50
-# Error types whose message is made of the input, or of an exception's own text.
+# Types of errors that stand in for their message: it is made of the input, or of an exception's own text.
 _QUOTING_TYPES = frozenset({"json_invalid", "uuid_parsing", "url_parsing", "assertion_error"})

@@ -6,14 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 _WITH_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]|(?P<v4>[0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
 
 
-def without_port(text: str) -> str:
-    """Return the address of `203.0.113.8:51744`, `[2001:db8::1]:443` or `[2001:db8::1]`; any other text as it is."""
-    match = _WITH_PORT.fullmatch(text)
-    return match["v6"] or match["v4"] if match else text
-
-
 def parse_address(text: str) -> IPv4Address | IPv6Address:
-    """Parse an address, with or without a port; an IPv4-mapped IPv6 address is the IPv4 address that it maps.
+    """Parse an address, as in `203.0.113.8:51744`, `[2001:db8::1]:443` or without a port; IPv4 inside IPv6 is IPv4.
 
     Raises:
         ValueError: The text is not an address, or has a zone, which means nothing on another machine.
@@ -21,6 +15,7 @@ def parse_address(text: str) -> IPv4Address | IPv6Address:
     """
     if "%" in text:
         raise ValueError("an address with a zone")
-    address = ip_address(without_port(text))
+    match = _WITH_PORT.fullmatch(text)
+    address = ip_address(match["v6"] or match["v4"] if match else text)
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address

@@ -37,6 +37,15 @@ def is_name(text: str) -> bool:
     return not refused and ("J" not in kinds or _JOINED.fullmatch(kinds) is not None)
 
 
+def clean_name(text: str) -> str:
+    """Return a name without the space around it; raises `ValueError` for one that is blank or no name."""
+    if not is_name(text):
+        raise ValueError("must not hold control or formatting characters")
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text.strip()
+
+
 def _kind(character: str) -> str:
     """Say what a character is joined as: l(etter), m(ark), v(irama), e(moji), u(nknown), J(oiner); `-` is refused."""
     category = unicodedata.category(character)

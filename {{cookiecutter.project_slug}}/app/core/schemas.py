@@ -6,7 +6,7 @@ from typing import Annotated, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
-from app.core.names import is_name
+from app.core.names import clean_name
 
 Item = TypeVar("Item")
 
@@ -33,27 +33,13 @@ class Page(ResponseBody, Generic[Item]):
     next_cursor: str | None
 
 
-def _printable(text: str) -> str:
-    if not is_name(text):
-        raise ValueError("must not hold control or formatting characters")
-    return text
-
-
 def _without_controls(text: str) -> str:
     if _CONTROLS.search(text):
         raise ValueError("must not hold control characters but line breaks and tabs")
     return text
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text.strip()
-
-
-DisplayName = Annotated[
-    str, Field(min_length=1, max_length=100), AfterValidator(_printable), AfterValidator(_not_blank)
-]
+DisplayName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(clean_name)]
 """A name as people write it: 1 to 100 characters on one line (`core/names.py`)."""
 
 LongText = Annotated[str, AfterValidator(_without_controls)]

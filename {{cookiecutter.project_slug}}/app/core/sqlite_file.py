@@ -23,17 +23,13 @@ def sqlite_file_problem(path: Path, *, migrates: bool) -> str | None:
     found = next(parent for parent in path.parents if os.access(parent, os.F_OK))
     if not found.is_dir():
         return f"{found} is not a folder"
+    if found != folder and not os.access(found, os.W_OK | os.X_OK):
+        return f"the folder {folder} does not exist, and this user cannot make it in {found}"
     if found != folder:
-        return _missing_folder_problem(folder, found, migrates=migrates)
+        return None if migrates else f"the folder {folder} does not exist: run `manage migrate`"
     if path.is_dir():
         return f"{path} is a folder"
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return f"this user cannot write to the folder {folder}"
     readable = not os.access(path, os.F_OK) or os.access(path, os.R_OK | os.W_OK)
     return None if readable else f"this user cannot write to {path}"
-
-
-def _missing_folder_problem(folder: Path, parent: Path, *, migrates: bool) -> str | None:
-    if not os.access(parent, os.W_OK | os.X_OK):
-        return f"the folder {folder} does not exist, and this user cannot make it in {parent}"
-    return None if migrates else f"the folder {folder} does not exist: run `manage migrate`"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.core.ip_address import parse_address, without_port
+from app.core.ip_address import parse_address
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,3 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     """Names, zones and halves of a port are none."""
     with pytest.raises(ValueError, match="address"):
         parse_address(text)
-
-
-def test_other_text_is_left_as_it_is() -> None:
-    """Nothing is cut off what is not an address with a port."""
-    assert without_port("name:80") == "name:80"

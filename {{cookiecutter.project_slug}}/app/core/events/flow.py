@@ -69,9 +69,11 @@ class PendingEvents:
     def end(self) -> None:
         """Log what was committed; after a rollback, pass on the refusals."""
         self.ended = True
-        for event_record in (*self.recorded, *self.event_records) if self.committed else ():
-            _log_line(event_record)
-        for event_record in () if self.committed else self.event_records:
+        if self.committed:
+            for event_record in (*self.recorded, *self.event_records):
+                _log_line(event_record)
+            return
+        for event_record in self.event_records:
             if event_record.outcome != "success":
                 _pass_on(event_record)
 

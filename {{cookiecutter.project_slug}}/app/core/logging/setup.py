@@ -10,8 +10,8 @@ import threading
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
-from typing import Any, TextIO
+from types import SimpleNamespace, TracebackType
+from typing import Any, NoReturn, TextIO
 
 import structlog
 
@@ -43,9 +43,9 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     renderer = render_json if as_json else partial(render_console, colours=wants_colours(stream or sys.stdout))
     pipe = _Pipe(renderer, stream)
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, pipe.render],
+        processors=[structlog.contextvars.merge_contextvars, pipe.process],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=pipe.logger,
+        logger_factory=lambda name=_OWN_LOGGER: SimpleNamespace(name=name),
         cache_logger_on_first_use=False,  # a module's logger has to follow a later configuration
     )
     _take_over(pipe, level)
@@ -64,20 +64,10 @@ class _Pipe(logging.Handler):
         self._stream = stream
         self._gap = Gap(self._dropped_notice)
 
-    def logger(self, name: str = _OWN_LOGGER) -> "_Logger":
-        return _Logger(self, name)
-
-    def render(self, logger: Any, method: str, fields: MutableMapping[str, Any]) -> bytes:
-        """Make the line: structlog's last processor, and that of foreign records."""
-        try:
-            return self._renderer(_line(logger.name, method, fields))
-        except Exception as error:  # noqa: BLE001  # a line that cannot be made must not fail what is being logged
-            return self._renderer(_lost_line(method, fields, error))
-
-    def write(self, line: bytes) -> None:
-        """Have the line written, without waiting for it. A closed stream takes nothing, and does not fail."""
-        with suppress(Exception):
-            _writer.put(line, self._stream or sys.stdout, self._gap)
+    def process(self, logger: Any, method: str, fields: MutableMapping[str, Any]) -> NoReturn:
+        """Write the line, as structlog's last processor: no logger is to do more."""
+        self._write(logger.name, method, fields)
+        raise structlog.DropEvent
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record; unlike the standard handlers, an ill-formed one is not printed raw to stderr."""
@@ -92,25 +82,22 @@ class _Pipe(logging.Handler):
         if record.stack_info:
             # Its end is where the line was logged.
             fields["stack"] = record.stack_info[-_LONGEST_STACK:]
-        self.write(self.render(record, record.levelname.lower(), fields))
+        self._write(record.name, record.levelname.lower(), fields)
+
+    def _write(self, logger: str, level: str, fields: Mapping[str, Any]) -> None:
+        """Have the line written, without waiting for it. A closed stream takes nothing, and does not fail."""
+        line = self._render(logger, level, fields)
+        with suppress(Exception):
+            _writer.put(line, self._stream or sys.stdout, self._gap)
+
+    def _render(self, logger: str, level: str, fields: Mapping[str, Any]) -> bytes:
+        try:
+            return self._renderer(_line(logger, level, fields))
+        except Exception as error:  # noqa: BLE001  # a line that cannot be made must not fail what is being logged
+            return self._renderer(_lost_line(level, fields, error))
 
     def _dropped_notice(self, lines: int) -> bytes:
-        return self.render(self.logger(__name__), "warning", {"event": "log_lines_dropped", "lines": lines})
-
-
-class _Logger:
-    """Hands finished lines of structlog to the pipe."""
-
-    __slots__ = ("_pipe", "name")
-
-    def __init__(self, pipe: _Pipe, name: str) -> None:
-        self._pipe = pipe
-        self.name = name
-
-    def msg(self, line: bytes) -> None:
-        self._pipe.write(line)
-
-    log = debug = info = warn = warning = error = critical = fatal = exception = failure = err = msg
+        return self._render(__name__, "warning", {"event": "log_lines_dropped", "lines": lines})
 
 
 def _line(logger: str, level: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.core.names import clean_name
 from app.core.settings import production, rules
 from app.core.settings.database_url import database_dsn
 from app.core.settings.report import Problem, SettingsError, misspelt, problems_of, quoted
@@ -63,7 +64,7 @@ class Settings(BaseSettings):
     environment: Annotated[Environment, _AnyCase] = Field(Environment.PRODUCTION, examples=["development"])
     """Where the service runs. Unset means production, the strictest."""
 
-    app_name: Annotated[str, AfterValidator(rules.plain_text)] = Field(
+    app_name: Annotated[str, AfterValidator(clean_name)] = Field(
         "Secure API", max_length=300, examples=['"My Secure API"']
     )
     """The name that people see."""
@@ -99,11 +100,13 @@ class Settings(BaseSettings):
     """The mail server: `smtp://` (STARTTLS is demanded) or `smtps://`, with a certificate that is verified. `?tls=off`
     only on this machine. Required in production; elsewhere, unset means files in `var/mail`."""
 
-    mail_from: _Email = Field(default_factory=production.default_mail_from, examples=["no-reply@example.com"])
+    mail_from: _Email = Field(
+        default_factory=lambda settings: settings["admin_email"], examples=["no-reply@example.com"]
+    )
     """The address that mail comes from; unset, `ADMIN_EMAIL`."""
 
     public_url: Annotated[str, AfterValidator(rules.public_url), production.HTTPS] = Field(
-        default_factory=production.default_public_url, examples=["https://api.example.com"]
+        default_factory=production.default("", production.LOCAL_URL), examples=["https://api.example.com"]
     )
     """Where clients reach the service: scheme, host and port. Required in production, there with https."""
 
@@ -128,7 +131,7 @@ class Settings(BaseSettings):
     address may have a port or brackets."""
 
     registration: Annotated[Registration, _AnyCase] = Field(
-        default_factory=production.default_registration, examples=["closed"]
+        default_factory=production.default(Registration.CLOSED, Registration.OPEN), examples=["closed"]
     )
     """`open`: everybody can register. `closed`: an administrator invites. Unset: closed in production, open
     elsewhere."""
@@ -146,7 +149,9 @@ class Settings(BaseSettings):
     log_level: Annotated[LogLevel, _AnyCase] = Field(LogLevel.INFO, examples=["info"])
     """The least important level that is written."""
 
-    log_format: Annotated[LogFormat, _AnyCase] = Field(default_factory=production.default_log_format, examples=["json"])
+    log_format: Annotated[LogFormat, _AnyCase] = Field(
+        default_factory=production.default(LogFormat.JSON, LogFormat.CONSOLE), examples=["json"]
+    )
     """JSON for machines or console for people."""
 
     access_token_minutes: int = Field(10, ge=1, le=10, examples=["10"])

@@ -6,7 +6,7 @@ not among those; then the rule that needs it is left out, for the boot is refuse
 
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import collapse_addresses, ip_network
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from limits import parse as parse_limit
@@ -16,9 +16,11 @@ from sqlalchemy.engine import make_url
 from app.core.settings.database_url import hosts_of
 from app.core.settings.rules import is_local, refuse
 from app.core.settings.secrets import is_known_password
-from app.core.settings.types import Environment, LogFormat, Registration
+from app.core.settings.types import Environment
 
-_LOCAL_URL = "http://127.0.0.1:8000"
+_T = TypeVar("_T")
+
+LOCAL_URL = "http://127.0.0.1:8000"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 # Where proxies stand in networks of any size: private, shared, link-local and loopback addresses.
 _PRIVATE: tuple[Any, ...] = (
@@ -32,24 +34,9 @@ _MOST_SIGNIN_FAILURES = 100
 _SECONDS_AN_ATTEMPT = 6
 
 
-def default_public_url(settings: dict[str, Any]) -> str:
-    """Return the local server; in production nothing, which the rule of the setting refuses."""
-    return "" if _in_production(settings) else _LOCAL_URL
-
-
-def default_mail_from(settings: dict[str, Any]) -> str:
-    """Return the address that people are to write to."""
-    return str(settings["admin_email"])
-
-
-def default_log_format(settings: dict[str, Any]) -> LogFormat:
-    """Choose JSON for the collectors of production, a console's lines for people."""
-    return LogFormat.JSON if _in_production(settings) else LogFormat.CONSOLE
-
-
-def default_registration(settings: dict[str, Any]) -> Registration:
-    """Open registration while a developer tries the service; in production, administrators invite."""
-    return Registration.CLOSED if _in_production(settings) else Registration.OPEN
+def default(in_production: _T, elsewhere: _T) -> Callable[[dict[str, Any]], _T]:
+    """Make the default of a setting that depends on the environment."""
+    return lambda settings: in_production if _in_production(settings) else elsewhere
 
 
 def default_hosts(settings: dict[str, Any]) -> tuple[str, ...]:

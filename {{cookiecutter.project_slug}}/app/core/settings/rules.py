@@ -12,7 +12,6 @@ from limits import parse_many as parse_limits
 from redis.asyncio.connection import parse_url
 
 from app.core.ip_address import parse_address
-from app.core.names import is_name
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
@@ -26,15 +25,6 @@ _REDIS_SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valk
 _REDIS_OPTIONS = frozenset({"client_name", "db", "health_check_interval", "protocol"})
 _REDIS_TLS_OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-def plain_text(value: str) -> str:
-    """Accept a name on one line, as `core/names.py` says; the space around it is left out."""
-    if not is_name(value):
-        refuse("holds control or formatting characters")
-    if not value.strip():
-        refuse("is blank")
-    return value.strip()
 
 
 def email(value: str) -> str:
