@@ -4,5 +4,5 @@ from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """The current time, aware and in UTC."""
+    """Return the current time, aware and in UTC."""
     return datetime.now(UTC)

@@ -34,7 +34,7 @@ def make_private_file(path: Path) -> None:
 
 
 def readable_by_others(paths: Iterable[Path]) -> list[Path]:
-    """The files that other users of this machine can read: by their own mode, and by that of their folder."""
+    """Return the files that their own mode and that of their folder let other users of this machine read."""
     if sys.platform == "win32":
         return []
     return [path for path in paths if _is_open(path)]

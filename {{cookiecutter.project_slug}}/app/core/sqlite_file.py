@@ -8,13 +8,13 @@ from sqlalchemy.engine import make_url
 
 
 def sqlite_path(database_url: SecretStr) -> Path | None:
-    """The absolute path of the file; None for another database."""
+    """Return the absolute path of the file; None for another database."""
     url = make_url(database_url.get_secret_value())
     return Path(url.database).absolute() if url.get_backend_name() == "sqlite" and url.database else None
 
 
 def sqlite_file_problem(path: Path, *, migrates: bool) -> str | None:
-    """What is wrong with the file or its folder; None if nothing is.
+    """Say what is wrong with the file or its folder; None if nothing is.
 
     SQLite writes other files beside it, so that its folder must be writable too. `manage migrate` makes a folder that
     is missing: with `migrates`, that is no problem.

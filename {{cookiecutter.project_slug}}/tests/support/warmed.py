@@ -6,8 +6,7 @@ import secrets
 from pydantic import SecretStr
 from uvicorn.loops.auto import auto_loop_factory
 
-from app.core.settings.model import Settings
-from app.core.settings.types import Environment
+from app.core.settings.model import Environment, Settings
 from app.main import create_app
 
 # It is never started: what stays of it are imports, routes and compiled templates. Nobody's environment and files are

@@ -20,8 +20,7 @@ from app.core.logging.lines import Renderer, render_console, render_json, wants_
 from app.core.logging.redaction import redact_fields, redact_text
 from app.core.logging.tracebacks import describe
 from app.core.logging.writer import Gap, LogWriter
-from app.core.settings.model import Settings
-from app.core.settings.types import LogFormat
+from app.core.settings.model import LogFormat, Settings
 
 _OWN_LOGGER = "app"
 _LONGEST_EVENT = 64

@@ -16,10 +16,9 @@ from limits import parse as parse_limit
 from sqlalchemy.engine import make_url
 
 from app.core.settings.database_url import VERIFIED, hosts_of
-from app.core.settings.model import Settings, load_settings, suspicious_variables
+from app.core.settings.model import Environment, LogFormat, LogLevel, Settings, load_settings, suspicious_variables
 from app.core.settings.report import SettingsError
 from app.core.settings.rules import is_local
-from app.core.settings.types import Environment, LogFormat, LogLevel
 from app.core.sqlite_file import sqlite_file_problem, sqlite_path
 
 _log = structlog.get_logger("app")

@@ -6,6 +6,7 @@ error shows it. An unset `ENVIRONMENT` means production, and production refuses 
 
 import os
 from collections.abc import Callable
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from pickle import PicklingError
@@ -20,10 +21,40 @@ from app.core.settings.database_url import database_dsn
 from app.core.settings.report import Problem, SettingsError, misspelt, problems_of, quoted
 from app.core.settings.secrets import secret_key
 from app.core.settings.sources import read_dotenv, read_secret_files
-from app.core.settings.types import Environment, LogFormat, LogLevel, Registration
 
 ENV_FILE = Path(".env")
 SECRETS_DIR = Path("/run/secrets")
+
+
+class Environment(StrEnum):
+    """Where the service runs."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class Registration(StrEnum):
+    """Who can make themselves an account."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class LogLevel(StrEnum):
+    """The least important level that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a log line is written."""
+
+    CONSOLE = "console"
+    JSON = "json"
 
 
 def _split_at_commas(value: Any) -> Any:

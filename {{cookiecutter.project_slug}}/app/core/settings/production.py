@@ -16,7 +16,6 @@ from sqlalchemy.engine import make_url
 from app.core.settings.database_url import hosts_of
 from app.core.settings.rules import is_local, refuse
 from app.core.settings.secrets import is_known_password
-from app.core.settings.types import Environment
 
 _T = TypeVar("_T")
 
@@ -61,7 +60,7 @@ def within_longest(days: int, info: ValidationInfo) -> int:
 
 
 def _in_production(settings: Mapping[str, Any]) -> bool:
-    return settings.get("environment") is Environment.PRODUCTION
+    return settings.get("environment") == "production"
 
 
 def _refuse_in_production(message: str, broken: Callable[[Any], bool]) -> AfterValidator:
@@ -85,8 +84,7 @@ def _is_remote(url: SecretStr) -> bool:
 
 def _has_known_password(url: SecretStr) -> bool:
     parts = _parts(url)
-    password = None if parts.password is None else unquote(parts.password)
-    return password is not None and is_known_password(password, parts.username, parts.hostname)
+    return parts.password is not None and is_known_password(unquote(parts.password), parts.username, parts.hostname)
 
 
 def _has_known_database_password(url: SecretStr) -> bool:
@@ -122,18 +120,17 @@ def _lets_guess(limit: str) -> bool:
     return bool(item.amount > _MOST_SIGNIN_FAILURES or item.amount * _SECONDS_AN_ATTEMPT > item.get_expiry())
 
 
-_KNOWN_PASSWORD = "holds a password that everybody knows"  # noqa: S105  # a message
-DATABASE = _refuse_in_production(_KNOWN_PASSWORD, _has_known_database_password)
-# A server on another machine needs a password (ASVS 13.2.3).
+_KNOWN = "holds a password that everybody knows"  # ASVS 13.2.3
+DATABASE = _refuse_in_production(_KNOWN, _has_known_database_password)
 REDIS = (
     _refuse_in_production("holds no password", lambda url: _parts(url).password is None and _is_remote(url)),
-    _refuse_in_production(_KNOWN_PASSWORD, _has_known_password),
+    _refuse_in_production(_KNOWN, _has_known_password),
     _refuse_in_production(
         "cannot switch the verification of the certificate off in production",
         lambda url: _is_remote(url) and _skips_verification(url),
     ),
 )
-SMTP = _refuse_in_production(_KNOWN_PASSWORD, _has_known_password)
+SMTP = _refuse_in_production(_KNOWN, _has_known_password)
 SMTP_SET = _refuse_in_production(
     "is missing: in production mail is sent, and not written to files", lambda url: url is None
 )

@@ -4,6 +4,7 @@ Both are strict where the libraries are lenient: a line of `.env` that is no `NA
 has, reach the settings class as what they are, extra keys, and are refused there. No message shows a value.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from io import StringIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from dotenv.parser import parse_stream
 from app.core.settings.report import Problem, SettingsError
 
 MAX_SECRET_BYTES = 64 * 1024
-_LONGEST_NAME = 40
+_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,39}|[a-z_][a-z0-9_]{0,39}")
 
 
 def read_dotenv(path: Path, fields: Collection[str]) -> dict[str, str | None]:
@@ -66,13 +67,7 @@ def _strangers(text: str, fields: Collection[str]) -> Iterator[str]:
     the number of its line is told.
     """
     for binding in parse_stream(StringIO(text)):
-        if binding.error or (binding.key is not None and (binding.value is None or not _is_name(binding.key))):
+        if binding.error or (binding.key is not None and (binding.value is None or not _NAME.fullmatch(binding.key))):
             yield f".env line {binding.original.line}"
         elif binding.key is not None and binding.key.lower() not in fields:
             yield binding.key
-
-
-def _is_name(word: str) -> bool:
-    return (
-        word.isascii() and word.isidentifier() and len(word) <= _LONGEST_NAME and word in {word.upper(), word.lower()}
-    )

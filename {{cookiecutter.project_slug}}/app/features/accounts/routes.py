@@ -16,8 +16,7 @@ from app.core.errors import Forbidden
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams, SearchText
 from app.core.schemas import Page
 from app.core.services import provided, services_of
-from app.core.settings.model import Settings
-from app.core.settings.types import Registration
+from app.core.settings.model import Registration, Settings
 from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.accounts.mailed.registration import RegistrationService

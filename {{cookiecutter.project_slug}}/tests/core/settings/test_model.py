@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.core.settings.model import Settings, load_settings, source_of
-from app.core.settings.types import Environment, LogFormat, Registration
+from app.core.settings.model import Environment, LogFormat, Registration, Settings, load_settings, source_of
 from tests.support.sources import CANARY, GOOD, PRODUCTION, Sources
 
 

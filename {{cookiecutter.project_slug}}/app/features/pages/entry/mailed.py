@@ -15,8 +15,7 @@ from app.access.policies import Public, policy
 from app.core.errors import BadRequest, Forbidden
 from app.core.schemas import DisplayName
 from app.core.services import services_of
-from app.core.settings.model import Settings
-from app.core.settings.types import Registration
+from app.core.settings.model import Registration, Settings
 from app.features.accounts.email_address import EmailText
 from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.accounts.mailed.registration import RegistrationService

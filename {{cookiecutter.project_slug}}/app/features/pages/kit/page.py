@@ -12,8 +12,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.core.services import services_of
-from app.core.settings.model import Settings
-from app.core.settings.types import Environment, Registration
+from app.core.settings.model import Environment, Registration, Settings
 from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from app.features.accounts.service import Account
 from app.features.browser.cookie import session_cookie
