@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     """Whom users ask for help; signed-in users see it."""
 
     items_per_user: int = Field(50, ge=1, le=10_000, examples=["50"])
-    """How many items one user may keep."""
+    """How many items one user may keep in a feature; each feature counts its own."""
 
     secret_key: _Key
     """The secret that every key of the service is derived from: at least 32 random bytes."""

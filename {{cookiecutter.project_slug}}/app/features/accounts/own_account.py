@@ -19,7 +19,7 @@ from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.policy import Passwords
 from app.features.accounts.service import replace_unconfirmed
-from app.features.sessions.home_networks import forget_other_homes
+from app.features.sessions.devices import forget_other_homes
 
 
 class OwnAccountService:

@@ -38,7 +38,7 @@ from app.features.accounts.schemas import (
     RoleAssignment,
     RoleRead,
 )
-from app.features.accounts.service import Account, AccountService, Profile
+from app.features.accounts.service import AccountService, Profile
 from app.features.sessions.client import RequestClient
 from app.features.sessions.permissions import AccountPermission
 
@@ -46,11 +46,6 @@ router = APIRouter(tags=["accounts"], route_class=GuardedRoute)
 
 
 _BAD_TOKEN: dict[int | str, dict[str, Any]] = {400: {"description": "The token is unknown, used, replaced or expired"}}
-
-
-async def _current_account(request: Request) -> Account:
-    account: Account = request.state.account
-    return account
 
 
 async def _require_open(request: Request) -> None:
@@ -65,14 +60,13 @@ Administration = Annotated[AccountAdministration, provided(AccountAdministration
 Registrations = Annotated[RegistrationService, provided(RegistrationService)]
 Recoveries = Annotated[RecoveryService, provided(RecoveryService)]
 Roles = Annotated[RoleTable, provided(RoleTable)]
-CurrentAccount = Annotated[Account, Depends(_current_account)]
 
 
 @router.get("/users/me")
 @policy(Allow(AccountPermission.ACCOUNT_READ))
-async def read_me(account: CurrentAccount, roles: Roles) -> AccountRead:
+async def read_me(request: Request, roles: Roles) -> AccountRead:
     """Show my account."""
-    return AccountRead.of(account, roles)
+    return AccountRead.of(request.state.account, roles)
 
 
 @router.patch("/users/me")

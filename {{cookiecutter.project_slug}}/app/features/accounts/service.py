@@ -25,7 +25,7 @@ from app.features.accounts.mailed.alerts import Alert, parse_alerts
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords.hasher import Verification
 from app.features.accounts.passwords.policy import Passwords
-from app.features.sessions.home_networks import at_home
+from app.features.sessions.devices import at_home
 from app.features.sessions.service import SELECT_ALIVE, SessionService
 
 _users, _user_roles = table_of(User), table_of(UserRole)
@@ -167,7 +167,7 @@ class AccountService:
 
     async def credentials(self, mailbox: str, ip: str) -> Credentials | None:
         """Return what a sign-in of the mailbox from the address is checked against."""
-        rows = await self._database.fetch_all(_CREDENTIALS, {"mailbox": mailbox, "network": subscriber(ip)})
+        rows = await self._database.fetch_all(_CREDENTIALS, {"mailbox": mailbox, "of_network": subscriber(ip)})
         if not rows:
             return None
         row = rows[0]

@@ -5,9 +5,9 @@ password, and its address is below `.invalid` (RFC 2606), where no account can b
 """
 
 from collections.abc import Iterable
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Role
@@ -21,13 +21,12 @@ DOMAIN = "clients.invalid"
 
 async def add_service_account(db: AsyncSession, client_id: str, name: str, roles: Iterable[Role]) -> UUID:
     """Add the account of a client, in the caller's transaction."""
-    now, user_id, address = utc_now(), uuid4(), f"{client_id}@{DOMAIN}"
-    given = sorted(roles)
-    row = {"id": user_id, "email": address, "mailbox": address, "display_name": name}
-    await db.execute(insert(User), {**row, "created_at": now, "verified_at": now})
-    await db.execute(insert(UserRole), [{"user_id": user_id, "role": role} for role in given])
-    emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user_id, roles=given)
-    return user_id
+    now, address, given = utc_now(), f"{client_id}@{DOMAIN}", frozenset(roles)
+    user = User(email=address, mailbox=address, display_name=name, created_at=now, verified_at=now, roles=given)
+    db.add(user)
+    await db.flush()
+    emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(given))
+    return user.id
 
 
 async def lock_service_account(db: AsyncSession, user_id: UUID) -> frozenset[Role]:

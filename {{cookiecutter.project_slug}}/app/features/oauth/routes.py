@@ -22,7 +22,6 @@ from app.features.oauth.metadata import server_metadata
 from app.features.oauth.resources import is_own_resource
 from app.features.oauth.schemas import IntrospectionResponse, ServerMetadata, TokenForm, TokenInQuestion
 from app.features.sessions.client import Client, RequestClient
-from app.features.signin.introspection import TokenIntrospection
 from app.features.signin.schemas import TokenResponse
 from app.features.signin.service import SignInService, TokenPair
 from app.features.signin.tokens import TokenClaims
@@ -40,7 +39,6 @@ async def _caller(request: Request) -> Caller:
 
 Grants = Annotated[GrantTable, provided(GrantTable)]
 SignIns = Annotated[SignInService, provided(SignInService)]
-Introspection = Annotated[TokenIntrospection, provided(TokenIntrospection)]
 CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 
@@ -91,14 +89,14 @@ async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, cal
 @router.post("/introspect", response_model_exclude_none=True)
 @policy(ClientOrUser())
 async def introspect(
-    form: Annotated[TokenInQuestion, Form()], introspection: Introspection, caller: CurrentCaller
+    form: Annotated[TokenInQuestion, Form()], signins: SignIns, caller: CurrentCaller
 ) -> IntrospectionResponse:
     """What a token is worth (RFC 7662): its own, for a client with a secret or the token of one; for a user theirs."""
     if not isinstance(caller, Principal) and not caller.confidential:
         emit_event(ClientEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **_target_of(caller))
         raise InvalidClient("Only a client with a secret may ask about tokens.")
-    found = await introspection.look_at(form.token.get_secret_value())
-    return _active(found, introspection.issuer) if found and _is_theirs(found, caller) else _INACTIVE
+    found = await signins.look_at(form.token.get_secret_value())
+    return _active(found, signins.issuer) if found and _is_theirs(found, caller) else _INACTIVE
 
 
 @metadata_router.get("/.well-known/oauth-authorization-server", response_model_exclude_none=True)

@@ -1,22 +1,26 @@
-"""Devices: what an account is signed in to from, as far as a server can tell without a cookie.
+"""Where an account is used: home networks, and devices, as far as a server can tell them apart without a cookie.
 
-A device is a network and a program. The network is what the limits count together, so that an IPv6 address that changes
-for privacy is no new device; the program is the user agent without its versions, so that an update is none either. The
-user agent of another device can be imitated, its network cannot.
+A network is what the limits count together: an IPv4 address, or a /64 of IPv6. A device is a network and a program: the
+user agent without its versions, so that an update is no new device. A user agent can be imitated, a network cannot.
+
+A home network is where the owner signed in with the password, or reset it by mail. Over the limits of the sign-in, the
+right password gets in from a home network alone (`signin/limits.py`), so that an attacker elsewhere cannot lock the
+owner out. What a program does for the user, such as the exchange of a code, adds none: the address is its server's.
 """
 
 import hashlib
 import re
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, or_, select, update
 
 from app.core.clock import utc_now
 from app.core.database.database import table_of
 from app.core.limits.limiter import subscriber
+from app.core.settings.model import Settings
 from app.features.sessions.client import Client
-from app.features.sessions.home_networks import at_home
 from app.features.sessions.models import HomeNetwork, Session
 
 LONGEST_USER_AGENT = 300
@@ -27,6 +31,17 @@ _VERSION = re.compile(r"[0-9][0-9._]*")
 
 _sessions, _homes = table_of(Session), table_of(HomeNetwork)
 _of_user: ColumnElement[UUID] = bindparam("of_user")
+_of_network = _homes.c.network == bindparam("of_network")
+
+
+def at_home(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Return the condition that `:of_network` is a home of the account."""
+    return exists().where(_homes.c.user_id == user_id, _of_network)
+
+
+_own_homes = _homes.c.user_id == _of_user
+_USE = update(_homes).where(_own_homes, _of_network).values(last_used_at=bindparam("now"))
+_FORGET_OTHERS = delete(_homes).where(_own_homes, ~_of_network)
 _own = (_sessions.c.user_id == _of_user, _sessions.c.device.is_not(None))
 _recent = select(_sessions.c.device).where(*_own).group_by(_sessions.c.device)
 _recent = _recent.having(func.min(_sessions.c.created_at) > bindparam("since"))
@@ -34,7 +49,7 @@ _recent = _recent.having(func.min(_sessions.c.created_at) > bindparam("since"))
 _NEW = select(select(func.count()).select_from(_recent.subquery()).scalar_subquery()).where(
     ~exists().where(_sessions.c.device == bindparam("device")),
     # After its sessions were purged, an account still knows its networks.
-    or_(exists().where(*_own), exists().where(_homes.c.user_id == _of_user) & ~at_home(_of_user)),
+    or_(exists().where(*_own), exists().where(_own_homes) & ~at_home(_of_user)),
 )
 
 
@@ -45,12 +60,29 @@ def device_of(user_id: UUID, client: Client) -> bytes:
 
 
 def is_new_device(connection: Connection, user_id: UUID, client: Client) -> bool:
-    """Whether to alert the owner of the device of a sign-in that is about to start; the account is locked.
+    """Return whether to alert the owner of the device of a sign-in that is about to start; the account is locked.
 
     The first device of an account alerts nobody. Five new ones an hour do at most: an attacker who has the password
     cannot flood the mailbox.
     """
-    network, device = subscriber(client.ip), device_of(user_id, client)
-    asked = {"of_user": user_id, "network": network, "device": device, "since": utc_now() - _HOUR}
-    number = connection.execute(_NEW, asked).scalar()
+    asked = {"of_user": user_id, "of_network": subscriber(client.ip), "since": utc_now() - _HOUR}
+    number = connection.execute(_NEW, {**asked, "device": device_of(user_id, client)}).scalar()
     return number is not None and number < _ALERTS_PER_HOUR
+
+
+def remember_home(connection: Connection, user_id: UUID, ip: str) -> None:
+    """Make the network of the address a home of the account, used now; the caller has locked the account."""
+    network, now = subscriber(ip), utc_now()
+    if not connection.execute(_USE, {"of_user": user_id, "of_network": network, "now": now}).rowcount:
+        connection.execute(insert(_homes), {"user_id": user_id, "network": network, "last_used_at": now})
+
+
+def forget_other_homes(connection: Connection, user_id: UUID, ip: str) -> None:
+    """Forget every home of the account but the network of the address: the account has a new password."""
+    connection.execute(_FORGET_OTHERS, {"of_user": user_id, "of_network": subscriber(ip)})
+
+
+def unused_homes(settings: Settings) -> Callable[[datetime], ColumnElement[bool]]:
+    """Return the condition for `manage purge`: networks have a retention time of their own, in days."""
+    kept = timedelta(days=settings.retention_address_days)
+    return lambda _: HomeNetwork.last_used_at < utc_now() - kept

@@ -7,8 +7,8 @@ from app.core.database.database import Database
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature, RetentionJob
+from app.features.sessions.devices import unused_homes
 from app.features.sessions.events import SessionEvent
-from app.features.sessions.home_networks import unused_homes
 from app.features.sessions.models import HomeNetwork, Session
 from app.features.sessions.permissions import AccountPermission
 from app.features.sessions.routes import router

@@ -37,7 +37,7 @@ class Session(Base):
 
 
 class HomeNetwork(Base):
-    """A network in which an account is at home, as `subscriber` names it: `home_networks.py` says what that is for."""
+    """A network in which an account is at home, as `subscriber` names it: `devices.py` says what that is for."""
 
     __tablename__ = "home_networks"
 

@@ -5,21 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    Uuid,
-    and_,
-    bindparam,
-    column,
-    exists,
-    insert,
-    or_,
-    select,
-    table,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -38,7 +24,6 @@ from app.features.sessions.events import EndReason, SessionEnd, SessionEvent
 from app.features.sessions.models import Session
 
 _sessions = table_of(Session)
-_users = table("users", column("id", Uuid()))
 _alive = (
     _sessions.c.ended_at.is_(None),
     _sessions.c.expires_at > bindparam("now"),
@@ -142,7 +127,9 @@ class SessionService:
         What writes for an actor begins with it. Raises `Unauthenticated` if the session has ended since the request
         was let in.
         """
-        await db.execute(select(_users.c.id).where(_users.c.id == actor.user_id).with_for_update())
+        # The accounts are a feature above this one: the foreign key knows their table.
+        (key,) = _sessions.c.user_id.foreign_keys
+        await db.execute(select(key.column).where(key.column == actor.user_id).with_for_update())
         if not await self.lock_alive(db, actor.session_id):
             emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason="session ended", user_id=actor.user_id)
             raise Unauthenticated("The session has ended.", challenge='Bearer error="invalid_token"')

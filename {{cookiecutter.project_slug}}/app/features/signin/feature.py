@@ -16,7 +16,6 @@ from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator
 from app.features.signin.events import SignInEvent
-from app.features.signin.introspection import TokenIntrospection
 from app.features.signin.limits import SignInLimits
 from app.features.signin.models import RefreshToken
 from app.features.signin.password import PasswordSignIn
@@ -33,7 +32,6 @@ def provide(services: Services) -> None:
     limits = services.add(SignInLimits(services[Limiter], parse_limit(settings.rate_limit_signin)))
     passwords = services.add(PasswordSignIn(database, accounts, sessions, limits, services[AccountMail]))
     services.add(SignInService(database, accounts, sessions, tokens, passwords))
-    services.add(TokenIntrospection(database, accounts, sessions, tokens))
     services[Authentication].prefer(BearerAuthenticator(tokens, sessions, accounts))
     services[RecoveryService].unlock_with(limits.unlock)
 

@@ -3,7 +3,7 @@
 An attempt counts for its network (an IPv4 address, or the /64 of an IPv6 address), for the mailbox in that network, and
 for the mailbox from everywhere; a sign-in that succeeds is not counted. Over one of these limits every answer is the
 same 429 after the same time; only the right password from a home network of the account gets in
-(`sessions/home_networks.py`). After twice the limit of such attempts, a network gets 429 before any password is
+(`sessions/devices.py`). After twice the limit of such attempts, a network gets 429 before any password is
 checked, until the window ends or a user there resets a password by mail.
 
 A count depends only on what was sent and from where, not on the account. It is taken before the password is checked,

@@ -14,8 +14,7 @@ from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService, Credentials
 from app.features.sessions.client import Client
-from app.features.sessions.devices import is_new_device
-from app.features.sessions.home_networks import remember_home
+from app.features.sessions.devices import is_new_device, remember_home
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
 from app.features.signin.errors import WrongCredentialsError
 from app.features.signin.events import SignInEvent
@@ -106,4 +105,4 @@ class PasswordSignIn:
         credential = issue(connection, session)
         event = {"user_id": user_id, "session_id": session.id, "method": _BY_PASSWORD}
         emit_event(SignInEvent.SIGNIN_SUCCEEDED, outcome="success", **event)
-        return Grant(user_id, session.id, scope, (_BY_PASSWORD,), session.authenticated_at), credential, alerted
+        return Grant(user_id, session.id, scope, _BY_PASSWORD, session.authenticated_at), credential, alerted

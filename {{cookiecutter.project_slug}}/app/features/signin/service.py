@@ -1,6 +1,6 @@
-"""Tokens: given for a password or to an OAuth client, renewed by a refresh token, and revoked."""
+"""Tokens: given for a password or to an OAuth client, renewed by a refresh token, looked at, and revoked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from app.features.signin import refresh
 from app.features.signin.errors import InvalidGrant, InvalidScope
 from app.features.signin.events import SignInEnd, SignInEvent
 from app.features.signin.password import PasswordSignIn
-from app.features.signin.tokens import FIRST_PARTY, AccessTokens, Grant, InvalidTokenError
+from app.features.signin.tokens import FIRST_PARTY, AccessTokens, Grant, InvalidTokenError, TokenClaims
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class ClientGrant:
 
 
 class SignInService:
-    """Gives, renews and revokes tokens."""
+    """Gives, renews, looks at and revokes tokens. `issuer` is who issues them, and their audience."""
 
     def __init__(
         self,
@@ -56,6 +56,7 @@ class SignInService:
         tokens: AccessTokens,
         passwords: PasswordSignIn,
     ) -> None:
+        self.issuer = tokens.issuer
         self._database = database
         self._accounts = accounts
         self._sessions = sessions
@@ -88,8 +89,9 @@ class SignInService:
             client_id=grant.client_id,
             grant_type=grant.grant_type,
         )
-        methods, since = tuple(grant.methods.split()), session.authenticated_at
-        return self._pair(Grant(grant.user_id, session.id, grant.scope, methods, since, grant.client_id), refresh_token)
+        since = session.authenticated_at
+        issued = Grant(grant.user_id, session.id, grant.scope, grant.methods, since, grant.client_id)
+        return self._pair(issued, refresh_token)
 
     async def renew(self, token: str, scope: str | None, client_id: str | None = None) -> TokenPair:
         """Exchange a refresh token for new tokens; `scope` may narrow the access token, not widen it.
@@ -113,8 +115,8 @@ class SignInService:
         if session is None or not await self._accounts.is_enabled(db, session.user_id):
             return None
         narrowed = _narrow(session.scope, scope)
-        methods, client_id = tuple(session.methods.split()), session.client_id or FIRST_PARTY
-        grant = Grant(session.user_id, session.id, narrowed, methods, session.authenticated_at, client_id)
+        client_id = session.client_id or FIRST_PARTY
+        grant = Grant(session.user_id, session.id, narrowed, session.methods, session.authenticated_at, client_id)
         refresh_token = await (await db.connection()).run_sync(refresh.issue, session.id)
         emit_event(SignInEvent.TOKEN_REFRESHED, outcome="success", user_id=session.user_id, session_id=session.id)
         return grant, refresh_token
@@ -148,6 +150,36 @@ class SignInService:
             if session_id and await self._sessions.end_if_of_client(db, client_id, session_id, SessionEnd.REVOKED):
                 who = client_id or FIRST_PARTY
                 emit_event(SignInEvent.TOKEN_REVOKED, outcome="success", session_id=session_id, client_id=who)
+
+    async def look_at(self, token: str) -> TokenClaims | None:
+        """Return what a token is worth now (RFC 7662), by its session and the roles of its user; None if it is dead."""
+        if token.startswith(refresh.PREFIX):
+            return await self._look_at_refresh_token(token)
+        try:
+            claims = self._tokens.verify(token)
+        except InvalidTokenError:
+            return None
+        identity = await self._accounts.identify(self._sessions.alive(claims.session_id))
+        if identity is None or identity.account.id != claims.user_id:
+            return None
+        return replace(claims, scope=claims.scope & identity.account.permissions)
+
+    async def _look_at_refresh_token(self, token: str) -> TokenClaims | None:
+        async with self._database.read() as db:
+            found = await refresh.unused(db, token)
+            session = await self._sessions.find_alive(db, found.session_id) if found else None
+            roles = await self._accounts.active_roles(db, session.user_id) if session else None
+        if found is None or session is None or roles is None:
+            return None
+        return TokenClaims(
+            user_id=session.user_id,
+            session_id=session.id,
+            scope=self._accounts.permissions_of(roles).intersection(session.scope.split()),
+            client_id=session.client_id or FIRST_PARTY,
+            token_id=None,
+            issued_at=int(found.created_at.timestamp()),
+            expires_at=int(self._sessions.ends_at(session).timestamp()),
+        )
 
     async def _session_of(self, db: AsyncSession, token: str) -> UUID | None:
         if token.startswith(refresh.PREFIX):

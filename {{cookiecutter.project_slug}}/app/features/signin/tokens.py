@@ -62,7 +62,7 @@ class Grant:
     user_id: UUID
     session_id: UUID
     scope: str
-    methods: tuple[str, ...]
+    methods: str
     authenticated_at: datetime
     client_id: str = FIRST_PARTY
 
@@ -101,7 +101,7 @@ class AccessTokens:
             "iat": int(now.timestamp()),
             "exp": int(now.timestamp()) + self.expires_in,
             "auth_time": int(grant.authenticated_at.timestamp()),
-            "amr": list(grant.methods),
+            "amr": grant.methods.split(),
             "scope": grant.scope,
             "client_id": grant.client_id,
         }

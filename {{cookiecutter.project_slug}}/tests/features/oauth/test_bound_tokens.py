@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.features.signin.introspection import TokenIntrospection
+from app.features.signin.service import SignInService
 from tests.support.oauth import ask_token, error_of, issue_to, register
 from tests.support.service import Service, tokens_of
 from tests.support.trail import actions
@@ -73,6 +73,6 @@ async def test_a_refresh_keeps_client_and_time_of_the_sign_in(service: Service) 
     renewed = tokens_of(
         await ask_token(service, client.basic, grant_type="refresh_token", refresh_token=tokens.refresh)
     )
-    found = await service[TokenIntrospection].look_at(renewed.access)
+    found = await service[SignInService].look_at(renewed.access)
     assert found is not None
     assert found.client_id == client.client_id

@@ -11,7 +11,7 @@ from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.features.sessions.models import Session
-from app.features.signin.introspection import TokenIntrospection
+from app.features.signin.service import SignInService
 from tests.support.access import permissions_of
 from tests.support.oauth import Registered, ask_token, error_of, issue_to, machine_token, register, register_machine
 from tests.support.service import Service
@@ -122,7 +122,7 @@ async def test_its_sessions_are_listed_and_end_with_their_tokens(service: Servic
 async def test_the_token_names_the_client(service: Service) -> None:
     """RFC 9068 section 2.2, in the claims and in what introspection says."""
     machine = await register_machine(service)
-    claims = service[TokenIntrospection]
+    claims = service[SignInService]
     found = await claims.look_at((await machine_token(service, machine)).access)
     assert found is not None
     assert (found.client_id, found.user_id) == (machine.client_id, machine.client.user_id)

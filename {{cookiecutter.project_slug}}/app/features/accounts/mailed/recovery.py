@@ -24,7 +24,7 @@ from app.features.accounts.mailed.tokens import TokenKind
 from app.features.accounts.models import User
 from app.features.accounts.passwords.policy import Passwords
 from app.features.sessions.client import Client
-from app.features.sessions.home_networks import forget_other_homes, remember_home
+from app.features.sessions.devices import forget_other_homes, remember_home
 
 _KINDS = (TokenKind.RESET, TokenKind.INVITATION)
 
