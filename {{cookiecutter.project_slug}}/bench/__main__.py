@@ -109,6 +109,7 @@ def _under_flood(service: Service, seconds: float) -> Iterator[Figure]:
     peak = _Peak(server)
     busy, sign_ins = _run(both())
     grown = (peak.stop() - idle_memory) / MEBIBYTE
+    _rate(busy, seconds)
     _rate(sign_ins, seconds)
     ratio = busy.p99() / idle.p99()
     name = f"p99 while {SIGN_INS_IN_FLIGHT} sign-ins are under way"

@@ -40,17 +40,7 @@ RecordEvents = Callable[[Connection, Sequence[EventRecord]], object]
 # How long a transaction waits for a connection, and then for a lock; after that the answer is 503.
 _POOL_TIMEOUT_SECONDS = 5
 _BUSY_SECONDS = 3
-# For a row PostgreSQL waits twice: until it is the first in the queue, and until the row is free.
-_LOCK_SECONDS = 2
 _PING_SECONDS = 5
-_STATEMENT_SECONDS = 30
-_ANSWER_SECONDS = 40
-_IDLE_IN_TRANSACTION_SECONDS = 60
-_SQLITE_READERS = 2
-# Together as many connections as each process has on PostgreSQL, at most.
-_POSTGRESQL_READERS = 7
-_POSTGRESQL_WRITERS = 7
-_POSTGRESQL_RECORDERS = 1
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -158,9 +148,11 @@ class Database:
             return await db.run_sync(self._do, work, pending)
 
     @asynccontextmanager
-    async def _open(self, units: async_sessionmaker[AsyncSession]) -> AsyncIterator[tuple[AsyncSession, PendingEvents]]:
+    async def _open(
+        self, sessions: async_sessionmaker[AsyncSession]
+    ) -> AsyncIterator[tuple[AsyncSession, PendingEvents]]:
         with collect_events() as pending:
-            db = units()
+            db = sessions()
             db.sync_session.begin()
             try:
                 yield db, pending
@@ -221,25 +213,23 @@ def _rows(db: Session, statement: Executable, parameters: Mapping[str, object]) 
 
 def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
     """Make engines to read and to write. One writer: transactions queue for its connection, not for the file's lock."""
-    common: dict[str, Any] = {"hide_parameters": True, "pool_timeout": _POOL_TIMEOUT_SECONDS}
-    connect: dict[str, Any] = {"timeout": _BUSY_SECONDS}
-    reader = create_async_engine(
-        dsn,
-        isolation_level="AUTOCOMMIT",
-        skip_autocommit_rollback=True,
-        pool_size=_SQLITE_READERS,
-        max_overflow=0,
-        connect_args={**connect, "async_creator_fn": partial(sqlite_driver.connect, writes=False)},
-        **common,
+
+    def make(*, writes: bool, **options: Any) -> AsyncEngine:
+        creator = partial(sqlite_driver.connect, writes=writes)
+        connect_args = {"timeout": _BUSY_SECONDS, "async_creator_fn": creator}
+        return create_async_engine(
+            dsn,
+            hide_parameters=True,
+            pool_timeout=_POOL_TIMEOUT_SECONDS,
+            max_overflow=0,
+            connect_args=connect_args,
+            **options,
+        )
+
+    return (
+        make(writes=False, pool_size=2, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True),
+        make(writes=True, pool_size=1),
     )
-    writer = create_async_engine(
-        dsn,
-        pool_size=1,
-        max_overflow=0,
-        connect_args={**connect, "async_creator_fn": partial(sqlite_driver.connect, writes=True)},
-        **common,
-    )
-    return reader, writer
 
 
 def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
@@ -252,17 +242,19 @@ def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine
         dsn,
         application=f"app {socket.gethostname()} {os.getpid()}",
         limits={
-            "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_SECONDS}s",
-            "lock_timeout": f"{_LOCK_SECONDS}s",
-            "statement_timeout": f"{_STATEMENT_SECONDS}s",
+            "idle_in_transaction_session_timeout": "60s",
+            # For a row it waits twice: until it is the first in the queue, and until the row is free.
+            "lock_timeout": "2s",
+            "statement_timeout": "30s",
         },
-        answer_seconds=_ANSWER_SECONDS,
+        answer_seconds=40,
         pool_pre_ping=True,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
         max_overflow=0,
     )
+    # Together as many connections as each process has at most.
     return (
-        make(pool_size=_POSTGRESQL_READERS, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True),
-        make(pool_size=_POSTGRESQL_WRITERS, isolation_level="READ COMMITTED"),
-        make(pool_size=_POSTGRESQL_RECORDERS, isolation_level="READ COMMITTED"),
+        make(pool_size=7, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True),
+        make(pool_size=7, isolation_level="READ COMMITTED"),
+        make(pool_size=1, isolation_level="READ COMMITTED"),
     )

@@ -7,11 +7,10 @@ locks of the session. So behind it statements have no name, and limits are set i
 
 import ssl
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Connection, event
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -49,14 +48,10 @@ def postgresql_engine(
     )
     unify_outages(engine)
     if pooled and limits and options.get("isolation_level") != "AUTOCOMMIT":
-        settings_made = ", ".join(f"set_config('{name}', '{limit}', true)" for name, limit in limits.items())
-        event.listen(engine.sync_engine, "begin", partial(_set_limits, f"SELECT {settings_made}"))
+        # In effect until the transaction ends.
+        calls = ", ".join(f"set_config('{name}', '{limit}', true)" for name, limit in limits.items())
+        event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(f"SELECT {calls}"))
     return engine
-
-
-def _set_limits(statement: str, connection: Connection) -> None:
-    """Set the limits until the transaction ends."""
-    connection.exec_driver_sql(statement)
 
 
 async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:

@@ -19,7 +19,6 @@ from sqlalchemy.exc import OperationalError
 from app.core.database import sqlite_driver
 
 _TRANSACTIONS_BEFORE_A_CHECKPOINT = 100
-_CHECKPOINT_SECONDS = 1
 
 
 class DatabaseBusy(Exception):  # noqa: N818  # no error: the caller uses the thread
@@ -65,7 +64,7 @@ class DirectSqlite:
     def _checkpoint(self) -> None:
         """Move what was committed from the write-ahead log to the file, so that the log begins anew."""
         # What cannot be moved now is moved by the next checkpoint.
-        with suppress(sqlite3.Error), closing(self._connect(timeout=_CHECKPOINT_SECONDS)) as connection:
+        with suppress(sqlite3.Error), closing(self._connect(timeout=1)) as connection:
             # Most of it while others write; what they have added meanwhile, while they wait.
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             connection.execute("PRAGMA wal_checkpoint(RESTART)")

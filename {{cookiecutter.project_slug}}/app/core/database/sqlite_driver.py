@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,9 +23,6 @@ _PRIMARY_CODE = 0xFF  # of SQLite's result codes; the bits above it say more
 # The write lock is taken at once: a transaction that reads first could otherwise not upgrade its lock.
 BEGIN = "BEGIN IMMEDIATE"
 _ROWS_AT_A_TIME = 64  # of aiosqlite's own iteration, which is not used here
-
-_Prepare = Callable[[sqlite3.Cursor], None]
-_Execute = Callable[[_Prepare | None, sqlite3.Cursor, str, Any], list[Any]]
 
 
 class _Connection(aiosqlite.Connection):
@@ -48,15 +46,22 @@ class _Connection(aiosqlite.Connection):
             await asyncio.to_thread(self._thread.join)
             raise
 
-    async def run(self, execute: _Execute, cursor: sqlite3.Cursor, sql: str, parameters: Any) -> list[Any]:
-        """Execute the statement in the thread, and return its rows."""
-        prepare: _Prepare | None = None
-        if self._writes:
-            prepare = _require_transaction if self._begun else _begin
-            # Set before it is done: a caller that is cancelled meanwhile has to roll it back.
-            self._begun = True
-        rows: list[Any] = await self._execute(execute, prepare, cursor, sql, parameters)  # type: ignore[no-untyped-call]
+    async def run(self, cursor: sqlite3.Cursor, execute: Callable[[], object]) -> list[Any]:
+        """Execute a statement in the thread, and return its rows."""
+        begins = self._writes and not self._begun
+        # Set before it is done: a caller that is cancelled meanwhile has to roll it back.
+        self._begun = self._writes
+        rows: list[Any] = await self._execute(self._run, cursor, execute, begins=begins)  # type: ignore[no-untyped-call]
         return rows
+
+    def _run(self, cursor: sqlite3.Cursor, execute: Callable[[], object], *, begins: bool) -> list[Any]:
+        if begins:
+            cursor.execute(BEGIN)
+        elif self._writes and not cursor.connection.in_transaction:
+            # It could not begin, or SQLite rolled it back (a full disk): no later statement may be committed alone.
+            raise sqlite3.OperationalError("the transaction is over")
+        execute()
+        return cursor.fetchall() if cursor.description else []
 
     async def commit(self) -> None:
         """Commit, if something has begun."""
@@ -79,12 +84,12 @@ class _Cursor(aiosqlite.Cursor):
 
     async def execute(self, sql: str, parameters: Any = ()) -> Self:
         """Execute the statement and fetch its rows."""
-        self._rows = await self._conn.run(_execute_one, self._cursor, sql, parameters)
+        self._rows = await self._conn.run(self._cursor, partial(self._cursor.execute, sql, parameters))
         return self
 
     async def executemany(self, sql: str, parameters: Any) -> Self:
         """Execute the statement once for each set of parameters."""
-        self._rows = await self._conn.run(_execute_many, self._cursor, sql, parameters)
+        self._rows = await self._conn.run(self._cursor, partial(self._cursor.executemany, sql, parameters))
         return self
 
     async def fetchall(self) -> list[Any]:
@@ -146,27 +151,3 @@ def is_busy(error: sqlite3.OperationalError) -> bool:
 def _lower(value: Any) -> Any:
     """Do what SQL's `lower` does in PostgreSQL: one character for each, wherever in a text it stands."""
     return "".join(character.lower()[0] for character in value) if isinstance(value, str) else value
-
-
-def _execute_one(prepare: _Prepare | None, cursor: sqlite3.Cursor, sql: str, parameters: Any) -> list[Any]:
-    if prepare:
-        prepare(cursor)
-    cursor.execute(sql, parameters)
-    return cursor.fetchall() if cursor.description else []
-
-
-def _execute_many(prepare: _Prepare | None, cursor: sqlite3.Cursor, sql: str, parameters: Any) -> list[Any]:
-    if prepare:
-        prepare(cursor)
-    cursor.executemany(sql, parameters)
-    return []
-
-
-def _begin(cursor: sqlite3.Cursor) -> None:
-    cursor.execute(BEGIN)
-
-
-def _require_transaction(cursor: sqlite3.Cursor) -> None:
-    if not cursor.connection.in_transaction:
-        # It could not begin, or SQLite rolled it back (a full disk): no later statement may be committed alone.
-        raise sqlite3.OperationalError("the transaction is over")

@@ -171,7 +171,6 @@ class MailDelivery:
         return None
 
     async def _record(self, claimed: ClaimedMail, problem: DeliveryError | None) -> None:
-        """Record the outcome of an attempt."""
         self._failures = self._failures + 1 if isinstance(problem, UnreachableError) else 0
         log = _log.bind(mail_id=claimed.id, attempts=claimed.attempts)
         if problem is None:
@@ -189,7 +188,6 @@ class MailDelivery:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    """Wait for the event, at most for so many seconds."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -125,5 +125,4 @@ class Outbox:
 
 
 def _place(mail_id: UUID) -> bytes:
-    """Return the identity that a sealed mail is bound to."""
     return f"outbox/{mail_id}/sealed".encode()

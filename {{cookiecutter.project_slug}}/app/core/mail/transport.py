@@ -33,10 +33,8 @@ from app.core.settings.model import Settings
 MAIL_FOLDER = Path("var/mail")
 
 _CONNECT_SECONDS = 60
-_COMMAND_SECONDS = 60
-_QUIT_SECONDS = 1
-_PERMANENT = range(500, 600)
 _CLOSING = 421
+_PERMANENT = 500
 _TOO_LARGE = 552
 # RFC 4954 §6: about the sign-in, even if they answer a recipient.
 _ABOUT_SIGNIN = frozenset({530, 534, 535, 538})
@@ -83,7 +81,7 @@ class SmtpTransport:
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
             local_hostname=sender.domain,
-            timeout=_COMMAND_SECONDS,
+            timeout=60,
             use_tls=parts.scheme == "smtps",
             start_tls=parts.scheme == "smtp" and not clear,
             tls_context=None if clear else ssl.create_default_context(),
@@ -147,7 +145,7 @@ class SmtpTransport:
         """Say QUIT, if the server is quick, and close the connection. May be called at any time."""
         with suppress(SMTPException, OSError):
             if self._client.is_connected:
-                await self._client.quit(timeout=_QUIT_SECONDS)
+                await self._client.quit(timeout=1)
         self._client.close()
 
 
@@ -159,7 +157,7 @@ def _about_mail(error: SMTPException) -> DeliveryError:
     if code in _ABOUT_SIGNIN:
         return UnreachableError(cause, code)
     # Without a code: the address needs SMTPUTF8, and the server does not have it.
-    return RefusedError(cause, code) if code is None or code in _PERMANENT else PostponedError(cause, code)
+    return RefusedError(cause, code) if code is None or code >= _PERMANENT else PostponedError(cause, code)
 
 
 class FolderTransport:

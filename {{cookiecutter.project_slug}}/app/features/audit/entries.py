@@ -43,7 +43,7 @@ def entry_of(event_record: EventRecord) -> Entry:
         "session_id": asking,
         "target_type": target_type,
         "target_id": target_id,
-        "ip": _text(origin.ip, _LONGEST_IP),
+        "ip": origin.ip and redact_text(origin.ip)[:_LONGEST_IP],
         "user_agent": origin.user_agent and redact_text(origin.user_agent, _LONGEST_USER_AGENT),
         "request_id": origin.request_id,
         "details": _details(fields),
@@ -63,10 +63,6 @@ def _target(event: SecurityEvent, fields: Mapping[str, object]) -> tuple[str | N
 
 def _id(value: object) -> UUID | None:
     return value if isinstance(value, UUID) else None
-
-
-def _text(text: str | None, longest: int) -> str | None:
-    return None if text is None else redact_text(text)[:longest]
 
 
 def _details(fields: Mapping[str, object]) -> str:
