@@ -93,7 +93,8 @@ async def introspect(
 ) -> IntrospectionResponse:
     """What a token is worth (RFC 7662): its own, for a client with a secret or the token of one; for a user theirs."""
     if not isinstance(caller, Principal) and not caller.confidential:
-        emit_event(ClientEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **_target_of(caller))
+        # Nothing was tried, so that a flood of these is counted: a `failure` is always a row.
+        emit_event(ClientEvent.CLIENT_AUTHENTICATION_FAILED, outcome="denied", **_target_of(caller))
         raise InvalidClient("Only a client with a secret may ask about tokens.")
     found = await signins.look_at(form.token.get_secret_value())
     return _active(found, signins.issuer) if found and _is_theirs(found, caller) else _INACTIVE

@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from app.access.guard import route_policies
+from app.access.policies import ClientOrUser, Public
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.events.flow import EventRecord, RequestOrigin
@@ -16,6 +18,7 @@ from app.features.audit.recorder import Recorder
 from app.http.events import HttpEvent
 from tests.conftest import StartService
 from tests.support.access import EVENT
+from tests.support.oauth import register
 from tests.support.service import Service
 from tests.support.trail import actions, keys_of, stored
 
@@ -86,6 +89,32 @@ async def test_every_password_that_was_tried_is_a_row(start: StartService) -> No
         for _ in range(30):
             await service.try_sign_in("nobody@people.example", "wrong password canary")
         assert await actions(service) == ["signin_failed"] * 3 + ["signin_limited"]
+
+
+async def test_no_request_of_a_stranger_is_a_row_each_time(start: StartService) -> None:
+    """Every route that asks for no sign-in, 20 times with what gets far: its limit stops it, or it is a burst."""
+    async with start(rate_limit_signin="3/hour") as service:
+        public = await register(service, confidential=False)
+        who = {"email": (await service.person()).email, "password": "wrong password canary"}
+        mailed = {"token": "vrf_" + "A" * 43}
+        bodies: dict[str, dict[str, str]] = {
+            "/api/v1/accounts/verify": mailed,
+            "/api/v1/accounts/email/confirm": mailed,
+            "/api/v1/accounts/password/reset": mailed | {"new_password": "nine blue kites land"},
+            "/api/v1/accounts/password/forgot": {"email": who["email"]},
+            "/oauth/introspect": public.form | {"token": "x"},
+            "/oauth/revoke": public.form | {"token": "x"},
+            "/oauth/token": public.form | {"grant_type": "refresh_token", "refresh_token": "x"},
+        }
+        for method, path, policy in route_policies(service.app):
+            if not isinstance(policy, Public | ClientOrUser) or "{" in path:
+                continue
+            body = bodies.get(path, who) if method == "POST" else None
+            sent = {"json": body} if path.startswith("/api/") else {"data": body}
+            before = len(await stored(service))
+            for _ in range(20):
+                await service.client.request(method, path, headers={"Sec-Fetch-Site": "same-origin"}, **sent)  # type: ignore[arg-type]  # one of two
+            assert len(await stored(service)) - before <= 2 * 3, (method, path)
 
 
 async def test_a_burst_ends_by_itself(service: Service) -> None:
