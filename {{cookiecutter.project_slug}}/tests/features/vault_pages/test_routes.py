@@ -14,6 +14,7 @@ from tests.conftest import StartService
 from tests.features.vault.steps import MASK, canary, kept
 from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
 from tests.support.pages.chromium import flaws, visiting
+from tests.support.pages.counterparts import compare
 from tests.support.pages.site import Site
 from tests.support.service import Service
 from tests.support.trail import actions
@@ -172,3 +173,17 @@ async def test_in_a_browser(chromium: Chromium, site: Site) -> None:
         assert await flaws(page) == []
         await page.get_by_role("button", name="Delete for good").click()
         await expect(page.get_by_text("There is nothing in it yet.")).to_be_visible()
+
+
+@pytest.mark.asvs("7.5.3", "8.2.1")
+async def test_no_page_asks_for_less_than_the_api(service: Service) -> None:
+    """The policy of each is the one of the API's route, or stricter."""
+    secrets = "/api/v1/secrets"
+    counterparts = {
+        f"GET {PATH}": f"GET {secrets}",
+        f"GET {PATH}/new": f"POST {secrets}",
+        f"POST {PATH}/new": f"POST {secrets}",
+        f"POST {PATH}/{{secret_id}}/delete": f"DELETE {secrets}/{{secret_id}}",
+        f"POST {PATH}/{{secret_id}}/reveal": f"POST {secrets}/{{secret_id}}/reveal",
+    }
+    assert compare(service.app, "vault_pages", counterparts) == ([], [])

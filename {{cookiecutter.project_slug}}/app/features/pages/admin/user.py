@@ -48,7 +48,7 @@ async def user_page(page: CurrentPage, user: User) -> Response:
 
 
 @router.post("/name")
-@policy(Allow(UserPermission.USERS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE))
 async def rename(
     request: Request, page: CurrentPage, user: User, administration: Administration, principal: CurrentPrincipal
 ) -> Response:

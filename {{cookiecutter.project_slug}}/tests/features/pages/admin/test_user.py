@@ -81,7 +81,7 @@ async def test_sets_roles(service: Service) -> None:
 
 
 @pytest.mark.asvs("7.5.3")
-async def test_an_old_sign_in_gives_nobody_a_role_and_deletes_nobody(start: StartService) -> None:
+async def test_an_old_sign_in_gives_nobody_a_role_or_name_and_deletes_nobody(start: StartService) -> None:
     """Neither by the page of the roles nor by an invitation: all ask for the password, and come back."""
     with time_machine.travel(datetime(2026, 7, 1, tzinfo=UTC), tick=True) as clock:
         async with start() as service:
@@ -96,7 +96,11 @@ async def test_an_old_sign_in_gives_nobody_a_role_and_deletes_nobody(start: Star
                 headers = {"Sec-Fetch-Site": "same-origin", "Referer": f"https://service.example{path}"}
                 answer = await admin.client.post(path, data=fields, headers=headers)
                 assert answer.headers["Location"] == f"/confirm?next={path}"
-            assert (await stored(admin, person))["roles"] == ["member"]
+            headers = {"Sec-Fetch-Site": "same-origin", "Referer": f"https://service.example{path_of(person)}"}
+            answer = await admin.client.post(path_of(person, "/name"), data={"display_name": "Ann"}, headers=headers)
+            assert answer.headers["Location"] == f"/confirm?next={path_of(person)}"
+            account = await stored(admin, person)
+            assert (account["roles"], account["display_name"]) == (["member"], None)
             assert len((await admin.get("/api/v1/users")).json()["items"]) == 2
 
 
