@@ -37,6 +37,10 @@ _Fault = tuple[str, str]
 class UntrustedRequest(BadRequest):
     """The client or its redirect address is not known: for a page of this service, never for a redirect."""
 
+    def __init__(self, detail: str, client: RegisteredClient | None = None) -> None:
+        super().__init__(detail)
+        self.client = client
+
 
 class RefusedRequest(Exception):  # noqa: N818  # an answer more than an error
     """The client is told, by a redirect to `location`, that it does not get a code; `error` is what is said."""
@@ -117,7 +121,7 @@ class RequestReader:
             raise UntrustedRequest("The application that sent you here is not known.")
         fits = "redirect_uri" not in repeated and len(redirect_uri) <= LONGEST_URI
         if not fits or not is_registered(redirect_uri, client.redirect_uris, any_port=not client.own):
-            raise UntrustedRequest("The application that sent you here gave an address that is not its own.")
+            raise UntrustedRequest("The application that sent you here gave an address that is not its own.", client)
         return client, redirect_uri
 
 

@@ -9,8 +9,11 @@ class ClientEvent(SecurityEvent):
 
     CLIENT_AUTHENTICATION_FAILED = (
         "client_authentication_failed",
-        "An OAuth client is unknown, its credentials are wrong, or it has none where it needs some",
-        "`target_id`, a client's, where there is one",
+        (
+            "An OAuth client is unknown, its credentials or its redirect address are wrong, or it has no credentials "
+            "where it needs some"
+        ),
+        "`target_id`, a client's, where there is one; `reason` of an authorization request",
     )
     CLIENT_CREATED = (
         "client_created",

@@ -16,10 +16,19 @@ from starlette.responses import Response
 from app.access.policies import Authenticated, Public, policy
 from app.access.principal import CurrentPrincipal, Principal
 from app.access.roles import RoleTable
-from app.core.errors import BadRequest, Forbidden
+from app.core.errors import BadRequest
+from app.core.events.flow import emit_event
 from app.core.services import services_of
 from app.core.settings.model import Settings
-from app.features.authorization.service import AuthorizationRequest, AuthorizationService, RefusedRequest, granted
+from app.features.accounts.authority import denied
+from app.features.authorization.service import (
+    AuthorizationRequest,
+    AuthorizationService,
+    RefusedRequest,
+    UntrustedRequest,
+    granted,
+)
+from app.features.oauth.events import ClientEvent
 from app.features.pages.entry.csp import AUTHORIZE, headers_for, pairs_of
 from app.features.pages.kit.forms import FormBody, read_form
 from app.features.pages.kit.page import CurrentPage, HtmlPage
@@ -52,7 +61,7 @@ async def ask(request: Request, page: CurrentPage, authorization: Authorization,
         raise BadRequest(_TOO_LONG)
     headers = await headers_for(request, f"{AUTHORIZE}?{query}")
     try:
-        asked = await authorization.check(pairs_of(query))
+        asked = await _check(authorization, query)
     except RefusedRequest as refused:
         waiting = with_next("/login", f"{AUTHORIZE}?{query}")
         return page.go(refused.location if page.signed_in else waiting, headers=headers)
@@ -83,20 +92,30 @@ async def decide(
     """Take the decision to the client. What it is about is read anew: the form can only narrow it."""
     if "Authorization" in request.headers:
         # Otherwise a client with a token could allow itself, or another one, in the user's name.
-        raise Forbidden("The user decides, with a browser. A token cannot.")
+        raise denied("The user decides, with a browser. A token cannot.")
     _, typed = await read_form(request, Decision, "error_form.html")
     headers = await headers_for(request, f"{AUTHORIZE}?{typed.request}")
     try:
-        asked = await authorization.check(pairs_of(typed.request))
-        denied = typed.decision == "deny"
+        asked = await _check(authorization, typed.request)
         location = (
             await authorization.decline(principal, asked)
-            if denied
+            if typed.decision == "deny"
             else await _allowed(authorization, principal, asked, typed, origin)
         )
     except RefusedRequest as refused:
         location = refused.location
     return page.go(location, headers=headers)
+
+
+async def _check(authorization: AuthorizationService, query: str) -> AuthorizationRequest:
+    """The request of a query. One that cannot be trusted is told as an event, which repeats nothing that was sent."""
+    try:
+        return await authorization.check(pairs_of(query))
+    except UntrustedRequest as untrusted:
+        target = {"target_type": "client", "target_id": untrusted.client.id} if untrusted.client else {}
+        event = ClientEvent.CLIENT_AUTHENTICATION_FAILED
+        emit_event(event, outcome="denied", reason=untrusted.detail, **target)
+        raise
 
 
 async def _allowed(
