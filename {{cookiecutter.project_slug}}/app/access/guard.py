@@ -14,10 +14,10 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from app.access.events import AccessEvent
 from app.access.policies import Policy, PolicyError, policy_of
-from app.access.principal import Principal
+from app.access.principal import Principal, current_principal
 from app.core.errors import Problem
 from app.core.events.flow import emit_event
-from app.core.services import services_of
+from app.core.services import dependencies_of, services_of
 from app.http.request.body_limit import MAX_BODY_BYTES, SMALL_BODY, limit_body
 from app.http.request.credentials import scheme_and_credentials
 from app.http.request.strict_json import StrictRequest
@@ -75,6 +75,11 @@ class GuardedRoute(APIRoute):
             )
         # Not passed to FastAPI, which would answer in plain text, and before a 401.
         super().__init__(path, endpoint, **options)
+        if not self.policy.needs_principal and current_principal in dependencies_of(self.dependant):
+            raise PolicyError(
+                f"{endpoint.__qualname__} takes the principal, and its policy {self.policy} does not need one;"
+                " use another policy, or drop the parameter"
+            )
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return FastAPI's handler behind the policy and the strict parser."""

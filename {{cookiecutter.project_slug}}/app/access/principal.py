@@ -37,10 +37,11 @@ class Principal:
         return CLIENT_SECRET in self.methods
 
 
-async def _principal_of(request: Request) -> Principal:
+async def current_principal(request: Request) -> Principal:
+    """Return the principal of the request."""
     principal: Principal = request.state.principal
     return principal
 
 
-CurrentPrincipal = Annotated[Principal, Depends(_principal_of)]
-"""The principal as a parameter of a handler whose policy is not `Public`."""
+CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
+"""The principal as a parameter of a handler whose policy needs one."""

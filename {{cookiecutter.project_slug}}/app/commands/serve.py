@@ -1,6 +1,7 @@
 """`manage serve`: the server, with the options that this service is tested with."""
 
 import asyncio
+import os
 import ssl
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +11,16 @@ import typer
 from app.commands.support import database_faults, settings_or_exit
 from app.core.database.database import Database
 from app.core.database.migrations import require_current, upgrade
-from app.core.settings.model import Settings
+from app.core.settings.model import Settings, source_of
 from app.http.server.run import run_server
 
 
 def serve(
     *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port to listen on, and of PUBLIC_URL if that is not set.")
+    ] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
     reload: Annotated[bool, typer.Option("--reload", help="Start anew when the code changes.")] = False,
     certificate: Annotated[
@@ -31,6 +34,9 @@ def serve(
     if certificate is not None:
         _require_usable(certificate)
     settings = settings_or_exit()
+    if port and not settings.production and source_of("public_url") is None:
+        # In the environment, where every process that serves finds it.
+        os.environ["PUBLIC_URL"] = f"http://127.0.0.1:{port}"
     with database_faults():
         asyncio.run(_prepare(settings))
     run_server(

@@ -75,13 +75,13 @@ def services_of(app: FastAPI) -> Services:
 def require_services(app: FastAPI) -> None:
     """Raise `MissingServiceError` if a handler names a service that no feature provides."""
     for route in app.routes:
-        for kind in _named(route.dependant) if isinstance(route, APIRoute) else ():
-            if kind not in services_of(app):
-                raise MissingServiceError(f"{kind.__name__} is needed by a route, and no feature provides it.")
+        for call in dependencies_of(route.dependant) if isinstance(route, APIRoute) else ():
+            if isinstance(call, _Provided) and call.kind not in services_of(app):
+                raise MissingServiceError(f"{call.kind.__name__} is needed by a route, and no feature provides it.")
 
 
-def _named(dependant: Dependant) -> Iterator[type]:
-    if isinstance(dependant.call, _Provided):
-        yield dependant.call.kind
+def dependencies_of(dependant: Dependant) -> Iterator[object]:
+    """Yield the functions of all dependencies of a handler, those of dependencies too."""
     for dependency in dependant.dependencies:
-        yield from _named(dependency)
+        yield dependency.call
+        yield from dependencies_of(dependency)

@@ -1,14 +1,17 @@
 """The boot stops on a route that has not exactly one policy."""
 
 from collections.abc import Callable
+from typing import Annotated, Any
+from uuid import UUID
 
 import pytest
-from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from app.access.guard import GuardedRoute, route_policies
-from app.access.policies import Authenticated, PolicyError, Public, policy
+from app.access.policies import Authenticated, ClientOrUser, Policy, PolicyError, Public, policy
+from app.access.principal import CurrentPrincipal
 from app.http.request.body_limit import MAX_BODY_BYTES
 
 
@@ -56,6 +59,31 @@ def test_a_handler_without_a_policy_cannot_become_a_route() -> None:
     router = APIRouter(route_class=GuardedRoute)
     with pytest.raises(PolicyError, match="endpoint declares no policy; put @policy"):
         router.get("/open")(endpoint)
+
+
+async def with_principal(principal: CurrentPrincipal) -> None:
+    """A handler that takes the principal."""
+
+
+async def user_of(principal: CurrentPrincipal) -> UUID:
+    """A dependency that takes it."""
+    return principal.user_id
+
+
+async def with_dependency(user_id: Annotated[UUID, Depends(user_of)]) -> None:
+    """A handler that takes what is made of the principal."""
+
+
+@pytest.mark.parametrize("handler", [with_principal, with_dependency])
+@pytest.mark.parametrize("rule", [Public(), ClientOrUser()], ids=str)
+def test_a_handler_cannot_take_a_principal_that_its_policy_does_not_need(
+    handler: Callable[..., Any], rule: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every request would be answered 500; the boot stops, and names the handler."""
+    monkeypatch.setattr(handler, "__access_policy__", rule, raising=False)
+    router = APIRouter(route_class=GuardedRoute)
+    with pytest.raises(PolicyError, match=f"{handler.__name__} takes the principal, and its policy {rule}"):
+        router.get("/open")(handler)
 
 
 def test_no_route_reads_more_than_any_body_may_have() -> None:

@@ -3,11 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 
 from app.access.roles import RoleTable
 from app.core.database.database import Database
+from app.core.errors import Problem
 from app.core.services import Services, services_of
 from app.core.settings.model import Settings
 from app.feature import Feature
@@ -28,7 +32,7 @@ from app.features.pages.kit.forms import FormRefused
 from app.features.pages.kit.navigation import Navigation
 from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import Pages
-from app.features.pages.kit.problems import on_form_refused, present
+from app.features.pages.kit.problems import Handler, on_form_refused, present, with_signed_in_user
 from app.features.pages.kit.site import Site
 from app.features.pages.public import api_docs, home
 from app.features.sessions.service import SessionService
@@ -53,6 +57,8 @@ def install(app: FastAPI) -> None:
     """Show problems to browsers as pages, and links to what may be opened."""
     services_of(app).add(Navigation(app))
     app.state.present = present
+    for kind in (Problem, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, with_signed_in_user(cast("Handler", app.exception_handlers[kind])))
     app.add_exception_handler(FormRefused, on_form_refused)
 
 

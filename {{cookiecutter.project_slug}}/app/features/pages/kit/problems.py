@@ -4,10 +4,14 @@ Programs get the problem document, and so does everything below the API's paths.
 for HTML first (RFC 9110 section 12.5.1).
 """
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
+from app.core.database.database import UNAVAILABLE_ERRORS
 from app.core.errors import Problem, problem_document
 from app.core.services import services_of
 from app.features.pages.kit.forms import FormRefused
@@ -15,9 +19,11 @@ from app.features.pages.kit.messages import again_in, error_text, own_words
 from app.features.pages.kit.page import SEE_OTHER, Pages, signed_in_user
 from app.features.pages.kit.urls import HOME, asked_page, with_next
 
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
 _FOR_PROGRAMS = ("/api/", "/oauth/token", "/oauth/revoke", "/oauth/introspect", "/.well-known/")
 _DOCUMENTS = ("application/json", "application/problem+json")
-_UNAUTHENTICATED = 401
+_UNAUTHENTICATED, _UNPROCESSABLE, _SERVER_ERRORS = 401, 422, 500
 # A browser's has some 150. The header of a request that was refused for its headers is looked at, too.
 _LONGEST_ACCEPT = 1000
 _NEEDS_PROOF = "insufficient_user_authentication"
@@ -46,9 +52,9 @@ def _page(problem: Problem, request: Request) -> Response:
         proof = _NEEDS_PROOF in problem.headers.get("WWW-Authenticate", "")
         path = "/confirm" if proof else "/login"
         return RedirectResponse(with_next(path, asked_page(request) or HOME), status_code=SEE_OTHER)
-    # Without the signed-in user: the database, which may be what is down, would have to be asked.
     return services_of(request.app)[Pages].show(
-        request, "error.html", signed_in=None, status=problem.status, headers=problem.headers, problem=problem,
+        request, "error.html", signed_in=getattr(request.state, "signed_in", None),
+        status=problem.status, headers=problem.headers, problem=problem,
         said=error_text(problem), detail=own_words(problem), again=again_in(problem.headers.get("Retry-After")),
         request_id=request.scope.get("state", {}).get("request_id"),
     )  # fmt: skip
@@ -65,6 +71,22 @@ def _wanted(accept: str) -> dict[str, float]:
         except ValueError:
             wanted[kind] = 0.0
     return wanted
+
+
+def with_signed_in_user(handle: Handler) -> Handler:
+    """Wrap an exception handler, so that the page of a 4xx shows the signed-in user.
+
+    Not for a 5xx, because the database may be down. Middleware answers without it, so that its refusals cost no query.
+    """
+
+    async def handler(request: Request, error: Exception) -> Response:
+        status = getattr(error, "status", getattr(error, "status_code", _UNPROCESSABLE))
+        if _UNAUTHENTICATED != status < _SERVER_ERRORS and is_for_a_browser(request):
+            with suppress(Problem, *UNAVAILABLE_ERRORS):
+                request.state.signed_in = await signed_in_user(request)
+        return await handle(request, error)
+
+    return handler
 
 
 async def on_form_refused(request: Request, error: Exception) -> Response:

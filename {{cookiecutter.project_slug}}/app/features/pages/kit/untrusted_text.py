@@ -31,8 +31,8 @@ _LONGEST_DEVICE = 40
 
 
 def short(text: object, longest: int = LONGEST_SHOWN) -> str:
-    """The text, with what is not printable written as its escape, and cut where it is too long."""
-    shown = escape(str(text)[: longest + 1])
+    """Shorten the text; a line break becomes a space, and any other character that is not printable its escape."""
+    shown = escape(" ".join(str(text)[: longest + 1].splitlines()))
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 

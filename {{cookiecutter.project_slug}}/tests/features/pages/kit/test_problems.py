@@ -15,7 +15,7 @@ from app.features.pages.kit.problems import present
 from app.http.middleware.security_headers import security_headers
 from tests.conftest import StartService
 from tests.support.asgi import http_scope
-from tests.support.pages.browser import FORM, Browser, text_of
+from tests.support.pages.browser import FORM, Browser, text_of, with_browser
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -174,6 +174,24 @@ async def test_an_outage_is_a_page_that_needs_no_database(start: StartService, t
             assert_page(answer, 503, "We cannot answer now")
             assert "Try again in 5 seconds." in text_of(answer)
         assert browser.cookie == cookie
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/admin/users", 403)])
+async def test_the_page_of_a_4xx_shows_who_is_signed_in(service: Service, path: str, status: int) -> None:
+    """Of the router and of a policy: it offers to sign out, and not to sign in."""
+    _, browser = await with_browser(service)
+    answer = await browser.get(path)
+    assert answer.status_code == status
+    assert "Sign out" in text_of(answer)
+    assert "Sign in" not in text_of(answer)
+
+
+async def test_the_page_of_a_404_needs_no_database(start: StartService, tmp_path: Path) -> None:
+    """If the database does not answer, the page shows no user."""
+    async with _without_database(start, tmp_path) as (_, browser):
+        answer = await browser.get("/nothing")
+        assert_page(answer, 404, "There is no such page")
+        assert "Sign out" not in text_of(answer)
 
 
 @pytest.mark.asvs("1.2.1")

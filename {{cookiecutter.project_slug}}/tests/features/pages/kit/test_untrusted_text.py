@@ -32,12 +32,18 @@ ANDROID = (
         ("python-httpx2/2.16", "python-httpx2/2.16"),
         ("", "Unknown"),
         ("x" * 300, "x" * 39 + "…"),
-        ("evil\r\n\u202eagent", "evil\\r\\n\\u202eagent"),
+        ("evil\r\n\u202eagent", "evil \\u202eagent"),
     ],
 )
 def test_names_browser_and_system(user_agent: str, words: str) -> None:
     """In words for what people use; the begin of the text for anything else."""
     assert device(user_agent) == words
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\v", "\f", "\x85", "\u2028", "\u2029"])
+def test_a_line_break_is_a_space(end: str) -> None:
+    """A name or a value of several lines is read on one, without escapes between its words."""
+    assert short(f"first{end}second{end}") == "first second"
 
 
 def test_a_text_is_bounded_and_printable() -> None:
