@@ -45,7 +45,9 @@ return {before, tonumber(left)}
 """
 _REFUND = """
 local value = redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1])
-if value and (tonumber(value) or 0) > 0 then redis.call('DECR', KEYS[1]) end
+if not value or (tonumber(value) or 0) < 1 then return 0 end
+redis.call('DECR', KEYS[1])
+return 1
 """
 
 Result = TypeVar("Result")
@@ -87,12 +89,13 @@ class MemoryCounters:
             counts[window.key] = (before + 1, ends)
         return before, ends - now
 
-    async def refund(self, window: Window) -> None:
-        """Take one back, if the window has not ended."""
+    async def refund(self, window: Window) -> bool:
+        """Take one back, if the window has not ended; return whether there was one."""
         counts = self._live(window.seconds, monotonic())
         count, ends = counts.get(window.key, (0, 0.0))
         if count:
             counts[window.key] = (count - 1, ends)
+        return count > 0
 
     async def clear(self, window: Window) -> None:
         """Forget a count."""
@@ -136,9 +139,9 @@ class RedisCounters:
         before, milliseconds = await _answer(script)
         return int(before), milliseconds / _MILLISECONDS
 
-    async def refund(self, window: Window) -> None:
-        """Take one back, if the window has not ended."""
-        await _answer(self._refund(keys=[self._prefix + window.key]))
+    async def refund(self, window: Window) -> bool:
+        """Take one back, if the window has not ended; return whether there was one."""
+        return bool(await _answer(self._refund(keys=[self._prefix + window.key])))
 
     async def clear(self, window: Window) -> None:
         """Forget a count."""
@@ -176,8 +179,8 @@ class FallbackCounters:
         # As if the rest of the limit had been used elsewhere.
         return before + window.amount - allowed, seconds_left
 
-    async def refund(self, window: Window) -> None:
-        """Take one back, if the window has not ended."""
+    async def refund(self, window: Window) -> bool:
+        """Take one back, if the window has not ended; return whether there was one."""
         if self._may_try():
             with suppress(CountersHang):
                 return await self._watched(self._shared.refund(window))

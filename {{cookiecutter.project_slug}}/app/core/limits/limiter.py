@@ -47,9 +47,9 @@ class Limiter:
             retry_after=max(1, ceil(seconds_left)),
         )
 
-    async def refund(self, limit: RateLimitItem, *key: str) -> None:
-        """Take one count back, if the window has not ended."""
-        await self._counters.refund(_window(limit, key))
+    async def refund(self, limit: RateLimitItem, *key: str) -> bool:
+        """Take one count back, if the window has not ended; return whether there was one."""
+        return await self._counters.refund(_window(limit, key))
 
     async def clear(self, limit: RateLimitItem, *key: str) -> None:
         """Begin a count anew."""

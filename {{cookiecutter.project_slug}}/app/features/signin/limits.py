@@ -4,7 +4,7 @@ An attempt counts for its network (an IPv4 address, or the /64 of an IPv6 addres
 for the mailbox from everywhere; a sign-in that succeeds is not counted. Over one of these limits every answer is the
 same 429 after the same time; only the right password from a home network of the account gets in
 (`sessions/devices.py`). After twice the limit of such attempts, a network gets 429 before any password is
-checked, until the window ends or a user there resets a password by mail.
+checked, until the window ends; a user there who resets a password by mail gets a few more attempts, for that mailbox.
 
 A count depends only on what was sent and from where, not on the account. It is taken before the password is checked,
 so that parallel attempts cannot slip through.
@@ -21,6 +21,9 @@ from app.features.accounts.events import AccountEvent
 
 _BEYOND = 2
 """How many times the limit a network may try beyond it. It bounds the hashing that a network can cause."""
+
+_AFTER_RESET = 5
+"""How many more attempts a reset gives to its mailbox in its network, if the limit is no lower."""
 
 
 class Attempt:
@@ -69,11 +72,14 @@ class SignInLimits:
             verdict = await attempt.count(self._limit, *key)
             if not verdict.allowed:
                 attempt.over = verdict, key[0]
-                if not (await attempt.count(self._beyond, "beyond", network)).allowed:
+                beyond = not (await attempt.count(self._beyond, "beyond", network)).allowed
+                if beyond and not await self._limiter.refund(self._limit, "signin", "reset", digest, network):
                     attempt.refuse_over()
                 break
         return attempt
 
-    async def unlock(self, ip: str) -> None:
-        """Check passwords from the network of the address again, if it was far over the limit; it stays over it."""
-        await self._limiter.clear(self._beyond, "signin", "beyond", subscriber(ip))
+    async def unlock(self, mailbox: str, ip: str) -> None:
+        """Check a few more passwords for the mailbox from that network, however far it is over the limit."""
+        digest, network = hashlib.sha256(mailbox.encode()).hexdigest(), subscriber(ip)
+        for _ in range(_AFTER_RESET):
+            await self._limiter.hit(self._limit, "signin", "reset", digest, network)

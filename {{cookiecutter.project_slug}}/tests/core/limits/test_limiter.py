@@ -53,11 +53,11 @@ async def test_counts_each_key_for_itself(limiter: Limiter) -> None:
 
 
 async def test_gives_back(limiter: Limiter) -> None:
-    """A refund makes room for one more, and refunds of nothing make room for none."""
-    await limiter.refund(THREE, "refund")
+    """A refund makes room for one more and says so, and refunds of nothing make room for none."""
+    assert not await limiter.refund(THREE, "refund")
     for _ in range(3):
         await limiter.hit(THREE, "refund")
-    await limiter.refund(THREE, "refund")
+    assert await limiter.refund(THREE, "refund")
     assert (await limiter.hit(THREE, "refund")).allowed
     assert not (await limiter.hit(THREE, "refund")).allowed
 

@@ -240,3 +240,26 @@ async def test_a_registration_resets_no_count(start: StartService, mailbox: Mail
         assert await attempt(service, EMAIL, SHARED, PASSWORD) == 429
         assert await post.verify(await post.token(EMAIL)) == 204
         assert await attempt(service, EMAIL, SHARED, PASSWORD) == 429
+
+
+@pytest.mark.asvs("6.3.1")
+async def test_a_reset_gives_no_guesses_against_a_neighbour(
+    start: StartService, mailbox: Mailbox, hashed: list[bool]
+) -> None:
+    """From a network far over the limit, who reset a password signs in; no other password is looked at there."""
+    async with start(rate_limit_signin=f"{LIMIT}/hour", trusted_proxies="127.0.0.1") as service:
+        post, neighbour, attacker = Post(service, mailbox), await service.person(), await service.person()
+        await service.sign_in(neighbour, **at(SHARED))
+        for _ in range(4 * LIMIT):
+            await attempt(service, attacker.email, SHARED)
+        await post.forgot(attacker.email)
+        assert await post.reset(await post.token(attacker.email), **at(SHARED)) == 204
+        hashed.clear()
+        assert await attempt(service, neighbour.email, SHARED, neighbour.password) == 429
+        assert hashed == []
+        await service.sign_in(Person(attacker.id, attacker.email, PASSWORD), **at(SHARED))
+        for _ in range(2 * LIMIT):
+            await attempt(service, attacker.email, SHARED)
+        hashed.clear()
+        assert await attempt(service, attacker.email, SHARED) == 429
+        assert hashed == []

@@ -46,11 +46,11 @@ class RecoveryService:
         self._database = database
         self._passwords = passwords
         self._tokens, self._mail, self._limits = mailing
-        self._unlock: Callable[[str], Awaitable[None]] | None = None
+        self._unlock: Callable[[str, str], Awaitable[None]] | None = None
         self._applications: Applications | None = None
 
-    def unlock_with(self, unlock: Callable[[str], Awaitable[None]]) -> None:
-        """Let the address from which a password is reset try to sign in again."""
+    def unlock_with(self, unlock: Callable[[str, str], Awaitable[None]]) -> None:
+        """Let who resets a password sign in with the mailbox from the address, whatever limit it is over."""
         self._unlock = unlock
 
     def also_end(self, applications: Applications) -> None:
@@ -91,10 +91,13 @@ class RecoveryService:
             owner = await self._tokens.owner(db, token, *_KINDS)
         new_hash = await self._passwords.hash(password, email=owner.email, display_name=owner.display_name)
         if self._unlock is not None:
-            await self._unlock(client.ip)
+            await self._unlock(owner.mailbox, client.ip)
         async with self._database.transaction() as db:
             user, _ = await self._tokens.use(db, token, *_KINDS)
-            user.password_hash, user.verified_at = new_hash, user.verified_at or utc_now()
+            if user.verified_at is None:
+                # A stranger may have registered the mailbox: nothing that they chose stays.
+                user.verified_at, user.display_name = utc_now(), None
+            user.password_hash = new_hash
             kept = await self._end_applications(db, user.id, keep=keep_applications)
             await self._tokens.end_access(db, user.id, AccountEnd.PASSWORD_RESET, keep_clients=kept)
             connection = await db.connection()
