@@ -1,8 +1,12 @@
 """The own account: change the password or the e-mail address, delete the account."""
 
+from collections.abc import Awaitable, Callable
+
 from pydantic import SecretStr
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
+from starlette.requests import Request
+from starlette.responses import Response
 
 from app.access.principal import Principal
 from app.core.database.database import Database
@@ -21,6 +25,9 @@ from app.features.accounts.passwords.policy import Passwords
 from app.features.accounts.service import replace_unconfirmed
 from app.features.sessions.devices import forget_other_homes
 
+RenewCookie = Callable[[Request, Response, Principal], Awaitable[None]]
+"""Gives a browser that sent a session cookie another one in the response, and ends every copy of the old one."""
+
 
 class OwnAccountService:
     """Changes the account of a principal who knows its password; raises what `PasswordConfirmation` raises."""
@@ -38,6 +45,16 @@ class OwnAccountService:
         self._passwords = passwords
         self._confirmation = confirmation
         self._tokens, self._mail, self._limits = mailing
+        self._renew_cookie: RenewCookie | None = None
+
+    def renew_cookie_with(self, renew: RenewCookie) -> None:
+        """Let the feature that issues session cookies renew one after a change of password."""
+        self._renew_cookie = renew
+
+    async def renew_cookie(self, request: Request, response: Response, principal: Principal) -> None:
+        """Renew the session cookie of the request, if it has one and cookies are in use (ASVS 7.2.4)."""
+        if self._renew_cookie is not None:
+            await self._renew_cookie(request, response, principal)
 
     async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr, *, ip: str) -> None:
         """Change the password; end every other session and every mailed token (ASVS 6.2.3, 7.4.3).

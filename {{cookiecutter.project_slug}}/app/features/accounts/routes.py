@@ -6,7 +6,7 @@ Mailed tokens come in bodies alone, never in a URL (ASVS 14.2.1).
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 
 from app.access.guard import GuardedRoute, require
 from app.access.policies import STEP_UP_MINUTES, Allow, Authenticated, OwnSession, Public, Recent, policy
@@ -96,11 +96,17 @@ async def delete_me(deletion: AccountDeletion, own: OwnAccount, principal: Curre
 
 @router.post("/users/me/password", status_code=204)
 @policy(Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
-async def change_my_password(
-    change: PasswordChange, own: OwnAccount, principal: CurrentPrincipal, client: RequestClient
+async def change_my_password(  # noqa: PLR0913, PLR0917  # one for each thing that a change of password touches
+    request: Request,
+    response: Response,
+    change: PasswordChange,
+    own: OwnAccount,
+    principal: CurrentPrincipal,
+    client: RequestClient,
 ) -> None:
-    """Change my password; every other session of mine ends."""
+    """Change my password; every other session of mine ends, and so does a copy of the session cookie."""
     await own.change_password(principal, change.current_password, change.new_password, ip=client.ip)
+    await own.renew_cookie(request, response, principal)
 
 
 @router.get("/users")

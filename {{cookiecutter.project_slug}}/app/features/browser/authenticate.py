@@ -4,13 +4,13 @@ Pages take the cookie alone. The API takes it too where a request has no `Author
 header alone if it has one. `app/http/middleware/cross_origin.py` has refused what other origins make a cookie do.
 """
 
-from fastapi import Request
+from fastapi import Request, Response
 
 from app.access.events import AccessEvent
 from app.access.principal import Principal
 from app.core.errors import Unauthenticated
 from app.core.events.flow import emit_event
-from app.features.browser.cookie import session_cookie
+from app.features.browser.cookie import session_cookie, set_session_cookie
 from app.features.browser.service import BrowserSessions
 
 _ENDED = ("session ended", "The session has ended.")
@@ -37,3 +37,9 @@ class CookieAuthenticator:
         await self._browsers.seen(signed_in)
         request.state.account = signed_in.account
         return signed_in.principal
+
+    async def renew(self, request: Request, response: Response, principal: Principal) -> None:
+        """Put another cookie into the response if the request was authenticated by one: the old one is dead."""
+        value = await self._browsers.confirm(principal) if self.takes(request) else None
+        if value is not None:
+            set_session_cookie(response, value)

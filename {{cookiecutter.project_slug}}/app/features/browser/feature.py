@@ -5,6 +5,7 @@ from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
 from app.core.services import Services
 from app.feature import Feature, ResealJob
+from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.service import AccountService
 from app.features.browser.authenticate import CookieAuthenticator
 from app.features.browser.events import BrowserEvent
@@ -19,7 +20,9 @@ def provide(services: Services) -> None:
     browsers = services.add(
         BrowserSessions(services[Database], services[SessionService], services[AccountService], services[KeyRing])
     )
-    services[Authentication].prefer(services.add(CookieAuthenticator(browsers)))
+    cookies = services.add(CookieAuthenticator(browsers))
+    services[Authentication].prefer(cookies)
+    services[OwnAccountService].renew_cookie_with(cookies.renew)
 
 
 BROWSER = Feature(

@@ -18,7 +18,7 @@ from app.features.browser.cookie import NAME
 from app.features.browser.service import BrowserSessions
 from app.features.sessions.service import NewSession
 from tests.conftest import StartService
-from tests.support.pages.browser import FORM, Browser
+from tests.support.pages.browser import FORM, Browser, with_browser
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -268,3 +268,17 @@ async def test_two_cookies_have_no_meaning(service: Service) -> None:
     await browser.sign_in(await service.person())
     both = f"{NAME}={browser.cookie}; {NAME}={'A' * 43}"
     assert (await service.client.get(ME, headers={"Cookie": both})).status_code == 401
+
+
+@pytest.mark.asvs("7.2.4", "7.4.3")
+async def test_a_change_of_password_through_the_api_ends_a_copy_of_the_cookie(service: Service) -> None:
+    """As the page does: the browser goes on with a new id, and who copied the old one has nothing."""
+    person, browser = await with_browser(service)
+    thief = Browser(service)
+    thief.cookie = str(browser.cookie)
+    body = {"current_password": person.password, "new_password": "another long pass phrase 7"}
+    path = f"{ME}/password"
+    answer = await browser.client.post(path, json=body, headers={"Sec-Fetch-Site": "same-origin"})
+    assert answer.status_code == 204
+    assert (await browser.get(ME)).status_code == 200
+    assert (await thief.get(ME)).status_code == 401
