@@ -27,7 +27,12 @@ class AccountEvent(SecurityEvent):
         ACTOR,
     )
     EMAIL_CHANGED = "email_changed", "The account has the other address", "`user_id`", SUBJECT
-    EMAIL_VERIFIED = "email_verified", "A user confirmed the mailbox of a new account", "`user_id`", SUBJECT
+    EMAIL_VERIFIED = (
+        "email_verified",
+        "A user confirmed the mailbox of a new account, or gave a wrong password with the token",
+        "`user_id`",
+        SUBJECT,
+    )
     HASHING_SHED = "hashing_shed", "Too many sign-ins waited for their hash", "`waiting`"
     MAIL_LIMITED = "mail_limited", "A client, a mailbox or an account had its share of mails", "`by`"
     PASSWORD_CHANGED = "password_changed", "A user changed the password, or failed to", "`user_id`, `session_id`", ACTOR
@@ -47,8 +52,8 @@ class AccountEvent(SecurityEvent):
     )
     SIGNIN_LIMITED = (
         "signin_limited",
-        "A network, a mailbox or an OAuth client had its share of failures, or a session that confirms the password",
-        "`by`; of a session `user_id` and `session_id`",
+        "A network, a mailbox, an OAuth client, a session or a mailed token had its share of wrong passwords",
+        "`by`; of a session `user_id` and `session_id`, of a token `user_id`",
         ACTOR,
     )
 

@@ -42,6 +42,13 @@ class MailLimits:
             emit_event(AccountEvent.MAIL_LIMITED, outcome="denied", by="client")
             raise too_many(verdict)
 
+    async def admit_guess(self, user_id: UUID) -> None:
+        """Count a password that is given with a token for an unconfirmed account; raises `TooManyRequests`."""
+        verdict = await self._limiter.hit(self._per_client, "password", "registered", str(user_id))
+        if not verdict.allowed:
+            emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by="token", user_id=user_id)
+            raise TooManyRequests("Too many attempts with a wrong password.", retry_after=verdict.retry_after)
+
     async def admit_mailbox(self, purpose: str, mailbox: str) -> Verdict:
         """Count a request for mail to a mailbox; the caller sends none if it is not allowed."""
         return await self._admit(purpose, _digest(mailbox), by="mailbox")

@@ -34,10 +34,6 @@ from app.features.accounts.passwords.policy import Passwords
 _TRIES = 3
 
 
-class _ChangedMeanwhileError(Exception):
-    """The unconfirmed account is not the one that the password was compared with."""
-
-
 class _Request(NamedTuple):
     """A registration."""
 
@@ -80,11 +76,11 @@ class RegistrationService:
         )
         request = _Request(address, display_name, new_hash)
         mailable = await self._is_mailable(address, ip)
+        pending = await self._pending_hash(address.mailbox)
+        # The same work for every address: without a pending hash, a dummy is verified; and once, however many tries.
+        same = (await self._passwords.hasher.verify(password, pending)).valid
         for _ in range(_TRIES):
-            pending = await self._pending_hash(address.mailbox)
-            # The same work for every address: without a pending hash, a dummy is verified.
-            same = (await self._passwords.hasher.verify(password, pending)).valid
-            with suppress(IntegrityError, _ChangedMeanwhileError):
+            with suppress(IntegrityError):
                 await self._enter(request, pending, same=same, mailable=mailable)
                 return _proof(new_hash)
         raise Unavailable("The address is being registered by many at once.", retry_after=1)
@@ -93,11 +89,9 @@ class RegistrationService:
         """Write the registration; the same statements run in every case, and some are taken back."""
         async with self._database.transaction() as db:
             known = await lock_mailbox(db, request.address.mailbox)
-            if known is not None and known.verified_at is None:
-                if known.password_hash != pending:
-                    raise _ChangedMeanwhileError
-                if not same:
-                    known.password_hash = known.display_name = None
+            # A password that was registered meanwhile was not compared, so it does not hold either.
+            if known and known.verified_at is None and not (same and known.password_hash == pending):
+                known.password_hash = known.display_name = None
             new = request.account(request.address.mailbox if known is None else secrets.token_hex())
             async with taken_back(db, unless=known is None):
                 db.add(new)
@@ -117,13 +111,16 @@ class RegistrationService:
         """Confirm an account, and keep the password that was registered if the caller knows it, or has its `proof`.
 
         Returns whether it was kept: otherwise a mail lets the owner choose one. Raises `BadRequest` for a token that
-        does not hold, and `Forbidden` for another password, which leaves the token as it was.
+        does not hold, and `Forbidden` or `TooManyRequests` for another password, which leaves the token as it was.
         """
         async with self._database.read() as db:
-            pending = (await self._tokens.owner(db, token, TokenKind.VERIFY)).password_hash
+            owner = await self._tokens.owner(db, token, TokenKind.VERIFY)
+        pending = owner.password_hash
         kept = pending is not None and hmac.compare_digest((proof or "").encode(), _proof(pending).encode())
         if pending is not None and not kept and password is not None:
+            await self._limits.admit_guess(owner.id)
             if not (await self._passwords.hasher.verify(password, pending)).valid:
+                emit_event(AccountEvent.EMAIL_VERIFIED, outcome="failure", user_id=owner.id)
                 raise Forbidden("This is not the password that was registered. Leave it empty to choose one.")
             kept = True
         await self.verify(token, keep_password=kept)

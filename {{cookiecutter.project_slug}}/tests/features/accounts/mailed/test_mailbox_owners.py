@@ -1,12 +1,17 @@
 """Whose mailbox it is: nobody's mail goes to a look-alike, and nobody keeps an address from its owner."""
 
+import asyncio
+
 import pytest
+from pydantic import SecretStr
 
 from app.features.accounts.mailed.limits import MAILS_PER_HOUR
+from app.features.accounts.passwords.hasher import PasswordHasher, Verification
 from tests.conftest import StartService
 from tests.support.account_mail import PASSWORD, TOKEN, Post
 from tests.support.mail import Mailbox
-from tests.support.service import Service
+from tests.support.service import Service, tokens_of
+from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 
@@ -73,3 +78,50 @@ async def test_tags_flood_no_mailbox_and_block_nobody(start: StartService, mailb
             await register_from(post, "198.51.100.1", own)
             assert TOKEN.search(await post.text(own))
         assert len(list(mailbox.folder.glob("*.eml"))) == MAILS_PER_HOUR.amount + 2
+
+
+@pytest.mark.asvs("6.3.8")
+async def test_registrations_at_once_hash_as_often_whether_there_is_an_account_or_not(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six at once with different passwords: one is compared for each, so that their time does not tell."""
+    compared: list[str | None] = []
+    verify = PasswordHasher.verify
+
+    async def note(self: PasswordHasher, password: SecretStr, stored: str | None) -> Verification:
+        compared.append(stored)
+        return await verify(self, password, stored)
+
+    monkeypatch.setattr(PasswordHasher, "verify", note)
+    known = (await post.service.person()).email
+    for email in (known, "new@people.example"):
+        compared.clear()
+        await asyncio.gather(*(post.register(email, f"{PASSWORD} {number}") for number in range(6)))
+        assert len(compared) == 6, email
+
+
+@pytest.mark.asvs("6.3.1", "16.3.1")
+async def test_the_registered_password_is_not_guessed_with_its_token(start: StartService, mailbox: Mailbox) -> None:
+    """Wrong ones are on record and limited, the right one among them then; the token alone still works."""
+    async with start(rate_limit_signin="3/hour") as service:
+        post = Post(service, mailbox)
+        await post.register("ada@people.example")
+        token = await post.token("ada@people.example")
+        bodies = [*({"token": token, "password": f"a wrong password {n}"} for n in range(3))]
+        answers = [await post("/accounts/verify", body) for body in (*bodies, {"token": token, "password": PASSWORD})]
+        assert [answer.status_code for answer in answers] == [403, 403, 403, 429]
+        assert 1 <= int(answers[-1].headers["Retry-After"]) <= 3600
+        told = [(row["action"], row["outcome"]) for row in await stored(service)]
+        assert told[-4:] == [*[("email_verified", "failure")] * 3, ("signin_limited", "denied")]
+        assert await post.verify(token) == 204
+
+
+@pytest.mark.asvs("6.3.8")
+async def test_a_strangers_name_does_not_greet_the_owner_after_a_reset(post: Post) -> None:
+    """Registered by a stranger and not confirmed; the owner of the mailbox begins with a reset."""
+    await post.register("ada@people.example", display_name="Your bank")
+    await post.forgot("ada@people.example")
+    assert await post.reset(await post.mailed_token("ada@people.example", 2), "words that the owner chose") == 204
+    assert "Your bank" not in await post.text("ada@people.example", 3)
+    tokens = tokens_of(await post.service.try_sign_in("ada@people.example", "words that the owner chose"))
+    assert (await post.service.whoami(tokens)).json()["display_name"] is None
