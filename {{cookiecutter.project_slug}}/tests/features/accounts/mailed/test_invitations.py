@@ -155,3 +155,18 @@ async def test_refuses_what_breaks_a_rule(post: Post, body: object) -> None:
     answer = await post.service.client.post("/api/v1/invitations", json=body, headers=admin.bearer)
     assert answer.status_code == 422
     assert post.mailbox.messages(ADA) == []
+
+
+async def test_an_invitation_outlives_its_sender_and_can_be_found_and_ended(post: Post) -> None:
+    """As `docs/operations.md` says: the trail has what a disabled administrator sent; disabling the account ends it."""
+    sender, sending = await post.service.signed_in(Role.ADMIN)
+    _, admin = await post.service.signed_in(Role.ADMIN)
+    invited = [(await invite(post, sending, f"{name}@people.example", roles=["admin"])).json()["id"] for name in "ab"]
+    tokens = [await post.token(f"{name}@people.example") for name in "ab"]
+    client, disabled = post.service.client, {"disabled": True}
+    await client.patch(f"/api/v1/users/{sender.id}", json=disabled, headers=admin.bearer)
+    query = {"actor": str(sender.id), "action": "account_invited"}
+    sent = (await client.get("/api/v1/audit", params=query, headers=admin.bearer)).json()["items"]
+    assert [row["target_id"] for row in sent] == invited[::-1]
+    assert (await client.patch(f"/api/v1/users/{invited[0]}", json=disabled, headers=admin.bearer)).status_code == 200
+    assert [await post.reset(token) for token in tokens] == [400, 204]
