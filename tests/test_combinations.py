@@ -31,7 +31,7 @@ WORDS = {
     ),
     # In capitals, `SECRET_BYTES` is a constant of others.
     "sample_vault": re.compile(
-        r"(?i:vault|reveal|v1/secrets|secrets:(?:read|write)|secret_(?:created|changed|deleted|unreadable))"
+        r"(?i:vault|revealed|/reveal\b|secrets:reveal|v1/secrets|secrets:(?:read|write)|secret_(?:created|changed|deleted|unreadable))"
         r"|SECRETS_(?:READ|WRITE)|secret_(?:string|bytes)"
     ),
 }
@@ -51,7 +51,7 @@ MUST_BE_NAMED = {
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
 # The service's own templates, which it renders itself.
-OWN_TEMPLATES = re.compile(r"app/features/[\w/]*(?:templates|mails)/")
+OWN_TEMPLATES = re.compile(r"app/features/[\w/]*(?:templates|mails)/|app/commands/new_feature/")
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=combination_name)
