@@ -51,8 +51,7 @@ OPTIONS = {
     """.split(),  # noqa: SIM905  # a list of paths reads best as text
     "browser_pages": """
         app/commands/new_feature/pages
-        app/features/authorization app/features/browser app/features/oauth/clients/own_clients.py
-        app/features/pages app/features/vault_pages
+        app/features/authorization app/features/browser app/features/pages app/features/vault_pages
         docs/authorization.md docs/pages.md
         migrations/versions/0007_authorization.py migrations/versions/0008_browser_sessions.py
         migrations/versions/0011_consents_anew.py

@@ -11,6 +11,7 @@ from app.features.accounts.service import AccountService
 from app.features.authorization.events import ConsentEvent
 from app.features.authorization.grant import AuthorizationCodeGrant
 from app.features.authorization.models import AuthorizationCode, Consent
+from app.features.authorization.requests import RequestReader
 from app.features.authorization.service import AuthorizationService
 from app.features.oauth.clients.registered import GrantType
 from app.features.oauth.clients.service import ClientService
@@ -23,7 +24,8 @@ def provide(services: Services) -> None:
     """Let users decide about OAuth clients, which get codes for it."""
     database, accounts, sessions = services[Database], services[AccountService], services[SessionService]
     clients, mail = services[ClientService], services[AccountMail]
-    authorization = services.add(AuthorizationService(database, services[Settings], accounts, sessions, clients, mail))
+    services.add(RequestReader(clients, services[Settings].public_url))
+    authorization = services.add(AuthorizationService(database, accounts, sessions, clients, mail))
     code_grant = AuthorizationCodeGrant(database, accounts, sessions, clients, services[SignInService])
     services[GrantTable][GrantType.AUTHORIZATION_CODE] = code_grant
     services[AccountTokens].also_revoke(authorization.end_codes)

@@ -1,15 +1,15 @@
-"""The grant `authorization_code`: a code, with all that it is bound to, against tokens (RFC 6749 section 4.1.3).
+"""The grant `authorization_code`: exchange a code for tokens (RFC 6749 section 4.1.3).
 
-A code that comes a second time was seen by somebody else: what the first use started ends, in this transaction, so that
-the error answer cannot roll it back (ASVS 10.4.2). That takes the verifier too: a code can be seen in an address, and
-whoever saw no more than that ends nobody's session. Whatever else does not fit uses nothing up: a code in the wrong
-hands can be neither used nor spoiled.
+A second use means that somebody else saw the code: the session that the first use started ends, in this transaction, so
+that the error answer cannot roll it back (ASVS 10.4.2). That needs the verifier too: a code can be seen in a URL, and a
+code alone ends no session. A request that does not fit consumes nothing: a stolen code can be neither used nor spoiled.
 """
 
 import hashlib
 import hmac
 import re
 from base64 import urlsafe_b64encode
+from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
@@ -38,32 +38,25 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
 
 class _Presented(NamedTuple):
-    """What a client presents; the challenge of what is no verifier is empty, and fits no code."""
+    """The parameters of a client; the challenge of a malformed verifier is empty, and fits no code."""
 
     code_hash: bytes
     redirect_uri: str
     challenge: str
 
 
+@dataclass(eq=False)
 class AuthorizationCodeGrant:
     """Exchanges codes."""
 
-    def __init__(
-        self,
-        database: Database,
-        accounts: AccountService,
-        sessions: SessionService,
-        clients: ClientService,
-        signin: SignInService,
-    ) -> None:
-        self._database = database
-        self._accounts = accounts
-        self._sessions = sessions
-        self._clients = clients
-        self._signin = signin
+    _database: Database
+    _accounts: AccountService
+    _sessions: SessionService
+    _clients: ClientService
+    _signin: SignInService
 
     async def __call__(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
-        """Tokens for a code of the client; raises `InvalidGrant`, whatever it is that does not fit."""
+        """Return tokens for a code of the client; raises `InvalidGrant`, whatever does not fit."""
         if not isinstance(client, RegisteredClient):
             raise UnauthorizedClient("The client may not use this grant.")
         presented = _presented(form)
@@ -80,9 +73,9 @@ class AuthorizationCodeGrant:
     async def _locked(
         self, db: AsyncSession, presented: _Presented, client: RegisteredClient
     ) -> AuthorizationCode | None:
-        """The code, if it is the client's, behind all that is locked before it: user, client and session.
+        """Lock user, client, session and then the code, if it is the client's, and return the code.
 
-        None where one of them is gone, disabled, changed or ended since the user approved.
+        Returns None if one of them is gone, disabled, changed or ended since the user approved.
         """
         mine = (AuthorizationCode.code_hash == presented.code_hash, AuthorizationCode.client_id == client.id)
         columns = (AuthorizationCode.user_id, AuthorizationCode.session_id)
@@ -93,11 +86,11 @@ class AuthorizationCodeGrant:
             return None
         alive = await self._sessions.lock_alive(db, owner.session_id)
         code = await db.scalar(select(AuthorizationCode).where(*mine).with_for_update())
-        # A second use counts, even where the browser has signed out by now.
+        # A second use counts, even if the browser has signed out by now.
         return code if code is None or alive or code.used_at is not None else None
 
     async def _note_reuse(self, db: AsyncSession, code: AuthorizationCode, presented: _Presented) -> None:
-        """Record a second use, which ends what the first one started if it comes with the verifier."""
+        """Record a second use; if it has the verifier, end the session that the first use started."""
         started: UUID | None = code.started_session_id
         ends = started is not None and _is_proved(code, presented)
         if started is not None and ends:
@@ -132,11 +125,11 @@ def _presented(form: TokenForm) -> _Presented:
 
 
 def _fits(code: AuthorizationCode, presented: _Presented) -> bool:
-    """Whether the code is alive, and comes from whoever asked for it, by way of the same address."""
+    """Return whether the code is alive, and comes from the client that asked for it, with the same redirect URI."""
     alive, same_address = code.expires_at > utc_now(), code.redirect_uri == presented.redirect_uri
     return alive and same_address and _is_proved(code, presented)
 
 
 def _is_proved(code: AuthorizationCode, presented: _Presented) -> bool:
-    """Whether the verifier is that of whoever asked for the code (RFC 7636 section 4.6)."""
+    """Return whether the verifier belongs to the request for the code (RFC 7636 section 4.6)."""
     return hmac.compare_digest(code.code_challenge, presented.challenge)

@@ -1,8 +1,7 @@
 """Authorization requests: what a browser brings from a client (RFC 6749 section 4.1.1, RFC 7636, RFC 9700).
 
-A request whose client or redirect address is not one that is registered is answered here, on a page, and never with a
-redirect: that would send a user, and what is in the address, to whoever wrote the link. Every other fault is told to
-the client, at the address that is known to be its own.
+If the client or its redirect URI is not registered, the answer is a page, and never a redirect: that would send the
+user, and what is in the URL, to whoever wrote the link. Every other fault is told to the client, at its redirect URI.
 """
 
 import re
@@ -12,11 +11,12 @@ from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import urlencode
 
+from app.access.principal import Principal
 from app.core.errors import BadRequest
 from app.features.oauth.clients.redirect_uris import LONGEST_URI, is_registered
 from app.features.oauth.clients.registered import GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
-from app.features.oauth.resources import is_own_resource
+from app.features.oauth.grants import is_own_resource
 
 _LONGEST_SCOPE = 2000
 _LONGEST_AGE = 10  # digits
@@ -25,17 +25,14 @@ _CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
 # The SHA-256 of the verifier in base64url (RFC 7636 section 4.2).
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
-# What OpenID Connect and other extensions would change the meaning of a request with: not known here, and so refused
-# by name (`request_not_supported` and so on) instead of passed over.
+# Parameters of OpenID Connect and other extensions that would change the meaning of a request: refused by name
+# (`request_not_supported` and so on) instead of ignored.
 _NOT_SUPPORTED = ("request", "request_uri", "registration")
 _PROMPTS = frozenset({"none", "login", "consent"})
 
-_Fault = tuple[str, str]
-"""The `error` and the `error_description` that the client is told."""
-
 
 class UntrustedRequest(BadRequest):
-    """The client or its redirect address is not known: for a page of this service, never for a redirect."""
+    """The client or its redirect URI is not known: for a page of this service, never for a redirect."""
 
     def __init__(self, detail: str, client: RegisteredClient | None = None) -> None:
         super().__init__(detail)
@@ -43,7 +40,7 @@ class UntrustedRequest(BadRequest):
 
 
 class RefusedRequest(Exception):  # noqa: N818  # an answer more than an error
-    """The client is told, by a redirect to `location`, that it does not get a code; `error` is what is said."""
+    """A redirect to `location` tells the client that it gets no code, because of `error`."""
 
     def __init__(self, error: str, location: str) -> None:
         super().__init__(error)
@@ -52,7 +49,29 @@ class RefusedRequest(Exception):  # noqa: N818  # an answer more than an error
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorizationRequest:
+class Callback:
+    """Where the answer to a request goes, and what it repeats."""
+
+    redirect_uri: str
+    state: str | None
+    issuer: str
+
+    def answer(self, **parameters: str) -> str:
+        """Return the redirect URI with an answer, which names the issuer (RFC 9207)."""
+        answer = parameters | ({} if self.state is None else {"state": self.state}) | {"iss": self.issuer}
+        return f"{self.redirect_uri}{'&' if '?' in self.redirect_uri else '?'}{urlencode(answer)}"
+
+    def deny(self) -> str:
+        """Return the URL that tells the client that it gets nothing."""
+        return self.answer(error="access_denied")
+
+    def refuse(self, error: str, description: str) -> NoReturn:
+        """Raise the `RefusedRequest` that tells the client of an error (RFC 6749 section 4.1.2.1)."""
+        raise RefusedRequest(error, self.answer(error=error, error_description=description))
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest(Callback):
     """A request that can be approved or denied: `scope` is what the client asks for, and may have.
 
     `max_age` is how many seconds ago the user may have proved who they are, at most (RFC 9470 section 4). `prompt` is
@@ -60,23 +79,28 @@ class AuthorizationRequest:
     """
 
     client: RegisteredClient
-    redirect_uri: str
-    state: str | None
     scope: frozenset[str]
     code_challenge: str
     max_age: int | None
     prompt: frozenset[str]
 
+    def granted(self, principal: Principal) -> frozenset[str]:
+        """Return what the client gets of its scope: what the user may do, with the sign-in that decides."""
+        return self.scope & principal.permissions
 
+
+@dataclass(frozen=True)
 class RequestReader:
     """Reads authorization requests."""
 
-    def __init__(self, clients: ClientService, issuer: str) -> None:
-        self._clients = clients
-        self._issuer = issuer
+    _clients: ClientService
+    _issuer: str
 
     async def read(self, pairs: Sequence[tuple[str, str]]) -> AuthorizationRequest:
-        """Read the parameters of the query; raises `UntrustedRequest` or `RefusedRequest`."""
+        """Read the query, as its names and values in order.
+
+        Raises `UntrustedRequest`, for a page, or `RefusedRequest`, for a redirect to its `location`.
+        """
         given: dict[str, str] = {name: value for name, value in pairs if value}
         # RFC 8707 section 2: the one parameter that may be repeated.
         resources = frozenset(value for name, value in pairs if name == "resource" and value)
@@ -85,35 +109,29 @@ class RequestReader:
         client, redirect_uri = await self._trusted(given, repeated)
         state = given.get("state")
         if state is not None and ("state" in repeated or not _STATE.fullmatch(state)):
-            self.refuse(redirect_uri, None, "invalid_request", "There is one state, of printable ASCII.")
+            message = "There is one state, of printable ASCII."
+            Callback(redirect_uri, None, self._issuer).refuse("invalid_request", message)
+        callback = Callback(redirect_uri, state, self._issuer)
         if repeated:
-            self.refuse(redirect_uri, state, "invalid_request", "A parameter is there more than once.")
-        fault = _fault(given, client)
-        if fault is not None:
-            self.refuse(redirect_uri, state, *fault)
+            callback.refuse("invalid_request", "A parameter is there more than once.")
+        for is_there, error, description in _faults(given, client):
+            if is_there:
+                callback.refuse(error, description)
         if not is_own_resource(resources, self._issuer):
-            self.refuse(redirect_uri, state, "invalid_target", f"The one resource is {self._issuer}")
+            callback.refuse("invalid_target", f"The one resource is {self._issuer}")
         return AuthorizationRequest(
+            redirect_uri,
+            state,
+            self._issuer,
             client=client,
-            redirect_uri=redirect_uri,
-            state=state,
             scope=_asked(given, client),
             code_challenge=given["code_challenge"],
             max_age=int(given["max_age"]) if "max_age" in given else None,
             prompt=_prompt(given),
         )
 
-    def answer(self, redirect_uri: str, state: str | None, **parameters: str) -> str:
-        """The redirect address with an answer, which says whose it is (RFC 9207)."""
-        answer = parameters | ({} if state is None else {"state": state}) | {"iss": self._issuer}
-        return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{urlencode(answer)}"
-
-    def refuse(self, redirect_uri: str, state: str | None, error: str, description: str) -> NoReturn:
-        """Raise the `RefusedRequest` that tells the client of an error (RFC 6749 section 4.1.2.1)."""
-        raise RefusedRequest(error, self.answer(redirect_uri, state, error=error, error_description=description))
-
     async def _trusted(self, given: Mapping[str, str], repeated: set[str]) -> tuple[RegisteredClient, str]:
-        """The client and its redirect address, each named once; the address always (RFC 9700 section 2.1)."""
+        """Return the client and its redirect URI; each has to be named, and once (RFC 9700 section 2.1)."""
         client_id, redirect_uri = given.get("client_id", ""), given.get("redirect_uri", "")
         known = "client_id" not in repeated and _CLIENT_ID.fullmatch(client_id)
         client = await self._clients.find(client_id) if known else None
@@ -125,19 +143,17 @@ class RequestReader:
         return client, redirect_uri
 
 
-def _fault(given: Mapping[str, str], client: RegisteredClient) -> _Fault | None:
-    """What is wrong with a request from a client that is known, if anything is."""
+def _faults(given: Mapping[str, str], client: RegisteredClient) -> tuple[tuple[bool, str, str], ...]:
+    """Return each fault that a request can have: whether it has it, `error` and `error_description`."""
     unsupported = next((name for name in _NOT_SUPPORTED if name in given), None)
     response_type, prompt = given.get("response_type"), _prompt(given)
-    faults = (
+    no_codes = GrantType.AUTHORIZATION_CODE not in client.grants
+    too_much = len(given.get("scope", "")) > _LONGEST_SCOPE or not _asked(given, client) <= client.scope
+    return (
         (unsupported is not None, f"{unsupported}_not_supported", f"{unsupported} is not supported."),
         (response_type is None, "invalid_request", "response_type is missing."),
         (response_type != "code", "unsupported_response_type", "response_type can only be code."),
-        (
-            GrantType.AUTHORIZATION_CODE not in client.grants,
-            "unauthorized_client",
-            "The client may not use this grant.",
-        ),
+        (no_codes, "unauthorized_client", "The client may not use this grant."),
         (given.get("response_mode", "query") != "query", "invalid_request", "response_mode can only be query."),
         ("select_account" in prompt, "account_selection_required", "A browser is signed in to one account."),
         (not prompt <= _PROMPTS, "invalid_request", "prompt can only be login, consent, both, or none."),
@@ -150,13 +166,8 @@ def _fault(given: Mapping[str, str], client: RegisteredClient) -> _Fault | None:
             "code_challenge is the SHA-256 of the verifier: 43 characters of base64url.",
         ),
         (not _is_age(given.get("max_age", "0")), "invalid_request", "max_age is a number of seconds."),
-        (
-            len(given.get("scope", "")) > _LONGEST_SCOPE or not _asked(given, client) <= client.scope,
-            "invalid_scope",
-            "The scope asks for more than the client may have.",
-        ),
+        (too_much, "invalid_scope", "The scope asks for more than the client may have."),
     )
-    return next(((error, description) for is_there, error, description in faults if is_there), None)
 
 
 def _prompt(given: Mapping[str, str]) -> frozenset[str]:
@@ -164,7 +175,7 @@ def _prompt(given: Mapping[str, str]) -> frozenset[str]:
 
 
 def _asked(given: Mapping[str, str], client: RegisteredClient) -> frozenset[str]:
-    """What is asked for: all that the client may have, unless it says so. The service's own clients say so always."""
+    """Return the scope of the request, or else all that the client may have; the service's own clients name theirs."""
     scope = given.get("scope")
     if scope is None and not client.own:
         return client.scope

@@ -1,13 +1,24 @@
-"""The session cookie: `__Host-`, so that no other host and no plain connection can set it (ASVS 3.3.1, 3.3.3).
+"""The session cookie, and the principal of a request that has it.
 
-Browsers take it on `http://localhost` and `http://127.0.0.1` too, except Safari, which wants HTTPS
-(`make certificate`): there is no weaker one for development.
+It is `__Host-`, so that no other host and no plain connection can set it (ASVS 3.3.1, 3.3.3). Browsers take it on
+`http://localhost` and `http://127.0.0.1` too, except Safari, which wants HTTPS (`make certificate`): there is no weaker
+one for development.
+
+Pages take the cookie alone. The API takes it if a request has no `Authorization` header, and judges the request by that
+header alone if it has one. `app/http/middleware/cross_origin.py` refuses cross-site requests with a cookie.
 """
 
 import re
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+from app.access.events import AccessEvent
+from app.access.principal import Principal
+from app.core.errors import Unauthenticated
+from app.core.events.flow import emit_event
+from app.features.browser.service import BrowserSessions
 
 NAME = "__Host-session"
 
@@ -16,12 +27,10 @@ _PREFIX = f"{NAME}=".encode()
 
 
 def session_cookie(request: Request) -> str | None:
-    """The value that the browser sent; None where there is none, several, or something that was never issued."""
+    """Return the value that the browser sent; None if there is none, several, or one that was never issued."""
     pairs = b";".join(value for name, value in request.scope["headers"] if name == b"cookie").split(b";")
     values = [pair.strip()[len(_PREFIX) :] for pair in pairs if pair.strip().startswith(_PREFIX)]
-    if len(values) != 1:
-        return None
-    value = values[0].decode("latin-1")
+    value = values[0].decode("latin-1") if len(values) == 1 else ""
     return value if _VALUE.fullmatch(value) else None
 
 
@@ -34,7 +43,36 @@ def clear_session_cookie(response: Response) -> None:
     """Take the session from the browser, and what scripts of this origin have stored in it (ASVS 14.3.1).
 
     Not `"cookies"`: browsers then delete those of every other service below the same registrable domain too. Not
-    `"cache"`: every page is `no-store`, so that none is kept, and what is kept, the styles and scripts, tells nothing.
+    `"cache"`: pages are `no-store`, and the styles and scripts that browsers do keep tell nothing.
     """
     response.delete_cookie(NAME, path="/", secure=True, httponly=True, samesite="lax")
     response.headers["Clear-Site-Data"] = '"storage"'
+
+
+@dataclass(frozen=True)
+class CookieAuthenticator:
+    """Makes the principal of a request with a session cookie."""
+
+    _browsers: BrowserSessions
+
+    def takes(self, request: Request) -> bool:
+        """Return whether the request has the cookie, and no other credentials."""
+        return session_cookie(request) is not None and "Authorization" not in request.headers
+
+    async def __call__(self, request: Request) -> Principal:
+        """Return the principal; raises `Unauthenticated`, which is recorded as a security event."""
+        value = session_cookie(request)
+        signed_in = await self._browsers.signed_in(value)
+        if signed_in is None:
+            reason = "no credentials" if value is None else "session ended"
+            emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason=reason)
+            raise Unauthenticated("Sign in first." if value is None else "The session has ended.")
+        await self._browsers.seen(signed_in)
+        request.state.account = signed_in.account
+        return signed_in.principal
+
+    async def renew(self, request: Request, response: Response, principal: Principal) -> None:
+        """Put another cookie into the response if the request was authenticated by one: the old one is dead."""
+        value = await self._browsers.confirm(principal) if self.takes(request) else None
+        if value is not None:
+            set_session_cookie(response, value)

@@ -7,11 +7,10 @@ from app.core.services import Services
 from app.feature import Feature, ResealJob
 from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.service import AccountService
-from app.features.browser.authenticate import CookieAuthenticator
+from app.features.browser.cookie import CookieAuthenticator
 from app.features.browser.events import BrowserEvent
 from app.features.browser.models import BrowserSession
-from app.features.browser.seals import BrowserKey, BrowserSessionSeals
-from app.features.browser.service import BrowserSessions
+from app.features.browser.service import BrowserKey, BrowserSessions
 from app.features.sessions.service import SessionService
 
 
@@ -32,5 +31,5 @@ BROWSER = Feature(
     tables=(BrowserSession,),
     events=(BrowserEvent,),
     keys=(BrowserKey,),
-    reseal=(ResealJob("browser sessions", lambda services: BrowserSessionSeals(services[KeyRing])),),
+    reseal=(ResealJob("browser sessions", lambda services: services[BrowserSessions]),),
 )

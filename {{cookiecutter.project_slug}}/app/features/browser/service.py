@@ -1,26 +1,29 @@
-"""Browser sessions: an opaque id of 256 random bits stands for a session, and what it opens is sealed to its row.
+"""Browser sessions: the cookie is an opaque id of 256 random bits, and what it opens is sealed to its row.
 
-The id is kept as a hash alone (ASVS 7.2.3), and is another one after every sign-in and every confirmation of the
-password (ASVS 7.2.4). One that this service did not issue finds no row, and is never adopted.
+Only the hash of the id is stored (ASVS 7.2.3). Every sign-in and every confirmation of the password makes a new id
+(ASVS 7.2.4). An id that this service did not issue finds no row, and is never adopted.
 """
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+import orjson
+from sqlalchemy import Connection, LargeBinary, Row, bindparam, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
 from app.core.clock import utc_now
-from app.core.crypto.keys import KeyRing
+from app.core.crypto.keys import KeyRing, Purpose
+from app.core.crypto.sealing import SealBrokenError, Sealer
 from app.core.database.database import Database
 from app.core.events.flow import emit_event
-from app.features.accounts.service import Account, AccountService, Identity
+from app.features.accounts.service import Account, AccountService
 from app.features.browser.events import BrowserEvent
 from app.features.browser.models import BrowserSession
-from app.features.browser.seals import BrowserSessionSeals, claims_of
 from app.features.sessions.events import SessionEnd, SessionEvent
 from app.features.sessions.service import NewSession, SessionService
 
@@ -31,9 +34,15 @@ _rows = BrowserSession.__table__
 _FIND = select(_rows.c.session_id, _rows.c.sealed).where(_rows.c.id_hash == bindparam("id_hash"))
 
 
+class BrowserKey(Purpose):
+    """Keys of browser sessions."""
+
+    BROWSER_SESSION = "browser-session/v1"
+
+
 @dataclass(frozen=True, slots=True)
 class SignedInUser:
-    """Whoever is signed in with a browser."""
+    """The user who is signed in with a browser."""
 
     principal: Principal
     account: Account
@@ -46,20 +55,24 @@ class BrowserSessions:
         self._database = database
         self._sessions = sessions
         self._accounts = accounts
-        self._seals = BrowserSessionSeals(keys)
+        self._sealer = Sealer(keys, BrowserKey.BROWSER_SESSION)
 
     def attach(self, connection: Connection, session: NewSession, methods: str) -> str:
-        """Let a cookie open a session that has just been started: the value of the cookie."""
-        value = secrets.token_urlsafe(_ID_BYTES)
-        id_hash = _digest(value)
-        sealed = self._seals.seal(
-            session.id, id_hash, claims_of(session.user_id, session.authenticated_at, methods.split())
-        )
-        connection.execute(insert(BrowserSession), {"session_id": session.id, "id_hash": id_hash, "sealed": sealed})
+        """Let a cookie open a session that has just been started; returns the value of the cookie."""
+        claims = _claims(session.user_id, session.authenticated_at, methods.split())
+        value, columns = self._new_cookie(session.id, claims)
+        connection.execute(insert(BrowserSession), {"session_id": session.id, **columns})
         return value
 
+    def _new_cookie(self, session_id: UUID, claims: bytes) -> tuple[str, dict[str, bytes]]:
+        """Return the value of a new cookie, and the columns that store it."""
+        value = secrets.token_urlsafe(_ID_BYTES)
+        id_hash = _digest(value)
+        sealed = self._sealer.seal(claims, identity=_place(session_id, id_hash))
+        return value, {"id_hash": id_hash, "sealed": sealed}
+
     async def signed_in(self, value: str | None) -> SignedInUser | None:
-        """Who the cookie stands for, if its session is alive and the account is enabled."""
+        """Return the user of the cookie, if its session is alive and the account is enabled."""
         if value is None:
             return None
         id_hash = _digest(value)
@@ -67,11 +80,13 @@ class BrowserSessions:
         identity = row and await self._accounts.identify(self._sessions.alive(row.session_id))
         if row is None or identity is None:
             return None
-        said = claims_of(identity.account.id, identity.authenticated_at, identity.methods)
-        if not self._seals.hold(row.session_id, id_hash, row.sealed, said):
-            # Between the two looks, the password may have been confirmed: the cookie is another one then.
+        claims = _claims(identity.account.id, identity.authenticated_at, identity.methods)
+        if self._opened(row.sealed, _place(row.session_id, id_hash)) != claims:
+            # The cookie may have been replaced between the two queries (password confirmed): look again before
+            # reporting a forgery.
             if await self._find(id_hash) == row:
-                _forged(identity, row.session_id)
+                user_id, session_id = identity.account.id, row.session_id
+                emit_event(BrowserEvent.SESSION_FORGED, outcome="denied", user_id=user_id, session_id=session_id)
             return None
         principal = Principal(
             user_id=identity.account.id,
@@ -84,31 +99,23 @@ class BrowserSessions:
         return SignedInUser(principal, identity.account)
 
     async def seen(self, signed_in: SignedInUser) -> None:
-        """Note that the session is in use, at most once a minute: what idles for too long ends."""
+        """Record that the session is in use, at most once a minute: an idle session ends."""
         await self._sessions.seen(signed_in.principal.session_id, not_since=utc_now() - _SEEN_EVERY)
 
     async def confirm(self, principal: Principal) -> str | None:
-        """Note that the user has just proved again who they are: the new value of the cookie, as the old one is dead.
+        """Record that the user has just proved who they are, and replace the cookie; returns its new value.
 
         None if the session ended meanwhile, or has no cookie.
         """
+        user_id, session_id = principal.user_id, principal.session_id
         async with self._database.transaction() as db:
-            now = await self._sessions.authenticated_again(db, principal.session_id)
+            now = await self._sessions.authenticated_again(db, session_id)
             if now is None:
                 return None
-            value = secrets.token_urlsafe(_ID_BYTES)
-            id_hash = _digest(value)
-            claims = claims_of(principal.user_id, now, principal.methods)
-            sealed = self._seals.seal(principal.session_id, id_hash, claims)
-            mine = update(BrowserSession).where(BrowserSession.session_id == principal.session_id)
-            changed = mine.values(id_hash=id_hash, sealed=sealed).returning(BrowserSession.session_id)
-            has_cookie = await db.scalar(changed) is not None
-            emit_event(
-                BrowserEvent.PASSWORD_CONFIRMED,
-                outcome="success",
-                user_id=principal.user_id,
-                session_id=principal.session_id,
-            )
+            value, columns = self._new_cookie(session_id, _claims(user_id, now, principal.methods))
+            mine = update(BrowserSession).where(BrowserSession.session_id == session_id)
+            has_cookie = await db.scalar(mine.values(columns).returning(BrowserSession.session_id)) is not None
+            emit_event(BrowserEvent.PASSWORD_CONFIRMED, outcome="success", user_id=user_id, session_id=session_id)
         return value if has_cookie else None
 
     async def end(self, principal: Principal) -> None:
@@ -118,13 +125,41 @@ class BrowserSessions:
             if await self._sessions.end_if_own(db, user_id, session_id, SessionEnd.ENDED_BY_USER):
                 emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
 
+    async def reseal(self, db: AsyncSession, *, limit: int) -> int:
+        """Seal up to `limit` rows of earlier keys with the current one; returns how many, 0 if there are none."""
+        key_id = self._sealer.key_id
+        other = func.substr(BrowserSession.sealed, 1, len(key_id), type_=LargeBinary) != key_id
+        wanted = select(BrowserSession).where(other).order_by(BrowserSession.session_id).limit(limit).with_for_update()
+        rows = (await db.scalars(wanted)).all()
+        for row in rows:
+            place = _place(row.session_id, row.id_hash)
+            claims = self._opened(row.sealed, place)
+            if claims is None:
+                # It opens nothing any more: the user has to sign in again.
+                await db.delete(row)
+            else:
+                row.sealed = self._sealer.seal(claims, identity=place)
+        return len(rows)
+
+    def _opened(self, sealed: bytes, place: bytes) -> bytes | None:
+        try:
+            return self._sealer.open(sealed, identity=place)
+        except SealBrokenError:
+            return None
+
     async def _find(self, id_hash: bytes) -> Row[UUID, bytes] | None:
         async with self._database.read() as db:
             return (await db.execute(_FIND, {"id_hash": id_hash})).one_or_none()
 
 
-def _forged(identity: Identity, session_id: UUID) -> None:
-    emit_event(BrowserEvent.SESSION_FORGED, outcome="denied", user_id=identity.account.id, session_id=session_id)
+def _claims(user_id: UUID, authenticated_at: datetime, methods: Sequence[str]) -> bytes:
+    """Return the claims about a session, as the text that is sealed."""
+    return orjson.dumps([str(user_id), authenticated_at.isoformat(), list(methods)])
+
+
+def _place(session_id: UUID, id_hash: bytes) -> bytes:
+    """Return the place of a sealed value: moved to another row, it does not open."""
+    return b"browser_sessions|%b|%b" % (session_id.bytes, id_hash)
 
 
 def _digest(value: str) -> bytes:

@@ -7,6 +7,7 @@ from app.access.roles import ADMINISTRATORS, RoleTable
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
 from app.core.limits.limiter import Limiter
+from app.core.pagination import Cursors
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature
@@ -17,7 +18,7 @@ from app.features.oauth.clients.registered import PASSWORD_GRANT, GrantType
 from app.features.oauth.clients.routes import router as clients_router
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.events import ClientEvent
-from app.features.oauth.grants import ClientCredentialsGrant, GrantTable, PasswordGrant, RefreshTokenGrant
+from app.features.oauth.grants import GrantTable, client_credentials_grant, password_grant, refresh_token_grant
 from app.features.oauth.models import OAuthClient
 from app.features.oauth.permissions import ClientPermission
 from app.features.oauth.routes import metadata_router, router
@@ -29,20 +30,14 @@ def provide(services: Services) -> None:
     """Provide the clients, and the grants that need no page."""
     settings, database, signin = services[Settings], services[Database], services[SignInService]
     grants = services.add(GrantTable())
-    clients = services.add(
-        ClientService(
-            database,
-            services[SessionService],
-            services[Authority],
-            services[RoleTable],
-            services[KeyRing],
-            grants,
-        )
-    )
-    grants[GrantType.REFRESH_TOKEN] = RefreshTokenGrant(signin)
-    grants[GrantType.CLIENT_CREDENTIALS] = ClientCredentialsGrant(database, services[AccountService], clients, signin)
+    sessions, authority, roles = services[SessionService], services[Authority], services[RoleTable]
+    cursors = Cursors(services[KeyRing], "clients")
+    clients = services.add(ClientService(database, sessions, authority, roles, cursors, grants))
+    grants[GrantType.REFRESH_TOKEN] = refresh_token_grant(signin)
+    accounts = services[AccountService]
+    grants[GrantType.CLIENT_CREDENTIALS] = client_credentials_grant(database, accounts, clients, signin)
     if settings.oauth_password_grant:
-        grants[PASSWORD_GRANT] = PasswordGrant(signin)
+        grants[PASSWORD_GRANT] = password_grant(signin)
     limit = parse_limit(settings.rate_limit_signin)
     authentication = services.add(ClientAuthentication(clients, services[Limiter], limit))
     services.add(CallerAuthentication(authentication.caller))

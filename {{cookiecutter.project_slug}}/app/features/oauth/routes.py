@@ -1,6 +1,5 @@
-"""OAuth 2's endpoints: tokens, their revocation and introspection, and what the server says of itself."""
+"""OAuth 2's endpoints: tokens, their revocation and introspection, and the server's metadata."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
@@ -14,12 +13,10 @@ from app.core.events.flow import emit_event
 from app.core.services import provided, services_of
 from app.core.settings.model import Settings
 from app.features.oauth.clients.authentication import Caller, ClientAuthentication
-from app.features.oauth.clients.registered import BUILT_IN, AnyClient, RegisteredClient
+from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, RegisteredClient
 from app.features.oauth.errors import InvalidClient, InvalidTarget, UnauthorizedClient, UnsupportedGrantType
 from app.features.oauth.events import ClientEvent
-from app.features.oauth.grants import GrantHandler, GrantTable
-from app.features.oauth.metadata import server_metadata
-from app.features.oauth.resources import is_own_resource
+from app.features.oauth.grants import GrantTable, is_own_resource
 from app.features.oauth.schemas import IntrospectionResponse, ServerMetadata, TokenForm, TokenInQuestion
 from app.features.sessions.client import Client, RequestClient
 from app.features.signin.schemas import TokenResponse
@@ -29,7 +26,8 @@ from app.features.signin.tokens import TokenClaims
 router = APIRouter(prefix="/oauth", tags=["oauth"], route_class=GuardedRoute)
 metadata_router = APIRouter(tags=["oauth"], route_class=GuardedRoute)
 
-_INACTIVE = IntrospectionResponse(active=False)
+_WITH_SECRET = ["client_secret_basic", "client_secret_post"]
+_PUBLIC_TOO = [*_WITH_SECRET, "none"]
 
 
 async def _caller(request: Request) -> Caller:
@@ -52,22 +50,22 @@ async def token(
     try:
         return TokenResponse.model_validate(await _exchange(form, request, grants, client, origin))
     except Problem as problem:
-        # A code, a verifier or a token that was tried, in whatever way it does not hold (ASVS 16.3.1).
-        refusal = {"error": problem.oauth_error, **_target_of(client)}
-        emit_event(ClientEvent.TOKEN_REFUSED, outcome="denied", **refusal)
+        # Any code, verifier or token that does not hold (ASVS 16.3.1).
+        emit_event(ClientEvent.TOKEN_REFUSED, outcome="denied", error=problem.oauth_error, **_target_of(client))
         raise
 
 
 async def _exchange(
-    form: TokenForm, request: Request, grants: Mapping[str, GrantHandler], client: AnyClient, origin: Client
+    form: TokenForm, request: Request, grants: GrantTable, client: AnyClient, origin: Client
 ) -> TokenPair:
-    """Tokens for the grant that the form names, where the client may use it."""
+    """Exchange the grant that the form names, if the client may use it."""
     exchange = grants.get(form.grant_type)
     if exchange is None:
         raise UnsupportedGrantType("This grant type is not supported.")
     if form.grant_type not in client.grants:
-        message = "The client may not use this grant."
-        raise InvalidClient("This grant needs a client.") if client is BUILT_IN else UnauthorizedClient(message)
+        if client is BUILT_IN:
+            raise InvalidClient("This grant needs a client.")
+        raise UnauthorizedClient("The client may not use this grant.")
     issuer = services_of(request.app)[Settings].public_url
     if not is_own_resource(list(filter(None, form.resource)), issuer):
         raise InvalidTarget(f"The one resource is {issuer}")
@@ -77,12 +75,11 @@ async def _exchange(
 @router.post("/revoke", status_code=200, response_class=Response)
 @policy(ClientOrUser())
 async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, caller: CurrentCaller) -> Response:
-    """Revoke a token of the client, or of the user, that asks, and the session that it belongs to (RFC 7009)."""
-    in_question = form.token.get_secret_value()
+    """Revoke a token of the calling client or user, and the session that it belongs to (RFC 7009)."""
     if isinstance(caller, Principal):
-        await signins.revoke(in_question, caller)
+        await signins.revoke(form.token.get_secret_value(), caller)
     else:
-        await signins.revoke_of_client(in_question, caller.session_client)
+        await signins.revoke_of_client(form.token.get_secret_value(), caller.session_client)
     return Response()
 
 
@@ -91,13 +88,31 @@ async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, cal
 async def introspect(
     form: Annotated[TokenInQuestion, Form()], signins: SignIns, caller: CurrentCaller
 ) -> IntrospectionResponse:
-    """What a token is worth (RFC 7662): its own, for a client with a secret or the token of one; for a user theirs."""
+    """Tell whether a token is valid (RFC 7662).
+
+    A client with a secret asks about its own tokens, a user about theirs, an application with a token of theirs about
+    those that it got for them.
+    """
     if not isinstance(caller, Principal) and not caller.confidential:
         # Nothing was tried, so that a flood of these is counted: a `failure` is always a row.
         emit_event(ClientEvent.CLIENT_AUTHENTICATION_FAILED, outcome="denied", **_target_of(caller))
         raise InvalidClient("Only a client with a secret may ask about tokens.")
     found = await signins.look_at(form.token.get_secret_value())
-    return _active(found, signins.issuer) if found and _is_theirs(found, caller) else _INACTIVE
+    if found is None or not _is_theirs(found, caller):
+        return IntrospectionResponse(active=False)
+    is_access = found.token_id is not None
+    return IntrospectionResponse(
+        active=True,
+        scope=" ".join(sorted(found.scope)),
+        client_id=found.client_id,
+        token_type="Bearer" if is_access else None,
+        exp=found.expires_at,
+        iat=found.issued_at,
+        sub=found.user_id,
+        aud=signins.issuer if is_access else None,
+        iss=signins.issuer,
+        jti=found.token_id,
+    )
 
 
 @metadata_router.get("/.well-known/oauth-authorization-server", response_model_exclude_none=True)
@@ -105,12 +120,29 @@ async def introspect(
 async def metadata(
     settings: Annotated[Settings, provided(Settings)], roles: Annotated[RoleTable, provided(RoleTable)], grants: Grants
 ) -> ServerMetadata:
-    """What this authorization server can do (RFC 8414)."""
-    return server_metadata(settings.public_url, grants, roles.permissions)
+    """Return what this authorization server can do (RFC 8414)."""
+    issuer, with_code = settings.public_url, GrantType.AUTHORIZATION_CODE in grants
+    return ServerMetadata(
+        issuer=issuer,
+        authorization_endpoint=f"{issuer}/oauth/authorize" if with_code else None,
+        token_endpoint=f"{issuer}/oauth/token",
+        revocation_endpoint=f"{issuer}/oauth/revoke",
+        introspection_endpoint=f"{issuer}/oauth/introspect",
+        scopes_supported=sorted(roles.permissions),
+        response_types_supported=["code"] if with_code else [],
+        response_modes_supported=["query"] if with_code else None,
+        grant_types_supported=sorted(grants),
+        code_challenge_methods_supported=["S256"] if with_code else None,
+        authorization_response_iss_parameter_supported=True if with_code else None,
+        token_endpoint_auth_methods_supported=_PUBLIC_TOO,
+        revocation_endpoint_auth_methods_supported=_PUBLIC_TOO,
+        # RFC 8414 section 2: an access token type stands beside the methods of clients.
+        introspection_endpoint_auth_methods_supported=[*_WITH_SECRET, "Bearer"],
+    )
 
 
 def _is_theirs(token: TokenClaims, caller: Caller) -> bool:
-    """Whether the token is the user's, or the client's own; both, for an application that acts for a user.
+    """Return whether the token is the user's, or the client's own; both, for an application that acts for a user.
 
     The audience of every access token is this service alone: none is meant for another client.
     """
@@ -120,21 +152,5 @@ def _is_theirs(token: TokenClaims, caller: Caller) -> bool:
 
 
 def _target_of(client: AnyClient) -> dict[str, object]:
-    """The client, as an event names it; the service's own sign-in has no row."""
+    """Return the client as an event names it; the service's own sign-in has no row."""
     return {"target_type": "client", "target_id": client.id} if isinstance(client, RegisteredClient) else {}
-
-
-def _active(token: TokenClaims, issuer: str) -> IntrospectionResponse:
-    is_access = token.token_id is not None
-    return IntrospectionResponse(
-        active=True,
-        scope=" ".join(sorted(token.scope)),
-        client_id=token.client_id,
-        token_type="Bearer" if is_access else None,
-        exp=token.expires_at,
-        iat=token.issued_at,
-        sub=token.user_id,
-        aud=issuer if is_access else None,
-        iss=issuer,
-        jti=token.token_id,
-    )

@@ -1,9 +1,9 @@
-"""What clients send and get, and how they are registered."""
+"""The parameters and answers of the OAuth endpoints, and of the administration of clients."""
 
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from app.access.roles import Role
 from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
@@ -43,17 +43,14 @@ class TokenForm(OAuthForm):
 
 
 class TokenInQuestion(OAuthForm):
-    """RFC 7009 and RFC 7662, section 2.1 of each. The hint changes nothing: a token tells its own kind."""
+    """RFC 7009 and RFC 7662, section 2.1 of each. The hint is ignored: a token tells its own kind."""
 
     token: SecretParameter
     token_type_hint: Parameter | None = None
 
 
 class IntrospectionResponse(ResponseBody):
-    """RFC 7662 section 2.2; nothing but `active` for a token that does not hold.
-
-    A refresh token has no `token_type`: who takes tokens in requests takes those of the type Bearer alone.
-    """
+    """RFC 7662 section 2.2; `active` alone for a token that is not valid. A refresh token has no `token_type`."""
 
     active: bool
     scope: str | None = None
@@ -68,7 +65,7 @@ class IntrospectionResponse(ResponseBody):
 
 
 def _scope(text: str) -> str:
-    """Scopes in one order, each once. Whether there are such permissions, the service asks."""
+    """Put scopes in one order, each once. The service checks that there are such permissions."""
     names = text.split(" ")
     if not all(names):
         raise ValueError("must be permissions, separated by one space")
@@ -76,7 +73,7 @@ def _scope(text: str) -> str:
 
 
 class ClientCreate(RequestBody):
-    """A client to register. One without a person acts as a service account of its own, with the roles it is given."""
+    """A client to register. With `client_credentials`, it acts as a service account of its own with these roles."""
 
     name: DisplayName
     scope: Annotated[str, Field(max_length=2000), AfterValidator(_scope)]
@@ -93,7 +90,7 @@ class ClientCreate(RequestBody):
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
-        """What one grant needs is there, and what no grant uses is not."""
+        """Require what the grants need, and refuse what none of them uses."""
         with_code = GrantType.AUTHORIZATION_CODE in self.grants
         for_itself = GrantType.CLIENT_CREDENTIALS in self.grants
         rules = (
@@ -108,6 +105,10 @@ class ClientCreate(RequestBody):
         return self
 
 
+def _joined(scope: object) -> object:
+    return " ".join(sorted(scope)) if isinstance(scope, frozenset) else scope
+
+
 class ClientRead(ResponseBody):
     """A client, without its secret. `user_id` is its service account."""
 
@@ -116,40 +117,23 @@ class ClientRead(ResponseBody):
     name: str
     confidential: bool
     first_party: bool
-    grants: list[str]
+    grants: Annotated[list[str], BeforeValidator(sorted)]
     redirect_uris: list[str]
-    scope: str
+    scope: Annotated[str, BeforeValidator(_joined)]
     user_id: UUID | None
     created_at: Timestamp
     secret_issued_at: Timestamp | None
 
-    @classmethod
-    def of(cls, client: RegisteredClient) -> Self:
-        """The answer for a client."""
-        return cls(
-            id=client.id,
-            client_id=client.client_id,
-            name=client.name,
-            confidential=client.confidential,
-            first_party=client.first_party,
-            grants=sorted(client.grants),
-            redirect_uris=list(client.redirect_uris),
-            scope=" ".join(sorted(client.scope)),
-            user_id=client.user_id,
-            created_at=client.created_at,
-            secret_issued_at=client.secret_issued_at,
-        )
-
 
 class ClientCreated(ClientRead):
-    """A client with its secret, which nobody is shown again; null for a public client."""
+    """A client with its secret, which no other answer has; null for a public client."""
 
     client_secret: str | None = None
 
     @classmethod
     def with_secret(cls, client: RegisteredClient, secret: SecretStr | None) -> Self:
-        """The answer for a client that has just got its secret."""
-        answer = cls.of(client)
+        """Make the answer for a client that has just got its secret."""
+        answer = cls.model_validate(client)
         answer.client_secret = None if secret is None else secret.get_secret_value()
         return answer
 

@@ -14,7 +14,7 @@ def provide(services: Services) -> None:
         templates=Path(__file__).with_name("templates"),
         notices=VaultNotice,
         account_links=(AccountLink("/account/vault", "Vault"),),
-        goes_with_account="the secrets in your vault",
+        goes_with_account=("the secrets in your vault",),
     )
 
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from app.access.guard import Authentication
 from app.access.principal import Principal
+from app.features.authorization.requests import RequestReader
 from app.features.authorization.service import AuthorizationService
 from app.features.sessions.client import Client
 from tests.support.asgi import http_scope
@@ -61,7 +62,7 @@ async def principal_of(service: Service, tokens: Tokens) -> Principal:
 
 async def approve(service: Service, client: Registered, browser: Tokens, **changes: str | None) -> dict[str, str]:
     """What the client is told when the user agrees."""
-    request = await service[AuthorizationService].check(query(client, **changes))
+    request = await service[RequestReader].read(query(client, **changes))
     location = await service[AuthorizationService].approve(await principal_of(service, browser), request, ORIGIN)
     return parameters(location)[1]
 

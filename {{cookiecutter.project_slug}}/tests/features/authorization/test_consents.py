@@ -8,7 +8,8 @@ import pytest
 import time_machine
 
 from app.core.errors import NotFound
-from app.features.authorization.service import AuthorizationService, RefusedRequest
+from app.features.authorization.requests import RefusedRequest, RequestReader
+from app.features.authorization.service import AuthorizationService
 from app.features.oauth.clients.service import ClientService
 from tests.conftest import PUBLIC_URL
 from tests.features.authorization.steps import (
@@ -36,7 +37,7 @@ def authorization(service: Service) -> AuthorizationService:
 
 async def is_asked(service: Service, browser: Tokens, client: Registered, **changes: str | None) -> bool:
     """Whether the user is asked."""
-    request = await authorization(service).check(query(client, **changes))
+    request = await service[RequestReader].read(query(client, **changes))
     return await authorization(service).needs_consent(await principal_of(service, browser), request)
 
 
@@ -141,8 +142,8 @@ async def test_what_is_allowed_and_taken_back_is_on_record(service: Service) -> 
 async def test_a_user_who_says_no_is_told_to_the_client(service: Service) -> None:
     """RFC 6749 section 4.1.2.1; nothing is remembered."""
     client, (_, browser) = await register(service), await service.signed_in()
-    request = await authorization(service).check(query(client))
-    _, told = parameters(authorization(service).deny(request))
+    request = await service[RequestReader].read(query(client))
+    _, told = parameters(request.deny())
     assert told == {"error": "access_denied", "state": STATE, "iss": PUBLIC_URL}
     assert await is_asked(service, browser, client)
 
@@ -152,7 +153,7 @@ async def test_nothing_is_approved_for_who_is_gone_by_then(service: Service) -> 
     client, other = await register(service), await register(service)
     _, browser = await service.signed_in()
     principal = await principal_of(service, browser)
-    requests = [await authorization(service).check(query(each)) for each in (client, other)]
+    requests = [await service[RequestReader].read(query(each)) for each in (client, other)]
     await service[ClientService].remove(None, other.client.id)
     _, told = parameters(await authorization(service).approve(principal, requests[1], ORIGIN))
     assert told["error"] == "access_denied"
@@ -174,9 +175,7 @@ async def test_a_client_can_ask_for_a_recent_sign_in(service: Service) -> None:
     """RFC 9470: the page asks again, and a few minutes later no code is given for an older one."""
     client, (_, browser) = await register(service), await service.signed_in()
     principal = await principal_of(service, browser)
-    requests = [
-        await authorization(service).check(query(client, max_age=age)) for age in (None, "600", "70", "60", "0")
-    ]
+    requests = [await service[RequestReader].read(query(client, max_age=age)) for age in (None, "600", "70", "60", "0")]
     begin = principal.authenticated_at
     for seconds, asked, given in ((59, [0] * 5, 5), (61, [0, 0, 0, 1, 1], 5), (371, [0, 0, 1, 1, 1], 2)):
         with time_machine.travel(begin + timedelta(seconds=seconds), tick=False):

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.features.authorization.service import AuthorizationService, RefusedRequest, UntrustedRequest
+from app.features.authorization.requests import RefusedRequest, RequestReader, UntrustedRequest
+from app.features.authorization.service import AuthorizationService
 from app.features.oauth.clients.service import ClientService
 from tests.conftest import StartService
 from tests.features.authorization.steps import principal_of, query
@@ -32,10 +33,10 @@ async def docs_of(service: Service) -> Registered:
 async def test_another_program_of_the_machine_gets_no_code_of_the_docs(developing: Service) -> None:
     """The address of `/docs` is compared with its port: on another one, anybody's program could listen."""
     docs = await docs_of(developing)
-    await developing[AuthorizationService].check(query(docs, redirect_uri=HERE))
+    await developing[RequestReader].read(query(docs, redirect_uri=HERE))
     for other in ("http://127.0.0.1:9999/docs/oauth2-redirect", "http://127.0.0.1/docs/oauth2-redirect"):
         with pytest.raises(UntrustedRequest):
-            await developing[AuthorizationService].check(query(docs, redirect_uri=other))
+            await developing[RequestReader].read(query(docs, redirect_uri=other))
 
 
 @pytest.mark.asvs("10.4.11")
@@ -44,7 +45,7 @@ async def test_the_docs_get_what_they_name_alone(developing: Service) -> None:
     docs = await docs_of(developing)
     for scope in (None, ""):
         with pytest.raises(RefusedRequest) as refused:
-            await developing[AuthorizationService].check(query(docs, redirect_uri=HERE, scope=scope))
+            await developing[RequestReader].read(query(docs, redirect_uri=HERE, scope=scope))
         assert refused.value.error == "invalid_scope"
 
 
@@ -58,7 +59,7 @@ async def test_a_first_party_client_that_anybody_could_pretend_to_be_is_asked_ab
 ) -> None:
     """Any program can listen on a port or claim a scheme (RFC 8252 section 8.6): its user sees a page, each time."""
     client = await register(developing, confidential=False, first_party=True, redirect_uris=[address])
-    request = await developing[AuthorizationService].check(query(client, redirect_uri=address))
+    request = await developing[RequestReader].read(query(client, redirect_uri=address))
     person = await developing.person()
     browser = await developing.sign_in(person, headers={"Host": "127.0.0.1:8000"})
     principal = await principal_of(developing, browser)

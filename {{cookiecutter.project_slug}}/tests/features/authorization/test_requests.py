@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.features.authorization.requests import AuthorizationRequest, RefusedRequest, UntrustedRequest
-from app.features.authorization.service import AuthorizationService
+from app.features.authorization.requests import AuthorizationRequest, RefusedRequest, RequestReader, UntrustedRequest
 from tests.conftest import PUBLIC_URL
 from tests.features.authorization.steps import STATE, Pairs, challenge_of, parameters, query
 from tests.features.oauth.clients.test_redirect_uris import LOOPBACK, LOOPBACK_VARIANTS, VARIANTS
@@ -21,7 +20,7 @@ DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{10,}")
 
 async def check(service: Service, pairs: Pairs) -> AuthorizationRequest:
     """Read a request."""
-    request: AuthorizationRequest = await service[AuthorizationService].check(pairs)
+    request: AuthorizationRequest = await service[RequestReader].read(pairs)
     return request
 
 
@@ -200,7 +199,7 @@ async def test_an_address_keeps_its_own_query(service: Service) -> None:
     uri = "https://app.example/cb?tenant=1"
     client = await register(service, redirect_uris=[uri])
     request = await check(service, query(client, redirect_uri=uri))
-    location = service[AuthorizationService].deny(request)
+    location = request.deny()
     assert location.startswith(f"{uri}&error=access_denied&")
     assert parameters(location)[1] == {"tenant": "1", "error": "access_denied", "state": STATE, "iss": PUBLIC_URL}
 

@@ -8,6 +8,7 @@ from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from oauthlib.oauth2 import AccessDeniedError, WebApplicationClient
 
+from app.features.authorization.requests import RequestReader
 from app.features.authorization.service import AuthorizationService
 from tests.conftest import PUBLIC_URL
 from tests.features.authorization.steps import ORIGIN, principal_of
@@ -38,7 +39,7 @@ async def test_authlib_walks_through_the_code_flow(service: Service, method: str
     ) as client:
         url, state = client.create_authorization_url(server["authorization_endpoint"], code_verifier=VERIFIER)
         authorization = service[AuthorizationService]
-        request = await authorization.check(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+        request = await service[RequestReader].read(parse_qsl(urlsplit(url).query, keep_blank_values=True))
         answer = await authorization.approve(await principal_of(service, browser), request, ORIGIN)
         assert dict(parse_qsl(urlsplit(answer).query))["iss"] == server["issuer"]
         given = {"authorization_response": answer, "code_verifier": VERIFIER, "state": state}
@@ -68,8 +69,8 @@ async def test_oauthlib_reads_the_answers(service: Service) -> None:
         code_challenge_method="S256",
     )
     authorization = service[AuthorizationService]
-    request = await authorization.check(parse_qsl(urlsplit(url).query))
+    request = await service[RequestReader].read(parse_qsl(urlsplit(url).query))
     answer = await authorization.approve(await principal_of(service, browser), request, ORIGIN)
     assert client.parse_request_uri_response(answer, state="a state")["code"].startswith("ac_")
     with pytest.raises(AccessDeniedError):
-        client.parse_request_uri_response(authorization.deny(request), state="a state")
+        client.parse_request_uri_response(request.deny(), state="a state")

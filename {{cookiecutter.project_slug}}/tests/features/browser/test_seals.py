@@ -1,4 +1,4 @@
-"""`app/features/browser/seals.py`: after a change of the key nobody is signed out, and rows are sealed anew."""
+"""The seals of browser sessions: after a change of the key nobody is signed out, and rows are sealed anew."""
 
 import secrets
 from pathlib import Path
@@ -7,11 +7,9 @@ import httpx2
 import pytest
 from sqlalchemy import LargeBinary, bindparam, text
 
-from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
-from app.core.settings.model import Settings
 from app.features.browser.cookie import NAME
-from app.features.browser.seals import BrowserSessionSeals
+from app.features.browser.service import BrowserSessions
 from tests.conftest import StartService
 from tests.support.command_line import CommandLine
 from tests.support.pages.browser import FORM, Browser
@@ -26,10 +24,8 @@ EMAIL = "ada@people.example"
 
 async def reseal(service: Service, limit: int) -> int:
     """One batch, in a transaction of its own."""
-    settings = service[Settings]
-    seals = BrowserSessionSeals(KeyRing(settings.secret_key, settings.secret_key_fallbacks))
     async with service[Database].transaction() as db:
-        return await seals.reseal(db, limit=limit)
+        return await service[BrowserSessions].reseal(db, limit=limit)
 
 
 async def cookies_of(service: Service, count: int) -> list[str]:

@@ -1,15 +1,15 @@
-"""Which client a request comes from: by HTTP Basic, by the form, or by its name alone where it is a public one.
+"""Authenticate OAuth clients: by HTTP Basic, by the form, or a public client by its `client_id` alone.
 
-A secret is compared by its digest, in constant time. It is looked at before attempts are counted: a guess at 256 random
-bits does not succeed, and so no number of wrong ones, from wherever, locks out who has the right one. What is limited
-is the noise: who fails too often from one address is told to wait (ASVS 6.3.1).
+A secret is compared by its digest, in constant time, before attempts are counted: a guess at 256 random bits does not
+succeed, so no number of wrong ones locks out the client with the right one. The limit only reduces noise: an IP address
+with too many failures has to wait (ASVS 6.3.1).
 """
 
-import binascii
 import hmac
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -19,24 +19,23 @@ from pydantic import SecretStr
 
 from app.access.events import AccessEvent
 from app.access.principal import Principal
-from app.core.errors import BadRequest, TooManyRequests
+from app.core.errors import BadRequest, TooManyRequests, Unauthenticated
 from app.core.events.flow import emit_event
 from app.core.limits.limiter import Limiter, subscriber
 from app.features.accounts.events import AccountEvent
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, RegisteredClient
 from app.features.oauth.clients.service import ClientService, secret_digest
-from app.features.oauth.errors import InvalidClient, no_credentials
+from app.features.oauth.errors import CHALLENGE, InvalidClient
 from app.features.oauth.events import ClientEvent
 from app.http.request.credentials import scheme_and_credentials
 from app.http.request.proxies import client_ip_of
 
 Caller = Principal | AnyClient
-"""Who asks about a token: a signed-in user, or a client."""
+"""The caller of an endpoint for both: a signed-in user, or a client."""
 
 _LONGEST_BASIC = 1024
 _SHAPE = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
-
 
 _WRONG = "The client is unknown, or its credentials are wrong."
 _EMPTY = (
@@ -49,22 +48,22 @@ class _EmptySecretError(ValueError):
 
 
 class _Given(NamedTuple):
-    """What a client says of itself."""
+    """The credentials of a client."""
 
     client_id: str
     secret: SecretStr | None
 
 
+@dataclass(eq=False)
 class ClientAuthentication:
     """Authenticates clients (RFC 6749 section 2.3)."""
 
-    def __init__(self, clients: ClientService, limiter: Limiter, limit: RateLimitItem) -> None:
-        self._clients = clients
-        self._limiter = limiter
-        self._limit = limit
+    _clients: ClientService
+    _limiter: Limiter
+    _limit: RateLimitItem
 
     async def __call__(self, request: Request) -> AnyClient | None:
-        """The client of the request, or None where it names none; the form has been read.
+        """Return the client of the request, or None if it names none; the form has been read.
 
         Raises `InvalidClient`, `BadRequest` for two kinds of credentials at once, `TooManyRequests`.
         """
@@ -83,7 +82,7 @@ class ClientAuthentication:
         return client
 
     async def caller(self, request: Request) -> Caller:
-        """The client of the request, or the user whose access token the guard has found it to carry."""
+        """Return the client of the request, or the user of the access token that the guard has accepted."""
         principal: Principal | None = getattr(request.state, "principal", None)
         if principal is not None:
             if (await request.form()).get("client_secret"):
@@ -92,35 +91,36 @@ class ClientAuthentication:
         client = await self(request)
         if client is None:
             emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason="no credentials")
-            raise no_credentials()
+            detail = "Authenticate as a client, or send an access token."
+            raise Unauthenticated(detail, challenge=f"Bearer, {CHALLENGE}")
         return client
 
     async def _refusal(
         self, ip: str, client: RegisteredClient | None, detail: str = _WRONG
     ) -> InvalidClient | TooManyRequests:
-        """Count a failure; what to answer. Each client is counted apart, so that nobody is told to wait for another."""
+        """Count a failure, and return the error. Each client is counted apart: none waits because of another."""
         name = client.client_id if client else "unknown"
         verdict = await self._limiter.hit(self._limit, "client", "address", subscriber(ip), name)
         target = {"target_type": "client", "target_id": client.id} if client else {}
         if not verdict.allowed:
             emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by="client", **target)
-            message = "Too many attempts with wrong credentials. Try again later."
-            return TooManyRequests(message, retry_after=verdict.retry_after)
+            detail = "Too many attempts with wrong credentials. Try again later."
+            return TooManyRequests(detail, retry_after=verdict.retry_after)
         emit_event(ClientEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **target)
         return InvalidClient(detail)
 
 
 def _shows_itself(client: RegisteredClient, secret: SecretStr | None) -> bool:
-    """Whether the secret is the client's: a public client has none, and shows none."""
+    """Return whether the secret is the client's: a public client has none, and sends none."""
     if secret is None or client.secret_hash is None:
         return secret is None and client.secret_hash is None
     return hmac.compare_digest(secret_digest(secret), client.secret_hash)
 
 
 def _given(authorization: Sequence[str], form: Mapping[str, Any]) -> _Given | None:
-    """What the request says of its client; raises `ValueError` for credentials that cannot be read.
+    """Read the credentials of a client; raises `ValueError` if they are malformed.
 
-    A parameter without a value counts as left out (RFC 6749 section 3.2).
+    An empty parameter counts as missing (RFC 6749 section 3.2).
     """
     client_id, secret = form.get("client_id") or None, form.get("client_secret") or None
     if not authorization:
@@ -138,14 +138,11 @@ def _given(authorization: Sequence[str], form: Mapping[str, Any]) -> _Given | No
 
 
 def _basic(value: str) -> _Given:
-    """The credentials of HTTP Basic, of which both parts are form-encoded (RFC 6749 section 2.3.1)."""
+    """Read the credentials of HTTP Basic, of which both parts are form-encoded (RFC 6749 section 2.3.1)."""
     scheme, credentials = scheme_and_credentials(value)
     if scheme != "basic" or len(credentials) > _LONGEST_BASIC:
         raise ValueError
-    try:
-        text = b64decode(credentials, validate=True).decode()
-    except binascii.Error as error:
-        raise ValueError from error
+    text = b64decode(credentials, validate=True).decode()
     name, separator, secret = text.partition(":")
     if not separator or not name or _BAD_ESCAPE.search(text):
         raise ValueError

@@ -1,9 +1,9 @@
-"""Redirect addresses: which can be registered, and which of a request is a registered one (RFC 9700 section 2.1).
+"""Redirect URIs: which can be registered, and whether a request has a registered one (RFC 9700 section 2.1).
 
-An address is compared as text, character by character: no parser, no normalisation, nothing that two programs could
-read in two ways. The one exception is the port of a loopback address, which a native application gets from its system
-when it starts (RFC 8252 section 7.3). Only addresses with one spelling are registered, so that the text that is
-compared is the text that a browser goes to.
+A URI is compared as text, character by character: no parser, no normalisation, nothing that two programs could read in
+two ways. The one exception is the port of a loopback URI, which a native application gets from its system when it
+starts (RFC 8252 section 7.3). Only URIs with one spelling are registered, so that the compared text is the text that a
+browser goes to.
 """
 
 import re
@@ -19,18 +19,18 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _PORT = r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 _HTTPS = re.compile(rf"https://(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:]{{2,39}}\]){_PORT}{_REST}", re.ASCII)
 _LOOPBACK = re.compile(rf"(?P<host>http://(?:127\.0\.0\.1|\[::1\])){_PORT}(?P<rest>{_REST})", re.ASCII)
-# RFC 8252 section 7.1: a domain name of the application's owner, the other way round, so that schemes do not collide.
+# RFC 8252 section 7.1: a reversed domain name of the application's owner, so that schemes do not collide.
 _PRIVATE = re.compile(rf"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:(?://{_LABEL}(?:\.{_LABEL})*|(?=/(?!/))){_REST}", re.ASCII)
 _DOTS = re.compile(r"(?:\.|%2E){1,2}")
 _HIDDEN = re.compile(r"%(?:2F|5C|[01][0-9A-F]|7F)")
 
 _LARGEST_PORT = 65535
-# What the answer adds to the address (RFC 6749 section 4.1.2, RFC 9207): it cannot be there before.
+# What the answer adds to the URI (RFC 6749 section 4.1.2, RFC 9207): it cannot be there before.
 _OF_THE_ANSWER = frozenset({"code", "error", "error_description", "error_uri", "iss", "state"})
 
 
 def check_redirect_uri(uri: str) -> str:
-    """The address, if it can be registered; raises `ValueError` with what is wrong, which does not repeat it."""
+    """Return the URI if it can be registered; raises `ValueError` with a reason that does not repeat it."""
     shape = _LOOPBACK.fullmatch(uri) or _HTTPS.fullmatch(uri) or _PRIVATE.fullmatch(uri)
     if shape is None or len(uri) > LONGEST_URI:
         raise ValueError(
@@ -49,14 +49,14 @@ def check_redirect_uri(uri: str) -> str:
 
 
 def is_registered(uri: str, registered: Iterable[str], *, any_port: bool = True) -> bool:
-    """Whether the address of a request is a registered one; a loopback one with `any_port` in any port."""
+    """Return whether the URI of a request is registered; with `any_port`, a loopback URI in any port."""
     return any(uri == known or (any_port and _differ_in_port(uri, known)) for known in registered)
 
 
 def proves_its_owner(uri: str) -> bool:
-    """Whether only the owner of the address gets what is sent there.
+    """Return whether only the owner of the URI gets what is sent there.
 
-    Anybody can listen on a loopback port, or claim a private scheme (RFC 8252 section 8.6).
+    Any program can listen on a loopback port, or claim a private scheme (RFC 8252 section 8.6).
     """
     return uri.startswith("https://")
 

@@ -1,4 +1,4 @@
-"""What a client is to the endpoints: who it is, and what it may use."""
+"""The clients as the endpoints see them, and the grants that they may use."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,14 +17,13 @@ class GrantType(StrEnum):
 
 
 PASSWORD_GRANT = "password"  # noqa: S105  # the name of a grant
-"""For the service's own sign-in alone, where a setting allows it."""
-
+"""For the service's own sign-in alone, if a setting allows it."""
 
 DOCS_CLIENT = "docs"
-"""The page that describes the API, as it calls itself."""
+"""The `client_id` of `/docs`."""
 
 OWN_CLIENTS = frozenset({DOCS_CLIENT})
-"""Parts of the service itself: nobody has registered them, and no list has them."""
+"""Parts of the service itself: nobody registered them, and no list has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class RegisteredClient:
 
     @property
     def confidential(self) -> bool:
-        """Whether it has a secret to show who it is."""
+        """Whether it has a secret."""
         return self.secret_hash is not None
 
     @property
@@ -55,13 +54,13 @@ class RegisteredClient:
 
     @property
     def session_client(self) -> str | None:
-        """How its sessions name it."""
+        """The name of the client in its sessions."""
         return self.client_id
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltInClient:
-    """The service's own sign-in as a client: it is public, and known without being registered."""
+    """The service's own sign-in as a public client that nobody has to register."""
 
     client_id: str = FIRST_PARTY
     grants: frozenset[str] = frozenset({GrantType.REFRESH_TOKEN, PASSWORD_GRANT})

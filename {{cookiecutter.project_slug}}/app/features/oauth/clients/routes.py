@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.access.guard import GuardedRoute
-from app.access.policies import Allow, OwnSession, Recent, policy
+from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
@@ -16,10 +16,8 @@ from app.features.oauth.permissions import ClientPermission
 from app.features.oauth.schemas import ClientCreate, ClientCreated, ClientRead
 from app.http.request.body_limit import KIB
 
+# A new secret outlives the session of the user who made it: each write needs a recent sign-in (ASVS 7.5.3).
 router = APIRouter(prefix="/clients", tags=["oauth"], route_class=GuardedRoute)
-
-# A new secret is a way in that outlives the session of whoever made it (ASVS 7.5.3).
-_RECENT_MINUTES = 15
 
 
 Clients = Annotated[ClientService, provided(ClientService)]
@@ -28,27 +26,27 @@ Clients = Annotated[ClientService, provided(ClientService)]
 @router.get("")
 @policy(Allow(ClientPermission.CLIENTS_READ))
 async def list_clients(clients: Clients, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None) -> Page[ClientRead]:
-    """All clients, newest first, without their secrets."""
+    """List all clients, newest first, without their secrets."""
     rows, next_cursor = await clients.list_clients(PageParams(limit, cursor))
-    return Page(items=[ClientRead.of(row) for row in rows], next_cursor=next_cursor)
+    return Page(items=[ClientRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
 @router.post("", status_code=201, max_body_size=16 * KIB)
-@policy(Recent(_RECENT_MINUTES, ClientPermission.CLIENTS_WRITE))
+@policy(Recent(STEP_UP_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def add_client(new: ClientCreate, clients: Clients, principal: CurrentPrincipal) -> ClientCreated:
     """Register a client; the answer is the only one with its secret."""
     return ClientCreated.with_secret(*await clients.add(principal, new))
 
 
 @router.delete("/{client_id}", status_code=204)
-@policy(OwnSession(_RECENT_MINUTES, ClientPermission.CLIENTS_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def remove_client(client_id: UUID, clients: Clients, principal: CurrentPrincipal) -> None:
     """Remove a client: every session that it has ends, and its service account is deleted."""
     await clients.remove(principal, client_id)
 
 
 @router.post("/{client_id}/secret", responses={409: {"description": "A public client has no secret"}})
-@policy(OwnSession(_RECENT_MINUTES, ClientPermission.CLIENTS_WRITE))
+@policy(OwnSession(STEP_UP_MINUTES, ClientPermission.CLIENTS_WRITE))
 async def rotate_secret(client_id: UUID, clients: Clients, principal: CurrentPrincipal) -> ClientCreated:
-    """Give a client another secret, which only this answer has; the one before opens nothing more."""
+    """Give a client another secret, which only this answer has; the old one stops working."""
     return ClientCreated.with_secret(*await clients.rotate_secret(principal, client_id))

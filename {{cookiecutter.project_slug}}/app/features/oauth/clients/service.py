@@ -1,25 +1,27 @@
 """Clients: registering, listing and removing them, and a new secret for one.
 
-A secret is one of 256 random bits, shown once and stored as its SHA-256: what is guessed at random needs no slow hash
-(ASVS 11.4.2 is about passwords). Rows are locked in one order, so that no two requests wait for each other: the actor
+A secret has 256 random bits, is shown once, and is stored as its SHA-256: a random secret needs no slow hash (ASVS
+11.4.2 is about passwords). Rows are locked in one order, so that no two requests wait for each other: the actor
 (`accounts/authority.py`), the service account, its client, the sessions of the client.
 """
 
 import hashlib
 import secrets
 from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 from pydantic import SecretStr
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
 from app.access.roles import Role, RoleTable
 from app.core.clock import utc_now
-from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
 from app.core.errors import Conflict, NotFound, Unprocessable
 from app.core.events.event import SecurityEvent
@@ -37,32 +39,21 @@ from app.features.sessions.service import SessionService
 _SECRET_PREFIX = "cs_"  # noqa: S105  # what `core/secret_shapes.py` knows a secret by
 _RANDOM_BYTES = 32
 _CLIENT_ID_BYTES = 16
-_LONGEST_ADDRESS_TOLD = 300
+_LONGEST_URI_TOLD = 300
 
 _clients = OAuthClient.__table__
 
 
+@dataclass(eq=False)
 class ClientService:
-    """Keeps the clients, for the grants that there are.
+    """Keeps the clients. An `actor` of None is the operator, who runs a command and may do everything."""
 
-    An `actor` of None is whoever runs a command: the operator may do everything.
-    """
-
-    def __init__(  # noqa: PLR0913, PLR0917  # one for each thing that a client touches
-        self,
-        database: Database,
-        sessions: SessionService,
-        authority: Authority,
-        roles: RoleTable,
-        keys: KeyRing,
-        grants: Collection[str],
-    ) -> None:
-        self._database = database
-        self._sessions = sessions
-        self._authority = authority
-        self._permissions = roles.permissions
-        self._grants = grants
-        self._cursors = Cursors(keys, "clients")
+    _database: Database
+    _sessions: SessionService
+    _authority: Authority
+    _roles: RoleTable
+    _cursors: Cursors
+    _grants: Collection[str]
 
     async def add(
         self,
@@ -71,14 +62,14 @@ class ClientService:
         *,
         show: Callable[[str, SecretStr | None], None] | None = None,
     ) -> tuple[RegisteredClient, SecretStr | None]:
-        """Register a client; the secret of a confidential one is in nobody's hands but the caller's.
+        """Register a client, and return it with its secret, which is stored nowhere.
 
-        `show` is given its `client_id` and secret right before the commit; what it raises leaves no client behind.
+        `show` is called with its `client_id` and secret right before the commit; if it raises, there is no client.
 
         Raises `Unprocessable` for a grant that this service does not have, `Forbidden` for what the actor may not
         give: roles, a scope beyond their own permissions, or, without a sign-in with the service itself, `first_party`.
         """
-        if not self._permissions.keys() >= set(new.scope.split()):
+        if not self._roles.permissions.keys() >= set(new.scope.split()):
             reason = "must be permissions, separated by one space"
             error = {"location": ["body", "scope"], "reason": f"Value error, {reason}"}
             raise Unprocessable(f"The scope {reason}.", errors=[error])
@@ -111,28 +102,22 @@ class ClientService:
         return _client(added), secret
 
     async def find(self, client_id: str) -> RegisteredClient | None:
-        """The client that calls itself so."""
+        """Return the client with this `client_id`, or None."""
         async with self._database.read() as db:
             row = (await db.execute(select(_clients).where(_clients.c.client_id == client_id))).one_or_none()
         return None if row is None else _client(row)
 
     async def get(self, client_id: str) -> RegisteredClient:
-        """The client that calls itself so; raises `NotFound`."""
-        client = await self.find(client_id)
-        if client is None:
-            raise _not_there()
-        return client
+        """Return the client with this `client_id`; raises `NotFound`."""
+        return _require_found(await self.find(client_id))
 
     async def get_by_id(self, id_: UUID) -> RegisteredClient:
-        """The client; raises `NotFound`."""
+        """Return the client; raises `NotFound`."""
         async with self._database.read() as db:
-            found = await self.by_ids(db, {id_})
-        if not found:
-            raise _not_there()
-        return found[id_]
+            return _require_found((await self.by_ids(db, {id_})).get(id_))
 
     async def list_clients(self, params: PageParams) -> tuple[list[RegisteredClient], str | None]:
-        """Clients that somebody registered, newest first, and the cursor of the next part."""
+        """Return registered clients, newest first, and the cursor of the next part; none of the service itself."""
         registered = select(_clients).where(_clients.c.client_id.not_in(OWN_CLIENTS))
         statement = self._cursors.select(registered, params, (OAuthClient.created_at, OAuthClient.id))
         async with self._database.read() as db:
@@ -141,13 +126,13 @@ class ClientService:
         return [_client(row) for row in rows], next_cursor
 
     async def by_ids(self, db: AsyncSession, ids: set[UUID]) -> dict[UUID, RegisteredClient]:
-        """The clients with these ids."""
+        """Return the clients with these ids."""
         return {row.id: _client(row) for row in await db.execute(select(_clients).where(_clients.c.id.in_(ids)))}
 
     async def hold(self, db: AsyncSession, client: RegisteredClient) -> bool:
         """Lock the client against removal and rotation until the transaction ends; False if it changed before.
 
-        Whoever starts a session for a client asks for it, after locking the user.
+        The caller has locked the user, and starts a session for the client.
         """
         same = (_clients.c.id == client.id, _clients.c.secret_hash == client.secret_hash)
         return await db.scalar(select(_clients.c.id).where(*same).with_for_update(read=True)) is not None
@@ -155,11 +140,11 @@ class ClientService:
     async def rotate_secret(
         self, actor: Principal | None, id_: UUID, *, show: Callable[[SecretStr], None] | None = None
     ) -> tuple[RegisteredClient, SecretStr]:
-        """Give the client another secret: the one before opens nothing more, and what the client got for itself ends.
+        """Give the client another secret: the old one stops working, and the sessions of its service account end.
 
-        `show` is given the secret right before the commit; what it raises leaves the secret before in use.
+        `show` is called with the secret right before the commit; if it raises, the old secret stays in use.
 
-        Sessions of users stay: without the new secret they can no longer be refreshed, and an access token dies within
+        Sessions of users stay: without the new secret they cannot be refreshed, and an access token expires within
         minutes. Raises `NotFound`, `Conflict` for a public client, or `Forbidden` as `add` does.
         """
         secret = _new_secret()
@@ -190,29 +175,49 @@ class ClientService:
                 await remove_service_account(db, client.user_id)
             _emit_event(ClientEvent.CLIENT_REMOVED, actor, id_)
 
-    async def discard_own(self, client: RegisteredClient) -> None:
-        """Remove a client of the service itself, which another one replaces: no security event, as nobody did it."""
-        async with self._database.transaction() as db:
-            await self._discard(db, client)
+    async def keep_own(self, client_id: str, *, name: str, redirect_uri: str, scope: frozenset[str]) -> None:
+        """Have a public, first-party client of the service itself; every process does this when it starts.
+
+        It is no security event: nobody did anything, and every installation has such a client. If the redirect URI has
+        changed, or the scope, a new client replaces it, and its sessions end.
+        """
+        there = await self.find(client_id)
+        if there is not None:
+            if (there.redirect_uris, there.scope) == ((redirect_uri,), scope):
+                return
+            async with self._database.transaction() as db:
+                await self._discard(db, there)
+        row = {
+            "id": uuid4(),
+            "created_at": utc_now(),
+            "client_id": client_id,
+            "name": name,
+            "first_party": True,
+            "grants": GrantType.AUTHORIZATION_CODE.value,
+            "redirect_uris": redirect_uri,
+            "scope": " ".join(sorted(scope)),
+        }
+        with suppress(IntegrityError):  # another process was quicker
+            async with self._database.transaction() as db:
+                await db.execute(insert(OAuthClient), row)
 
     async def _discard(self, db: AsyncSession, client: RegisteredClient) -> None:
         await self._sessions.end_all_of_client(db, client.client_id, ClientEnd.CLIENT_REMOVED)
         await db.execute(delete(OAuthClient).where(_clients.c.id == client.id))
 
     async def _lock(self, db: AsyncSession, actor: Principal | None, id_: UUID) -> RegisteredClient:
-        """The client, locked after its service account, which may do nothing that the actor may not.
+        """Lock the client after its service account, which may do nothing that the actor may not.
 
-        Raises `NotFound` for a client of the service itself too, which no list has.
+        Raises `NotFound` for a client of the service itself too.
         """
         which: ColumnElement[bool] = _clients.c.id == id_
         await self._authority.lock_actor(db, actor)
         account = await db.scalar(select(_clients.c.user_id).where(which))
         if account is not None:
             self._require_roles(actor, await lock_service_account(db, account))
-        row = (await db.execute(select(_clients).where(which).with_for_update())).one_or_none()
-        if row is None or row.client_id in OWN_CLIENTS:
-            raise _not_there()
-        return _client(row)
+        registered = select(_clients).where(which, _clients.c.client_id.not_in(OWN_CLIENTS)).with_for_update()
+        row = (await db.execute(registered)).one_or_none()
+        return _require_found(None if row is None else _client(row))
 
     def _require_roles(self, actor: Principal | None, roles: frozenset[Role]) -> None:
         """Raise `Forbidden` unless the actor may give these roles, and may do all that they allow."""
@@ -224,7 +229,7 @@ class ClientService:
 
 
 def secret_digest(secret: SecretStr) -> bytes:
-    """What is stored of a secret."""
+    """Return what is stored of a secret."""
     return hashlib.sha256(secret.get_secret_value().encode()).digest()
 
 
@@ -233,7 +238,7 @@ def _new_secret() -> SecretStr:
 
 
 def _require_scope(actor: Principal | None, scope: Collection[str], *, first_party: bool) -> None:
-    """Raise `Forbidden` for a client that may do more than the actor of this request: nobody gives what they lack."""
+    """Raise `Forbidden` for a client that may do more than the actor of this request."""
     if actor is None:
         return
     beyond = sorted(set(scope) - actor.permissions)
@@ -246,37 +251,29 @@ def _require_scope(actor: Principal | None, scope: Collection[str], *, first_par
 
 
 def _client(row: Row[Any]) -> RegisteredClient:
-    return RegisteredClient(
-        id=row.id,
-        client_id=row.client_id,
-        name=row.name,
-        first_party=row.first_party,
-        grants=frozenset(row.grants.split()),
-        redirect_uris=tuple(row.redirect_uris.split()),
-        scope=frozenset(row.scope.split()),
-        user_id=row.user_id,
-        created_at=row.created_at,
-        secret_issued_at=row.secret_issued_at,
-        secret_hash=row.secret_hash,
-    )
+    lists = {
+        "grants": frozenset(row.grants.split()),
+        "redirect_uris": tuple(row.redirect_uris.split()),
+        "scope": frozenset(row.scope.split()),
+    }
+    return RegisteredClient(**row._asdict() | lists)
 
 
-def _not_there() -> NotFound:
-    return NotFound("There is no such client.")
+def _require_found(client: RegisteredClient | None) -> RegisteredClient:
+    if client is None:
+        raise NotFound("There is no such client.")
+    return client
 
 
 def _granted(new: ClientCreate) -> dict[str, object]:
-    """What the trail says of a new client: all that it may do. Cut addresses leave room for the rest.
+    """Return what the trail says of a new client: all that it may do. Cut URIs leave room for the rest.
 
     None of it is a list of texts in which one could pass for the name of a secret: the next would be masked.
     """
-    return {
-        "confidential": new.confidential,
-        "first_party": new.first_party,
+    return new.model_dump(include={"confidential", "first_party", "scope"}) | {
         "grants": " ".join(sorted(set(new.grants))),
-        "redirect_uris": {number: uri[:_LONGEST_ADDRESS_TOLD] for number, uri in enumerate(new.redirect_uris, 1)},
+        "redirect_uris": {number: uri[:_LONGEST_URI_TOLD] for number, uri in enumerate(new.redirect_uris, 1)},
         "roles": sorted(new.roles),
-        "scope": new.scope,
     }
 
 

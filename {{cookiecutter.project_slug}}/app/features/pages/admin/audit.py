@@ -1,39 +1,46 @@
-"""The audit trail: look through it, take a copy of it."""
+"""The audit trail: look through it, take a copy of it as CSV (RFC 4180), safe to be opened with a spreadsheet.
 
+A spreadsheet takes a cell that begins with certain characters for a formula, which can read other cells and send them
+away. Such a cell gets an apostrophe in front, which marks it as text (ASVS 1.2.10). So does any text that would begin a
+cell for a program that splits at another separator than the comma.
+"""
+
+import csv
+import io
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+import orjson
 from pydantic import BeforeValidator, Field
 from starlette.responses import Response, StreamingResponse
 
-from app.access.policies import Allow, policy
-from app.access.principal import CurrentPrincipal
+from app.access.policies import Allow
 from app.core.events.flow import emit_event
 from app.core.pagination import PageParams
 from app.features.audit.permissions import TrailPermission
 from app.features.audit.routes import Audit, Events
 from app.features.audit.schemas import AuditEventRead
-from app.features.audit.service import AuditTrail, Filters
-from app.features.pages.admin.audit_csv import lines
+from app.features.audit.service import Filters
 from app.features.pages.events import PagesEvent
-from app.features.pages.kit.forms import FormBody, read_form, read_query
-from app.features.pages.kit.page import CurrentPage
-from app.features.pages.kit.route import PageRoute
-from app.features.pages.kit.urls import next_part
+from app.features.pages.kit.forms import FormBody
+from app.features.pages.kit.page import CurrentPage, PageRouter
 
-router = APIRouter(prefix="/admin/audit", route_class=PageRoute)
+router = PageRouter(__name__, "/admin/audit")
 
-_PATH = "/admin/audit"
 _TEMPLATE = "admin_audit.html"
 _TIME = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?)?", re.ASCII)
+# With the full-width forms, which some programs read as the plain ones.
+_FORMULA = "=+@＝＋－＠-"  # noqa: RUF001  # meant
+_BEGINS_A_FORMULA = (*_FORMULA, "\t", "\r", "\n")
+# After a separator, and after quotes that such a program would take for those of the cell.
+_BEGINS_ANOTHER = re.compile(rf"([,;|\s][\"']*)([{_FORMULA}])")
 
 
 def _in_utc(text: object) -> datetime:
-    """A day, or a day and a time, as browsers write what is picked; in UTC, as everything on the page is."""
+    """Read a day, or a day and a time, as browsers send it; in UTC, as every time of the page is."""
     try:
         if isinstance(text, str) and _TIME.fullmatch(text):
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
@@ -46,7 +53,7 @@ Moment = Annotated[datetime, BeforeValidator(_in_utc)]
 
 
 class FilterForm(FormBody):
-    """Which events: what is left empty does not matter."""
+    """Which events; an empty field filters nothing."""
 
     actor: UUID | None = None
     target: UUID | None = None
@@ -55,8 +62,8 @@ class FilterForm(FormBody):
     until: Moment | None = None
 
     def filters(self) -> Filters:
-        """The same, for the trail."""
-        target = None if self.target is None else str(self.target)
+        """Return the same for the trail."""
+        target = str(self.target) if self.target else None
         return Filters(actor=self.actor, target=target, action=self.action, since=self.since, until=self.until)
 
 
@@ -66,38 +73,51 @@ class AuditForm(FilterForm):
     cursor: Annotated[str, Field(max_length=200)] | None = None
 
 
-@router.get("")
-@policy(Allow(TrailPermission.AUDIT_READ))
-async def audit_page(request: Request, page: CurrentPage, trail: Audit, events: Events) -> Response:
+@router.page("", Allow(TrailPermission.AUDIT_READ))
+async def audit_page(page: CurrentPage, trail: Audit, events: Events) -> Response:
     """List security events, newest first."""
-    context: dict[str, Any] = {"events": [], "next_path": None, "actions": events.events}
-    form, asked = read_query(request, AuditForm, _TEMPLATE, **context)
-    with form.handle_errors():
+    async with page.form(AuditForm, _TEMPLATE, **_nothing(events)) as asked:
         events.require(asked.action, "query", "action")
-        rows, next_cursor = await trail.list_events(asked.filters(), PageParams(cursor=asked.cursor))
-    context["events"] = [AuditEventRead.model_validate(row) for row in rows]
-    typed = {name: value for name, value in form.values.items() if name in FilterForm.model_fields}
-    context["next_path"] = next_part(_PATH, next_cursor, **typed)
-    return page.show(_TEMPLATE, values=typed, **context)
+        rows, cursor = await trail.list_events(asked.filters(), PageParams(cursor=asked.cursor))
+    page.values.pop("cursor", None)
+    found, next_path = [AuditEventRead.model_validate(row) for row in rows], page.next_path(cursor, **page.values)
+    return page.show(_TEMPLATE, events=found, next_path=next_path, actions=events.events)
 
 
-@router.post("/export")
-@policy(Allow(TrailPermission.AUDIT_READ))
-async def export(request: Request, trail: Audit, events: Events, principal: CurrentPrincipal) -> Response:
-    """The events as a file, oldest first. That somebody has taken it is on record before it begins."""
-    context: dict[str, Any] = {"events": [], "next_path": None, "actions": events.events}
-    form, asked = await read_form(request, FilterForm, _TEMPLATE, **context)
-    with form.handle_errors():
+@router.form("/export", Allow(TrailPermission.AUDIT_READ))
+async def export(page: CurrentPage, trail: Audit, events: Events) -> Response:
+    """Send the events as a file, oldest first. An event records the export before it starts."""
+    async with page.form(FilterForm, _TEMPLATE, **_nothing(events)) as asked:
         events.require(asked.action, "body", "action")
-    emit_event(PagesEvent.AUDIT_EXPORTED, outcome="success", user_id=principal.user_id, filters=form.values)
+    emit_event(PagesEvent.AUDIT_EXPORTED, outcome="success", user_id=page.principal.user_id, filters=page.values)
     name = f"audit-{datetime.now(UTC):%Y-%m-%d}.csv"
     return StreamingResponse(
-        lines(_answers(trail, asked.filters())),
+        _lines(trail.export(asked.filters())),
         media_type="text/csv; charset=utf-8; header=present",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
-async def _answers(trail: AuditTrail, filters: Filters) -> AsyncIterator[AuditEventRead]:
-    async for row in trail.export(filters):
-        yield AuditEventRead.model_validate(row)
+def _nothing(events: Events) -> dict[str, Any]:
+    return {"events": [], "next_path": None, "actions": events.events}
+
+
+def cell(value: object) -> str:
+    """Return the value as the text of a cell that nothing calculates."""
+    text = "" if value is None else orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
+    text = _BEGINS_ANOTHER.sub(r"\1'\2", text)
+    return f"'{text}" if text.startswith(_BEGINS_A_FORMULA) else text
+
+
+def line(cells: Any) -> str:
+    """Return a line of texts, each in quotes: a comma, a quote or a line end in one stays a part of it."""
+    out = io.StringIO()
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
+    return out.getvalue()
+
+
+async def _lines(rows: AsyncIterator[Any]) -> AsyncIterator[str]:
+    """Yield the header, and a line for each event."""
+    yield line(AuditEventRead.model_fields)
+    async for row in rows:
+        yield line(cell(value) for value in AuditEventRead.model_validate(row).model_dump(mode="json").values())

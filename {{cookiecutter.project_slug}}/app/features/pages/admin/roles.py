@@ -1,6 +1,6 @@
-"""Roles as checkboxes: one field for each, for a form names nothing twice."""
+"""Roles as checkboxes: one field for each, because no field of a form may be there twice."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import create_model
@@ -10,26 +10,22 @@ from app.access.roles import Role, RoleTable
 from app.core.errors import Unprocessable
 from app.features.pages.kit.forms import FormBody
 
-_PREFIX = "role_"
-_CHECKED = "on"
-
 Checked = Literal["on"] | None
 
+_FIELDS = {role: f"role_{role}" for role in Role}
+
 RolesForm: type[FormBody] = create_model(  # type: ignore[call-overload]  # the fields are made of the roles
-    "RolesForm",
-    __base__=FormBody,
-    __doc__="All the roles to have.",
-    **{f"{_PREFIX}{role}": (Checked, None) for role in Role},
+    "RolesForm", __base__=FormBody, __doc__="The roles to have.", **dict.fromkeys(_FIELDS.values(), (Checked, None))
 )
 
 
 def ticked_roles(form: FormBody) -> list[Role]:
-    """The roles that are ticked."""
-    return [role for role in Role if getattr(form, f"{_PREFIX}{role}") == _CHECKED]
+    """Return the roles that are ticked."""
+    return [role for role, field in _FIELDS.items() if getattr(form, field)]
 
 
 def chosen_roles(form: FormBody) -> list[Role]:
-    """The roles that are ticked; raises `Unprocessable` where none is."""
+    """Return the roles that are ticked; raises `Unprocessable` if none is."""
     roles = ticked_roles(form)
     if not roles:
         reason = "Choose at least one role."
@@ -37,11 +33,11 @@ def chosen_roles(form: FormBody) -> list[Role]:
     return roles
 
 
-def ticked(roles: Iterable[Role]) -> Mapping[str, str]:
-    """The values of a form in which these roles are ticked."""
-    return {f"{_PREFIX}{role}": _CHECKED for role in roles}
+def ticked(roles: Iterable[Role]) -> dict[str, str]:
+    """Return the values of a form in which these roles are ticked."""
+    return {_FIELDS[role]: "on" for role in roles}
 
 
 def role_choices(table: RoleTable) -> list[tuple[str, Role, list[Permission]]]:
-    """Field, role and what it allows, of each role."""
-    return [(f"{_PREFIX}{role}", role, sorted(table.permissions_of([role]))) for role in Role]
+    """Return field, role and permissions of each role."""
+    return [(field, role, sorted(table.permissions_of([role]))) for role, field in _FIELDS.items()]

@@ -1,34 +1,79 @@
-"""All accounts: find one, invite somebody."""
+"""The accounts: find one, invite somebody, see one, change it, and end its sessions (ASVS 7.4.5)."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Depends
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
-from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
-from app.access.principal import CurrentPrincipal
+from app.access.policies import STEP_UP_MINUTES, Allow, Recent
+from app.access.principal import Principal
 from app.access.roles import Role
-from app.core.pagination import PageParams
+from app.core.database.database import Database
+from app.core.errors import NotFound
+from app.core.pagination import CursorText, PageParams
+from app.core.schemas import DisplayName
+from app.core.services import provided
+from app.features.accounts.administration import AccountAdministration
+from app.features.accounts.authority import Authority
 from app.features.accounts.email_address import EmailText
 from app.features.accounts.permissions import UserPermission
-from app.features.accounts.routes import Administration, Roles
-from app.features.accounts.schemas import AccountRead
+from app.features.accounts.routes import Accounts, Administration, Roles
+from app.features.accounts.schemas import AccountRead, AccountUpdate
 from app.features.pages.admin.roles import RolesForm, chosen_roles, role_choices, ticked
-from app.features.pages.kit.forms import FormBody, read_form, read_query
+from app.features.pages.events import PagesEnd
+from app.features.pages.kit.forms import FormBody, NoFields
 from app.features.pages.kit.notices import PagesNotice
-from app.features.pages.kit.page import CurrentPage
-from app.features.pages.kit.route import PageRoute
-from app.features.pages.kit.urls import next_part
+from app.features.pages.kit.page import CurrentPage, PageRouter
 from app.features.sessions.client import RequestClient
+from app.features.sessions.routes import Sessions
+from app.features.sessions.service import SessionService
 
-router = APIRouter(prefix="/admin/users", route_class=PageRoute)
+router = PageRouter(__name__, "/admin/users")
 
-_PATH = "/admin/users"
+_WRITES = Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE)
+_ASSIGNS = Recent(STEP_UP_MINUTES, UserPermission.ROLES_ASSIGN)
+
+
+@dataclass(eq=False)
+class SessionAdministration:
+    """Ends sessions on behalf of an administrator."""
+
+    _database: Database
+    _authority: Authority
+    _accounts: AccountAdministration
+    _sessions: SessionService
+
+    async def end(self, actor: Principal, user_id: UUID, session_id: UUID) -> None:
+        """End one session of the account; raises `NotFound` unless it is theirs and alive."""
+        async with self._locked(actor, user_id) as db:
+            ended = await self._sessions.end_if_own(db, user_id, session_id, PagesEnd.ENDED_BY_ADMINISTRATOR)
+        if not ended:
+            raise NotFound("There is no such session.")
+
+    async def end_all(self, actor: Principal, user_id: UUID) -> None:
+        """End every session of the account but the one that asks."""
+        async with self._locked(actor, user_id) as db:
+            await self._sessions.end_all(db, user_id, PagesEnd.ENDED_BY_ADMINISTRATOR, keep=actor.session_id)
+
+    @asynccontextmanager
+    async def _locked(self, actor: Principal, user_id: UUID) -> AsyncIterator[AsyncSession]:
+        async with self._database.transaction() as db:
+            await self._authority.lock_actor(db, actor)
+            await self._accounts.lock(db, actor, user_id)
+            yield db
+
+
+Ending = Annotated[SessionAdministration, provided(SessionAdministration)]
 
 
 class SearchForm(FormBody):
-    """What to look for in addresses and names, and the part of the list; `done` is the notice of the page before."""
+    """A text to find in addresses and names, and the part of the list; `done` is the notice of the page before."""
 
     q: Annotated[str, Field(max_length=100)] | None = None
     cursor: Annotated[str, Field(max_length=200)] | None = None
@@ -36,42 +81,124 @@ class SearchForm(FormBody):
 
 
 class InvitationForm(RolesForm):
-    """Whom to let in, and as what."""
+    """The address to invite, and the roles of the account."""
 
     email: EmailText
 
 
-@router.get("")
-@policy(Allow(UserPermission.USERS_READ))
-async def users_page(request: Request, page: CurrentPage, administration: Administration, roles: Roles) -> Response:
-    """List accounts, newest first: all of them, or those whose address or name holds a text."""
-    form, asked = read_query(request, SearchForm, "admin_users.html", users=[], next_path=None)
-    with form.handle_errors():
-        rows, next_cursor = await administration.list_accounts(PageParams(cursor=asked.cursor, search=asked.q))
+class NameForm(FormBody):
+    """What the user is called; empty for nothing."""
+
+    display_name: DisplayName | None = None
+
+
+async def _user(user_id: UUID, accounts: Accounts, roles: Roles) -> AccountRead:
+    return AccountRead.of(await accounts.get(user_id), roles)
+
+
+User = Annotated[AccountRead, Depends(_user)]
+"""The account that the path names, as it is before anything is changed."""
+
+
+@router.page("", Allow(UserPermission.USERS_READ))
+async def users_page(page: CurrentPage, administration: Administration, roles: Roles) -> Response:
+    """List accounts, newest first: all of them, or those whose address or name contains a text."""
+    async with page.form(SearchForm, "admin_users.html", users=[], next_path=None) as asked:
+        rows, cursor = await administration.list_accounts(PageParams(cursor=asked.cursor, search=asked.q))
     users = [AccountRead.of(row, roles) for row in rows]
-    next_path = next_part(_PATH, next_cursor, q=asked.q)
-    return page.show("admin_users.html", values=form.values, users=users, next_path=next_path)
+    return page.show("admin_users.html", users=users, next_path=page.next_path(cursor, q=asked.q))
 
 
-@router.get("/invite")
-@policy(Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE))
+@router.page("/invite", _WRITES)
 async def invitation_page(page: CurrentPage, roles: Roles) -> Response:
-    """Ask whom to invite."""
+    """Ask for the address to invite."""
     return page.show("admin_invite.html", values=ticked([Role.MEMBER]), choices=role_choices(roles))
 
 
-@router.post("/invite")
-@policy(Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE))
-async def invite(  # noqa: PLR0913, PLR0917  # one for each thing that it needs
-    request: Request,
-    page: CurrentPage,
-    administration: Administration,
-    roles: Roles,
-    principal: CurrentPrincipal,
-    client: RequestClient,
-) -> Response:
-    """Invite somebody, who chooses a password with the token that is mailed to them."""
-    form, typed = await read_form(request, InvitationForm, "admin_invite.html", choices=role_choices(roles))
-    with form.handle_errors():
-        user = await administration.invite(principal, typed.email, chosen_roles(typed), ip=client.ip)
-    return page.go(f"{_PATH}/{user.id}", PagesNotice.USER_INVITED)
+@router.form("/invite", _WRITES)
+async def invite(page: CurrentPage, administration: Administration, roles: Roles, client: RequestClient) -> Response:
+    """Mail an invitation, with a token to choose a password with."""
+    async with page.form(InvitationForm, "admin_invite.html", choices=role_choices(roles)) as typed:
+        user = await administration.invite(page.principal, typed.email, chosen_roles(typed), ip=client.ip)
+    return page.go(f"/admin/users/{user.id}", PagesNotice.USER_INVITED)
+
+
+@router.page("/{user_id}", Allow(UserPermission.USERS_READ))
+async def user_page(page: CurrentPage, user: User) -> Response:
+    """Show one account."""
+    return page.show("admin_user.html", values={"display_name": user.display_name or ""}, user=user)
+
+
+@router.form("/{user_id}/name", _WRITES)
+async def rename(page: CurrentPage, user: User, administration: Administration) -> Response:
+    """Change what the user is called."""
+    async with page.form(NameForm, "admin_user.html", user=user) as typed:
+        await administration.change(page.principal, user.id, AccountUpdate(display_name=typed.display_name))
+    return page.go(f"/admin/users/{user.id}", PagesNotice.USER_CHANGED)
+
+
+@router.form("/{user_id}/disable", _WRITES)
+async def disable(page: CurrentPage, user: User, administration: Administration) -> Response:
+    """Disable the account, which ends its sessions."""
+    async with page.form(NoFields, "admin_user.html", user=user):
+        await administration.change(page.principal, user.id, AccountUpdate(disabled=True))
+    return page.go(f"/admin/users/{user.id}", PagesNotice.USER_DISABLED)
+
+
+@router.form("/{user_id}/enable", _WRITES)
+async def enable(page: CurrentPage, user: User, administration: Administration) -> Response:
+    """Enable the account again."""
+    async with page.form(NoFields, "admin_user.html", user=user):
+        await administration.change(page.principal, user.id, AccountUpdate(disabled=False))
+    return page.go(f"/admin/users/{user.id}", PagesNotice.USER_ENABLED)
+
+
+@router.page("/{user_id}/roles", _ASSIGNS)
+async def roles_page(page: CurrentPage, user: User, roles: Roles) -> Response:
+    """Show the roles of the account, and what each role allows."""
+    return page.show("admin_user_roles.html", values=ticked(user.roles), user=user, choices=role_choices(roles))
+
+
+@router.form("/{user_id}/roles", _ASSIGNS)
+async def assign_roles(page: CurrentPage, user: User, administration: Administration, roles: Roles) -> Response:
+    """Give the account exactly the roles that are ticked; its sessions end."""
+    async with page.form(RolesForm, "admin_user_roles.html", user=user, choices=role_choices(roles)) as typed:
+        await administration.assign_roles(page.principal, user.id, chosen_roles(typed))
+    return page.go(f"/admin/users/{user.id}", PagesNotice.ROLES_CHANGED)
+
+
+@router.page("/{user_id}/delete", _WRITES)
+async def deletion_page(page: CurrentPage, user: User) -> Response:
+    """Say what is deleted with the account."""
+    return page.show("admin_user_delete.html", user=user)
+
+
+@router.form("/{user_id}/delete", _WRITES)
+async def delete(page: CurrentPage, user: User, administration: Administration) -> Response:
+    """Delete the account with all that belongs to it."""
+    async with page.form(NoFields, "admin_user_delete.html", user=user):
+        await administration.delete(page.principal, user.id)
+    return page.go("/admin/users", PagesNotice.USER_DELETED)
+
+
+# Whoever may only read accounts does not see this: IP addresses and devices tell where a person is.
+@router.page("/{user_id}/sessions", Allow(UserPermission.USERS_WRITE))
+async def sessions_page(page: CurrentPage, user: User, sessions: Sessions, cursor: CursorText = None) -> Response:
+    """List the sessions of the account that are alive, newest first."""
+    rows, cursor = await sessions.list_alive(user.id, PageParams(cursor=cursor))
+    next_path, current = page.next_path(cursor), page.principal.session_id
+    return page.show("admin_user_sessions.html", user=user, sessions=rows, next_path=next_path, current=current)
+
+
+@router.form("/{user_id}/sessions/end-all", _WRITES)
+async def end_all(user_id: UUID, page: CurrentPage, ending: Ending) -> Response:
+    """End every session of the account; an administrator's own, but for this one."""
+    await ending.end_all(page.principal, user_id)
+    return page.go(f"/admin/users/{user_id}/sessions", PagesNotice.SESSIONS_ENDED)
+
+
+@router.form("/{user_id}/sessions/{session_id}/end", _WRITES)
+async def end_session(user_id: UUID, session_id: UUID, page: CurrentPage, ending: Ending) -> Response:
+    """End one session of the account."""
+    await ending.end(page.principal, user_id, session_id)
+    return page.go(f"/admin/users/{user_id}/sessions", PagesNotice.SESSION_ENDED)

@@ -1,67 +1,67 @@
 """The authorization endpoint: a client asks, the user decides (RFC 6749 section 4.1, RFC 9700).
 
-A request that cannot be trusted ends on a page here. Everything else goes back to the client by a redirect, whose
-address is one that is registered. Errors wait until somebody is signed in: a link to this service that led elsewhere at
-once would be bait (RFC 9700 section 4.11.2). The exception is `prompt=none` of a sound request, which asks for that.
+A request that cannot be trusted ends on a page here. Every other answer is a redirect to a redirect URI that the client
+registered. Errors wait until a user has signed in: a link to this service that led elsewhere at once would be bait
+(RFC 9700 section 4.11.2). The exception is `prompt=none` of a sound request, which asks for that.
 """
 
 from dataclasses import replace
 from typing import Annotated, Literal
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
-from app.access.policies import Authenticated, Public, policy
-from app.access.principal import CurrentPrincipal, Principal
+from app.access.policies import Authenticated, Public
 from app.access.roles import RoleTable
 from app.core.errors import BadRequest
 from app.core.events.flow import emit_event
-from app.core.services import services_of
+from app.core.services import provided, services_of
 from app.core.settings.model import Settings
 from app.features.accounts.authority import denied
-from app.features.authorization.service import (
+from app.features.authorization.requests import (
     AuthorizationRequest,
-    AuthorizationService,
     RefusedRequest,
+    RequestReader,
     UntrustedRequest,
-    granted,
 )
+from app.features.authorization.service import AuthorizationService
 from app.features.oauth.events import ClientEvent
-from app.features.pages.entry.csp import AUTHORIZE, headers_for, pairs_of
-from app.features.pages.kit.forms import FormBody, read_form
-from app.features.pages.kit.page import CurrentPage, HtmlPage
-from app.features.pages.kit.route import PageRoute
-from app.features.pages.kit.services import Authorization
+from app.features.pages.kit.forms import FormBody
+from app.features.pages.kit.page import Authorization, CurrentPage, HtmlPage, PageRouter, content_security_policy
 from app.features.pages.kit.urls import LONGEST_PATH, safe_next_path, with_next
 from app.features.sessions.client import Client, RequestClient
 from app.http.request.body_limit import KIB
 
-router = APIRouter(route_class=PageRoute)
+router = PageRouter(__name__)
 
+AUTHORIZE = "/oauth/authorize"
+
+_MOST_PARAMETERS = 50
 _TOO_LONG = f"The parameters are longer than {LONGEST_PATH} characters."
+
+Requests = Annotated[RequestReader, provided(RequestReader)]
 
 
 class Decision(FormBody):
-    """What the user decides; `request` is the query of the request, `scope` what the page said of it."""
+    """The user's decision; `request` is the query of the request, `scope` what the page said of it."""
 
     request: Annotated[str, Field(max_length=LONGEST_PATH)]
     decision: Literal["allow", "deny"]
     scope: Annotated[str, Field(max_length=LONGEST_PATH)] | None = None
 
 
-@router.get(AUTHORIZE)
-@policy(Public())
-async def ask(request: Request, page: CurrentPage, authorization: Authorization, origin: RequestClient) -> Response:
-    """Ask the user, unless there is nothing to ask; whoever is not signed in is asked for that first."""
-    query = request.url.query
+@router.page(AUTHORIZE, Public())
+async def ask(page: CurrentPage, requests: Requests, authorization: Authorization, origin: RequestClient) -> Response:
+    """Ask the user to decide, after the sign-in; go straight back to the client if there is nothing to ask."""
+    query = page.request.url.query
     if page.signed_in is None and safe_next_path(f"{AUTHORIZE}?{query}") is None:
-        # It cannot be kept until somebody has signed in.
+        # The sign-in could not lead back to it.
         raise BadRequest(_TOO_LONG)
-    headers = await headers_for(request, f"{AUTHORIZE}?{query}")
+    headers = await headers_for(page.request, f"{AUTHORIZE}?{query}")
     try:
-        asked = await _check(authorization, query)
+        asked = await _check(requests, query)
     except RefusedRequest as refused:
         waiting = with_next("/login", f"{AUTHORIZE}?{query}")
         return page.go(refused.location if page.signed_in else waiting, headers=headers)
@@ -71,46 +71,45 @@ async def ask(request: Request, page: CurrentPage, authorization: Authorization,
         location = refused.location
     if location is not None:
         return page.go(location, headers=headers)
-    days, signed_in = services_of(request.app)[Settings].session_max_days, page.signed_in
-    assert signed_in is not None  # noqa: S101  # who is not signed in has been sent to do so
-    scope = granted(signed_in.principal, asked)
+    services, scope = services_of(page.request.app), asked.granted(page.principal)
     return page.show(
-        "consent.html", headers=headers, days=days, client=asked.client, redirect_uri=asked.redirect_uri,
-        scopes=services_of(request.app)[RoleTable].describe(scope), scope=" ".join(sorted(scope)), query=query,
+        "consent.html", headers=headers, days=services[Settings].session_max_days, client=asked.client,
+        redirect_uri=asked.redirect_uri, scopes=services[RoleTable].describe(scope), scope=" ".join(sorted(scope)),
+        query=query,
     )  # fmt: skip
 
 
-@router.post(AUTHORIZE, max_body_size=16 * KIB)
-@policy(Authenticated())
+@router.form(AUTHORIZE, Authenticated(), max_body_size=16 * KIB)
 async def decide(
-    request: Request,
     page: CurrentPage,
+    requests: Requests,
     authorization: Authorization,
-    principal: CurrentPrincipal,
     origin: RequestClient,
 ) -> Response:
-    """Take the decision to the client. What it is about is read anew: the form can only narrow it."""
-    if "Authorization" in request.headers:
+    """Take the decision to the client. The request is checked again: the form can only narrow its scope."""
+    if "Authorization" in page.request.headers:
         # Otherwise a client with a token could allow itself, or another one, in the user's name.
         raise denied("The user decides, with a browser. A token cannot.")
-    _, typed = await read_form(request, Decision, "error_form.html")
-    headers = await headers_for(request, f"{AUTHORIZE}?{typed.request}")
+    async with page.form(Decision, "error_form.html") as typed:
+        headers = await headers_for(page.request, f"{AUTHORIZE}?{typed.request}")
     try:
-        asked = await _check(authorization, typed.request)
-        location = (
-            await authorization.decline(principal, asked)
-            if typed.decision == "deny"
-            else await _allowed(authorization, principal, asked, typed, origin)
-        )
+        asked = await _check(requests, typed.request)
+        if typed.decision == "deny":
+            return page.go(await authorization.decline(page.principal, asked), headers=headers)
+        if typed.scope is not None:
+            # The consent covers what the page said, even if the user got more rights meanwhile.
+            asked = replace(asked, scope=asked.scope.intersection(typed.scope.split()))
+        if authorization.consent_needs_sign_in(page.principal, asked):
+            return page.go(with_next("/confirm", f"{AUTHORIZE}?{typed.request}"), headers=headers)
+        return page.go(await authorization.approve(page.principal, asked, origin), headers=headers)
     except RefusedRequest as refused:
-        location = refused.location
-    return page.go(location, headers=headers)
+        return page.go(refused.location, headers=headers)
 
 
-async def _check(authorization: AuthorizationService, query: str) -> AuthorizationRequest:
-    """The request of a query. One that cannot be trusted is told as an event, which repeats nothing that was sent."""
+async def _check(requests: RequestReader, query: str) -> AuthorizationRequest:
+    """Read a request. An event records one that cannot be trusted, and repeats nothing that was sent."""
     try:
-        return await authorization.check(pairs_of(query))
+        return await requests.read(_pairs_of(query))
     except UntrustedRequest as untrusted:
         target = {"target_type": "client", "target_id": untrusted.client.id} if untrusted.client else {}
         event = ClientEvent.CLIENT_AUTHENTICATION_FAILED
@@ -118,36 +117,21 @@ async def _check(authorization: AuthorizationService, query: str) -> Authorizati
         raise
 
 
-async def _allowed(
-    authorization: AuthorizationService,
-    principal: Principal,
-    asked: AuthorizationRequest,
-    typed: Decision,
-    origin: Client,
-) -> str:
-    """Where the user's consent leads. It covers what the page said, though they may have got other rights meanwhile."""
-    if typed.scope is not None:
-        asked = replace(asked, scope=asked.scope.intersection(typed.scope.split()))
-    if authorization.consent_needs_sign_in(principal, asked):
-        return with_next("/confirm", f"{AUTHORIZE}?{typed.request}")
-    return await authorization.approve(principal, asked, origin)
-
-
 async def _without_asking(
     page: HtmlPage, authorization: AuthorizationService, asked: AuthorizationRequest, query: str, origin: Client
 ) -> str | None:
-    """Where to send the browser, or None if its user is to decide on this page first; raises `RefusedRequest`."""
+    """Return where to send the browser, or None if the user is to decide first; raises `RefusedRequest`."""
     if safe_next_path(f"{AUTHORIZE}?{query}") is None:
-        authorization.refuse(asked, "invalid_request", _TOO_LONG)
+        asked.refuse("invalid_request", _TOO_LONG)
     signed_in, silent = page.signed_in, "none" in asked.prompt
     if signed_in is None or authorization.needs_sign_in(asked, signed_in.principal.authenticated_at):
         if silent:
-            authorization.refuse(asked, "login_required", "The user has to sign in.")
+            asked.refuse("login_required", "The user has to sign in.")
         return with_next("/confirm" if signed_in else "/login", f"{AUTHORIZE}?{_once_signed_in(query)}")
     authorization.require_grantable(signed_in.principal, asked)
     if await authorization.needs_consent(signed_in.principal, asked):
         if silent:
-            authorization.refuse(asked, "consent_required", "The user has to be asked.")
+            asked.refuse("consent_required", "The user has to be asked.")
         if authorization.consent_needs_sign_in(signed_in.principal, asked):
             return with_next("/confirm", f"{AUTHORIZE}?{query}")
         return None
@@ -155,8 +139,45 @@ async def _without_asking(
 
 
 def _once_signed_in(query: str) -> str:
-    """The same request, of which `prompt=login` is done."""
-    pairs = [
-        (name, value.replace("login", "").strip() if name == "prompt" else value) for name, value in pairs_of(query)
-    ]
-    return query if pairs == pairs_of(query) else urlencode(pairs)
+    """Return the same request without `prompt=login`, which is done by then."""
+    pairs = _pairs_of(query)
+    rest = [(name, value.replace("login", "").strip() if name == "prompt" else value) for name, value in pairs]
+    return query if rest == pairs else urlencode(rest)
+
+
+async def headers_for(request: Request, next_path: str) -> dict[str, str]:
+    """Return the headers of a page whose form leads to the path, which may lead on to an OAuth client.
+
+    Browsers check every redirect after a form against the page's `form-action`: it has to name the client's origin.
+    A client may open `/oauth/authorize` in a pop-up, and wait for its own page to report from there. Browsers cut that
+    tie for good at the first answer, redirects included, with another `Cross-Origin-Opener-Policy` than the client's.
+    Only `unsafe-none` keeps it with a page of another origin: `same-origin-allow-popups` is for the page that opens.
+    """
+    path, _, query = next_path.partition("?")
+    services = services_of(request.app)
+    if path != AUTHORIZE:
+        return {}
+    try:
+        redirect_uri = (await services[RequestReader].read(_pairs_of(query))).redirect_uri
+    except RefusedRequest as refused:
+        redirect_uri = refused.location
+    except BadRequest:
+        return {}
+    policy = {"Content-Security-Policy": content_security_policy(form_action=[_source_of(redirect_uri)])}
+    own = redirect_uri.startswith(f"{services[Settings].public_url}/")
+    return policy if own else policy | {"Cross-Origin-Opener-Policy": "unsafe-none"}
+
+
+def _pairs_of(query: str) -> list[tuple[str, str]]:
+    """Return the parameters of a query, in order, empty ones too; raises `BadRequest` if there are too many."""
+    try:
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        raise BadRequest("The address has too many parameters.") from None
+
+
+def _source_of(redirect_uri: str) -> str:
+    """Return the source of a policy: the origin, or the scheme if a policy cannot name the host."""
+    parts = urlsplit(redirect_uri)
+    named = parts.scheme in {"http", "https"} and "[" not in parts.netloc
+    return f"{parts.scheme}://{parts.netloc}" if named else f"{parts.scheme}:"

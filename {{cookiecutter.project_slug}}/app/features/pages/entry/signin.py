@@ -1,25 +1,22 @@
-"""Signing in and out with a browser, and proving once more who one is."""
+"""Signing in and out with a browser, and confirming the password."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from sqlalchemy import Connection
 from starlette.responses import Response
 
-from app.access.policies import Authenticated, Public, policy
-from app.access.principal import CurrentPrincipal
+from app.access.policies import Authenticated, Public
 from app.core.errors import Forbidden, Unauthenticated
-from app.core.services import services_of
+from app.core.services import provided
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.hasher import GivenPassword
 from app.features.browser.cookie import clear_session_cookie, session_cookie, set_session_cookie
 from app.features.browser.events import BrowserEvent
-from app.features.pages.entry.csp import headers_for
-from app.features.pages.kit.forms import FormBody, read_form
-from app.features.pages.kit.page import CurrentPage
-from app.features.pages.kit.route import PageRoute
-from app.features.pages.kit.services import Browsers
+from app.features.pages.entry.authorize import headers_for
+from app.features.pages.kit.forms import FormBody
+from app.features.pages.kit.page import Browsers, CurrentPage, PageRouter
 from app.features.pages.kit.urls import HOME, page_before, safe_next_path
 from app.features.sessions.client import RequestClient
 from app.features.sessions.service import NewSession
@@ -27,83 +24,82 @@ from app.features.signin.errors import WrongCredentialsError
 from app.features.signin.password import PasswordSignIn
 from app.http.request.body_limit import KIB
 
-router = APIRouter(route_class=PageRoute)
+router = PageRouter(__name__)
 
-_WRONG = "The e-mail address or the password is wrong."
+SignIns = Annotated[PasswordSignIn, provided(PasswordSignIn)]
+Confirmation = Annotated[PasswordConfirmation, provided(PasswordConfirmation)]
+
+
+class ConfirmForm(FormBody):
+    """The password once more, and the page to go on to."""
+
+    password: GivenPassword
+    next: str = HOME
 
 
 class SignInForm(FormBody):
     """Address and password, and the page to go on to."""
 
-    # As long as an address may be typed: whether it is one is not told here.
+    # As long as an address may be typed: the answer does not tell whether it is one.
     email: Annotated[str, Field(max_length=320)]
     password: GivenPassword
     next: str = HOME
 
 
-class ConfirmForm(FormBody):
-    """My password, once more, and the page to go on to."""
+async def _onward(page: CurrentPage, path: str | None) -> dict[str, Any]:
+    """Return the page to go on to, and the headers of a page whose form leads there."""
+    path = safe_next_path(path) or HOME
+    return {"next_path": path, "headers": await headers_for(page.request, path)}
 
-    password: GivenPassword
-    next: str = HOME
 
-
-@router.get("/login")
-@policy(Public())
-async def login_page(request: Request, page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
-    """Ask for address and password; whoever is signed in already goes on."""
-    path = safe_next_path(next) or HOME
+@router.page("/login", Public())
+async def login_page(page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
+    """Ask for address and password; a signed-in user goes on at once."""
     if page.signed_in:
-        return page.go(path)
-    lost = next is not None and _may_have_lost_its_cookie(request)
-    return page.show("login.html", next_path=path, cookie_lost=lost, headers=await headers_for(request, path))
+        return page.go(safe_next_path(next) or HOME)
+    lost = next is not None and _may_have_lost_its_cookie(page.request)
+    return page.show("login.html", cookie_lost=lost, **await _onward(page, next))
 
 
 def _may_have_lost_its_cookie(request: Request) -> bool:
-    """Whether a browser that was led here to sign in may have done so, and has kept no cookie of it.
+    """Whether the browser may have signed in already, and not kept the cookie.
 
-    It brings none, and comes from the form to sign in: a redirect keeps the `Referer` of the form. Over plain HTTP it
-    is enough that it brings none: Safari keeps no `Secure` cookie there. Nothing is asked of the database, so that the
-    answer tells nobody whether a password was right.
+    It sends none, and comes from the form to sign in: a redirect keeps the `Referer` of the form. Over plain HTTP it
+    is enough that it sends none: Safari keeps no `Secure` cookie there. The database is not asked, so the answer does
+    not tell whether a password was right.
     """
     return session_cookie(request) is None and (page_before(request) == "/login" or request.url.scheme == "http")
 
 
-@router.post("/login", max_body_size=16 * KIB)
-@policy(Public())
-async def login(request: Request, page: CurrentPage, browsers: Browsers, client: RequestClient) -> Response:
+@router.form("/login", Public(), max_body_size=16 * KIB)
+async def login(page: CurrentPage, browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
     """Sign in. A session that the browser had before ends, and its id is never used again."""
-    path = safe_next_path(str((await request.form()).get("next", ""))) or HOME
-    headers = await headers_for(request, path)
-    form, typed = await read_form(request, SignInForm, "login.html", next_path=path, cookie_lost=False, headers=headers)
-    signins = services_of(request.app)[PasswordSignIn]
+    onward = await _onward(page, str((await page.request.form()).get("next", "")))
 
     def key(connection: Connection, session: NewSession) -> str:
         return browsers.attach(connection, session, "pwd")
 
-    with form.handle_errors():
+    async with page.form(SignInForm, "login.html", cookie_lost=False, **onward) as typed:
         try:
             _, value = await signins.open_session(typed.email, typed.password, client, key)
         except WrongCredentialsError:
-            raise Unauthenticated(_WRONG) from None
+            raise Unauthenticated("The e-mail address or the password is wrong.") from None
     if page.signed_in:
         await browsers.end(page.signed_in.principal)
-    response = page.go(path, headers=headers)
+    response = page.go(onward["next_path"], headers=onward["headers"])
     set_session_cookie(response, value)
     return response
 
 
-@router.get("/logout")
-@policy(Public())
+@router.page("/logout", Public())
 async def logout_page(page: CurrentPage) -> Response:
     """Ask whether to sign out: a link alone changes nothing."""
     return page.show("logout.html") if page.signed_in else page.go("/login")
 
 
-@router.post("/logout")
-@policy(Public())
+@router.form("/logout", Public())
 async def logout(page: CurrentPage, browsers: Browsers) -> Response:
-    """Sign out: the session is over, whoever has a copy of the cookie (ASVS 7.4.1)."""
+    """Sign out: the session ends, so that a copy of the cookie opens nothing (ASVS 7.4.1)."""
     if page.signed_in:
         await browsers.end(page.signed_in.principal)
     response = page.go("/login")
@@ -111,26 +107,20 @@ async def logout(page: CurrentPage, browsers: Browsers) -> Response:
     return response
 
 
-@router.get("/confirm")
-@policy(Authenticated())
-async def confirm_page(request: Request, page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
+@router.page("/confirm", Authenticated())
+async def confirm_page(page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
     """Ask for the password once more."""
-    path = safe_next_path(next) or HOME
-    return page.show("confirm.html", next_path=path, headers=await headers_for(request, path))
+    return page.show("confirm.html", **await _onward(page, next))
 
 
-@router.post("/confirm", max_body_size=16 * KIB)
-@policy(Authenticated())
-async def confirm(request: Request, page: CurrentPage, browsers: Browsers, principal: CurrentPrincipal) -> Response:
-    """Note that it is still the same person, and give the browser a new id (ASVS 7.2.4, 7.5.3)."""
-    path = safe_next_path(str((await request.form()).get("next", ""))) or HOME
-    headers = await headers_for(request, path)
-    form, typed = await read_form(request, ConfirmForm, "confirm.html", next_path=path, headers=headers)
-    confirmation = services_of(request.app)[PasswordConfirmation]
-    with form.handle_errors(password=Forbidden):
-        await confirmation.require(principal, typed.password, BrowserEvent.PASSWORD_CONFIRMED)
-    value = await browsers.confirm(principal)
-    response = page.go(path, headers=headers)
+@router.form("/confirm", Authenticated(), max_body_size=16 * KIB)
+async def confirm(page: CurrentPage, browsers: Browsers, confirmation: Confirmation) -> Response:
+    """Record that it is still the same person, and give the browser a new id (ASVS 7.2.4, 7.5.3)."""
+    onward = await _onward(page, str((await page.request.form()).get("next", "")))
+    async with page.form(ConfirmForm, "confirm.html", {"password": Forbidden}, **onward) as typed:
+        await confirmation.require(page.principal, typed.password, BrowserEvent.PASSWORD_CONFIRMED)
+    value = await browsers.confirm(page.principal)
+    response = page.go(onward["next_path"], headers=onward["headers"])
     if value is not None:
         set_session_cookie(response, value)
     return response

@@ -1,15 +1,14 @@
-"""Forms: what was typed is checked as a JSON body is; what is wrong is said beside its field, and nothing is lost.
+"""Forms: each is checked as a JSON body is; what is wrong is said beside its field, and what was typed is kept.
 
-What a field of type `SecretStr` holds is never shown again.
+The value of a `SecretStr` field is never shown again.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-from fastapi import Request
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from starlette.responses import Response
 
 from app.core.errors import Problem, Unprocessable
 from app.features.pages.kit.messages import words_with_time
@@ -30,87 +29,60 @@ _REASONS = {
 
 
 class FormBody(BaseModel):
-    """The fields of a form. One that is left empty is not there: it is missing, or has its default."""
+    """The fields of a form. An empty field counts as missing, or has its default."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-Body = TypeVar("Body", bound=FormBody)
 
 
 class NoFields(FormBody):
     """A form that is a button."""
 
 
-class FormRefused(Exception):  # noqa: N818  # what the form is, not what went wrong here
-    """The form is to be shown again: with `values`, and with `errors` by field (`""` is the form as a whole)."""
+Fields = TypeVar("Fields", bound=BaseModel)
 
-    def __init__(
-        self, form: "Form[Any]", errors: Mapping[str, str], *, status: int, headers: Mapping[str, str] | None = None
-    ) -> None:
+
+class FormRefused(Exception):  # noqa: N818  # the answer to a form, not a fault of the service
+    """A form broke a rule; `page` shows it again."""
+
+    def __init__(self, page: Response) -> None:
         super().__init__("the form is refused")
-        self.form = form
-        self.errors = errors
-        self.status = status
-        self.headers = dict(headers or {})
+        self.page = page
 
 
-class Form(Generic[Body]):
-    """A form that was sent, and the page that it is on: `template`, with `context` beside what was typed."""
-
-    def __init__(self, kind: type[Body], template: str, typed: Mapping[str, str], context: Mapping[str, Any]) -> None:
-        self.template = template
-        self.context = context
-        self.values = {
-            name: typed[name][:LONGEST_SHOWN]
-            for name, field in kind.model_fields.items()
-            if name in typed and not _is_secret(field)
-        }
-
-    @contextmanager
-    def handle_errors(self, **fields: type[Problem]) -> Iterator[None]:
-        """Show a problem that the block raises on the page: beside the field that is given its class, or on top."""
-        try:
-            yield
-        except Unprocessable as problem:
-            raise FormRefused(self, _by_field(problem), status=problem.status) from None
-        except Problem as problem:
-            field = next((name for name, kind in fields.items() if isinstance(problem, kind)), "")
-            said = words_with_time(problem)
-            raise FormRefused(self, {field: said}, status=problem.status, headers=problem.headers) from None
-
-
-async def read_form(request: Request, kind: type[Body], template: str, **context: Any) -> tuple[Form[Body], Body]:
-    """Read the form of a request; raises `FormRefused`, which shows the template again, where it breaks a rule."""
-    return _read({name: str(value) for name, value in (await request.form()).items()}, kind, template, context)
-
-
-def read_query(request: Request, kind: type[Body], template: str, **context: Any) -> tuple[Form[Body], Body]:
-    """Read what a form with the method GET asks for; raises `FormRefused` as `read_form` does."""
-    return _read(dict(request.query_params), kind, template, context)
-
-
-def _read(
-    sent: Mapping[str, str], kind: type[Body], template: str, context: Mapping[str, Any]
-) -> tuple[Form[Body], Body]:
-    typed = {name: value for name, value in sent.items() if value != ""}
-    form = Form(kind, template, typed, context)
+def parse_fields(kind: type[Fields], typed: Mapping[str, object]) -> Fields:
+    """Check what was typed; raises `Unprocessable` with a reason for each field, `""` for the form as a whole."""
     try:
-        return form, kind.model_validate(typed)
+        return kind.model_validate(typed)
     except ValidationError as error:
-        errors = {str(item["loc"][0]) if item["loc"] else "": _reason(dict(item)) for item in error.errors()}
-        known = {name if name in kind.model_fields else "": reason for name, reason in errors.items()}
-        raise FormRefused(form, known, status=Unprocessable.status) from None
+        errors = []
+        for item in error.errors():
+            field = str(item["loc"][0]) if item["loc"] else ""
+            errors.append({"location": [field if field in kind.model_fields else ""], "reason": _reason(dict(item))})
+        raise Unprocessable("The form breaks a rule.", errors=errors) from None
+
+
+def shown_values(kind: type[BaseModel], typed: Mapping[str, str]) -> dict[str, str]:
+    """Return what the form shows again: no secret, and nothing without a field of its own."""
+    return {
+        name: typed[name][:LONGEST_SHOWN]
+        for name, field in kind.model_fields.items()
+        if name in typed and not _is_secret(field)
+    }
+
+
+def errors_by_field(problem: Problem, beside: Mapping[str, type[Problem]]) -> dict[str, str]:
+    """Return what to say beside each field, or under `""` on top of the form.
+
+    `beside` names the field of a problem that does not name one itself.
+    """
+    if isinstance(problem, Unprocessable) and problem.errors:
+        return {str(list(error["location"])[-1]): str(error["reason"]) for error in problem.errors}  # type: ignore[call-overload]
+    field = next((name for name, kind in beside.items() if isinstance(problem, kind)), "")
+    return {field: words_with_time(problem)}
 
 
 def _is_secret(field: FieldInfo) -> bool:
     return SecretStr in {field.annotation, *getattr(field.annotation, "__args__", ())}
-
-
-def _by_field(problem: Unprocessable) -> dict[str, str]:
-    """What a service says about single fields, or about the whole."""
-    errors = {str(list(item["location"])[-1]): str(item["reason"]) for item in problem.errors or ()}  # type: ignore[call-overload]
-    return errors or {"": problem.detail}
 
 
 def _reason(error: Mapping[str, Any]) -> str:
@@ -118,4 +90,4 @@ def _reason(error: Mapping[str, Any]) -> str:
     if known is not None:
         return known.format(**error.get("ctx", {}))
     text = str(error["msg"]).removeprefix("Value error, ")
-    return f"This {text}." if error["type"] == "value_error" else f"{text}."
+    return f"This {text}." if error["type"] == "value_error" and error["loc"] else f"{text}."

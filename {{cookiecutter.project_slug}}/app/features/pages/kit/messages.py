@@ -1,11 +1,11 @@
-"""What the pages say of their own accord: about errors, and about waiting."""
+"""The texts of error pages, and when to try again."""
 
 from http import HTTPStatus
 from typing import NamedTuple
 
 from app.core.errors import Problem
 
-_MINUTE, _HOUR = 60, 3600
+_UNITS = ((1, "second"), (60, "minute"), (3600, "hour"))
 
 
 class ErrorText(NamedTuple):
@@ -17,7 +17,7 @@ class ErrorText(NamedTuple):
 
 _ERRORS = {
     400: ErrorText("This request does not work", "Something in it is not as it should be."),
-    # Why not, the problem says.
+    # The problem itself says why.
     403: ErrorText("You may not do this", ""),
     404: ErrorText("There is no such page", "It may have moved, or the address may have a mistake in it."),
     405: ErrorText("This cannot be done here", "The page is there, but it does not do what was asked of it."),
@@ -29,44 +29,36 @@ _ERRORS = {
     500: ErrorText("Something went wrong here", "The fault is not yours. Try again; if that does not help, tell us."),
     503: ErrorText("We cannot answer now", "Something that this service needs does not respond. Please come back."),
 }
-# Problems that say no more than their status: the framework's own, and that of a crash, which names the request too.
-_SILENT = {500}
 
 
 def error_text(problem: Problem) -> ErrorText:
-    """What to say about a problem before its own words."""
+    """Return what to say before the problem's own detail."""
     return _ERRORS.get(problem.status) or ErrorText(problem.title, "")
 
 
 def own_words(problem: Problem) -> str | None:
-    """What the problem itself says, where that is more than the name of its status."""
+    """Return the detail, or None if it only names the status, or is that of a crash."""
     phrase = f"{HTTPStatus(problem.status).phrase}."
-    words = _without_later(problem)
-    return None if problem.status in _SILENT or words.lower() == phrase.lower() else words
+    detail = _without_later(problem)
+    silent = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR or detail.lower() == phrase.lower()
+    return None if silent else detail
 
 
 def words_with_time(problem: Problem) -> str:
-    """What the problem itself says, and when to try again."""
+    """Return the detail, and when to try again."""
     again = again_in(problem.headers.get("Retry-After"))
     return problem.detail if again is None else f"{_without_later(problem)} {again}"
 
 
 def again_in(seconds: str | None) -> str | None:
-    """When to try again, as people say it; `seconds` is what `Retry-After` holds."""
+    """Say when to try again; `seconds` is the value of `Retry-After`."""
     if seconds is None:
         return None
-    number = int(seconds)
-    if number < _MINUTE:
-        return f"Try again in {_count(number, 'second')}."
-    if number < _HOUR:
-        return f"Try again in {_count(-(-number // _MINUTE), 'minute')}."
-    return f"Try again in {_count(-(-number // _HOUR), 'hour')}."
+    size, unit = next((each for each in reversed(_UNITS) if int(seconds) >= each[0]), _UNITS[0])
+    number = -(-int(seconds) // size)
+    return f"Try again in {number} {unit if number == 1 else f'{unit}s'}."
 
 
 def _without_later(problem: Problem) -> str:
-    """The detail without what `again_in` says better."""
+    """Return the detail without what `again_in` says better."""
     return problem.detail.removesuffix(" Try again later.") if "Retry-After" in problem.headers else problem.detail
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

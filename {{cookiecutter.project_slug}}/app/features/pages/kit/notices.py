@@ -1,16 +1,11 @@
-"""What was done, said on the page that comes next. Its address names the notice; the words are only ever ours."""
+"""What was done, said on the page that comes next. The URL names the notice; the text is only ever ours."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
 
-from starlette.requests import Request
-
-_PARAMETER = "done"
-
 
 class Notice(StrEnum):
-    """Each by the name that stands in an address, with what a page says. A feature declares its own in a subclass."""
+    """Names as they are in a URL, each with what a page says. A feature declares its own in a subclass."""
 
     text: str
 
@@ -39,13 +34,3 @@ class PagesNotice(Notice):
     USER_DELETED = "user-deleted", "The account has been deleted."
     USER_INVITED = "user-invited", "The invitation is on its way. It holds for a week."
     ROLES_CHANGED = "roles-changed", "The roles have been changed, and the sessions of the account have ended."
-
-
-def with_notice(path: str, notice: Notice) -> str:
-    """The path of a page that says it; the path has no query of its own."""
-    return f"{path}?{_PARAMETER}={notice}"
-
-
-def notice_of(request: Request, texts: Mapping[str, str]) -> str | None:
-    """Return what the page is to say, or None for an unknown name."""
-    return texts.get(request.query_params.get(_PARAMETER, ""))

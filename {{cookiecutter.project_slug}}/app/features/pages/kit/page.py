@@ -1,33 +1,37 @@
-"""A page: a template, what every page shows, and a content security policy that lets no script run."""
+"""Pages, their content security policy, and their routes, which take forms of this origin alone."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import cache, partial
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request
-from jinja2 import Environment as Templates, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.core.services import services_of
-from app.core.settings.model import Environment, Registration, Settings
-from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD
-from app.features.accounts.service import Account
-from app.features.browser.cookie import session_cookie
+from app.access.guard import GuardedRoute
+from app.access.policies import Policy, policy
+from app.access.principal import Principal
+from app.core.errors import Problem, Unauthenticated
+from app.core.services import provided, services_of
+from app.core.settings.model import Settings
+from app.features.authorization.service import AuthorizationService
+from app.features.browser.cookie import CookieAuthenticator, session_cookie
 from app.features.browser.service import BrowserSessions, SignedInUser
-from app.features.pages.kit.assets import Assets
-from app.features.pages.kit.navigation import Navigation
-from app.features.pages.kit.notices import Notice, notice_of, with_notice
-from app.features.pages.kit.site import Site
-from app.features.pages.kit.untrusted_text import device, short
+from app.features.pages.kit.forms import Fields, FormRefused, errors_by_field, parse_fields, shown_values
+from app.features.pages.kit.notices import Notice
+from app.features.pages.kit.site import Navigation, Site
+from app.features.pages.kit.urls import with_query
+from app.http.middleware.cross_origin import cross_origin_refusal, is_own_origin
+from app.http.request.strict_json import StrictRequest
 
 SEE_OTHER = 303
+_NOTICE = "done"
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
 def content_security_policy(*, form_action: Sequence[str] = (), scripts: bool = False) -> str:
-    """The policy of a page (ASVS 3.4.3): nothing from anywhere else, nothing inline, framed by nobody.
+    """Return the policy of a page (ASVS 3.4.3): nothing from other origins, nothing inline, framed by nobody.
 
     `form_action` are other origins to which an answer to a form of the page may lead.
     """
@@ -46,95 +50,77 @@ def content_security_policy(*, form_action: Sequence[str] = (), scripts: bool = 
     )
 
 
-class Pages:
-    """Makes pages of templates."""
+class HtmlPage:
+    """The page that a handler makes: `show` a template, or `go` to another page."""
 
-    def __init__(self, settings: Settings, assets: Assets, site: Site) -> None:
-        self._reload = not settings.production
-        self._site = site
-        self._common = {
-            "app_name": settings.app_name,
-            "admin_email": settings.admin_email,
-            "asset": assets.url,
-            "development": settings.environment is Environment.DEVELOPMENT,
-            "registration_open": settings.registration is Registration.OPEN,
-            "account_links": site.account_links,
-            "goes_with_account": site.goes_with_account,
-            "values": {},
-            "errors": {},
-        }
+    def __init__(self, request: Request, signed_in: SignedInUser | None) -> None:
+        self.request = request
+        self.signed_in = signed_in
+        self.values: dict[str, str] = {}
+        """What was typed in the form of the request, as far as it is shown again."""
 
     @property
-    def templates(self) -> Templates:
-        """The templates of all features, each compiled once."""
-        return _templates(tuple(self._site.templates), reload=self._reload)
+    def principal(self) -> Principal:
+        """The principal of the signed-in user; raises `Unauthenticated` if nobody is signed in."""
+        if self.signed_in is None:
+            raise Unauthenticated("Sign in first.")
+        return self.signed_in.principal
 
-    def show(  # noqa: PLR0913  # one for each thing in which pages differ
+    def show(
         self,
-        request: Request,
         template: str,
         *,
-        signed_in: SignedInUser | None,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
         policy: str | None = None,
         **context: Any,
     ) -> Response:
-        """Render the page for whoever is signed in, if anybody is."""
-        navigation = services_of(request.app)[Navigation]
-        common = self._common | {
-            "signed_in": signed_in,
-            "path": request.scope["path"],
-            "notice": notice_of(request, self._site.notices),
-            "may_open": partial(navigation.may_open, signed_in.principal if signed_in else None),
+        """Render a template; `policy` is the content security policy, and the templates get the `context`."""
+        services = services_of(self.request.app)
+        site, principal = services[Site], self.signed_in.principal if self.signed_in else None
+        common = site.common | {
+            "signed_in": self.signed_in,
+            "path": self.request.scope["path"],
+            "notice": site.notices.get(self.request.query_params.get(_NOTICE, "")),
+            "may_open": partial(services[Navigation].may_open, principal),
+            "values": self.values,
+            "errors": {},
         }
-        html = self.templates.get_template(template).render(common | context)
+        html = site.templates.get_template(template).render(common | context)
         own = {"Content-Security-Policy": policy or content_security_policy(), **(headers or {})}
         return HTMLResponse(html, status_code=status, headers=own)
 
-
-@cache
-def _templates(folders: tuple[Path, ...], *, reload: bool) -> Templates:
-    """The templates of all pages, each compiled once in a process. What macros need besides arguments is global."""
-    templates = Templates(
-        loader=FileSystemLoader(folders),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=reload,
-    )
-    templates.filters |= {"when": _when, "short": short, "device": device}
-    templates.globals |= {"shortest_password": SHORTEST_PASSWORD, "longest_password": LONGEST_PASSWORD}
-    return templates
-
-
-class HtmlPage:
-    """The page that a handler makes: `show` a template, or `go` to another page."""
-
-    def __init__(self, request: Request, signed_in: SignedInUser | None) -> None:
-        self._request = request
-        self._pages = services_of(request.app)[Pages]
-        self.signed_in = signed_in
-
-    @property
-    def account(self) -> Account:
-        """The account of whoever is signed in, on a page whose policy is not `Public`."""
-        account: Account = self._request.state.account
-        return account
-
-    def show(self, template: str, **options: Any) -> Response:
-        """Show a template; `status`, `headers` and `policy` are those of the answer, all else is for the template."""
-        return self._pages.show(self._request, template, signed_in=self.signed_in, **options)
-
     def go(self, path: str, notice: Notice | None = None, headers: Mapping[str, str] | None = None) -> Response:
         """Send the browser to another page with a GET (RFC 9110 section 15.4.4), which says what was done."""
-        location = path if notice is None else with_notice(path, notice)
-        return RedirectResponse(location, status_code=SEE_OTHER, headers=headers)
+        return RedirectResponse(with_query(path, **{_NOTICE: notice}), status_code=SEE_OTHER, headers=headers)
+
+    def next_path(self, cursor: str | None, **query: object) -> str | None:
+        """Return the path of the next part of this page's list, for the same query; None at the end."""
+        return cursor and with_query(self.request.scope["path"], **query, cursor=cursor)
+
+    @asynccontextmanager
+    async def form(
+        self, kind: type[Fields], template: str, beside: Mapping[str, type[Problem]] | None = None, **options: Any
+    ) -> AsyncIterator[Fields]:
+        """Read the form of the request, for the block to use.
+
+        If the form breaks a rule, or the block raises a `Problem`, the answer is the template, shown again with what
+        was typed and with what is wrong: beside the field that `beside` gives the class of the problem, or on top.
+        """
+        sent = await self.request.form() if self.request.method == "POST" else self.request.query_params
+        typed = {name: str(value) for name, value in sent.items() if value != ""}
+        self.values = shown_values(kind, typed)
+        try:
+            yield parse_fields(kind, typed)
+        except Problem as problem:
+            headers = {**options.pop("headers", {}), **problem.headers}
+            errors = errors_by_field(problem, beside or {})
+            page = self.show(template, status=problem.status, headers=headers, errors=errors, **options)
+            raise FormRefused(page) from None
 
 
 async def signed_in_user(request: Request) -> SignedInUser | None:
-    """Whoever is signed in, on pages that are for everybody too."""
+    """Return the signed-in user, on pages for everybody too."""
     principal = getattr(request.state, "principal", None)
     if principal is not None:
         return SignedInUser(principal, request.state.account)
@@ -148,12 +134,52 @@ async def _page(request: Request) -> HtmlPage:
 CurrentPage = Annotated[HtmlPage, Depends(_page)]
 """The page as a parameter of a handler."""
 
+Authorization = Annotated[AuthorizationService, provided(AuthorizationService)]
+Browsers = Annotated[BrowserSessions, provided(BrowserSessions)]
 
-def _when(time: datetime | None) -> Markup:
-    """A time as people and programs read it."""
-    if time is None:
-        return Markup("never")
-    utc = time.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(
-        utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M UTC")
-    )
+
+class PageRoute(GuardedRoute):
+    """A page, or the target of a form. It is no part of the API's description."""
+
+    def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
+        super().__init__(path, endpoint, **options | {"include_in_schema": False})
+
+    async def authenticate(self, request: Request) -> Principal:
+        """Authenticate the session cookie alone: no token opens a page."""
+        return await services_of(request.app)[CookieAuthenticator](request)
+
+    async def load(self, request: StrictRequest) -> None:
+        """Read the form; raises `Forbidden` for one of another origin, with a cookie or without.
+
+        Without one, a page of another site could still sign a user in as somebody else (ASVS 3.5.1).
+        """
+        if request.method == "POST":
+            if not is_own_origin(request.scope, services_of(request.app)[Settings].public_url):
+                raise cross_origin_refusal()
+            await request.load(form=True)
+
+
+class PageRouter(APIRouter):
+    """Pages, and the targets of their forms; `module` is the `__name__` of the module that has them."""
+
+    def __init__(self, module: str, prefix: str = "") -> None:
+        super().__init__(prefix=prefix, route_class=PageRoute)
+        self._module = module
+
+    def page(self, path: str, rule: Policy) -> Callable[[_Handler], _Handler]:
+        """Add a page under a policy."""
+        return lambda handler: self.get(path)(policy(rule)(handler))
+
+    def form(self, path: str, rule: Policy, **options: Any) -> Callable[[_Handler], _Handler]:
+        """Add the target of a form under a policy; `options` are those of the route, such as `max_body_size`."""
+        return lambda handler: self.post(path, **options)(policy(rule)(handler))
+
+    def show(self, path: str, rule: Policy, template: str, **options: Any) -> None:
+        """Add a page that is its template alone; `options` are those of `HtmlPage.show`."""
+
+        async def show(page: CurrentPage) -> Response:
+            return page.show(template, **options)
+
+        # The route table lists a page with the feature of its handler's module.
+        show.__module__ = self._module
+        self.page(path, rule)(show)

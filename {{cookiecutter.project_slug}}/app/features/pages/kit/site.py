@@ -1,10 +1,24 @@
-"""What features add to the pages."""
+"""What all pages share, and what features add to it."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from fastapi import FastAPI
+from jinja2 import Environment as Templates, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from app.access.guard import route_policies
+from app.access.policies import Policy
+from app.access.principal import Principal
+from app.core.errors import Forbidden, Unauthenticated
+from app.core.settings.model import Environment, Registration, Settings
+from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD
+from app.features.pages.kit.assets import Assets
 from app.features.pages.kit.notices import Notice
+from app.features.pages.kit.untrusted_text import device, short
 
 
 class AccountLink(NamedTuple):
@@ -15,24 +29,91 @@ class AccountLink(NamedTuple):
 
 
 class Site:
-    """Folders of templates, texts of notices, pages of the account, and what is deleted with an account."""
+    """Folders of templates, texts of notices, and what templates read on every page."""
 
-    def __init__(self) -> None:
-        self.templates: list[Path] = []
+    def __init__(self, settings: Settings, assets: Assets) -> None:
+        self._reload = not settings.production
+        self._folders: list[Path] = []
+        self._account_links: list[AccountLink] = []
+        self._goes_with_account: list[str] = []
         self.notices: dict[str, str] = {}
-        self.account_links: list[AccountLink] = []
-        self.goes_with_account: list[str] = []
+        self.common: dict[str, Any] = {
+            "app_name": settings.app_name,
+            "admin_email": settings.admin_email,
+            "asset": assets.url,
+            "development": settings.environment is Environment.DEVELOPMENT,
+            "registration_open": settings.registration is Registration.OPEN,
+            "account_links": self._account_links,
+            "goes_with_account": self._goes_with_account,
+        }
 
     def add(
         self,
         *,
-        templates: Path | None = None,
+        templates: Path,
         notices: Iterable[Notice] = (),
         account_links: Iterable[AccountLink] = (),
-        goes_with_account: str | None = None,
+        goes_with_account: tuple[str, ...] = (),
     ) -> None:
-        """Add the part of a feature; `goes_with_account` completes "With the account go …"."""
-        self.templates += [] if templates is None else [templates]
+        """Add the part of a feature; each of `goes_with_account` completes "With the account go …"."""
+        self._folders.append(templates)
         self.notices |= {str(notice): notice.text for notice in notices}
-        self.account_links += account_links
-        self.goes_with_account += [] if goes_with_account is None else [goes_with_account]
+        self._account_links += account_links
+        self._goes_with_account += goes_with_account
+
+    @property
+    def templates(self) -> Templates:
+        """The templates of all features, each compiled once in a process."""
+        return _templates(tuple(self._folders), reload=self._reload)
+
+
+@cache
+def _templates(folders: tuple[Path, ...], *, reload: bool) -> Templates:
+    templates = Templates(
+        loader=FileSystemLoader(folders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=reload,
+    )
+    templates.filters |= {"when": _when, "short": short, "device": device}
+    # What macros need besides arguments is global.
+    templates.globals |= {"shortest_password": SHORTEST_PASSWORD, "longest_password": LONGEST_PASSWORD}
+    return templates
+
+
+def _when(time: datetime | None) -> Markup:
+    """Write a time for people and programs."""
+    if time is None:
+        return Markup("never")
+    utc = time.astimezone(UTC)
+    return Markup('<time datetime="{}">{}</time>').format(
+        utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M UTC")
+    )
+
+
+class Navigation:
+    """Asks the policies which pages a reader may open, so that a page links to those and no others."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    @cached_property
+    def _policies(self) -> dict[str, Policy]:
+        return {line.path: line.policy for line in route_policies(self._app) if line.method == "GET"}
+
+    def may_open(self, principal: Principal | None, path: str) -> bool:
+        """Return whether a page has this path, as the route table writes it, and its policy lets the principal in."""
+        policy = self._policies.get(path)
+        if policy is None or not policy.needs_principal:
+            return policy is not None
+        if principal is None:
+            return False
+        try:
+            policy.enforce(principal)
+        except Forbidden:
+            return False
+        except Unauthenticated:
+            return True  # after the password, which the page asks for
+        return True

@@ -1,6 +1,6 @@
-"""Texts of others as a page shows them: bounded, and without characters that turn the page around them.
+"""Texts of others as a page shows them: bounded, and without characters that reorder the text around them.
 
-Escaping is the template's business; here a text only becomes one that a reader can trust to stay in its place.
+The templates escape HTML.
 """
 
 import re
@@ -9,7 +9,7 @@ from app.core.logging.redaction import escape
 
 LONGEST_SHOWN = 120
 
-# In this order: what comes later is part of what comes earlier, for each of them claims to be all before it.
+# In this order: each browser also names those below it.
 _BROWSERS = (
     (re.compile(r"\bEdg(?:A|iOS)?/"), "Edge"),
     (re.compile(r"\b(?:OPR|OPT|Opera)/"), "Opera"),
@@ -37,7 +37,7 @@ def short(text: object, longest: int = LONGEST_SHOWN) -> str:
 
 
 def device(user_agent: str) -> str:
-    """Browser and system in words; for anything that is not known, the begin of what it calls itself."""
+    """Name browser and system; for an unknown one, return the start of what it calls itself."""
     browser, system = _first(_BROWSERS, user_agent), _first(_SYSTEMS, user_agent)
     if browser is None:
         return short(user_agent, _LONGEST_DEVICE) or "Unknown"

@@ -1,4 +1,4 @@
-"""Addresses within this service, for going back to where somebody came from."""
+"""URLs within this service, for going back to where a user came from."""
 
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -10,9 +10,9 @@ LONGEST_PATH = 4000
 
 
 def safe_next_path(text: str | None) -> str | None:
-    """The text if it is a path of this service, with or without a query; None for anything that could lead elsewhere.
+    """Return the text if it is a path of this service, with or without a query; None if it could lead elsewhere.
 
-    Browsers read two slashes, or a slash and a backslash, as the begin of a host, and pass over control characters.
+    Browsers read two slashes, or a slash and a backslash, as the start of a host, and ignore control characters.
     """
     if not text or len(text) > LONGEST_PATH or not text.isascii() or not text.isprintable():
         return None
@@ -21,22 +21,19 @@ def safe_next_path(text: str | None) -> str | None:
     return text
 
 
-def with_next(path: str, next_path: str | None) -> str:
-    """The path, with the page that is to come after it."""
-    return path if next_path is None else f"{path}?next={quote(next_path, safe='/')}"
+def with_next(path: str, next_path: str) -> str:
+    """Return the path, with the page that comes after it."""
+    return f"{path}?next={quote(next_path, safe='/')}"
 
 
-def next_part(path: str, cursor: str | None, **query: object) -> str | None:
-    """Where the next part of a list is, for the same search; None at the end. A value that is None is left out."""
-    if cursor is None:
-        return None
-    return (
-        f"{path}?{urlencode({name: value for name, value in query.items() if value is not None} | {'cursor': cursor})}"
-    )
+def with_query(path: str, **query: object) -> str:
+    """Return the path with a query; a value of None is left out."""
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
 
 
 def asked_page(request: Request) -> str | None:
-    """The page that somebody was on or asked for: this one, or the one whose form this is."""
+    """Return the page that the user asked for, or the one whose form this is."""
     if request.method in {"GET", "HEAD"}:
         query = request.url.query
         return safe_next_path(f"{request.scope['path']}?{query}" if query else request.scope["path"])
@@ -44,7 +41,7 @@ def asked_page(request: Request) -> str | None:
 
 
 def page_before(request: Request) -> str | None:
-    """The path of the page of this service that the browser says it comes from; None for any other page."""
+    """Return the path of the page that the `Referer` names, or None if it is of another site."""
     try:
         before = urlsplit(request.headers.get("Referer", ""))
     except ValueError:

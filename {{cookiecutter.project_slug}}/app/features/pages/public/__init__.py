@@ -1,1 +1,1 @@
-"""Pages for everybody, and the description of the API."""
+"""The landing page, the description of the API, and the files of the pages."""

@@ -1,12 +1,10 @@
-"""`app/features/oauth/clients/own_clients.py`: the service's own pages are clients without anybody registering them."""
+"""The service's own pages are clients without anybody registering them."""
 
 import asyncio
 
 import pytest
 
 from app.access.roles import Role, RoleTable
-from app.core.database.database import Database
-from app.features.oauth.clients.own_clients import keep_own_client
 from app.features.oauth.clients.service import ClientService
 from tests.conftest import StartService
 from tests.support.service import Service
@@ -19,9 +17,7 @@ ADDRESS = "https://service.example/own"
 async def keep(service: Service, redirect_uri: str = ADDRESS) -> None:
     """Do what a process does when it starts."""
     scope = frozenset(service[RoleTable].permissions)
-    await keep_own_client(
-        service[Database], service[ClientService], "own", name="Our own", redirect_uri=redirect_uri, scope=scope
-    )
+    await service[ClientService].keep_own("own", name="Our own", redirect_uri=redirect_uri, scope=scope)
 
 
 async def test_is_there_once_and_public(service: Service) -> None:

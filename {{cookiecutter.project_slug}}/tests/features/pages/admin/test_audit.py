@@ -9,7 +9,7 @@ import pytest
 from markupsafe import escape
 
 from app.access.roles import Role
-from app.features.pages.admin.audit_csv import cell, line
+from app.features.pages.admin.audit import cell, line
 from tests.support.access import EVENTS
 from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
 from tests.support.service import Service

@@ -5,7 +5,7 @@ import pytest
 from app.access.guard import route_policies
 from app.access.policies import Public
 from app.access.roles import Role
-from app.features.pages.kit.route import PageRoute
+from app.features.pages.kit.page import PageRoute
 from tests.conftest import StartService
 from tests.support.oauth import issue_to, register
 from tests.support.pages.browser import FORM, Browser, with_browser

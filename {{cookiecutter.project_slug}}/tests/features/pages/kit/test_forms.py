@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from app.features.pages.entry.mailed import RegistrationForm, ResetForm
-from app.features.pages.kit.forms import Form
+from app.features.pages.kit.forms import shown_values
 from tests.conftest import StartService
 from tests.support.pages.browser import FORM, Browser, text_of
 from tests.support.service import Service
@@ -71,8 +71,8 @@ async def test_a_password_is_in_no_answer(service: Service) -> None:
 def test_a_form_does_not_even_keep_a_password() -> None:
     """Whatever a template makes of what is kept: passwords are not among it, and neither is what no field is for."""
     typed = {"email": "ada@people.example", "password": PASSWORD, "canary": "1"}
-    assert Form(RegistrationForm, "register.html", typed, {}).values == {"email": "ada@people.example"}
-    assert Form(ResetForm, "reset.html", {"new_password": PASSWORD}, {}).values == {}
+    assert shown_values(RegistrationForm, typed) == {"email": "ada@people.example"}
+    assert shown_values(ResetForm, {"new_password": PASSWORD}) == {}
 
 
 async def test_the_reason_of_the_policy_is_beside_the_password(service: Service) -> None:

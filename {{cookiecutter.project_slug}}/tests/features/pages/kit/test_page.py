@@ -5,7 +5,8 @@ import re
 import pytest
 
 from app.features.pages.feature import FOLDER
-from app.features.pages.kit.page import Pages, content_security_policy
+from app.features.pages.kit.page import content_security_policy
+from app.features.pages.kit.site import Site
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +52,7 @@ def test_a_template_has_nothing_inline(name: str) -> None:
 @pytest.mark.asvs("1.1.2")
 async def test_every_template_can_be_used(service: Service) -> None:
     """Each is well formed, and escapes what it is given."""
-    templates = service[Pages].templates
+    templates = service[Site].templates
     assert templates.autoescape is True
     assert FILES
     for name in FILES:

@@ -1,4 +1,4 @@
-"""`app/features/pages/kit/route.py`: forms are asked where they come from, with a cookie or without."""
+"""The routes of pages: forms are asked where they come from, with a cookie or without."""
 
 import pytest
 

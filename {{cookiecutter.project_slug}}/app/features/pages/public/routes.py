@@ -1,0 +1,36 @@
+"""The landing page, the files that pages need, and `/docs`: Swagger UI, from files of this service alone.
+
+The button "Authorize" of `/docs` gets a token as every public client does: by authorization code with PKCE, in a window
+that comes back to `/docs/oauth2-redirect`.
+"""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.access.policies import Allow, Policy, Public, policy
+from app.core.services import services_of
+from app.core.settings.model import Settings
+from app.features.pages.kit.assets import PREFIX, Assets
+from app.features.pages.kit.page import PageRouter, content_security_policy
+from app.features.system.permissions import SystemPermission
+
+DOCS_REDIRECT = "/docs/oauth2-redirect"
+
+
+def public_router(settings: Settings) -> APIRouter:
+    """Make the router; in production, `/docs` needs the permission for `/openapi.json` (ASVS 13.4.5)."""
+    router = PageRouter(__name__)
+    rule: Policy = Allow(SystemPermission.DOCS_READ) if settings.production else Public()
+    scripts = content_security_policy(scripts=True)
+    router.show("/", Public(), "home.html")
+    router.show("/docs", rule, "docs.html", policy=scripts)
+    # It hands the code in its URL to `/docs`. No sign-in gets the URL first, and no `Referer` has it.
+    headers = {"Referrer-Policy": "no-referrer"}
+    router.show(DOCS_REDIRECT, Public(), "docs_redirect.html", policy=scripts, headers=headers)
+    router.get(PREFIX + "/{version}/{name}")(_asset)
+    return router
+
+
+@policy(Public())
+async def _asset(version: str, name: str, request: Request) -> Response:
+    return services_of(request.app)[Assets].get(version, name)
