@@ -16,9 +16,8 @@ from app.core.schemas import DisplayName
 from app.core.services import services_of
 from app.core.settings.model import Registration, Settings
 from app.features.accounts.email_address import EmailText
-from app.features.accounts.mailed.routes import Recoveries, Registrations
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
-from app.features.accounts.routes import OwnAccount
+from app.features.accounts.routes import OwnAccount, Recoveries, Registrations
 from app.features.browser.cookie import clear_session_cookie
 from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.page import CurrentPage, PageRouter, content_security_policy, signed_in_user
