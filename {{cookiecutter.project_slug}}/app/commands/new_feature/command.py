@@ -58,7 +58,7 @@ def new_feature(many: _Many, one: _One = None) -> None:
         say(str(path.relative_to(_PROJECT)))
     _install([many, f"{many}_pages"] if _has_pages() else [many])
     _format([_INSTALLED, *(path for path in files if path.suffix == ".py")])
-    say("app/features/installed.py has it. Next: uv run manage migrate, make check, and change it to what you need.")
+    say("app/features/installed.py has it. Next: manage migrate, make check, and change it to what you need.")
 
 
 def _require_free(many: str, one: str) -> None:

@@ -20,7 +20,7 @@ PASSWORD_GRANT = "password"  # noqa: S105  # the name of a grant
 """For the service's own sign-in alone, if a setting allows it."""
 
 DOCS_CLIENT = "docs"
-"""The `client_id` of `/docs`."""
+"""The `client_id` of the page that describes the API."""
 
 OWN_CLIENTS = frozenset({DOCS_CLIENT})
 """Parts of the service itself: nobody registered them, and no list has them."""
