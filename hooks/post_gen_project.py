@@ -172,7 +172,7 @@ def relinked(migrations: Mapping[str, str], gone: Collection[str]) -> dict[str, 
         revision, before = found[0]
         for other, text in kept.items():
             if revision in text:
-                kept[other] = FOLLOWS.sub(lambda line, to=before: line[0].replace(line[1], to), text)
+                kept[other] = FOLLOWS.sub(f"down_revision: str | None = {before}", text)
                 if FOLLOWS.findall(text) != [revision] or revision in kept[other]:
                     raise HookError(f"{other} names the migration {revision} elsewhere than in its down_revision")
     return kept

@@ -74,7 +74,7 @@ def _include_routes(app: FastAPI, settings: Settings) -> None:
 
 @cache
 def _api() -> APIRouter:
-    """The routes of the API. They depend on no setting, and to make them takes time: once for the process."""
+    """Make the routes of the API, once for the process: they depend on no setting, and take time."""
     api = APIRouter(prefix=API_PREFIX, route_class=GuardedRoute)
     for feature in FEATURES:
         for router in feature.api:

@@ -36,7 +36,7 @@ class Figure:
     kept: bool
 
     def __str__(self) -> str:
-        """The line."""
+        """Write the line."""
         verdict = "ok" if self.kept else "MISSED"
         return f"{self.name:<38}{self.measured:>18}   {self.ratio:<46}{self.bound:<14}{verdict}"
 
@@ -67,7 +67,7 @@ def _figures(seconds: float, rounds: int) -> Iterator[Figure]:
 
 
 def _requests(service: Service, bare: Server, seconds: float, rounds: int) -> Figure:
-    """A signed-in request against the same JSON from a bare route: rounds alternate, the median counts."""
+    """Measure a signed-in request against the same JSON from a bare route: rounds alternate, the median counts."""
     ask = _whoami(service)
     rates: dict[int, list[float]] = {service.server.port: [], bare.port: []}
     for _ in range(rounds):
@@ -95,7 +95,7 @@ def _sign_ins(service: Service, seconds: float, rounds: int) -> Figure:
 
 
 def _under_flood(service: Service, seconds: float) -> Iterator[Figure]:
-    """What another route and the memory feel while sign-ins are always under way."""
+    """Measure another route and the memory while sign-ins are always under way."""
     server, ask, flood = service.server, _whoami(service), _signin(service)
     idle_memory = server.memory()
     idle = _run(load(server.port, ask, connections=1, seconds=seconds))
@@ -128,7 +128,7 @@ class _Peak:
         self._thread.start()
 
     def stop(self) -> int:
-        """The most that it had, in bytes."""
+        """Return the most that it had, in bytes."""
         self._done.set()
         self._thread.join()
         return self._peak
@@ -164,7 +164,7 @@ def _run(measurement: Coroutine[Any, Any, _Result]) -> _Result:
 
 
 def _rate(result: Result, seconds: float) -> float:
-    """Requests per second; a request that was not answered 200 makes the measurement worthless."""
+    """Return requests per second; one that was not answered 200 makes the measurement worthless."""
     if set(result.statuses) != {200}:
         message = f"Not every request was answered 200: {dict(result.statuses)}"
         raise RuntimeError(message)

@@ -26,5 +26,5 @@ _ANSWER = AccountRead(
 
 @app.get("/api/v1/users/me")
 async def me() -> AccountRead:
-    """The same answer for everybody."""
+    """Give everybody the same answer."""
     return _ANSWER

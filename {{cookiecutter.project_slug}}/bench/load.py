@@ -21,7 +21,7 @@ class Result:
     statuses: Counter[int] = field(default_factory=Counter)
 
     def p99(self) -> float:
-        """The time that 99 of 100 requests did not exceed, in seconds."""
+        """Return the time that 99 of 100 requests did not exceed, in seconds."""
         return sorted(self.seconds)[int(len(self.seconds) * 0.99)]
 
 
@@ -90,7 +90,7 @@ async def load(port: int, request: bytes, *, connections: int, seconds: float) -
 
 
 def http_request(method: str, target: str, *headers: str, body: bytes = b"") -> bytes:
-    """The bytes of a request."""
+    """Return the bytes of a request."""
     lines = [f"{method} {target} HTTP/1.1", f"Host: {HOST}", *headers]
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]

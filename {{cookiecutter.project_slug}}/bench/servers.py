@@ -43,7 +43,7 @@ class Server:
     process: psutil.Process
 
     def memory(self) -> int:
-        """What the process has in memory now, in bytes."""
+        """Return what the process has in memory now, in bytes."""
         return int(self.process.memory_info().rss)
 
     def post(self, target: str, body: Mapping[str, str]) -> dict[str, str]:
@@ -80,7 +80,7 @@ class Prepared:
 
 @contextmanager
 def prepared_service() -> Iterator[Prepared]:
-    """A new SQLite file with an administrator."""
+    """Make a new SQLite file with an administrator."""
     with tempfile.TemporaryDirectory() as folder:
         environment, password = _environment(Path(folder)), secrets.token_urlsafe(18)
         create = [*_MANAGE, "create-admin", "--email", EMAIL, "--password-stdin"]
@@ -93,7 +93,7 @@ def prepared_service() -> Iterator[Prepared]:
 
 @contextmanager
 def running_service(prepared: Prepared) -> Iterator[Service]:
-    """The service on a copy of the file."""
+    """Run the service on a copy of the file."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copyfile(prepared.database, Path(folder) / _DATABASE)
         environment = {**prepared.environment, **_database_in(Path(folder))}
@@ -103,7 +103,7 @@ def running_service(prepared: Prepared) -> Iterator[Service]:
 
 @contextmanager
 def running_bare_route() -> Iterator[Server]:
-    """The bare route, under the same server."""
+    """Run the bare route, under the same server."""
     with (
         tempfile.TemporaryDirectory() as folder,
         _running("bench.bare:app", Path(folder), _environment(Path(folder))) as server,

@@ -32,7 +32,7 @@ _SQLITE_OPTIONS = {"timeout": _SQLITE_LOCK_SECONDS, "isolation_level": None}
 
 
 def database_url() -> SecretStr:
-    """The database of whoever called Alembic from code, or the one of the settings."""
+    """Return the database of the code that called Alembic, or the one of the settings."""
     given: SecretStr | None = context.config.attributes.get("database_url")
     return given or load_settings().database_url
 

@@ -7,9 +7,9 @@ from sqlalchemy import ColumnElement, delete, insert, select, text, update
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
 from app.core.settings.model import Settings
-from app.features.audit.chain import ChainKeys, Head, digest_of
 from app.features.audit.models import AuditEvent, AuditHead
 from app.features.audit.service import Anchor, AuditTrail, Report, Verification
+from app.features.audit.trail.chain import ChainKeys, Head, digest_of
 from tests.support.service import Service, Tokens
 
 Row = dict[str, Any]

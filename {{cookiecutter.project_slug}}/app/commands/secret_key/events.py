@@ -18,8 +18,8 @@ from app.core.events.event import KeyEvent, SecurityEvent
 from app.core.events.flow import emit_event
 from app.core.services import Services
 from app.core.settings.model import Settings
-from app.features.audit.chain import TrailKey
 from app.features.audit.service import AuditTrail
+from app.features.audit.trail.chain import TrailKey
 
 _UNRECORDED = (
     ".env is changed, but the database did not take the row of the audit trail that says so ({cause}). The next"

@@ -19,12 +19,12 @@ from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
+from app.core.email_address import ADDRESS_TAKEN, EmailAddress, parse_email_address
 from app.core.errors import Conflict, NotFound
 from app.core.events.event import SecurityEvent
 from app.core.events.flow import emit_event
 from app.core.pagination import Cursors, PageParams
 from app.features.accounts.authority import Authority, denied, keep_one
-from app.features.accounts.email_address import ADDRESS_TAKEN, EmailAddress, parse_email_address
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.limits import too_many

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.access.roles import Role
 from app.core.database.database import Base
-from app.features.accounts.email_address import LONGEST_ADDRESS, LONGEST_MAILBOX
+from app.core.email_address import LONGEST_ADDRESS, LONGEST_MAILBOX
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
 
 

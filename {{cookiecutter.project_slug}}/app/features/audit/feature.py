@@ -7,12 +7,12 @@ from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
 from app.core.services import Services
 from app.feature import Feature, ResealJob
-from app.features.audit.chain import TrailKey
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent, AuditHead
 from app.features.audit.permissions import TrailPermission
 from app.features.audit.routes import router
 from app.features.audit.service import AuditTrail
+from app.features.audit.trail.chain import TrailKey
 from app.http.middleware.audit import Recorder
 
 

@@ -16,13 +16,13 @@ from app.core.database.database import Database
 from app.core.errors import Conflict
 from app.core.events.flow import EventRecord, events_to
 from app.core.pagination import Cursors, PageParams
-from app.features.audit.append import Appender, lock_head, unavailable
-from app.features.audit.archive import ArchiveFile, archived_through, last_before, remove_through, rows_between
-from app.features.audit.chain import Anchor
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent
-from app.features.audit.recorder import Recorder
-from app.features.audit.verification import Report, Verification
+from app.features.audit.trail.append import Appender, lock_head, unavailable
+from app.features.audit.trail.archive import ArchiveFile, archived_through, last_before, remove_through, rows_between
+from app.features.audit.trail.chain import Anchor
+from app.features.audit.trail.recorder import Recorder
+from app.features.audit.trail.verification import Report, Verification
 
 _BATCH = 1000
 

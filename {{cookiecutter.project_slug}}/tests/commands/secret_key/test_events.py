@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from app.core.crypto.keys import KeyRing, key_id
 from app.core.database.database import Database
-from app.features.audit.chain import TrailKey
 from app.features.audit.schemas import ExportedEvent
 from app.features.audit.service import AuditTrail, Filters
+from app.features.audit.trail.chain import TrailKey
 from tests.support.command_line import CommandLine
 from tests.support.server import HOST, ServerProcess
 

@@ -15,7 +15,7 @@ from app.core.database.database import Database, table_of
 from app.core.events.flow import EventRecord, RequestOrigin, emit_event, events_to
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User
-from app.features.audit.append import lock_head
+from app.features.audit.trail.append import lock_head
 from tests.support.logs import captured_log, log_settings
 from tests.support.service import Service
 from tests.support.trail import stored

@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.database.migrations import alembic_config, upgrade
-from app.features.accounts.email_address import parse_email_address
+from app.core.email_address import parse_email_address
 from app.features.accounts.models import User
 from tests.support.databases import dsn_of
 

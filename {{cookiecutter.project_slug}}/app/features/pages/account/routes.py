@@ -5,10 +5,10 @@ from uuid import UUID
 from starlette.responses import Response
 
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent
+from app.core.email_address import EmailText
 from app.core.errors import Forbidden
 from app.core.pagination import CursorText, PageParams
 from app.core.schemas import DisplayName
-from app.features.accounts.email_address import EmailText
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
 from app.features.accounts.routes import Accounts, OwnAccount, Roles

@@ -15,13 +15,13 @@ from app.access.policies import STEP_UP_MINUTES, Allow, Recent
 from app.access.principal import Principal
 from app.access.roles import Role
 from app.core.database.database import Database
+from app.core.email_address import EmailText
 from app.core.errors import NotFound
 from app.core.pagination import CursorText, PageParams
 from app.core.schemas import DisplayName
 from app.core.services import provided
 from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.authority import Authority
-from app.features.accounts.email_address import EmailText
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import Accounts, Administration, Roles
 from app.features.accounts.schemas import AccountRead, AccountUpdate

@@ -11,11 +11,11 @@ from pydantic import AfterValidator, Field, SecretStr
 from starlette.responses import Response
 
 from app.access.policies import Public
+from app.core.email_address import EmailText
 from app.core.errors import BadRequest, Forbidden
 from app.core.schemas import DisplayName
 from app.core.services import services_of
 from app.core.settings.model import Registration, Settings
-from app.features.accounts.email_address import EmailText
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
 from app.features.accounts.routes import OwnAccount, Recoveries, Registrations
 from app.features.browser.cookie import clear_session_cookie

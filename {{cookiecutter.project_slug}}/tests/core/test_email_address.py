@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.features.accounts.email_address import parse_email_address
+from app.core.email_address import parse_email_address
 from tests.support.service import Service
 
 SAME = [

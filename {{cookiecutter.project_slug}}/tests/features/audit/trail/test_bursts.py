@@ -1,4 +1,4 @@
-"""`app/features/audit/bursts.py`: refusals of one client are counted, so that strangers do not fill the disk."""
+"""`app/features/audit/trail/bursts.py`: refusals of one client are counted, so that strangers do not fill the disk."""
 
 import asyncio
 import json
@@ -11,10 +11,10 @@ from app.access.policies import ClientOrUser, Public
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.events.flow import EventRecord, RequestOrigin
-from app.features.audit.append import Appender
-from app.features.audit.bursts import Bursts
 from app.features.audit.models import AuditEvent
-from app.features.audit.recorder import Recorder
+from app.features.audit.trail.append import Appender
+from app.features.audit.trail.bursts import Bursts
+from app.features.audit.trail.recorder import Recorder
 from app.http.events import HttpEvent
 from tests.conftest import StartService
 from tests.support.access import EVENT

@@ -10,9 +10,9 @@ from sqlalchemy import delete, insert
 
 from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing
-from app.features.audit.chain import FIRST_DIGEST, Head
 from app.features.audit.models import AuditEvent, AuditHead
 from app.features.audit.service import Anchor
+from app.features.audit.trail.chain import FIRST_DIGEST, Head
 from tests.support.service import Service
 from tests.support.trail import (
     actions,

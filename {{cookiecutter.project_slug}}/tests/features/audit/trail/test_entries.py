@@ -7,7 +7,7 @@ import pytest
 from app.core.clock import utc_now
 from app.core.events.event import NOBODY, SUBJECT, SecurityEvent
 from app.core.events.flow import EventRecord, RequestOrigin
-from app.features.audit.entries import Entry, entry_of
+from app.features.audit.trail.entries import Entry, entry_of
 from tests.conftest import StartService
 from tests.support.access import EVENTS
 from tests.support.account_mail import Post

@@ -15,10 +15,10 @@ from app.core.database.database import Database
 from app.core.errors import Unavailable
 from app.core.events.flow import EventRecord, RequestOrigin, emit_event
 from app.features.accounts.events import AccountEvent
-from app.features.audit import recorder as recording
-from app.features.audit.append import Appender, lock_head
-from app.features.audit.recorder import Recorder
 from app.features.audit.service import AuditTrail
+from app.features.audit.trail import recorder as recording
+from app.features.audit.trail.append import Appender, lock_head
+from app.features.audit.trail.recorder import Recorder
 from tests.conftest import StartService
 from tests.support.access import EVENT
 from tests.support.service import Service
@@ -195,7 +195,7 @@ async def test_no_answer_without_a_row(service: Service) -> None:
 
 async def test_growth_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line for every so many rows, with their number: what an operator watches, and what to do about it."""
-    monkeypatch.setattr("app.features.audit.append._GROWTH_STEP", 10)
+    monkeypatch.setattr("app.features.audit.trail.append._GROWTH_STEP", 10)
     with capture_logs() as lines:
         for number in range(25):
             await trail_of(service).record([event_record(ip=f"192.0.2.{number}")])

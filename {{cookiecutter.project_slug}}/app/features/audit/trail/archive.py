@@ -17,10 +17,10 @@ import orjson
 from sqlalchemy import Connection, delete, func, select, text
 
 from app.core.database.database import table_of
-from app.features.audit.append import lock_head
-from app.features.audit.chain import Anchor, digest_of, plain_row
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent
+from app.features.audit.trail.append import lock_head
+from app.features.audit.trail.chain import Anchor, digest_of, plain_row
 
 _events = table_of(AuditEvent)
 _CLAIM = (

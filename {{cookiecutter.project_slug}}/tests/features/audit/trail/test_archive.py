@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from app.core.clock import utc_now
 from app.core.errors import Conflict
 from app.core.events.flow import EventRecord, RequestOrigin
-from app.features.audit.archive import ArchiveFile
 from app.features.audit.models import AuditEvent
 from app.features.audit.service import Anchor, Report
+from app.features.audit.trail.archive import ArchiveFile
 from tests.conftest import StartService
 from tests.support.access import EVENT
 from tests.support.service import Service

@@ -13,10 +13,10 @@ from sqlalchemy import func, select
 
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
-from app.features.audit.archive import ArchiveFile, archived_through
-from app.features.audit.chain import Anchor, ChainKeys, Head, digest_of
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
+from app.features.audit.trail.archive import ArchiveFile, archived_through
+from app.features.audit.trail.chain import Anchor, ChainKeys, Head, digest_of
 
 _BATCH = 1000
 _LARGEST = 2**63 - 1

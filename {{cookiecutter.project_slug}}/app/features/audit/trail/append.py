@@ -18,10 +18,10 @@ from app.core.database.database import table_of
 from app.core.errors import Unavailable
 from app.core.events.event import SecurityEvent
 from app.core.events.flow import EventRecord, Outcome, RequestOrigin, emit_recorded
-from app.features.audit.chain import FIRST_DIGEST, ChainKeys, Head, digest_of
-from app.features.audit.entries import Entry, entry_of
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
+from app.features.audit.trail.chain import FIRST_DIGEST, ChainKeys, Head, digest_of
+from app.features.audit.trail.entries import Entry, entry_of
 
 _RETRY_AFTER_SECONDS = 5
 _GROWTH_STEP = 100_000

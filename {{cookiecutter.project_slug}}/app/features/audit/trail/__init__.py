@@ -1,0 +1,1 @@
+"""The chain of rows: how they are made, appended, verified and archived."""
