@@ -61,7 +61,8 @@ class CallerAuthentication:
 class GuardedRoute(APIRoute):
     """A route whose handler declares one policy. Without one, `PolicyError` stops the boot.
 
-    It reads a body of up to `SMALL_BODY` bytes, or of what its decorator says: `max_body_size=16 * KIB`.
+    It reads a body of up to `SMALL_BODY` bytes, or of what its decorator says: `max_body_size=16 * KIB`. In the
+    description of the API it is called as its handler is.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class GuardedRoute(APIRoute):
                 f"{path} would read {self.body_limit} bytes, and no body may have more than {MAX_BODY_BYTES}"
             )
         # Not passed to FastAPI, which would answer in plain text, and before a 401.
-        super().__init__(path, endpoint, **options)
+        super().__init__(path, endpoint, **{**options, "operation_id": endpoint.__name__})
         if not self.policy.needs_principal and current_principal in dependencies_of(self.dependant):
             raise PolicyError(
                 f"{endpoint.__qualname__} takes the principal, and its policy {self.policy} does not need one;"

@@ -37,6 +37,14 @@ async def test_every_guarded_operation_names_its_credentials_and_policy(service:
         assert operation.get("x-policy", "Public") == str(policies[place])
 
 
+async def test_every_operation_is_called_as_its_handler_is(service: Service) -> None:
+    """Clients that are generated get methods with these names: each is there once."""
+    found = (await document(service))["paths"]
+    names = [operation["operationId"] for operations in found.values() for operation in operations.values()]
+    assert {"list_users", "read_me", "token"} <= set(names)
+    assert len(set(names)) == len(names)
+
+
 async def test_every_error_has_the_one_shape(service: Service) -> None:
     """Problem details everywhere, RFC 6749's errors below /oauth/; nothing of FastAPI's own shape is left."""
     found = await document(service)

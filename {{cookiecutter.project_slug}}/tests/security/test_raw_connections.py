@@ -20,9 +20,9 @@ _TARGET = "/openapi.json"
 
 
 def connections_of(server: ServerProcess) -> int:
-    """How many connections the server keeps open."""
+    """How many connections of clients the server keeps open; those to the database are none."""
     listed = psutil.Process(server.process.pid).net_connections("tcp")
-    return len([one for one in listed if one.status != psutil.CONN_LISTEN])
+    return len([one for one in listed if one.status != psutil.CONN_LISTEN and one.laddr.port == server.port])
 
 
 def unread(server: ServerProcess, answers: int) -> socket.socket:

@@ -36,7 +36,7 @@ from app.features.oauth.models import OAuthClient
 from app.features.oauth.schemas import ClientCreate
 from app.features.sessions.service import SessionService
 
-_SECRET_PREFIX = "cs_"  # noqa: S105  # what `core/secret_shapes.py` knows a secret by
+_SECRET_PREFIX = "cs_"  # noqa: S105  # what `core/logging/secret_shapes.py` knows a secret by
 _RANDOM_BYTES = 32
 _CLIENT_ID_BYTES = 16
 _LONGEST_URI_TOLD = 300
