@@ -63,4 +63,14 @@ def test_a_feature_is_new_folders_and_entries_in_one_list(tmp_path: Path) -> Non
     for folder in ("app", "tests"):
         for name in ("notes", "notes_pages"):
             shutil.rmtree(project / folder / "features" / name)
-    run(project, "uv", "run", "pytest", "-q", "tests/access", "tests/features/test_features.py", "tests/core/events")
+    run(
+        project,
+        "uv",
+        "run",
+        "pytest",
+        "-q",
+        "tests/access/test_routes.py",
+        "tests/features/test_features.py",
+        "-k",
+        "not asked",
+    )
