@@ -73,7 +73,7 @@ build/check: setup
 	@mkdir -p build
 	@$(RUN) cookiecutter --no-input -f --config-file scripts/cookiecutter.yaml -o build/check . >build/check.log
 
-trees: setup ## Write the file lists of tests/trees anew
+trees: setup ## Write the list of files, tests/tree.txt, anew
 	@$(RUN) python -m scripts.trees
 
 screenshots: setup ## Take the pictures of docs/images anew; needs Chromium

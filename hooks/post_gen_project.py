@@ -18,6 +18,7 @@ import secrets
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 # The answers, as data: in a raw string of JSON, whatever they hold stays text.
 ANSWERS = r"""{{ cookiecutter | tojson }}"""
@@ -27,44 +28,27 @@ ENV = Path(".env")
 # O_EXCL refuses a link too; O_NOFOLLOW says so once more where the platform has it. O_BINARY is Windows's.
 CREATE_ANEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
-PLACEHOLDER = "replace-me"
+# A setting of the example that holds a placeholder, and which of them do, by the database that was chosen.
+PLACEHOLDER = re.compile(r"^(SECRET_KEY|DATABASE_URL)=(.*)replace-me", re.MULTILINE)
+SECRET_SETTINGS = {"sqlite": ["SECRET_KEY"], "postgresql": ["DATABASE_URL", "SECRET_KEY"]}
 SECRET_BYTES = 64
-# Which settings of the example hold a placeholder, by the database that was chosen.
-SECRET_SETTINGS = {"sqlite": ("SECRET_KEY",), "postgresql": ("SECRET_KEY", "DATABASE_URL")}
 
 # What the pre-generation hook set aside in a project that was there already, and where: in .before-update/1, and in
 # .before-update/2 where an update was interrupted before. All but these folders are files beside them.
-FOLDERS = ("app", "bench", "docs", "migrations", "tests")
+FOLDERS = (".github", "app", "bench", "deploy", "docs", "migrations", "tests")
+# Of these the owner's files are kept beside the template's.
+CONFIGURATION = (".github", "deploy")
 BEFORE = Path(".before-update")
 # What Windows calls a folder that is a link to another one, a junction: stat.IO_REPARSE_TAG_MOUNT_POINT, only there.
 JUNCTION = 0xA0000003
 FOLDER, FILE, LINK, OTHER = "a folder", "a file", "a link", "neither file nor folder"
 MOST_NAMED = 5
 
-
-# What an answer of "no" to a prompt leaves out: files, and folders with all that the template has in them.
-OPTIONS = {
-    "sample_vault": """
-        app/features/vault app/features/vault_pages docs/features/vault.md
-        migrations/versions/0006_vault.py
-        tests/features/vault tests/features/vault_pages
-    """.split(),  # noqa: SIM905  # a list of paths reads best as text
-    "browser_pages": """
-        app/commands/new_feature/pages
-        app/features/authorization app/features/browser app/features/pages app/features/vault_pages
-        docs/authorization.md docs/pages.md
-        migrations/versions/0007_authorization.py migrations/versions/0008_browser_sessions.py
-        migrations/versions/0011_consents_anew.py
-        tests/features/authorization tests/features/browser tests/features/oauth/clients/test_own_clients.py
-        tests/features/pages tests/features/vault_pages tests/support/pages
-    """.split(),  # noqa: SIM905  # a list of paths reads best as text
-}
 # Lists of which each line that is about a feature goes with it.
 LISTS = ("app/features/installed.py", "docs/logging.md", "SECURITY.md")
 MIGRATIONS = Path("migrations/versions")
-# How a migration says which one it follows, and which one it is.
-FOLLOWS = re.compile(r'^down_revision: str \| None = ("\w+"|None)$', re.MULTILINE)
-IDENTITY = re.compile(rf'^revision: str = ("\w+")\n{FOLLOWS.pattern[1:]}', re.MULTILINE)
+# Which migration a file is, and which one it follows.
+IDENTITY = re.compile(r'^revision: str = ("\w+")\ndown_revision: str \| None = ("\w+"|None)$', re.MULTILINE)
 
 
 class HookError(Exception):
@@ -93,6 +77,8 @@ def merge(mine: Path, here: Path, template: Collection[Path]) -> Iterator[str]:
             here.chmod(stat.S_IMODE(mine.stat().st_mode))
             if not any(mine.iterdir()):
                 mine.rmdir()
+        elif kind(mine) == kind(here) == FILE and here.parts[0] in CONFIGURATION:
+            put_beside(mine, here)
         elif kind(mine) == kind(here) == FILE and (here in template or mine.read_bytes() == here.read_bytes()):
             mine.unlink()
         else:
@@ -125,35 +111,40 @@ def bring_back() -> None:
         raise HookError(f"of your files, these could not be brought back: {named}. Move them away, and render again")
 
 
-def keep_beside() -> list[str]:
-    """Put the owner's files that are in no folder beside the template's of the same name; return those that are there.
+def put_beside(mine: Path, here: Path) -> None:
+    """Give what the owner had a name of its own beside the template's, unless that repeats it.
 
-    One that the template's repeats is not needed: it is the same, or the beginning that an interruption left of it.
+    The template's may also go on where an interruption had left the beginning of it.
     """
+    if kind(mine) == kind(here) == FILE and here.read_bytes().startswith(mine.read_bytes()):
+        mine.unlink()
+    else:
+        names = itertools.chain([f"{here}{BEFORE}"], (f"{here}{BEFORE}-{number}" for number in itertools.count(1)))
+        mine.rename(next(itertools.filterfalse(os.path.lexists, names)))
+
+
+def keep_beside() -> list[str]:
+    """Put the owner's files that are in no folder beside the template's; return all that are there."""
     for mine in (path for update in updates() for path in sorted(update.iterdir()) if path.name not in FOLDERS):
-        here = Path(mine.name)
-        if not os.path.lexists(here):
-            mine.rename(here)
-        elif kind(mine) == kind(here) == FILE and here.read_bytes().startswith(mine.read_bytes()):
-            mine.unlink()
+        if os.path.lexists(mine.name):
+            put_beside(mine, Path(mine.name))
         else:
-            numbered = (f"{here}{BEFORE}-{number}" for number in itertools.count(1))
-            mine.rename(next(itertools.filterfalse(os.path.lexists, itertools.chain([f"{here}{BEFORE}"], numbered))))
+            mine.rename(mine.name)
     for folder in (*updates(), BEFORE):
         if os.path.lexists(folder) and kind(folder) == FOLDER and not any(folder.iterdir()):
             folder.rmdir()
-    return sorted(path.name for path in Path().glob(f"?*{BEFORE}*"))
+    beside = (path for folder in CONFIGURATION for path in Path(folder).rglob(f"?*{BEFORE}*"))
+    return sorted(path.as_posix() for path in (*Path().glob(f"?*{BEFORE}*"), *beside))
 
 
-def fill_secrets(example: str, settings: tuple[str, ...]) -> str:
+def fill_secrets(example: str, settings: Sequence[str]) -> str:
     """Put a random value of its own in place of each setting's placeholder. Other lines stay as they are."""
-    lines = example.splitlines(keepends=True)
-    for setting in settings:
-        places = [index for index, line in enumerate(lines) if line.startswith(f"{setting}=") and PLACEHOLDER in line]
-        if len(places) != 1:
-            raise HookError(f"{EXAMPLE} must have one line {setting}=… with the text {PLACEHOLDER}, not {len(places)}")
-        lines[places[0]] = lines[places[0]].replace(PLACEHOLDER, secrets.token_urlsafe(SECRET_BYTES))
-    return "".join(lines)
+    found = sorted(setting for setting, _ in PLACEHOLDER.findall(example))
+    if found != sorted(settings):
+        raise HookError(
+            f"{EXAMPLE} must have a placeholder for {', '.join(settings)}, not for {', '.join(found) or 'none'}"
+        )
+    return PLACEHOLDER.sub(lambda line: f"{line[1]}={line[2]}{secrets.token_urlsafe(SECRET_BYTES)}", example)
 
 
 def is_about(line: str, feature: str) -> bool:
@@ -166,30 +157,30 @@ def relinked(migrations: Mapping[str, str], gone: Collection[str]) -> dict[str, 
     """The migrations that stay, each following the last one before it that stays. Raises `HookError`."""
     kept = dict(migrations)
     for name in sorted(gone):
-        found = IDENTITY.findall(kept.pop(name))
-        if len(found) != 1:
-            raise HookError(f"{name} does not say once which migration it is")
-        revision, before = found[0]
-        for other, text in kept.items():
-            if revision in text:
-                kept[other] = FOLLOWS.sub(f"down_revision: str | None = {before}", text)
-                if FOLLOWS.findall(text) != [revision] or revision in kept[other]:
-                    raise HookError(f"{other} names the migration {revision} elsewhere than in its down_revision")
+        found = IDENTITY.search(kept.pop(name))
+        if not found:
+            raise HookError(f"{name} does not say which migration it is, and which one it follows")
+        old, new = (f"down_revision: str | None = {revision}\n" for revision in found.groups())
+        kept = {other: text.replace(old, new) for other, text in kept.items()}
     return kept
 
 
-def own_files(prompts: Sequence[str]) -> set[str]:
-    """Everything of the template that belongs to these options, before the owner's files are brought back."""
-    paths = [Path(name) for prompt in prompts for name in OPTIONS[prompt]]
+def left_out(answers: Mapping[str, Any]) -> list[Path]:
+    """What belongs to answers that were not given: files, and folders with all that the template has in them."""
+    options = (option for option in answers["_options"] if answers[option["prompt"]] not in option["answers"])
+    return [Path(name) for option in options for name in option["files"]]
+
+
+def own_files(paths: Sequence[Path]) -> set[str]:
+    """Every file of the template there, before the owner's files are brought back."""
     for path in paths:
         if not path.exists():
             raise HookError(f"an option cannot be removed: there is no {path.as_posix()}")
     return {file.as_posix() for path in paths for file in (path, *path.rglob("*")) if file.is_file()}
 
 
-def remove(prompts: Sequence[str], files: Collection[str]) -> None:
+def remove(paths: Sequence[Path], files: Collection[str]) -> None:
     """Remove options: their files, and what lists say of their features. Nothing is touched if something is strange."""
-    paths = [Path(name) for prompt in prompts for name in OPTIONS[prompt]]
     features = {path.name for path in paths if path.parent == Path("app/features")}
     migrations = {path.as_posix(): path.read_bytes().decode() for path in MIGRATIONS.glob("*.py")}
     changed = relinked(migrations, migrations.keys() & files)
@@ -232,19 +223,20 @@ def wants_colour(environment: Mapping[str, str], *, terminal: bool) -> bool:
 def next_steps(slug: str, database: str, kept: Sequence[str], *, created: bool, colour: bool) -> str:
     """What was made, and what to do with it."""
     on, off = ("\x1b[1m", "\x1b[0m") if colour else ("", "")
-    env = "a new secret key is in .env, which git ignores" if created else ".env was there, and stays as it was"
-    lines = ["", f"{on}{slug} is ready{off}: {env}."]
+    lines = ["a new secret key is in .env, which git ignores." if created else ".env was there, and stays as it was."]
     if database == "postgresql":
         lines += ["DATABASE_URL in .env has a new random password: give it to the role `app` of your server."]
     lines += [f"Yours, beside the template's; take over what you need: {', '.join(kept)}"] if kept else []
-    steps = [
-        (f"cd {slug}", ""),
-        ("make run", "  install, migrate, and serve on http://127.0.0.1:8000"),
-        ("make test", " run the tests"),
-        ("make", "      list everything else"),
-    ]
-    lines += ["", *(f"  {on}{command}{off} {what}".rstrip() for command, what in steps)]
-    return "\n".join([*lines, "", "Without make: uv run manage migrate and then uv run manage serve", ""])
+    return f"""
+{on}{slug} is ready{off}: {chr(10).join(lines)}
+
+  {on}cd {slug}{off}
+  {on}make run{off}   install, migrate, and serve on http://127.0.0.1:8000
+  {on}make test{off}  run the tests
+  {on}make{off}       list everything else
+
+Without make: uv run manage migrate and then uv run manage serve
+"""
 
 
 def main() -> int:
@@ -252,10 +244,10 @@ def main() -> int:
     answers = json.loads(ANSWERS)
     slug, database = answers["project_slug"], answers["database"]
     try:
-        left_out = [prompt for prompt in OPTIONS if not answers[prompt]]
-        files = own_files(left_out)
+        paths = left_out(answers)
+        files = own_files(paths)
         bring_back()
-        remove(left_out, files)
+        remove(paths, files)
         kept = keep_beside()
         created = write_env(database)
     except (HookError, OSError) as error:

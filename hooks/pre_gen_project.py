@@ -38,12 +38,16 @@ EXAMPLES: Mapping[str, object] = {
     "database": "sqlite",
     "browser_pages": True,
     "sample_vault": True,
+    "deployment": "docker",
+    "ci": "github",
 }
 CHOICES: Mapping[str, tuple[object, ...]] = {
     "license": ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary"),
     "database": ("sqlite", "postgresql"),
     "browser_pages": (True, False),
     "sample_vault": (True, False),
+    "deployment": ("docker", "kubernetes", "none"),
+    "ci": ("github", "gitlab", "none"),
 }
 
 # The folder is named after the slug before any hook runs, so cookiecutter.json sets a slug that is no plain folder name
@@ -96,13 +100,14 @@ MEANINGLESS = re.compile("[\u2065\ufdd0-\ufdef\ufff0-\ufff8\U000e0000-\U000e00ff
 NONCHARACTERS_END = 0xFFFE
 JOINED = re.compile(r"(?:l(?:m|vJ?+|(?<!J)J(?=[lmvu]))*+|em*+(?:J(?=[eu]))?+|u(?:m|vJ?+|(?<!J)J(?=[elmvu]))*+|[mv.])*+")
 
-# Cookiecutter copies each of these whole. A folder of that name that is there already it would delete first, with what
-# its owner has put there; docs/decisions/0002 says more.
-FOLDERS = ("app", "bench", "docs", "migrations", "tests")
+# Cookiecutter copies each of these whole, but for `deploy`, which it renders. A folder of that name that is there
+# already it would delete first, with what its owner has put there; docs/decisions/0002 says more.
+FOLDERS = (".github", "app", "bench", "deploy", "docs", "migrations", "tests")
 # Each of these it would write through, where it is a link, and what its owner has changed would be gone.
 SKIN = (
-    *(".editorconfig", ".env.example", ".gitattributes", ".gitignore", ".gitleaks.toml", "CHANGELOG.md", "LICENSE"),
-    *("Makefile", "README.md", "SECURITY.md", "pyproject.toml"),
+    *(".dockerignore", ".editorconfig", ".env.example", ".gitattributes", ".gitignore", ".gitlab-ci.yml"),
+    *(".gitleaks.toml", ".pre-commit-config.yaml", "AGENTS.md", "CHANGELOG.md", "Dockerfile", "LICENSE", "Makefile"),
+    *("README.md", "SECURITY.md", "compose.yaml", "pyproject.toml"),
 )
 BEFORE = ".before-update"
 # What Windows calls a folder that is a link to another one, a junction: stat.IO_REPARSE_TAG_MOUNT_POINT, only there.

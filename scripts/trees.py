@@ -1,5 +1,7 @@
-"""The exact list of files of each option set, in `tests/trees`; `make trees` writes it anew."""
+"""The exact files of a project, and which answers each needs: `tests/tree.txt`, which `make trees` writes anew."""
 
+import json
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -9,25 +11,20 @@ from pathlib import Path
 from cookiecutter.main import cookiecutter
 
 ROOT = Path(__file__).parents[1]
-TREES = ROOT / "tests" / "trees"
+TREE = ROOT / "tests" / "tree.txt"
 
-
-# What can be left out, and how a list of files without it is called.
-OPTIONS = {"browser_pages": "pages", "sample_vault": "vault"}
-
-
-def list_name(answers: Mapping[str, str]) -> str:
-    """The name of the list, by the answers that make a difference to it."""
-    left_out = [word for option, word in OPTIONS.items() if answers[option] == "no"]
-    return "-without-".join([answers["database"], *left_out])
-
-
-# The name of each list, and the answers that it is made with.
-OPTION_SETS = {
-    list_name(answers): answers
-    for database, *chosen in product(("sqlite", "postgresql"), *(("yes", "no") for _ in OPTIONS))
-    for answers in [{"database": database, **dict(zip(OPTIONS, chosen, strict=True))}]
+ASKED = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+# Every prompt that has a choice, and what can be answered.
+CHOICES: dict[str, tuple[str, ...]] = {
+    prompt: ("yes", "no") if isinstance(answer, bool) else tuple(answer)
+    for prompt, answer in ASKED.items()
+    if isinstance(answer, bool | list) and not prompt.startswith("_")
 }
+# Those that decide which files there are.
+OPTIONS = {prompt: CHOICES[prompt] for prompt in CHOICES if prompt in {each["prompt"] for each in ASKED["_options"]}}
+OPTION_SETS = [dict(zip(OPTIONS, chosen, strict=True)) for chosen in product(*OPTIONS.values())]
+
+Conditions = Mapping[str, tuple[str, ...]]
 
 
 def tree(project: Path) -> list[str]:
@@ -44,13 +41,47 @@ def render(answers: dict[str, str], folder: Path) -> Path:
     )
 
 
+def conditions(having: list[dict[str, str]]) -> Conditions:
+    """The answers that a file needs, by the sets that have it. Raises `ValueError` if one prompt depends on another."""
+    found = {
+        prompt: tuple(answer for answer in answers if any(each[prompt] == answer for each in having))
+        for prompt, answers in OPTIONS.items()
+    }
+    needed = {prompt: answers for prompt, answers in found.items() if answers != OPTIONS[prompt]}
+    if having != [answers for answers in OPTION_SETS if is_there(needed, answers)]:
+        raise ValueError(needed)
+    return needed
+
+
+def is_there(needed: Conditions, answers: Mapping[str, str]) -> bool:
+    """Whether the answers are among those that a file needs."""
+    return all(answers.get(prompt, OPTIONS[prompt][0]) in needed[prompt] for prompt in needed)
+
+
+def line(name: str, needed: Conditions) -> str:
+    """A file as `tests/tree.txt` has it."""
+    return " ".join([name, *(f"[{prompt}: {', '.join(answers)}]" for prompt, answers in needed.items())])
+
+
+def expected(answers: Mapping[str, str]) -> list[str]:
+    """The files of a project with these answers, by `tests/tree.txt`."""
+    rows = [row.partition(" [") for row in TREE.read_text(encoding="utf-8").splitlines()]
+    needed = (
+        {prompt: tuple(each.split(", ")) for prompt, each in re.findall(r"(\w+): ([^\]]+)", row[2])} for row in rows
+    )
+    return sorted(name for (name, _, _), each in zip(rows, needed, strict=True) if is_there(each, answers))
+
+
 def main() -> int:
-    """Write every list."""
-    for name, answers in OPTION_SETS.items():
+    """Write the list."""
+    having: dict[str, list[dict[str, str]]] = {}
+    for answers in OPTION_SETS:
         with tempfile.TemporaryDirectory() as folder:
-            files = tree(render(answers, Path(folder)))
-        (TREES / f"{name}.txt").write_text("\n".join(files) + "\n", encoding="utf-8", newline="\n")
-        sys.stdout.write(f"tests/trees/{name}.txt: {len(files)} files\n")
+            for name in tree(render(answers, Path(folder))):
+                having.setdefault(name, []).append(answers)
+    lines = [line(name, conditions(having[name])) for name in sorted(having)]
+    TREE.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    sys.stdout.write(f"tests/tree.txt: {len(lines)} files, {len(OPTION_SETS)} sets of options\n")
     return 0
 
 

@@ -5,26 +5,39 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from io import StringIO
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
 
-from scripts.trees import OPTIONS
+from scripts.trees import CHOICES
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
-LICENSES = ("MIT", "Apache-2.0", "BSD-3-Clause", "Proprietary")
-DATABASES = ("sqlite", "postgresql")
+LICENSES = CHOICES["license"]
+DATABASES = CHOICES["database"]
 YES_NO = ("yes", "no")
-COMBINATIONS = [
-    {"license": license_name, "database": database, **dict(zip(OPTIONS, chosen, strict=True))}
-    for license_name, database, *chosen in product(LICENSES, DATABASES, *(YES_NO for _ in OPTIONS))
-]
+# What has the most files; but a project has the workflows of one place.
+EVERYTHING = {
+    **{prompt: answers[0] for prompt, answers in CHOICES.items()},
+    "deployment": "kubernetes",
+}
 
 
-EVERYTHING = {"license": "MIT", "database": "sqlite", **dict.fromkeys(OPTIONS, "yes")}
+def _covering(choices: Mapping[str, tuple[str, ...]]) -> list[dict[str, str]]:
+    """A small set of combinations in which each answer to a prompt meets each answer to every other one."""
+    every = [dict(zip(choices, chosen, strict=True)) for chosen in product(*choices.values())]
+    pairs = [frozenset(combinations(each.items(), 2)) for each in every]
+    missing, chosen = frozenset[object]().union(*pairs), []
+    while missing:
+        best = max(range(len(every)), key=lambda index: len(pairs[index] & missing))
+        missing -= pairs[best]
+        chosen.append(every[best])
+    return chosen
+
+
+COMBINATIONS = _covering(CHOICES)
 # What others wrote, and is kept as they did.
 VENDORED = ("app/features/pages/kit/static/pico", "app/features/pages/kit/static/swagger/")
 

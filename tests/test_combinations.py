@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -22,32 +23,51 @@ FIRST_LINES = {
 }
 FOLLOWS = "down_revision: "
 LEFTOVERS = re.compile(r"\{\{|\{%|\{#|cookiecutter", re.IGNORECASE)
-# Every word that only this option brings along.
-WORDS = {
-    "browser_pages": re.compile(
+
+
+class Option(NamedTuple):
+    """Some answers to a prompt, and every word that they alone bring along."""
+
+    prompt: str
+    answers: tuple[str, ...]
+    words: re.Pattern[str]
+    must_name: frozenset[str]
+    # Where such a word means something else: texts that the redaction of logs leaves readable, and code of others.
+    may_name: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        """Its name in the list of tests."""
+        return "-".join((self.prompt, *self.answers))
+
+
+PAGES = Option(
+    "browser_pages",
+    ("yes",),
+    re.compile(
         r"(?i:features[./](?:authorization|browser|pages)|support[./](?:browser|chromium|site)|browser.?session"
         r"|chromium|playwright|markupsafe|swagger|session_forged|consent_|code_reused|__host-)"
         r"|PASSWORD_CONFIRMED|`password_confirmed`|8000/(?:>|(?:account|admin|docs|login)\b)|`/docs`"
     ),
+    frozenset({"app/features/installed.py", "docs/logging.md", "SECURITY.md", "pyproject.toml"}),
+)
+VAULT = Option(
+    "sample_vault",
+    ("yes",),
     # In capitals, `SECRET_BYTES` is a constant of others.
-    "sample_vault": re.compile(
+    re.compile(
         r"(?i:vault|revealed|/reveal\b|secrets:reveal|v1/secrets|secrets:(?:read|write)|secret_(?:created|changed|deleted|unreadable))"
         r"|SECRETS_(?:READ|WRITE)|secret_(?:string|bytes)"
     ),
-}
-# Where such a word means something else: texts that the redaction of logs leaves readable, and code of others.
-MAY_BE_NAMED = {
-    "browser_pages": frozenset[str](),
-    "sample_vault": {
-        "app/features/pages/kit/static/swagger/swagger-ui-bundle.js",
-        "tests/core/logging/test_redaction.py",
-        "tests/core/logging/test_secret_shapes.py",
-    },
-}
-MUST_BE_NAMED = {
-    "browser_pages": {"app/features/installed.py", "docs/logging.md", "SECURITY.md", "pyproject.toml"},
-    "sample_vault": {"app/features/installed.py", "README.md", "SECURITY.md", "app/features/vault/service.py"},
-}
+    frozenset({"app/features/installed.py", "README.md", "SECURITY.md", "app/features/vault/service.py"}),
+    frozenset(
+        {
+            "app/features/pages/kit/static/swagger/swagger-ui-bundle.js",
+            "tests/core/logging/test_redaction.py",
+            "tests/core/logging/test_secret_shapes.py",
+        }
+    ),
+)
+NAMED_OPTIONS = (PAGES, VAULT)
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
 # The service's own templates, which it renders itself.
@@ -147,21 +167,20 @@ def test_database_changes_only_the_skin(bake: Bake) -> None:
     assert different <= {".env", ".env.example", "README.md", "pyproject.toml"}
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-def test_no_means_no_trace(project: BakedProject, option: str) -> None:
+@pytest.mark.parametrize("option", NAMED_OPTIONS, ids=str)
+def test_no_means_no_trace(project: BakedProject, option: Option) -> None:
     """Neither a file nor a line names what was left out; where it was chosen, many do."""
-    words = WORDS[option]
-    named = {name for name in project.names() if holds(words, name) or holds(words, project.text(name))}
-    if project.answers[option] == "no":
-        assert named <= MAY_BE_NAMED[option]
+    named = {name for name in project.names() if holds(option.words, name) or holds(option.words, project.text(name))}
+    if project.answers[option.prompt] in option.answers:
+        assert named >= option.must_name
     else:
-        assert named >= MUST_BE_NAMED[option]
+        assert named <= option.may_name
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-def test_an_option_changes_only_the_lines_that_name_it(bake: Bake, option: str) -> None:
+@pytest.mark.parametrize("prompt", OPTIONS)
+def test_an_option_changes_only_the_lines_that_name_it(bake: Bake, prompt: str) -> None:
     """A file that stays is the same but for lines that are gone, and for what a migration follows."""
-    without, with_it = (bake(**EVERYTHING | {option: answer}) for answer in ("no", "yes"))
+    without, with_it = (bake(**EVERYTHING | {prompt: answer}) for answer in (OPTIONS[prompt][-1], EVERYTHING[prompt]))
     for name in without.names():
         if name != ".env":
             lines = (line for line in with_it.text(name).splitlines() if not line.startswith(FOLLOWS))

@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from scripts.trees import TREES
+from scripts.trees import expected as expected_files
 from tests.baked import ROOT, TEMPLATE
 from tests.cli import Baked
 from tests.owner import (
@@ -83,11 +83,11 @@ def test_an_option_that_is_switched_off_goes(project: Path) -> None:
     """Its files of the earlier rendering too; the owner's stay in its folders, and their migration follows the last."""
     baked = overwrite(project, **OPTIONS_OFF)
     assert baked.exit_code == 0, baked.terminal
-    expected = {*(TREES / "sqlite-without-pages-without-vault.txt").read_text(encoding="utf-8").split("\n"), *OWN_FILES}
+    expected = {*expected_files(OPTIONS_OFF), *OWN_FILES}
     links = {"app/to_folder", "tests/to_file", "docs/to_nothing"}
     expected |= {f"{name}{BEFORE}" for name in (*OWN_SKIN, "SECURITY.md")}
     left = {name for name, thing in everything(project).items() if not stat.S_ISDIR(thing.mode)}
-    assert left == {*filter(None, expected), *links}
+    assert left == {*expected, *links}
     assert 'down_revision: str | None = "0005"' in (project / OWN_MIGRATION).read_text(encoding="utf-8")
 
 
@@ -210,14 +210,13 @@ def test_a_link_or_another_s_file_where_things_wait_is_not_touched(project: Path
     assert {*fresh} <= {*everything(project)}
 
 
-def test_the_names_are_the_same_everywhere(
-    fresh: dict[str, Thing], pre_hook: ModuleType, post_hook: ModuleType
-) -> None:
-    """All that Cookiecutter would write over is set aside, and every folder of it is one that it copies whole."""
+def test_the_names_are_the_same_everywhere(pre_hook: ModuleType, post_hook: ModuleType) -> None:
+    """All that Cookiecutter would write over is set aside: a folder that it copies whole, or what is kept beside."""
     asked = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
     copied = {name for name in asked["_copy_without_render"] if (TEMPLATE / name).is_dir()}
-    assert copied == {*pre_hook.FOLDERS} == {*post_hook.FOLDERS}
-    assert {*pre_hook.FOLDERS, *pre_hook.SKIN} == {name for name in fresh if "/" not in name} - {".env"}
+    top = {path.name for path in TEMPLATE.iterdir()}
+    assert copied | {*post_hook.CONFIGURATION} == {*pre_hook.FOLDERS} == {*post_hook.FOLDERS}
+    assert {*pre_hook.FOLDERS, *pre_hook.SKIN} >= top
     assert not any("*" in name for name in asked["_copy_without_render"])
     assert pre_hook.BEFORE == str(post_hook.BEFORE) == BEFORE
 

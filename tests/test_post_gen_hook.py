@@ -2,7 +2,6 @@
 
 import importlib.util
 import io
-import json
 import os
 import re
 import subprocess
@@ -13,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from scripts.trees import OPTIONS
+from scripts.trees import ASKED
 from tests.baked import ROOT, TEMPLATE
 
 
@@ -50,20 +49,27 @@ FEATURES = {
     "sample_vault": ("vault", "vault_pages"),
 }
 NAMED = {"browser_pages": "browser", "sample_vault": "vault"}
-SETS = [left_out for count in (1, 2) for left_out in permutations(OPTIONS, count)]
+SETS = [left_out for count in (1, 2) for left_out in permutations(FEATURES, count)]
+EVERY_ANSWER = {**dict.fromkeys(FEATURES, True), "deployment": "kubernetes", "ci": "github"}
+
+
+def paths(hook: ModuleType, prompts: Sequence[str]) -> list[Path]:
+    """What the answer "no" to these prompts leaves out."""
+    asked = [each for each in ASKED["_options"] if each["prompt"] in FEATURES]
+    return list(hook.left_out({"_options": asked, **EVERY_ANSWER, **dict.fromkeys(prompts, False)}))
 
 
 def own(hook: ModuleType, prompts: Sequence[str]) -> set[str]:
     """The files of the template that belong to options."""
-    paths = [path for prompt in prompts for path in hook.OPTIONS[prompt]]
-    return {name for name in files_of_the_template() if any(Path(name).is_relative_to(path) for path in paths)}
+    gone = paths(hook, prompts)
+    return {name for name in files_of_the_template() if any(Path(name).is_relative_to(path) for path in gone)}
 
 
 @pytest.fixture
 def project(tmp_path: Path, hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the hook finds of the options in a new project, which is the working directory."""
     names = {path.relative_to(TEMPLATE).as_posix() for path in (TEMPLATE / "migrations" / "versions").glob("*.py")}
-    for name in names | own(hook, list(OPTIONS)) | set(hook.LISTS):
+    for name in names | own(hook, list(FEATURES)) | set(hook.LISTS):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((TEMPLATE / name).read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -72,7 +78,8 @@ def project(tmp_path: Path, hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -
 
 def remove(hook: ModuleType, prompts: Sequence[str]) -> None:
     """Remove options, as the hook does."""
-    hook.remove(prompts, hook.own_files(prompts))
+    gone = paths(hook, prompts)
+    hook.remove(gone, hook.own_files(gone))
 
 
 def contents(project: Path) -> dict[str, bytes]:
@@ -80,10 +87,21 @@ def contents(project: Path) -> dict[str, bytes]:
     return {path.relative_to(project).as_posix(): path.read_bytes() for path in project.rglob("*") if path.is_file()}
 
 
-def test_every_prompt_that_leaves_something_out_is_there(hook: ModuleType) -> None:
-    """The table of the hook, the lists of files and the questions speak of the same options."""
-    asked = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-    assert set(hook.OPTIONS) == set(OPTIONS) == {name for name, answer in asked.items() if answer is True}
+def test_each_answer_leaves_out_what_belongs_to_the_others(hook: ModuleType) -> None:
+    """A file stays if the answer is one of those that it is for."""
+    options = [
+        {"prompt": "deployment", "answers": ["docker", "kubernetes"], "files": ["Dockerfile"]},
+        {"prompt": "deployment", "answers": ["kubernetes"], "files": ["deploy/kubernetes"]},
+        {"prompt": "browser_pages", "answers": [True], "files": ["docs/pages.md"]},
+    ]
+
+    def left_out(deployment: str, *, pages: bool) -> list[str]:
+        answers = {"_options": options, "deployment": deployment, "browser_pages": pages}
+        return [path.as_posix() for path in hook.left_out(answers)]
+
+    assert left_out("kubernetes", pages=True) == []
+    assert left_out("docker", pages=True) == ["deploy/kubernetes"]
+    assert left_out("none", pages=False) == ["Dockerfile", "deploy/kubernetes", "docs/pages.md"]
 
 
 @pytest.mark.parametrize("left_out", SETS, ids="-".join)
@@ -107,7 +125,7 @@ def test_removes_options_and_their_empty_folders(hook: ModuleType, project: Path
 def test_the_order_makes_no_difference(hook: ModuleType, project: Path) -> None:
     """Whichever of them comes first, what is left is the same."""
     before, results = contents(project), []
-    for options in permutations(OPTIONS):
+    for options in permutations(FEATURES):
         for name, text in before.items():
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_bytes(text)
@@ -119,10 +137,11 @@ def test_the_order_makes_no_difference(hook: ModuleType, project: Path) -> None:
 def test_leaves_what_the_user_put_beside_it(hook: ModuleType, project: Path) -> None:
     """Rendering over a project removes no file that the template did not bring."""
     own = [project / folder / "mine.py" for folder in ("app/features/vault", "app/features/pages/kit/static")]
-    files = hook.own_files(list(OPTIONS))
+    gone = paths(hook, list(FEATURES))
+    files = hook.own_files(gone)
     for path in own:
         path.touch()
-    hook.remove(list(OPTIONS), files)
+    hook.remove(gone, files)
     assert [list(path.parent.iterdir()) for path in own] == [[path] for path in own]
 
 
@@ -133,17 +152,17 @@ def test_a_feature_of_the_owner_stays_on_the_list(hook: ModuleType, project: Pat
     path.write_text(
         path.read_text("utf-8").replace("FEATURES = (\n", f"{own[0]}FEATURES = (\n{own[1]}"), encoding="utf-8"
     )
-    remove(hook, list(OPTIONS))
+    remove(hook, list(FEATURES))
     assert [line for line in path.read_text("utf-8").splitlines(keepends=True) if "VAULT" in line] == own
 
 
 def test_fails_loudly_where_something_is_not_there(hook: ModuleType, project: Path) -> None:
     """The message names what is missing, and nothing of any option is removed."""
     before = contents(project)
-    for name in {name for prompt in OPTIONS for name in hook.OPTIONS[prompt]}:
+    for name in {path.as_posix() for path in paths(hook, list(FEATURES))}:
         Path(name).rename("elsewhere")
         with pytest.raises(hook.HookError, match=name):
-            remove(hook, list(OPTIONS))
+            remove(hook, list(FEATURES))
         Path("elsewhere").rename(name)
     assert contents(project) == before
 
@@ -151,11 +170,11 @@ def test_fails_loudly_where_something_is_not_there(hook: ModuleType, project: Pa
 def test_names_every_file_of_the_options(hook: ModuleType) -> None:
     """A file that is added for an option is on its list, and none is on it that is not there."""
     tracked = files_of_the_template()
-    for prompt, paths in hook.OPTIONS.items():
-        folders = tuple(f"{place}/features/{name}/" for place in ("app", "tests") for name in FEATURES[prompt])
+    for prompt, features in FEATURES.items():
+        folders = tuple(f"{place}/features/{name}/" for place in ("app", "tests") for name in features)
         below = {file for file in tracked if file.startswith(folders) or NAMED[prompt] in file}
         assert sorted(below - own(hook, [prompt])) == [], f"not on the list of {prompt}"
-        assert [path for path in paths if not (TEMPLATE / path).exists()] == [], prompt
+        assert [path for path in paths(hook, [prompt]) if not (TEMPLATE / path).exists()] == [], prompt
 
 
 def files_of_the_template() -> set[str]:
@@ -163,6 +182,29 @@ def files_of_the_template() -> set[str]:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(command, cwd=TEMPLATE, check=True, capture_output=True).stdout.decode().split("\0")
     return {name for name in names if name and (TEMPLATE / name).is_file()}
+
+
+def test_configuration_that_the_owner_changed_is_kept_beside(
+    hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they changed is named, what they added is back in its place, and what is the same is there once."""
+    monkeypatch.chdir(tmp_path)
+    mine, template = tmp_path / ".before-update" / "1" / "deploy", tmp_path / "deploy"
+    for folder, files in {
+        mine: {"caddy/Caddyfile": "mine", "nginx.conf": "same", "own.yaml": "own"},
+        template: {"caddy/Caddyfile": "new", "nginx.conf": "same"},
+    }.items():
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+    hook.bring_back()
+    assert hook.keep_beside() == ["deploy/caddy/Caddyfile.before-update"]
+    assert {name.removeprefix("deploy/"): text.decode() for name, text in contents(tmp_path).items()} == {
+        "caddy/Caddyfile": "new",
+        "caddy/Caddyfile.before-update": "mine",
+        "nginx.conf": "same",
+        "own.yaml": "own",
+    }
 
 
 def migration(revision: str, follows: str) -> str:
@@ -182,23 +224,20 @@ def test_what_follows_a_migration_that_goes_follows_the_one_before(hook: ModuleT
     assert hook.relinked(chain | branch, ["2", "3"]) == left
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("2", ""),
-        ("2", migration('"2"', '"1"') * 2),
-        ("2", migration("'2'", '"1"')),
-        ("3", migration('"3"', '("2", "x")')),
-        ("3", migration('"3"', '"2"') + 'depends_on = "2"\n'),
-        ("3", migration('"3"', '"1"') + 'depends_on = "2"\n'),
-        ("3", migration('"3"', '"2"').replace("down_revision: str | None", "down_revision")),
-    ],
-)
-def test_fails_loudly_where_a_migration_is_not_as_expected(hook: ModuleType, name: str, text: str) -> None:
+@pytest.mark.parametrize("text", ["", migration("'2'", '"1"'), migration('"2"', '("1", "x")')])
+def test_fails_loudly_where_a_migration_is_not_as_expected(hook: ModuleType, text: str) -> None:
     """A line that is not there, or says more: the message names the file."""
-    chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
-    with pytest.raises(hook.HookError, match=name):
-        hook.relinked(chain | {name: text}, ["2"])
+    chain = {"1": migration('"1"', "None"), "2": text, "3": migration('"3"', '"2"')}
+    with pytest.raises(hook.HookError, match="2"):
+        hook.relinked(chain, ["2"])
+
+
+def test_migrations_of_the_template_name_each_other_in_one_place() -> None:
+    """So what is left of them names none that an option has taken away."""
+    texts = {path.name[:4]: path.read_text("utf-8") for path in (TEMPLATE / "migrations" / "versions").glob("*.py")}
+    for revision, text in texts.items():
+        named = [quoted for quoted in re.findall(r'"(\d{4})"', text) if quoted != revision]
+        assert len(named) == (revision != "0001"), revision
 
 
 @pytest.fixture

@@ -1,22 +1,20 @@
 """The exact list of files."""
 
+from itertools import product
+
 import pytest
 
-from scripts.trees import OPTION_SETS, TREES, list_name, tree
-from tests.baked import COMBINATIONS, combination_name
+from scripts.trees import OPTION_SETS, expected, tree
+from tests.baked import DATABASES, combination_name
 from tests.conftest import Bake
 
+EVERY_TREE = [{"database": database, **options} for database, options in product(DATABASES, OPTION_SETS)]
 
-@pytest.mark.parametrize("answers", COMBINATIONS, ids=combination_name)
+
+@pytest.mark.parametrize("answers", EVERY_TREE, ids=combination_name)
 def test_exact_files(bake: Bake, answers: dict[str, str]) -> None:
-    """A project has exactly the files on the list of its option set; `make trees` writes the lists anew."""
-    expected = (TREES / f"{list_name(answers)}.txt").read_text(encoding="utf-8").splitlines()
-    assert tree(bake(**answers).path) == expected
-
-
-def test_every_list_has_its_options() -> None:
-    """No list is left of an option set that is gone."""
-    assert {path.stem for path in TREES.iterdir()} == set(OPTION_SETS)
+    """A project has exactly the files that `tests/tree.txt` has for its answers; `make trees` writes it anew."""
+    assert tree(bake(**answers).path) == expected(answers)
 
 
 def test_names_are_portable(bake: Bake) -> None:
