@@ -9,18 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 
 from scripts.trees import OPTIONS
-from tests.baked import (
-    COMBINATIONS,
-    DATABASES,
-    EVERYTHING,
-    ROOT,
-    BakedProject,
-    combination_name,
-    compile_python,
-    load_yaml,
-)
+from tests.baked import COMBINATIONS, DATABASES, EVERYTHING, ROOT, BakedProject, combination_name, compile_python
 from tests.conftest import Bake
 
 FIRST_LINES = {
@@ -75,18 +67,11 @@ VAULT = Option(
         }
     ),
 )
-GITHUB = Option(
-    "ci",
-    ("github",),
-    re.compile(r"(?i:\.github/|dependabot|attestation|on github\b|github actions)"),
-    frozenset({"README.md", ".github/dependabot.yml", ".github/workflows/check.yml"}),
-)
-GITLAB = Option("ci", ("gitlab",), re.compile(r"(?i:gitlab)"), frozenset({"README.md", ".gitlab-ci.yml"}))
-NAMED_OPTIONS = (PAGES, VAULT, GITHUB, GITLAB)
+NAMED_OPTIONS = (PAGES, VAULT)
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
-# The service's own templates, which it renders itself, and GitHub's expressions.
-OWN_TEMPLATES = re.compile(r"app/features/[\w/]*(?:templates|mails)/|app/commands/new_feature/|\.github/workflows/")
+# Templates that the service renders itself, or Prometheus and Grafana.
+OWN_TEMPLATES = re.compile(r"app/features/[\w/]*(?:templates|mails)/|app/commands/new_feature/|deploy/monitoring/")
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=combination_name)
@@ -103,8 +88,8 @@ def parse_editorconfig(text: str) -> None:
 # Most texts are the same in every combination: each is looked at once.
 PARSERS: dict[str, Callable[[str], object]] = {
     ".py": compile_python,
-    ".yml": load_yaml,
-    ".yaml": load_yaml,
+    ".yml": cache(yaml.safe_load),
+    ".yaml": cache(yaml.safe_load),
     ".json": cache(json.loads),
     ".editorconfig": cache(parse_editorconfig),
 }

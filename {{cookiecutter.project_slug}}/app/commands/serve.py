@@ -12,6 +12,7 @@ from app.commands.support import database_faults, settings_or_exit
 from app.core.database.database import Database
 from app.core.database.migrations import require_current, upgrade
 from app.core.settings.model import Settings, source_of
+from app.features.metrics.endpoint import metrics_endpoint
 from app.http.server.run import run_server
 
 
@@ -39,15 +40,16 @@ def serve(
         os.environ["PUBLIC_URL"] = f"http://127.0.0.1:{port}"
     with database_faults():
         asyncio.run(_prepare(settings))
-    run_server(
-        "app.main:app",
-        host=host,
-        port=port,
-        workers=workers,
-        reload=reload,
-        certificate=certificate,
-        hsts_include_subdomains=settings.hsts_include_subdomains,
-    )
+    with metrics_endpoint(settings, several=workers > 1 or reload):
+        run_server(
+            "app.main:app",
+            host=host,
+            port=port,
+            workers=workers,
+            reload=reload,
+            certificate=certificate,
+            hsts_include_subdomains=settings.hsts_include_subdomains,
+        )
 
 
 def _require_usable(certificate: Path) -> None:

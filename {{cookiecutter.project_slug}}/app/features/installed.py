@@ -4,6 +4,7 @@ from app.features.accounts.feature import ACCOUNTS
 from app.features.audit.feature import AUDIT
 from app.features.authorization.feature import AUTHORIZATION
 from app.features.browser.feature import BROWSER
+from app.features.metrics.feature import METRICS
 from app.features.oauth.feature import OAUTH
 from app.features.pages.feature import PAGES
 from app.features.sessions.feature import SESSIONS
@@ -18,6 +19,7 @@ FEATURES = (
     SESSIONS,
     ACCOUNTS,
     SIGNIN,
+    METRICS,
     OAUTH,
     AUTHORIZATION,
     BROWSER,

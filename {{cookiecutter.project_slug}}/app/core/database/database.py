@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, DateTime, Dialect, Executable, MetaData, Row, Table, Uuid, text
+from sqlalchemy import Connection, DateTime, Dialect, Executable, MetaData, QueuePool, Row, Table, Uuid, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -197,6 +197,11 @@ class Database:
                     raise OperationalError(None, None, RuntimeError("the database is read-only"))
         except TimeoutError as error:
             raise OperationalError(None, None, error) from None
+
+    def pools(self) -> dict[str, tuple[int, int]]:
+        """Return how many connections of each pool are in use, and how many it has at most."""
+        pools = zip(("read", "write", "record"), (engine.pool for engine in dict.fromkeys(self._engines)), strict=False)
+        return {name: (pool.checkedout(), pool.size()) for name, pool in pools if isinstance(pool, QueuePool)}
 
     async def close(self) -> None:
         """Close every connection."""

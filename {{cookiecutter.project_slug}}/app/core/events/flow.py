@@ -6,12 +6,12 @@ other event goes to the sink of its context at once: in a request, to `app/http/
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 from uuid import UUID
 
 import structlog
@@ -20,6 +20,7 @@ from app.core.clock import utc_now
 from app.core.events.event import SecurityEvent
 
 Outcome = Literal["success", "failure", "denied"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class PendingEvents:
 _sink: ContextVar[Sink | None] = ContextVar("event_sink", default=None)
 _pending: ContextVar[PendingEvents | None] = ContextVar("pending_events", default=None)
 
+_observers: list[Callable[[EventRecord], None]] = []
+
 # Not the level of the settings: a quiet log still tells of attacks (ASVS 16.3.1).
 _log = structlog.wrap_logger(
     None,
@@ -124,6 +127,16 @@ def events_to(sink: Sink) -> Iterator[None]:
 
 
 @contextmanager
+def observe_events(observer: Callable[[EventRecord], None]) -> Iterator[None]:
+    """Call the observer, which must not raise, for every event of this process that happens during the block."""
+    _observers.append(observer)
+    try:
+        yield
+    finally:
+        _observers.remove(observer)
+
+
+@contextmanager
 def collect_events() -> Iterator[PendingEvents]:
     """Collect the events of a transaction until it ends. The committer records them in it and sets `committed`."""
     before, pending = _pending.get(), PendingEvents()
@@ -145,6 +158,8 @@ def _log_line(event_record: EventRecord) -> None:
     """Write the line: at `info` when it succeeded, at `warning` when it failed or was denied."""
     write = _log.info if event_record.outcome == "success" else _log.warning
     write(event_record.action.value, outcome=event_record.outcome, **event_record.fields)
+    for observer in _observers:
+        observer(event_record)
 
 
 def _pass_on(event_record: EventRecord) -> None:

@@ -30,6 +30,7 @@ _OWN_KEYS = frozenset({"timestamp", "level", "event", "logger", "exception"})
 _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 _writer = LogWriter()
+_gaps: list[Gap] = []
 
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
@@ -51,6 +52,11 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     _catch_uncaught()
 
 
+def lines_dropped() -> int:
+    """Return how many lines of this process were dropped so far."""
+    return sum(gap.total for gap in _gaps)
+
+
 class _Pipe(logging.Handler):
     """From an event, or a record of the standard library's logging, to the stream.
 
@@ -62,6 +68,7 @@ class _Pipe(logging.Handler):
         self._renderer = renderer
         self._stream = stream
         self._gap = Gap(self._dropped_notice)
+        _gaps.append(self._gap)
 
     def process(self, logger: Any, method: str, fields: MutableMapping[str, Any]) -> NoReturn:
         """Write the line, as structlog's last processor: no logger is to do more."""

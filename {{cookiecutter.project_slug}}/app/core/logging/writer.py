@@ -25,10 +25,19 @@ _RETRY_SECONDS = 0.05
 
 @dataclass
 class Gap:
-    """The number of lines of one log that were lost and not yet reported; `notice` makes the line that reports it."""
+    """The number of lines of one log that were lost and not yet reported; `notice` makes the line that reports it.
+
+    `total` counts them all. A report that is lost itself counts anew the lines that it was about.
+    """
 
     notice: Callable[[int], bytes]
     lines: int = 0
+    total: int = 0
+
+    def add(self, lines: int) -> None:
+        """Note that lines were lost."""
+        self.lines += lines
+        self.total += lines
 
 
 class _Entry(NamedTuple):
@@ -68,7 +77,7 @@ class LogWriter:
         with self._changed:
             # After a loss, further lines are lost until half of the queue is written: few long gaps, not many short.
             if self._size + len(line) > (MOST_WAITING // 2 if gap.lines else MOST_WAITING):
-                gap.lines += 1
+                gap.add(1)
                 return
             if gap.lines:
                 lost, gap.lines = gap.lines, 0
@@ -99,7 +108,7 @@ class LogWriter:
                 self._writing = False
                 for entry in entries:
                     written -= len(entry.data)
-                    entry.gap.lines += entry.lines if written < 0 else 0
+                    entry.gap.add(entry.lines if written < 0 else 0)
                 self._changed.notify_all()
 
     def _take(self) -> list[_Entry]:

@@ -127,6 +127,9 @@ def _of_service(settings: Settings) -> Iterator[Finding]:
     if limit.amount > _MOST_REQUESTS_A_SECOND * limit.get_expiry():
         message = f"lets one client make more than {_MOST_REQUESTS_A_SECOND} requests a second"
         yield _finding("deploy.W012", "RATE_LIMIT_DEFAULT", message, "Example: RATE_LIMIT_DEFAULT=300/minute")
+    if settings.metrics_port is not None and not settings.metrics_host.is_loopback:
+        message = "lets every machine that reaches it read the metrics"
+        yield _finding("deploy.I004", "METRICS_HOST", message, "Let nothing but the scraper reach METRICS_PORT")
     if not settings.hsts_include_subdomains:
         message = "is off: browsers may use plain http for names below the host (ASVS 3.4.1)"
         hint = "Remove it when every name below the host has https"

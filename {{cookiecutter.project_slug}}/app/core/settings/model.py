@@ -7,7 +7,7 @@ error shows it. An unset `ENVIRONMENT` means production, and production refuses 
 import os
 from collections.abc import Callable
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from pickle import PicklingError
 from typing import Annotated, Any, NoReturn
@@ -184,6 +184,12 @@ class Settings(BaseSettings):
         default_factory=production.default(LogFormat.JSON, LogFormat.CONSOLE), examples=["json"]
     )
     """JSON for machines or console for people."""
+
+    metrics_port: int | None = Field(None, ge=1, le=65535, examples=["9100"])
+    """The port of `/metrics` for Prometheus, without authentication: never the public one. Unset, there is none."""
+
+    metrics_host: IPv4Address | IPv6Address = Field(IPv4Address("127.0.0.1"), examples=["0.0.0.0"])  # noqa: S104
+    """The address that it listens on. Another one than loopback, such as that of a pod, is open to all who reach it."""
 
     access_token_minutes: int = Field(10, ge=1, le=10, examples=["10"])
     """How long an access token is valid."""

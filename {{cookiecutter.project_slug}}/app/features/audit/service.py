@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.crypto.keys import KeyRing
@@ -92,6 +92,13 @@ class AuditTrail:
         statement = select(AuditEvent).where(AuditEvent.action.in_(actions)).order_by(AuditEvent.sequence.desc())
         async with self._database.read() as db:
             return await db.scalar(statement.limit(1))
+
+    async def count(self) -> int:
+        """Return how many rows the database holds, from its first and last one: their numbers have no gaps."""
+        ends = (select(end(AuditEvent.sequence)).scalar_subquery() for end in (func.min, func.max))
+        async with self._database.read() as db:
+            first, last = (await db.execute(select(*ends))).one()
+        return last - first + 1 if last else 0
 
     async def list_events(self, filters: Filters, params: PageParams) -> tuple[Sequence[AuditEvent], str | None]:
         """Return a page of events, newest first, and the next cursor, which is valid for the same filters alone."""

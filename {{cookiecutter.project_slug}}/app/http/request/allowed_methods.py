@@ -14,7 +14,7 @@ from starlette.types import Scope
 from app.core.errors import MethodNotAllowed, problem_response
 from app.http.request.base import RequestCheck
 
-_KNOWN = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+KNOWN_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class KnownMethodsMiddleware(RequestCheck):
@@ -22,7 +22,7 @@ class KnownMethodsMiddleware(RequestCheck):
 
     async def check(self, scope: Scope) -> None:
         """Raise `MethodNotAllowed` for an unknown method."""
-        if scope["method"] not in _KNOWN:
+        if scope["method"] not in KNOWN_METHODS:
             raise _problem(scope)
 
 

@@ -83,7 +83,13 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
     requests have ten seconds to finish; then it exits with 0.
     """
     connections, backlog = connections_and_backlog(_file_limit())
-    listener = _listen(host, port, backlog, scheme="https" if certificate else "http")
+    listener = listen(
+        host,
+        port,
+        backlog,
+        scheme="https" if certificate else "http",
+        advice="Choose another with --host or --port.",
+    )
     config = _Config(
         app,
         # A partial, and not a subclass: workers and the reloader pickle it.
@@ -152,13 +158,13 @@ def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
     os._exit(STARTUP_FAILURE)
 
 
-def _listen(host: str, port: int, backlog: int, *, scheme: str) -> socket.socket:
+def listen(host: str, port: int, backlog: int, *, scheme: str, advice: str) -> socket.socket:
     """Listen on the port before anything else starts; exits with a message if that fails."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.create_server(address[:2], family=family, backlog=backlog)
     except OSError as error:
-        sys.stderr.write(f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --host or --port.\n")
+        sys.stderr.write(f"Cannot listen on {host}:{port}: {error.strerror}. {advice}\n")
         sys.exit(_CANNOT_LISTEN)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # not on Windows
         # Connections inherit it: what a client does not read stays where `DeadlineProtocol` sees it.

@@ -46,6 +46,11 @@ class PasswordHasher:
         # For accounts without a password, so that timing does not reveal which accounts exist.
         self._dummy = _dummy_hash(self._hasher)
 
+    @property
+    def waiting(self) -> int:
+        """How many passwords wait for a thread of the pool."""
+        return self._pool.waiting
+
     async def hash(self, password: AcceptedPassword) -> str:
         """Return the hash to store; raises `Unavailable` if too many wait."""
         return await self._pool.run(lambda: self._hasher.hash(password.normalized.get_secret_value()))

@@ -31,6 +31,11 @@ class HashingPool:
         self._under_way = 0
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="argon2", initializer=_lower_priority)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a thread."""
+        return max(0, self._under_way - self._workers)
+
     async def run(self, work: Callable[[], _Result]) -> _Result:
         """Return the result of the work; raises what it raises, and `Unavailable` if too many wait."""
         waiting = self._under_way - self._workers

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus, on a port of their own."""

@@ -1,0 +1,33 @@
+"""Metrics, as a feature: without `METRICS_PORT` nothing is measured, and the library is not even imported."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app.core.services import Services, services_of
+from app.core.settings.model import Settings
+from app.feature import Feature
+
+
+def install(app: FastAPI) -> None:
+    """Count the requests, outside of every other middleware, so that what those refuse is counted too."""
+    if services_of(app)[Settings].metrics_port is not None:
+        from app.features.metrics.measures import RequestMetricsMiddleware  # noqa: PLC0415  # it takes time
+
+        app.add_middleware(RequestMetricsMiddleware)
+
+
+@asynccontextmanager
+async def run(services: Services) -> AsyncIterator[None]:
+    """Count the security events, and look at queues and tables again and again."""
+    if services[Settings].metrics_port is None:
+        yield
+        return
+    from app.features.metrics.sampling import sampling  # noqa: PLC0415  # it takes time
+
+    async with sampling(services):
+        yield
+
+
+METRICS = Feature(name="metrics", uses=("accounts", "audit", "system"), install=install, run=run)
