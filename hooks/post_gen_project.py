@@ -123,6 +123,12 @@ def put_beside(mine: Path, here: Path) -> None:
         mine.rename(next(itertools.filterfalse(os.path.lexists, names)))
 
 
+def set_apart(files: Collection[str]) -> None:
+    """Compare the owner's files that are in no folder with the template's that will go: the same ones go with them."""
+    for mine in (path for update in updates() for path in sorted(update.iterdir()) if path.name in files):
+        put_beside(mine, Path(mine.name))
+
+
 def keep_beside() -> list[str]:
     """Put the owner's files that are in no folder beside the template's; return all that are there."""
     for mine in (path for update in updates() for path in sorted(update.iterdir()) if path.name not in FOLDERS):
@@ -247,6 +253,7 @@ def main() -> int:
         paths = left_out(answers)
         files = own_files(paths)
         bring_back()
+        set_apart(files)
         remove(paths, files)
         kept = keep_beside()
         created = write_env(database)

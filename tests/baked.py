@@ -9,6 +9,7 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
+import yaml
 from dotenv import dotenv_values
 
 from scripts.trees import CHOICES
@@ -69,6 +70,19 @@ class BakedProject:
     def env(self, name: str = ".env") -> dict[str, str | None]:
         """A dotenv file, read as the service reads it."""
         return dict(dotenv_values(stream=StringIO(self.text(name))))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with GitLab's `!reference [job, key]`."""
+
+
+_Loader.add_constructor("!reference", lambda _, node: node.value)
+
+
+@cache
+def load_yaml(text: str) -> Any:  # noqa: ANN401  # whatever it holds
+    """Parse a YAML file; one that is the same in many projects, once. It is not to be changed."""
+    return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
 
 
 @cache

@@ -9,10 +9,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import yaml
 
 from scripts.trees import OPTIONS
-from tests.baked import COMBINATIONS, DATABASES, EVERYTHING, ROOT, BakedProject, combination_name, compile_python
+from tests.baked import (
+    COMBINATIONS,
+    DATABASES,
+    EVERYTHING,
+    ROOT,
+    BakedProject,
+    combination_name,
+    compile_python,
+    load_yaml,
+)
 from tests.conftest import Bake
 
 FIRST_LINES = {
@@ -67,11 +75,20 @@ VAULT = Option(
         }
     ),
 )
-NAMED_OPTIONS = (PAGES, VAULT)
+GITHUB = Option(
+    "ci",
+    ("github",),
+    re.compile(r"(?i:\.github/|dependabot|attestation|on github\b|github actions)"),
+    frozenset({"README.md", ".github/dependabot.yml", ".github/workflows/check.yml"}),
+)
+GITLAB = Option("ci", ("gitlab",), re.compile(r"(?i:gitlab)"), frozenset({"README.md", ".gitlab-ci.yml"}))
+NAMED_OPTIONS = (PAGES, VAULT, GITHUB, GITLAB)
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
-# Templates that the service renders itself, or Prometheus and Grafana.
-OWN_TEMPLATES = re.compile(r"app/features/[\w/]*(?:templates|mails)/|app/commands/new_feature/|deploy/monitoring/")
+# Templates that the service, Prometheus or Grafana renders itself, and GitHub's expressions.
+OWN_TEMPLATES = re.compile(
+    r"app/features/[\w/]*(?:templates|mails)/|app/commands/new_feature/|deploy/monitoring/|\.github/workflows/"
+)
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=combination_name)
@@ -88,8 +105,8 @@ def parse_editorconfig(text: str) -> None:
 # Most texts are the same in every combination: each is looked at once.
 PARSERS: dict[str, Callable[[str], object]] = {
     ".py": compile_python,
-    ".yml": cache(yaml.safe_load),
-    ".yaml": cache(yaml.safe_load),
+    ".yml": load_yaml,
+    ".yaml": load_yaml,
     ".json": cache(json.loads),
     ".editorconfig": cache(parse_editorconfig),
 }

@@ -91,6 +91,21 @@ def test_an_option_that_is_switched_off_goes(project: Path) -> None:
     assert 'down_revision: str | None = "0005"' in (project / OWN_MIGRATION).read_text(encoding="utf-8")
 
 
+def test_another_answer_takes_the_files_of_the_one_before(project: Path) -> None:
+    """Those that the owner has changed are kept under another name, where no program looks for them."""
+    assert overwrite(project, ci="gitlab").exit_code == 0
+    assert (project / ".gitlab-ci.yml").is_file()
+    assert not (project / ".github").exists()
+    assert overwrite(project, ci="none").exit_code == 0
+    assert not [*project.glob(".gitlab*")]
+    assert overwrite(project, ci="gitlab").exit_code == 0
+    with (project / ".gitlab-ci.yml").open("a", encoding="utf-8") as file:
+        file.write("# mine\n")
+    assert overwrite(project, ci="github").exit_code == 0
+    assert [path.name for path in project.glob(".gitlab*")] == [f".gitlab-ci.yml{BEFORE}"]
+    assert (project / ".github" / "workflows" / "check.yml").is_file()
+
+
 def file_for_a_folder(project: Path) -> str:
     """The owner has a file where the template has a folder."""
     shutil.rmtree(project / "app" / "core")
@@ -213,7 +228,7 @@ def test_a_link_or_another_s_file_where_things_wait_is_not_touched(project: Path
 def test_the_names_are_the_same_everywhere(pre_hook: ModuleType, post_hook: ModuleType) -> None:
     """All that Cookiecutter would write over is set aside: a folder that it copies whole, or what is kept beside."""
     asked = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-    copied = {name for name in asked["_copy_without_render"] if (TEMPLATE / name).is_dir()}
+    copied = {name.partition("/")[0] for name in asked["_copy_without_render"] if (TEMPLATE / name).is_dir()}
     top = {path.name for path in TEMPLATE.iterdir()}
     assert copied | {*post_hook.CONFIGURATION} == {*pre_hook.FOLDERS} == {*post_hook.FOLDERS}
     assert {*pre_hook.FOLDERS, *pre_hook.SKIN} >= top

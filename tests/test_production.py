@@ -3,6 +3,7 @@
 Every command ends with exactly the packages that `uv.lock` names for running, and the wheel needs no source beside it.
 """
 
+import json
 import os
 import re
 import secrets
@@ -104,6 +105,18 @@ def required(text: str) -> dict[str, str]:
     return {normalized(each.name): str(each.specifier).removeprefix("==") for each in asked}
 
 
+def locked_for_any_machine(path: Path) -> set[tuple[str, str]]:
+    """Name and version of each package of a list of requirements."""
+    return set(re.findall(r"^([\w.-]+)==([^ ;]+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def listed(path: Path) -> set[tuple[str, str]]:
+    """Name and version of each component of a software bill of materials."""
+    components = json.loads(path.read_text(encoding="utf-8"))["components"]
+    assert all(each["purl"].startswith("pkg:pypi/") for each in components)
+    return {(each["name"], each["version"]) for each in components}
+
+
 def free_port() -> int:
     """A port that nothing listens on."""
     with socket.socket() as probe:
@@ -179,18 +192,19 @@ def test_the_audit_is_about_what_runs(released: Path, tmp_path: Path) -> None:
 
 
 def test_the_wheel_migrates_and_serves_by_itself(released: Path, tmp_path: Path) -> None:
-    """Installed in an empty folder, with no source beside it; only settings in the environment."""
+    """What `make dist` makes, in an empty folder with no source beside it; the SBOM names what is installed."""
     source, folder, home = tmp_path / "source", tmp_path / "empty", tmp_path / "home"
     shutil.copytree(released, source)
     folder.mkdir()
-    run(f"{UV} build --quiet --wheel --out-dir '{tmp_path}'", source, home)
-    run(f"{UV} export --quiet --locked --no-dev --no-emit-project --output-file '{tmp_path}/locked.txt'", source, home)
+    run("make dist", source, home)
+    (source / "dist").rename(tmp_path / "dist")
     shutil.rmtree(source)
+    assert listed(tmp_path / "dist" / "sbom.cdx.json") == locked_for_any_machine(tmp_path / "dist" / "locked.txt")
     run(f"{UV} venv --quiet", folder, home)
     # Named, for UV_PYTHON is where it would install otherwise.
     install = f"{UV} pip install --quiet --python .venv/bin/python"
-    run(f"{install} --requirement ../locked.txt", folder, home)
-    run(f"{install} --no-deps ../*.whl", folder, home)
+    run(f"{install} --require-hashes --requirement ../dist/locked.txt", folder, home)
+    run(f"{install} --no-deps ../dist/*.whl", folder, home)
     run(".venv/bin/manage migrate", folder, home)
     assert "/api/v1/accounts" in run(".venv/bin/manage routes", folder, home)
     with serving(".venv/bin/manage serve", folder, home):

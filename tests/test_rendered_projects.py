@@ -1,6 +1,7 @@
 """Rendered projects: each passes its own checks and tests, on every Python of this machine."""
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from tests.cli import bake_into
 from tests.pythons import further_pythons
+from tests.test_workflows import tool
 
 PYTHONS = further_pythons()
 
@@ -50,14 +52,49 @@ def make(
     return done.stdout
 
 
+def hooks_find_nothing_but_what_is_bad(project: Path) -> None:
+    """Git's hooks pass the project as it is; each names what it is for, and the commit is not made."""
+
+    def run(*arguments: str, fails: bool = False) -> str:
+        command = ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", *arguments]
+        done = subprocess.run(command, cwd=project, env=ours, capture_output=True, text=True, check=False)
+        assert (done.returncode != 0) is fails, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    ours = {**environment(), "PRE_COMMIT_HOME": str(project.parent / "pre-commit")}
+    subprocess.run([tool("pre-commit"), "install"], cwd=project, env=ours, check=True, capture_output=True)
+    run("add", "uv.lock")
+    run("commit", "--quiet", "--message", "The service as it was rendered")
+    bad = {
+        "app/core/unformatted.py": '"""Unformatted."""\nx = {  1 : 2}\n',
+        "app/core/upwards.py": '"""Upwards."""\n\nfrom app.features import installed\n\n__all__ = ["installed"]\n',
+        "app/core/unlinted.py": '"""Unlinted."""\n\nprint("x")\n',
+        "app/core/untyped.py": '"""Untyped."""\n\nx: int = "x"\n',
+        "docs/secret.md": f"client_secret = '{secrets.token_urlsafe(48)}'\n",
+    }
+    for name, text in bad.items():
+        (project / name).write_text(text, encoding="utf-8")
+    toml = (project / "pyproject.toml").read_text("utf-8")
+    run("add", *bad)
+    said = run("commit", "--message", "Bad", fails=True)
+    for hook in ("ruff format", "ruff check", "mypy", "import contracts", "secrets"):
+        assert re.search(rf"^{hook}\.+Failed$", said, re.MULTILINE), said
+    run("rm", "--quiet", "--force", *bad)
+    (project / "pyproject.toml").write_text(toml.replace("[\n    ", '[\n    "iniconfig",\n    ', 1), encoding="utf-8")
+    run("add", "pyproject.toml")
+    assert re.search(r"^uv lock\.+Failed$", run("commit", "--message", "Bad", fails=True), re.MULTILINE)
+    run("checkout", "--quiet", "HEAD", "pyproject.toml")
+
+
 @pytest.mark.rendered
 def test_the_default_project_passes_its_own_lint_and_tests(tmp_path: Path) -> None:
-    """Format, lint, types, import contracts, every test; and nothing of it changes a tracked file."""
+    """Format, lint, types, import contracts, every test, the hooks of git; and nothing of it changes a tracked file."""
     project = bake_into(tmp_path, {}).project
     subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
     subprocess.run(["git", "add", "--all"], cwd=project, check=True)
     make(project, "setup")
     make(project, "--jobs=2", "lint", "test")
+    hooks_find_nothing_but_what_is_bad(project)
     changed = subprocess.run(["git", "diff", "--name-only"], cwd=project, check=True, capture_output=True, text=True)
     assert changed.stdout == ""
 

@@ -28,8 +28,9 @@ def test_the_code_of_the_template_is_plain_python(path: Path) -> None:
 
 
 def test_all_but_the_skin_is_copied_byte_for_byte(default: Baked) -> None:
-    """What is tested in the template is what the user gets; four files alone pass through Jinja."""
-    skin = {TEMPLATE / name for name in ("pyproject.toml", "README.md", "LICENSE", ".env.example")}
+    """What is tested in the template is what the user gets; the skin alone passes through Jinja."""
+    names = ("pyproject.toml", "README.md", "LICENSE", ".env.example", ".github/dependabot.yml", ".gitlab-ci.yml")
+    skin = {TEMPLATE / name for name in names}
     for path in {path for path in TEMPLATE.rglob("*") if path.is_file()} - skin:
         assert (default.project / path.relative_to(TEMPLATE)).read_bytes() == path.read_bytes()
 

@@ -109,7 +109,7 @@ def test_two_hundred_renders_give_two_hundred_keys(default: Baked) -> None:
     folder = default.folder.parent / "many"
     example = (default.project / ".env.example").read_bytes()
     hook = (ROOT / "hooks" / "post_gen_project.py").read_text(encoding="utf-8")
-    answers = '{"project_slug": "my-secure-api", "database": "sqlite", "browser_pages": true, "sample_vault": true}'
+    answers = '{"project_slug": "my-secure-api", "database": "sqlite", "_options": []}'
     rendered = folder / "hook.py"
     folder.mkdir()
     rendered.write_text(hook.replace("{{ cookiecutter | tojson }}", answers), encoding="utf-8")
