@@ -179,6 +179,20 @@ def test_a_lock_that_does_not_fit_is_refused(released: Path, tmp_path: Path) -> 
         run(line, folder, tmp_path / "home")
 
 
+def test_the_audit_finds_what_the_index_does_not_have(released: Path, tmp_path: Path) -> None:
+    """An address elsewhere in the lock, which uv believes, is named before anything is installed."""
+    folder, home = tmp_path / "server", tmp_path / "home"
+    shutil.copytree(released, folder)
+    run("make audit-lock", folder, home)
+    lock = (folder / "uv.lock").read_text(encoding="utf-8")
+    foreign = re.sub(r'url = "https://[^/]+/(\S+\.whl)"', r'url = "https://files.example/\1"', lock, count=1)
+    (folder / "uv.lock").write_text(foreign, encoding="utf-8")
+    run("uv lock --check", folder, home)
+    with pytest.raises(AssertionError, match=r"https://files\.example/.*\n.*which its index does not"):
+        run("make audit", folder, home)
+    assert not (folder / ".venv").exists()
+
+
 def test_the_audit_is_about_what_runs(released: Path, tmp_path: Path) -> None:
     """The list that `make audit` gives to pip-audit is the one that production installs."""
     folder, home = tmp_path / "server", tmp_path / "home"
