@@ -45,7 +45,7 @@ test: check ## Check everything, and run the tests of the template and of render
 	$(RUN) pytest -n auto --dist worksteal -m "not rendered and not postgres and not coverage and not more"
 	$(RUN) pytest -m rendered
 
-test-postgres: setup ## Run the default project's tests on PostgreSQL, which is started for them
+test-postgres: setup ## Run the default project's tests that use the database on PostgreSQL, which is started for them
 	$(RUN) pytest -m postgres
 
 test-coverage: setup ## Measure how much of the default project's code its tests reach

@@ -16,10 +16,13 @@ from app.core.settings.model import Settings
 from app.features.accounts.passwords.hashing_pool import usable_cores
 from app.main import create_app
 from tests.support.databases import (
+    MARKER,
     PLUGIN,
     POSTGRESQL,
     SQLITE,
     Databases,
+    ForMarkedTests,
+    MarkerPlugin,
     PostgresqlCopies,
     PostgresqlPlugin,
     SqliteFiles,
@@ -46,7 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have a PostgreSQL server ready to be started."""
+    """Mark the tests that use the database of the run, and have a PostgreSQL server ready to be started."""
+    config.pluginmanager.register(MarkerPlugin(), MARKER)
     config.pluginmanager.register(PostgresqlPlugin(config), PLUGIN)
 
 
@@ -97,9 +101,12 @@ def postgresql(request: pytest.FixtureRequest) -> Iterator[PostgresqlDatabases]:
 @pytest.fixture(scope="session")
 def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
     """Databases of the kind that this run is for, as the first start of the service leaves them."""
+    marked = request.config.pluginmanager.get_plugin(MARKER)
+    assert marked is not None
     if chosen_database(request.config) == POSTGRESQL:
-        return PostgresqlCopies(request.getfixturevalue("postgresql"), _start_once)
-    return SqliteFiles(tmp_path_factory.mktemp("database"), _start_once)
+        copies = PostgresqlCopies(request.getfixturevalue("postgresql"), _start_once)
+        return ForMarkedTests(copies, lambda: marked.item)
+    return ForMarkedTests(SqliteFiles(tmp_path_factory.mktemp("database"), _start_once), lambda: marked.item)
 
 
 def _start_once(url: str) -> None:

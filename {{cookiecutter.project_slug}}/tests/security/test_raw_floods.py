@@ -11,6 +11,8 @@ import pytest
 from tests.support.raw import GET, HEAD_SECONDS, HOST_LINE, JSON, MIB, POST, SIGNIN, raw, status_of
 from tests.support.server import HOST, ServerProcess, is_closed_within, read_answer, request
 
+pytestmark = pytest.mark.same_on_every_database
+
 
 @pytest.mark.asvs("5.2.1")
 def test_a_large_body_is_refused_before_it_comes(server: ServerProcess) -> None:

@@ -9,6 +9,8 @@ from app.http.middleware.security_headers import security_headers
 from tests.support.raw import GET, HOST_LINE, JSON, POST, SIGNIN, raw, status_of
 from tests.support.server import HOST, ServerProcess, is_closed_within, read_answer, request
 
+pytestmark = pytest.mark.same_on_every_database
+
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 MALFORMED = {
     "length and chunked": raw(

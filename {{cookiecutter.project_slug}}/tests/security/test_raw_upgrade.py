@@ -13,7 +13,7 @@ from tests.support.raw import JSON, SIGNIN
 from tests.support.server import ServerProcess, read_answer, request
 from tests.support.transport import open_connection
 
-pytestmark = pytest.mark.asvs("4.2.1", "4.4.1")
+pytestmark = [pytest.mark.same_on_every_database, pytest.mark.asvs("4.2.1", "4.4.1")]
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 UPGRADES = {

@@ -1,12 +1,16 @@
 """Which database the tests run on: a file of SQLite for each, or a database on a PostgreSQL server (`--database`).
 
 One server is started for a whole run, when it is first needed; the workers of pytest-xdist share it.
+
+A test that uses the fixture `databases`, or one that stands on it, gets the marker `database`, and `make test-postgres`
+runs those alone: whatever else a test uses is the same in every run. `same_on_every_database` takes the marker from a
+test that starts the service for something else.
 """
 
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +23,8 @@ from app.core.settings.database_url import database_dsn
 from tests.support.postgresql import PostgresqlDatabases, running_postgresql
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
+FIXTURE = "databases"
+MARKER, SAME = "database", "same_on_every_database"
 PLUGIN = "postgresql-server"
 _SHARED_URL = "postgresql_url"
 
@@ -40,12 +46,10 @@ def dsn_of(url: str) -> SecretStr:
 class Databases(Protocol):
     """Makes databases for tests, and removes them; each is told by the value of `DATABASE_URL`."""
 
-    @contextmanager
-    def empty(self, folder: Path) -> Iterator[str]:
+    def empty(self, folder: Path) -> AbstractContextManager[str]:
         """A database without a table; a file goes into the folder."""
 
-    @contextmanager
-    def migrated(self, folder: Path) -> Iterator[str]:
+    def migrated(self, folder: Path) -> AbstractContextManager[str]:
         """A database with the current schema; a file goes into the folder."""
 
 
@@ -92,6 +96,49 @@ class PostgresqlCopies:
             yield url
         finally:
             self._server.drop(url)
+
+
+class ForMarkedTests:
+    """Gives databases to tests whose use of them was seen when they were collected, so that none is left out unseen."""
+
+    def __init__(self, databases: Databases, current: Callable[[], pytest.Item]) -> None:
+        self._databases = databases
+        self._current = current
+
+    def empty(self, folder: Path) -> AbstractContextManager[str]:
+        """A database without a table; a file goes into the folder."""
+        self._require_marker()
+        return self._databases.empty(folder)
+
+    def migrated(self, folder: Path) -> AbstractContextManager[str]:
+        """A database with the current schema; a file goes into the folder."""
+        self._require_marker()
+        return self._databases.migrated(folder)
+
+    def _require_marker(self) -> None:
+        item = self._current()
+        if not any(item.iter_markers(MARKER)) and not any(item.iter_markers(SAME)):
+            pytest.fail(
+                f"{item.nodeid} has no marker `{MARKER}`, so make test-postgres would leave it out: give the fixture"
+                f" by which it gets its database in the signature of the test"
+            )
+
+
+class MarkerPlugin:
+    """Marks the tests that use the database of the run, and knows which test runs."""
+
+    item: pytest.Item
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Mark a test by the fixtures that it uses."""
+        if FIXTURE in getattr(item, "fixturenames", ()) and not any(item.iter_markers(SAME)):
+            item.add_marker(MARKER)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Take note of the test that begins."""
+        self.item = item
 
 
 class PostgresqlPlugin:

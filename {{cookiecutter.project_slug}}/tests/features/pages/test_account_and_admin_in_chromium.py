@@ -11,7 +11,7 @@ from tests.support.databases import Databases
 from tests.support.pages.chromium import PHONE, flaws, visiting
 from tests.support.pages.site import Site, running_site, sign_in
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database]
 
 ACCOUNT = (
     "/",

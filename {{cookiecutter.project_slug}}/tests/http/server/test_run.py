@@ -18,6 +18,8 @@ from app.http.server.run import connections_and_backlog
 from tests.support.certificates import Authority
 from tests.support.server import HOST, ServerProcess, environment, free_port, request
 
+pytestmark = pytest.mark.same_on_every_database
+
 # Takes a second to answer.
 _SLOW_APP = """
 import asyncio

@@ -14,6 +14,7 @@ import pytest
 from tests.support.server import ServerProcess, read_answer, request
 
 pytestmark = [
+    pytest.mark.same_on_every_database,
     pytest.mark.asvs("16.5.2"),
     pytest.mark.skipif(sys.platform == "win32", reason="named pipes and signals are those of POSIX"),
 ]

@@ -17,7 +17,7 @@ from tests.support.pages.other_origin import CROSS_SITE, SAME_SITE, OtherOrigin,
 from tests.support.pages.site import Site, sign_in
 from tests.support.service import Person
 
-pytestmark = [pytest.mark.anyio, pytest.mark.asvs("3.5.1")]
+pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database, pytest.mark.asvs("3.5.1")]
 
 NAMES = pytest.mark.parametrize("name", [SAME_SITE, CROSS_SITE])
 

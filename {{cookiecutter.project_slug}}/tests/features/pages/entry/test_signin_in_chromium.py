@@ -14,7 +14,7 @@ from tests.support.mail import bodies, until
 from tests.support.pages.chromium import flaws, grave_findings, launched, visiting
 from tests.support.pages.site import Site, running_site, sign_in
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database]
 
 FOR_EVERYBODY = ("/", "/login", "/register", "/forgot", "/verify", "/reset", "/account/email/confirm", "/nothing")
 FOR_THE_SIGNED_IN = ("/confirm", "/logout")

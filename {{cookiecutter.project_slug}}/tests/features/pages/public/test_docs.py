@@ -78,6 +78,7 @@ async def test_the_code_in_the_address_is_told_to_nobody(service: Service) -> No
     assert "code=x" not in answer.text
 
 
+@pytest.mark.same_on_every_database
 async def test_shows_every_operation_whatever_a_link_says(chromium: Chromium, site: Site) -> None:
     """Each of this service's document, and nothing else is asked for: `visiting` sees every foreign request."""
     async with visiting(chromium, site.url) as (page, _):
@@ -88,6 +89,7 @@ async def test_shows_every_operation_whatever_a_link_says(chromium: Chromium, si
         await expect(page.locator(".opblock-summary-path", has_text="/livez")).to_be_visible()
 
 
+@pytest.mark.same_on_every_database
 async def test_hinders_nobody_more_than_swagger_ui_does(chromium: Chromium, site: Site) -> None:
     """Light or dark, closed or opened, axe finds what is known of it and nothing else, and all of what is known."""
     async with visiting(chromium, site.url) as (page, _):
@@ -102,6 +104,7 @@ async def test_hinders_nobody_more_than_swagger_ui_does(chromium: Chromium, site
             assert {(finding.rule, *(finding.matches or [finding.html])) for finding in found} == known, scheme
 
 
+@pytest.mark.same_on_every_database
 async def test_authorize_gets_a_token_by_code_and_pkce(chromium: Chromium, site: Site) -> None:
     """The button signs in, in a window of its own; what is tried then is asked for with the token, and shown."""
     person = await site.person()
