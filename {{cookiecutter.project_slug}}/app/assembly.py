@@ -11,7 +11,7 @@ from app.core.crypto.keys import KeyRing
 from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.database.migrations import require_current
-from app.core.events.event import EventCatalog, KeyEvent
+from app.core.events.event import EventCatalog, KeyEvent, UpkeepEvent
 from app.core.limits.limiter import Limiter
 from app.core.mail.delivery import MailDelivery
 from app.core.mail.models import OutboxMail, finished
@@ -41,7 +41,7 @@ CORE = Feature(
     name="core",
     provide=provide,
     tables=(OutboxMail,),
-    events=(AccessEvent, HttpEvent, KeyEvent),
+    events=(AccessEvent, HttpEvent, KeyEvent, UpkeepEvent),
     keys=(CursorKey, MailKey),
     purge=(RetentionJob("mail", lambda _: RowPurge(OutboxMail, finished)),),
     reseal=(ResealJob("mail", lambda services: services[Outbox]),),

@@ -3,6 +3,7 @@
 import typer
 
 from app.commands.audit import audit
+from app.commands.backup.command import backup, restore
 from app.commands.check import check
 from app.commands.clients import clients
 from app.commands.create_admin import create_admin
@@ -22,7 +23,19 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (serve, migrate, create_admin, check, routes, roles, rotate_secret_key, purge, new_feature):
+for command in (
+    serve,
+    migrate,
+    create_admin,
+    check,
+    routes,
+    roles,
+    rotate_secret_key,
+    purge,
+    backup,
+    restore,
+    new_feature,
+):
     cli.command()(command)
 cli.add_typer(audit, name="audit")
 cli.add_typer(clients, name="clients")

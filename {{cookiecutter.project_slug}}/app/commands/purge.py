@@ -10,6 +10,9 @@ from app.assembly import RETENTION_JOBS
 from app.commands.progress import forecast, treat_all
 from app.commands.support import run_with_services, say
 from app.core.clock import utc_now
+from app.core.database.database import Database
+from app.core.events.event import UpkeepEvent
+from app.core.events.flow import emit_event
 from app.core.services import Services
 from app.core.settings.model import Settings
 
@@ -29,10 +32,15 @@ def purge(*, dry_run: _DryRun = False) -> None:
 
 
 async def _purge(services: Services, *, dry_run: bool) -> None:
-    before = utc_now() - timedelta(days=services[Settings].retention_days)
+    total, before = 0, utc_now() - timedelta(days=services[Settings].retention_days)
     for job in RETENTION_JOBS:
         batch = partial(job.service(services).purge, before=before)
         if dry_run:
             say(f"{job.name}: {await forecast(services, batch, most=_LARGEST_FORECAST) or 0} to delete")
         else:
-            say(f"{job.name}: {await treat_all(services, job.name, batch, size=_BATCH)} deleted")
+            rows = await treat_all(services, job.name, batch, size=_BATCH)
+            say(f"{job.name}: {rows} deleted")
+            total += rows
+    if not dry_run:
+        async with services[Database].transaction():
+            emit_event(UpkeepEvent.ROWS_PURGED, outcome="success", rows=total)

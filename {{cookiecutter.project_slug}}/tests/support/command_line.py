@@ -70,6 +70,12 @@ class CommandLine:
         other._code = f"{prelude}\n{self._code}"  # noqa: SLF001  # its own
         return other
 
+    def with_database(self, url: str) -> Self:
+        """The same, on another database."""
+        other = copy(self)
+        other.database_url, other.environment = url, {**self.environment, "DATABASE_URL": url}
+        return other
+
     def with_notes(self) -> Self:
         """The same, with the feature of `notes.py` in the service."""
         other = copy(self)

@@ -74,6 +74,14 @@ class KeyEvent(SecurityEvent):
     )
 
 
+class UpkeepEvent(SecurityEvent):
+    """Security events of the commands that look after the database."""
+
+    BACKUP_MADE = "backup_made", "`manage backup` copied the database"
+    DATABASE_RESTORED = "database_restored", "`manage restore` put a backup into the place of the database"
+    ROWS_PURGED = "rows_purged", "`manage purge` deleted what was over", "`rows`"
+
+
 EventName = Annotated[str, WithJsonSchema({"$ref": "#/components/schemas/SecurityEvent"})]
 """The name of an event, in a request. The description of the API has all of them in one place."""
 

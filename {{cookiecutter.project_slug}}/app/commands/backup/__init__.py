@@ -1,0 +1,1 @@
+"""`manage backup` and `manage restore`."""

@@ -1,0 +1,135 @@
+"""`manage backup` and `manage restore`: a copy of the database, and the proof that it is one."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.assembly import make_services
+from app.commands.backup import checks, copies
+from app.commands.support import database_faults, fail, note, say, settings_or_exit
+from app.core.clock import utc_now
+from app.core.database.database import Database
+from app.core.errors import Problem
+from app.core.events.event import UpkeepEvent
+from app.core.events.flow import emit_event
+from app.core.private_files import make_private_file
+from app.core.settings.model import Settings
+from app.core.sqlite_file import sqlite_path
+
+BACKUP_FOLDER = Path("var/backup")
+
+
+def backup(
+    to: Annotated[Path | None, typer.Option("--to", help="A new file, or a folder. Unset: var/backup.")] = None,
+) -> None:
+    """Copy the database while the service runs, to a file that its owner alone can read.
+
+    What is sealed stays sealed: keep SECRET_KEY apart from the copy, and as long.
+    """
+    settings = settings_or_exit()
+    source = sqlite_path(settings.database_url)
+    place = _place(to or BACKUP_FOLDER, "db" if source else "dump", is_folder=to is None)
+    if source is not None and not source.is_file():
+        fail(f"DATABASE_URL names {source}, and there is no such file.")
+    _or_fail(partial(_write, settings, source, place), f"{place} cannot be written", "Nothing is left of it.")
+    say(f"{place} holds the database ({place.stat().st_size} bytes).")
+    _record(settings, UpkeepEvent.BACKUP_MADE)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="What `manage backup` made.")],
+    *,
+    verify: Annotated[
+        bool, typer.Option(help="Verify the audit trail, and open what is sealed, before it counts as restored.")
+    ] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a database that is not empty.")] = False,
+) -> None:
+    """Put a backup into the place of the database that DATABASE_URL names, and bring its schema up to date.
+
+    Stop the service first. Everything or nothing is replaced: a file that is truncated or foreign changes nothing.
+    """
+    settings = settings_or_exit()
+    target = sqlite_path(settings.database_url)
+    begins = copies.SQLITE_BEGINS if target else copies.DUMP_BEGINS
+    with file.open("rb") as opened_file:
+        if opened_file.read(len(begins)) != begins:
+            fail(f"{file} is no backup of the kind of database that DATABASE_URL names. Nothing was changed.")
+    with database_faults():
+        is_there = target is None or target.is_file()
+        if is_there and not overwrite and not asyncio.run(checks.is_empty(settings)):
+            fail("DATABASE_URL names a database that is not empty. Name another one, or say --overwrite.")
+        if target is not None:
+            work = partial(_restore_sqlite, settings, file, target, verify=verify)
+            _or_fail(work, f"{file} cannot be restored", "Nothing was changed.")
+        else:
+            _restore_postgresql(settings, file, verify=verify)
+    _record(settings, UpkeepEvent.DATABASE_RESTORED)
+    say("The database is restored.")
+
+
+def _place(given: Path, suffix: str, *, is_folder: bool) -> Path:
+    if is_folder or given.is_dir():
+        given /= f"{utc_now():%Y%m%dT%H%M%SZ}.{suffix}"
+    if given.exists():
+        fail(f"{given} exists: a backup replaces nothing.")
+    return given.absolute()
+
+
+def _or_fail(work: Callable[[], object], what: str, state: str) -> None:
+    try:
+        work()
+    except (OSError, sqlite3.Error) as error:
+        fail(f"{what} ({getattr(error, 'strerror', None) or error}). {state}")
+
+
+def _write(settings: Settings, source: Path | None, place: Path) -> None:
+    with copies.beside(place) as file:
+        if source is not None:
+            copies.copy_sqlite(source, file)
+            copies.finish_sqlite(file)
+        else:
+            copies.dump_postgresql(settings.database_url, file)
+        copies.move_into_place(file, place)
+
+
+def _restore_sqlite(settings: Settings, file: Path, target: Path, *, verify: bool) -> None:
+    """Migrate and verify a copy, and only then replace what is there."""
+    with copies.beside(target) as copy:
+        shutil.copyfile(file, copy)
+        copies.finish_sqlite(copy)
+        url = URL.create("sqlite+aiosqlite", database=str(copy)).render_as_string(hide_password=False)
+        asyncio.run(checks.accept(settings.model_copy(update={"database_url": SecretStr(url)}), verify=verify))
+        make_private_file(target)
+        copies.copy_sqlite(copy, target)
+
+
+def _restore_postgresql(settings: Settings, file: Path, *, verify: bool) -> None:
+    name = copies.key_id_in(file)
+    if verify and name is not None:
+        checks.require_key(settings, name, "Nothing was changed.")
+    copies.restore_postgresql(settings.database_url, file)
+    asyncio.run(checks.accept(settings, verify=verify))
+
+
+def _record(settings: Settings, event: UpkeepEvent) -> None:
+    async def record() -> None:
+        services = make_services(settings)
+        try:
+            async with services[Database].transaction():
+                emit_event(event, outcome="success")
+        finally:
+            await services.close()
+
+    try:
+        asyncio.run(record())
+    except (Problem, SQLAlchemyError) as error:
+        note(f"The audit trail did not take the row that says so ({type(error).__name__}).", colour="yellow")

@@ -1,0 +1,130 @@
+"""Copies of a database: of SQLite by its online backup, of PostgreSQL by its own programs.
+
+A copy is made in a private folder beside its place, and moved there when it is whole.
+"""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+
+from app.commands.support import fail
+from app.core.logging.redaction import redact_text
+from app.core.private_files import make_private_file, make_private_folder
+from app.core.settings.model import Settings
+
+SQLITE_BEGINS, DUMP_BEGINS = b"SQLite format 3\0", b"PGDMP"
+_BUSY_SECONDS = 5
+_MOST_ATTEMPTS = 20
+_LOCK_WAIT = "10s"
+_LONGEST_MESSAGE = 1000
+
+
+@contextmanager
+def beside(place: Path) -> Iterator[Path]:
+    """Give the path of an empty private file on the same disk as `place`, which is gone after the block."""
+    make_private_folder(place.parent)
+    with TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as folder:
+        file = Path(folder, place.name)
+        make_private_file(file)
+        yield file
+
+
+def copy_sqlite(source: Path, target: Path) -> None:
+    """Copy a database as it is at one moment into another file, in one transaction, while others use both.
+
+    Raises `sqlite3.Error`; then the target is as it was.
+    """
+    attempts = 0
+
+    def give_up(*_: int) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts > _MOST_ATTEMPTS:
+            raise sqlite3.OperationalError("another process holds its lock: stop the service")
+
+    with (
+        closing(sqlite3.connect(source, timeout=_BUSY_SECONDS)) as reader,
+        closing(sqlite3.connect(target, timeout=_BUSY_SECONDS)) as writer,
+    ):
+        reader.backup(writer, progress=give_up)
+
+
+def finish_sqlite(file: Path) -> None:
+    """Make the file whole in itself, without a journal, and check it; raises `sqlite3.Error`."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise sqlite3.DatabaseError(problem)
+
+
+def move_into_place(file: Path, place: Path) -> None:
+    """Write the file to the disk, and give it its name in one step."""
+    with file.open("rb+") as written:
+        os.fsync(written.fileno())
+    file.replace(place)
+
+
+def dump_postgresql(url: SecretStr, file: Path) -> None:
+    """Have `pg_dump` write a dump in its custom format; exits with its message if it fails."""
+    run_program("pg_dump", "--format=custom", f"--lock-wait-timeout={_LOCK_WAIT}", f"--file={file}", url=url)
+
+
+def restore_postgresql(url: SecretStr, dump: Path) -> None:
+    """Have `pg_restore` replace everything in one transaction; exits with its message, and nothing changed."""
+    options = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
+    run_program("pg_restore", *options, f"--dbname={make_url(url.get_secret_value()).database}", str(dump), url=url)
+
+
+def key_id_in(dump: Path) -> bytes | None:
+    """Return the name of the key in the head of the trail in a dump; exits with a message if it is no whole dump."""
+    rows = run_program("pg_restore", "--data-only", "--table=audit_heads", "--file=-", str(dump))
+    found = re.search(r"^COPY \S*audit_heads \((.*)\) FROM stdin;\n(.+)$", rows, re.MULTILINE)
+    row = dict(zip(found[1].split(", "), found[2].split("\t"), strict=True)) if found else {}
+    return bytes.fromhex(row["key_id"].removeprefix("\\\\x")) if row else None
+
+
+def run_program(name: str, *arguments: str, url: SecretStr | None = None) -> str:
+    """Run a program of PostgreSQL, and return what it says; it gets the password in its environment."""
+    program = shutil.which(name)
+    if program is None:
+        fail(f"{name} is not on the PATH. Install PostgreSQL's client programs, not older than the server.")
+    own = {key: value for key, value in os.environ.items() if key.lower() not in Settings.model_fields}
+    variables = own | (_variables(url) if url else {})
+    done = subprocess.run(  # noqa: S603  # no shell, and no argument of a stranger
+        [program, *arguments], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        fail(f"{name} failed: {redact_text(done.stderr.strip()[-_LONGEST_MESSAGE:])}")
+    return done.stdout
+
+
+def _variables(database_url: SecretStr) -> dict[str, str]:
+    """Translate `DATABASE_URL` to what libpq reads from the environment."""
+    url = make_url(database_url.get_secret_value())
+    options = {name: value for name, value in url.query.items() if isinstance(value, str)}
+    given = url.query.get("host", ())
+    hosts = [
+        re.fullmatch(r"(.*?)(?::(\d+))?", host) for host in (given.split(",") if isinstance(given, str) else given)
+    ]
+    found = {
+        "PGUSER": url.username,
+        "PGPASSWORD": url.password,
+        "PGDATABASE": url.database,
+        "PGHOST": ",".join(host[1] for host in hosts if host) or url.host,
+        "PGPORT": ",".join(host[2] or "5432" for host in hosts if host and host[2]) or options.get("port") or url.port,
+        "PGCONNECT_TIMEOUT": options.get("connect_timeout"),
+        "PGTARGETSESSIONATTRS": options.get("target_session_attrs"),
+        "PGOPTIONS": f"{options.get('options', '')} -c lock_timeout={_LOCK_WAIT}",
+        **{f"PG{name.upper()}": options.get(name) for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")},
+    }
+    return {name: str(value) for name, value in found.items() if value}
