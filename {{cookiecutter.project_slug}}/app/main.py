@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.access.guard import GuardedRoute, route_policies
 from app.access.openapi import install_openapi
+from app.access.router import GuardedRouter
 from app.assembly import FEATURES, make_services, running
 from app.core.database.database import Database
 from app.core.database.errors import install_outage_handlers
@@ -75,7 +76,7 @@ def _include_routes(app: FastAPI, settings: Settings) -> None:
 @cache
 def _api() -> APIRouter:
     """Make the routes of the API, once for the process: they depend on no setting, and take time."""
-    api = APIRouter(prefix=API_PREFIX, route_class=GuardedRoute)
+    api = GuardedRouter(prefix=API_PREFIX)
     for feature in FEATURES:
         for router in feature.api:
             api.include_router(router)

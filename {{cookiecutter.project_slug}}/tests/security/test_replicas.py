@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from tests.support.databases import Databases
-from tests.support.replicas import PASSWORD, running_replicas, sign_in
+from tests.support.replicas import EMAIL, PASSWORD, SECOND, running_replicas, sign_in
 from tests.support.valkey import running_valkey, url_of
 
 ME = "/api/v1/users/me"
@@ -22,7 +22,7 @@ Pair = tuple[httpx2.Client, httpx2.Client]
 def replicas(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Iterator[Pair]:
     """Two processes on one database."""
     folder = tmp_path_factory.mktemp("replicas")
-    with databases.empty(folder) as url, running_replicas(folder, url) as (one, other):
+    with databases.empty(folder) as url, running_replicas(folder, url, administrators=(EMAIL, SECOND)) as (one, other):
         yield one, other
 
 
@@ -59,11 +59,32 @@ def test_a_change_of_password_at_one_ends_the_sessions_at_the_other(replicas: Pa
     """The session that changed it lives on, every other one is dead."""
     one, other = replicas
     mine, stolen = bearer(sign_in(one)), bearer(sign_in(other))
+    assert other.get(ME, headers=stolen).status_code == 200
     for current, new in ((PASSWORD, NEW_PASSWORD), (NEW_PASSWORD, PASSWORD)):
         body = {"current_password": current, "new_password": new}
         assert one.post(f"{ME}/password", json=body, headers=mine).status_code == 204
     assert other.get(ME, headers=stolen).status_code == 401
     assert other.get(ME, headers=mine).status_code == 200
+
+
+@pytest.mark.asvs("7.4.2", "8.3.2")
+def test_what_an_administrator_changes_at_one_counts_at_the_other(replicas: Pair) -> None:
+    """Both have just served the account; its next request has the other roles, and is refused once it is disabled."""
+    one, other = replicas
+    admin, headers = bearer(sign_in(one)), bearer(sign_in(other, email=SECOND))
+    me = [client.get(ME, headers=headers).json() for client in (one, other, other)]
+    assert [each["roles"] for each in me] == [["admin"]] * 3
+    account = f"/api/v1/users/{me[0]['id']}"
+    for role, status in (("auditor", 200), ("member", 403)):
+        assert one.put(f"{account}/roles", json={"roles": [role]}, headers=admin).status_code == 200
+        assert [client.get(ME, headers=headers).status_code for client in (other, one)] == [401, 401]
+        headers = bearer(sign_in(other, email=SECOND))
+        assert [client.get("/api/v1/users", headers=headers).status_code for client in (one, other, other)] == [
+            status
+        ] * 3
+        assert [client.get(ME, headers=headers).json()["roles"] for client in (one, other)] == [[role]] * 2
+    assert one.patch(account, json={"disabled": True}, headers=admin).status_code == 200
+    assert [client.get(ME, headers=headers).status_code for client in (other, one)] == [401, 401]
 
 
 @pytest.mark.asvs("2.4.1", "6.3.1")

@@ -1,7 +1,7 @@
 """Several processes that serve one database, as behind a load balancer."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -11,12 +11,15 @@ from tests.support.server import ServerProcess, environment
 from tests.support.warm import Command
 
 EMAIL = "admin@service.example"
+SECOND = "second@service.example"
 PASSWORD = "seven green lamps sing"
 
 
 @contextmanager
-def running_replicas(folder: Path, database_url: str, count: int = 2, **settings: str) -> Iterator[list[httpx2.Client]]:
-    """Start servers with the same settings, and an administrator (`EMAIL`, `PASSWORD`); a client for each server."""
+def running_replicas(
+    folder: Path, database_url: str, count: int = 2, administrators: Sequence[str] = (EMAIL,), **settings: str
+) -> Iterator[list[httpx2.Client]]:
+    """Start servers with the same settings, and administrators (with `PASSWORD`); yields a client for each server."""
     shared = {
         "SECRET_KEY": secrets.token_urlsafe(64),
         "DATABASE_URL": database_url,
@@ -29,12 +32,13 @@ def running_replicas(folder: Path, database_url: str, count: int = 2, **settings
             place = folder / f"replica-{number}"
             place.mkdir()
             servers.append(stack.enter_context(ServerProcess(place, head_seconds=None, **shared)))
-        create = ("create-admin", "--email", EMAIL, "--password-stdin")
-        done = Command(create, folder=folder, environment=environment(**shared), stdin=PASSWORD.encode()).end()
-        assert done.code == 0, done.err
+        for email in administrators:
+            create = ("create-admin", "--email", email, "--password-stdin")
+            done = Command(create, folder=folder, environment=environment(**shared), stdin=PASSWORD.encode()).end()
+            assert done.code == 0, done.err
         yield [stack.enter_context(httpx2.Client(base_url=server.url, timeout=30)) for server in servers]
 
 
-def sign_in(client: httpx2.Client, password: str = PASSWORD, **headers: str) -> httpx2.Response:
-    """Ask for a sign-in of the administrator."""
-    return client.post("/api/v1/signin", json={"email": EMAIL, "password": password}, headers=headers)
+def sign_in(client: httpx2.Client, password: str = PASSWORD, email: str = EMAIL, **headers: str) -> httpx2.Response:
+    """Ask for a sign-in of an administrator."""
+    return client.post("/api/v1/signin", json={"email": email, "password": password}, headers=headers)

@@ -116,6 +116,13 @@ class Database:
         except StaleStatementError:
             return await self._reads().run_sync(_rows, statement, parameters)
 
+    def version(self) -> int | None:
+        """Return a number that changes with every commit, of other processes too; `None` on PostgreSQL, which has none.
+
+        What was read stays true while the number stays the same.
+        """
+        return None if self._direct is None else self._direct.version()
+
     @asynccontextmanager
     async def transaction(self, *, before_commit: Callable[[], object] | None = None) -> AsyncIterator[AsyncSession]:
         """Open a transaction that writes, for `async with`: committed at its end, rolled back if the block raises.

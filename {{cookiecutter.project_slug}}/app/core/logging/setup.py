@@ -57,6 +57,16 @@ def lines_dropped() -> int:
     return sum(gap.total for gap in _gaps)
 
 
+def log_plain(logger: str, event: str, fields: Mapping[str, str | float | None]) -> None:
+    """Write a line at `info` whose fields this service has made: they are not searched for secrets.
+
+    For what every request writes: to make the line otherwise takes as long as a quarter of the request.
+    """
+    pipe = next((each for each in logging.root.handlers if isinstance(each, _Pipe)), None)
+    if pipe is not None and pipe.level <= logging.INFO:
+        pipe.write({"timestamp": _timestamp(), "level": "info", "event": event, "logger": logger, **fields})
+
+
 class _Pipe(logging.Handler):
     """From an event, or a record of the standard library's logging, to the stream.
 
@@ -92,7 +102,13 @@ class _Pipe(logging.Handler):
 
     def _write(self, logger: str, level: str, fields: Mapping[str, Any]) -> None:
         """Have the line written, without waiting for it. A closed stream takes nothing, and does not fail."""
-        line = self._render(logger, level, fields)
+        self._put(self._render(logger, level, fields))
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Have a line written that holds nothing but harmless data."""
+        self._put(self._renderer(line))
+
+    def _put(self, line: bytes) -> None:
         with suppress(Exception):
             _writer.put(line, self._stream or sys.stdout, self._gap)
 

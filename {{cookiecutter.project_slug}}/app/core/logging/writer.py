@@ -21,6 +21,8 @@ END_SECONDS = 2  # for what waits at the end of the process; orchestrators allow
 # What a pipe takes in one piece (`PIPE_BUF` of Linux): lines of several processes do not mix.
 _MOST_AT_ONCE = 4096
 _RETRY_SECONDS = 0.05
+# To wake the thread for each line takes the event loop longer than to make the line.
+_GATHER_SECONDS = 0.005
 
 
 @dataclass
@@ -101,8 +103,10 @@ class LogWriter:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
-                entries = self._take()
                 self._writing = True
+            time.sleep(_GATHER_SECONDS)
+            with self._changed:
+                entries = self._take()
             written = _write(entries[0].file, b"".join(entry.data for entry in entries))
             with self._changed:
                 self._writing = False

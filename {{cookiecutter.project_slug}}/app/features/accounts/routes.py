@@ -6,12 +6,13 @@ Mailed tokens come in bodies alone, never in a URL (ASVS 14.2.1).
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
-from app.access.guard import GuardedRoute, require
+from app.access.guard import require
 from app.access.policies import STEP_UP_MINUTES, Allow, Authenticated, OwnSession, Public, Recent, policy
 from app.access.principal import CurrentPrincipal
 from app.access.roles import Role, RoleTable
+from app.access.router import GuardedRouter
 from app.core.errors import Forbidden
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams, SearchText
 from app.core.schemas import Page
@@ -42,7 +43,7 @@ from app.features.accounts.service import AccountService, Profile
 from app.features.sessions.client import RequestClient
 from app.features.sessions.permissions import AccountPermission
 
-router = APIRouter(tags=["accounts"], route_class=GuardedRoute)
+router = GuardedRouter(tags=["accounts"])
 
 
 _BAD_TOKEN: dict[int | str, dict[str, Any]] = {400: {"description": "The token is unknown, used, replaced or expired"}}

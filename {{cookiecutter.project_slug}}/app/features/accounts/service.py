@@ -1,6 +1,6 @@
 """Accounts: create, find and change them, and check who signs in to them."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict
@@ -15,6 +15,7 @@ from app.access.permissions import Permission
 from app.access.principal import Principal
 from app.access.roles import Role, RoleTable
 from app.core.clock import utc_now
+from app.core.database.cache import ReadCache
 from app.core.database.database import Database, table_of
 from app.core.email_address import ADDRESS_TAKEN, parse_email_address
 from app.core.errors import Conflict, NotFound
@@ -117,6 +118,7 @@ class AccountService:
         self._sessions = sessions
         self._passwords = passwords
         self._roles = roles
+        self._known: ReadCache[tuple[Identity, Row[Any]]] = ReadCache(database)
 
     async def create(
         self,
@@ -205,16 +207,21 @@ class AccountService:
         """Return whether the account exists and is not disabled."""
         return bool(await db.scalar(select(User.id).where(User.id == user_id, User.disabled_at.is_(None))))
 
-    async def identify(self, session: Mapping[str, object]) -> Identity | None:
-        """Return whose session it is, if it is alive and the account is enabled; every request runs this statement.
+    async def identify(self, session: Mapping[str, Any]) -> Identity | None:
+        """Return whose session it is, if it is alive and the account is enabled; every request asks this.
 
         `session` are the parameters of `SELECT_ALIVE`.
         """
-        rows = await self._database.fetch_all(_IDENTIFY, session)
-        if not rows:
+        version, known = self._known.find(session["session_id"])
+        if known is None and (rows := await self._database.fetch_all(_IDENTIFY, session)):
+            known = self._identity(rows), rows[0]
+            self._known.keep(version, session["session_id"], known)
+        if known is None or known[1].expires_at <= session["now"] or known[1].last_seen_at <= session["idle_since"]:
             return None
-        first = rows[0]
-        roles = _roles_in(rows)
+        return known[0]
+
+    def _identity(self, rows: Sequence[Row[Any]]) -> Identity:
+        first, roles = rows[0], _roles_in(rows)
         return Identity(
             account=Account(
                 id=first.user_id,

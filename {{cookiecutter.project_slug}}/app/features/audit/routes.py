@@ -3,10 +3,10 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
-from app.access.guard import GuardedRoute
 from app.access.policies import Allow, policy
+from app.access.router import GuardedRouter
 from app.core.events.event import EventCatalog, EventName
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
@@ -15,7 +15,7 @@ from app.features.audit.permissions import TrailPermission
 from app.features.audit.schemas import AuditEventRead, Moment
 from app.features.audit.service import AuditTrail, Filters
 
-router = APIRouter(prefix="/audit", tags=["audit"], route_class=GuardedRoute)
+router = GuardedRouter(prefix="/audit", tags=["audit"])
 
 Actor = Annotated[UUID | None, Query(description="Only what this user did.")]
 Target = Annotated[UUID | None, Query(description="Only what happened to this user, session or thing.")]

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import Depends, Form, Request, Response
 
-from app.access.guard import GuardedRoute
 from app.access.policies import ClientOrUser, Public, policy
 from app.access.principal import Principal
 from app.access.roles import RoleTable
+from app.access.router import GuardedRouter
 from app.core.errors import Problem
 from app.core.events.flow import emit_event
 from app.core.services import provided, services_of
@@ -23,8 +23,8 @@ from app.features.signin.schemas import TokenResponse
 from app.features.signin.service import SignInService, TokenPair
 from app.features.signin.tokens import TokenClaims
 
-router = APIRouter(prefix="/oauth", tags=["oauth"], route_class=GuardedRoute)
-metadata_router = APIRouter(tags=["oauth"], route_class=GuardedRoute)
+router = GuardedRouter(prefix="/oauth", tags=["oauth"])
+metadata_router = GuardedRouter(tags=["oauth"])
 
 _WITH_SECRET = ["client_secret_basic", "client_secret_post"]
 _PUBLIC_TOO = [*_WITH_SECRET, "none"]

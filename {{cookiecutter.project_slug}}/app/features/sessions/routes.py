@@ -3,11 +3,9 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
-
-from app.access.guard import GuardedRoute
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, policy
 from app.access.principal import CurrentPrincipal
+from app.access.router import GuardedRouter
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
 from app.core.services import provided
@@ -15,7 +13,7 @@ from app.features.sessions.permissions import AccountPermission
 from app.features.sessions.schemas import SessionRead
 from app.features.sessions.service import SessionService
 
-router = APIRouter(prefix="/sessions", tags=["sessions"], route_class=GuardedRoute)
+router = GuardedRouter(prefix="/sessions", tags=["sessions"])
 
 
 Sessions = Annotated[SessionService, provided(SessionService)]

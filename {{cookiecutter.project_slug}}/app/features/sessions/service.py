@@ -30,8 +30,12 @@ _alive = (
     _sessions.c.last_seen_at > bindparam("idle_since"),
 )
 
-SELECT_ALIVE: Select[UUID, datetime, str] = select(
-    _sessions.c.user_id, _sessions.c.authenticated_at, _sessions.c.methods
+SELECT_ALIVE: Select[UUID, datetime, str, datetime, datetime] = select(
+    _sessions.c.user_id,
+    _sessions.c.authenticated_at,
+    _sessions.c.methods,
+    _sessions.c.expires_at,
+    _sessions.c.last_seen_at,
 ).where(_sessions.c.id == bindparam("session_id"), *_alive)
 """One session if it is alive, made once for every request to use; `SessionService.alive` has its parameters."""
 

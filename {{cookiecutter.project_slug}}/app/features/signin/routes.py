@@ -2,10 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
-
-from app.access.guard import GuardedRoute
 from app.access.policies import Public, policy
+from app.access.router import GuardedRouter
 from app.core.errors import Unauthenticated
 from app.core.services import provided
 from app.features.sessions.client import RequestClient
@@ -13,7 +11,7 @@ from app.features.signin.errors import WrongCredentialsError
 from app.features.signin.schemas import SignIn, TokenResponse
 from app.features.signin.service import SignInService
 
-router = APIRouter(tags=["sign-in"], route_class=GuardedRoute)
+router = GuardedRouter(tags=["sign-in"])
 
 _WRONG = "The e-mail address or the password is wrong."
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.access.guard import GuardedRoute
 from app.access.policies import Allow, Authenticated, Policy, Public, policy
+from app.access.router import GuardedRouter
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.errors import Unavailable
 from app.core.limits.limiter import Limiter
@@ -16,8 +16,8 @@ from app.features.system.permissions import SystemPermission
 from app.features.system.schemas import Health, Info
 from app.features.system.shared_check import SharedCheck
 
-health_router = APIRouter(tags=["system"], route_class=GuardedRoute)
-router = APIRouter(tags=["system"], route_class=GuardedRoute)
+health_router = GuardedRouter(tags=["system"])
+router = GuardedRouter(tags=["system"])
 
 _RETRY_AFTER_SECONDS = 5
 READY_SECONDS = 0.25
@@ -63,7 +63,7 @@ async def info(settings: Annotated[Settings, provided(Settings)]) -> Info:
 
 def docs_router(settings: Settings) -> APIRouter:
     """Make the route of the OpenAPI document: open in development, for `docs:read` in production (ASVS 13.4.5)."""
-    docs = APIRouter(route_class=GuardedRoute)
+    docs = GuardedRouter()
     rule: Policy = Allow(SystemPermission.DOCS_READ) if settings.production else Public()
 
     @docs.get("/openapi.json", include_in_schema=False)

@@ -3,11 +3,9 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
-
-from app.access.guard import GuardedRoute
 from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
 from app.access.principal import CurrentPrincipal
+from app.access.router import GuardedRouter
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
 from app.core.services import provided
@@ -15,7 +13,7 @@ from app.features.vault.permissions import VaultPermission
 from app.features.vault.schemas import LARGEST_SECRET, RevealedSecret, SecretCreate, SecretRead, SecretUpdate
 from app.features.vault.service import VaultService
 
-router = APIRouter(prefix="/secrets", tags=["vault"], route_class=GuardedRoute)
+router = GuardedRouter(prefix="/secrets", tags=["vault"])
 
 Vault = Annotated[VaultService, provided(VaultService)]
 

@@ -2,12 +2,13 @@
 
 from time import perf_counter
 
-import structlog
 from starlette.types import Message, Receive, Scope, Send
 
+from app.core.logging.redaction import redact_text
+from app.core.logging.setup import log_plain
 from app.http.request.base import HttpMiddleware
-
-_log = structlog.get_logger("access")
+from app.http.request.proxies import client_ip_of
+from app.http.request.request_id import request_id_of
 
 
 class AccessLogMiddleware(HttpMiddleware):
@@ -27,14 +28,16 @@ class AccessLogMiddleware(HttpMiddleware):
         try:
             await self.app(scope, receive, send_noting)
         finally:
-            _log.info(
-                "request",
-                method=scope["method"],
-                route=route_template(scope),
-                status=status,
-                duration_ms=round((perf_counter() - started) * 1000, 1),
-                principal_id=scope.get("state", {}).get("principal_id"),
-            )
+            fields = {
+                "method": redact_text(scope["method"]),
+                "route": route_template(scope),
+                "status": status,
+                "duration_ms": round((perf_counter() - started) * 1000, 1),
+                "principal_id": scope.get("state", {}).get("principal_id"),
+                "request_id": request_id_of(scope),
+                "client": client_ip_of(scope),
+            }
+            log_plain("access", "request", fields)
 
 
 def route_template(scope: Scope) -> str | None:

@@ -9,7 +9,7 @@ This concerns unsafe methods with a cookie alone; a request without one has no a
 `CORS_ORIGINS` changes nothing here: the pages that it lists send tokens in a header.
 """
 
-from starlette.types import ASGIApp, Scope
+from starlette.types import Scope
 
 from app.core.errors import Forbidden
 from app.core.events.flow import emit_event
@@ -20,14 +20,13 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = ([b"same-origin"], [b"none"])
 
 
-class CrossOriginMiddleware(RequestCheck):
+class CrossOriginCheck(RequestCheck):
     """Rejects a cross-origin request that has a cookie and an unsafe method."""
 
-    def __init__(self, app: ASGIApp, *, public_url: str) -> None:
-        super().__init__(app)
+    def __init__(self, *, public_url: str) -> None:
         self.public_url = public_url
 
-    async def check(self, scope: Scope) -> None:
+    def check(self, scope: Scope) -> None:
         """Raise `Forbidden` for a page of another origin."""
         is_unsafe = scope["method"] not in _SAFE_METHODS and header_values(scope, b"cookie")
         if is_unsafe and not is_own_origin(scope, self.public_url):

@@ -9,10 +9,10 @@ PROBES = frozenset({"/livez", "/readyz"})
 """The health routes. An orchestrator calls them without TLS, and by the address of a container."""
 
 
-class HttpsMiddleware(RequestCheck):
+class HttpsCheck(RequestCheck):
     """Rejects plain HTTP."""
 
-    async def check(self, scope: Scope) -> None:
+    def check(self, scope: Scope) -> None:
         """Raise `Forbidden` for plain HTTP, except for probes."""
         if scope["scheme"] != "https" and scope["path"] not in PROBES:
             raise Forbidden("This service speaks HTTPS only.")

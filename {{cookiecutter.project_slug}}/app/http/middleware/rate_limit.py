@@ -1,18 +1,18 @@
 """`RATE_LIMIT_DEFAULT` for each client address (ASVS 2.4.1). Probes are not counted."""
 
 from limits import RateLimitItem
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.core.errors import TooManyRequests
+from app.core.errors import Problem, TooManyRequests, send_problem
 from app.core.events.flow import emit_event
 from app.core.limits.limiter import Limiter, subscriber
 from app.http.events import HttpEvent
 from app.http.middleware.https import PROBES
-from app.http.request.base import RequestCheck
+from app.http.request.base import HttpMiddleware
 from app.http.request.proxies import client_ip_of
 
 
-class RateLimitMiddleware(RequestCheck):
+class RateLimitMiddleware(HttpMiddleware):
     """Rejects requests over the limit, and says when to retry."""
 
     def __init__(self, app: ASGIApp, *, limiter: Limiter, limit: RateLimitItem) -> None:
@@ -21,10 +21,17 @@ class RateLimitMiddleware(RequestCheck):
         self.limit = limit
         self.policy = f'"default";q={limit.amount};w={limit.get_expiry()}'
 
-    async def check(self, scope: Scope) -> None:
-        """Count the request; raise `TooManyRequests` if it is over the limit."""
-        if scope["path"] in PROBES:
-            return
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the request, and call the application if it is within the limit."""
+        try:
+            if scope["path"] not in PROBES:
+                await self._count(scope)
+        except Problem as problem:
+            await send_problem(problem, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _count(self, scope: Scope) -> None:
         verdict = await self.limiter.hit(self.limit, "requests", subscriber(client_ip_of(scope)))
         if not verdict.allowed:
             emit_event(HttpEvent.RATE_LIMITED, outcome="denied")

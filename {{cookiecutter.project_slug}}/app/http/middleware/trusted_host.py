@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from starlette.types import ASGIApp, Scope
+from starlette.types import Scope
 
 from app.core.errors import BadRequest
 from app.core.events.flow import emit_event
@@ -16,17 +16,16 @@ from app.http.request.base import RequestCheck, header_values
 _PORT = re.compile(r":[0-9]{1,5}\Z")
 
 
-class TrustedHostMiddleware(RequestCheck):
+class TrustedHostCheck(RequestCheck):
     """Rejects a request whose `Host` is missing, repeated, malformed or not allowed."""
 
-    def __init__(self, app: ASGIApp, *, allowed: Iterable[str]) -> None:
-        super().__init__(app)
+    def __init__(self, *, allowed: Iterable[str]) -> None:
         self.any = "*" in allowed
         self.names = frozenset(allowed)
         self.suffixes = tuple(pattern[1:] for pattern in allowed if pattern.startswith("*."))
         self.is_allowed = lru_cache(maxsize=256)(self._is_allowed)
 
-    async def check(self, scope: Scope) -> None:
+    def check(self, scope: Scope) -> None:
         """Raise `BadRequest` for another host, except for probes."""
         hosts = header_values(scope, b"host")
         if len(hosts) != 1 or not (scope["path"] in PROBES or self.is_allowed(hosts[0])):

@@ -17,10 +17,10 @@ from app.http.request.base import RequestCheck
 KNOWN_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
-class KnownMethodsMiddleware(RequestCheck):
+class KnownMethodsCheck(RequestCheck):
     """Rejects methods that no route can have."""
 
-    async def check(self, scope: Scope) -> None:
+    def check(self, scope: Scope) -> None:
         """Raise `MethodNotAllowed` for an unknown method."""
         if scope["method"] not in KNOWN_METHODS:
             raise _problem(scope)

@@ -1,6 +1,7 @@
-"""The two kinds of middleware, and how they read header fields."""
+"""Middleware, the checks of one of them, and how they read header fields."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,31 +14,40 @@ class HttpMiddleware(ABC):
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Call `handle` for a request."""
         handle = self.handle if scope["type"] == "http" else self.app
-        await handle(scope, receive, send)
+        return handle(scope, receive, send)
 
     @abstractmethod
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or call `self.app`."""
 
 
-class RequestCheck(HttpMiddleware):
-    """Middleware that rejects some requests, before their body is read."""
+class RequestCheck(ABC):
+    """Rejects some requests, before their body is read."""
+
+    @abstractmethod
+    def check(self, scope: Scope) -> None:
+        """Raise a `Problem` to reject the request."""
+
+
+class ChecksMiddleware(HttpMiddleware):
+    """Makes checks, one after the other."""
+
+    def __init__(self, app: ASGIApp, *, checks: Sequence[RequestCheck]) -> None:
+        super().__init__(app)
+        self.checks = [each.check for each in checks]
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the problem that `check` raises, or call the application."""
+        """Send the problem that a check raises, or call the application."""
         try:
-            await self.check(scope)
+            for check in self.checks:
+                check(scope)
         except Problem as problem:
             await send_problem(problem, scope, receive, send)
         else:
             await self.app(scope, receive, send)
-
-    @abstractmethod
-    async def check(self, scope: Scope) -> None:
-        """Raise a `Problem` to reject the request."""
 
 
 def header_values(scope: Scope, name: bytes) -> list[bytes]:

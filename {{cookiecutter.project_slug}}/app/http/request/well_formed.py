@@ -27,10 +27,10 @@ _CREDENTIALS = frozenset(
 )
 
 
-class WellFormedMiddleware(RequestCheck):
+class WellFormedCheck(RequestCheck):
     """Rejects what is too large, malformed or ambiguous."""
 
-    async def check(self, scope: Scope) -> None:
+    def check(self, scope: Scope) -> None:
         """Check the headers, the path and the query."""
         _check_headers(scope)
         path: bytes = scope.get("raw_path") or scope["path"].encode()

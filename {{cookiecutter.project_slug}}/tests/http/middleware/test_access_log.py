@@ -1,18 +1,17 @@
 """`app/http/middleware/access_log.py`: one line per request, which tells what was asked and by whom, and no secret."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI, Request
-from structlog.contextvars import merge_contextvars
-from structlog.testing import capture_logs
 
 from app.http.middleware.access_log import AccessLogMiddleware
 from app.http.middleware.head import HeadMiddleware
 from app.http.request.request_id import RequestIdMiddleware
-from tests.support.asgi import call, http_scope
+from tests.support.asgi import Recorder, call, http_scope
+from tests.support.logs import Log, captured_log, log_settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.2.1")]
 
@@ -20,7 +19,14 @@ LogOf = Callable[..., Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture
-def log_of() -> LogOf:
+def log() -> Iterator[Log]:
+    """What is logged."""
+    with captured_log(log_settings()) as log:
+        yield log
+
+
+@pytest.fixture
+def log_of(log: Log) -> LogOf:
     """Ask a small application, and give the access line."""
     app = FastAPI(openapi_url=None)
     inner, outer = APIRouter(prefix="/things"), APIRouter(prefix="/api")
@@ -39,14 +45,14 @@ def log_of() -> LogOf:
     app.add_middleware(HeadMiddleware)
     stack = RequestIdMiddleware(AccessLogMiddleware(app), trusted=())
 
-    async def log(method: str, path: str) -> dict[str, Any]:
-        with capture_logs(processors=[merge_contextvars]) as lines:
-            async with httpx2.AsyncClient(transport=httpx2.ASGITransport(stack), base_url="http://service") as client:
-                await client.request(method, path)
-        (line,) = (dict(line) for line in lines if line["event"] == "request")
+    async def ask(method: str, path: str) -> dict[str, Any]:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(stack), base_url="http://service") as client:
+            await client.request(method, path)
+        # The client of this test logs, too.
+        (line,) = (line for line in log.lines if line["event"] == "request")
         return line
 
-    return log
+    return ask
 
 
 async def test_tells_what_was_asked_and_by_whom(log_of: LogOf) -> None:
@@ -84,12 +90,26 @@ async def test_no_value_of_the_client(log_of: LogOf, path: str) -> None:
     assert "canary" not in str(await log_of("GET", path))
 
 
-async def test_a_request_that_is_given_up_has_a_line() -> None:
+async def test_a_request_that_is_given_up_has_a_line(log: Log) -> None:
     """A crash that goes through leaves a line without a status."""
 
     async def crash(scope: object, receive: object, send: object) -> None:
         raise RuntimeError
 
-    with capture_logs() as lines, pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError):
         await call(AccessLogMiddleware(crash), http_scope())
-    assert [(line["event"], line["status"]) for line in lines] == [("request", None)]
+    assert (log.line["event"], log.line["status"]) == ("request", None)
+
+
+@pytest.mark.asvs("16.4.1", "16.2.5")
+async def test_the_method_is_searched_for_secrets(log: Log) -> None:
+    """It is the one field of the line whose text the client chooses."""
+    await call(AccessLogMiddleware(Recorder()), http_scope(method=f"password={'x' * 30}\n"))
+    assert log.line["method"] == "password=**********\\n"
+
+
+async def test_a_quiet_log_has_no_access_line() -> None:
+    """The line is one of `info`."""
+    with captured_log(log_settings(log_level="warning")) as log:
+        await call(AccessLogMiddleware(Recorder()), http_scope())
+    assert log.text == ""

@@ -3,7 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
-from app.http.middleware.cross_origin import CrossOriginMiddleware
+from app.http.middleware.cross_origin import CrossOriginCheck
+from app.http.request.base import ChecksMiddleware
 from tests.support.asgi import Headers, Recorder, call, http_scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("3.5.1")]
@@ -14,7 +15,7 @@ OWN, LISTED, EVIL = "https://service.example", "https://app.example", "https://e
 async def status(headers: Headers, *, method: str = "POST", cookie: bool = True) -> int:
     """The status of the answer; the application answers 200."""
     recorder = Recorder()
-    app = CrossOriginMiddleware(recorder, public_url=OWN)
+    app = ChecksMiddleware(recorder, checks=[CrossOriginCheck(public_url=OWN)])
     given = [*headers, *([("cookie", "session=1")] if cookie else [])]
     answer = await call(app, http_scope(method, headers=given))
     assert recorder.called is (answer.status == 200)

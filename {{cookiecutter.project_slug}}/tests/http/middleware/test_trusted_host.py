@@ -4,7 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.core.settings.rules import host_pattern
-from app.http.middleware.trusted_host import TrustedHostMiddleware
+from app.http.middleware.trusted_host import TrustedHostCheck
+from app.http.request.base import ChecksMiddleware
 from tests.conftest import StartService
 from tests.support.asgi import Recorder, call, http_scope
 
@@ -17,7 +18,8 @@ async def status(*hosts: str | bytes, allowed: tuple[str, ...] = ALLOWED) -> int
     """The status of the answer; the application answers 200."""
     recorder = Recorder()
     answer = await call(
-        TrustedHostMiddleware(recorder, allowed=allowed), http_scope(headers=[("host", h) for h in hosts])
+        ChecksMiddleware(recorder, checks=[TrustedHostCheck(allowed=allowed)]),
+        http_scope(headers=[("host", h) for h in hosts]),
     )
     assert recorder.called is (answer.status == 200)
     return answer.status

@@ -5,7 +5,8 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from app.http.middleware.head import HeadMiddleware
-from app.http.request.allowed_methods import KnownMethodsMiddleware, install_allowed_methods
+from app.http.request.allowed_methods import KnownMethodsCheck, install_allowed_methods
+from app.http.request.base import ChecksMiddleware
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +26,7 @@ def app() -> FastAPI:
     app.include_router(router)
     install_allowed_methods(app)
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(KnownMethodsMiddleware)
+    app.add_middleware(ChecksMiddleware, checks=[KnownMethodsCheck()])
     return app
 
 
@@ -62,5 +63,5 @@ async def test_leaves_the_rest() -> None:
     """A path without a route is 404 for a known method."""
     app = FastAPI(openapi_url=None)
     install_allowed_methods(app)
-    app.add_middleware(KnownMethodsMiddleware)
+    app.add_middleware(ChecksMiddleware, checks=[KnownMethodsCheck()])
     assert await asked(app, "GET", "/nowhere") == (404, None)

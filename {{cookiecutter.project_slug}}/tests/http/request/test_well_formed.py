@@ -2,13 +2,14 @@
 
 import pytest
 
+from app.http.request.base import ChecksMiddleware
 from app.http.request.well_formed import (
     MAX_HEADER_BYTES,
     MAX_HEADER_MEMBERS,
     MAX_HEADERS,
     MAX_QUERY_PARAMETERS,
     MAX_TARGET_BYTES,
-    WellFormedMiddleware,
+    WellFormedCheck,
 )
 from tests.support.asgi import Headers, Recorder, call, http_scope
 
@@ -19,7 +20,7 @@ async def status(path: bytes = b"/things", query: bytes = b"", headers: Headers 
     """The status of the answer; the application answers 200."""
     recorder = Recorder()
     scope = http_scope(raw_path=path, query_string=query, headers=headers)
-    answer = await call(WellFormedMiddleware(recorder), scope)
+    answer = await call(ChecksMiddleware(recorder, checks=[WellFormedCheck()]), scope)
     assert recorder.called is (answer.status == 200)
     return answer.status
 

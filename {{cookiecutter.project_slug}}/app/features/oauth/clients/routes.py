@@ -3,11 +3,9 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
-
-from app.access.guard import GuardedRoute
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent, policy
 from app.access.principal import CurrentPrincipal
+from app.access.router import GuardedRouter
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
 from app.core.services import provided
@@ -17,7 +15,7 @@ from app.features.oauth.schemas import ClientCreate, ClientCreated, ClientRead
 from app.http.request.body_limit import KIB
 
 # A new secret outlives the session of the user who made it: each write needs a recent sign-in (ASVS 7.5.3).
-router = APIRouter(prefix="/clients", tags=["oauth"], route_class=GuardedRoute)
+router = GuardedRouter(prefix="/clients", tags=["oauth"])
 
 
 Clients = Annotated[ClientService, provided(ClientService)]

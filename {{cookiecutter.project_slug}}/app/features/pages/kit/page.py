@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from app.access.guard import GuardedRoute
 from app.access.policies import Policy, policy
 from app.access.principal import Principal
+from app.access.router import GuardedRouter
 from app.core.errors import Problem, Unauthenticated
 from app.core.services import provided, services_of
 from app.core.settings.model import Settings
@@ -159,7 +160,7 @@ class PageRoute(GuardedRoute):
             await request.load(form=True)
 
 
-class PageRouter(APIRouter):
+class PageRouter(GuardedRouter):
     """Pages, and the targets of their forms; `module` is the `__name__` of the module that has them."""
 
     def __init__(self, module: str, prefix: str = "") -> None:
