@@ -34,14 +34,16 @@ def verify(
     ] = None,
     expect_at_least: Annotated[
         str | None,
-        typer.Option(metavar="N/HASH", help="What an earlier run printed: row N must still be there, as it was."),
+        typer.Option(
+            metavar="N/HASH[,…]", help="What an earlier run printed: these rows must still be there, as they were."
+        ),
     ] = None,
 ) -> None:
-    """Verify every row. Exit code 1 and the number of the first that was changed, removed or added."""
+    """Verify every row. Exit code 1 and the place of the first that was changed, removed or added."""
     try:
         anchor = Anchor.parse(expect_at_least) if expect_at_least else None
     except ValueError:
-        fail("--expect-at-least is not of the form N/HASH, which an earlier run printed.")
+        fail("--expect-at-least is not of the form N/HASH,N/HASH…, which an earlier run printed.")
     report = run_with_services(partial(_verify, anchor=anchor, archives=archives or []))
     _require_whole(report)
     say(f"{report.rows} rows, none of them changed, removed or added.")
@@ -88,7 +90,7 @@ async def _archive(services: Services, *, file: Path, before: datetime) -> int:
     except Problem as problem:
         fail(f"{problem.detail} Nothing was removed: remove {file}, and try again.")
     await trail.remove_archived(end)
-    return end.sequence - begin.sequence
+    return end.rows - begin.rows
 
 
 async def _verify(services: Services, *, anchor: Anchor | None, archives: Sequence[Path]) -> Report:

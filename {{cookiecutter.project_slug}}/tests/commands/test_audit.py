@@ -60,7 +60,9 @@ def test_verify_finds_what_was_tampered_with(manage: Manage) -> None:
     tamper(manage, "UPDATE audit_events SET action = 'nothing' WHERE sequence = 2")
     code, out, err = manage("audit", "verify")
     assert (code, out) == (1, "")
-    assert err.startswith("Row 2 was changed, or put in the place of another one. 1 rows before it are in order.")
+    assert err.startswith(
+        "Row 2 of shard 1 was changed, or put in the place of another one. 1 rows before it are in order."
+    )
 
 
 def test_verify_finds_what_is_no_value_of_its_column(tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def test_verify_with_an_anchor_of_more_than_is_there(manage: Manage) -> None:
     """Somebody has put an older state back. And what is no anchor is refused in words."""
     create(manage, 1)
     code, _, err = manage("audit", "verify", "--expect-at-least", f"7/{'ab' * 32}")
-    assert (code, "Row 2 is missing" in err) == (1, True)
+    assert (code, "Row 2 of shard 1 is missing" in err) == (1, True)
     code, _, err = manage("audit", "verify", "--expect-at-least", "7")
     assert (code, "N/HASH" in err) == (1, True)
 

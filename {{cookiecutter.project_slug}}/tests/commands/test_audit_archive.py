@@ -47,7 +47,7 @@ def test_refuses_a_trail_that_is_not_in_order(manage: Manage, tmp_path: Path) ->
     tamper(manage, "UPDATE audit_events SET action = 'nothing' WHERE sequence = 2")
     file = tmp_path / "archive.jsonl"
     code, _, err = manage("audit", "archive", str(file), "--before", "2999-01-01T00:00:00Z")
-    assert (code, err.startswith("Row 2 was changed")) == (1, True)
+    assert (code, err.startswith("Row 2 of shard 1 was changed")) == (1, True)
     assert not file.exists()
     assert len(rows(manage)) == 3
     file.write_text("something else\n", encoding="ascii")

@@ -49,6 +49,11 @@ async def change(service: Service, sequence: int, /, **values: object) -> None:
     await execute(service, changing.execution_options(synchronize_session=False))
 
 
+def moved(row: Row, place: int) -> Row:
+    """A row as if it were elsewhere in its shard."""
+    return {**row, "sequence": place, "place": None if row["place"] is None else place}
+
+
 async def remove(service: Service, *sequences: int) -> None:
     """Delete rows."""
     await execute(service, delete(AuditEvent).where(AuditEvent.sequence.in_(sequences)))
@@ -65,16 +70,17 @@ async def forge(service: Service, keys: KeyRing, sequence: int, row: Row, *, beh
     return row
 
 
-async def head_of(service: Service) -> Head:
-    """The head as it is stored."""
-    columns = (AuditHead.sequence, AuditHead.digest, AuditHead.key_id, AuditHead.mac)
+async def head_of(service: Service, shard: int = 1) -> Head:
+    """The head of a shard as it is stored."""
+    columns = (AuditHead.place, AuditHead.digest, AuditHead.key_id, AuditHead.mac)
     async with service[Database].read() as db:
-        return Head(*(await db.execute(select(*columns))).one())
+        return Head(*(await db.execute(select(*columns).where(AuditHead.id == shard))).one())
 
 
-async def set_head(service: Service, head: Head) -> None:
+async def set_head(service: Service, head: Head, shard: int = 1) -> None:
     """Put another head into its place."""
-    await execute(service, update(AuditHead).values(**head._asdict()).execution_options(synchronize_session=False))
+    changing = update(AuditHead).where(AuditHead.id == shard).values(**head._asdict())
+    await execute(service, changing.execution_options(synchronize_session=False))
 
 
 async def disarm(service: Service) -> None:

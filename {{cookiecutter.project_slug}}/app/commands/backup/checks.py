@@ -1,5 +1,6 @@
 """What a restored database must be: one of this service, whole, and readable with the keys of the settings."""
 
+from collections.abc import Sequence
 from functools import partial
 from secrets import token_urlsafe
 
@@ -44,9 +45,10 @@ async def accept(settings: Settings, *, verify: bool) -> None:
         await _verify(settings)
 
 
-def require_key(settings: Settings, name: bytes, state: str) -> None:
-    """Exit with a message unless the settings have the key of this name, with which the trail ends."""
-    if name and not ChainKeys(KeyRing(settings.secret_key, settings.secret_key_fallbacks)).knows(name):
+def require_key(settings: Settings, names: Sequence[bytes], state: str) -> None:
+    """Exit with a message unless the settings have a key of these names, with which the shards of the trail end."""
+    chain = ChainKeys(KeyRing(settings.secret_key, settings.secret_key_fallbacks))
+    if any(names) and not any(map(chain.knows, names)):
         fail(
             "SECRET_KEY is not the key of this backup, and none of SECRET_KEY_FALLBACKS is: set the keys of its time."
             f" {state}"
@@ -56,8 +58,8 @@ def require_key(settings: Settings, name: bytes, state: str) -> None:
 async def _verify(settings: Settings) -> None:
     async with opened(settings) as services:
         async with services[Database].read() as db:
-            name = await db.scalar(select(AuditHead.key_id))
-        require_key(settings, name or b"", "It is not verified.")
+            names = (await db.scalars(select(AuditHead.key_id))).all()
+        require_key(settings, names, "It is not verified.")
         verification = services[AuditTrail].verification()
         await verification.begin()
         report = await verification.run()

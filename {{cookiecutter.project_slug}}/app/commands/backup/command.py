@@ -113,9 +113,9 @@ def _restore_sqlite(settings: Settings, file: Path, target: Path, *, verify: boo
 
 
 def _restore_postgresql(settings: Settings, file: Path, *, verify: bool) -> None:
-    name = copies.key_id_in(file)
-    if verify and name is not None:
-        checks.require_key(settings, name, "Nothing was changed.")
+    names = copies.key_ids_in(file)
+    if verify:
+        checks.require_key(settings, names, "Nothing was changed.")
     copies.restore_postgresql(settings.database_url, file)
     asyncio.run(checks.accept(settings, verify=verify))
 

@@ -85,12 +85,13 @@ def restore_postgresql(url: SecretStr, dump: Path) -> None:
     run_program("pg_restore", *options, f"--dbname={make_url(url.get_secret_value()).database}", str(dump), url=url)
 
 
-def key_id_in(dump: Path) -> bytes | None:
-    """Return the name of the key in the head of the trail in a dump; exits with a message if it is no whole dump."""
+def key_ids_in(dump: Path) -> list[bytes]:
+    """Return the names of the keys in the heads of the trail in a dump; exits with a message if it is no whole dump."""
     rows = run_program("pg_restore", "--data-only", "--table=audit_heads", "--file=-", str(dump))
-    found = re.search(r"^COPY \S*audit_heads \((.*)\) FROM stdin;\n(.+)$", rows, re.MULTILINE)
-    row = dict(zip(found[1].split(", "), found[2].split("\t"), strict=True)) if found else {}
-    return bytes.fromhex(row["key_id"].removeprefix("\\\\x")) if row else None
+    found = re.search(r"^COPY \S*audit_heads \((.*)\) FROM stdin;\n((?:\d.*\n)+)", rows, re.MULTILINE)
+    place = found[1].split(", ").index("key_id") if found else 0
+    lines = found[2].splitlines() if found else ()
+    return [bytes.fromhex(line.split("\t")[place].removeprefix("\\\\x")) for line in lines]
 
 
 def run_program(name: str, *arguments: str, url: SecretStr | None = None) -> str:

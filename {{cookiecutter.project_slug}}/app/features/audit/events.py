@@ -9,7 +9,7 @@ class TrailEvent(SecurityEvent):
     AUDIT_ARCHIVED = (
         "audit_archived",
         "The oldest rows of the audit trail were moved to a file by `manage audit archive`",
-        "`through`, `digest`: the last of them",
+        "`through`, `ends`: the last of them",
     )
     AUDIT_CHAIN_BROKEN = "audit_chain_broken", "The end of the audit trail was not as the service left it", "`reason`"
     AUDIT_KEY_CHANGED = (

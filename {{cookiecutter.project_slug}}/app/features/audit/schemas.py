@@ -52,8 +52,15 @@ _Hex = Annotated[str, BeforeValidator(bytes.hex)]
 
 
 class ExportedEvent(AuditEventRead):
-    """A security event with what proves it: number and digest are an anchor for `manage audit verify`."""
+    """A security event with what proves it.
 
+    Place and digest are an anchor for `manage audit verify`, behind a comma for each shard before its own.
+    """
+
+    shard: int | None
+    place: int | None
+    seen: int | None
+    seen_digest: _Hex | None
     key_id: _Hex
     digest: _Hex
     mac: _Hex

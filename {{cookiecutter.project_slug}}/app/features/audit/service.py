@@ -18,8 +18,8 @@ from app.core.events.flow import EventRecord, events_to
 from app.core.pagination import Cursors, PageParams
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent
-from app.features.audit.trail.append import Appender, lock_head, unavailable
-from app.features.audit.trail.archive import ArchiveFile, archived_through, last_before, remove_through, rows_between
+from app.features.audit.trail.append import Appender, lock_heads, unavailable
+from app.features.audit.trail.archive import ArchiveFile, archived_through, remove_through, rows_before
 from app.features.audit.trail.chain import Anchor
 from app.features.audit.trail.recorder import Recorder
 from app.features.audit.trail.verification import Report, Verification
@@ -80,12 +80,12 @@ class AuditTrail:
         if self._recorder.lost > lost:
             raise unavailable()
 
-    async def reseal(self, db: AsyncSession, *, limit: int) -> int:  # noqa: ARG002  # there is one row at most
-        """Have the current key confirm what an earlier one did; return 1, or 0 if it has.
+    async def reseal(self, db: AsyncSession, *, limit: int) -> int:  # noqa: ARG002  # there are few
+        """Have the current key confirm what an earlier one did; return of how many shards, 0 if it has.
 
-        The next event does the same. After it, the earlier key is not needed any more.
+        The next events do the same. After it, the earlier key is not needed any more.
         """
-        return await (await db.connection()).run_sync(self._append, ())
+        return await (await db.connection()).run_sync(self._append.confirm)
 
     async def latest(self, *actions: str) -> AuditEvent | None:
         """Return the last event of these actions."""
@@ -126,19 +126,19 @@ class AuditTrail:
         return Verification(self._database, self._keys, anchor, archives, unfinished=unfinished)
 
     async def archive(self, begin: Anchor, before: datetime, path: Path) -> Anchor:
-        """Copy the rows behind `begin` and from before a time to a new file, record that, and return the last of them.
+        """Copy the rows behind `begin` and from before a time to a new file, record that, and return where they end.
 
         `begin` is what a verification found to be archived; without rows to copy, it is returned.
         Raises `OSError` if the file cannot be written, `Conflict` if another archive was made meanwhile.
         """
         file = ArchiveFile(path)
+        await self.remove_archived(begin)
         async with self._database.read() as db:
-            connection = await db.connection()
-            end = await connection.run_sync(last_before, before, begin)
-            if end == begin:
-                return begin
-            await connection.run_sync(lambda rows: file.write(begin, rows_between(rows, begin, end)))
-        if file.ends_at() != end:
+            count = await (await db.connection()).run_sync(lambda rows: file.write(begin, rows_before(rows, before)))
+        if not count:
+            return begin
+        end = file.ends_at()
+        if end is None or end.rows - begin.rows != count:
             raise OSError("it does not hold what was written to it")
         async with self._database.transaction() as db:
             await (await db.connection()).run_sync(self._claim, begin, end)
@@ -152,7 +152,7 @@ class AuditTrail:
                 removed = await (await db.connection()).run_sync(remove_through, through, _BATCH)
 
     def _claim(self, connection: Connection, begin: Anchor, end: Anchor) -> None:
-        lock_head(connection)
+        lock_heads(connection)
         if archived_through(connection) != begin:
             raise Conflict("Another archive was made meanwhile.")
         self._append.mark(connection, TrailEvent.AUDIT_ARCHIVED, **end.fields())

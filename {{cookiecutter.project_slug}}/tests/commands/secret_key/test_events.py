@@ -147,19 +147,19 @@ def test_a_database_that_fails_at_the_end_is_told_of(manage: CommandLine) -> Non
     """The commit fails behind the change of the file: the command says so, and the next run tells of the change."""
     (first,) = manage.keys()
     failing = "INSERT INTO never VALUES (99)"
-    is_sqlite = manage.database_url.startswith("sqlite")
     execute(manage, "CREATE TABLE never (id INTEGER REFERENCES audit_heads (id) DEFERRABLE INITIALLY DEFERRED)")
-    execute(
-        manage,
-        f"CREATE TRIGGER never AFTER INSERT ON audit_events BEGIN {failing}; END"
-        if is_sqlite
-        else f"CREATE RULE never AS ON INSERT TO audit_events DO ALSO {failing}",
-    )
+    is_sqlite = manage.database_url.startswith("sqlite")
+    if is_sqlite:
+        execute(manage, f"CREATE TRIGGER never AFTER INSERT ON audit_events BEGIN {failing}; END")
+    else:
+        body = f"BEGIN {failing}; RETURN NULL; END"
+        execute(manage, f"CREATE FUNCTION never() RETURNS trigger LANGUAGE plpgsql AS '{body}'")
+        execute(manage, "CREATE TRIGGER never AFTER INSERT ON audit_events EXECUTE FUNCTION never()")
     code, out, err = manage(ROTATE)
     assert (code, out) == (1, "")
     assert ".env is changed, but the database did not take the row of the audit trail" in err
     assert manage.keys()[1:] == [first]
-    execute(manage, "DROP TRIGGER never" if is_sqlite else "DROP RULE never ON audit_events")
+    execute(manage, "DROP TRIGGER never" if is_sqlite else "DROP TRIGGER never ON audit_events")
     manage(*RETIRE)
     assert told(manage) == [("key_rotated", {"current": name_of(manage.keys()[0]), "late": True})]
 

@@ -15,7 +15,7 @@ from app.core.database.database import Database, table_of
 from app.core.events.flow import EventRecord, RequestOrigin, emit_event, events_to
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User
-from app.features.audit.trail.append import lock_head
+from app.features.audit.trail.append import lock_heads
 from tests.support.logs import captured_log, log_settings
 from tests.support.service import Service
 from tests.support.trail import stored
@@ -119,7 +119,7 @@ async def test_who_is_cancelled_while_waiting_changes_nothing(service: Service) 
     """The others go on when the lock is free."""
     database = service[Database]
     async with database.transaction() as db:
-        await (await db.connection()).run_sync(lock_head)
+        await (await db.connection()).run_sync(lock_heads)
         going, staying = (
             asyncio.create_task(database.run_in_transaction(adding(f"{name}@people.example")))
             for name in ("going", "staying")

@@ -1,10 +1,11 @@
-"""Archiving: the oldest rows move to a file, and the chain goes on from there.
+"""Archiving: the oldest rows move to a file, and the chains go on from there.
 
-A file holds one JSON object on each line: where the chain stood before it, then the rows as they were hashed. In the
-trail, a row `audit_archived` names the last archived row and its digest. It confirms the file, and `Verification`
-begins behind it: rows that are gone without such a row are missing.
+A file holds one JSON object on each line: where each shard stood before it, then the rows as they were hashed. In the
+trail, a row `audit_archived` names the last archived row of each shard and its digest. It confirms the file, and
+`Verification` begins behind them: rows that are gone without such a row are missing.
 """
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -14,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, delete, func, or_, select, text
 
 from app.core.database.database import table_of
 from app.features.audit.events import TrailEvent
-from app.features.audit.models import AuditEvent
-from app.features.audit.trail.append import lock_head
-from app.features.audit.trail.chain import Anchor, digest_of, plain_row
+from app.features.audit.models import AuditEvent, AuditHead
+from app.features.audit.trail.append import lock_heads
+from app.features.audit.trail.chain import Anchor, End, digest_of, plain_row, position_of
 
 _events = table_of(AuditEvent)
 _CLAIM = (
@@ -29,13 +30,15 @@ _CLAIM = (
     .order_by(_events.c.sequence.desc())
     .limit(1)
 )
+_ENDS = select(AuditHead.id, AuditHead.place)
+_NEWEST = select(func.max(_events.c.sequence))
 _HASHES = ("key_id", "digest", "mac")
 _BATCH = 1000
 _SQLITE_TRIGGER = text("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = 'audit_events_no_delete'")
 
 
 def archived_through(connection: Connection) -> Anchor:
-    """Return the last archived row as the trail names it; only a verification shows whether that is true."""
+    """Return the last archived rows as the trail names them; only a verification shows whether that is true."""
     details = connection.scalar(_CLAIM)
     with suppress(ValueError, KeyError, TypeError):
         return Anchor.from_json(details or "")
@@ -49,7 +52,7 @@ class ArchiveFile:
         self._path = path
 
     def begins_after(self) -> Anchor:
-        """Return where the chain stood before the first row; raises `ValueError` for another kind of file."""
+        """Return where each shard stood before the first row; raises `ValueError` for another kind of file."""
         with self._path.open("rb") as lines:
             try:
                 return Anchor.from_json(lines.readline())
@@ -68,24 +71,33 @@ class ArchiveFile:
                     yield None
 
     def ends_at(self) -> Anchor | None:
-        """Return the last row if every row is there and in its place; a verification compares the MACs."""
-        sequence, digest = self.begins_after()
+        """Return where it ends if every row is there and in its place; a verification compares the MACs."""
+        begin = self.begins_after()
+        ends, through = dict(enumerate(begin.ends, 1)), begin.through
         for row in self.rows():
-            digest = digest_of(digest, row or {})
-            sequence += 1
-            if row is None or (row["sequence"], row["digest"]) != (sequence, digest):
+            shard, place = position_of(row) if row else (0, 0)
+            before = ends.get(shard)
+            if row is None or before is None:
                 return None
-        return Anchor(sequence, digest)
+            ends[shard] = End(before.place + 1, digest_of(before.digest, row))
+            if ends[shard] != (place, row["digest"]):
+                return None
+            through = max(through, row["sequence"])
+        return Anchor(tuple(ends.values()), through)
 
-    def write(self, after: Anchor, rows: Iterator[Mapping[str, Any]]) -> None:
-        """Write a new file of mode 0600 and sync it; raises `OSError`, also if the file exists.
+    def write(self, after: Anchor, rows: Iterator[Mapping[str, Any]]) -> int:
+        """Write a new file of mode 0600 and sync it; return the number of rows. Without a row, there is no file.
 
-        A file that could not be written to its end is removed.
+        Raises `OSError`, also if the file exists. A file that could not be written to its end is removed.
         """
+        first, count = next(rows, None), 0
+        if first is None:
+            return count
         with open(self._path, "xb", opener=partial(os.open, mode=0o600)) as file:  # Path.open takes no opener
             try:
                 file.write(orjson.dumps(after.fields(), option=orjson.OPT_APPEND_NEWLINE))
-                file.writelines(orjson.dumps(plain_row(row), option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+                for count, row in enumerate(itertools.chain([first], rows), 1):  # noqa: B007  # counted
+                    file.write(orjson.dumps(plain_row(row), option=orjson.OPT_APPEND_NEWLINE))
                 file.flush()
                 os.fsync(file.fileno())
             except BaseException:
@@ -97,29 +109,28 @@ class ArchiveFile:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+        return count
 
 
-def last_before(connection: Connection, before: datetime, begin: Anchor) -> Anchor:
-    """Return the last row, in order, of those behind `begin` and from before the time, but never the newest row.
+def rows_before(connection: Connection, before: datetime) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows, in order, up to the first one that is not from before the time; of no shard the newest.
 
-    Without such a row, return `begin`.
+    Of each shard only rows that were there at the beginning: another one may come in front of its place in the order.
     """
-    later = select(func.min(_events.c.sequence)).where(
-        _events.c.created_at >= before, _events.c.sequence > begin.sequence
-    )
-    stays = connection.scalar(later) or connection.scalar(select(func.max(_events.c.sequence))) or 0
-    digest = connection.scalar(select(_events.c.digest).where(_events.c.sequence == stays - 1))
-    return begin if digest is None or stays <= begin.sequence else Anchor(stays - 1, digest)
-
-
-def rows_between(connection: Connection, begin: Anchor, end: Anchor) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows behind `begin` up to `end`, in order."""
-    last = begin.sequence
-    while last < end.sequence:
-        statement = select(_events).where(_events.c.sequence > last, _events.c.sequence <= end.sequence)
-        rows = connection.execute(statement.order_by(_events.c.sequence).limit(_BATCH)).mappings().all()
-        yield from ({**row} for row in rows)
-        last = rows[-1]["sequence"] if rows else end.sequence
+    heads = {head.id: head.place for head in connection.execute(_ENDS)}
+    later = connection.scalar(select(func.min(_events.c.sequence)).where(_events.c.created_at >= before))
+    last, statement = 0, select(_events).order_by(_events.c.sequence).limit(_BATCH)
+    end = later or (connection.scalar(_NEWEST) or 0) + 1
+    while True:
+        found = statement.where(_events.c.sequence > last, _events.c.sequence < end)
+        rows = [{**row} for row in connection.execute(found).mappings()]
+        for row in rows:
+            shard, place = position_of(row)
+            if place < heads.get(shard, 0):
+                yield row
+        if len(rows) < _BATCH:
+            return
+        last = rows[-1]["sequence"]
 
 
 def remove_through(connection: Connection, through: Anchor, limit: int) -> int:
@@ -128,10 +139,12 @@ def remove_through(connection: Connection, through: Anchor, limit: int) -> int:
     The trigger that refuses to delete is off in this transaction alone, and no other one can write meanwhile. On
     PostgreSQL, only the owner of the table can switch it off.
     """
-    lock_head(connection)
-    first = connection.scalar(select(func.min(_events.c.sequence))) or 0
-    last = min(through.sequence, first + limit - 1)
-    if last < first:
+    lock_heads(connection)
+    shards = [(_events.c.shard == shard) & (_events.c.place <= end.place) for shard, end in enumerate(through.ends, 1)]
+    whole = _events.c.shard.is_(None) & (_events.c.sequence <= through.ends[0].place)
+    archived = select(_events.c.sequence).where(or_(whole, *shards)).order_by(_events.c.sequence).limit(limit)
+    sequences = connection.scalars(archived).all()
+    if not sequences:
         return 0
     if connection.dialect.name == "sqlite":
         off, on = "DROP TRIGGER IF EXISTS audit_events_no_delete", connection.scalar(_SQLITE_TRIGGER)
@@ -140,7 +153,7 @@ def remove_through(connection: Connection, through: Anchor, limit: int) -> int:
             f"ALTER TABLE audit_events {verb} TRIGGER audit_events_append_only" for verb in ("DISABLE", "ENABLE")
         )
     connection.exec_driver_sql(off)
-    removed = connection.execute(delete(_events).where(_events.c.sequence <= last)).rowcount
+    removed = connection.execute(delete(_events).where(_events.c.sequence.in_(sequences))).rowcount
     if on is not None:
         connection.exec_driver_sql(on)
     return removed

@@ -1,10 +1,11 @@
-"""The chain: what makes a change of the audit trail visible.
+"""The chains: what makes a change of the audit trail visible. Each shard has one.
 
     digest(n) = SHA-256(label, digest(n - 1), row n)        mac(n) = HMAC-SHA-256(key, label, digest(n))
 
-A MAC confirms its row and all before it. The hash needs no key: rows whose key is gone are still tied to the first row
-that a later key confirms. The head holds the last number and digest under its own MAC, so that rows cannot be cut off
-the end.
+A MAC confirms its row and all before it in its shard. The hash needs no key: rows whose key is gone are still tied to
+the first row that a later key confirms. The head of a shard holds its last place and digest under its own MAC, so that
+rows cannot be cut off the end. An older head and the rows up to it are genuine: what shows that they were put back are
+the rows of the other shards, for they name and hash the newest row that their writer saw.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple, Self
 import orjson
 
 from app.core.crypto.keys import KeyRing, Purpose, key_id
+from app.features.audit.models import SHARDS
 
 
 class TrailKey(Purpose):
@@ -33,43 +35,69 @@ _NOT_HASHED = frozenset({"digest", "mac"})
 _LARGEST = 2**63 - 1
 
 
-class Anchor(NamedTuple):
-    """A row and its digest, which tie all rows up to it. Before the first row, the number is 0.
+class End(NamedTuple):
+    """The place of a row in its shard, and its digest, which ties all rows up to it. Before the first row, it is 0."""
 
-    An administrator keeps one where whoever can write to the database cannot: a verification compares it.
-    """
-
-    sequence: int = 0
+    place: int = 0
     digest: bytes = FIRST_DIGEST
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `N/HASH`, as `str` writes it; raises `ValueError`."""
-        sequence, _, digest = text.partition("/")
-        anchor = cls(int(sequence), bytes.fromhex(digest))
-        if not 1 <= anchor.sequence <= _LARGEST or len(anchor.digest) != len(FIRST_DIGEST):
+        """Read what `str` writes; raises `ValueError`."""
+        place, _, digest = text.partition("/")
+        end = cls(int(place), bytes.fromhex(digest)) if text else cls()
+        if text and (not 1 <= end.place <= _LARGEST or len(end.digest) != len(FIRST_DIGEST)):
             raise ValueError("no anchor")
-        return anchor
+        return end
 
     def __str__(self) -> str:
-        """Write `N/HASH`."""
-        return f"{self.sequence}/{self.digest.hex()}"
+        """Write `N/HASH`, or nothing before the first row."""
+        return f"{self.place}/{self.digest.hex()}" if self.place else ""
+
+
+class Anchor(NamedTuple):
+    """A row of each shard, which tie all rows up to them. `through` is the highest number of them, where it is known.
+
+    An administrator keeps one where whoever can write to the database cannot: a verification compares it.
+    """
+
+    ends: tuple[End, ...] = (End(),) * SHARDS
+    through: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are up to it."""
+        return sum(end.place for end in self.ends)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `str` writes; raises `ValueError`."""
+        ends = [End.parse(part) for part in text.split(",")]
+        if len(ends) > SHARDS or not any(end.place for end in ends):
+            raise ValueError("no anchor")
+        return cls((*ends, *cls().ends[len(ends) :]))
+
+    def __str__(self) -> str:
+        """Write `N/HASH,N/HASH,…`: a part for each shard, without empty ones at the end."""
+        return ",".join(map(str, self.ends)).rstrip(",")
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read `fields` as JSON; raises `ValueError`, `KeyError` or `TypeError`."""
+        """Read `fields` as JSON, also of when there were no shards; raises `ValueError`, `KeyError` or `TypeError`."""
         fields = orjson.loads(text)
-        return cls(int(fields["through"]), bytes.fromhex(fields["digest"]))
+        ends = fields["ends"] if "ends" in fields else f"{fields['through']}/{fields['digest']}"
+        anchor = cls.parse(ends) if int(fields["through"]) else cls()
+        return anchor._replace(through=int(fields["through"]))
 
     def fields(self) -> dict[str, int | str]:
         """Return what JSON can hold of it."""
-        return {"through": self.sequence, "digest": self.digest.hex()}
+        return {"through": self.through, "ends": str(self)}
 
 
 class Head(NamedTuple):
-    """Where the trail ends. Before the first row, `sequence` is 0 and `key_id` is empty."""
+    """Where a shard ends. Before its first row, `place` is 0 and `key_id` is empty."""
 
-    sequence: int
+    place: int
     digest: bytes
     key_id: bytes
     mac: bytes
@@ -77,7 +105,7 @@ class Head(NamedTuple):
     @property
     def is_fresh(self) -> bool:
         """Whether nothing has been written yet."""
-        return self.sequence == 0 and not self.key_id
+        return self.place == 0 and not self.key_id
 
 
 class ChainKeys:
@@ -106,19 +134,26 @@ class ChainKeys:
         """Whether the MAC of a row is right; false if its key is not known."""
         return self._confirms(row["key_id"], _ROW + row["digest"], row["mac"])
 
-    def head(self, sequence: int, digest: bytes) -> Head:
+    def head(self, place: int, digest: bytes) -> Head:
         """Return the head after a row."""
-        return Head(sequence, digest, self.current_id, self._mac(self.current_id, _place(sequence, digest)))
+        return Head(place, digest, self.current_id, self._mac(self.current_id, _end(place, digest)))
 
     def confirms_head(self, head: Head) -> bool:
         """Whether the MAC of the head is right; false if its key is not known."""
-        return self._confirms(head.key_id, _place(head.sequence, head.digest), head.mac)
+        return self._confirms(head.key_id, _end(head.place, head.digest), head.mac)
 
     def _confirms(self, name: bytes, content: bytes, mac: bytes) -> bool:
         return name in self._keys and hmac.compare_digest(self._mac(name, content), mac)
 
     def _mac(self, name: bytes, content: bytes) -> bytes:
         return hmac.digest(self._keys[name], content, "sha256")
+
+
+def position_of(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Return shard and place of a row; raises `KeyError` if it says neither."""
+    if row.get("shard") is None and row.get("place") is None:
+        return 1, row["sequence"]
+    return row["shard"], row["place"]
 
 
 def digest_of(previous: bytes, row: Mapping[str, Any]) -> bytes:
@@ -145,5 +180,6 @@ def _plain(value: object) -> object:
     return value if isinstance(value, str | int) else str(value)
 
 
-def _place(sequence: int, digest: bytes) -> bytes:
-    return b"%b%d\0%b" % (_HEAD, sequence, digest)
+def _end(place: int, digest: bytes) -> bytes:
+    # Of which shard, the digest says: each row up to it holds its shard.
+    return b"%b%d\0%b" % (_HEAD, place, digest)

@@ -1,43 +1,48 @@
-"""Verifying: read every row once, and find the first that is not as this service wrote it.
+"""Verifying: read every row once, in the order of their numbers, and judge each in its shard.
 
-Rows that were made with a key that is gone count as confirmed by the mark that follows them (`audit_key_changed`): its
-own MAC ties their hashes, and it says whether their end was confirmed when the key changed.
+A row also names the newest row of the other shards that its writer saw. So a shard that was put back to an older state,
+with its head, is found as long as one other shard was not.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 
 from app.core.crypto.keys import KeyRing
 from app.core.database.database import Database
-from app.features.audit.events import TrailEvent
-from app.features.audit.models import HEAD_ID, AuditEvent, AuditHead
+from app.features.audit.models import SHARDS, AuditEvent, AuditHead
 from app.features.audit.trail.archive import ArchiveFile, archived_through
-from app.features.audit.trail.chain import Anchor, ChainKeys, Head, digest_of
+from app.features.audit.trail.chain import Anchor, ChainKeys, Head, position_of
+from app.features.audit.trail.shard import Flaw, ShardVerification
 
 _BATCH = 1000
 _LARGEST = 2**63 - 1
-_COLUMNS = tuple(AuditEvent.__table__.columns)
-_NOT_ANCHORED = "is not the one that the anchor names, or one before it is not"
-_GONE = "was made with a key that is neither SECRET_KEY nor one of SECRET_KEY_FALLBACKS, and no later key confirms it"
+_SEEN = "the digest that the row it saw has"
 
-
-class Flaw(NamedTuple):
-    """A row that is not as it should be, and what is wrong with it."""
-
-    sequence: int
-    what: str
-
-    def __str__(self) -> str:
-        """Say it in one sentence."""
-        return f"Row {self.sequence} {self.what}."
+_other = aliased(AuditEvent)
+_COLUMNS = (
+    *AuditEvent.__table__.columns,
+    select(_other.digest).where(_other.sequence == AuditEvent.seen).scalar_subquery().label(_SEEN),
+)
+_NEWEST = select(func.max(AuditEvent.sequence)).scalar_subquery()
+# One statement: heads and last rows are those of one moment.
+_ENDS = select(
+    AuditHead.id,
+    AuditHead.place,
+    AuditHead.digest,
+    AuditHead.key_id,
+    AuditHead.mac,
+    select(func.max(AuditEvent.place)).where(AuditEvent.shard == AuditHead.id).scalar_subquery(),
+    select(func.max(AuditEvent.sequence)).where(AuditEvent.shard.is_(None), AuditHead.id == 1).scalar_subquery(),
+    _NEWEST,
+)
 
 
 class Report(NamedTuple):
-    """How many rows are in order from the first one on, the anchor of the last of them, and the first flaw.
+    """How many rows are in order, the anchor of the last of them, and the first flaw.
 
     `unread` rows before them are archived, and no file was given.
     """
@@ -70,29 +75,28 @@ class Verification:
         self._unfinished = unfinished
         self._archives = [ArchiveFile(path) for path in archives]
         # What the trail says is archived. The row that says so is behind it, and is verified as every other one.
-        self.archived = self._start = self._end = Anchor()  # the end: the last row that was in order
-        self._head: Head | None = None
-        self._last = 0
-        # The first of the latest rows that nothing confirms yet, or 0.
-        self._unconfirmed = 0
+        self.archived = self._start = Anchor()
+        self._shards: dict[int, ShardVerification] = {}
+        self._newest = 0
 
     async def begin(self) -> int:
         """Read both ends; return about how many rows there are to read.
 
         Raises `ValueError` for a file that is no archive, `OSError` for one that cannot be opened.
         """
-        last = select(func.max(AuditEvent.sequence)).scalar_subquery()
-        head = select(AuditHead.sequence, AuditHead.digest, AuditHead.key_id, AuditHead.mac, last)
         async with self._database.read() as db:
-            # One statement: the head and the last row are those of one moment.
-            found = (await db.execute(head.where(AuditHead.id == HEAD_ID))).one_or_none()
-            end = found[-1] if found else await db.scalar(select(last))
+            heads = {head.id: tuple(head) for head in await db.execute(_ENDS)}
+            newest = next(iter(heads.values()))[-1] if heads else await db.scalar(select(_NEWEST))
             self.archived = await (await db.connection()).run_sync(archived_through)
-        self._head = Head(*found[:-1]) if found else None
-        # SQLite stores a text in any column, and takes it for larger than any number.
-        self._last = end if isinstance(end, int) else _LARGEST if end else 0
-        self._start = self._end = self._archives[0].begins_after() if self._archives else self.archived
-        return max(self._last, self._head.sequence if self._head else 0) - self._start.sequence
+        self._newest = _number(newest)
+        self._start = self._archives[0].begins_after() if self._archives else self.archived
+        rows = 0
+        for shard in range(1, SHARDS + 1):
+            found = heads.get(shard)
+            head, limit = (Head(*found[1:5]), max(map(_number, found[1:2] + found[5:7]))) if found else (None, _LARGEST)
+            self._shards[shard] = ShardVerification(shard, self._chain, self._anchor, head, limit)
+            rows += self._shards[shard].start(self._start.ends[shard - 1], self.archived.ends[shard - 1])
+        return min(rows, self._newest)
 
     async def run(self, progress: Callable[[int], None] = lambda _: None) -> Report:
         """Read up to the first flaw, after `begin`; `progress` is called for every row that is in order."""
@@ -102,26 +106,28 @@ class Verification:
                 if flaw is not None:
                     return self._report(flaw)
                 progress(1)
-        if self._end.sequence > self.archived.sequence:
-            return self._report(Flaw(self.archived.sequence + 1, "is in a file, and the trail does not say so"))
+        for shard in self._shards.values():
+            flaw = shard.flaw_of_files()
+            if flaw is not None:
+                return self._report(flaw)
         async for row in self._rows():
             flaw = self._flaw_of(row)
             if flaw is not None:
                 return self._report(flaw)
             progress(1)
-        return self._report(self._flaw_of_end())
+        flaws = (shard.flaw_of_end() for shard in self._shards.values())
+        return self._report(next((flaw for flaw in flaws if flaw is not None), None))
 
     def _report(self, flaw: Flaw | None) -> Report:
-        last = self._end.sequence if flaw is None else min(self._end.sequence, flaw.sequence - 1)
-        anchor = self._end if flaw is None and self._end.sequence else None
-        return Report(max(0, last - self._start.sequence), anchor, flaw, self._start.sequence)
+        end = Anchor(tuple(shard.end for shard in self._shards.values()))
+        rows = sum(shard.rows_before(flaw) for shard in self._shards.values())
+        return Report(rows, end if flaw is None and end.rows else None, flaw, self._start.rows)
 
     async def _rows(self) -> AsyncIterator[Mapping[str, Any] | None]:
         """Yield every row of the database in order; None for one that cannot even be read."""
-        statement = select(*_COLUMNS).where(AuditEvent.sequence <= self._last).order_by(AuditEvent.sequence)
-        size, started = _BATCH, self._unfinished
+        statement = select(*_COLUMNS).where(AuditEvent.sequence <= self._newest).order_by(AuditEvent.sequence)
+        size, behind = _BATCH, statement
         while True:
-            behind = statement.where(AuditEvent.sequence > self._end.sequence) if started else statement
             try:
                 async with self._database.read() as db:
                     rows = (await db.execute(behind.limit(size))).mappings().all()
@@ -133,95 +139,33 @@ class Verification:
                 continue
             for row in rows:
                 yield {**row}
-            started = True
             if len(rows) < size:
                 return
+            behind = statement.where(AuditEvent.sequence > rows[-1]["sequence"])
 
     def _flaw_of(self, row: Mapping[str, Any] | None, *, from_file: bool = False) -> Flaw | None:
-        expected = self._end.sequence + 1
+        read = sum(shard.end.place for shard in self._shards.values())
         if row is None:
-            return Flaw(expected, "cannot be read")
+            return Flaw(0, read + 1, "cannot be read")
+        row = {**row}
+        seen = row.pop(_SEEN, None)
         try:
-            if not from_file and 0 < self.archived.sequence >= row["sequence"]:
-                return Flaw(
-                    row["sequence"], "is archived and still there: `manage audit archive` ends what was stopped"
-                )
-            return self._judge(row, expected)
+            shard, place = position_of(row)
+            if shard not in self._shards:
+                return Flaw(0, read + 1, f"(number {row['sequence']}) is of a shard that does not exist")
+            flaw = self._shards[shard].flaw_of(place, row, from_file=from_file, unfinished=self._unfinished)
+            return flaw or (None if from_file else self._flaw_of_seen(shard, place, row, seen))
         except (TypeError, ValueError, AttributeError, KeyError):
-            return Flaw(expected, "holds what no column of its type can")
+            return Flaw(0, read + 1, "holds what no column of its type can")
 
-    def _judge(self, row: Mapping[str, Any], expected: int) -> Flaw | None:
-        sequence: int = row["sequence"]
-        if sequence > expected:
-            return Flaw(expected, "is missing")
-        if sequence < expected or (self._head and sequence > self._head.sequence):
-            return Flaw(sequence, "was inserted")
-        digest = digest_of(self._end.digest, row)
-        known = self._chain.knows(row["key_id"])
-        goes_on = row["action"] == TrailEvent.AUDIT_KEY_CHANGED
-        # Only the mark of another key, or a row that the anchor confirms, may stand behind rows that nothing confirms.
-        if self._unconfirmed and known and not (goes_on or self._is_anchored(sequence)):
-            return Flaw(self._unconfirmed, _GONE)
-        if digest != row["digest"] or (known and not self._chain.confirms_row(row)):
-            return Flaw(sequence, "was changed, or put in the place of another one")
-        flaw = self._judge_mark(row, goes_on=goes_on)
-        if flaw is not None:
-            return flaw
-        if not known:
-            self._unconfirmed = self._unconfirmed or sequence
-        elif goes_on:
-            self._unconfirmed = 0
-        self._end = Anchor(sequence, digest)
-        return self._compare_with_anchor()
-
-    def _judge_mark(self, row: Mapping[str, Any], *, goes_on: bool) -> Flaw | None:
-        """Return what a mark, which is in order itself, says about the rows before it."""
-        if row["action"] == TrailEvent.AUDIT_CHAIN_BROKEN:
-            return Flaw(row["sequence"], f"marks that the trail before it had been tampered with: {row['details']}")
-        confirmed = row["outcome"] == "success" or self._is_anchored(self._end.sequence)
-        if goes_on and not (confirmed or self._was_genuine(row["details"])):
-            return Flaw(row["sequence"], "goes on under another key behind rows whose end nothing confirms")
-        return None
-
-    def _compare_with_anchor(self) -> Flaw | None:
-        if self._anchor is None or self._anchor.sequence != self._end.sequence:
+    def _flaw_of_seen(self, shard: int, place: int, row: Mapping[str, Any], seen: bytes | None) -> Flaw | None:
+        """Return what is wrong if the row of another shard that was there when this one was written is not there."""
+        if row["seen"] is None or seen == row["seen_digest"] or (seen is None and row["seen"] <= self.archived.through):
             return None
-        if self._anchor != self._end:
-            return Flaw(self._end.sequence, _NOT_ANCHORED)
-        self._unconfirmed = 0
-        return None
+        what = f"was written behind row number {row['seen']}, which is not there any more: its shard was put back"
+        return Flaw(shard, place, what)
 
-    def _is_anchored(self, sequence: int) -> bool:
-        return self._anchor is not None and sequence <= self._anchor.sequence
 
-    def _was_genuine(self, details: str) -> bool:
-        """Whether the keys of today confirm the head that the writer of a mark could not confirm."""
-        fields = orjson.loads(details)
-        return self._chain.confirms_head(
-            Head(*self._end, bytes.fromhex(fields["previous"]), bytes.fromhex(fields["head"]))
-        )
-
-    def _flaw_of_end(self) -> Flaw | None:
-        head, behind = self._head, self._end.sequence + 1
-        if head is None:
-            return Flaw(behind, "may be missing: the head, which knows how many there were, is gone")
-        if head.sequence > self._end.sequence:
-            return Flaw(behind, "is missing")
-        if self._unconfirmed:
-            return Flaw(self._unconfirmed, _GONE)
-        if not head.is_fresh and (head.digest != self._end.digest or not self._chain.confirms_head(head)):
-            return Flaw(self._end.sequence, "is not the one that the head names: the head was changed")
-        return self._flaw_of_anchor()
-
-    def _flaw_of_anchor(self) -> Flaw | None:
-        """Return what is wrong if the anchor names a row that was not read."""
-        anchor, start = self._anchor, self._start
-        if anchor is None:
-            return None
-        if anchor.sequence > self._end.sequence:
-            return Flaw(self._end.sequence + 1, f"is missing: the anchor names row {anchor.sequence}")
-        if anchor.sequence == start.sequence and anchor.digest != start.digest:
-            return Flaw(start.sequence, _NOT_ANCHORED)
-        if anchor.sequence < start.sequence:
-            return Flaw(anchor.sequence, "is archived: name its file, too, to compare it with the anchor")
-        return None
+def _number(last: object) -> int:
+    # SQLite stores a text in any column, and takes it for larger than any number.
+    return last if isinstance(last, int) else _LARGEST if last else 0

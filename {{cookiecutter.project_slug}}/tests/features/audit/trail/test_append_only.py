@@ -16,7 +16,7 @@ CHANGES = [
     "DELETE FROM audit_events",
     "DELETE FROM audit_events WHERE sequence = (SELECT max(sequence) FROM audit_events)",
     "DELETE FROM audit_heads",
-    "UPDATE audit_heads SET sequence = 0",
+    "UPDATE audit_heads SET place = 0",
     "UPDATE audit_heads SET digest = mac",
 ]
 SQLITE_CHANGES = [

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -16,10 +15,11 @@ from app.core.events.flow import EventRecord, RequestOrigin
 from app.features.audit.models import AuditEvent
 from app.features.audit.service import Anchor, Report
 from app.features.audit.trail.archive import ArchiveFile
+from app.features.audit.trail.chain import End
 from tests.conftest import StartService
 from tests.support.access import EVENT
 from tests.support.service import Service
-from tests.support.trail import actions, change, disarm, execute, head_of, stored, trail_of
+from tests.support.trail import actions, change, disarm, execute, head_of, moved, stored, trail_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.4.2")]
 
@@ -59,7 +59,7 @@ async def archived(service: Service, tmp_path: Path) -> tuple[Service, Path]:
     """Five rows in a file; behind them, five and the one that says so."""
     await grow(service, 10)
     path = tmp_path / "first.jsonl"
-    assert (await archive(service, path, 6)).sequence == 5
+    assert (await archive(service, path, 6)).rows == 5
     return service, path
 
 
@@ -86,7 +86,7 @@ async def test_several_files_are_read_in_their_order(archived: tuple[Service, Pa
     for files, expected in (((first,), 6), ((second, first), 1), ((first, first, second), 1)):
         report = await verify(service, *files)
         assert report.flaw is not None
-        assert report.flaw.sequence == expected
+        assert report.flaw.place == expected
 
 
 async def test_a_file_that_the_trail_does_not_know(archived: tuple[Service, Path], tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_file_that_the_trail_does_not_know(archived: tuple[Service, Path
     ArchiveFile(second).write(through, iter((await stored(service))[:2]))
     report = await verify(service, first, second)
     assert report.flaw is not None
-    assert (report.flaw.sequence, report.rows) == (6, 5)
+    assert (report.flaw.place, report.rows) == (6, 5)
     assert "the trail does not say so" in str(report.flaw)
 
 
@@ -127,7 +127,7 @@ async def test_a_changed_file(archived: tuple[Service, Path], line: int) -> None
     path.write_bytes(b"".join(lines))
     report = await verify(service, path)
     assert report.flaw is not None
-    assert (report.flaw.sequence, report.rows) == (line, line - 1)
+    assert (report.flaw.place, report.rows) == (line, line - 1)
 
 
 @pytest.mark.parametrize(("kept", "first"), [(slice(0, 4), 4), (slice(0, 1), 1), (slice(1, None), None)])
@@ -143,7 +143,7 @@ async def test_a_file_of_which_a_part_is_missing(
         return
     report = await verify(service, path)
     assert report.flaw is not None
-    assert report.flaw.sequence == first
+    assert report.flaw.place == first
 
 
 async def test_what_is_no_json_is_named(archived: tuple[Service, Path]) -> None:
@@ -154,7 +154,7 @@ async def test_what_is_no_json_is_named(archived: tuple[Service, Path]) -> None:
         path.write_bytes(lines[0] + garbage)
         report = await verify(service, path)
         assert report.flaw is not None
-        assert report.flaw.sequence == 1
+        assert report.flaw.place == 1
 
 
 async def test_rows_that_are_gone_without_an_archive_are_missed(archived: tuple[Service, Path]) -> None:
@@ -165,12 +165,12 @@ async def test_rows_that_are_gone_without_an_archive_are_missed(archived: tuple[
     await execute(service, delete(AuditEvent).where(AuditEvent.sequence <= 7))
     report = await verify(service)
     assert report.flaw is not None
-    assert report.flaw.sequence == 6
-    claim: dict[str, Any] = {"through": 7, "digest": rows[1]["digest"].hex()}
+    assert report.flaw.place == 6
+    claim = Anchor((End(7, rows[1]["digest"]), *Anchor().ends[1:]), 7).fields()
     await change(service, 11, details=orjson.dumps(claim).decode())
     report = await verify(service)
     assert report.flaw is not None
-    assert report.flaw.sequence == 11
+    assert report.flaw.place == 11
 
 
 async def test_a_row_that_is_put_back_is_noticed(archived: tuple[Service, Path]) -> None:
@@ -178,11 +178,11 @@ async def test_a_row_that_is_put_back_is_noticed(archived: tuple[Service, Path])
     service, path = archived
     (row, *_) = await stored(service)
     await disarm(service)
-    await execute(service, insert(AuditEvent).values(**{**row, "sequence": 3}))
+    await execute(service, insert(AuditEvent).values(**moved(row, 3)))
     for archives in ((), (path,)):
         report = await verify(service, *archives)
         assert report.flaw is not None
-        assert report.flaw.sequence == 3
+        assert report.flaw.place == 3
 
 
 async def test_an_archive_that_was_stopped_is_finished(service: Service, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ async def test_the_newest_row_stays(service: Service, tmp_path: Path) -> None:
     trail = trail_of(service)
     assert await trail.archive(Anchor(), utc_now(), tmp_path / "none.jsonl") == Anchor()
     await grow(service, 3)
-    assert (await trail.archive(Anchor(), utc_now(), tmp_path / "all.jsonl")).sequence == 2
+    assert (await trail.archive(Anchor(), utc_now(), tmp_path / "all.jsonl")).rows == 2
     assert not (tmp_path / "none.jsonl").exists()
 
 
@@ -219,18 +219,18 @@ async def test_rows_are_as_undeletable_as_before(archived: tuple[Service, Path])
     for statement in ("DELETE FROM audit_events", "DELETE FROM audit_events WHERE sequence = 6"):
         with pytest.raises(DBAPIError, match="the audit trail only grows"):
             await execute(service, text(statement))
-    assert (await head_of(service)).sequence == 11
+    assert (await head_of(service)).place == 11
 
 
 async def test_an_anchor_of_a_row_that_is_archived(archived: tuple[Service, Path]) -> None:
     """With the file it is compared; without, it says to name the file; the last archived row needs none."""
     service, path = archived
-    digests = [orjson.loads(line)["digest"] for line in path.read_bytes().splitlines()]
-    third, fifth = Anchor(3, bytes.fromhex(digests[3])), Anchor(5, bytes.fromhex(digests[5]))
+    digests = [orjson.loads(line).get("digest") for line in path.read_bytes().splitlines()]
+    third, fifth = Anchor.parse(f"3/{digests[3]}"), Anchor.parse(f"5/{digests[5]}")
     assert (await verify(service, path, anchor=third)).flaw is None
     assert "name its file" in str((await verify(service, anchor=third)).flaw)
     assert (await verify(service, anchor=fifth)).flaw is None
-    for wrong in (Anchor(3, bytes(32)), Anchor(5, bytes(32))):
+    for wrong in (Anchor.parse(f"{place}/{bytes(32).hex()}") for place in (3, 5)):
         assert (await verify(service, path, anchor=wrong)).flaw is not None
         assert (await verify(service, anchor=wrong)).flaw is not None
 
@@ -248,4 +248,4 @@ async def test_files_outlive_their_key(start: StartService, tmp_path: Path) -> N
         assert (await verify(service, path)).flaw is None
         lines = path.read_bytes().splitlines(keepends=True)
         path.write_bytes(b"".join([*lines[:3], lines[3].replace(b"failure", b"success"), *lines[4:]]))
-        assert str((await verify(service, path)).flaw).startswith("Row 3 was changed")
+        assert str((await verify(service, path)).flaw).startswith("Row 3 of shard 1 was changed")

@@ -60,14 +60,14 @@ async def test_rows_of_a_key_that_is_gone_cannot_be_changed_either(start: StartS
         await change(service, sequence, ip="192.0.2.1")
         report = await verified(service)
         assert report.flaw is not None
-        assert report.flaw.sequence == sequence
+        assert report.flaw.place == sequence
         # Nor with every hash made anew, up to the confirmation.
         row: dict[str, Any] = {"digest": bytes(32)}
         for number, each in enumerate((await stored(service))[:3], start=1):
             row = await forge(service, ring(NEWEST), number, each, behind=row["digest"])
         report = await verified(service)
         assert report.flaw is not None
-        assert report.flaw.sequence == 4
+        assert report.flaw.place == 4
 
 
 async def test_a_key_that_is_lost_is_told(start: StartService) -> None:
@@ -78,14 +78,14 @@ async def test_a_key_that_is_lost_is_told(start: StartService) -> None:
     async with start(**NEW_ALONE) as service:
         report = await verified(service)
         assert report.flaw is not None
-        assert report.flaw.sequence == 1
+        assert report.flaw.place == 1
         await fail_to_sign_in(service)
         assert [row["outcome"] for row in await stored(service, AuditEvent.action == "audit_key_changed")] == [
             "failure"
         ]
         report = await verified(service)
         assert report.flaw is not None
-        assert report.flaw.sequence == 4
+        assert report.flaw.place == 4
         # Whoever has the old key, or the anchor, can tell that all is in order.
         assert (await verified(service, keys=ring(NEW, OLD))).flaw is None
         assert (await verified(service, anchor)).flaw is None
@@ -115,5 +115,5 @@ async def test_a_key_change_can_be_confirmed_at_once(start: StartService) -> Non
             async with service[Database].transaction() as db:
                 assert await trail.reseal(db, limit=10) == expected
         head = await head_of(service)
-        assert head.sequence == 4
+        assert head.place == 4
         assert (await verified(service, keys=ring(NEW))).flaw is None

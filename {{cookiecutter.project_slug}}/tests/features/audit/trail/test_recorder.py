@@ -17,7 +17,7 @@ from app.core.events.flow import EventRecord, RequestOrigin, emit_event
 from app.features.accounts.events import AccountEvent
 from app.features.audit.service import AuditTrail
 from app.features.audit.trail import recorder as recording
-from app.features.audit.trail.append import Appender, lock_head
+from app.features.audit.trail.append import Appender, lock_heads
 from app.features.audit.trail.recorder import Recorder
 from tests.conftest import StartService
 from tests.support.access import EVENT
@@ -110,7 +110,7 @@ async def stalled_trail(service: Service) -> AsyncIterator[None]:
 
     async def hold() -> None:
         async with service[Database].transaction() as db:
-            await (await db.connection()).run_sync(lock_head)
+            await (await db.connection()).run_sync(lock_heads)
             held.set()
             await over.wait()
 

@@ -1,1 +1,0 @@
-"""The files in `deploy/`, with the programs that read them."""
