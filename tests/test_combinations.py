@@ -82,7 +82,21 @@ GITHUB = Option(
     frozenset({"README.md", ".github/dependabot.yml", ".github/workflows/check.yml"}),
 )
 GITLAB = Option("ci", ("gitlab",), re.compile(r"(?i:gitlab)"), frozenset({"README.md", ".gitlab-ci.yml"}))
-NAMED_OPTIONS = (PAGES, VAULT, GITHUB, GITLAB)
+DOCKER = Option(
+    "deployment",
+    ("docker", "kubernetes"),
+    re.compile(r"(?i:docker|\bcompose\.yaml|deploy/compose)"),
+    frozenset({"README.md", "Dockerfile", "compose.yaml", "docs/deployment-docker.md"}),
+)
+KUBERNETES = Option(
+    "deployment",
+    ("kubernetes",),
+    re.compile(r"(?i:kubernetes|kubectl|kustomiz)"),
+    frozenset({"README.md", "docs/deployment-kubernetes.md", "deploy/kubernetes/base/deployment.yaml"}),
+    # The name of a variable that every pod has, and that no message may take for a misspelt setting.
+    frozenset({"tests/core/settings/test_report.py"}),
+)
+NAMED_OPTIONS = (PAGES, VAULT, GITHUB, GITLAB, DOCKER, KUBERNETES)
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
 # Templates that the service, Prometheus or Grafana renders itself, and GitHub's expressions.

@@ -44,6 +44,7 @@ PROGRAMS = {
     ),
     # Debian installs it where only root's PATH reaches.
     "pgbouncer": Program("PgBouncer", ("pgbouncer", "/usr/sbin/pgbouncer"), "pgbouncer"),
+    "nginx": Program("nginx", ("nginx", "/usr/sbin/nginx"), "nginx"),
 }
 
 
@@ -96,3 +97,9 @@ def postgresql_programs() -> Path:
 def pgbouncer() -> str:
     """Where PgBouncer is."""
     return PROGRAMS["pgbouncer"].required_path()
+
+
+@pytest.fixture(scope="session")
+def nginx() -> str:
+    """Where nginx is."""
+    return PROGRAMS["nginx"].required_path()

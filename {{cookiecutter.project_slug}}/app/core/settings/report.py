@@ -51,7 +51,7 @@ def misspelt(variables: Mapping[str, str], fields: Collection[str]) -> tuple[Pro
 
 def quoted(variables: Mapping[str, str], fields: Collection[str]) -> tuple[Problem, ...]:
     """Return the variables of the environment whose values have quotes around them."""
-    message, hint = "has quotes around its value", "Remove them: `docker run --env-file` makes them a part of it."
+    message, hint = "has quotes around its value", "Remove them: some programs make them a part of it."
     return tuple(
         Problem(name.upper(), message, hint)
         for name, value in sorted(variables.items())

@@ -32,7 +32,7 @@ def read_dotenv(path: Path, fields: Collection[str]) -> dict[str, str | None]:
 
 
 def read_secret_files(folder: Path, fields: Collection[str]) -> dict[str, str]:
-    """Read one file per setting, named like it, as Docker and Kubernetes mount secrets (ASVS 13.3.1).
+    """Read one file per setting, named like it, as platforms for containers mount secrets (ASVS 13.3.1).
 
     The line break at the end of a file is left out; an empty file counts as unset. Files with other names are not
     looked at: they may belong to the platform. Raises `SettingsError`.

@@ -138,7 +138,7 @@ def test_a_misspelt_variable_is_named_where_a_setting_is_missing(sources: Source
 
 
 def test_quotes_that_are_part_of_a_value_are_named(sources: Sources) -> None:
-    """`docker run --env-file` keeps them."""
+    """What passes a file of variables on may keep them."""
     sources.environment(**GOOD | {"ADMIN_EMAIL": "'operator@service.example'"})
     message = sources.refused()
     assert "ADMIN_EMAIL: is not an e-mail address" in message

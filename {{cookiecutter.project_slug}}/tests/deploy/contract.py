@@ -1,0 +1,173 @@
+"""What a proxy of `deploy/` does in front of three replicas; the same for each of them."""
+
+import json
+import secrets
+import socket
+import ssl
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import product
+from typing import Any
+
+import pytest
+
+from app.http.middleware.security_headers import security_headers
+from tests.security.test_raw_http import MALFORMED
+from tests.security.test_raw_upgrade import FRAMINGS, METHODS, UPGRADES, upgrading
+from tests.support.proxies import NAME, Proxy
+from tests.support.raw import JSON, SIGNIN, status_of
+from tests.support.server import HOST, ServerProcess, read_answer, request
+
+# Linux answers on all of 127.0.0.0/8, so a client can have another address than the proxy.
+CLIENT = "127.0.0.9" if sys.platform == "linux" else HOST
+FORGED = (
+    "X-Forwarded-For: 203.0.113.9",
+    "X-Forwarded-Proto: http",
+    "X-Forwarded-Host: evil.example",
+    "Forwarded: for=203.0.113.9;proto=http",
+    "X-Real-IP: 203.0.113.9",
+    "X-Request-ID: forged-by-the-client",
+)
+# Where nobody else asks; the access log names routes, and no path that leads nowhere.
+HIDDEN = "/api/v1/roles"
+TOO_LARGE = b"x" * 200_000
+
+
+class ProxyContract:
+    """Tests that each proxy passes; the fixture `proxy` is in the module of each."""
+
+    @pytest.mark.asvs("4.1.3", "15.3.4")
+    @pytest.mark.parametrize("headers", [(), FORGED], ids=["plain", "forged"])
+    def test_the_address_is_the_clients(
+        self, proxy: Proxy, replicas: list[ServerProcess], headers: tuple[str, ...]
+    ) -> None:
+        """The service logs the client's own address, whatever the client claims, and chooses no id that it sends."""
+        answer = ask(proxy, request("GET", "/nowhere", *headers, host=NAME))
+        assert status_of(answer) == 404, answer  # and not 403: it came with TLS
+        (line,) = logged(replicas, json.loads(answer.partition(b"\r\n\r\n")[2])["request_id"])
+        assert line["client"] == CLIENT
+        assert "forged" not in line["request_id"]
+
+    @pytest.mark.asvs("5.2.1", "4.2.1")
+    @pytest.mark.parametrize("framing", FRAMINGS)
+    def test_uploads_are_bounded(self, proxy: Proxy, replicas: list[ServerProcess], framing: str) -> None:
+        """What is larger than any route takes ends at the proxy, with headers of its own; less at the service."""
+        sent = {}
+        for name, body in (("of the service", TOO_LARGE[:100_000]), ("of the proxy", TOO_LARGE)):
+            length = f"Content-Length: {len(body)}" if framing == "length" else "Transfer-Encoding: chunked"
+            framed = body if framing == "length" else b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+            sent[name] = ask(
+                proxy, request("POST", f"{SIGNIN}?{secrets.token_hex(4)}", JSON, length, host=NAME), framed
+            )
+        assert [status_of(answer) for answer in sent.values()] == [413, 413]
+        assert b"request_id" in sent["of the service"]
+        assert b"request_id" not in sent["of the proxy"]
+        fields = headers_of(sent["of the proxy"])
+        assert {"strict-transport-security", "content-security-policy", "x-content-type-options"} <= {*fields}
+
+    @pytest.mark.asvs("3.4.1", "3.4.4", "13.4.6")
+    @pytest.mark.parametrize("target", ["/livez", "/nowhere", "/livez?a=1&a=2"])
+    def test_security_headers_are_there_once(self, proxy: Proxy, target: str) -> None:
+        """The proxy adds none a second time, and says neither its version nor the service's."""
+        names = headers_of(ask(proxy, request("GET", target, host=NAME)))
+        for header, _ in security_headers(hsts_include_subdomains=True):
+            assert names.count(header.decode()) == 1, header
+        assert names.count("x-request-id") == 1
+        assert "via" not in names
+
+    @pytest.mark.asvs("4.1.2", "12.2.1")
+    def test_plain_http_is_redirected_for_pages_alone(self, proxy: Proxy) -> None:
+        """A page is redirected to the public name, whatever `Host` says; a call that may carry a token is refused."""
+        answers = {
+            (method, path): plain(proxy, request(method, path, host="evil.example"))
+            for method, path in (("GET", "/a?b=c"), ("POST", "/a"), ("GET", "/api/v1/info"), ("POST", "/oauth/token"))
+        }
+        assert [status_of(answer) for answer in answers.values()] == [308, 403, 403, 403]
+        assert f"location: https://{NAME}/a?b=c\r\n".encode() in answers["GET", "/a?b=c"].replace(b"Loc", b"loc")
+
+    @pytest.mark.asvs("4.1.3")
+    def test_another_host_does_not_reach_the_service(self, proxy: Proxy, replicas: list[ServerProcess]) -> None:
+        """A request for another name, over a connection for this one, is answered 421 by the proxy."""
+        assert status_of(ask(proxy, request("GET", HIDDEN, host="evil.example"))) == 421
+        assert logged(replicas, HIDDEN, seconds=0) == []
+
+    @pytest.mark.asvs("4.2.1")
+    def test_malformed_requests_do_not_smuggle(self, proxy: Proxy, replicas: list[ServerProcess]) -> None:
+        """Whatever proxy and service could read in two ways: no hidden request runs, and others get their answers."""
+        sent = [message.replace(HOST.encode(), NAME.encode()) for message in MALFORMED.values()]
+        in_between(proxy, [message.replace(b"GET /smuggled", b"GET " + HIDDEN.encode()) for message in sent])
+        assert logged(replicas, HIDDEN, seconds=0) == []
+
+    @pytest.mark.asvs("4.2.1", "4.4.1")
+    def test_bodies_of_upgrades_are_no_requests(self, proxy: Proxy, replicas: list[ServerProcess]) -> None:
+        """A request to upgrade, with a request as its body, is one request to the service or none."""
+        hidden = request("GET", HIDDEN, host=NAME)
+        sent = [
+            upgrading(method, kind, framing, hidden, target="/first").replace(HOST.encode(), NAME.encode())
+            for method, kind, framing in product(METHODS, UPGRADES, FRAMINGS)
+        ]
+        in_between(proxy, sent)
+        assert logged(replicas, HIDDEN, seconds=0) == []
+
+    def test_what_is_hidden_would_be_found(self, proxy: Proxy, replicas: list[ServerProcess]) -> None:
+        """The control of the others: the request that they hide, sent openly, is in the log of a replica."""
+        path = HIDDEN.replace("roles", "users")
+        assert status_of(ask(proxy, request("GET", path, host=NAME))) == 401
+        assert logged(replicas, path)
+
+
+def ask(proxy: Proxy, *parts: bytes) -> bytes:
+    """Send bytes as they are, from another address than the proxy's, and read one answer."""
+    with connect(proxy) as connection:
+        with suppress(ConnectionError):  # the proxy answers before it has read all
+            for part in parts:
+                connection.sendall(part)
+        return read_answer(connection)
+
+
+def connect(proxy: Proxy) -> ssl.SSLSocket:
+    """Open a connection with TLS from `CLIENT`."""
+    plain = socket.create_connection((HOST, proxy.port), timeout=10, source_address=(CLIENT, 0))
+    return proxy.context.wrap_socket(plain, server_hostname=NAME)
+
+
+def plain(proxy: Proxy, sent: bytes) -> bytes:
+    """Send a request to the port without TLS, and read the answer."""
+    with socket.create_connection((HOST, proxy.http_port), timeout=10) as connection:
+        connection.sendall(sent)
+        return read_answer(connection)
+
+
+def in_between(proxy: Proxy, hostile: list[bytes]) -> None:
+    """Send each message on a connection of its own, and ask for something after it: every answer is the asker's."""
+
+    def attack(message: bytes) -> list[bytes]:
+        with connect(proxy) as connection, suppress(OSError):
+            connection.sendall(message)
+            connection.settimeout(0.1)
+            while connection.recv(65536):
+                pass
+        paths = [f"/{secrets.token_hex(8)}" for _ in range(2)]
+        asked = {path: ask(proxy, request("GET", path, host=NAME)) for path in paths}
+        return [message for path, answer in asked.items() if f'"instance":"{path}"'.encode() not in answer]
+
+    with ThreadPoolExecutor(16) as pool:
+        assert [message for found in pool.map(attack, hostile) for message in found] == []
+
+
+def headers_of(answer: bytes) -> list[str]:
+    """Return the names of the header fields, each as often as it is there."""
+    head = answer.partition(b"\r\n\r\n")[0].decode("latin-1").lower()
+    return [line.partition(":")[0] for line in head.split("\r\n")[1:]]
+
+
+def logged(replicas: list[ServerProcess], text: str, seconds: float = 5) -> list[dict[str, Any]]:
+    """Return the log lines of all replicas that hold a text; wait until there is one."""
+    give_up = time.monotonic() + seconds
+    while True:
+        lines = [json.loads(line) for server in replicas for line in server.output().splitlines() if text in line]
+        if lines or time.monotonic() > give_up:
+            return lines
+        time.sleep(0.02)

@@ -1,0 +1,20 @@
+"""Caddy with `deploy/caddy/Caddyfile`, as it stands there."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deploy.contract import ProxyContract
+from tests.support.proxies import Proxy, running_caddy
+from tests.support.server import ServerProcess
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory, replicas: list[ServerProcess]) -> Iterator[Proxy]:
+    """Caddy in front of the replicas."""
+    with running_caddy(tmp_path_factory.mktemp("caddy"), [server.port for server in replicas]) as running:
+        yield running
+
+
+class TestCaddy(ProxyContract):
+    """Caddy does what every proxy does."""

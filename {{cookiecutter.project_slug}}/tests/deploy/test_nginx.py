@@ -1,0 +1,20 @@
+"""nginx with `deploy/nginx/site.conf`."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deploy.contract import ProxyContract
+from tests.support.proxies import Proxy, running_nginx
+from tests.support.server import ServerProcess
+
+
+@pytest.fixture(scope="module")
+def proxy(tmp_path_factory: pytest.TempPathFactory, replicas: list[ServerProcess], nginx: str) -> Iterator[Proxy]:
+    """The proxy in front of the replicas."""
+    with running_nginx(nginx, tmp_path_factory.mktemp("nginx"), [server.port for server in replicas]) as running:
+        yield running
+
+
+class TestNginx(ProxyContract):
+    """nginx does what every proxy does."""

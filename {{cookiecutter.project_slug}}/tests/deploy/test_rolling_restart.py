@@ -1,0 +1,104 @@
+"""Replicas are replaced one after the other under load, as `docs/deployment.md` says."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.conftest import production_settings
+from tests.deploy.contract import ask
+from tests.support.proxies import NAME, Proxy, running_caddy, running_nginx
+from tests.support.raw import JSON, SIGNIN, status_of
+from tests.support.server import ServerProcess, free_port, request
+
+READ = request("GET", "/readyz", host=NAME)
+# A write, which the service refuses. No proxy sends one a second time, even where the service has closed the connection
+# before it has read it.
+WRITE = request("POST", SIGNIN, JSON, "Content-Length: 2", host=NAME) + b"{}"
+CLIENTS = 4
+
+
+class Fleet:
+    """Two replicas, each of which can be replaced at its port."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.settings = {**production_settings(), "DATABASE_URL": database_url}
+        self.ports = (free_port(), free_port())
+        self.folders = [folder / str(port) for port in self.ports]
+        self.servers: dict[int, ServerProcess] = {}
+        for port in self.ports:
+            (folder / str(port)).mkdir()
+            self.start(folder / str(port), port)
+
+    def start(self, folder: Path, port: int) -> None:
+        """Start a replica, and wait until it serves."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tests.support.server.free_port", lambda: port)
+            server = ServerProcess(folder, head_seconds=None, **self.settings)
+        self.servers[port] = server.__enter__()
+
+    def replace_all(self) -> None:
+        """Restart one after the other."""
+        for folder, port in zip(self.folders, self.ports, strict=True):
+            assert self.servers[port].stop() == 0
+            self.start(folder, port)
+
+    def stop(self) -> None:
+        """End every replica."""
+        for server in self.servers.values():
+            server.stop()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, database_url: str) -> Iterator[Fleet]:
+    """Two replicas on one database."""
+    running = Fleet(tmp_path, database_url)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def test_behind_caddy(fleet: Fleet, tmp_path: Path) -> None:
+    """Caddy asks the other replica when one refuses the connection."""
+    restart(fleet, running_caddy(tmp_path, fleet.ports))
+
+
+def test_behind_nginx(fleet: Fleet, nginx: str, tmp_path: Path) -> None:
+    """With nginx it is the same."""
+    restart(fleet, running_nginx(nginx, tmp_path, fleet.ports))
+
+
+def restart(fleet: Fleet, starting: AbstractContextManager[Proxy]) -> None:
+    """Replace all replicas while clients ask. Only a write on its way when a replica ends may fail, with 502."""
+    read: Counter[int] = Counter()
+    written: Counter[int] = Counter()
+    with starting as proxy, asking(proxy, {READ: read, WRITE: written}):
+        fleet.replace_all()
+    assert read.keys() == {200}
+    assert written.pop(502, 0) <= CLIENTS * len(fleet.ports)
+    assert written.keys() == {422}
+
+
+@contextmanager
+def asking(proxy: Proxy, counted: dict[bytes, Counter[int]]) -> Iterator[None]:
+    """Send each request from several threads until the block ends; count the statuses, 0 for no answer."""
+    over = threading.Event()
+
+    def client() -> None:
+        while not over.is_set():
+            for sent, statuses in counted.items():
+                statuses[status_of(ask(proxy, sent))] += 1
+
+    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
