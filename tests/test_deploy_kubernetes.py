@@ -162,13 +162,10 @@ def test_nothing_is_reached_but_what_is_named(overlay: Overlay) -> None:
     """All is denied; then the proxy comes in, and names, PostgreSQL, Valkey and the mail server are reached."""
     policies = {each["metadata"]["name"]: each["spec"] for each in of_kind(overlay[1], "NetworkPolicy")}
     assert policies.pop("deny-all") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    proxies = [rule for each in policies.values() for rule in each.get("ingress", ())]
-    assert proxies == [
-        {
-            "from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "traefik"}}}],
-            "ports": [{"port": "http", "protocol": "TCP"}],
-        }
-    ]
+    proxy = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "traefik"}}}
+    for name, port in (("allow-ingress", "http"), ("allow-certificates", 8089)):
+        assert policies[name]["ingress"] == [{"from": [proxy], "ports": [{"port": port, "protocol": "TCP"}]}]
+    assert {name for name, each in policies.items() if "ingress" in each} == {"allow-ingress", "allow-certificates"}
     reached = [rule for each in policies.values() for rule in each.get("egress", ())]
     assert sorted({port["port"] for rule in reached for port in rule["ports"]}) == [53, 465, 5432, 6379]
     # Of whole labels: one of ours on top of them would select nothing, and no name could be looked up.
