@@ -136,7 +136,7 @@ class _Redactor:
         hidden = False
         for item in items[:MOST_ITEMS]:
             data.append(MASK if hidden and not _tells_nothing(item) else self.any(item, depth - 1))
-            hidden = _is_name_of_secret(item, bare=len(items) != _PAIR)
+            hidden = _is_name_of_secret(item, bare=len(items) != _PAIR) or _tells_of_secret(item)
         return data if len(items) <= MOST_ITEMS else [*data, _CUT]
 
 
@@ -145,6 +145,16 @@ def _is_name_of_secret(item: object, *, bare: bool = True) -> bool:
     if isinstance(item, bytes):
         item = item[:_LONGEST_KEY].decode("latin-1")
     return isinstance(item, str) and (not bare or _BARE_NAME.fullmatch(item) is not None) and is_sensitive(item)
+
+
+def _tells_of_secret(item: object) -> bool:
+    """Whether the item is a pair such as `("name", "password")`, before the pair with the value."""
+    return (
+        isinstance(item, tuple | list)
+        and len(item) == _PAIR
+        and item[0] in _NAMING_KEYS
+        and _is_name_of_secret(item[1], bare=False)
+    )
 
 
 def _tells_nothing(item: object) -> bool:

@@ -17,13 +17,14 @@ _QUOTED = r"""b?(?:"(?:[^"\\]|\\[\s\S])*(?:"|$)|'(?:[^'\\]|\\[\s\S])*(?:'|$))"""
 # Before these ends a value without quotes, which may have blanks in it: another name and its value, or an option.
 _NEXT = r"""(?:["'(\[{]{0,2}[\w.\[\]-]{1,40}["']?\s{0,4}(?:=|:(?!//))|--[a-z]|-[a-z]\s|HTTP/\d)"""
 _WORD = r"(?:[^\s&]++|&(?=\s))++"  # `&` ends the value in a form, and not where a blank follows
-_VALUE = rf"(?:{_QUOTED}|{_WORD}(?:[^\S\r\n]++(?!{_NEXT}){_WORD})*)"
+_LIST = rf"(?:[(\[{{]\s{{0,40}}){{1,4}}{_QUOTED}(?:\s{{0,40}},\s{{0,40}}{_QUOTED}){{0,64}}+"  # on several lines, too
+_VALUE = rf"(?:{_QUOTED}|{_LIST}|{_WORD}(?:[^\S\r\n]++(?!{_NEXT}){_WORD})*)"
 # Between a name and its value: `=`, `:`, `=>`, also quoted, or a comma in a pair such as `('password', 'x')`.
-_ASSIGNED = r"""(?:\\?["']?\s{0,4}(?:=>|=|:|%3[adAD]|&gt;)|\\?["']\s{0,4},)\s{0,4}\\?"""
+_ASSIGNED = r"""(?:\\?["']?\s{0,4}(?:=>|=|:|%3[adAD]|&gt;)|\\?["']\s{0,4},)\s{0,40}\\?"""
 # The same where they are members or attributes of one object, head and body of a part of a form, or the value is in
 # quotes behind the name.
 _TOLD = (
-    r"""(?:\\?["']?\s{0,4}[,;]?\s{0,4}\\?["']?\bvalue\\?["']?\s{0,4}[=:]\s{0,4}\\?"""
+    r"""(?:\\?["']?\s{0,40}[)\]]?\s{0,4}[,;]?\s{0,40}[(\[]?\s{0,40}\\?["']?\bvalue\\?["']?\s{0,4}[=:,]\s{0,40}\\?"""
     r"""|["'][^<>{}]{0,80}?\bvalue=|"?(?:\r?\n|\\r\\n|\\n){2}|\s{1,4}(?=b?["'](?!HTTP/)))"""
 )
 _NAME = (

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import asyncpg
 import httpx2
 import pytest
 
+from app.core.errors import Unavailable
 from tests.conftest import StartService
+from tests.support.pgbouncer import TRANSACTION, running_pgbouncer
 from tests.support.postgresql import PostgresqlDatabases
 from tests.support.service import Person, Service, Tokens
 
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.anyio
 SELECT_HEAD = "SELECT 1 FROM audit_heads FOR UPDATE"
 SELECT_USERS = "SELECT 1 FROM users FOR UPDATE"
 WRITERS = 20
+TINY = 2
 # On a machine that has much to do; those that waited with the writers took twice that.
 AT_ONCE = 5.0
 A_FEW_SECONDS = 12.0
@@ -109,12 +112,32 @@ async def assert_all_is_well(service: Service, person: Person) -> None:
 
 
 async def test_a_held_trail_keeps_writers_waiting_and_nobody_else(start: StartService, url: str) -> None:
-    """A stranger to the service holds the row that every change needs."""
+    """A stranger to the service holds the rows of which every change needs one."""
+    # At its end the service says that the count of the refusals is lost: that waited for the rows too, and in vain.
+    with suppress(Unavailable):
+        await _hold_the_trail(start, url)
+
+
+async def _hold_the_trail(start: StartService, url: str) -> None:
     async with start(database_url=url) as service:
         person, tokens = await service.signed_in()
         async with held(url, SELECT_HEAD):
             await assert_writers_wait_in_vain(service, person, tokens)
         await assert_all_is_well(service, person)
+
+
+async def test_one_head_that_is_held_stops_nothing_behind_a_tiny_pool(
+    start: StartService, url: str, pgbouncer: str
+) -> None:
+    """With two connections of PgBouncer for all, somebody holds the head that the writers had: they take another."""
+    with running_pgbouncer(pgbouncer, url, TRANSACTION, TINY) as pooled:
+        async with start(database_url=f"{pooled}?pgbouncer=true") as service:
+            person, tokens = await service.signed_in()
+            async with held(url, "SELECT 1 FROM audit_heads WHERE id = 1 FOR UPDATE"):
+                async with waiting(lambda: service.try_sign_in(person.email, person.password)) as writers:
+                    await assert_readers_go_on(service, person, tokens)
+                    assert (await timed(lambda: service.client.get("/api/v1/users/me")))[0] == 401
+                assert {writer.result()[0] for writer in writers} == {200}
 
 
 async def test_a_held_file_keeps_writers_waiting_and_nobody_else(start: StartService, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Secrets in running text, recognised by their shape."""
 
+import json
 import time
 
 import pytest
@@ -84,6 +85,8 @@ SECRETS = {
     "pair without blanks": f"('password','{CANARY}')",
     "pair without quotes": f"(password, {CANARY} {CANARY})",
     "tuple": f"('email', 'password', '{CANARY}', 1)",
+    "pair in lists, on several lines": json.dumps([["a", ["password", ["b", CANARY]]]], indent=4),
+    "name and value as pairs": f"[('name', 'password'), ('value', '{CANARY}')]",
     "quotation": f"wrong password '{CANARY} {CANARY}'",
     "name that ends with pass": f"db_pass={CANARY}",
     "quoted, with an escaped line end": f'password="a\\\n{CANARY}"',
