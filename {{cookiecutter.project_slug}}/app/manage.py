@@ -7,6 +7,7 @@ from app.commands.backup.command import backup, restore
 from app.commands.check import check
 from app.commands.clients import clients
 from app.commands.create_admin import create_admin
+from app.commands.doctor import doctor
 from app.commands.migrate import migrate
 from app.commands.new_feature.command import new_feature
 from app.commands.purge import purge
@@ -23,20 +24,10 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (
-    serve,
-    migrate,
-    create_admin,
-    check,
-    routes,
-    roles,
-    rotate_secret_key,
-    purge,
-    backup,
-    restore,
-    new_feature,
-):
+for command in (serve, migrate, create_admin, check, doctor, backup, restore, purge, rotate_secret_key):
     cli.command()(command)
+for listing in (routes, roles, new_feature):
+    cli.command()(listing)
 cli.add_typer(audit, name="audit")
 cli.add_typer(clients, name="clients")
 

@@ -32,8 +32,7 @@ def add(  # noqa: PLR0913  # each is an option
         list[str] | None, typer.Option(help="Where codes are sent; once for each. Example: https://app.example.com/cb")
     ] = None,
     grant: Annotated[
-        list[GrantType] | None,
-        typer.Option(help="Once for each; without one, authorization_code and refresh_token."),
+        list[GrantType] | None, typer.Option(help="Once for each; without one, authorization_code and refresh_token.")
     ] = None,
     confidential: Annotated[
         bool, typer.Option("--confidential/--public", help="Whether it can keep a secret: a server can, an app cannot.")

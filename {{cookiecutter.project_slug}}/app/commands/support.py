@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from app.assembly import opened
 from app.core.database.database import UNAVAILABLE_ERRORS
 from app.core.database.migrations import SchemaMismatchError
+from app.core.logging.lines import wants_colours
 from app.core.logging.setup import configure_logging
 from app.core.services import Services
 from app.core.settings.model import Settings, load_settings
@@ -60,10 +61,10 @@ def database_faults() -> Iterator[None]:
         cause = getattr(error, "orig", None)
         if not isinstance(error, UNAVAILABLE_ERRORS) and type(cause) is not sqlite3.DatabaseError:
             raise
-        fail(_why_unusable(cause))
+        fail(why_unusable(cause))
 
 
-def _why_unusable(cause: BaseException | None) -> str:
+def why_unusable(cause: BaseException | None) -> str:
     """Say why the database cannot be used: the path for SQLite, the kind of error for PostgreSQL."""
     path = sqlite_path(load_settings().database_url)
     if path is not None:
@@ -82,7 +83,7 @@ def say(line: str | bytes, *, colour: str | None = None) -> None:
     problem: str | None = "it is closed"
     if sys.stdout is not None:
         try:
-            typer.secho(line, fg=colour)
+            typer.secho(line, fg=colour if wants_colours(sys.stdout) else None)
         except OSError as error:
             _discard(sys.stdout)
             if isinstance(error, BrokenPipeError):

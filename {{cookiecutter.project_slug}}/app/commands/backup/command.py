@@ -1,6 +1,7 @@
 """`manage backup` and `manage restore`: a copy of the database, and the proof that it is one."""
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Annotated
 
 import typer
 from pydantic import SecretStr
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.assembly import make_services
@@ -26,6 +27,9 @@ from app.core.settings.model import Settings
 from app.core.sqlite_file import sqlite_path
 
 BACKUP_FOLDER = Path("var/backup")
+_DUMP = ("--format=custom", f"--lock-wait-timeout={copies.LOCK_WAIT}")
+# Everything or nothing; what belongs to others, belongs to the role that restores.
+_RESTORE = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
 
 
 def backup(
@@ -37,9 +41,9 @@ def backup(
     """
     settings = settings_or_exit()
     source = sqlite_path(settings.database_url)
-    place = _place(to or BACKUP_FOLDER, "db" if source else "dump", is_folder=to is None)
     if source is not None and not source.is_file():
         fail(f"DATABASE_URL names {source}, and there is no such file.")
+    place = _place(to or BACKUP_FOLDER, "db" if source else "dump", is_folder=to is None)
     _or_fail(partial(_write, settings, source, place), f"{place} cannot be written", "Nothing is left of it.")
     say(f"{place} holds the database ({place.stat().st_size} bytes).")
     _record(settings, UpkeepEvent.BACKUP_MADE)
@@ -97,8 +101,10 @@ def _write(settings: Settings, source: Path | None, place: Path) -> None:
             copies.copy_sqlite(source, file)
             copies.finish_sqlite(file)
         else:
-            copies.dump_postgresql(settings.database_url, file)
-        copies.move_into_place(file, place)
+            copies.run_program("pg_dump", *_DUMP, f"--file={file}", url=settings.database_url)
+        with file.open("rb+") as written:
+            os.fsync(written.fileno())
+        file.replace(place)
 
 
 def _restore_sqlite(settings: Settings, file: Path, target: Path, *, verify: bool) -> None:
@@ -116,7 +122,8 @@ def _restore_postgresql(settings: Settings, file: Path, *, verify: bool) -> None
     names = copies.key_ids_in(file)
     if verify:
         checks.require_key(settings, names, "Nothing was changed.")
-    copies.restore_postgresql(settings.database_url, file)
+    into = f"--dbname={make_url(settings.database_url.get_secret_value()).database}"
+    copies.run_program("pg_restore", *_RESTORE, into, str(file), url=settings.database_url)
     asyncio.run(checks.accept(settings, verify=verify))
 
 

@@ -24,7 +24,7 @@ from app.core.settings.model import Settings
 SQLITE_BEGINS, DUMP_BEGINS = b"SQLite format 3\0", b"PGDMP"
 _BUSY_SECONDS = 5
 _MOST_ATTEMPTS = 20
-_LOCK_WAIT = "10s"
+LOCK_WAIT = "10s"
 _LONGEST_MESSAGE = 1000
 
 
@@ -67,24 +67,6 @@ def finish_sqlite(file: Path) -> None:
             raise sqlite3.DatabaseError(problem)
 
 
-def move_into_place(file: Path, place: Path) -> None:
-    """Write the file to the disk, and give it its name in one step."""
-    with file.open("rb+") as written:
-        os.fsync(written.fileno())
-    file.replace(place)
-
-
-def dump_postgresql(url: SecretStr, file: Path) -> None:
-    """Have `pg_dump` write a dump in its custom format; exits with its message if it fails."""
-    run_program("pg_dump", "--format=custom", f"--lock-wait-timeout={_LOCK_WAIT}", f"--file={file}", url=url)
-
-
-def restore_postgresql(url: SecretStr, dump: Path) -> None:
-    """Have `pg_restore` replace everything in one transaction; exits with its message, and nothing changed."""
-    options = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
-    run_program("pg_restore", *options, f"--dbname={make_url(url.get_secret_value()).database}", str(dump), url=url)
-
-
 def key_ids_in(dump: Path) -> list[bytes]:
     """Return the names of the keys in the heads of the trail in a dump; exits with a message if it is no whole dump."""
     rows = run_program("pg_restore", "--data-only", "--table=audit_heads", "--file=-", str(dump))
@@ -112,20 +94,17 @@ def run_program(name: str, *arguments: str, url: SecretStr | None = None) -> str
 def _variables(database_url: SecretStr) -> dict[str, str]:
     """Translate `DATABASE_URL` to what libpq reads from the environment."""
     url = make_url(database_url.get_secret_value())
-    options = {name: value for name, value in url.query.items() if isinstance(value, str)}
     given = url.query.get("host", ())
-    hosts = [
-        re.fullmatch(r"(.*?)(?::(\d+))?", host) for host in (given.split(",") if isinstance(given, str) else given)
-    ]
+    hosts = [re.split(r":(?=\d+\Z)", host) for host in (given.split(",") if isinstance(given, str) else given)]
     found = {
         "PGUSER": url.username,
         "PGPASSWORD": url.password,
         "PGDATABASE": url.database,
-        "PGHOST": ",".join(host[1] for host in hosts if host) or url.host,
-        "PGPORT": ",".join(host[2] or "5432" for host in hosts if host and host[2]) or options.get("port") or url.port,
-        "PGCONNECT_TIMEOUT": options.get("connect_timeout"),
-        "PGTARGETSESSIONATTRS": options.get("target_session_attrs"),
-        "PGOPTIONS": f"{options.get('options', '')} -c lock_timeout={_LOCK_WAIT}",
-        **{f"PG{name.upper()}": options.get(name) for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")},
+        "PGHOST": ",".join(host[0] for host in hosts) or url.host,
+        "PGPORT": ",".join(port for host in hosts for port in host[1:]) or url.query.get("port") or url.port,
+        "PGCONNECT_TIMEOUT": url.query.get("connect_timeout"),
+        "PGOPTIONS": f"{url.query.get('options', '')} -c lock_timeout={LOCK_WAIT}",
+        **{f"PG{name.upper()}": url.query.get(name) for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")},
+        "PGTARGETSESSIONATTRS": url.query.get("target_session_attrs"),
     }
     return {name: str(value) for name, value in found.items() if value}

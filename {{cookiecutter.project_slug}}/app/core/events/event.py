@@ -45,12 +45,7 @@ class SecurityEvent(StrEnum):
     session_is: SessionIs
 
     def __new__(
-        cls,
-        name: str,
-        when: str,
-        fields: str = "",
-        user_is: UserIs = NOBODY,
-        session_is: SessionIs = SessionIs.ASKING,
+        cls, name: str, when: str, fields: str = "", user_is: UserIs = NOBODY, session_is: SessionIs = SessionIs.ASKING
     ) -> Self:
         """Make a member of its name and what `docs/logging.md` says of it."""
         member = str.__new__(cls, name)

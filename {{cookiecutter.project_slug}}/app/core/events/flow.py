@@ -82,13 +82,12 @@ class PendingEvents:
 _sink: ContextVar[Sink | None] = ContextVar("event_sink", default=None)
 _pending: ContextVar[PendingEvents | None] = ContextVar("pending_events", default=None)
 
-_observers: list[Callable[[EventRecord], None]] = []
+observers: list[Callable[[EventRecord], None]] = []
+"""Called for every event of this process when it has happened; must not raise."""
 
 # Not the level of the settings: a quiet log still tells of attacks (ASVS 16.3.1).
 _log = structlog.wrap_logger(
-    None,
-    wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
-    logger_factory_args=("security",),
+    None, wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET), logger_factory_args=("security",)
 )
 
 
@@ -127,16 +126,6 @@ def events_to(sink: Sink) -> Iterator[None]:
 
 
 @contextmanager
-def observe_events(observer: Callable[[EventRecord], None]) -> Iterator[None]:
-    """Call the observer, which must not raise, for every event of this process that happens during the block."""
-    _observers.append(observer)
-    try:
-        yield
-    finally:
-        _observers.remove(observer)
-
-
-@contextmanager
 def collect_events() -> Iterator[PendingEvents]:
     """Collect the events of a transaction until it ends. The committer records them in it and sets `committed`."""
     before, pending = _pending.get(), PendingEvents()
@@ -158,7 +147,7 @@ def _log_line(event_record: EventRecord) -> None:
     """Write the line: at `info` when it succeeded, at `warning` when it failed or was denied."""
     write = _log.info if event_record.outcome == "success" else _log.warning
     write(event_record.action.value, outcome=event_record.outcome, **event_record.fields)
-    for observer in _observers:
+    for observer in observers:
         observer(event_record)
 
 

@@ -56,10 +56,7 @@ _SHAPES: tuple[tuple[tuple[str, ...], str], ...] = (
     # A cookie alone: a browser takes one with such a name from a secure origin only, so its value opens something.
     (("__",), rf"(?i)(__(?:Host|Secure)-[\w-]{{1,40}}{_ASSIGNED})[^\s;,]+"),
     # Header fields: everything up to the end of the line, for a cookie field holds many pairs.
-    (
-        ("authorization", "cookie"),
-        rf"(?i)((?:authorization|cookie2?)[\w-]{{0,20}}{_ASSIGNED})(?:{_QUOTED}|[^\r\n]+)",
-    ),
+    (("authorization", "cookie"), rf"(?i)((?:authorization|cookie2?)[\w-]{{0,20}}{_ASSIGNED})(?:{_QUOTED}|[^\r\n]+)"),
     (("bearer", "basic", "dpop"), r"""(?i)\b((?:bearer|basic|dpop)(?:\s|%20|\+){1,4})["']?[^\s"',;<>]+"""),
     # A value behind its name, or behind an option of a command. Possessive (`+`): no shorter name could be followed by
     # what assigns, and to try each takes long.
@@ -78,10 +75,7 @@ _SHAPES: tuple[tuple[tuple[str, ...], str], ...] = (
     # Credentials in a URL; a port, which also follows a colon, is none. Without an `@` it is not even looked for.
     (("@",), r"""(://)(?:[^\s/"'<>]{1,256}|[^\s/:@"'<>]{0,256}:(?!\d{1,5}[/?#])[^\s"'<>]{0,256})(?=@)"""),
     # An e-mail address. One candidate a word, so that a long text costs no more than its length.
-    (
-        ("@", "%40"),
-        r"""(?<![^\s"'<>(){}\[\],;:=&/?|@])[^\s"'<>(){}\[\],;:=&/?|@]+(?:@|%40)[\w-]+(?:\.[\w-]+)+""",
-    ),
+    (("@", "%40"), r"""(?<![^\s"'<>(){}\[\],;:=&/?|@])[^\s"'<>(){}\[\],;:=&/?|@]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"""),
 )
 _HINTS = sorted({hint for hints, _ in _SHAPES for hint in hints})
 _COMPILED = [(frozenset(hints), re.compile(shape)) for hints, shape in _SHAPES]

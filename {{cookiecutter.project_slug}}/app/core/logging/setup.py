@@ -30,7 +30,6 @@ _OWN_KEYS = frozenset({"timestamp", "level", "event", "logger", "exception"})
 _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 _writer = LogWriter()
-_gaps: list[Gap] = []
 
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
@@ -54,7 +53,7 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
 
 def lines_dropped() -> int:
     """Return how many lines of this process were dropped so far."""
-    return sum(gap.total for gap in _gaps)
+    return _writer.dropped
 
 
 def log_plain(logger: str, event: str, fields: Mapping[str, str | float | None]) -> None:
@@ -78,7 +77,6 @@ class _Pipe(logging.Handler):
         self._renderer = renderer
         self._stream = stream
         self._gap = Gap(self._dropped_notice)
-        _gaps.append(self._gap)
 
     def process(self, logger: Any, method: str, fields: MutableMapping[str, Any]) -> NoReturn:
         """Write the line, as structlog's last processor: no logger is to do more."""

@@ -27,19 +27,10 @@ _GATHER_SECONDS = 0.005
 
 @dataclass
 class Gap:
-    """The number of lines of one log that were lost and not yet reported; `notice` makes the line that reports it.
-
-    `total` counts them all. A report that is lost itself counts anew the lines that it was about.
-    """
+    """The number of lines of one log that were lost and not yet reported; `notice` makes the line that reports it."""
 
     notice: Callable[[int], bytes]
     lines: int = 0
-    total: int = 0
-
-    def add(self, lines: int) -> None:
-        """Note that lines were lost."""
-        self.lines += lines
-        self.total += lines
 
 
 class _Entry(NamedTuple):
@@ -65,6 +56,7 @@ class LogWriter:
         self._waiting: deque[_Entry] = deque()
         self._size = 0
         self._writing = False
+        self.dropped = 0  # lines; a report that is lost counts those that it was about once more
         self._thread: threading.Thread | None = None
 
     def put(self, line: bytes, stream: TextIO, gap: Gap) -> None:
@@ -79,7 +71,8 @@ class LogWriter:
         with self._changed:
             # After a loss, further lines are lost until half of the queue is written: few long gaps, not many short.
             if self._size + len(line) > (MOST_WAITING // 2 if gap.lines else MOST_WAITING):
-                gap.add(1)
+                gap.lines += 1
+                self.dropped += 1
                 return
             if gap.lines:
                 lost, gap.lines = gap.lines, 0
@@ -112,7 +105,9 @@ class LogWriter:
                 self._writing = False
                 for entry in entries:
                     written -= len(entry.data)
-                    entry.gap.add(entry.lines if written < 0 else 0)
+                    lost = entry.lines if written < 0 else 0
+                    entry.gap.lines += lost
+                    self.dropped += lost
                 self._changed.notify_all()
 
     def _take(self) -> list[_Entry]:

@@ -94,7 +94,7 @@ class AuditTrail:
             return await db.scalar(statement.limit(1))
 
     async def count(self) -> int:
-        """Return how many rows the database holds, from its first and last one: their numbers have no gaps."""
+        """Return about how many rows the database holds: the numbers from its first to its last have few gaps."""
         ends = (select(end(AuditEvent.sequence)).scalar_subquery() for end in (func.min, func.max))
         async with self._database.read() as db:
             first, last = (await db.execute(select(*ends))).one()

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,9 +27,9 @@ _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _PAUSE_SECONDS = 0.02
 _SECONDS = 5.0
 _MOST_AT_ONCE = 8
-_TEXT_SECONDS = 1.0
 _HEADERS = (
     ("Connection", "close"),
+    ("Content-Type", "text/plain; version=0.0.4; charset=utf-8"),
     ("Cache-Control", "no-store"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("X-Content-Type-Options", "nosniff"),
@@ -53,17 +54,9 @@ def metrics_endpoint(settings: Settings, *, several: bool) -> Iterator[None]:
     with listener, TemporaryDirectory(prefix="metrics-") if several else nullcontext() as folder:
         if folder is not None:
             os.environ[_FOLDER] = folder
-        loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever, name="metrics", daemon=True)
-        thread.start()
-        serving = asyncio.run_coroutine_threadsafe(_serve(listener, settings, _renderer(folder)), loop)
-        try:
-            yield
-        finally:
-            serving.cancel()
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
+        serving = _serve(listener, settings, _renderer(folder))
+        threading.Thread(target=asyncio.run, args=(serving,), name="metrics", daemon=True).start()
+        yield
 
 
 async def _serve(listener: socket.socket, settings: Settings, render: Render) -> None:
@@ -87,12 +80,9 @@ async def _answer(connection: socket.socket, settings: Settings, render: Render)
                 http.receive_data(await loop.sock_recv(connection, 4096))
             if isinstance(event, h11.Request):
                 status, text = _respond(event, settings, render)
-                kind, length = (
-                    ("Content-Type", "text/plain; version=0.0.4; charset=utf-8"),
-                    ("Content-Length", str(len(text))),
-                )
-                head = http.send(h11.Response(status_code=status, headers=[*_HEADERS, kind, length]))
-                await loop.sock_sendall(connection, b"".join([head or b"", text]))
+                headers = [*_HEADERS, ("Content-Length", str(len(text)))]
+                head = http.send(h11.Response(status_code=status, headers=headers)) or b""
+                await loop.sock_sendall(connection, head + text)
 
 
 def _respond(request: h11.Request, settings: Settings, render: Render) -> tuple[int, bytes]:
@@ -119,20 +109,17 @@ def _renderer(folder: str | None) -> Render:
     from prometheus_client import REGISTRY, CollectorRegistry, generate_latest  # noqa: PLC0415  # it takes time
     from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # noqa: PLC0415
 
-    registry, text, good_until = REGISTRY, b"", 0.0
-    if folder is not None:
-        registry = CollectorRegistry()
+    registry = CollectorRegistry() if folder else REGISTRY
+    if folder:
         MultiProcessCollector(registry, folder)  # type: ignore[no-untyped-call]
 
-    def render() -> bytes:
-        nonlocal text, good_until
-        if time.monotonic() >= good_until:
-            for pid in _ended(folder) if folder else ():
-                mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
-            text, good_until = generate_latest(registry), time.monotonic() + _TEXT_SECONDS
-        return text
+    @lru_cache(maxsize=1)
+    def render(_: int) -> bytes:
+        for pid in _ended(folder) if folder else ():
+            mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
-    return render
+    return lambda: render(int(time.monotonic()))
 
 
 def _ended(folder: str) -> Iterator[int]:

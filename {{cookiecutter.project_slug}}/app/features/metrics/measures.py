@@ -29,7 +29,7 @@ CONNECTIONS = Gauge(
 )
 MAILS = Gauge("app_outbox_mails", "Mails in the outbox.", ("status",), multiprocess_mode="livemostrecent")
 OLDEST_MAIL = Gauge("app_outbox_oldest_seconds", "Age of the mail that waits.", multiprocess_mode="livemostrecent")
-AUDIT_ROWS = Gauge("app_audit_rows", "Rows of the audit trail.", multiprocess_mode="livemostrecent")
+AUDIT_ROWS = Gauge("app_audit_rows", "Rows of the audit trail, about.", multiprocess_mode="livemostrecent")
 READY = Gauge("app_ready", "1 if the service can serve, as /readyz says.", multiprocess_mode="livemin")
 LINES_DROPPED = Counter("app_log_lines_dropped", "Log lines that were dropped.")
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.events.event import EventCatalog
-from app.core.events.flow import OUTCOMES, EventRecord, observe_events
+from app.core.events.flow import OUTCOMES, EventRecord, observers
 from app.core.logging.setup import lines_dropped
 from app.core.mail.delivery import MailDelivery
 from app.core.services import Services
@@ -29,10 +29,11 @@ async def sampling(services: Services) -> AsyncIterator[None]:
             # From 0 on: Prometheus does not see an increase from nothing to 1.
             measures.EVENTS.labels(event.value, outcome)
     tasks = [asyncio.create_task(work(services), name="metrics") for work in (_watch_process, _watch_stores)]
+    observers.append(_count)
     try:
-        with observe_events(_count):
-            yield
+        yield
     finally:
+        observers.remove(_count)
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -48,7 +49,7 @@ async def _watch_process(services: Services) -> None:
         due = loop.time() + _PROCESS_SECONDS
         await asyncio.sleep(_PROCESS_SECONDS)
         measures.LAG.observe(max(0.0, loop.time() - due))
-        measures.HASHING.set(services[PasswordHasher].waiting)
+        measures.HASHING.set(services[PasswordHasher].pool.waiting)
         for pool, (in_use, most) in services[Database].pools().items():
             measures.CONNECTIONS.labels(pool, "in_use").set(in_use)
             measures.CONNECTIONS.labels(pool, "most").set(most)

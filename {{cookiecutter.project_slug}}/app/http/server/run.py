@@ -84,11 +84,7 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
     """
     connections, backlog = connections_and_backlog(_file_limit())
     listener = listen(
-        host,
-        port,
-        backlog,
-        scheme="https" if certificate else "http",
-        advice="Choose another with --host or --port.",
+        host, port, backlog, scheme="https" if certificate else "http", advice="Choose another with --host or --port."
     )
     config = _Config(
         app,

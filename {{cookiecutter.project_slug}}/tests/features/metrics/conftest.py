@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.databases import Databases
 from tests.support.server import HOST, ServerProcess, free_port
 
-_LONGEST_WAIT = 10
+_LONGEST_WAIT = 40
 
 
 class Measured:

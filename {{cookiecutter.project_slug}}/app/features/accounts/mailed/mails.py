@@ -37,9 +37,7 @@ _LINKING = re.compile(r"[:@\"]|[.\u3002\uff0e\uff61](?![0-9])")
 _users = table_of(User)
 # Alerts go only to confirmed mailboxes: an unconfirmed address may be a stranger's.
 _OWNER = select(_users.c.email, _users.c.display_name, _users.c.muted).where(
-    _users.c.id == bindparam("user_id"),
-    _users.c.verified_at.is_not(None),
-    _users.c.email.not_like(f"%@{DOMAIN}"),
+    _users.c.id == bindparam("user_id"), _users.c.verified_at.is_not(None), _users.c.email.not_like(f"%@{DOMAIN}")
 )
 
 

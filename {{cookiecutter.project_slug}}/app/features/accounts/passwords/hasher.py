@@ -42,22 +42,17 @@ class PasswordHasher:
 
     def __init__(self, hasher: Argon2Hasher | None = None, queue_length: int = _QUEUE_LENGTH) -> None:
         self._hasher = hasher or OWASP_ARGON2ID
-        self._pool = HashingPool(queue_length)
+        self.pool = HashingPool(queue_length)
         # For accounts without a password, so that timing does not reveal which accounts exist.
         self._dummy = _dummy_hash(self._hasher)
 
-    @property
-    def waiting(self) -> int:
-        """How many passwords wait for a thread of the pool."""
-        return self._pool.waiting
-
     async def hash(self, password: AcceptedPassword) -> str:
         """Return the hash to store; raises `Unavailable` if too many wait."""
-        return await self._pool.run(lambda: self._hasher.hash(password.normalized.get_secret_value()))
+        return await self.pool.run(lambda: self._hasher.hash(password.normalized.get_secret_value()))
 
     async def verify(self, password: SecretStr, stored: str | None) -> Verification:
         """Check a password; without a stored hash, it takes as long, and is wrong. Raises `Unavailable` as `hash`."""
-        verification = await self._pool.run(
+        verification = await self.pool.run(
             lambda: self._verify(normalized(password.get_secret_value()), stored or self._dummy)
         )
         return verification if stored else Verification(valid=False)
@@ -70,7 +65,7 @@ class PasswordHasher:
 
     async def close(self) -> None:
         """Close the pool."""
-        self._pool.close()
+        self.pool.close()
 
 
 @cache

@@ -56,11 +56,7 @@ class ClientService:
     _grants: Collection[str]
 
     async def add(
-        self,
-        actor: Principal | None,
-        new: ClientCreate,
-        *,
-        show: Callable[[str, SecretStr | None], None] | None = None,
+        self, actor: Principal | None, new: ClientCreate, *, show: Callable[[str, SecretStr | None], None] | None = None
     ) -> tuple[RegisteredClient, SecretStr | None]:
         """Register a client, and return it with its secret, which is stored nowhere.
 

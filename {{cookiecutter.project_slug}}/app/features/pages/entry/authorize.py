@@ -20,12 +20,7 @@ from app.core.events.flow import emit_event
 from app.core.services import provided, services_of
 from app.core.settings.model import Settings
 from app.features.accounts.authority import denied
-from app.features.authorization.requests import (
-    AuthorizationRequest,
-    RefusedRequest,
-    RequestReader,
-    UntrustedRequest,
-)
+from app.features.authorization.requests import AuthorizationRequest, RefusedRequest, RequestReader, UntrustedRequest
 from app.features.authorization.service import AuthorizationService
 from app.features.oauth.events import ClientEvent
 from app.features.pages.kit.forms import FormBody
@@ -81,10 +76,7 @@ async def ask(page: CurrentPage, requests: Requests, authorization: Authorizatio
 
 @router.form(AUTHORIZE, Authenticated(), max_body_size=16 * KIB)
 async def decide(
-    page: CurrentPage,
-    requests: Requests,
-    authorization: Authorization,
-    origin: RequestClient,
+    page: CurrentPage, requests: Requests, authorization: Authorization, origin: RequestClient
 ) -> Response:
     """Take the decision to the client. The request is checked again: the form can only narrow its scope."""
     if "Authorization" in page.request.headers:

@@ -1,0 +1,136 @@
+"""`manage doctor`: how the service stands, on one screen. No secret is shown, and each look is bounded in time."""
+
+import asyncio
+import platform
+import shutil
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import typer
+from sqlalchemy import text
+
+from app.assembly import make_services
+from app.commands.support import FAILED, say, settings_or_exit, why_unusable
+from app.core.clock import utc_now
+from app.core.database.database import Database, UtcDateTime
+from app.core.database.migrations import SchemaMismatchError, require_current
+from app.core.errors import Problem
+from app.core.events.event import UpkeepEvent
+from app.core.limits.limiter import Limiter
+from app.core.mail.delivery import MailDelivery
+from app.core.mail.transport import DeliveryError, mail_transport
+from app.core.services import Services
+from app.core.settings.model import Settings, source_of
+from app.core.sqlite_file import sqlite_path
+from app.features.audit.service import AuditTrail
+
+_SECONDS = 5
+_MEBIBYTE = 1024 * 1024
+_LEAST_FREE_MEBIBYTES = 512
+_MOST_CLOCK_SECONDS = 10
+_OF_SQLITE = "SELECT sqlite_version()", "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+_OF_POSTGRESQL = "SHOW server_version", "SELECT pg_database_size(current_database())"
+_NOW = "SELECT clock_timestamp() AS now"
+
+
+def doctor() -> None:
+    """Show the settings with their source, and look at all that the service depends on. Exit code 1 if one is ill."""
+    settings = settings_or_exit()
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        # Only `str` shows no secret: a tuple would show what it holds by `repr`.
+        shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str("" if value is None else value)
+        say(f"{name.upper():<26} {shown or 'not set'}  [{source_of(name) or 'default'}]")
+    say("")
+    if not asyncio.run(_examine(settings)):
+        raise typer.Exit(FAILED)
+
+
+async def _examine(settings: Settings) -> bool:
+    """Look at everything at once, tell what was found, and return whether all of it is well."""
+    services = make_services(settings)
+    try:
+        found = await asyncio.gather(*(_look(probe(services)) for probe in _PROBES.values()))
+    finally:
+        await services.close()
+    for name, (well, what) in zip(_PROBES, found, strict=True):
+        say(f"{'ok ' if well else 'ILL'} {name:<12} {what}", colour="green" if well else "red")
+    return all(well for well, _ in found)
+
+
+async def _look(probe: Awaitable[str]) -> tuple[bool, str]:
+    """Return whether it is well, and words without a value of a stranger's: texts of other errors may hold one."""
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return True, await probe
+    except TimeoutError:
+        return False, f"no answer within {_SECONDS} seconds"
+    except (DeliveryError, SchemaMismatchError) as error:
+        return False, str(error)
+    except Problem as problem:
+        return False, problem.detail
+    except Exception as error:  # noqa: BLE001  # one that fails must not hide the others
+        return False, why_unusable(error.orig) if hasattr(error, "orig") else type(error).__name__
+
+
+async def _database(services: Services) -> str:
+    path = sqlite_path(services[Settings].database_url)
+    version_of, size_of = _OF_SQLITE if path else _OF_POSTGRESQL
+    async with services[Database].read() as db:
+        found, size = await db.scalar(text(version_of)), await db.scalar(text(size_of))
+        there = utc_now() if path else await db.scalar(text(_NOW).columns(now=UtcDateTime))
+    apart = abs((there - utc_now()).total_seconds())
+    await services[Database].ping()
+    await require_current(services[Database])
+    if apart > _MOST_CLOCK_SECONDS:
+        raise Problem(f"its clock is {apart:.0f} seconds from that of this machine")
+    kind = "SQLite" if path else "PostgreSQL"
+    return (
+        f"{kind} {found}, {size / _MEBIBYTE:.1f} MiB, takes writes, schema of this version, clock {apart:.1f} s apart"
+    )
+
+
+async def _counters(services: Services) -> str:
+    await services[Limiter].ping()
+    return "Valkey or Redis counts" if services[Settings].redis_url else "of each process (no REDIS_URL)"
+
+
+async def _mail_server(services: Services) -> str:
+    transport = mail_transport(services[Settings])
+    try:
+        await transport.connect()
+    finally:
+        await transport.close()
+    return "takes our sign-in" if services[Settings].smtp_url else "none: files in var/mail (no SMTP_URL)"
+
+
+async def _disk(services: Services) -> str:
+    path = sqlite_path(services[Settings].database_url)
+    free = shutil.disk_usage(path.parent if path else Path.cwd()).free / _MEBIBYTE
+    if free < _LEAST_FREE_MEBIBYTES:
+        raise Problem(f"only {free:.0f} MiB free")
+    return f"{free:.0f} MiB free"
+
+
+async def _upkeep(services: Services) -> str:
+    trail, mails = services[AuditTrail], await services[MailDelivery].standing()
+    rows = [await trail.latest(event) for event in (UpkeepEvent.BACKUP_MADE, UpkeepEvent.ROWS_PURGED)]
+    backup, purge = (f"{row.created_at:%Y-%m-%d %H:%M} UTC" if row else "never" for row in rows)
+    counts = f"about {await trail.count()} rows in the audit trail, {mails.waiting} mails wait, {mails.failed} failed"
+    return f"last backup {backup}, last purge {purge}, {counts}"
+
+
+async def _versions(_: Services) -> str:
+    packages = (f"{name} {version(name)}" for name in ("fastapi", "sqlalchemy", "uvicorn", "cryptography"))
+    return ", ".join([f"Python {platform.python_version()}", *packages])
+
+
+_PROBES: dict[str, Callable[[Services], Awaitable[str]]] = {
+    "database": _database,
+    "counters": _counters,
+    "mail server": _mail_server,
+    "disk": _disk,
+    "upkeep": _upkeep,
+    "versions": _versions,
+}
