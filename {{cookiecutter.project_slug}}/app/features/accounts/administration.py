@@ -1,10 +1,7 @@
-"""The administration of accounts: list, invite, change, disable, delete, assign roles.
+"""The administration of accounts, by actors whose rights are checked in the transaction that writes (`authority.py`).
 
-Three rules hold for every change: the rights of the actor are checked in the transaction that writes, the account may
-do nothing that the actor may not, and the last administrator stays.
-
-The account of an invitation exists at once. It opens when the invited person chooses a password with the mailed token:
-no administrator ever knows one (ASVS 6.4.1).
+An account may do nothing that its administrator may not. An invitation opens when the invited person chooses a
+password with the mailed token: no administrator ever knows one (ASVS 6.4.1).
 """
 
 from collections.abc import Iterable
@@ -53,10 +50,9 @@ class AccountAdministration:
         return await self._cursors.fetch(self._database, statement, params, (User.created_at, User.id))
 
     async def invite(self, actor: Principal, email: str, roles: Iterable[Role], *, ip: str) -> User:
-        """Make an account without a password, and mail a token to choose one.
+        """Mail a token to choose a password; an unconfirmed account of the address is invited anew, and keeps nothing.
 
-        Raises `Forbidden` for roles that the actor may not give, `Conflict` if the address has a confirmed account,
-        `TooManyRequests`. An unconfirmed account is invited anew: nothing else of it stays.
+        Raises `Forbidden` for roles that the actor may not give, `Conflict` for a confirmed account, `TooManyRequests`.
         """
         wanted = frozenset(roles)
         if wanted != {Role.MEMBER} and UserPermission.ROLES_ASSIGN not in actor.permissions:

@@ -1,7 +1,6 @@
 """The rules of administration: rights are checked when a change is written, and one administrator stays.
 
-Every change locks in one order, so that no two wait for each other: the administrators and the actor by id, the session
-of the actor, then what is written.
+Every change locks in one order (no deadlock): administrators and actor by id, the actor's session, what is written.
 """
 
 from collections.abc import Iterable
@@ -28,10 +27,7 @@ _ADMINISTRATORS = (
 
 
 async def lock_administrators(db: AsyncSession, *others: UUID) -> set[UUID]:
-    """Lock and return those who can administrate, in one order: no two can remove each other, and none deadlock.
-
-    The accounts of `others` are locked among them.
-    """
+    """Lock the accounts of `others` and of those who can administrate, in one order; return the latter."""
     locked = or_(User.id.in_(_ADMINISTRATORS), User.id.in_(others))
     await db.execute(select(User.id).where(locked).order_by(User.id).with_for_update())
     # Select again: a statement that waited for a lock sees the roles of the time before it waited (PostgreSQL).
@@ -46,10 +42,9 @@ class Authority:
         self._roles = roles
 
     async def lock_actor(self, db: AsyncSession, actor: Principal | None) -> set[UUID]:
-        """Lock the rights of the actor until the transaction ends, and return those who can administrate.
+        """Lock the rights of the actor (None: the operator, by a command), and return those who can administrate.
 
-        The actor None is the operator, who runs a command. Raises `Unauthenticated` if the session of the actor has
-        ended since the request was authenticated, and `Forbidden` if the account has fewer rights than the request.
+        Raises `Unauthenticated` if the session has ended meanwhile, `Forbidden` if the account has fewer rights by now.
         """
         if actor is None:
             return await lock_administrators(db)
@@ -73,9 +68,6 @@ def keep_one(administrators: set[UUID], user: User) -> None:
 
 
 def denied(message: str) -> Forbidden:
-    """Return the error for an actor who passed the policy of the route but may not do this, and emit an event.
-
-    `message` repeats nothing that was sent.
-    """
+    """Return the error for an actor whom the policy let in, and emit an event. `message` repeats no value of theirs."""
     emit_event(AccessEvent.ACCESS_DENIED, outcome="denied", reason=message)
     return Forbidden(message)

@@ -28,11 +28,7 @@ async def lock_confirmed(db: AsyncSession, confirmed: User) -> User:
 
 @asynccontextmanager
 async def taken_back(db: AsyncSession, *, unless: bool) -> AsyncIterator[None]:
-    """Write what the block adds, and take it back unless `unless` is true.
-
-    The same statements run whether an address has an account or not, so that the time of the answer does not reveal it
-    (ASVS 6.3.8).
-    """
+    """Take back what the block writes unless `unless`: equal work, so equal time, for every address (ASVS 6.3.8)."""
     savepoint = await db.begin_nested()
     try:
         yield

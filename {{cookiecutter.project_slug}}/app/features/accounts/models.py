@@ -22,11 +22,9 @@ class UserRole(Base):
 
 
 class User(Base):
-    """A person's account.
+    """An account: mail goes to `email`; `mailbox` is the same for all spellings of one address.
 
-    `email` is the address as it is written to, `mailbox` what makes two spellings of one address the same account.
-    Until `verified_at` is set, the mailbox is not confirmed, and nobody can sign in. `muted` are the alerts that the
-    owner has switched off, separated by spaces.
+    Nobody can sign in until `verified_at` is set. `muted` are alerts that are switched off, separated by spaces.
     """
 
     __tablename__ = "users"
@@ -61,10 +59,9 @@ class User(Base):
 
 
 class AccountToken(Base):
-    """A mailed token that can still be used, as its SHA-256 alone. A token that is used or replaced is deleted.
+    """A mailed token that can still be used, as its SHA-256 alone, with the address that it was mailed to.
 
-    `email` and `mailbox` are the address that it was mailed to. The foreign key is checked at the end of the
-    transaction, so that the work for an address without an account can be done and taken back (`locking.py`).
+    The foreign key is checked at the commit: work for an address without an account is taken back (`locking.py`).
     """
 
     __tablename__ = "account_tokens"

@@ -57,10 +57,7 @@ class OwnAccountService:
             await self._renew_cookie(request, response, principal)
 
     async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr, *, ip: str) -> None:
-        """Change the password; end every other session and every mailed token (ASVS 6.2.3, 7.4.3).
-
-        Every home network but that of the address is forgotten.
-        """
+        """Change the password; end every other session and home network, and all mailed tokens (ASVS 6.2.3, 7.4.3)."""
         confirmed = await self._confirmation.require(principal, current, AccountEvent.PASSWORD_CHANGED)
         new_hash = await self._passwords.hash(new, email=confirmed.email, display_name=confirmed.display_name)
         async with self._database.transaction() as db:
@@ -73,10 +70,9 @@ class OwnAccountService:
             _emit_event(AccountEvent.PASSWORD_CHANGED, principal)
 
     async def request_email_change(self, principal: Principal, new_email: str, password: SecretStr, *, ip: str) -> None:
-        """Mail a token to the new address; raises `TooManyRequests`.
+        """Mail a token to the new address, and word to the old one, while the change can still be stopped.
 
-        The old address gets a mail too, while the change can still be stopped. Only the owner of the new address learns
-        that it has an account already (ASVS 6.3.8).
+        Only the owner of the new address learns that it has an account (ASVS 6.3.8). Raises `TooManyRequests`.
         """
         await self._limits.admit_client(ip)
         address = parse_email_address(new_email)
@@ -100,10 +96,7 @@ class OwnAccountService:
             _emit_event(AccountEvent.EMAIL_CHANGE_REQUESTED, principal)
 
     async def confirm_email_change(self, token: SecretStr) -> None:
-        """Give the account its new address; raises `BadRequest` for a token that does not hold.
-
-        Raises `Conflict` if the address went to another account meanwhile.
-        """
+        """Give the account its new address; raises `BadRequest` for the token, `Conflict` if the address is taken."""
         try:
             async with self._database.transaction() as db:
                 user, address = await self._tokens.use(db, token, TokenKind.EMAIL_CHANGE)

@@ -1,7 +1,4 @@
-"""My account, its registration and recovery by mail, and the administration of all accounts.
-
-Mailed tokens come in bodies alone, never in a URL (ASVS 14.2.1).
-"""
+"""My account, registration and recovery, and administration. Mailed tokens are never in a URL (ASVS 14.2.1)."""
 
 from typing import Annotated, Any
 from uuid import UUID

@@ -129,12 +129,9 @@ class AccountService:
         *,
         before_commit: Callable[[], object] | None = None,
     ) -> UUID:
-        """Create a verified account; an unconfirmed one of the same mailbox is deleted.
+        """Create a verified account, in place of an unconfirmed one, unless `before_commit` raises.
 
-        `before_commit` is called when all is written; if it raises, no account is left behind.
-
-        Raises `ValueError` for what is no address, `Unprocessable` for a password that the policy refuses, `Conflict`
-        if the mailbox has an account.
+        Raises `ValueError` for the address, `Unprocessable` for the password, `Conflict` if the mailbox has an account.
         """
         address = parse_email_address(email)
         now = utc_now()
@@ -180,10 +177,7 @@ class AccountService:
         return await self._passwords.hasher.verify(password, credentials.password_hash if credentials else None)
 
     def admit(self, connection: Connection, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
-        """Return the roles of a user who is about to get a session, and lock the account until that is done.
-
-        None if the account was disabled, deleted or given another password since `credentials` were read.
-        """
+        """Lock the account and return its roles; None if it was disabled, deleted or given another password since."""
         found = {"user_id": credentials.user_id, "password_hash": credentials.password_hash}
         rows = connection.execute(_ADMIT, found).all()
         if rows and new_hash is not None:
@@ -208,10 +202,7 @@ class AccountService:
         return bool(await db.scalar(select(User.id).where(User.id == user_id, User.disabled_at.is_(None))))
 
     async def identify(self, session: Mapping[str, Any]) -> Identity | None:
-        """Return whose session it is, if it is alive and the account is enabled; every request asks this.
-
-        `session` are the parameters of `SELECT_ALIVE`.
-        """
+        """Return whose living session it is, if the account is enabled; `session` is from `SessionService.alive`."""
         version, known = self._known.find(session["session_id"])
         if known is None and (rows := await self._database.fetch_all(_IDENTIFY, session)):
             known = self._identity(rows), rows[0]

@@ -1,7 +1,6 @@
 """Service accounts: the users that OAuth clients are when they act for themselves.
 
-Such an account has roles like any other, can be disabled, and its sessions can be ended. It cannot sign in: it has no
-password, and its address is below `.invalid` (RFC 2606), where no account can be made and no mail arrives.
+None can sign in: it has no password, and an address below `.invalid` (RFC 2606), where no mail arrives.
 """
 
 from collections.abc import Iterable

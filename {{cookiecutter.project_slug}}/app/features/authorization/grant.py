@@ -1,8 +1,7 @@
 """The grant `authorization_code`: exchange a code for tokens (RFC 6749 section 4.1.3).
 
-A second use means that somebody else saw the code: the session that the first use started ends, in this transaction, so
-that the error answer cannot roll it back (ASVS 10.4.2). That needs the verifier too: a code can be seen in a URL, and a
-code alone ends no session. A request that does not fit consumes nothing: a stolen code can be neither used nor spoiled.
+A second use, with the verifier too, ends what the first one started (ASVS 10.4.2): somebody else saw the code. A
+request that does not fit consumes nothing: a stolen code can be neither used nor spoiled.
 """
 
 import hashlib
@@ -73,10 +72,7 @@ class AuthorizationCodeGrant:
     async def _locked(
         self, db: AsyncSession, presented: _Presented, client: RegisteredClient
     ) -> AuthorizationCode | None:
-        """Lock user, client, session and then the code, if it is the client's, and return the code.
-
-        Returns None if one of them is gone, disabled, changed or ended since the user approved.
-        """
+        """Lock user, client and session, then the client's code; None if one is gone, disabled, changed or ended."""
         mine = (AuthorizationCode.code_hash == presented.code_hash, AuthorizationCode.client_id == client.id)
         columns = (AuthorizationCode.user_id, AuthorizationCode.session_id)
         owner = (await db.execute(select(*columns).where(*mine))).one_or_none()

@@ -10,10 +10,9 @@ from app.core.database.database import Base
 
 
 class AuthorizationCode(Base):
-    """A code, as its SHA-256 alone, with all that it is bound to (RFC 6749 section 4.1.2, RFC 7636).
+    """A code, as its SHA-256 alone, with all that it is bound to (RFC 6749 section 4.1.2, RFC 7636); a used one stays.
 
-    `session_id` is the session of the browser that approved; the row goes with it. `started_session_id` is what the
-    code was exchanged for: a code that is used stays, so that a second use is noticed.
+    `session_id` is the session of the browser that approved, `started_session_id` what the code was exchanged for.
     """
 
     __tablename__ = "authorization_codes"

@@ -1,7 +1,6 @@
 """Authorization requests: what a browser brings from a client (RFC 6749 section 4.1.1, RFC 7636, RFC 9700).
 
-If the client or its redirect URI is not registered, the answer is a page, and never a redirect: that would send the
-user, and what is in the URL, to whoever wrote the link. Every other fault is told to the client, at its redirect URI.
+Unless client and redirect URI are registered, the answer is a page: a redirect would lead to whoever wrote the link.
 """
 
 import re
@@ -74,8 +73,7 @@ class Callback:
 class AuthorizationRequest(Callback):
     """A request that can be approved or denied: `scope` is what the client asks for, and may have.
 
-    `max_age` is how many seconds ago the user may have proved who they are, at most (RFC 9470 section 4). `prompt` is
-    what to ask the user in any case, or `none` for nothing (OpenID Connect Core section 3.1.2.1).
+    `max_age` is in seconds (RFC 9470 section 4), `prompt` as in OpenID Connect Core section 3.1.2.1.
     """
 
     client: RegisteredClient
@@ -97,10 +95,7 @@ class RequestReader:
     _issuer: str
 
     async def read(self, pairs: Sequence[tuple[str, str]]) -> AuthorizationRequest:
-        """Read the query, as its names and values in order.
-
-        Raises `UntrustedRequest`, for a page, or `RefusedRequest`, for a redirect to its `location`.
-        """
+        """Read a query in order; raises `UntrustedRequest` for a page, `RefusedRequest` for a redirect."""
         given: dict[str, str] = {name: value for name, value in pairs if value}
         # RFC 8707 section 2: the one parameter that may be repeated.
         resources = frozenset(value for name, value in pairs if name == "resource" and value)

@@ -58,10 +58,9 @@ class AuthorizationService:
     _mail: AccountMail
 
     def needs_sign_in(self, request: AuthorizationRequest, authenticated_at: datetime) -> bool:
-        """Return whether the client wants a later sign-in than that (RFC 9470).
+        """Return whether the client wants a later sign-in than that (RFC 9470); one of the last minute will do.
 
-        A sign-in of the last minute is new enough for any `max_age`: it was asked for, and the browser is on its way
-        back. For `prompt=login` none is: the sign-in page leads back to the same request without it.
+        For `prompt=login` none will: the sign-in page leads back to the same request without it.
         """
         if "login" in request.prompt:
             return True
@@ -77,9 +76,7 @@ class AuthorizationService:
     async def needs_consent(self, principal: Principal, request: AuthorizationRequest) -> bool:
         """Return whether to ask the user: not for the service itself, nor for what they have allowed.
 
-        A consent covers what the user could grant then: rights that came later are asked about. A public client that
-        anybody could pretend to be is asked about every time, a first-party one too (RFC 8252 section 8.6), and any
-        with `prompt=consent`.
+        A public client that anybody could pretend to be is asked about every time (RFC 8252 section 8.6).
         """
         client = request.client
         if "consent" in request.prompt:
@@ -96,11 +93,7 @@ class AuthorizationService:
         return allowed is None or not request.granted(principal) <= frozenset(allowed.split())
 
     async def approve(self, principal: Principal, request: AuthorizationRequest, origin: Client) -> str:
-        """Give the client a code; the user has agreed, or need not be asked.
-
-        The client gets what it asks for, as far as the user may do it. Raises `RefusedRequest` if that is nothing, or
-        if the sign-in is too old.
-        """
+        """Give the client a code; raises `RefusedRequest` if nothing of the scope is allowed, or for an old sign-in."""
         if self.needs_sign_in(request, principal.authenticated_at + _TIME_TO_DECIDE):
             request.refuse("login_required", "The user signed in too long ago.")
         scope = self.require_grantable(principal, request)

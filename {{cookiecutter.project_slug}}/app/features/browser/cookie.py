@@ -1,11 +1,7 @@
-"""The session cookie, and the principal of a request that has it.
+"""The session cookie, and the principal of a request that has it; on the API, if it has no `Authorization` header.
 
-It is `__Host-`, so that no other host and no plain connection can set it (ASVS 3.3.1, 3.3.3). Browsers take it on
-`http://localhost` and `http://127.0.0.1` too, except Safari, which wants HTTPS (`make certificate`): there is no weaker
-one for development.
-
-Pages take the cookie alone. The API takes it if a request has no `Authorization` header, and judges the request by that
-header alone if it has one. `app/http/middleware/cross_origin.py` refuses cross-site requests with a cookie.
+`__Host-`: no other host and no plain connection can set it (ASVS 3.3.1, 3.3.3). Browsers take it on `http://localhost`
+too, but for Safari, which wants HTTPS (`make certificate`). `middleware/cross_origin.py` refuses cross-site requests.
 """
 
 import re
@@ -42,8 +38,7 @@ def set_session_cookie(response: Response, value: str) -> None:
 def clear_session_cookie(response: Response) -> None:
     """Take the session from the browser, and what scripts of this origin have stored in it (ASVS 14.3.1).
 
-    Not `"cookies"`: browsers then delete those of every other service below the same registrable domain too. Not
-    `"cache"`: pages are `no-store`, and the styles and scripts that browsers do keep tell nothing.
+    Not `"cookies"`, which deletes those of other services below the same domain. Not `"cache"`: pages are `no-store`.
     """
     response.delete_cookie(NAME, path="/", secure=True, httponly=True, samesite="lax")
     response.headers["Clear-Site-Data"] = '"storage"'

@@ -9,11 +9,7 @@ from app.core.database.database import Base
 
 
 class BrowserSession(Base):
-    """The cookie of a session, and what this service says about it.
-
-    `id_hash` is the SHA-256 of the cookie's value. `sealed` holds whose session it is, and when and how they signed in:
-    a row that was written by somebody else opens nothing.
-    """
+    """The cookie of a session, as its SHA-256, and whose session it is, sealed: a row that others wrote opens none."""
 
     __tablename__ = "browser_sessions"
 

@@ -1,7 +1,6 @@
 """Browser sessions: the cookie is an opaque id of 256 random bits, and what it opens is sealed to its row.
 
-Only the hash of the id is stored (ASVS 7.2.3). Every sign-in and every confirmation of the password makes a new id
-(ASVS 7.2.4). An id that this service did not issue finds no row, and is never adopted.
+Only its hash is stored (ASVS 7.2.3). Every sign-in and confirmation of the password makes a new one (ASVS 7.2.4).
 """
 
 import hashlib
@@ -103,10 +102,7 @@ class BrowserSessions:
         await self._sessions.seen(signed_in.principal.session_id, not_since=utc_now() - _SEEN_EVERY)
 
     async def confirm(self, principal: Principal) -> str | None:
-        """Record that the user has just proved who they are, and replace the cookie; returns its new value.
-
-        None if the session ended meanwhile, or has no cookie.
-        """
+        """Record that the user has just proved who they are; return a new cookie, None if there is none to replace."""
         user_id, session_id = principal.user_id, principal.session_id
         async with self._database.transaction() as db:
             now = await self._sessions.authenticated_again(db, session_id)

@@ -10,10 +10,9 @@ from app.core.database.database import Base
 
 
 class OAuthClient(Base):
-    """An application that gets tokens (RFC 6749 section 2).
+    """An application that gets tokens (RFC 6749 section 2); lists are separated by spaces.
 
-    `secret_hash` is the SHA-256 of its secret; a public client has none. `grants`, `redirect_uris` and `scope` are what
-    it may use, separated by spaces. `user_id` is the service account that it acts as with `client_credentials`.
+    `secret_hash` is a SHA-256, None for a public client; `user_id` the service account for `client_credentials`.
     """
 
     __tablename__ = "oauth_clients"

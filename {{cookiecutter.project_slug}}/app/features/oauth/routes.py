@@ -142,10 +142,7 @@ async def metadata(
 
 
 def _is_theirs(token: TokenClaims, caller: Caller) -> bool:
-    """Return whether the token is the user's, or the client's own; both, for an application that acts for a user.
-
-    The audience of every access token is this service alone: none is meant for another client.
-    """
+    """Return whether the token is the user's, or the client's own; both, for an application that acts for a user."""
     if isinstance(caller, Principal):
         return token.user_id == caller.user_id and caller.client_id in {None, token.client_id}
     return token.client_id == caller.client_id

@@ -1,11 +1,8 @@
 """Where an account is used: home networks, and devices, as far as a server can tell them apart without a cookie.
 
-A network is what the limits count together: an IPv4 address, or a /64 of IPv6. A device is a network and a program: the
-user agent without its versions, so that an update is no new device. A user agent can be imitated, a network cannot.
-
-A home network is where the owner signed in with the password, or reset it by mail. Over the limits of the sign-in, the
-right password gets in from a home network alone (`signin/limits.py`), so that an attacker elsewhere cannot lock the
-owner out. What a program does for the user, such as the exchange of a code, adds none: the address is its server's.
+A device is a network (an IPv4 address, or a /64 of IPv6) and a user agent without its versions. A home network is where
+the owner signed in with the password, or reset it by mail, not what a program did for them: over the limits, the right
+password gets in from there alone (`signin/limits.py`), so that an attacker elsewhere cannot lock the owner out.
 """
 
 import hashlib
@@ -60,11 +57,7 @@ def device_of(user_id: UUID, client: Client) -> bytes:
 
 
 def is_new_device(connection: Connection, user_id: UUID, client: Client) -> bool:
-    """Return whether to alert the owner of the device of a sign-in that is about to start; the account is locked.
-
-    The first device of an account alerts nobody. Five new ones an hour do at most: an attacker who has the password
-    cannot flood the mailbox.
-    """
+    """Return whether to alert the owner: not of the first device, of five an hour at most. The account is locked."""
     asked = {"of_user": user_id, "of_network": subscriber(client.ip), "since": utc_now() - _HOUR}
     number = connection.execute(_NEW, {**asked, "device": device_of(user_id, client)}).scalar()
     return number is not None and number < _ALERTS_PER_HOUR

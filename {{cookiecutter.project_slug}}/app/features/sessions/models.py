@@ -10,12 +10,10 @@ from app.core.database.database import Base
 
 
 class Session(Base):
-    """One sign-in: alive until it is ended, idle for too long, or too old.
+    """One sign-in: alive until it is ended, idle since `last_seen_at` for too long, or past `expires_at`.
 
-    `scope` is what it was granted, `methods` how the user proved who they are (`amr`), both separated by spaces.
-    `expires_at` is the absolute limit; the idle limit counts from `last_seen_at`. `client_id` is the OAuth client
-    that has its tokens, by the name that it gives itself; None is the service's own sign-in. `device` is what a sign-in
-    came from, as `device_of` says it; None for an OAuth client.
+    `scope` and `methods` (`amr`) are separated by spaces. `client_id` is the OAuth client that has it, or None for the
+    service's own sign-in, which alone has a `device`, as `device_of` says it.
     """
 
     __tablename__ = "sessions"

@@ -82,11 +82,7 @@ class SessionService:
         self._cursors = Cursors(keys, "sessions")
 
     def start(self, connection: Connection, user_id: UUID, client: Client, options: SessionOptions) -> NewSession:
-        """Add a session for a user, who is locked.
-
-        Beyond `SESSIONS_PER_USER` of the same client, the one that idles for longest ends. A session with a lifetime of
-        its own ends none: it dies within minutes.
-        """
+        """Add a session for a locked user; one with a lifetime of its own makes no room: it dies within minutes."""
         if options.lifetime is None:
             self._make_room(connection, user_id, options.client_id)
         now = utc_now()
@@ -126,11 +122,7 @@ class SessionService:
         return await db.scalar(living) is not None
 
     async def require_alive(self, db: AsyncSession, actor: Principal) -> None:
-        """Lock the account of the actor, then their session, until the transaction ends.
-
-        What writes for an actor begins with it. Raises `Unauthenticated` if the session has ended since the request
-        was let in.
-        """
+        """Lock account, then session of an actor, before writing for them; raises `Unauthenticated` if it has ended."""
         # The accounts are a feature above this one: the foreign key knows their table.
         (key,) = _sessions.c.user_id.foreign_keys
         await db.execute(select(key.column).where(key.column == actor.user_id).with_for_update())

@@ -1,7 +1,6 @@
-"""Authenticate a bearer access token (RFC 6750).
+"""Authenticate a bearer access token (RFC 6750), then ask the database for its session, user and roles.
 
-The token is verified first, then its session, its user and their roles are looked up in one statement: signing out,
-disabling, a change of roles or password count at the next request, on every replica (ASVS 7.4.1, 7.4.2).
+So sign-out, disabling, new roles or a new password count at the next request, on every replica (ASVS 7.4.1, 7.4.2).
 """
 
 from fastapi import Request
@@ -31,10 +30,7 @@ class BearerAuthenticator:
         return True
 
     async def __call__(self, request: Request) -> Principal:
-        """Return the principal; raises `Unauthenticated`, which is logged as a security event.
-
-        The account is kept in `request.state.account`.
-        """
+        """Return the principal, and keep `request.state.account`; raises `Unauthenticated`, and emits an event."""
         values = request.headers.getlist("Authorization")
         if not values:
             raise _refused("no credentials", "Sign in first.", "Bearer")

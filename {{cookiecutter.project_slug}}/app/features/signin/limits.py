@@ -1,13 +1,9 @@
 """Limits of sign-ins (ASVS 6.3.1) that do not reveal whether an account exists (ASVS 6.3.8).
 
-An attempt counts for its network (an IPv4 address, or the /64 of an IPv6 address), for the mailbox in that network, and
-for the mailbox from everywhere; a sign-in that succeeds is not counted. Over one of these limits every answer is the
-same 429 after the same time; only the right password from a home network of the account gets in
-(`sessions/devices.py`). After twice the limit of such attempts, a network gets 429 before any password is
-checked, until the window ends; a user there who resets a password by mail gets a few more attempts, for that mailbox.
-
-A count depends only on what was sent and from where, not on the account. It is taken before the password is checked,
-so that parallel attempts cannot slip through.
+An attempt counts for its network (IPv4 address or IPv6 /64), the mailbox in that network, and the mailbox anywhere,
+before the password is checked: none slips through. Success is not counted. Over a limit every answer is the same 429
+after the same time, but for the right password from a home network (`sessions/devices.py`). After twice the limit of
+those, a network gets 429 unchecked, until the window ends; a reset by mail gives its mailbox a few more attempts there.
 """
 
 import hashlib

@@ -50,8 +50,7 @@ class PasswordSignIn:
     ) -> tuple[Grant, str]:
         """Start a session for a user who knows the password, and return it with what `issue` made.
 
-        Raises `WrongCredentialsError` (unknown, wrong, disabled and unverified alike, in the same time), `Unavailable`,
-        or `TooManyRequests`. Over a limit the right password is refused too, unless it comes from a home network.
+        Raises `WrongCredentialsError` (unknown, wrong, disabled, unverified alike), `Unavailable`, `TooManyRequests`.
         """
         # Browsers strip the value of a field of the type `email` (HTML section 4.10.5.1.5).
         email = email.strip(_ASCII_WHITESPACE)

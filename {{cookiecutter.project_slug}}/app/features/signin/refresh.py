@@ -1,8 +1,4 @@
-"""Refresh tokens: one-time, opaque, stored hashed; those of one session are a family (RFC 9700 section 4.14.2).
-
-A token that is presented a second time has been copied: the whole family ends. That is committed before the error is
-raised, so that no error answer can roll it back.
-"""
+"""Refresh tokens: one-time, opaque, stored hashed; those of one session are a family (RFC 9700 section 4.14.2)."""
 
 import hashlib
 import re

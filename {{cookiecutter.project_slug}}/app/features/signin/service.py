@@ -72,10 +72,7 @@ class SignInService:
         )
 
     async def open(self, db: AsyncSession, grant: ClientGrant, client: Client) -> TokenPair:
-        """Start a session for an OAuth client, in the caller's transaction.
-
-        If it cannot be refreshed, it lasts no longer than its access token.
-        """
+        """Start a session for an OAuth client; one that cannot be refreshed lasts no longer than its access token."""
         lifetime = None if grant.refreshable else timedelta(seconds=self._tokens.expires_in)
         options = SessionOptions(grant.scope, grant.methods, grant.client_id, grant.authenticated_at, lifetime)
         connection = await db.connection()
@@ -96,8 +93,8 @@ class SignInService:
     async def renew(self, token: str, scope: str | None, client_id: str | None = None) -> TokenPair:
         """Exchange a refresh token for new tokens; `scope` may narrow the access token, not widen it.
 
-        Raises `InvalidGrant` or `InvalidScope`. A token that was used before ends its family. A token of another client
-        is refused and ends nothing (RFC 9700 section 4.14.2); `client_id` None is the service's own sign-in.
+        Raises `InvalidGrant` or `InvalidScope`. A token that was used before ends its family, and no error rolls that
+        back; one of another client ends nothing (RFC 9700 section 4.14.2). `client_id` None is the own sign-in.
         """
         async with self._database.transaction() as db:
             session_id = await self._locked_family(db, token, client_id)
@@ -122,20 +119,14 @@ class SignInService:
         return grant, refresh_token
 
     async def _locked_family(self, db: AsyncSession, token: str, client_id: str | None) -> UUID | None:
-        """Return the session of a token of the client, used or not.
-
-        The session is locked before the token: in the order in which both are deleted.
-        """
+        """Return the session of the client's token, used or not; it is locked before the token, as deletions do."""
         session_id = await refresh.family(db, token)
         if session_id is None or await self._sessions.lock(db, session_id) != client_id:
             return None
         return session_id
 
     async def revoke(self, token: str, principal: Principal) -> None:
-        """End the session of one of the principal's own tokens (RFC 7009); any other token changes nothing.
-
-        An application that acts for the user ends a session only if it is its own.
-        """
+        """End the session of one of the principal's own tokens (RFC 7009); an application ends only what is its own."""
         async with self._database.transaction() as db:
             await self._sessions.require_alive(db, principal)
             session_id = await self._session_of(db, token)

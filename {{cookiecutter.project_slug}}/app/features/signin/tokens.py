@@ -1,7 +1,4 @@
-"""Access tokens: JWTs after RFC 9068, signed with the key of their purpose alone.
-
-A token names the user and the session. Whether it still holds depends on the session, at every request.
-"""
+"""Access tokens: JWTs after RFC 9068, signed with the key of their purpose; they hold while their session does."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -111,11 +108,7 @@ class AccessTokens:
         return jwt.encode(_HEADER, claims, self._keys[0], algorithms=[_ALGORITHM])
 
     def verify(self, token: str) -> TokenClaims:
-        """Verify a token with every key of the ring; raises `InvalidTokenError`.
-
-        What it says never changes, so a token that was verified before is found by its digest, and its times alone are
-        looked at again.
-        """
+        """Verify a token, by its digest and times alone if it was verified before; raises `InvalidTokenError`."""
         if len(token) > _LONGEST_TOKEN:
             raise InvalidTokenError
         digest = sha256(token.encode()).digest()

@@ -1,14 +1,8 @@
 """Limits of requests for mail: by one client, for one mailbox, and by one account (ASVS 2.4.1).
 
-A client over its limit gets 429. A mailbox over its limit gets no more mail, and the answer is the same as ever: it
-does not reveal whether the mailbox has an account. The window is as long as a token lives, and each kind of request is
-counted apart: an attacker who uses up a limit has filled the mailbox with tokens that work.
-
-The tokens of a change of address work only for the account that asked. So the account is counted, not the mailbox: a
-stranger cannot use up the limit of its owner. What a change of address tells the holder of the address, which has no
-token, is counted for the mailbox as well.
-
-Where the tokens of an account are revoked, its resets are counted anew: nobody revokes them to keep the owner out.
+A client over its limit gets 429. A mailbox over its limit gets no more mail, and the same answer as ever. Each kind is
+counted apart for as long as a token lives: who uses up a limit has filled the mailbox with tokens that work. Revoking
+them begins the count of resets anew. A change of address counts for the account that asks: no stranger uses it up.
 """
 
 import hashlib

@@ -1,9 +1,7 @@
 """The mails about accounts: plain files in `templates/`, or in a folder before it, each as text and as HTML.
 
-Values are data: HTML escapes them, a missing value stops the mail, and links begin with `PUBLIC_URL`, whatever `Host`
-the request named (ASVS 1.1.2, 1.3.7). A mail greets by name only if the mailbox is confirmed: before that, the name
-could be a stranger's message. Alerts hold no token; texts that others chose (a user agent, the name of a client) pass
-through `unlinked`.
+Links begin with `PUBLIC_URL`, whatever the `Host` (ASVS 1.1.2, 1.3.7). A mail greets by name only if the mailbox is
+confirmed: the name could be a stranger's message. Texts of others (user agents, client names) pass through `unlinked`.
 """
 
 import re
@@ -122,10 +120,7 @@ class AccountMail:
     async def alert(
         self, db: AsyncSession, alert: Alert, user_id: UUID, origin: Client | None = None, **about: str
     ) -> None:
-        """Write to the owner of an account, unless the owner has switched the alert off.
-
-        `origin` is where the request came from, if the template shows it; `about` are its other values.
-        """
+        """Write to the owner of an account unless they muted the alert; the template shows `origin` and `about`."""
         put = partial(self.put_alert, alert=alert, user_id=user_id, origin=origin, about=about)
         if await (await db.connection()).run_sync(put):
             self._outbox.announce(db)

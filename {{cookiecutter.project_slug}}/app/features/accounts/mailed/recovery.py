@@ -1,8 +1,7 @@
 """A forgotten password: a token by mail, and a new password for the token (ASVS 6.4.3).
 
-The answer and its time are the same whether the address has an account or not. The token proves the mailbox, so a
-reset confirms an unconfirmed account, and limits of the sign-in do not lock its owner out: the network that the
-password was set from becomes the only home of the account, and `unlock` lets it try (`signin/limits.py`).
+Answer and time are the same for every address. The token proves the mailbox: a reset confirms the account, and the
+network that it came from becomes its only home, which `unlock` lets try whatever the limits (`signin/limits.py`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -58,10 +57,7 @@ class RecoveryService:
         self._applications = applications
 
     async def forgot(self, email: str, *, ip: str) -> None:
-        """Mail a token to the account of the address, if there is one that is not disabled.
-
-        Raises `TooManyRequests` for the client, and no error that depends on the address.
-        """
+        """Mail a token to the enabled account of the address; raises `TooManyRequests`, by the client alone."""
         await self._limits.admit_client(ip)
         address = parse_email_address(email)
         mailable = (await self._limits.admit_mailbox(RECOVERY, address.mailbox)).allowed
@@ -81,11 +77,9 @@ class RecoveryService:
     async def reset(
         self, token: SecretStr, password: SecretStr, client: Client, *, keep_applications: bool = False
     ) -> None:
-        """Set a password and end every session; raises `BadRequest` for a token that does not hold.
+        """Set a password and end every session, but those of OAuth clients if they are to be kept.
 
-        Unless they are to be kept, the sessions of OAuth clients end too, with what the user allowed them.
-
-        The token is used up last: a password that is refused leaves it as it was.
+        Raises `BadRequest` for a token that does not hold; a password that is refused leaves the token as it was.
         """
         async with self._database.read() as db:
             owner = await self._tokens.owner(db, token, *_KINDS)

@@ -1,9 +1,8 @@
-"""Registration: an account for the owner of a mailbox.
+"""Registration: an account for the owner of a mailbox, who alone learns more than the one answer (ASVS 6.3.8).
 
-The answer and its time are the same whether the address has an account or not (ASVS 6.3.8); only the owner of the
-mailbox learns more, by mail. A stranger could register an address first, or once more, and wait for its owner to
-confirm the stranger's password. So a password does not hold if the account was registered again with another one, or
-if who confirms shows neither the password nor that the browser is the same: a mail lets the owner choose one then.
+A stranger could register an address first, or once more, and wait for its owner to confirm the stranger's password. So
+a password does not hold if the account was registered again with another one, or if who confirms shows neither the
+password nor that the browser is the same: a mail lets the owner choose one then.
 """
 
 import hashlib
@@ -64,9 +63,8 @@ class RegistrationService:
         self._tokens, self._mail, self._limits = mailing
 
     async def register(self, email: str, password: SecretStr, display_name: str | None, *, ip: str) -> str:
-        """Make an unconfirmed account, or mail the owner of the one that exists.
+        """Make an unconfirmed account, or mail the owner of the one that exists; return the `proof` for `confirm`.
 
-        Returns the `proof` for `confirm` that it was the same browser: 43 characters that reveal nothing.
         Raises `TooManyRequests` for the client, `Unavailable`, and no error that depends on the address.
         """
         await self._limits.admit_client(ip)

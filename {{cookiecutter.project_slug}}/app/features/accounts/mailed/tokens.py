@@ -1,8 +1,7 @@
 """Tokens by mail: 256 random bits, SHA-256 at rest, one use, one purpose (ASVS 6.4.1, 6.6.2, 11.5.1).
 
-A token ends when it is used, when a newer one of its kind is issued, and when the account is disabled or gets other
-roles, another password or another address: its row is deleted. The account is always locked before its tokens, so that
-no two requests wait for each other.
+The row of a token is deleted when it is used or replaced, and when the account is disabled or gets other roles, another
+password or address. The account is locked before its tokens.
 """
 
 import hashlib
@@ -70,10 +69,7 @@ class AccountTokens:
         self._also.append(revocation)
 
     async def issue(self, db: AsyncSession, user: User, kind: TokenKind, address: EmailAddress | None = None) -> str:
-        """Make a token to be mailed to the user, or to another address, in place of an older one of its kind.
-
-        The caller has locked the account.
-        """
+        """Make a token of a locked user, for another address if one is given, in place of an older one of its kind."""
         await db.execute(delete(AccountToken).where(AccountToken.user_id == user.id, AccountToken.kind == kind))
         email, mailbox = address or (user.email, user.mailbox)
         token = f"{kind}_{secrets.token_urlsafe(_RANDOM_BYTES)}"
@@ -92,10 +88,7 @@ class AccountTokens:
         return token
 
     async def owner(self, db: AsyncSession, token: SecretStr, *kinds: TokenKind, lock: bool = False) -> User:
-        """Return the enabled account of a living token of one of the kinds; the token stays as it is.
-
-        Raises `BadRequest` for any other token, whatever the reason.
-        """
+        """Return the enabled account of a living token of one of the kinds; raises `BadRequest` for any other token."""
         shape = _SHAPE.fullmatch(token.get_secret_value())
         if shape is not None and shape[1] in kinds:
             owner = select(User).join(AccountToken, AccountToken.user_id == User.id)
@@ -106,10 +99,7 @@ class AccountTokens:
         raise _refused(kinds)
 
     async def use(self, db: AsyncSession, token: SecretStr, *kinds: TokenKind) -> tuple[User, EmailAddress]:
-        """Use a token up; return the account, locked, and the address that the token was mailed to.
-
-        Raises `BadRequest` as `owner` does: of concurrent uses, one succeeds.
-        """
+        """Use a token up, once; return the locked account and the address it was mailed to; raises as `owner` does."""
         user = await self.owner(db, token, *kinds, lock=True)
         taking = delete(AccountToken).where(_alive(token)).returning(AccountToken.email, AccountToken.mailbox)
         row = (await db.execute(taking)).one_or_none()

@@ -15,11 +15,7 @@ from app.features.accounts.passwords.hasher import PasswordHasher
 
 
 class PasswordConfirmation:
-    """Checks the current password of a principal; all that ask for it share one limit.
-
-    Each session has a limit of its own: with a stolen one, an attacker cannot use up the owner's attempts. OAuth
-    clients are refused, so that they cannot find out the password.
-    """
+    """Checks the current password within one limit for each session: a stolen one uses up no attempts of others."""
 
     def __init__(self, database: Database, hasher: PasswordHasher, limiter: Limiter, limit: RateLimitItem) -> None:
         self._database = database
@@ -30,8 +26,7 @@ class PasswordConfirmation:
     async def require(self, principal: Principal, password: SecretStr, purpose: SecurityEvent) -> User:
         """Return the account if the password is right; raises `Forbidden`, and emits `purpose` as a failure.
 
-        Raises `TooManyRequests` if the session has too many failed attempts, and `Forbidden` for every OAuth client,
-        before the password is checked.
+        Before that check, raises `TooManyRequests`, and `Forbidden` for OAuth clients: none can find the password out.
         """
         who = {"user_id": principal.user_id, "session_id": principal.session_id}
         if principal.client_id is not None:

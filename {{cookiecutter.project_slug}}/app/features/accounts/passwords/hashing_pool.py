@@ -1,8 +1,4 @@
-"""Threads that hash: as many as there are cores, with a lower priority than the event loop (ASVS 15.2.2).
-
-Hashing takes 19 MiB and a core for tens of milliseconds. No more runs at once than there are cores; the rest waits in a
-queue, and beyond it the answer is 503.
-"""
+"""Threads that hash (19 MiB, tens of milliseconds): one a core, below the event loop's priority (ASVS 15.2.2)."""
 
 import asyncio
 import os

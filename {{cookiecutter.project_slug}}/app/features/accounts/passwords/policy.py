@@ -1,9 +1,4 @@
-"""Which passwords may be set (NIST SP 800-63B-4 section 3.1.1.2, ASVS 6.2).
-
-Length counts, composition does not. The policy refuses the passwords that attackers try first: listed ones,
-repetitions, counts and walks over the keyboard, and those made of a common word or of the names of the user and the
-service. `docs/passwords.md` explains it; a test holds its numbers.
-"""
+"""Which passwords may be set (NIST SP 800-63B-4 section 3.1.1.2, ASVS 6.2): `docs/passwords.md` explains the policy."""
 
 import re
 from collections.abc import Iterable
@@ -44,10 +39,7 @@ class PasswordPolicy:
     def check(
         self, password: SecretStr, *, email: str, display_name: str | None, field: str = "new_password"
     ) -> AcceptedPassword:
-        """Accept a password, or raise `Unprocessable` with the reason and advice.
-
-        `field` is the field of the request that holds it. No part of the password is repeated or logged.
-        """
+        """Accept a password, or raise `Unprocessable` for `field` of the request, which repeats no part of it."""
         typed = password.get_secret_value()
         user_names = _names_in(*email.split("@"), display_name or "")
         problem = _length_problem(typed) or self._problem(folded(typed), user_names)
@@ -105,10 +97,7 @@ def _names_in(*texts: str) -> frozenset[str]:
 
 
 def _is_made_of(text: str, words: frozenset[str]) -> bool:
-    """Return whether too little is left of a folded text without the words, patterns, and padding beside them.
-
-    If a text has none of the words, nothing is crossed out: digits alone can make a password.
-    """
+    """Return whether a folded text has some of the words, and too little without them, patterns, and padding."""
     rest = without_words(text, words)
     left = essence(rest)
     letters = len(without_padding(left))

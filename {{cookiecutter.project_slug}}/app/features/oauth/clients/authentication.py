@@ -1,8 +1,7 @@
 """Authenticate OAuth clients: by HTTP Basic, by the form, or a public client by its `client_id` alone.
 
-A secret is compared by its digest, in constant time, before attempts are counted: a guess at 256 random bits does not
-succeed, so no number of wrong ones locks out the client with the right one. The limit only reduces noise: an IP address
-with too many failures has to wait (ASVS 6.3.1).
+Attempts are counted after the secret of 256 random bits is compared, so wrong ones lock no client out: the limit only
+reduces noise (ASVS 6.3.1).
 """
 
 import hmac
@@ -63,10 +62,7 @@ class ClientAuthentication:
     _limit: RateLimitItem
 
     async def __call__(self, request: Request) -> AnyClient | None:
-        """Return the client of the request, or None if it names none; the form has been read.
-
-        Raises `InvalidClient`, `BadRequest` for two kinds of credentials at once, `TooManyRequests`.
-        """
+        """Return the client that is named, or None; raises `InvalidClient`, `BadRequest` or `TooManyRequests`."""
         ip = client_ip_of(request.scope)
         try:
             given = _given(request.headers.getlist("Authorization"), await request.form())
@@ -118,10 +114,7 @@ def _shows_itself(client: RegisteredClient, secret: SecretStr | None) -> bool:
 
 
 def _given(authorization: Sequence[str], form: Mapping[str, Any]) -> _Given | None:
-    """Read the credentials of a client; raises `ValueError` if they are malformed.
-
-    An empty parameter counts as missing (RFC 6749 section 3.2).
-    """
+    """Read credentials; an empty parameter is missing (RFC 6749 section 3.2). Raises `ValueError` if malformed."""
     client_id, secret = form.get("client_id") or None, form.get("client_secret") or None
     if not authorization:
         if client_id is None:

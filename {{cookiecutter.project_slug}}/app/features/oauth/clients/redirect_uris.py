@@ -1,9 +1,7 @@
 """Redirect URIs: which can be registered, and whether a request has a registered one (RFC 9700 section 2.1).
 
-A URI is compared as text, character by character: no parser, no normalisation, nothing that two programs could read in
-two ways. The one exception is the port of a loopback URI, which a native application gets from its system when it
-starts (RFC 8252 section 7.3). Only URIs with one spelling are registered, so that the compared text is the text that a
-browser goes to.
+They are compared as text, but for the port of a loopback URI, which a native application gets when it starts (RFC 8252
+section 7.3). Only URIs with one spelling are registered: what is compared is where a browser goes.
 """
 
 import re
@@ -54,10 +52,7 @@ def is_registered(uri: str, registered: Iterable[str], *, any_port: bool = True)
 
 
 def proves_its_owner(uri: str) -> bool:
-    """Return whether only the owner of the URI gets what is sent there.
-
-    Any program can listen on a loopback port, or claim a private scheme (RFC 8252 section 8.6).
-    """
+    """Return whether only its owner gets what is sent there: no loopback, no private scheme (RFC 8252 section 8.6)."""
     return uri.startswith("https://")
 
 

@@ -1,8 +1,6 @@
-"""Clients: registering, listing and removing them, and a new secret for one.
+"""Clients: registering, listing and removing them, and a new secret for one: 256 random bits, stored as their SHA-256.
 
-A secret has 256 random bits, is shown once, and is stored as its SHA-256: a random secret needs no slow hash (ASVS
-11.4.2 is about passwords). Rows are locked in one order, so that no two requests wait for each other: the actor
-(`accounts/authority.py`), the service account, its client, the sessions of the client.
+Rows are locked in one order: the actor (`accounts/authority.py`), the service account, its client, its sessions.
 """
 
 import hashlib
@@ -58,12 +56,10 @@ class ClientService:
     async def add(
         self, actor: Principal | None, new: ClientCreate, *, show: Callable[[str, SecretStr | None], None] | None = None
     ) -> tuple[RegisteredClient, SecretStr | None]:
-        """Register a client, and return it with its secret, which is stored nowhere.
+        """Register a client, and return it with its secret, unless `show` raises, which gets `client_id` and secret.
 
-        `show` is called with its `client_id` and secret right before the commit; if it raises, there is no client.
-
-        Raises `Unprocessable` for a grant that this service does not have, `Forbidden` for what the actor may not
-        give: roles, a scope beyond their own permissions, or, without a sign-in with the service itself, `first_party`.
+        Raises `Unprocessable` for an unknown scope or grant, `Forbidden` for what the actor may not give: roles, a
+        scope beyond their own permissions, or, without a sign-in with the service itself, `first_party`.
         """
         if not self._roles.permissions.keys() >= set(new.scope.split()):
             reason = "must be permissions, separated by one space"
@@ -126,22 +122,17 @@ class ClientService:
         return {row.id: _client(row) for row in await db.execute(select(_clients).where(_clients.c.id.in_(ids)))}
 
     async def hold(self, db: AsyncSession, client: RegisteredClient) -> bool:
-        """Lock the client against removal and rotation until the transaction ends; False if it changed before.
-
-        The caller has locked the user, and starts a session for the client.
-        """
+        """Lock the client, after its user, against removal and rotation; return False if it changed meanwhile."""
         same = (_clients.c.id == client.id, _clients.c.secret_hash == client.secret_hash)
         return await db.scalar(select(_clients.c.id).where(*same).with_for_update(read=True)) is not None
 
     async def rotate_secret(
         self, actor: Principal | None, id_: UUID, *, show: Callable[[SecretStr], None] | None = None
     ) -> tuple[RegisteredClient, SecretStr]:
-        """Give the client another secret: the old one stops working, and the sessions of its service account end.
+        """Give the client another secret, unless `show` raises, and end the sessions of its service account.
 
-        `show` is called with the secret right before the commit; if it raises, the old secret stays in use.
-
-        Sessions of users stay: without the new secret they cannot be refreshed, and an access token expires within
-        minutes. Raises `NotFound`, `Conflict` for a public client, or `Forbidden` as `add` does.
+        Those of users stay: they cannot be refreshed without the new secret. Raises `NotFound`, `Conflict` for a public
+        client, or `Forbidden` as `add` does.
         """
         secret = _new_secret()
         async with self._database.transaction(before_commit=show and partial(show, secret)) as db:
@@ -159,11 +150,7 @@ class ClientService:
         return client, secret
 
     async def remove(self, actor: Principal | None, id_: UUID) -> None:
-        """Remove the client with its service account, and end its sessions.
-
-        Raises `NotFound`, or `Forbidden` if its roles allow more than the actor may do. A wider scope hinders nobody:
-        removing it gives them nothing.
-        """
+        """Remove client, service account and sessions; raises `NotFound`, `Forbidden` if its roles exceed the actor."""
         async with self._database.transaction() as db:
             client = await self._lock(db, actor, id_)
             await self._discard(db, client)
@@ -172,10 +159,9 @@ class ClientService:
             _emit_event(ClientEvent.CLIENT_REMOVED, actor, id_)
 
     async def keep_own(self, client_id: str, *, name: str, redirect_uri: str, scope: frozenset[str]) -> None:
-        """Have a public, first-party client of the service itself; every process does this when it starts.
+        """Have a public, first-party client of the service itself, which every process makes when it starts.
 
-        It is no security event: nobody did anything, and every installation has such a client. If the redirect URI has
-        changed, or the scope, a new client replaces it, and its sessions end.
+        If the redirect URI has changed, or the scope, a new client replaces it, and its sessions end.
         """
         there = await self.find(client_id)
         if there is not None:
@@ -202,10 +188,7 @@ class ClientService:
         await db.execute(delete(OAuthClient).where(_clients.c.id == client.id))
 
     async def _lock(self, db: AsyncSession, actor: Principal | None, id_: UUID) -> RegisteredClient:
-        """Lock the client after its service account, which may do nothing that the actor may not.
-
-        Raises `NotFound` for a client of the service itself too.
-        """
+        """Lock the client after its service account; raises `Forbidden`, and `NotFound` for the own client too."""
         which: ColumnElement[bool] = _clients.c.id == id_
         await self._authority.lock_actor(db, actor)
         account = await db.scalar(select(_clients.c.user_id).where(which))

@@ -1,8 +1,6 @@
 """The audit trail: look through it, take a copy of it as CSV (RFC 4180), safe to be opened with a spreadsheet.
 
-A spreadsheet takes a cell that begins with certain characters for a formula, which can read other cells and send them
-away. Such a cell gets an apostrophe in front, which marks it as text (ASVS 1.2.10). So does any text that would begin a
-cell for a program that splits at another separator than the comma.
+What could begin a formula, at any separator, gets an apostrophe in front, which marks it as text (ASVS 1.2.10).
 """
 
 import csv

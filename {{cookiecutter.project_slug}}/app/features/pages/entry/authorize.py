@@ -1,7 +1,6 @@
 """The authorization endpoint: a client asks, the user decides (RFC 6749 section 4.1, RFC 9700).
 
-A request that cannot be trusted ends on a page here. Every other answer is a redirect to a redirect URI that the client
-registered. Errors wait until a user has signed in: a link to this service that led elsewhere at once would be bait
+Redirects, to registered URIs alone, wait until a user has signed in: a link that led elsewhere at once would be bait
 (RFC 9700 section 4.11.2). The exception is `prompt=none` of a sound request, which asks for that.
 """
 
@@ -140,10 +139,8 @@ def _once_signed_in(query: str) -> str:
 async def headers_for(request: Request, next_path: str) -> dict[str, str]:
     """Return the headers of a page whose form leads to the path, which may lead on to an OAuth client.
 
-    Browsers check every redirect after a form against the page's `form-action`: it has to name the client's origin.
-    A client may open `/oauth/authorize` in a pop-up, and wait for its own page to report from there. Browsers cut that
-    tie for good at the first answer, redirects included, with another `Cross-Origin-Opener-Policy` than the client's.
-    Only `unsafe-none` keeps it with a page of another origin: `same-origin-allow-popups` is for the page that opens.
+    Browsers check every redirect after a form against `form-action`: it names the client's origin. A client may wait
+    for a pop-up to report: any `Cross-Origin-Opener-Policy` but `unsafe-none` cuts that tie, on redirects too.
     """
     path, _, query = next_path.partition("?")
     services = services_of(request.app)

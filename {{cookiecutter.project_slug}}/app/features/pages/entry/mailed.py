@@ -1,8 +1,7 @@
 """Pages for what goes by mail: registering, a forgotten password, a new address.
 
-Tokens in mailed links are in the URL fragment: they reach no server, log or `Referer` (ASVS 14.2.1). `static/token.js`
-puts the token into the form; a click sends it. Opening the link changes nothing, so that a mail program that follows
-links consumes no token (ASVS 3.5.3).
+Mailed tokens are in the URL fragment: they reach no server, log or `Referer` (ASVS 14.2.1). `static/token.js` puts them
+into the form, and a click sends it: a mail program that follows links consumes no token (ASVS 3.5.3).
 """
 
 from typing import Annotated

@@ -62,11 +62,9 @@ async def login_page(page: CurrentPage, next: str | None = None) -> Response:  #
 
 
 def _may_have_lost_its_cookie(request: Request) -> bool:
-    """Whether the browser may have signed in already, and not kept the cookie.
+    """Return whether the browser may have signed in and not kept the cookie, whatever the password was.
 
-    It sends none, and comes from the form to sign in: a redirect keeps the `Referer` of the form. Over plain HTTP it
-    is enough that it sends none: Safari keeps no `Secure` cookie there. The database is not asked, so the answer does
-    not tell whether a password was right.
+    A redirect keeps the `Referer` of the form. Over plain HTTP, Safari keeps no `Secure` cookie.
     """
     return session_cookie(request) is None and (page_before(request) == "/login" or request.url.scheme == "http")
 

@@ -1,7 +1,4 @@
-"""Forms: each is checked as a JSON body is; what is wrong is said beside its field, and what was typed is kept.
-
-The value of a `SecretStr` field is never shown again.
-"""
+"""Forms, checked as JSON bodies are. One that is refused shows what is wrong, and what was typed but `SecretStr`."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -71,10 +68,7 @@ def shown_values(kind: type[BaseModel], typed: Mapping[str, str]) -> dict[str, s
 
 
 def errors_by_field(problem: Problem, beside: Mapping[str, type[Problem]]) -> dict[str, str]:
-    """Return what to say beside each field, or under `""` on top of the form.
-
-    `beside` names the field of a problem that does not name one itself.
-    """
+    """Return what to say beside each field, or under `""` on top; `beside` names the field of a problem without one."""
     if isinstance(problem, Unprocessable) and problem.errors:
         return {str(list(error["location"])[-1]): str(error["reason"]) for error in problem.errors}  # type: ignore[call-overload]
     field = next((name for name, kind in beside.items() if isinstance(problem, kind)), "")

@@ -32,10 +32,7 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
 def content_security_policy(*, form_action: Sequence[str] = (), scripts: bool = False) -> str:
-    """Return the policy of a page (ASVS 3.4.3): nothing from other origins, nothing inline, framed by nobody.
-
-    `form_action` are other origins to which an answer to a form of the page may lead.
-    """
+    """Return the policy of a page (ASVS 3.4.3); `form_action` are other origins to which its forms may lead."""
     script = ["script-src 'self'", "connect-src 'self'"] if scripts else []
     return "; ".join(
         [
@@ -150,10 +147,7 @@ class PageRoute(GuardedRoute):
         return await services_of(request.app)[CookieAuthenticator](request)
 
     async def load(self, request: StrictRequest) -> None:
-        """Read the form; raises `Forbidden` for one of another origin, with a cookie or without.
-
-        Without one, a page of another site could still sign a user in as somebody else (ASVS 3.5.1).
-        """
+        """Read the form of this origin, with a cookie or without: no other site signs a user in (ASVS 3.5.1)."""
         if request.method == "POST":
             if not is_own_origin(request.scope, services_of(request.app)[Settings].public_url):
                 raise cross_origin_refusal()

@@ -1,7 +1,4 @@
-"""Problems as browsers see them: a page that says what to do, or a redirect to the sign-in and back.
-
-Programs get the problem document: those that ask for an API path, or do not prefer HTML (RFC 9110 section 12.5.1).
-"""
+"""Problems as pages, or redirects to the sign-in, for browsers: those prefer HTML (RFC 9110 section 12.5.1)."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -76,10 +73,7 @@ def _wanted(accept: str) -> dict[str, float]:
 
 
 def with_signed_in_user(handle: Handler) -> Handler:
-    """Wrap an exception handler, so that the page of a 4xx shows the signed-in user.
-
-    Not for a 5xx, because the database may be down. Middleware answers without it, so that its refusals cost no query.
-    """
+    """Let the page of a 4xx show the signed-in user; not that of a 5xx, when the database may be down."""
 
     async def handler(request: Request, error: Exception) -> Response:
         status = getattr(error, "status", getattr(error, "status_code", Unprocessable.status))

@@ -1,7 +1,4 @@
-"""Texts of others as a page shows them: bounded, and without characters that reorder the text around them.
-
-The templates escape HTML.
-"""
+"""Texts of others as a page shows them: bounded, and without characters that reorder the text around them."""
 
 import re
 

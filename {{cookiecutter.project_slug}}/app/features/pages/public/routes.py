@@ -1,8 +1,4 @@
-"""The landing page, the files that pages need, and `/docs`: Swagger UI, from files of this service alone.
-
-The button "Authorize" of `/docs` gets a token as every public client does: by authorization code with PKCE, in a window
-that comes back to `/docs/oauth2-redirect`.
-"""
+"""The landing page, the files that pages need, and `/docs`: Swagger UI, which gets tokens as any public client."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
