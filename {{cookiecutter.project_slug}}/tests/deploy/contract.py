@@ -5,9 +5,12 @@ import secrets
 import socket
 import ssl
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
 from typing import Any
 
@@ -33,10 +36,14 @@ FORGED = (
 # Where nobody else asks; the access log names routes, and no path that leads nowhere.
 HIDDEN = "/api/v1/roles"
 TOO_LARGE = b"x" * 200_000
+# What `deploy/` lets through: more than the largest bound of a route.
+MOST = 160 * 1024
+
+StartProxy = Callable[[list[int]], AbstractContextManager[Proxy]]
 
 
 class ProxyContract:
-    """Tests that each proxy passes; the fixture `proxy` is in the module of each."""
+    """Tests that each proxy passes; the fixtures `proxy` and `start_proxy` are in the module of each."""
 
     @pytest.mark.asvs("4.1.3", "15.3.4")
     @pytest.mark.parametrize("headers", [(), FORGED], ids=["plain", "forged"])
@@ -53,19 +60,25 @@ class ProxyContract:
     @pytest.mark.asvs("5.2.1", "4.2.1")
     @pytest.mark.parametrize("framing", FRAMINGS)
     def test_uploads_are_bounded(self, proxy: Proxy, replicas: list[ServerProcess], framing: str) -> None:
-        """What is larger than any route takes ends at the proxy, with headers of its own; less at the service."""
-        sent = {}
-        for name, body in (("of the service", TOO_LARGE[:100_000]), ("of the proxy", TOO_LARGE)):
-            length = f"Content-Length: {len(body)}" if framing == "length" else "Transfer-Encoding: chunked"
-            framed = body if framing == "length" else b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
-            sent[name] = ask(
-                proxy, request("POST", f"{SIGNIN}?{secrets.token_hex(4)}", JSON, length, host=NAME), framed
-            )
-        assert [status_of(answer) for answer in sent.values()] == [413, 413]
-        assert b"request_id" in sent["of the service"]
-        assert b"request_id" not in sent["of the proxy"]
-        fields = headers_of(sent["of the proxy"])
-        assert {"strict-transport-security", "content-security-policy", "x-content-type-options"} <= {*fields}
+        """What is larger than the route takes is refused, by the service or by the proxy, with the headers of both."""
+        for size in (100_000, len(TOO_LARGE)):
+            body = TOO_LARGE[:size]
+            length = f"Content-Length: {size}" if framing == "length" else "Transfer-Encoding: chunked"
+            framed = body if framing == "length" else b"%x\r\n%b\r\n0\r\n\r\n" % (size, body)
+            answer = ask(proxy, request("POST", SIGNIN, JSON, length, host=NAME), framed)
+            assert status_of(answer) == 413
+            fields = {*headers_of(answer)}
+            assert {"strict-transport-security", "content-security-policy", "x-content-type-options"} <= fields
+
+    @pytest.mark.asvs("5.2.1")
+    def test_the_proxy_bounds_uploads_by_itself(self, start_proxy: StartProxy) -> None:
+        """A service that would read everything gets no more than any route takes, and the client is told 413."""
+        with greedy_server() as (port, sizes), start_proxy([port]) as proxy:
+            length = f"Content-Length: {len(TOO_LARGE)}"
+            answer = ask(proxy, request("POST", "/", JSON, length, host=NAME), TOO_LARGE)
+        assert status_of(answer) == 413
+        assert b"strict-transport-security" in answer.lower()
+        assert max(sizes, default=0) <= MOST
 
     @pytest.mark.asvs("3.4.1", "3.4.4", "13.4.6")
     @pytest.mark.parametrize("target", ["/livez", "/nowhere", "/livez?a=1&a=2"])
@@ -155,6 +168,31 @@ def in_between(proxy: Proxy, hostile: list[bytes]) -> None:
 
     with ThreadPoolExecutor(16) as pool:
         assert [message for found in pool.map(attack, hostile) for message in found] == []
+
+
+@contextmanager
+def greedy_server() -> Iterator[tuple[int, list[int]]]:
+    """Start a server that reads whatever comes; yield its port, and a list that gets the size of each body."""
+    sizes: list[int] = []
+
+    class Greedy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            sizes.append(len(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer((HOST, 0), Greedy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port, sizes
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def headers_of(answer: bytes) -> list[str]:

@@ -1,10 +1,12 @@
 """nginx with `deploy/nginx/site.conf`."""
 
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from tests.deploy.contract import ProxyContract
+from tests.deploy.contract import ProxyContract, StartProxy
 from tests.support.proxies import Proxy, running_nginx
 from tests.support.server import ServerProcess
 
@@ -14,6 +16,12 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, replicas: list[ServerProcess
     """The proxy in front of the replicas."""
     with running_nginx(nginx, tmp_path_factory.mktemp("nginx"), [server.port for server in replicas]) as running:
         yield running
+
+
+@pytest.fixture
+def start_proxy(tmp_path: Path, nginx: str) -> StartProxy:
+    """Start nginx in front of these ports."""
+    return partial(running_nginx, nginx, tmp_path)
 
 
 class TestNginx(ProxyContract):
