@@ -1,7 +1,6 @@
 """`deploy/litestream/`: what Litestream copies meanwhile is a database of this service."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -20,8 +19,7 @@ _LONGEST_WAIT = 20
 @pytest.mark.skipif(sys.platform != "linux", reason="the package of Litestream is for Linux")
 def test_a_copy_of_litestream_is_whole(sqlite_drill: Drill, tmp_path: Path) -> None:
     """With the configuration as it is and a service that writes: all that was acknowledged is in the copy."""
-    manage, litestream = sqlite_drill.manage, shutil.which("litestream")
-    assert litestream is not None
+    manage, litestream = sqlite_drill.manage, Path(sys.executable).with_name("litestream")
     variables = {
         **os.environ,
         "LITESTREAM_DATABASE": str(tmp_path / "live.db"),
