@@ -31,10 +31,8 @@ class EmailAddress(NamedTuple):
 def parse_email_address(text: str) -> EmailAddress:
     """Parse an address (RFC 5321, internationalised by RFC 6531); raises `ValueError` without repeating it.
 
-    The text is brought to Unicode's compatibility form (NFKC) first: it replaces ligatures and wide letters, and mail
-    goes to that spelling. The mailbox is that in lower case, at the domain in its ASCII form: it is only compared. What
-    may be different mailboxes stays apart: `+tags`, dots, and `ß` and `ss`. A part that mixes alphabets whose letters
-    look alike is refused. Whether mail arrives is not checked.
+    Mail goes to the text in Unicode's compatibility form (NFKC). The mailbox, which is only compared, is that in lower
+    case at the domain in ASCII; what may be different mailboxes stays apart: `+tags`, dots, and `ß` and `ss`.
     """
     canonical = unicodedata.normalize("NFKC", text)
     try:

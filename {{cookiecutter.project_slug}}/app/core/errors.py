@@ -26,7 +26,7 @@ class Problem(Exception):  # noqa: N818  # the RFC's own term
     """
 
     status = 500
-    title = "Internal Server Error"
+    title: str
     type = "about:blank"
     oauth_error = "invalid_request"
 
@@ -34,11 +34,14 @@ class Problem(Exception):  # noqa: N818  # the RFC's own term
         self,
         detail: str,
         *,
+        status: int | None = None,
         headers: Mapping[str, str] | None = None,
         errors: Sequence[Mapping[str, object]] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.status = status or self.status
+        self.title = _title(self.status)
         self.headers = dict(headers or {})
         self.errors = errors
 
@@ -46,13 +49,13 @@ class Problem(Exception):  # noqa: N818  # the RFC's own term
 class BadRequest(Problem):
     """The request cannot be understood."""
 
-    status, title = 400, "Bad Request"
+    status = 400
 
 
 class Unauthenticated(Problem):
     """No valid credentials came with the request (RFC 6750 section 3)."""
 
-    status, title, oauth_error = 401, "Unauthorized", "invalid_client"
+    status, oauth_error = 401, "invalid_client"
 
     def __init__(self, detail: str, *, challenge: str = "Bearer") -> None:
         super().__init__(detail, headers={"WWW-Authenticate": challenge})
@@ -61,61 +64,25 @@ class Unauthenticated(Problem):
 class Forbidden(Problem):
     """The principal may not do this."""
 
-    status, title, oauth_error = 403, "Forbidden", "access_denied"
+    status, oauth_error = 403, "access_denied"
 
 
 class NotFound(Problem):
     """There is no such thing, or it is not the principal's to see."""
 
-    status, title = 404, "Not Found"
-
-
-class MethodNotAllowed(Problem):
-    """The path exists, the method on it does not."""
-
-    status, title = 405, "Method Not Allowed"
-
-
-class RequestTimeout(Problem):
-    """The client took too long to send its request."""
-
-    status, title = 408, "Request Timeout"
+    status = 404
 
 
 class Conflict(Problem):
     """The request is fine, the state of the thing forbids it."""
 
-    status, title = 409, "Conflict"
-
-
-class PayloadTooLarge(Problem):
-    """The body is larger than the service reads."""
-
-    status, title = 413, "Content Too Large"
-
-
-class UriTooLong(Problem):
-    """The request target is longer than the service reads."""
-
-    status, title = 414, "URI Too Long"
-
-
-class UnsupportedMediaType(Problem):
-    """The body is not of the type that the route takes."""
-
-    status, title = 415, "Unsupported Media Type"
+    status = 409
 
 
 class Unprocessable(Problem):
     """The body was read, and breaks a rule."""
 
-    status, title = 422, "Unprocessable Content"
-
-
-class HeadersTooLarge(Problem):
-    """The header fields are too many or too large (RFC 6585)."""
-
-    status, title = 431, "Request Header Fields Too Large"
+    status = 422
 
 
 class _RetryLater(Problem):
@@ -128,13 +95,13 @@ class _RetryLater(Problem):
 class TooManyRequests(_RetryLater):
     """A limit is reached (RFC 6585); `retry_after` is in seconds."""
 
-    status, title = 429, "Too Many Requests"
+    status = 429
 
 
 class Unavailable(_RetryLater):
     """The service cannot answer now; `retry_after` is in seconds."""
 
-    status, title = 503, "Service Unavailable"
+    status = 503
 
 
 def problem_response(problem: Problem, scope: Scope) -> Response:
@@ -186,10 +153,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def _from_http_exception(error: HTTPException) -> Problem:
     """Make a problem of a framework's error. Its detail is dropped: it may hold what the client sent."""
-    phrase = HTTPStatus(error.status_code).phrase
-    problem = Problem(f"{phrase}.", headers=error.headers)
-    problem.status, problem.title = error.status_code, _TITLES.get(error.status_code, phrase)
-    return problem
+    return Problem(f"{_title(error.status_code)}.", status=error.status_code, headers=error.headers)
 
 
 def _from_validation_error(error: RequestValidationError) -> Problem:
@@ -209,7 +173,12 @@ def _safe_step(step: object) -> object:
     return step if isinstance(step, int) or (str(step).isidentifier() and len(str(step)) <= _LONGEST_STEP) else "?"
 
 
-_TITLES = {cls.status: cls.title for cls in Problem.__subclasses__()} | {429: "Too Many Requests"}
+def _title(status: int) -> str:
+    return _TITLES.get(status) or HTTPStatus(status).phrase
+
+
+# The names of RFC 9110, which Python has since 3.13.
+_TITLES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
 _LONGEST_STEP = 64
 _MOST_ERRORS = 50
 # Types of errors that stand in for their message: it is made of the input, or of an exception's own text.

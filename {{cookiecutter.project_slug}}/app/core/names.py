@@ -1,9 +1,8 @@
 """Names as people write them, in every script, without characters that no name holds.
 
-Refused are controls, line breaks, private use, characters without a meaning, and format characters, which are invisible
-and can turn text around. The joiners are format characters too, but Persian, the scripts of India and emoji need them:
-they are accepted where they join something (RFC 5892 appendix A). A character that this Python's Unicode does not know
-yet is text, so that the answer does not depend on the version.
+Refused are controls, line breaks, private use, characters without a meaning, and format characters, which can turn text
+around. Of these, joiners are accepted where they join something, as in Persian, the scripts of India and emoji (RFC
+5892 appendix A). A character that this Python does not know yet is text: the answer does not depend on the version.
 """
 
 import re

@@ -38,7 +38,6 @@ SearchText = Annotated[
 
 _SIGNATURE_BYTES = 32
 
-
 Row = TypeVar("Row")
 Column = InstrumentedAttribute[Any]
 Fields = Mapping[str, Callable[[str], object]]

@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-_FOLDER = 0o700
-_FILE = 0o600
 _making = threading.Lock()
 
 
@@ -20,17 +18,17 @@ def make_private_folder(folder: Path) -> None:
     """Make the folder, and those above it that are missing. One that is there stays as it is."""
     if not folder.parent.exists():
         make_private_folder(folder.parent)
-    folder.mkdir(mode=_FOLDER, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def make_private_file(path: Path) -> None:
     """Make the file, empty, if it is missing; what is in the way shows when it is opened.
 
-    For SQLite, whose journals get the mode of the file. Call it before every `sqlite3.connect` of the file: closing a
-    file ends the locks that this process has on it, so no connection may be open yet when it is made.
+    SQLite gives its journals the mode of the file. Call it before every `sqlite3.connect` of the file, because closing
+    a file ends the locks that this process has on it.
     """
     with _making, suppress(OSError):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def readable_by_others(paths: Iterable[Path]) -> list[Path]:

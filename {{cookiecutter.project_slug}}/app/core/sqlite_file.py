@@ -16,8 +16,7 @@ def sqlite_path(database_url: SecretStr) -> Path | None:
 def sqlite_file_problem(path: Path, *, migrates: bool) -> str | None:
     """Say what is wrong with the file or its folder; None if nothing is.
 
-    SQLite writes other files beside it, so that its folder must be writable too. `manage migrate` makes a folder that
-    is missing: with `migrates`, that is no problem.
+    SQLite writes files beside it, so its folder must be writable. With `migrates`, a missing folder is no problem.
     """
     folder = path.parent
     found = next(parent for parent in path.parents if os.access(parent, os.F_OK))

@@ -1,8 +1,7 @@
 """One secret, many keys: every purpose has a key of its own, derived from `SECRET_KEY`.
 
 HKDF with SHA-256 (RFC 5869), the purpose as `info`: a token made for one purpose is noise to every other
-(ASVS 9.2.2, 11.4.4). The first secret makes new values; the fallbacks still read old ones, so that a key can be
-rotated without signing anybody out (ASVS 11.2.2).
+(ASVS 9.2.2, 11.4.4). The first secret makes new values; the fallbacks still read old ones (ASVS 11.2.2).
 """
 
 import hmac
@@ -13,7 +12,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
-KEY_BYTES = 32
 KEY_ID_BYTES = 4
 
 
@@ -26,7 +24,7 @@ class Purpose(StrEnum):
 
 def derive_key(secret: SecretStr, purpose: Purpose) -> bytes:
     """Derive the 32-byte key of `purpose` from one secret."""
-    hkdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=purpose.encode())
+    hkdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose.encode())
     return hkdf.derive(secret.get_secret_value().encode())
 
 

@@ -1,7 +1,4 @@
-"""Upkeep of stored rows, in batches: each is its own transaction, so that other writers get their turn in between.
-
-A feature takes part with a `purge` or `reseal` job in its `feature.py`.
-"""
+"""Upkeep of stored rows, in batches: each is its own transaction, so that other writers get their turn in between."""
 
 import asyncio
 import time

@@ -1,8 +1,4 @@
-"""What was read from the database, kept until anything in it changes.
-
-SQLite tells of every commit, of this process and of others, so what is kept is as true as what is read anew. PostgreSQL
-does not, and nothing is kept.
-"""
+"""What was read from SQLite, kept until a commit of any process; PostgreSQL does not tell of them: nothing is kept."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar

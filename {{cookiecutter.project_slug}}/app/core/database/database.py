@@ -1,8 +1,6 @@
 """The database: one object that opens transactions, for SQLite and PostgreSQL alike.
 
-`database.read()` is for queries: no transaction, one statement sees one state. `database.transaction()` is for changes:
-it commits at the end of the block and rolls back if the block raises. A service that must keep a change although it
-answers with an error raises after the block. Security events of a transaction are recorded in it.
+A service that must keep a change although it answers with an error raises after the block of `transaction()`.
 Hot paths use `fetch_all()` and `run_in_transaction()`: one `await` each; on SQLite, without a worker thread.
 """
 
@@ -41,6 +39,7 @@ RecordEvents = Callable[[Connection, Sequence[EventRecord]], object]
 _POOL_TIMEOUT_SECONDS = 5
 _BUSY_SECONDS = 3
 _PING_SECONDS = 5
+_READS: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -117,27 +116,21 @@ class Database:
             return await self._reads().run_sync(_rows, statement, parameters)
 
     def version(self) -> int | None:
-        """Return a number that changes with every commit, of other processes too; `None` on PostgreSQL, which has none.
-
-        What was read stays true while the number stays the same.
-        """
+        """Return a number that changes with every commit, of other processes too; `None` on PostgreSQL."""
         return None if self._direct is None else self._direct.version()
 
     @asynccontextmanager
     async def transaction(self, *, before_commit: Callable[[], object] | None = None) -> AsyncIterator[AsyncSession]:
         """Open a transaction that writes, for `async with`: committed at its end, rolled back if the block raises.
 
-        `before_commit` is called after all is written, the events too. If it raises, the transaction is rolled back.
+        `before_commit` is called after all is written, its security events too; if it raises, that is rolled back.
         """
         async with self._open(self._writes) as (db, pending):
             yield db
             await db.run_sync(self._end, pending, before_commit)
 
     async def record(self, work: Callable[[Connection], object]) -> None:
-        """Run the work in its own transaction, for events of none; on PostgreSQL, on a connection kept for it.
-
-        One at a time: a second one waits for the first.
-        """
+        """Run the work in its own transaction, for events of none; one at a time, on a connection for it."""
         async with self._open(self._recordings) as (db, pending):
             await db.run_sync(self._do, work, pending)
 
@@ -191,10 +184,7 @@ class Database:
         self._record(connection, event_records)
 
     async def ping(self) -> None:
-        """Return if the database answers and takes writes; raises one of `UNAVAILABLE_ERRORS` otherwise.
-
-        It waits for no lock: a database that is being written to takes writes.
-        """
+        """Return if the database answers and takes writes, without a lock; raises one of `UNAVAILABLE_ERRORS`."""
         try:
             async with asyncio.timeout(_PING_SECONDS), self.read() as db:
                 if self._direct is not None:
@@ -228,27 +218,16 @@ def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
 
     def make(*, writes: bool, **options: Any) -> AsyncEngine:
         creator = partial(sqlite_driver.connect, writes=writes)
-        connect_args = {"timeout": _BUSY_SECONDS, "async_creator_fn": creator}
+        options |= {"connect_args": {"timeout": _BUSY_SECONDS, "async_creator_fn": creator}}
         return create_async_engine(
-            dsn,
-            hide_parameters=True,
-            pool_timeout=_POOL_TIMEOUT_SECONDS,
-            max_overflow=0,
-            connect_args=connect_args,
-            **options,
+            dsn, hide_parameters=True, pool_timeout=_POOL_TIMEOUT_SECONDS, max_overflow=0, **options
         )
 
-    return (
-        make(writes=False, pool_size=2, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True),
-        make(writes=True, pool_size=1),
-    )
+    return make(writes=False, pool_size=2, **_READS), make(writes=True, pool_size=1)
 
 
 def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine]:
-    """Make engines to read, to write, to record, so that a wait for a row takes no connection of the others.
-
-    A connection that died in the pool is replaced.
-    """
+    """Make engines to read, to write, to record, so that a wait for a row takes no connection of the others."""
     make = partial(
         postgresql_engine,
         dsn,
@@ -266,7 +245,7 @@ def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine
     )
     # Together as many connections as each process has at most.
     return (
-        make(pool_size=7, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True),
+        make(pool_size=7, **_READS),
         make(pool_size=7, isolation_level="READ COMMITTED"),
         make(pool_size=1, isolation_level="READ COMMITTED"),
     )

@@ -1,8 +1,7 @@
 """One error for a database that cannot work now, whatever its driver raises: SQLAlchemy's `OperationalError`.
 
-PEP 249 has that class for it, and SQLite's driver uses it. asyncpg raises its own classes, or the operating system's
-errors; SQLSTATE tells them apart (https://www.postgresql.org/docs/current/errcodes-appendix.html). The answer is a 503
-that tells the client to come back, not a crash (ASVS 16.5.2).
+SQLite's driver raises it (PEP 249). asyncpg raises its own classes, or the operating system's errors; SQLSTATE tells
+them apart (https://www.postgresql.org/docs/current/errcodes-appendix.html). The answer is a 503 (ASVS 16.5.2).
 """
 
 import asyncpg

@@ -1,9 +1,8 @@
 """The schema: its version, and its upgrade with Alembic.
 
-Several processes may call `upgrade` at once: `migrations/env.py` takes a lock in the database first.
-
-The version before a migration with `additive = True` still works after it. After each migration the database lists the
-revisions whose versions work with it, so that versions can be replaced one process after the other.
+Several processes may call `upgrade` at once: `migrations/env.py` takes a lock. The version before a migration with
+`additive = True` still works after it. The database lists the revisions whose versions work with it, so that versions
+can be replaced one process after the other.
 """
 
 import asyncio
@@ -45,10 +44,7 @@ def alembic_config(database_url: SecretStr) -> Config:
 
 
 async def upgrade(database_url: SecretStr) -> None:
-    """Bring the schema up to date; the folder of an SQLite file is made if it is missing.
-
-    Raises `OperationalError` if the file cannot be used.
-    """
+    """Bring the schema up to date, in a file and a folder made for it; raises `OperationalError` if that fails."""
     path = sqlite_path(database_url)
     if path is not None:
         problem = sqlite_file_problem(path, migrates=True)

@@ -1,8 +1,7 @@
 """Engines for PostgreSQL, reached directly or through PgBouncer (`?pgbouncer=true` in `DATABASE_URL`).
 
-PgBouncer gives the server's connection to another client after each transaction, or after each session. It refuses most
-start-up parameters, and the state of a connection is lost between two transactions: settings, prepared statements,
-locks of the session. So behind it statements have no name, and limits are set in each transaction.
+PgBouncer refuses most start-up parameters, and gives the server's connection to another client after each transaction,
+so that settings and prepared statements are lost. Behind it statements have no name, and each transaction sets limits.
 """
 
 import ssl
@@ -29,8 +28,8 @@ def postgresql_engine(
 ) -> AsyncEngine:
     """Make an engine whose connections have the name `application` and the `limits`, which are server settings.
 
-    `answer_seconds` limits the wait for a server that does not answer at all. Behind PgBouncer the limits hold in
-    transactions, and a statement outside of one has this limit alone.
+    `answer_seconds` limits the wait for a server that does not answer; behind PgBouncer, it alone limits a statement
+    outside of a transaction.
     """
     url = make_url(dsn)
     pooled = url.query.get(POOLER_OPTION) == "true"

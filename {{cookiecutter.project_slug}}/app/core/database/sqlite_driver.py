@@ -1,8 +1,7 @@
 """aiosqlite with one switch of threads for each statement.
 
-aiosqlite hands each call to the thread of its connection: make a cursor, execute, fetch, close. Those switches cost
-more than the statement. Here one switch executes a statement and fetches its rows, with the `BEGIN` before the first
-one of a transaction. Making and closing a cursor, and the end of a transaction that never began, take none.
+aiosqlite hands each call to the thread of its connection: make a cursor, execute, fetch, close. Here one switch
+executes a statement and fetches its rows, with the `BEGIN` before the first of a transaction; all else takes none.
 """
 
 import asyncio
@@ -107,10 +106,7 @@ async def connect(database: str, *, writes: bool, **options: Any) -> aiosqlite.C
 
 
 def open_connection(database: str, *, timeout: float, checkpoints: bool = True, **options: Any) -> sqlite3.Connection:
-    """Open a connection of the driver's own, which waits `timeout` seconds for a lock.
-
-    Without `checkpoints`, it leaves them to the other connections of the file.
-    """
+    """Open a connection that waits `timeout` seconds for a lock; without `checkpoints`, others make them."""
     if not options.get("uri"):
         make_private_file(Path(database))
     # No implicit BEGIN by the driver.

@@ -49,8 +49,8 @@ class SecurityEvent(StrEnum):
     ) -> Self:
         """Make a member of its name and what `docs/logging.md` says of it."""
         member = str.__new__(cls, name)
-        member._value_, member.when, member.fields, member.user_is = name, when, fields, user_is
-        member.session_is = session_is
+        member._value_, member.when, member.fields = name, when, fields
+        member.user_is, member.session_is = user_is, session_is
         return member
 
 

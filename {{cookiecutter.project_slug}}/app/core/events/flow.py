@@ -1,8 +1,8 @@
 """How a security event reaches the log and the audit trail.
 
-An event that is emitted inside of `database.transaction()` is pending until the transaction ends. A commit records it
-with the change. A rollback drops the events of what succeeded, because it did not happen, and passes on refusals. Any
-other event goes to the sink of its context at once: in a request, to `app/http/middleware/audit.py`.
+An event that is emitted inside of `database.transaction()` is recorded by its commit. A rollback drops the events of
+what succeeded, and passes on refusals. Any other event goes to the sink of its context at once: in a request, to
+`app/http/middleware/audit.py`.
 """
 
 import logging

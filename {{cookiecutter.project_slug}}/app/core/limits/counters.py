@@ -1,7 +1,7 @@
 """The counters below `limiter.py`: fixed windows that begin with the first hit, in memory or in Redis.
 
-The storages of the limits library are not used: the one in memory reads every live key on every hit (1.3 ms with
-10 000 clients, against 1 µs here), the one in Redis needs two round trips and cannot take a count back.
+The storages of the limits library are not used: the one in memory reads every live key on every hit, the one in Redis
+needs two round trips and cannot take a count back.
 """
 
 import asyncio
@@ -72,10 +72,7 @@ _PROBE = Window("probe", amount=2**31, seconds=60)
 
 
 class MemoryCounters:
-    """Counters of this process: for each length of window a dict, whose first keys are the first to end.
-
-    The clock is monotonic: a correction of the system's time lengthens no window.
-    """
+    """Counters of this process: for each length of window a dict, whose first keys are the first to end."""
 
     def __init__(self) -> None:
         self._windows: dict[int, dict[str, tuple[int, float]]] = {}
@@ -118,8 +115,7 @@ class MemoryCounters:
 class RedisCounters:
     """Counters that replicas share; every method raises `Unavailable` if Redis cannot be used.
 
-    One retry, for a connection that a restart of Redis has cut; none after a timeout. Every key begins with `prefix`,
-    so that several services can use one Redis.
+    Every key begins with `prefix`, so that several services can use one Redis.
     """
 
     def __init__(self, url: SecretStr, prefix: str) -> None:
@@ -128,6 +124,7 @@ class RedisCounters:
             url.get_secret_value(),
             socket_timeout=_REDIS_SECONDS,
             socket_connect_timeout=_REDIS_SECONDS,
+            # For a connection that a restart of Redis has cut; none after a timeout.
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
         self._hit = self._redis.register_script(_HIT)
@@ -159,8 +156,7 @@ class RedisCounters:
 class FallbackCounters:
     """The shared counters; while they hang, counters of this process, which allow a part of each limit.
 
-    After a timeout, no request waits for the shared counters until `_RETRY_AFTER_SECONDS` have passed; then one request
-    tries them again. If the server refuses, this process does not count: that costs no time, and the answer is 503.
+    Every `_RETRY_AFTER_SECONDS` one request tries the shared ones again. If the server refuses, the answer is 503.
     """
 
     def __init__(self, shared: RedisCounters) -> None:

@@ -1,7 +1,6 @@
 """Counting against a limit: in this process, or in Redis for all replicas if `REDIS_URL` is set.
 
-The limits library reads the notation of a limit. When Redis cannot be used, nothing is allowed: the answer is 503
-(ASVS 16.5.2). While it hangs, each process counts for itself, and allows a quarter of each limit.
+If Redis cannot be used, nothing is allowed (ASVS 16.5.2). While it hangs, each process allows a quarter of each limit.
 """
 
 from functools import lru_cache
@@ -33,9 +32,8 @@ class Limiter:
     """
 
     def __init__(self, redis_url: SecretStr | None, service: str) -> None:
-        self._counters = (
-            MemoryCounters() if redis_url is None else FallbackCounters(RedisCounters(redis_url, f"{service}/"))
-        )
+        shared = FallbackCounters(RedisCounters(redis_url, f"{service}/")) if redis_url else None
+        self._counters = shared or MemoryCounters()
 
     async def hit(self, limit: RateLimitItem, *key: str) -> Verdict:
         """Count one if it is within the limit, and say whether it is."""

@@ -20,10 +20,7 @@ def render_json(line: Line) -> bytes:
 
 
 def render_console(line: Line, *, colours: bool = False) -> bytes:
-    """Write a line of text, `time level event key=value … [logger]`, and an indented one for each part of a traceback.
-
-    Texts that are not one plain word are written as JSON strings, so that no value can pass for another field.
-    """
+    """Write a line of text, `time level event key=value … [logger]`, and below it a traceback."""
 
     def paint(text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if colours else text
@@ -48,6 +45,7 @@ def wants_colours(stream: TextIO | None) -> bool:
 
 
 def _shown(value: object) -> str:
+    """Write a text that is not one plain word as a JSON string, so that no value can pass for another field."""
     if isinstance(value, str) and _BARE.fullmatch(value):
         return value
     return orjson.dumps(value).decode()

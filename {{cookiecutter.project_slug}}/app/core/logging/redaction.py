@@ -193,8 +193,6 @@ _SCALARS: tuple[tuple[tuple[type, ...], Callable[[Any], _Plain]], ...] = (
     ((date, time, timedelta, Decimal, PurePath, UUID), str),
     ((IPv4Address, IPv6Address, IPv4Network, IPv6Network), str),
 )
-
-
 _BY_TYPE = {kind: show for kinds, show in _SCALARS for kind in kinds}
 
 

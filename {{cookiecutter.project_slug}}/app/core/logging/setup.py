@@ -33,10 +33,7 @@ _writer = LogWriter()
 
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
-    """Send every line of this process through one pipe to `stream`: by default, whatever `sys.stdout` is then.
-
-    May be called again; the last call counts.
-    """
+    """Send every line of this process through one pipe to `stream`: by default, whatever `sys.stdout` is then."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     as_json = settings.log_format is LogFormat.JSON
     renderer = render_json if as_json else partial(render_console, colours=wants_colours(stream or sys.stdout))
@@ -57,30 +54,25 @@ def lines_dropped() -> int:
 
 
 def log_plain(logger: str, event: str, fields: Mapping[str, str | float | None]) -> None:
-    """Write a line at `info` whose fields this service has made: they are not searched for secrets.
-
-    For what every request writes: to make the line otherwise takes as long as a quarter of the request.
-    """
+    """Write a line at `info` whose fields this service has made: they are not searched for secrets, for speed."""
     pipe = next((each for each in logging.root.handlers if isinstance(each, _Pipe)), None)
     if pipe is not None and pipe.level <= logging.INFO:
-        pipe.write({"timestamp": _timestamp(), "level": "info", "event": event, "logger": logger, **fields})
+        line = {"timestamp": _timestamp(), "level": "info", "event": event, "logger": logger, **fields}
+        pipe.put(pipe.renderer(line))
 
 
 class _Pipe(logging.Handler):
-    """From an event, or a record of the standard library's logging, to the stream.
-
-    Nothing that is logged can make it raise, or lose the line.
-    """
+    """From an event, or a record of the standard library's logging, to the stream, whatever is logged."""
 
     def __init__(self, renderer: Renderer, stream: TextIO | None) -> None:
         super().__init__()
-        self._renderer = renderer
+        self.renderer = renderer
         self._stream = stream
         self._gap = Gap(self._dropped_notice)
 
     def process(self, logger: Any, method: str, fields: MutableMapping[str, Any]) -> NoReturn:
         """Write the line, as structlog's last processor: no logger is to do more."""
-        self._write(logger.name, method, fields)
+        self.put(self._render(logger.name, method, fields))
         raise structlog.DropEvent
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -96,25 +88,18 @@ class _Pipe(logging.Handler):
         if record.stack_info:
             # Its end is where the line was logged.
             fields["stack"] = record.stack_info[-_LONGEST_STACK:]
-        self._write(record.name, record.levelname.lower(), fields)
+        self.put(self._render(record.name, record.levelname.lower(), fields))
 
-    def _write(self, logger: str, level: str, fields: Mapping[str, Any]) -> None:
+    def put(self, line: bytes) -> None:
         """Have the line written, without waiting for it. A closed stream takes nothing, and does not fail."""
-        self._put(self._render(logger, level, fields))
-
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Have a line written that holds nothing but harmless data."""
-        self._put(self._renderer(line))
-
-    def _put(self, line: bytes) -> None:
         with suppress(Exception):
             _writer.put(line, self._stream or sys.stdout, self._gap)
 
     def _render(self, logger: str, level: str, fields: Mapping[str, Any]) -> bytes:
         try:
-            return self._renderer(_line(logger, level, fields))
+            return self.renderer(_line(logger, level, fields))
         except Exception as error:  # noqa: BLE001  # a line that cannot be made must not fail what is being logged
-            return self._renderer(_lost_line(level, fields, error))
+            return self.renderer(_lost_line(level, fields, error))
 
     def _dropped_notice(self, lines: int) -> bytes:
         return self._render(__name__, "warning", {"event": "log_lines_dropped", "lines": lines})
@@ -163,15 +148,13 @@ def _timestamp() -> str:
 
 
 def _take_over(pipe: _Pipe, level: int) -> None:
-    """Give every foreign logger this one handler in the place of those that write to a stream themselves.
-
-    Foreign lines below INFO are never written: drivers print statements with their parameters there.
-    """
+    """Give every foreign logger this one handler in the place of those that write to a stream themselves."""
     loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
     for logger in (logging.root, *loggers):
         for old in list(logger.handlers):
             if type(old) in {logging.StreamHandler, _Pipe}:
                 logger.removeHandler(old)
+    # Foreign lines below INFO are never written: drivers print statements with their parameters there.
     pipe.setLevel(max(level, logging.INFO))
     logging.root.setLevel(pipe.level)
     logging.root.addHandler(pipe)

@@ -1,7 +1,7 @@
 """Write log lines without making the caller wait: a bounded queue, and one thread for each process that writes.
 
-A write to a full pipe blocks until its reader goes on, so only the thread writes: the event loop never waits. Lines
-that the queue has no room for, or that could not be written, are counted, and a line tells how many (ASVS 16.5.2).
+A write to a full pipe blocks until its reader goes on. Lines that the queue has no room for, or that could not be
+written, are counted, and a line tells how many (ASVS 16.5.2).
 """
 
 import atexit
@@ -60,10 +60,7 @@ class LogWriter:
         self._thread: threading.Thread | None = None
 
     def put(self, line: bytes, stream: TextIO, gap: Gap) -> None:
-        """Queue the line for what `stream` writes to; returns at once, even if there is no room for it.
-
-        A stream that is no file, such as one in memory, never waits and is written to right away.
-        """
+        """Queue the line for the file below the stream, if there is room; write to a stream in memory at once."""
         file = _file_of(stream)
         if file is None:
             _write_text(stream, line)

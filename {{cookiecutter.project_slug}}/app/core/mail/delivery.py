@@ -27,10 +27,8 @@ class Pace:
 
     A new mail waits for a random time up to `settle`: delivered at once, it would slow the requests right behind its
     own, and their time would show who has an account (ASVS 6.3.8). One delivery ends within `deadline`, well before the
-    `lease` of its claim. Attempts are `first_retry` apart, then twice that, and so on up to `longest_retry`: with
-    `most_attempts`, a server may be down for most of a day. Meanwhile a process tries ever more rarely, up to every
-    `longest_pause`. The next mail begins after `patience`, beside the slow ones, up to `most_at_once`. The end of the
-    service waits for `grace`.
+    `lease` of its claim. Attempts are `first_retry` apart, then twice that, and so on up to `longest_retry`; while a
+    server cannot be reached, up to `longest_pause`. The next mail begins after `patience`, beside the slow ones.
     """
 
     poll: float = 5

@@ -1,8 +1,7 @@
 """A mail as a message: text and HTML (RFC 2046), below a head that is written here.
 
-The standard library writes the body alone. Its headers decode what looks like an encoded word (RFC 2047) in their text,
-and a Python without the fixes for CVE-2024-6923 and CVE-2025-1795 folds the result wrongly: the subject
-`=?utf-8?q?=0D=0ABcc:…?=` becomes another header, a long name loses its quotes (ASVS 1.3.11).
+The standard library writes the body alone: its headers decode encoded words (RFC 2047) in their text, and a Python
+without the fixes for CVE-2024-6923 and CVE-2025-1795 makes another header of what comes out (ASVS 1.3.11).
 """
 
 import re

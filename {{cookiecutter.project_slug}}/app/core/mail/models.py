@@ -21,9 +21,8 @@ class MailStatus(StrEnum):
 class OutboxMail(Base):
     """A mail that waits, was delivered, or has failed.
 
-    `sealed` holds recipient, subject and bodies until `finished_at`, then nothing. `due_at` is when a process may claim
-    the mail: while one delivers it, the end of its lease. `claim` names that claim.
-    `error` and `smtp_code` are about the last attempt: the name of an exception and the server's answer as a number.
+    `sealed` holds recipient, subject and bodies until `finished_at`. `due_at` is when a process may claim the mail:
+    while one delivers it, the end of its lease. `error` (an exception's name) and `smtp_code` are of the last attempt.
     """
 
     __tablename__ = "outbox"

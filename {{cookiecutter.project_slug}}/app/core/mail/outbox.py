@@ -1,6 +1,5 @@
 """The outbox: mail is added in the transaction of its cause, and delivered afterwards by `delivery.py`.
 
-A mail about something that was rolled back is never sent, and one about something that was committed is never lost.
 Delivery is at-least-once. A mail holds one-time tokens and personal data: its row is sealed, bound to its id, and
 emptied when it was delivered or has finally failed (ASVS 14.2.4, 14.2.7).
 """

@@ -1,8 +1,7 @@
 """The queue of mail in the outbox: a process claims a mail, delivers it, and records the outcome.
 
-A claim is a lease: it is committed before the delivery begins, so that no transaction is open meanwhile, and it ends by
-itself if its process dies. On PostgreSQL, processes skip the rows that another is about to claim; on SQLite, a
-transaction locks the whole database. A process that has lost its claim changes nothing any more.
+A claim is a lease: it is committed before the delivery begins, and it ends by itself if its process dies. A process
+that has lost its claim changes nothing any more.
 """
 
 from dataclasses import dataclass
@@ -51,13 +50,8 @@ class MailQueue:
                 return None
         async with self._database.transaction() as db:
             now = utc_now()
-            row = await db.scalar(
-                select(OutboxMail)
-                .where(_due(now))
-                .order_by(OutboxMail.due_at)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            )
+            longest_due = select(OutboxMail).where(_due(now)).order_by(OutboxMail.due_at).limit(1)
+            row = await db.scalar(longest_due.with_for_update(skip_locked=True))
             if row is None:
                 return None
             claim = uuid4()
@@ -75,13 +69,11 @@ class MailQueue:
 
     async def sent(self, mail: ClaimedMail) -> None:
         """Record that it was delivered, and empty it."""
-        await self._settle(mail, status=MailStatus.SENT, sealed=None, finished_at=utc_now(), error=None, smtp_code=None)
+        await self._finish(mail, MailStatus.SENT, None, None)
 
     async def failed(self, mail: ClaimedMail, error: str, code: int | None) -> None:
         """Record that it cannot be delivered, and why, and empty it."""
-        await self._settle(
-            mail, status=MailStatus.FAILED, sealed=None, finished_at=utc_now(), error=error, smtp_code=code
-        )
+        await self._finish(mail, MailStatus.FAILED, error, code)
 
     async def postponed(self, mail: ClaimedMail, error: str, code: int | None, seconds: float) -> None:
         """Have it tried again after some time."""
@@ -90,6 +82,9 @@ class MailQueue:
     async def released(self, mail: ClaimedMail) -> None:
         """Have it tried again at once, by any process: its delivery was cut off."""
         await self._settle(mail, due_at=utc_now())
+
+    async def _finish(self, mail: ClaimedMail, status: MailStatus, error: str | None, code: int | None) -> None:
+        await self._settle(mail, status=status, sealed=None, finished_at=utc_now(), error=error, smtp_code=code)
 
     async def _settle(self, mail: ClaimedMail, **values: Any) -> None:
         mine = and_(OutboxMail.id == mail.id, OutboxMail.claim == mail.claim)

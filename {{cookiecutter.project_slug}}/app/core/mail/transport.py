@@ -1,7 +1,6 @@
 """Mail transports: to an SMTP server over verified TLS, or, without `SMTP_URL`, into files (not in production).
 
-The class of an error says what happens to the mail; it holds the name of the cause and the server's code. It never
-holds the server's words, because they repeat addresses.
+The class of an error says what happens to the mail. It never holds the server's words, because they repeat addresses.
 """
 
 import asyncio
@@ -12,16 +11,8 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import aiosmtplib as smtp
 import structlog
-from aiosmtplib import (
-    SMTP,
-    SMTPDataError,
-    SMTPException,
-    SMTPNotSupported,
-    SMTPRecipientsRefused,
-    SMTPResponseException,
-    SMTPSenderRefused,
-)
 from pydantic import SecretStr
 
 from app.core.mail.message import Sender, compose
@@ -75,7 +66,7 @@ class SmtpTransport:
         clear = parts.query == "tls=off"
         self._sender = sender
         self._used = False
-        self._client = SMTP(
+        self._client = smtp.SMTP(
             hostname=parts.hostname,
             port=parts.port,
             username=unquote(parts.username) if parts.username else None,
@@ -95,7 +86,7 @@ class SmtpTransport:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await self._client.connect()
                 self._used = False
-        except (SMTPException, OSError) as error:
+        except (smtp.SMTPException, OSError) as error:
             self._client.close()
             problem = UnreachableError(type(error).__name__, getattr(error, "code", None))
         except BaseException:
@@ -125,13 +116,13 @@ class SmtpTransport:
         options = [] if to.isascii() else ["SMTPUTF8"]
         try:
             await self._client.sendmail(self._sender.address, [to], message, mail_options=options)
-        except (SMTPRecipientsRefused, SMTPDataError, SMTPNotSupported) as error:
+        except (smtp.SMTPRecipientsRefused, smtp.SMTPDataError, smtp.SMTPNotSupported) as error:
             return _about_mail(error)
-        except SMTPSenderRefused as error:
+        except smtp.SMTPSenderRefused as error:
             self._client.close()
             kind = PostponedError if options or error.code == _TOO_LARGE else UnreachableError
             return kind(type(error).__name__, error.code)
-        except (SMTPException, OSError) as error:
+        except (smtp.SMTPException, OSError) as error:
             # It hung up or does not answer, perhaps because of this mail alone.
             self._client.close()
             return PostponedError(type(error).__name__)
@@ -143,17 +134,17 @@ class SmtpTransport:
 
     async def close(self) -> None:
         """Say QUIT, if the server is quick, and close the connection. May be called at any time."""
-        with suppress(SMTPException, OSError):
+        with suppress(smtp.SMTPException, OSError):
             if self._client.is_connected:
                 await self._client.quit(timeout=1)
         self._client.close()
 
 
-def _about_mail(error: SMTPException) -> DeliveryError:
+def _about_mail(error: smtp.SMTPException) -> DeliveryError:
     """Return what the server's answer to a mail means for it (RFC 5321 §4.2.1)."""
-    if isinstance(error, SMTPRecipientsRefused):
+    if isinstance(error, smtp.SMTPRecipientsRefused):
         error = error.recipients[0]
-    cause, code = type(error).__name__, error.code if isinstance(error, SMTPResponseException) else None
+    cause, code = type(error).__name__, error.code if isinstance(error, smtp.SMTPResponseException) else None
     if code in _ABOUT_SIGNIN:
         return UnreachableError(cause, code)
     # Without a code: the address needs SMTPUTF8, and the server does not have it.

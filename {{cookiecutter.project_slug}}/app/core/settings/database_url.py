@@ -1,7 +1,7 @@
 """`DATABASE_URL`: SQLite or PostgreSQL, with the options that libpq and other clients write after the `?`.
 
-asyncpg takes other names than libpq, and fails at the first connection with those that it does not know. Here each
-option is checked, brought into one form under libpq's name, and handed to asyncpg under its own.
+asyncpg takes other names than libpq. Here each option is checked, brought into one form under libpq's name, and handed
+to asyncpg under its own.
 https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 """
 
@@ -45,11 +45,7 @@ _MOST_SECONDS = 60
 
 
 def database_dsn(value: str) -> str:
-    """Accept the URL of SQLite in a file or of PostgreSQL; it gets the asynchronous driver of its kind.
-
-    Raises `ValueError` for another database, for an option that is not supported, and for a file of certificates that
-    cannot be read.
-    """
+    """Accept the URL of SQLite in a file or of PostgreSQL; it gets the asynchronous driver of its kind."""
     refuse_space(value)
     try:
         url = make_url(value)

@@ -1,7 +1,4 @@
-"""What `manage check` finds: settings that cannot be used, and those that production should not have.
-
-Each finding has an id that stays, so that a pipeline can name the ones that it accepts.
-"""
+"""What `manage check` finds: settings that cannot be used, and those that production should not have."""
 
 import stat
 import sys
@@ -103,7 +100,11 @@ def refused_in_production(settings: Settings, found: Iterable[Finding]) -> list[
 
 def deploy_findings(settings: Settings, env_file: Path) -> list[Finding]:
     """Return what is not as production should have it, whatever `ENVIRONMENT` says."""
-    return [*_of_service(settings), *_of_stores(settings), *_of_mail_and_tokens(settings), *_of_file(env_file)]
+    findings = [*_of_service(settings), *_of_stores(settings), *_of_mail_and_tokens(settings)]
+    if sys.platform != "win32" and env_file.is_file() and env_file.stat().st_mode & _READABLE_BY_OTHERS:
+        message = "can be read by other users of this machine"
+        findings.append(_finding("deploy.E003", ".env", message, "Run: chmod 600 .env"))
+    return findings
 
 
 def _of_service(settings: Settings) -> Iterator[Finding]:
@@ -160,9 +161,8 @@ def _of_mail_and_tokens(settings: Settings) -> Iterator[Finding]:
         yield _finding("deploy.W002", "ADMIN_EMAIL", "reaches nobody", "Set an address that is read")
     if settings.smtp_url is None:
         message = "is not set: mail is written to files, and reaches nobody"
-        yield _finding(
-            "deploy.E004", "SMTP_URL", message, "Example: SMTP_URL=smtp://user:password@smtp.example.com:587"
-        )
+        hint = "Example: SMTP_URL=smtp://user:password@smtp.example.com:587"
+        yield _finding("deploy.E004", "SMTP_URL", message, hint)
     if settings.mail_from != settings.admin_email and settings.mail_from.endswith(_NOBODYS_DOMAINS):
         yield _finding("deploy.W010", "MAIL_FROM", "is an address that cannot exist", "Set one of your own domain")
     if settings.oauth_password_grant:
@@ -171,8 +171,3 @@ def _of_mail_and_tokens(settings: Settings) -> Iterator[Finding]:
     if settings.secret_key_fallbacks:
         hint = "When nothing made with them is in use, run: manage rotate-secret-key --retire"
         yield _finding("deploy.I002", "SECRET_KEY_FALLBACKS", "still reads what earlier keys made", hint)
-
-
-def _of_file(env_file: Path) -> Iterator[Finding]:
-    if sys.platform != "win32" and env_file.is_file() and env_file.stat().st_mode & _READABLE_BY_OTHERS:
-        yield _finding("deploy.E003", ".env", "can be read by other users of this machine", "Run: chmod 600 .env")

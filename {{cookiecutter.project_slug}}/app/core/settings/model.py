@@ -1,7 +1,7 @@
 """Settings: from the environment, `.env` and `/run/secrets`, checked before anything starts.
 
-The names of the fields, in upper case, are the contract. Every secret is a `SecretStr`, so that no `repr`, log line or
-error shows it. An unset `ENVIRONMENT` means production, and production refuses weak configuration (ASVS 13.4.2).
+Every secret is a `SecretStr`, so that no `repr`, log line or error shows it. An unset `ENVIRONMENT` means production,
+and production refuses weak configuration (ASVS 13.4.2).
 """
 
 import os
@@ -239,13 +239,13 @@ class Settings(BaseSettings):
 def load_settings(**overrides: Any) -> Settings:
     """Read and check every setting.
 
-    Raises `SettingsError`, which lists every problem and holds no value. It is raised outside of the handler: an
-    exception in its chain would carry the values that were refused.
+    Raises `SettingsError`, which lists every problem and holds no value.
     """
     try:
         return Settings(**overrides)
     except ValidationError as error:
         problems = problems_of(error, Settings.model_fields) + suspicious_variables()
+    # Raised here, not in the handler: an exception in the chain would carry the values.
     raise SettingsError(problems)
 
 

@@ -1,7 +1,7 @@
 """The rules between settings: defaults that depend on others, and what production refuses (ASVS 13.2.3, 13.4.2).
 
-Each takes a value in its one form and the settings that stand above it in the class. A setting that is wrong itself is
-not among those; then the rule that needs it is left out, for the boot is refused anyway.
+Each takes a value in its one form and the settings that stand above it in the class, but those that are wrong: then the
+boot is refused anyway.
 """
 
 from collections.abc import Callable, Iterable, Mapping

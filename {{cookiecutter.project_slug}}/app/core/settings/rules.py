@@ -1,7 +1,4 @@
-"""The rules for single settings: pure functions that return a value in its one form, or raise `ValueError`.
-
-A message says what is wrong and never repeats the value: it goes to a terminal and into logs.
-"""
+"""The rules for single settings: they return a value in its one form, or raise `ValueError` without repeating it."""
 
 import re
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -128,10 +125,7 @@ def rate_limit(value: str) -> str:
 
 
 def host_name(value: str) -> str:
-    """Accept a host name in ASCII or an address, without a port; returns lower case, IPv6 short and in brackets.
-
-    The `Host` header of a request is read with it too, so that it can carry what `ALLOWED_HOSTS` accepts.
-    """
+    """Accept a host name in ASCII or an address, without a port; returns lower case, IPv6 short and in brackets."""
     if value.startswith("[") and value.endswith("]"):
         if "%" in value:
             refuse("holds an IPv6 zone, which means nothing on another machine")

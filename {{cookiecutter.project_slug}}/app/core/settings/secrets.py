@@ -1,7 +1,4 @@
-"""Keys and passwords that can be guessed: placeholders, defaults, names, sentences (ASVS 11.2.3, 13.2.3).
-
-A message says what is wrong and never repeats the value: it goes to a terminal and into logs.
-"""
+"""Keys and passwords that can be guessed: placeholders, defaults, names, sentences (ASVS 11.2.3, 13.2.3)."""
 
 import re
 from itertools import pairwise

@@ -1,7 +1,7 @@
 """Where settings come from beside the environment: the file `.env` and files under `/run/secrets`.
 
-Both are strict where the libraries are lenient: a line of `.env` that is no `NAME=value`, and a name that no setting
-has, reach the settings class as what they are, extra keys, and are refused there. No message shows a value.
+A line of `.env` that is no `NAME=value`, and a name that no setting has, reach the settings class as extra keys, and
+are refused there. No message shows a value.
 """
 
 import re
@@ -34,8 +34,7 @@ def read_dotenv(path: Path, fields: Collection[str]) -> dict[str, str | None]:
 def read_secret_files(folder: Path, fields: Collection[str]) -> dict[str, str]:
     """Read one file per setting, named like it, as platforms for containers mount secrets (ASVS 13.3.1).
 
-    The line break at the end of a file is left out; an empty file counts as unset. Files with other names are not
-    looked at: they may belong to the platform. Raises `SettingsError`.
+    An empty file counts as unset. Other files may belong to the platform. Raises `SettingsError`.
     """
     if not folder.is_dir():
         return {}
@@ -61,11 +60,7 @@ def _read(path: Path) -> str:
 
 
 def _strangers(text: str, fields: Collection[str]) -> Iterator[str]:
-    """Yield what stands in `.env` and is no setting: names, or the number of a line that is none.
-
-    A word that does not look like the name of a setting may be a part of a secret that was broken over lines: only
-    the number of its line is told.
-    """
+    """Yield what stands in `.env` and is no setting: its name, or the number of the line if that may be a secret."""
     for binding in parse_stream(StringIO(text)):
         if binding.error or (binding.key is not None and (binding.value is None or not _NAME.fullmatch(binding.key))):
             yield f".env line {binding.original.line}"

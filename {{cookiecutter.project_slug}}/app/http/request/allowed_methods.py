@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Scope
 
-from app.core.errors import MethodNotAllowed, problem_response
+from app.core.errors import Problem, problem_response
 from app.http.request.base import RequestCheck
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
@@ -21,7 +21,7 @@ class KnownMethodsCheck(RequestCheck):
     """Rejects methods that no route can have."""
 
     def check(self, scope: Scope) -> None:
-        """Raise `MethodNotAllowed` for an unknown method."""
+        """Raise a `Problem` with status 405 for an unknown method."""
         if scope["method"] not in KNOWN_METHODS:
             raise _problem(scope)
 
@@ -39,9 +39,10 @@ def install_allowed_methods(app: FastAPI) -> None:
     app.add_exception_handler(405, method_not_allowed)
 
 
-def _problem(scope: Scope) -> MethodNotAllowed:
+def _problem(scope: Scope) -> Problem:
     table: list[tuple[Pattern[str], frozenset[str]]] = scope["app"].state.methods_by_path
     allowed = {method for pattern, methods in table if pattern.match(scope["path"]) for method in methods}
     if "GET" in allowed:
         allowed.add("HEAD")
-    return MethodNotAllowed("This path does not have the method.", headers={"Allow": ", ".join(sorted(allowed))})
+    headers = {"Allow": ", ".join(sorted(allowed))}
+    return Problem("This path does not have the method.", status=405, headers=headers)

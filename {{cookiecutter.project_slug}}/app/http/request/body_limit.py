@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.errors import BadRequest, PayloadTooLarge, RequestTimeout
+from app.core.errors import BadRequest, Problem
 from app.http.request.base import HttpMiddleware, header_values
 
 KIB = 1024
@@ -58,7 +58,8 @@ class BodyLimitMiddleware(HttpMiddleware):
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError:
-                raise RequestTimeout("The body did not arrive in time.", headers={"Connection": "close"}) from None
+                headers = {"Connection": "close"}
+                raise Problem("The body did not arrive in time.", status=408, headers=headers) from None
             received += len(message.get("body", b""))
             if received > state[_LIMIT]:
                 raise _too_large(state[_LIMIT])
@@ -69,9 +70,9 @@ class BodyLimitMiddleware(HttpMiddleware):
 
 
 def limit_body(scope: Scope, longest: int) -> None:
-    """Bound the bytes of the request's body; reading more raises `PayloadTooLarge`."""
+    """Bound the bytes of the request's body; reading more raises a `Problem` with status 413."""
     scope.setdefault("state", {})[_LIMIT] = longest
 
 
-def _too_large(longest: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The body is larger than {longest // KIB} KiB.")
+def _too_large(longest: int) -> Problem:
+    return Problem(f"The body is larger than {longest // KIB} KiB.", status=413)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from app.core.errors import BadRequest, Unprocessable, UnsupportedMediaType
+from app.core.errors import BadRequest, Problem, Unprocessable
 from app.http.request.well_formed import percent_decoded
 
 MAX_DEPTH = 32
@@ -52,7 +52,7 @@ class StrictRequest(Request):
         parts = [part.strip(" \t").lower() for part in values[0].split(";")] if len(values) == 1 else [""]
         is_utf8 = [part for part in parts[1:] if part] in _UTF8
         if parts[0] != expected or not is_utf8 or "Content-Encoding" in self.headers:
-            raise UnsupportedMediaType(f"The body must be {expected} in UTF-8.", headers={"Accept": expected})
+            raise Problem(f"The body must be {expected} in UTF-8.", status=415, headers={"Accept": expected})
 
 
 def parse_json(content: bytes) -> Any:

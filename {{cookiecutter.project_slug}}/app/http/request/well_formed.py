@@ -7,7 +7,7 @@ import re
 
 from starlette.types import Scope
 
-from app.core.errors import BadRequest, HeadersTooLarge, UriTooLong
+from app.core.errors import BadRequest, Problem
 from app.http.request.base import RequestCheck
 from app.http.request.proxies import is_client_unreadable
 
@@ -36,7 +36,7 @@ class WellFormedCheck(RequestCheck):
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         query: bytes = scope["query_string"]
         if len(path) + len(query) > MAX_TARGET_BYTES:
-            raise UriTooLong("The request target is too long.")
+            raise Problem("The request target is too long.", status=414)
         if not (_is_text(path) and _is_text(query)):
             raise BadRequest("The request target is not well-formed.")
         if query:
@@ -51,7 +51,7 @@ def _check_headers(scope: Scope) -> None:
         credentials += name == b"authorization"
     # Members too: to parse a list or the cookies takes time for each.
     if size > MAX_HEADER_BYTES or len(scope["headers"]) > MAX_HEADERS or members > MAX_HEADER_MEMBERS:
-        raise HeadersTooLarge("The header fields are too many or too large.")
+        raise Problem("The header fields are too many or too large.", status=431)
     if credentials > 1:
         raise BadRequest("There is more than one Authorization header.")
     if is_client_unreadable(scope):

@@ -17,7 +17,7 @@ import structlog
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from app.core.errors import BadRequest, HeadersTooLarge, Problem, problem_response
+from app.core.errors import BadRequest, Problem, problem_response
 from app.http.middleware.security_headers import security_headers
 from app.http.request.request_id import HEADER, new_request_id
 from app.http.server.connections import ConnectionLimit
@@ -80,7 +80,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(BadRequest("The request is not well-formed HTTP."))
         if self._unfinished_bytes > MAX_HEAD_BYTES:
-            self._refuse(HeadersTooLarge("The header fields are too many or too large."))
+            self._refuse(Problem("The header fields are too many or too large.", status=431))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header without the space after its value (RFC 9110 section 5.5); drop a trailer."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from app.core.errors import RequestTimeout
+from app.core.errors import Problem
 from app.http.middleware.last_resort import LastResortMiddleware
 from app.http.request.body_limit import BodyLimitMiddleware, limit_body
 from tests.support.asgi import Headers, Recorder, ResponseBody, call, http_scope
@@ -121,5 +121,6 @@ async def test_what_is_raised() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    with pytest.raises(RequestTimeout):
+    with pytest.raises(Problem) as refused:
         await BodyLimitMiddleware(Recorder(), seconds=0.01)(http_scope("POST"), receive, None)  # type: ignore[arg-type]
+    assert refused.value.status == 408
