@@ -29,6 +29,8 @@ MIN_READ_BYTES = 64 * 1024
 # Requests that one connection may send ahead of their answers. uvicorn parses one read of the socket in one go, so
 # thousands of tiny ones would block the event loop.
 MAX_PIPELINED = 64
+# For requests on their way when the service ends: a proxy sends no write a second time.
+DRAIN_SECONDS = 0.5
 
 _log = structlog.get_logger("server")
 
@@ -54,6 +56,7 @@ class DeadlineProtocol(HttpToolsProtocol):
         self._current: RequestResponseCycle | None = None
         self._refused: Problem | None = None
         self._in_body = False
+        self._drains = False
         # Received since the parser last completed something: a head, trailers or chunk extensions without an end.
         self._unfinished_bytes = 0
 
@@ -99,6 +102,8 @@ class DeadlineProtocol(HttpToolsProtocol):
             raise httptools.HttpParserError
         self._in_body = True
         super().on_headers_complete()
+        if self._drains:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Pass on a part of the body."""
@@ -141,6 +146,14 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self._current is not None:
             self._current.disconnected = True  # uvicorn sets it for the last request alone
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """End the connection once its request is answered; an idle one waits for one that is on its way."""
+        if self._drains or self._is_under_way():
+            super().shutdown()
+        else:
+            self._drains = True
+            self.loop.call_later(DRAIN_SECONDS, self.shutdown)
 
     def cut_off(self) -> None:
         """Close at once and drop what was not sent, in the kernel too, which would keep it for minutes."""

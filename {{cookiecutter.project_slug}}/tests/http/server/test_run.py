@@ -145,6 +145,28 @@ def test_a_request_under_way_is_answered_before_the_end(tmp_path: Path) -> None:
     assert answers[0].endswith(b"done")
 
 
+def test_a_request_on_its_way_at_the_end_is_answered(tmp_path: Path) -> None:
+    """A connection that a proxy keeps open takes one more after SIGTERM, and is closed with its answer, or soon."""
+    (tmp_path / "slow_app.py").write_text(_SLOW_APP)
+    port = free_port()
+    with _serve("slow_app:app", tmp_path, port=port) as process:
+        _wait_for(port)
+        kept = [socket.create_connection((HOST, port), timeout=10) for _ in range(2)]
+        for connection in kept:
+            connection.sendall(request("GET", "/"))
+            assert b"connection: close" not in connection.recv(65536).lower()
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        kept[0].sendall(request("POST", "/", "Content-Length: 2") + b"{}")
+        answer = kept[0].recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in answer.lower()
+        assert [connection.recv(1) for connection in kept] == [b"", b""]
+        assert process.wait(10) == 0
+        for connection in kept:
+            connection.close()
+
+
 def _serve(app: str, folder: Path, *, port: int = 0, **options: int) -> "subprocess.Popen[bytes]":
     """Serve an application of the folder by a process of its own."""
     call = f"run_server({app!r}, host={HOST!r}, port={port}, **{options!r})"
