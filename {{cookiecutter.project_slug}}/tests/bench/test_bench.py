@@ -10,6 +10,7 @@ from bench.__main__ import main
 from tests.support.server import PROJECT
 
 
+@pytest.mark.timeout(300)
 def test_measures_and_judges_every_figure() -> None:
     """Each figure is a line with its measurement, ratio, bound and verdict; the exit code says whether all are kept."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
@@ -19,7 +20,7 @@ def test_measures_and_judges_every_figure() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )
     lines = done.stdout.splitlines()

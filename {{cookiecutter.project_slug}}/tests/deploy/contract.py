@@ -42,6 +42,7 @@ MOST = 160 * 1024
 StartProxy = Callable[[list[int]], AbstractContextManager[Proxy]]
 
 
+@pytest.mark.same_on_every_database
 class ProxyContract:
     """Tests that each proxy passes; the fixtures `proxy` and `start_proxy` are in the module of each."""
 

@@ -14,6 +14,8 @@ from tests.support.proxies import NAME, Proxy, running_caddy, running_nginx
 from tests.support.raw import JSON, SIGNIN, status_of
 from tests.support.server import ServerProcess, free_port, request
 
+pytestmark = pytest.mark.same_on_every_database
+
 READ = request("GET", "/readyz", host=NAME)
 # A write, which the service refuses. No proxy sends one a second time, even where the service has closed the connection
 # before it has read it.

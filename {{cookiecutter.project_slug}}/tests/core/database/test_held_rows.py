@@ -18,7 +18,7 @@ from tests.support.pgbouncer import TRANSACTION, running_pgbouncer
 from tests.support.postgresql import PostgresqlDatabases
 from tests.support.service import Person, Service, Tokens
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database]
 
 SELECT_HEAD = "SELECT 1 FROM audit_heads FOR UPDATE"
 SELECT_USERS = "SELECT 1 FROM users FOR UPDATE"

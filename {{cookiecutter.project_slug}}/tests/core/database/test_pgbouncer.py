@@ -15,7 +15,7 @@ from tests.support.server import environment
 from tests.support.service import Service
 from tests.support.warm import Command
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database]
 
 PEOPLE = 10
 

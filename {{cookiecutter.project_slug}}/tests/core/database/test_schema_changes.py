@@ -20,7 +20,7 @@ from tests.support.command_line import CommandLine
 from tests.support.databases import dsn_of
 from tests.support.postgresql import PostgresqlDatabases
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database]
 
 TOMORROW = """
 import sqlalchemy as sa

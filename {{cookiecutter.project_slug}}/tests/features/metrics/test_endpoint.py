@@ -19,6 +19,8 @@ from tests.support.databases import Databases
 from tests.support.server import HOST, environment, free_port, is_closed_within, read_answer, request
 from tests.support.warm import Command
 
+pytestmark = pytest.mark.same_on_every_database
+
 
 @pytest.mark.parametrize(
     ("host", "status"),

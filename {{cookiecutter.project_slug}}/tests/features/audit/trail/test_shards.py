@@ -43,7 +43,7 @@ from tests.support.trail import (
     verified,
 )
 
-pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.4.2")]
+pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database, pytest.mark.asvs("16.4.2")]
 
 FRESH = Head(0, FIRST_DIGEST, b"", b"")
 EACH = 3
