@@ -54,11 +54,7 @@ RESEAL_JOBS = tuple(job for feature in FEATURES for job in feature.reseal)
 
 
 def make_services(settings: Settings, features: Iterable[Feature] = FEATURES) -> Services:
-    """Make every service once, in the order of the features.
-
-    Raises `FeatureError` if two features declare the same name, `MissingServiceError` if one needs what none before it
-    provides.
-    """
+    """Make every service once, in the order of the features; raises `FeatureError`, `MissingServiceError`."""
     features = tuple(features)
     check_features(features)
     services = Services()

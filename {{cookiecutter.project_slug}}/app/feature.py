@@ -1,7 +1,4 @@
-"""What a feature declares of itself: one value in its module `feature.py`.
-
-`app/features/installed.py` lists the features, `app/assembly.py` makes the service of them.
-"""
+"""What a feature declares of itself: one value in its module `feature.py`, which `app/features/installed.py` lists."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -37,18 +34,12 @@ class RetentionJob:
 
 @dataclass(frozen=True, slots=True)
 class ResealJob:
-    """Rows that `manage rotate-secret-key --reseal` seals anew: what people call them, and the service that does it.
-
-    `delays_rotation` is false if nothing is sealed, but confirmed with a key.
-    """
+    """Rows that `manage rotate-secret-key --reseal` seals anew: what people call them, and the service that does it."""
 
     name: str
     service: Callable[[Services], Resealable]
     delays_rotation: bool = True
-
-
-def _nothing(_: object) -> None:
-    """Do nothing: the feature needs none of this."""
+    """False if nothing is sealed, but confirmed with a key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +58,7 @@ class Feature:
 
     name: str
     uses: tuple[str, ...] = ()
-    provide: Callable[[Services], None] = _nothing
+    provide: Callable[[Services], None] = lambda _: None
     api: tuple[APIRouter, ...] = ()
     root: tuple[Router, ...] = ()
     tables: tuple[type[Base], ...] = ()
@@ -76,7 +67,7 @@ class Feature:
     keys: tuple[type[Purpose], ...] = ()
     purge: tuple[RetentionJob, ...] = ()
     reseal: tuple[ResealJob, ...] = ()
-    install: Callable[[FastAPI], None] = _nothing
+    install: Callable[[FastAPI], None] = lambda _: None
     run: Callable[[Services], AbstractAsyncContextManager[object]] | None = None
 
 
@@ -85,11 +76,8 @@ def check_features(features: Iterable[Feature]) -> None:
     owners: dict[tuple[str, str], str] = {}
     for feature in features:
         granted = {type(permission) for permission in feature.grants}
-        kinds: Mapping[str, Iterable[Iterable[str]]] = {
-            "permission": granted,
-            "event": feature.events,
-            "key": feature.keys,
-        }
+        kinds: Mapping[str, Iterable[Iterable[str]]]
+        kinds = {"permission": granted, "event": feature.events, "key": feature.keys}
         for kind, names in kinds.items():
             for name in (str(member) for members in names for member in members):
                 other = owners.setdefault((kind, name), feature.name)

@@ -1,8 +1,4 @@
-"""The composition root: the one place that makes the application. It reads top to bottom.
-
-The ASGI application is `app.main:app`; it is made when it is first asked for, so that importing this module for
-`create_app` reads no settings.
-"""
+"""The composition root. `app.main:app` is made when it is first asked for: importing this module reads no settings."""
 
 import gc
 import sys
@@ -33,11 +29,7 @@ from app.http.stack import middleware
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Make the service.
-
-    Raises `SettingsError` for unusable settings, `PolicyError` for a route without one policy, `FeatureError` or
-    `MissingServiceError` for features that do not go together.
-    """
+    """Make the service; raises `SettingsError`, `PolicyError` for a route, `FeatureError`, `MissingServiceError`."""
     settings = settings or load_settings()
     configure_logging(settings)
     log_findings(settings, configuration.ENV_FILE)

@@ -50,10 +50,7 @@ class Authentication:
 
 @dataclass(frozen=True)
 class CallerAuthentication:
-    """Finds the OAuth client or user of a request, or raises `Unauthenticated`; it may read the form.
-
-    The user of a bearer token is already in `request.state.principal`.
-    """
+    """Finds the OAuth client of a request, or the user in `request.state.principal`, or raises `Unauthenticated`."""
 
     caller_of: Callable[[Request], Awaitable[object]]
 
@@ -61,8 +58,7 @@ class CallerAuthentication:
 class GuardedRoute(APIRoute):
     """A route whose handler declares one policy. Without one, `PolicyError` stops the boot.
 
-    It reads a body of up to `SMALL_BODY` bytes, or of what its decorator says: `max_body_size=16 * KIB`. In the
-    description of the API it is called as its handler is.
+    It reads a body of up to `SMALL_BODY` bytes, or of what its decorator says: `max_body_size=16 * KIB`.
     """
 
     def __init__(
@@ -90,7 +86,7 @@ class GuardedRoute(APIRoute):
             limit_body(request.scope, self.body_limit)
             if self.policy.needs_principal:
                 require(self.policy, await principal_of(request, self.authenticate))
-            elif self.policy.needs_caller and shows_token(request):
+            elif self.policy.needs_caller and _shows_token(request):
                 await principal_of(request, self.authenticate)
             strict = StrictRequest(request.scope, request.receive)
             await self.load(strict)
@@ -110,7 +106,7 @@ class GuardedRoute(APIRoute):
             await request.load(form=isinstance(self.body_field.field_info, Form))
 
 
-def shows_token(request: Request) -> bool:
+def _shows_token(request: Request) -> bool:
     """Return whether the request has a bearer token, valid or not: it is checked before the body is read."""
     values = request.headers.getlist("Authorization")
     return any(scheme_and_credentials(value)[0] == "bearer" for value in values)
@@ -147,11 +143,7 @@ def route_policies(app: FastAPI) -> list[RoutePolicy]:
 
 
 def guarded_routes(app: FastAPI) -> list[tuple[str, str, GuardedRoute]]:
-    """Return path, method and route of every operation, sorted.
-
-    Raises `PolicyError` for a mounted application, a plain Starlette route or a websocket: nothing would check who
-    calls it.
-    """
+    """Return path, method and route of every operation, sorted; raises `PolicyError` for one that nothing guards."""
     found: list[tuple[str, str, GuardedRoute]] = []
     for context in iter_route_contexts(app.routes):
         route = context.original_route

@@ -85,15 +85,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
         if operation is not None:
             _complete(operation, path, policy)
             if policy.needs_principal and "signIn" in schemes and not isinstance(policy, OwnSession):
-                operation["security"].append({"signIn": _scopes(policy)})
+                permission = getattr(policy, "permission", None)
+                operation["security"].append({"signIn": [str(permission)] if permission else []})
     return document
 
 
 def _security_schemes(app: FastAPI) -> dict[str, Any]:
-    """Return the security schemes; `signIn` only if the service has the authorization endpoint.
-
-    The URLs are relative, because the document may be read under any host name of the service.
-    """
+    """Return the security schemes; `signIn`, with relative URLs, only if there is an authorization endpoint."""
     schemes: dict[str, Any] = {"accessToken": _BEARER, "clientSecret": _CLIENT}
     if any(line.path == _AUTHORIZE for line in route_policies(app)):
         permissions = services_of(app)[RoleTable].permissions
@@ -102,11 +100,6 @@ def _security_schemes(app: FastAPI) -> dict[str, Any]:
         description = "RFC 6749 section 4.1 with PKCE (RFC 7636)."
         schemes["signIn"] = {"type": "oauth2", "description": description, "flows": {"authorizationCode": code}}
     return schemes
-
-
-def _scopes(policy: Policy) -> list[str]:
-    permission = policy.permission if isinstance(policy, Allow | Recent) else None
-    return [] if permission is None else [str(permission)]
 
 
 def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
@@ -118,9 +111,8 @@ def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
         operation["x-policy"] = str(policy)
     responses = operation["responses"]
     for status, description in _errors(operation, path, policy).items():
-        declared = responses.get(status, {})
-        keep = {} if status == "422" else declared
-        responses[status] = {"description": description} | keep | {"content": _content(path)}
+        declared = {} if status == "422" else responses.get(status, {})
+        responses[status] = {"description": description} | declared | {"content": _content(path)}
     for status, response in responses.items():
         if status.startswith(("4", "5")):
             response["content"] = _content(path)

@@ -62,10 +62,9 @@ class Authenticated(Policy):
 
 @dataclass(frozen=True)
 class ClientOrUser(Policy):
-    """An OAuth client with its own credentials, or a signed-in user.
+    """An OAuth client with its own credentials, which may be in the form, or a signed-in user.
 
-    The form is read first, because it may contain the client's credentials (RFC 6749 section 2.3.1). The caller is in
-    `request.state.caller`.
+    The caller is in `request.state.caller`.
     """
 
     needs_principal = False
@@ -112,9 +111,8 @@ class Recent(Policy):
         limit = timedelta(minutes=self.minutes)
         if utc_now() - principal.authenticated_at > limit:
             challenge = f'Bearer error="insufficient_user_authentication", max_age={int(limit.total_seconds())}'
-            raise Unauthenticated(
-                f"This needs a sign-in within the last {self.minutes} minutes. Sign in again.", challenge=challenge
-            )
+            detail = f"This needs a sign-in within the last {self.minutes} minutes. Sign in again."
+            raise Unauthenticated(detail, challenge=challenge)
 
     def require_person(self, principal: Principal) -> None:
         """Raise `Forbidden` for a client that acts for itself: it cannot sign in again."""
@@ -127,10 +125,7 @@ class Recent(Policy):
 
 
 class OwnSession(Recent):
-    """As `Recent`, without OAuth clients that act for the user.
-
-    For actions on other clients and sessions of the user: no application ends or changes those of another.
-    """
+    """As `Recent`, without OAuth clients that act for the user: no application changes sessions of another."""
 
     def require_person(self, principal: Principal) -> None:
         """Raise `Forbidden` for every OAuth client."""

@@ -18,9 +18,8 @@ CLIENT_SECRET = "client_secret"  # noqa: S105  # the name of a method
 class Principal:
     """A signed-in user, or an OAuth client that acts for itself.
 
-    `permissions` are those of the roles that are also in the token's scope. `authenticated_at` and `methods` say when
-    and how the user signed in (`auth_time`, and `amr` of RFC 8176). `client_id` is the OAuth client that acts for the
-    user; `None` for the service's own sign-in, with tokens or with a cookie.
+    `permissions` are those of the roles that are also in the token's scope; `authenticated_at` and `methods` are
+    `auth_time`, and `amr` of RFC 8176; `client_id` is `None` for the service's own sign-in, with tokens or a cookie.
     """
 
     user_id: UUID

@@ -10,10 +10,7 @@ from app.access.guard import GuardedRoute
 
 
 class GuardedRouter(APIRouter):
-    """A router whose routes have policies. It compares a request with its routes only if one of them can be meant.
-
-    FastAPI tries the routes of every router in turn, which takes a small request longer than all else.
-    """
+    """A router whose routes have policies. It tries its routes, which takes long, only if one of them can be meant."""
 
     def __init__(self, *, route_class: type[GuardedRoute] = GuardedRoute, **options: Any) -> None:
         super().__init__(route_class=route_class, **options)

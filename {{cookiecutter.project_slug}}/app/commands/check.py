@@ -10,16 +10,8 @@ import typer
 from app.commands.support import say
 from app.core.mail import transport as mail_transport
 from app.core.private_files import readable_by_others
-from app.core.settings import model as configuration
-from app.core.settings.deploy_check import (
-    Finding,
-    Level,
-    deploy_findings,
-    file_findings,
-    refused_in_production,
-    unusable,
-    variable_findings,
-)
+from app.core.settings import deploy_check, model as configuration
+from app.core.settings.deploy_check import Finding, Level, finding
 from app.core.settings.model import Settings, load_settings
 from app.core.settings.report import SettingsError
 from app.core.sqlite_file import sqlite_path
@@ -50,12 +42,12 @@ def check(
     """
     findings = _findings(deploy=deploy)
     if output is OutputFormat.JSON:
-        say(json.dumps([finding._asdict() for finding in findings], indent=2))
+        say(json.dumps([each._asdict() for each in findings], indent=2))
     elif output is OutputFormat.SARIF:
         say(json.dumps(_sarif(findings), indent=2))
     else:
         _write_text(findings)
-    if any(finding.level.rank >= fail_level.rank for finding in findings):
+    if any(each.level.rank >= fail_level.rank for each in findings):
         raise typer.Exit(1)
 
 
@@ -63,11 +55,11 @@ def _findings(*, deploy: bool) -> list[Finding]:
     try:
         settings = load_settings()
     except SettingsError as error:
-        return unusable(error)
-    findings = variable_findings() + file_findings(settings)
+        return deploy_check.unusable(error)
+    findings = deploy_check.variable_findings() + deploy_check.file_findings(settings)
     if deploy:
-        findings += deploy_findings(settings, configuration.ENV_FILE)
-        findings += refused_in_production(settings, findings)
+        findings += deploy_check.deploy_findings(settings, configuration.ENV_FILE)
+        findings += deploy_check.refused_in_production(settings, findings)
     return [*findings, *_exposed_files(settings)]
 
 
@@ -76,28 +68,17 @@ def _exposed_files(settings: Settings) -> Iterator[Finding]:
     file = sqlite_path(settings.database_url)
     # Its journals, and copies beside it.
     if file is not None and readable_by_others(file.parent.glob(f"{file.name}*")):
-        yield Finding(
-            "files.E001",
-            Level.ERROR,
-            "DATABASE_URL",
-            "names a file that other users of this machine can read, or has such a file beside it",
-            f"Run: chmod go= {file}*",
-        )
+        message = "names a file that other users of this machine can read, or has such a file beside it"
+        yield finding("files.E001", "DATABASE_URL", message, f"Run: chmod go= {file}*")
     folder = mail_transport.MAIL_FOLDER
     if readable_by_others(folder.glob("*")):
-        yield Finding(
-            "files.E002",
-            Level.ERROR,
-            str(folder),
-            "holds mail that other users of this machine can read",
-            f"Run: chmod -R go= {folder}",
-        )
+        message = "holds mail that other users of this machine can read"
+        yield finding("files.E002", str(folder), message, f"Run: chmod -R go= {folder}")
 
 
 def _write_text(findings: list[Finding]) -> None:
-    for finding in findings:
-        line = f"{finding.level:<8}{finding.setting} {finding.message}. {finding.hint}"
-        say(line, colour=_COLOURS[finding.level])
+    for each in findings:
+        say(f"{each.level:<8}{each.setting} {each.message}. {each.hint}", colour=_COLOURS[each.level])
     if not findings:
         say("Nothing to say against the settings.")
 
@@ -106,14 +87,14 @@ def _sarif(findings: list[Finding]) -> dict[str, Any]:
     """Make a SARIF 2.1.0 document, which code scanning services read."""
     results = [
         {
-            "ruleId": finding.id,
-            "level": _SARIF_LEVELS[finding.level],
-            "message": {"text": f"{finding.setting} {finding.message}. {finding.hint}"},
+            "ruleId": each.id,
+            "level": _SARIF_LEVELS[each.level],
+            "message": {"text": f"{each.setting} {each.message}. {each.hint}"},
             "locations": [{"physicalLocation": {"artifactLocation": {"uri": ".env"}}}],
         }
-        for finding in findings
+        for each in findings
     ]
-    rules = [{"id": rule} for rule in dict.fromkeys(finding.id for finding in findings)]
+    rules = [{"id": rule} for rule in dict.fromkeys(each.id for each in findings)]
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",

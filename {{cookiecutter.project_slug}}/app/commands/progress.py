@@ -5,14 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.commands.support import note
-from app.core.database.batches import foreseen, in_batches
+from app.core.database.batches import Batch, foreseen, in_batches
 from app.core.database.database import Database
 from app.core.services import Services
 
@@ -21,26 +19,19 @@ Advance = Callable[[int], None]
 _SECONDS_BETWEEN_LINES = 5.0
 
 
-class LimitedBatch(Protocol):
-    """Treats up to `limit` rows in the transaction, and returns their number."""
-
-    async def __call__(self, db: AsyncSession, *, limit: int) -> int:
-        """Treat some rows; 0 if none is left."""
-
-
-async def treat_all(services: Services, name: str, batch: LimitedBatch, *, size: int) -> int:
-    """Treat every row in batches of `size`, and show the progress; returns the number of rows."""
+async def treat_all(services: Services, name: str, batch: Batch) -> int:
+    """Treat every row, batch by batch, and show the progress; returns the number of rows."""
     total = 0
     with counted(name) as advance:
-        async for treated in in_batches(services[Database], partial(batch, limit=size)):
+        async for treated in in_batches(services[Database], batch):
             advance(treated)
             total += treated
     return total
 
 
-async def forecast(services: Services, batch: LimitedBatch, *, most: int) -> str:
-    """Say how many rows the batch would treat, counted up to `most`; empty if there are none."""
-    count = await foreseen(services[Database], partial(batch, limit=most))
+async def forecast(services: Services, batch: Batch, *, most: int) -> str:
+    """Say how many rows the batch, which treats up to `most`, would treat; empty if there are none."""
+    count = await foreseen(services[Database], batch)
     return f"{count} or more" if count == most else str(count or "")
 
 

@@ -34,11 +34,11 @@ def purge(*, dry_run: _DryRun = False) -> None:
 async def _purge(services: Services, *, dry_run: bool) -> None:
     total, before = 0, utc_now() - timedelta(days=services[Settings].retention_days)
     for job in RETENTION_JOBS:
-        batch = partial(job.service(services).purge, before=before)
+        batch = partial(job.service(services).purge, before=before, limit=_LARGEST_FORECAST if dry_run else _BATCH)
         if dry_run:
             say(f"{job.name}: {await forecast(services, batch, most=_LARGEST_FORECAST) or 0} to delete")
         else:
-            rows = await treat_all(services, job.name, batch, size=_BATCH)
+            rows = await treat_all(services, job.name, batch)
             say(f"{job.name}: {rows} deleted")
             total += rows
     if not dry_run:

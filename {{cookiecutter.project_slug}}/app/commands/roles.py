@@ -1,8 +1,5 @@
 """`manage roles`: the table of who may do what."""
 
-from collections.abc import Iterable
-
-from app.access.permissions import Permission
 from app.access.roles import Grants, Role
 from app.assembly import FEATURES
 from app.commands.support import say
@@ -19,9 +16,8 @@ def roles() -> None:
 
 def lines_of(grants: Grants) -> list[str]:
     """Return the lines of the permissions that a feature grants."""
-    return [_line(permission, grants[permission]) for permission in sorted(grants)]
-
-
-def _line(permission: Permission, granted: Iterable[Role]) -> str:
-    cells = "".join(f"{'yes' if role in granted else '-':<9}" for role in Role)
-    return f"{permission:<24}{cells}{permission.description}"
+    lines = []
+    for permission in sorted(grants):
+        cells = "".join(f"{'yes' if role in grants[permission] else '-':<9}" for role in Role)
+        lines.append(f"{permission:<24}{cells}{permission.description}")
+    return lines

@@ -56,9 +56,8 @@ def _require_usable(certificate: Path) -> None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate)
     except OSError:
-        raise typer.BadParameter(
-            "The file has no certificate in PEM with its key.", param_hint="--certificate"
-        ) from None
+        problem = "The file has no certificate in PEM with its key."
+        raise typer.BadParameter(problem, param_hint="--certificate") from None
 
 
 async def _prepare(settings: Settings) -> None:

@@ -7,11 +7,9 @@ _WITH_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]|(?P<v4>[0
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address:
-    """Parse an address, as in `203.0.113.8:51744`, `[2001:db8::1]:443` or without a port; IPv4 inside IPv6 is IPv4.
+    """Parse an address, as in `203.0.113.8:51744` or `[2001:db8::1]:443`; IPv4 inside IPv6 is IPv4.
 
-    Raises:
-        ValueError: The text is not an address, or has a zone, which means nothing on another machine.
-
+    Raises `ValueError` if the text is no address, or has a zone, which means nothing on another machine.
     """
     if "%" in text:
         raise ValueError("an address with a zone")

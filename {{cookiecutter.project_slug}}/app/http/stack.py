@@ -1,5 +1,7 @@
 """The middleware stack: one literal list, outermost first."""
 
+from functools import partial
+
 from limits import parse as parse_limit
 from starlette.middleware import Middleware
 
@@ -8,24 +10,25 @@ from app.core.settings.model import Settings
 from app.http.middleware.access_log import AccessLogMiddleware
 from app.http.middleware.audit import AuditMiddleware
 from app.http.middleware.cors import CorsMiddleware
-from app.http.middleware.cross_origin import CrossOriginCheck
+from app.http.middleware.cross_origin import require_own_origin
 from app.http.middleware.head import HeadMiddleware
-from app.http.middleware.https import HttpsCheck
+from app.http.middleware.https import require_https
 from app.http.middleware.last_resort import LastResortMiddleware
 from app.http.middleware.rate_limit import RateLimitMiddleware
 from app.http.middleware.security_headers import SecurityHeadersMiddleware
 from app.http.middleware.trusted_host import TrustedHostCheck
-from app.http.request.allowed_methods import KnownMethodsCheck
+from app.http.request.allowed_methods import require_known_method
 from app.http.request.base import ChecksMiddleware
 from app.http.request.body_limit import BodyLimitMiddleware
 from app.http.request.proxies import ProxiesMiddleware
 from app.http.request.request_id import RequestIdMiddleware
-from app.http.request.well_formed import WellFormedCheck
+from app.http.request.well_formed import require_well_formed
 
 
 def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:
     """Return the middleware of the service, outermost first."""
-    https = [HttpsCheck()] if settings.production else []
+    https = [require_https] if settings.production else []
+    own_hosts = TrustedHostCheck(allowed=settings.allowed_hosts)
     return [
         # Answers nothing itself; everything below needs the address of the client.
         Middleware(ProxiesMiddleware, trusted=settings.trusted_proxies),
@@ -40,22 +43,14 @@ def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:
         # Outside of everything that emits events: no answer is sent before they are committed.
         Middleware(AuditMiddleware),
         # From here on a request has one meaning.
-        Middleware(
-            ChecksMiddleware,
-            checks=[
-                WellFormedCheck(),
-                TrustedHostCheck(allowed=settings.allowed_hosts),
-                *https,
-                KnownMethodsCheck(),
-            ],
-        ),
+        Middleware(ChecksMiddleware, checks=[require_well_formed, own_hosts, *https, require_known_method]),
         # Outside of the checks below, so that a page of a listed origin can read their errors.
         Middleware(CorsMiddleware, origins=settings.cors_origins),
         # A second time, so that such a page can read a 500 too.
         Middleware(LastResortMiddleware),
         # Before anything reads the body.
         Middleware(BodyLimitMiddleware),
-        Middleware(ChecksMiddleware, checks=[CrossOriginCheck(public_url=settings.public_url)]),
+        Middleware(ChecksMiddleware, checks=[partial(require_own_origin, public_url=settings.public_url)]),
         # After the checks that cost nothing.
         Middleware(RateLimitMiddleware, limiter=limiter, limit=parse_limit(settings.rate_limit_default)),
         # Next to the routes, which have GET alone.

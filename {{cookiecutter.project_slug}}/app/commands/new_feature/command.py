@@ -137,10 +137,9 @@ def _grants(names: dict[str, str]) -> Grants:
 
 def _routes(names: dict[str, str], prefix: str, routes: list[tuple[str, str, str, int]]) -> str:
     """Write the table of the routes, as `tests/access/test_routes.py` expects it."""
-    grants = _grants(names)
-    read, write = grants
-    rights, table = {"read": read, "write": write}, RoleTable(grants)
-    lines = [line_of(method, prefix + path, Allow(rights[right]), size, table) for method, path, right, size in routes]
+    table = RoleTable(_grants(names))
+    policies = {name.partition(":")[2]: Allow(permission) for name, permission in table.permissions.items()}
+    lines = [line_of(method, prefix + path, policies[right], size, table) for method, path, right, size in routes]
     return "\n".join([HEADER, *lines, ""])
 
 

@@ -1,7 +1,6 @@
 """Change the keys in the text of `.env`: a new one is put in, earlier ones are taken out, and every other byte stays.
 
-dotenv's own parser splits the text, as for the settings, and reads the result again: a change with any other effect is
-not made. No message shows a value.
+dotenv's own parser reads the result again: a change with any other effect is not made. No message shows a value.
 """
 
 import codecs

@@ -1,7 +1,7 @@
 """The audit events of the keys in `.env`.
 
-A file and a database cannot change in one step. The row is written, then `.env` replaced, then the row committed. If
-the process is killed in between, the next run adds the missing row.
+The row is written, then `.env` replaced, then the row committed. If the process is killed in between, the next run adds
+the missing row.
 """
 
 from collections.abc import Callable
@@ -28,11 +28,7 @@ _UNRECORDED = (
 
 
 async def rotated(services: Services, key: str, replace: Callable[[], None]) -> None:
-    """Replace `.env` with one that has the new key, and record it.
-
-    The row is signed with the key that the service has until its restart: it could not continue the chain after a row
-    of the new key.
-    """
+    """Replace `.env` with one that has the new key, and record it, signed with the key before it."""
     name = _name(KeyRing(SecretStr(key)))
     await _tell(services, KeyEvent.KEY_ROTATED, replace, follow=True, current=name)
 

@@ -1,7 +1,6 @@
 """Replace a file atomically, by one process at a time: a reader sees one whole version, also if the writer is killed.
 
-The new version is written beside the file, synced, and renamed (`rename(2)`). The lock is on the folder, because the
-file is replaced; it ends with the process. All paths are relative to the open folder, and no link is followed.
+The lock is on the folder, because the file is replaced. Paths are relative to the open folder, and no link is followed.
 """
 
 import os

@@ -1,8 +1,4 @@
-"""`manage rotate-secret-key`: a new secret key, in three steps with a restart of the service after the first.
-
-A process uses the keys that it was started with, so rows are resealed after the restart: before, the service could not
-read them. `docs/operations.md` has the order for several machines.
-"""
+"""`manage rotate-secret-key`: a new secret key, in three steps with a restart of the service after the first."""
 
 import secrets
 import sys
@@ -27,7 +23,7 @@ from app.core.settings.model import Settings, source_of
 
 _KEY_BYTES = 64
 _BATCH = 200
-_LARGEST_COUNT = 1000
+_MOST = 1000  # rows that are counted
 
 _ROTATED = """\
 SECRET_KEY in .env is another one now; SECRET_KEY_FALLBACKS begins with the one before ({earlier} in all). Next:
@@ -135,7 +131,7 @@ async def _rows_in_the_way(services: Services, *, retire: bool) -> str:
     """Say how many rows of which kind need an earlier key; empty if none does."""
     await tell_missed(services)
     counts = {
-        job.name: await forecast(services, job.service(services).reseal, most=_LARGEST_COUNT)
+        job.name: await forecast(services, partial(job.service(services).reseal, limit=_MOST), most=_MOST)
         for job in RESEAL_JOBS
         if retire or job.delays_rotation
     }
@@ -144,6 +140,6 @@ async def _rows_in_the_way(services: Services, *, retire: bool) -> str:
 
 async def _reseal_all(services: Services) -> None:
     for job in RESEAL_JOBS:
-        resealed = await treat_all(services, job.name, job.service(services).reseal, size=_BATCH)
+        resealed = await treat_all(services, job.name, partial(job.service(services).reseal, limit=_BATCH))
         say(f"{job.name}: {resealed} sealed with the current key")
     say("Everything that an earlier key sealed is sealed with the current one.")

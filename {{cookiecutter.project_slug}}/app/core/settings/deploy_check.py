@@ -51,19 +51,19 @@ class Finding(NamedTuple):
     hint: str
 
 
-def _finding(code: str, setting: str, message: str, hint: str) -> Finding:
+def finding(code: str, setting: str, message: str, hint: str) -> Finding:
     """Make a finding; the letter in its id, as in `deploy.W001`, is its level."""
     return Finding(code, _LEVELS[code.partition(".")[2][0]], setting, message, hint)
 
 
 def unusable(error: SettingsError) -> list[Finding]:
     """Return the settings that stop the boot."""
-    return [_finding("settings.E001", *problem) for problem in error.problems]
+    return [finding("settings.E001", *problem) for problem in error.problems]
 
 
 def variable_findings() -> list[Finding]:
     """Return the variables that are probably meant to be settings, or have another value than was meant."""
-    return [_finding("settings.W001", *problem) for problem in suspicious_variables()]
+    return [finding("settings.W001", *problem) for problem in suspicious_variables()]
 
 
 def log_findings(settings: Settings, env_file: Path) -> None:
@@ -71,9 +71,9 @@ def log_findings(settings: Settings, env_file: Path) -> None:
     findings = variable_findings()
     if settings.production:
         findings += deploy_findings(settings, env_file)
-    for finding in findings:
-        if finding.level is not Level.INFO:
-            _log.warning("setting_suspicious", id=finding.id, setting=finding.setting, message=finding.message)
+    for each in findings:
+        if each.level is not Level.INFO:
+            _log.warning("setting_suspicious", id=each.id, setting=each.setting, message=each.message)
 
 
 def file_findings(settings: Settings) -> list[Finding]:
@@ -83,18 +83,18 @@ def file_findings(settings: Settings) -> list[Finding]:
     if problem is None:
         return []
     hint = "Name a file in a folder that the service can write to, or change who owns it"
-    return [_finding("settings.E002", "DATABASE_URL", f"cannot be used: {problem}", hint)]
+    return [finding("settings.E002", "DATABASE_URL", f"cannot be used: {problem}", hint)]
 
 
 def refused_in_production(settings: Settings, found: Iterable[Finding]) -> list[Finding]:
     """Return the settings that production refuses and this environment allows, but those with an error already."""
     if settings.production:
         return []
-    named = {finding.setting for finding in found if finding.level is Level.ERROR}
+    named = {each.setting for each in found if each.level is Level.ERROR}
     try:
         load_settings(environment=Environment.PRODUCTION)
     except SettingsError as error:
-        return [_finding("deploy.E005", *problem) for problem in error.problems if problem.setting not in named]
+        return [finding("deploy.E005", *problem) for problem in error.problems if problem.setting not in named]
     return []
 
 
@@ -103,71 +103,71 @@ def deploy_findings(settings: Settings, env_file: Path) -> list[Finding]:
     findings = [*_of_service(settings), *_of_stores(settings), *_of_mail_and_tokens(settings)]
     if sys.platform != "win32" and env_file.is_file() and env_file.stat().st_mode & _READABLE_BY_OTHERS:
         message = "can be read by other users of this machine"
-        findings.append(_finding("deploy.E003", ".env", message, "Run: chmod 600 .env"))
+        findings.append(finding("deploy.E003", ".env", message, "Run: chmod 600 .env"))
     return findings
 
 
 def _of_service(settings: Settings) -> Iterator[Finding]:
     if not settings.production:
         message = "is not production: its rules are not enforced"
-        yield _finding("deploy.E001", "ENVIRONMENT", message, "Remove it, or set ENVIRONMENT=production")
+        yield finding("deploy.E001", "ENVIRONMENT", message, "Remove it, or set ENVIRONMENT=production")
     if not settings.public_url.startswith("https://"):
         message = "is plain http: tokens can be read on the way"
-        yield _finding("deploy.E002", "PUBLIC_URL", message, "Example: PUBLIC_URL=https://api.example.com")
+        yield finding("deploy.E002", "PUBLIC_URL", message, "Example: PUBLIC_URL=https://api.example.com")
     if any(host.startswith("*") for host in settings.allowed_hosts):
-        yield _finding("deploy.W001", "ALLOWED_HOSTS", "holds a wildcard", "Name each host that is served")
+        yield finding("deploy.W001", "ALLOWED_HOSTS", "holds a wildcard", "Name each host that is served")
     if settings.log_format is not LogFormat.JSON:
-        yield _finding("deploy.W003", "LOG_FORMAT", "is for people", "Set LOG_FORMAT=json for collectors")
+        yield finding("deploy.W003", "LOG_FORMAT", "is for people", "Set LOG_FORMAT=json for collectors")
     if settings.log_level is LogLevel.DEBUG:
-        yield _finding("deploy.W004", "LOG_LEVEL", "is debug, which tells too much", "Set LOG_LEVEL=info")
+        yield finding("deploy.W004", "LOG_LEVEL", "is debug, which tells too much", "Set LOG_LEVEL=info")
     if not settings.trusted_proxies:
         message = "is empty: behind a proxy every request seems to be plain http from one address, and is refused"
         hint = "Name the addresses of the proxy. Example: TRUSTED_PROXIES=10.0.0.5"
-        yield _finding("deploy.I001", "TRUSTED_PROXIES", message, hint)
+        yield finding("deploy.I001", "TRUSTED_PROXIES", message, hint)
     limit = parse_limit(settings.rate_limit_default)
     if limit.amount > _MOST_REQUESTS_A_SECOND * limit.get_expiry():
         message = f"lets one client make more than {_MOST_REQUESTS_A_SECOND} requests a second"
-        yield _finding("deploy.W012", "RATE_LIMIT_DEFAULT", message, "Example: RATE_LIMIT_DEFAULT=300/minute")
+        yield finding("deploy.W012", "RATE_LIMIT_DEFAULT", message, "Example: RATE_LIMIT_DEFAULT=300/minute")
     if settings.metrics_port is not None and not settings.metrics_host.is_loopback:
         message = "lets every machine that reaches it read the metrics"
-        yield _finding("deploy.I004", "METRICS_HOST", message, "Let nothing but the scraper reach METRICS_PORT")
+        yield finding("deploy.I004", "METRICS_HOST", message, "Let nothing but the scraper reach METRICS_PORT")
     if not settings.hsts_include_subdomains:
         message = "is off: browsers may use plain http for names below the host (ASVS 3.4.1)"
         hint = "Remove it when every name below the host has https"
-        yield _finding("deploy.I003", "HSTS_INCLUDE_SUBDOMAINS", message, hint)
+        yield finding("deploy.I003", "HSTS_INCLUDE_SUBDOMAINS", message, hint)
 
 
 def _of_stores(settings: Settings) -> Iterator[Finding]:
     database = make_url(settings.database_url.get_secret_value())
     if database.get_backend_name() == "sqlite":
         hint = "Use PostgreSQL for more than one machine"
-        yield _finding("deploy.W005", "DATABASE_URL", "is SQLite: one machine, one disk", hint)
+        yield finding("deploy.W005", "DATABASE_URL", "is SQLite: one machine, one disk", hint)
     elif not all(map(is_local, hosts_of(database))) and database.query.get("sslmode") != VERIFIED:
         hint = "Add ?sslmode=verify-full&sslrootcert=/path/to/authorities.pem, or sslrootcert=system"
-        yield _finding("deploy.W006", "DATABASE_URL", "reaches another machine without verified TLS", hint)
+        yield finding("deploy.W006", "DATABASE_URL", "reaches another machine without verified TLS", hint)
     if (database.username or "").split(".")[0] == "postgres":  # Supabase adds the name of the project
         hint = "Make a role that owns this database alone (docs/operations.md)"
-        yield _finding("deploy.W011", "DATABASE_URL", "connects as postgres, which may do everything", hint)
+        yield finding("deploy.W011", "DATABASE_URL", "connects as postgres, which may do everything", hint)
     redis = urlsplit(settings.redis_url.get_secret_value()) if settings.redis_url else None
     if redis is None:
         message = "is not set: each process counts its rate limits for itself"
-        yield _finding("deploy.W007", "REDIS_URL", message, "Set it if more than one process serves")
+        yield finding("deploy.W007", "REDIS_URL", message, "Set it if more than one process serves")
     elif redis.scheme == "redis" and not is_local(redis.hostname):
-        yield _finding("deploy.W008", "REDIS_URL", "reaches another machine without TLS", "Use rediss://")
+        yield finding("deploy.W008", "REDIS_URL", "reaches another machine without TLS", "Use rediss://")
 
 
 def _of_mail_and_tokens(settings: Settings) -> Iterator[Finding]:
     if settings.admin_email.endswith(_NOBODYS_DOMAINS):
-        yield _finding("deploy.W002", "ADMIN_EMAIL", "reaches nobody", "Set an address that is read")
+        yield finding("deploy.W002", "ADMIN_EMAIL", "reaches nobody", "Set an address that is read")
     if settings.smtp_url is None:
         message = "is not set: mail is written to files, and reaches nobody"
         hint = "Example: SMTP_URL=smtp://user:password@smtp.example.com:587"
-        yield _finding("deploy.E004", "SMTP_URL", message, hint)
+        yield finding("deploy.E004", "SMTP_URL", message, hint)
     if settings.mail_from != settings.admin_email and settings.mail_from.endswith(_NOBODYS_DOMAINS):
-        yield _finding("deploy.W010", "MAIL_FROM", "is an address that cannot exist", "Set one of your own domain")
+        yield finding("deploy.W010", "MAIL_FROM", "is an address that cannot exist", "Set one of your own domain")
     if settings.oauth_password_grant:
         message = "is on: RFC 9700 and OWASP ASVS 10.4.4 ban the grant"
-        yield _finding("deploy.W009", "OAUTH_PASSWORD_GRANT", message, "Let clients sign in at /api/v1/signin")
+        yield finding("deploy.W009", "OAUTH_PASSWORD_GRANT", message, "Let clients sign in at /api/v1/signin")
     if settings.secret_key_fallbacks:
         hint = "When nothing made with them is in use, run: manage rotate-secret-key --retire"
-        yield _finding("deploy.I002", "SECRET_KEY_FALLBACKS", "still reads what earlier keys made", hint)
+        yield finding("deploy.I002", "SECRET_KEY_FALLBACKS", "still reads what earlier keys made", hint)

@@ -1,8 +1,4 @@
-"""The audit trail of a request: its events are committed before its answer is sent; if they cannot be, it is a 503.
-
-That includes failed requests: a client that fills the disk or stops the database cannot try passwords unseen (ASVS
-16.3).
-"""
+"""The audit trail of a request: its events are committed before its answer, or it is a 503 (ASVS 16.3)."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

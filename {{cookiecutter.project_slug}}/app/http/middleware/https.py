@@ -3,16 +3,12 @@
 from starlette.types import Scope
 
 from app.core.errors import Forbidden
-from app.http.request.base import RequestCheck
 
 PROBES = frozenset({"/livez", "/readyz"})
 """The health routes. An orchestrator calls them without TLS, and by the address of a container."""
 
 
-class HttpsCheck(RequestCheck):
-    """Rejects plain HTTP."""
-
-    def check(self, scope: Scope) -> None:
-        """Raise `Forbidden` for plain HTTP, except for probes."""
-        if scope["scheme"] != "https" and scope["path"] not in PROBES:
-            raise Forbidden("This service speaks HTTPS only.")
+def require_https(scope: Scope) -> None:
+    """Raise `Forbidden` for plain HTTP, except for probes."""
+    if scope["scheme"] != "https" and scope["path"] not in PROBES:
+        raise Forbidden("This service speaks HTTPS only.")

@@ -11,12 +11,12 @@ from app.core.events.flow import emit_event
 from app.core.settings.rules import host_name
 from app.http.events import HttpEvent
 from app.http.middleware.https import PROBES
-from app.http.request.base import RequestCheck, header_values
+from app.http.request.base import header_values
 
 _PORT = re.compile(r":[0-9]{1,5}\Z")
 
 
-class TrustedHostCheck(RequestCheck):
+class TrustedHostCheck:
     """Rejects a request whose `Host` is missing, repeated, malformed or not allowed."""
 
     def __init__(self, *, allowed: Iterable[str]) -> None:
@@ -25,7 +25,7 @@ class TrustedHostCheck(RequestCheck):
         self.suffixes = tuple(pattern[1:] for pattern in allowed if pattern.startswith("*."))
         self.is_allowed = lru_cache(maxsize=256)(self._is_allowed)
 
-    def check(self, scope: Scope) -> None:
+    def __call__(self, scope: Scope) -> None:
         """Raise `BadRequest` for another host, except for probes."""
         hosts = header_values(scope, b"host")
         if len(hosts) != 1 or not (scope["path"] in PROBES or self.is_allowed(hosts[0])):

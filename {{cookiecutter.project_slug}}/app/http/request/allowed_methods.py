@@ -12,18 +12,14 @@ from starlette.routing import compile_path
 from starlette.types import Scope
 
 from app.core.errors import Problem, problem_response
-from app.http.request.base import RequestCheck
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
-class KnownMethodsCheck(RequestCheck):
-    """Rejects methods that no route can have."""
-
-    def check(self, scope: Scope) -> None:
-        """Raise a `Problem` with status 405 for an unknown method."""
-        if scope["method"] not in KNOWN_METHODS:
-            raise _problem(scope)
+def require_known_method(scope: Scope) -> None:
+    """Raise a `Problem` with status 405 for a method that no route can have."""
+    if scope["method"] not in KNOWN_METHODS:
+        raise _problem(scope)
 
 
 def install_allowed_methods(app: FastAPI) -> None:

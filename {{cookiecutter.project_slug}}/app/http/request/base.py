@@ -1,7 +1,7 @@
 """Middleware, the checks of one of them, and how they read header fields."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,20 +24,12 @@ class HttpMiddleware(ABC):
         """Answer the request, or call `self.app`."""
 
 
-class RequestCheck(ABC):
-    """Rejects some requests, before their body is read."""
-
-    @abstractmethod
-    def check(self, scope: Scope) -> None:
-        """Raise a `Problem` to reject the request."""
-
-
 class ChecksMiddleware(HttpMiddleware):
-    """Makes checks, one after the other."""
+    """Makes checks, one after the other, before the body is read: each raises a `Problem` to reject the request."""
 
-    def __init__(self, app: ASGIApp, *, checks: Sequence[RequestCheck]) -> None:
+    def __init__(self, app: ASGIApp, *, checks: Sequence[Callable[[Scope], None]]) -> None:
         super().__init__(app)
-        self.checks = [each.check for each in checks]
+        self.checks = checks
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the problem that a check raises, or call the application."""

@@ -23,8 +23,7 @@ _LIMIT = "body_limit"
 class BodyLimitMiddleware(HttpMiddleware):
     """Raises a `Problem` for a `Content-Length` that is too large, or while the application reads too large a body.
 
-    The connection stays open for the rest of a refused body, which the server drops: a client that sends before it
-    reads would lose the answer with the connection. `server/protocol.py` bounds that.
+    The server drops the rest of a refused body: a client that sends before it reads would lose the answer.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_BODY_BYTES, seconds: float = BODY_SECONDS) -> None:

@@ -59,8 +59,7 @@ def client_ip_of(scope: Scope) -> str:
 def is_client_unreadable(scope: Scope) -> bool:
     """Return whether a trusted proxy names the client by something that is not an address.
 
-    Such a request must be rejected: if it were counted under the proxy's address, clients would share a limit, and one
-    of them could lock the others out.
+    Counted under the proxy's address, clients would share a limit, and one of them could lock the others out.
     """
     return bool(scope.get("state", {}).get("client_unreadable"))
 
@@ -86,9 +85,8 @@ def _client(hops: Sequence[str], trusted: tuple[IPv4Network | IPv6Network, ...])
 def _scheme(schemes: Sequence[str], hops: int, client: _Hop | None) -> str | None:
     """Return the scheme that the client used, in lower case.
 
-    If both lists have the same length, they describe the same connections, and the client has the same position in
-    both. Otherwise the first entry is the client's. No link and no permission depends on the scheme, so a client that
-    forges it affects itself alone.
+    If both lists have the same length, the client has the same position in both; otherwise the first entry is the
+    client's. No link and no permission depends on the scheme: a client that forges it affects itself alone.
     """
     if not schemes:
         return None

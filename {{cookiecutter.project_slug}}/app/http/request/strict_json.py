@@ -128,8 +128,7 @@ def _has_many_items(content: bytes) -> bool:
 def _survey(value: Any, *, escaped: bool) -> int:
     """Check every value, level by level; returns the number of keys.
 
-    Deep nesting is rejected because later code may recurse, and large objects because each unknown field is an error
-    of its own. Written for speed: a call for each value would take many times as long as the parser.
+    Written for speed: a call for each value would take many times as long as the parser.
     """
     level = [value]
     keys = 0

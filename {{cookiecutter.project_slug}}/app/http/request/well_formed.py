@@ -1,14 +1,10 @@
-"""Bounds and form of headers, path and query, so that each has one meaning, and credentials are in one place.
-
-ASVS 1.1.1, 4.2.1, 14.2.1, 15.3.7.
-"""
+"""Bounds and form of headers, path and query: each has one meaning (ASVS 1.1.1, 4.2.1, 14.2.1, 15.3.7)."""
 
 import re
 
 from starlette.types import Scope
 
 from app.core.errors import BadRequest, Problem
-from app.http.request.base import RequestCheck
 from app.http.request.proxies import is_client_unreadable
 
 MAX_HEADERS = 100
@@ -27,20 +23,17 @@ _CREDENTIALS = frozenset(
 )
 
 
-class WellFormedCheck(RequestCheck):
-    """Rejects what is too large, malformed or ambiguous."""
-
-    def check(self, scope: Scope) -> None:
-        """Check the headers, the path and the query."""
-        _check_headers(scope)
-        path: bytes = scope.get("raw_path") or scope["path"].encode()
-        query: bytes = scope["query_string"]
-        if len(path) + len(query) > MAX_TARGET_BYTES:
-            raise Problem("The request target is too long.", status=414)
-        if not (_is_text(path) and _is_text(query)):
-            raise BadRequest("The request target is not well-formed.")
-        if query:
-            _check_query(query, scope["path"])
+def require_well_formed(scope: Scope) -> None:
+    """Raise a `Problem` for headers, a path or a query that are too large, malformed or ambiguous."""
+    _check_headers(scope)
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    query: bytes = scope["query_string"]
+    if len(path) + len(query) > MAX_TARGET_BYTES:
+        raise Problem("The request target is too long.", status=414)
+    if not (_is_text(path) and _is_text(query)):
+        raise BadRequest("The request target is not well-formed.")
+    if query:
+        _check_query(query, scope["path"])
 
 
 def _check_headers(scope: Scope) -> None:
@@ -79,11 +72,9 @@ def _is_text(part: bytes) -> bool:
 
 
 def percent_decoded(part: bytes) -> str:
-    """Decode percent-encoded UTF-8; raises `ValueError`.
-
-    It goes through Python's own escapes, which are decoded in C: urllib takes ten times as long for a long text.
-    """
+    """Decode percent-encoded UTF-8; raises `ValueError`."""
     if not part.isascii():
         raise ValueError("only ASCII is percent-encoded")
+    # Through Python's own escapes, which are decoded in C: urllib takes ten times as long for a long text.
     escaped = part.replace(b"\\", rb"\\").replace(b"%", rb"\x")
     return escaped.decode("unicode_escape").encode("latin-1").decode()

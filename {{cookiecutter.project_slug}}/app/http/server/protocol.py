@@ -1,9 +1,8 @@
 """uvicorn's protocol with what it lacks: deadlines for clients, and one meaning for each request.
 
-A connection is closed if its client sends no complete head in time (nothing, too slowly, or a body that is no longer
-read), if its client does not read its answers, or if it is the longest idle of too many. Trailers are dropped, because
-uvicorn would add them to headers that were checked before. A parser error is answered like any other error (ASVS
-4.2.1).
+A connection is closed if its client sends no complete head in time, or does not read its answers, or if it is the
+longest idle of too many. Trailers are dropped, because uvicorn would add them to headers that were checked before. A
+parser error is answered like any other error (ASVS 4.2.1).
 """
 
 import asyncio
@@ -169,8 +168,7 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _parse(self, data: memoryview) -> None:
         """Parse the data, and ignore every `Upgrade` (RFC 9110 section 7.8).
 
-        httptools takes a request with `Upgrade` for one without a body. Its head is parsed again without these fields,
-        so that its body is read as a body.
+        httptools takes a request with `Upgrade` for one without a body, so its head is parsed again without the field.
         """
         while data:
             try:
@@ -186,25 +184,18 @@ class DeadlineProtocol(HttpToolsProtocol):
                 return
 
     def _require_one_meaning(self) -> None:
-        """Reject heads that httptools accepts, but another server could read differently (RFC 9112).
-
-        The target must be a path without a fragment (a host in it could contradict `Host`), the version HTTP/1.0 or
-        1.1, and the only transfer coding `chunked`, in HTTP/1.1.
-        """
+        """Reject heads that httptools accepts, but another server could read differently (RFC 9112)."""
         version = self.parser.get_http_version()
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        # A host in the target could contradict `Host`.
         is_path = self.url.startswith(b"/") and b"#" not in self.url and self.parser.get_method() != b"CONNECT"
         if not is_path or version not in {"1.0", "1.1"} or (codings and (version, codings) != ("1.1", [b"chunked"])):
             raise httptools.HttpParserError("The head has more than one meaning.")
 
     def _head_without_upgrade(self) -> bytes:
-        request_line = b"%b %b HTTP/%b\r\n" % (
-            self.parser.get_method(),
-            self.url,
-            self.parser.get_http_version().encode(),
-        )
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         fields = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
-        return b"".join([request_line, *fields, b"\r\n"])
+        return b"".join([b"%b %b HTTP/%b\r\n" % (method, self.url, version), *fields, b"\r\n"])
 
     def _refuse(self, problem: Problem) -> None:
         """Stop reading, and answer `problem` after the requests that came before it."""

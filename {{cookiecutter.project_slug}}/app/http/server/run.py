@@ -44,11 +44,7 @@ class _Config(Config):
     """uvicorn's configuration; processes end at SIGTERM, with their parent, or if the application cannot start."""
 
     def configure_logging(self) -> None:
-        """Exit at SIGTERM; uvicorn calls this in every process.
-
-        After a graceful shutdown uvicorn raises the signal again, and its default action would end a worker before the
-        log is written.
-        """
+        """Exit at SIGTERM, in every process; its default action would end a worker before the log is written."""
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
     def load_app(self) -> Any:
@@ -77,10 +73,8 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
     """Serve `app` (an import string) until SIGTERM or Ctrl-C.
 
     `certificate` is a PEM file with a certificate and its key, for HTTPS in development: slow readers are bounded over
-    plain HTTP alone.
-
-    Exits with 1 if it cannot listen, and with 3 if the application cannot start, in a worker too. After a signal, open
-    requests have ten seconds to finish; then it exits with 0.
+    plain HTTP alone. Exits with 1 if it cannot listen, with 3 if the application cannot start, and with 0 after a
+    signal, when open requests had ten seconds to finish.
     """
     connections, backlog = connections_and_backlog(_file_limit())
     listener = listen(

@@ -1,9 +1,11 @@
 """`app/http/middleware/cross_origin.py`: cookie requests that a page of somebody else makes a browser send."""
 
+from functools import partial
+
 import pytest
 from structlog.testing import capture_logs
 
-from app.http.middleware.cross_origin import CrossOriginCheck
+from app.http.middleware.cross_origin import require_own_origin
 from app.http.request.base import ChecksMiddleware
 from tests.support.asgi import Headers, Recorder, call, http_scope
 
@@ -15,7 +17,7 @@ OWN, LISTED, EVIL = "https://service.example", "https://app.example", "https://e
 async def status(headers: Headers, *, method: str = "POST", cookie: bool = True) -> int:
     """The status of the answer; the application answers 200."""
     recorder = Recorder()
-    app = ChecksMiddleware(recorder, checks=[CrossOriginCheck(public_url=OWN)])
+    app = ChecksMiddleware(recorder, checks=[partial(require_own_origin, public_url=OWN)])
     given = [*headers, *([("cookie", "session=1")] if cookie else [])]
     answer = await call(app, http_scope(method, headers=given))
     assert recorder.called is (answer.status == 200)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.http.middleware.https import HttpsCheck
+from app.http.middleware.https import require_https
 from app.http.request.base import ChecksMiddleware
 from tests.support.asgi import Recorder, call, http_scope
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.asvs("4.1.2", "12.2.1")]
 async def test_plain_http_is_refused_and_not_redirected(scheme: str, path: str, status: int) -> None:
     """A plain request gets an error, for a redirect teaches clients to send tokens in the clear; probes may pass."""
     recorder = Recorder()
-    answer = await call(ChecksMiddleware(recorder, checks=[HttpsCheck()]), http_scope(path=path, scheme=scheme))
+    answer = await call(ChecksMiddleware(recorder, checks=[require_https]), http_scope(path=path, scheme=scheme))
     assert answer.status == status
     assert answer.header("location") is None
     assert recorder.called is (status == 200)

@@ -5,7 +5,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from app.http.middleware.head import HeadMiddleware
-from app.http.request.allowed_methods import KnownMethodsCheck, install_allowed_methods
+from app.http.request.allowed_methods import install_allowed_methods, require_known_method
 from app.http.request.base import ChecksMiddleware
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ def app() -> FastAPI:
     app.include_router(router)
     install_allowed_methods(app)
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(ChecksMiddleware, checks=[KnownMethodsCheck()])
+    app.add_middleware(ChecksMiddleware, checks=[require_known_method])
     return app
 
 
@@ -63,5 +63,5 @@ async def test_leaves_the_rest() -> None:
     """A path without a route is 404 for a known method."""
     app = FastAPI(openapi_url=None)
     install_allowed_methods(app)
-    app.add_middleware(ChecksMiddleware, checks=[KnownMethodsCheck()])
+    app.add_middleware(ChecksMiddleware, checks=[require_known_method])
     assert await asked(app, "GET", "/nowhere") == (404, None)

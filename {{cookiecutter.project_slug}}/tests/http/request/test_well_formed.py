@@ -9,7 +9,7 @@ from app.http.request.well_formed import (
     MAX_HEADERS,
     MAX_QUERY_PARAMETERS,
     MAX_TARGET_BYTES,
-    WellFormedCheck,
+    require_well_formed,
 )
 from tests.support.asgi import Headers, Recorder, call, http_scope
 
@@ -20,7 +20,7 @@ async def status(path: bytes = b"/things", query: bytes = b"", headers: Headers 
     """The status of the answer; the application answers 200."""
     recorder = Recorder()
     scope = http_scope(raw_path=path, query_string=query, headers=headers)
-    answer = await call(ChecksMiddleware(recorder, checks=[WellFormedCheck()]), scope)
+    answer = await call(ChecksMiddleware(recorder, checks=[require_well_formed]), scope)
     assert recorder.called is (answer.status == 200)
     return answer.status
 
