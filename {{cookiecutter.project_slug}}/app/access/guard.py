@@ -1,7 +1,6 @@
 """The route class that enforces policies, and the check that every route has it.
 
-The policy is enforced before the body is read, so that a caller without access cannot make the service parse anything.
-It is no dependency, because FastAPI parses the body before it runs dependencies.
+It is no dependency: FastAPI parses the body before, and a caller without access must not make it parse anything.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine

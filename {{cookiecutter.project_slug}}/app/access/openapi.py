@@ -1,5 +1,6 @@
 """The OpenAPI document, with security requirements from the policies and error answers from the one error shape."""
 
+from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -59,13 +60,7 @@ _OTHER = {"default": "Any other error"}
 
 def install_openapi(app: FastAPI) -> None:
     """Make `app.openapi()` return this document, made once."""
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = cache(partial(_document, app))  # type: ignore[method-assign]  # FastAPI's documented way
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

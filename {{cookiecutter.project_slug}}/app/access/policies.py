@@ -62,10 +62,7 @@ class Authenticated(Policy):
 
 @dataclass(frozen=True)
 class ClientOrUser(Policy):
-    """An OAuth client with its own credentials, which may be in the form, or a signed-in user.
-
-    The caller is in `request.state.caller`.
-    """
+    """An OAuth client with its own credentials, or a signed-in user; which is in `request.state.caller`."""
 
     needs_principal = False
     needs_caller = True
@@ -95,8 +92,7 @@ class Allow(Policy):
 class Recent(Policy):
     """Every user who signed in within the last minutes, with the permission if one is named (ASVS 7.5.3).
 
-    A refresh is no sign-in: `authenticated_at` is when the user last proved who they are. A client that acts for itself
-    is rejected: its secret proves no person.
+    A refresh is no sign-in. A client that acts for itself is rejected: its secret proves no person.
     """
 
     minutes: int

@@ -47,7 +47,8 @@ def check(
         say(json.dumps(_sarif(findings), indent=2))
     else:
         _write_text(findings)
-    if any(each.level.rank >= fail_level.rank for each in findings):
+    levels = list(Level)
+    if any(each.level in levels[levels.index(fail_level) :] for each in findings):
         raise typer.Exit(1)
 
 

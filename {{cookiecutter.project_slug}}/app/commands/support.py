@@ -76,10 +76,7 @@ def why_unusable(cause: BaseException | None) -> str:
 
 
 def say(line: str | bytes, *, colour: str | None = None) -> None:
-    """Write a line to standard output; exits with 1 if it is closed or full, or its reader is gone.
-
-    A secret that is shown once is written before its transaction commits.
-    """
+    """Write a line to standard output; exits with 1 if it is closed or full, or its reader is gone."""
     problem: str | None = "it is closed"
     if sys.stdout is not None:
         try:

@@ -1,8 +1,4 @@
-"""One error class, one shape: problem details (RFC 9457), and RFC 6749's errors below `/oauth/`.
-
-Raise a `Problem` anywhere; `install_error_handlers` turns it, and every error of the framework, into an answer.
-No answer repeats a value that the client sent.
-"""
+"""One error class, one shape: RFC 9457, and RFC 6749 below `/oauth/`. No answer repeats a value that was sent."""
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus

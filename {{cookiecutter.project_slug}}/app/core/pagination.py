@@ -1,7 +1,4 @@
-"""Cursor pagination: a cursor names the last row of a page, so inserts and deletions shift nothing.
-
-A cursor is opaque and signed: a client can only send back one that the same list gave, for the same search.
-"""
+"""Cursor pagination: a signed cursor names the last row of a page, so inserts and deletions shift nothing."""
 
 import hashlib
 import hmac

@@ -1,7 +1,4 @@
-"""Folders and files for their owner alone, whatever the umask is: the database, its journals, mail that is not sent.
-
-Windows has no such modes; there, a file has the rights of its folder.
-"""
+"""Folders and files for their owner alone, whatever the umask is; on Windows they have the rights of their folder."""
 
 import os
 import stat

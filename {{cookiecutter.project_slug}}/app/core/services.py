@@ -43,10 +43,6 @@ class Services:
         """Close the services in reverse order."""
         await self._closing.aclose()
 
-    def __contains__(self, kind: type) -> bool:
-        """Return whether there is a service of this type."""
-        return kind in self._by_type
-
 
 class _Provided:
     """The dependency that finds the service of a type."""
@@ -59,10 +55,7 @@ class _Provided:
 
 
 def provided(kind: type) -> Any:
-    """Declare a service as a parameter of a handler.
-
-    `Sessions = Annotated[SessionService, provided(SessionService)]`
-    """
+    """Declare the service of this type as a parameter of a handler, in `Annotated`."""
     return Depends(_Provided(kind))
 
 
@@ -76,8 +69,8 @@ def require_services(app: FastAPI) -> None:
     """Raise `MissingServiceError` if a handler names a service that no feature provides."""
     for route in app.routes:
         for call in dependencies_of(route.dependant) if isinstance(route, APIRoute) else ():
-            if isinstance(call, _Provided) and call.kind not in services_of(app):
-                raise MissingServiceError(f"{call.kind.__name__} is needed by a route, and no feature provides it.")
+            if isinstance(call, _Provided):
+                _ = services_of(app)[call.kind]  # raises
 
 
 def dependencies_of(dependant: Dependant) -> Iterator[object]:

@@ -14,10 +14,7 @@ def sqlite_path(database_url: SecretStr) -> Path | None:
 
 
 def sqlite_file_problem(path: Path, *, migrates: bool) -> str | None:
-    """Say what is wrong with the file or its folder; None if nothing is.
-
-    SQLite writes files beside it, so its folder must be writable. With `migrates`, a missing folder is no problem.
-    """
+    """Say what is wrong with the file or its folder, which SQLite writes to; with `migrates`, that may be missing."""
     folder = path.parent
     found = next(parent for parent in path.parents if os.access(parent, os.F_OK))
     if not found.is_dir():

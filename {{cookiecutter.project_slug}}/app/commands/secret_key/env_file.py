@@ -5,7 +5,6 @@ dotenv's own parser reads the result again: a change with any other effect is no
 
 import codecs
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from io import StringIO
 
@@ -34,26 +33,28 @@ def with_new_key(content: bytes, key: str) -> bytes:
     """Put in another `SECRET_KEY`, and the one before first in `SECRET_KEY_FALLBACKS`; raises `EnvFileError`."""
     before = _values(content)
     earlier = [entry for entry in (before.get(KEY), before.get(FALLBACKS)) if entry]
-    changed = _changed(content, lambda parts, places: _put_in(parts, places, key, before.get(KEY) or ""))
-    return _checked(content, changed, {KEY: key, FALLBACKS: ",".join(earlier)})
+    parts, places = _split(content)
+    _put_in(parts, places, key, before.get(KEY) or "")
+    return _joined(parts, content, {KEY: key, FALLBACKS: ",".join(earlier)})
 
 
 def without_fallbacks(content: bytes) -> bytes:
     """Empty `SECRET_KEY_FALLBACKS`; raises `EnvFileError`."""
-    return _checked(content, _changed(content, _take_out), {FALLBACKS: ""})
+    parts, places = _split(content)
+    if FALLBACKS in places:
+        parts[places[FALLBACKS]] = _with_value(_line(parts[places[FALLBACKS]]), "")
+    return _joined(parts, content, {FALLBACKS: ""})
 
 
-def _changed(content: bytes, change: Callable[[list[str], dict[str, int]], None]) -> bytes:
-    """Call `change` with the parts of the file and the positions of the keys; returns the file."""
+def _split(content: bytes) -> tuple[list[str], dict[str, int]]:
+    """Return the parts of the file, and the positions of the keys among them."""
     bindings = list(parse_stream(StringIO(_text(content))))
     names = [(binding.key or "").lower() for binding in bindings]
     for name in (KEY, FALLBACKS):
         if names.count(name) > 1:
             raise EnvFileError(f"has {names.count(name)} lines that set {name.upper()}: leave one")
-    parts = [binding.original.string for binding in bindings]
-    change(parts, {name: names.index(name) for name in (KEY, FALLBACKS) if name in names})
-    mark = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
-    return mark + "".join(parts).encode()
+    places = {name: names.index(name) for name in (KEY, FALLBACKS) if name in names}
+    return [binding.original.string for binding in bindings], places
 
 
 def _put_in(parts: list[str], places: dict[str, int], key: str, earlier: str) -> None:
@@ -76,11 +77,6 @@ def _put_in(parts: list[str], places: dict[str, int], key: str, earlier: str) ->
         parts[places[FALLBACKS]] = fallbacks["head"] + line["value"] + fallbacks["tail"]
 
 
-def _take_out(parts: list[str], places: dict[str, int]) -> None:
-    if FALLBACKS in places:
-        parts[places[FALLBACKS]] = _with_value(_line(parts[places[FALLBACKS]]), "")
-
-
 def _line(part: str) -> re.Match[str]:
     found = _LINE.match(part)
     if found is None:
@@ -94,8 +90,10 @@ def _with_value(line: re.Match[str], value: str) -> str:
     return f"{line['head']}{quote}{value}{quote}{line['tail']}"
 
 
-def _checked(before: bytes, after: bytes, wanted: dict[str, str]) -> bytes:
+def _joined(parts: list[str], before: bytes, wanted: dict[str, str]) -> bytes:
     """Return the changed file if it has the wanted values, and all others as before."""
+    mark = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
+    after = mark + "".join(parts).encode()
     expected = {name: value for name, value in (_values(before) | wanted).items() if value}
     if {name: value for name, value in _values(after).items() if value} != expected:
         raise EnvFileError(

@@ -1,7 +1,6 @@
 """The audit events of the keys in `.env`.
 
-The row is written, then `.env` replaced, then the row committed. If the process is killed in between, the next run adds
-the missing row.
+The row is written, `.env` replaced, the row committed. After a kill in between, the next run adds the missing row.
 """
 
 from collections.abc import Callable

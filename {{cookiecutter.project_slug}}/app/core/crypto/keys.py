@@ -16,10 +16,7 @@ KEY_ID_BYTES = 4
 
 
 class Purpose(StrEnum):
-    """What a derived key is for. A value is never reused or changed: it is part of the derivation.
-
-    A feature declares its own in a subclass, as `name/version`.
-    """
+    """What a derived key is for, as `name/version`: a part of the derivation, so it is never reused or changed."""
 
 
 def derive_key(secret: SecretStr, purpose: Purpose) -> bytes:

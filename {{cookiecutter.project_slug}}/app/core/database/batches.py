@@ -55,10 +55,7 @@ class RowPurge:
 
 
 class ReadAheadPurge(Generic[Key]):
-    """Deletes rows that a long search finds. The search reads ahead, beside the writers, and holds no lock.
-
-    A row that is over must stay so: the deletion does not check it again.
-    """
+    """Deletes rows that a long search finds, which reads ahead and holds no lock: a row that is over must stay so."""
 
     def __init__(self, database: Database, key: InstrumentedAttribute[Key], over: Over) -> None:
         self._database = database

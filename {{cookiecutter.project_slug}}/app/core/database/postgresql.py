@@ -28,8 +28,7 @@ def postgresql_engine(
 ) -> AsyncEngine:
     """Make an engine whose connections have the name `application` and the `limits`, which are server settings.
 
-    `answer_seconds` limits the wait for a server that does not answer; behind PgBouncer, it alone limits a statement
-    outside of a transaction.
+    `answer_seconds` limits the wait for a server that does not answer.
     """
     url = make_url(dsn)
     pooled = url.query.get(POOLER_OPTION) == "true"

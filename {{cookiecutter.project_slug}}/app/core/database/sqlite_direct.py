@@ -1,8 +1,7 @@
 """SQLite without a thread: single statements and short transactions, done on the event loop.
 
-A hop to a thread and back takes many times as long as a look-up by key. Nothing here waits: if another connection
-holds the lock, it raises `DatabaseBusy`, and the caller uses the thread. A commit is written and not synced; a thread
-makes the checkpoint, which syncs.
+A hop to a thread takes many times as long as a look-up by key. Nothing here waits: `DatabaseBusy` sends the caller to
+the thread. A commit is written and not synced; a thread makes the checkpoint, which syncs.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
 """Security events: what happened to accounts, sessions and rights, under names that do not change (ASVS 16.3).
 
-They are logged at every `LOG_LEVEL`, and each is a row of the audit trail. `docs/logging.md` lists them with their
-fields.
+They are logged at every `LOG_LEVEL`, and each is a row of the audit trail (`docs/logging.md`).
 """
 
 from collections.abc import Iterable

@@ -25,10 +25,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 @dataclass(frozen=True, slots=True)
 class RequestOrigin:
-    """Where an event comes from: empty for a command or a background task.
-
-    `actor_id` and `session_id` are those of the request's principal, if it is known by then.
-    """
+    """Where an event comes from: empty for a command or a background task; the principal if it is known by then."""
 
     request_id: str | None = None
     ip: str | None = None

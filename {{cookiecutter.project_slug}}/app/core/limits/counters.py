@@ -113,10 +113,7 @@ class MemoryCounters:
 
 
 class RedisCounters:
-    """Counters that replicas share; every method raises `Unavailable` if Redis cannot be used.
-
-    Every key begins with `prefix`, so that several services can use one Redis.
-    """
+    """Counters that replicas share, in keys with a prefix; a method raises `Unavailable` if Redis cannot be used."""
 
     def __init__(self, url: SecretStr, prefix: str) -> None:
         self._prefix = prefix

@@ -26,10 +26,7 @@ class Verdict(NamedTuple):
 
 
 class Limiter:
-    """Counts in windows; a method raises `Unavailable` if the counters cannot be used.
-
-    `service` names who shares a count: the same for all replicas, another one for another service.
-    """
+    """Counts in windows, for all replicas of `service`; it raises `Unavailable` if the counters cannot be used."""
 
     def __init__(self, redis_url: SecretStr | None, service: str) -> None:
         shared = FallbackCounters(RedisCounters(redis_url, f"{service}/")) if redis_url else None

@@ -1,7 +1,6 @@
 """Logging: one pipe for every line, whoever writes it, with secrets taken out and one event on one line.
 
-The service logs with `structlog.get_logger(__name__)`: a stable name in snake_case, and fields. Lines of libraries,
-warnings, and exceptions that nobody caught go through the same pipe. `docs/logging.md` describes what comes out.
+The service logs with `structlog.get_logger(__name__)`: a stable name in snake_case, and fields (`docs/logging.md`).
 """
 
 import logging

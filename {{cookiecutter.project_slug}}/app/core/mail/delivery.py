@@ -1,7 +1,6 @@
 """The delivery of mail, in the background of each process: at-least-once.
 
-A mail that this process added is delivered at once; one that waits (because another process added it and died, or for
-its next attempt) is found by a query every few seconds. `docs/logging.md` lists what is logged: ids, never an address.
+A mail that this process added is delivered at once; a query every few seconds finds any other that is due.
 """
 
 import asyncio

@@ -35,10 +35,7 @@ class Sender(NamedTuple):
 
 
 def compose(mail: Mail, sender: Sender, mail_id: UUID, date: datetime) -> bytes:
-    """Make the message. The same mail has the same `Message-ID` each time, so that duplicates are recognized.
-
-    It is ASCII, except for a local part of the recipient that is not: that needs a server with SMTPUTF8 (RFC 6531).
-    """
+    """Make the message, in ASCII unless the recipient is not (RFC 6531); a duplicate has the same `Message-ID`."""
     head = {
         "From": f"{_words('From', sender.name)} <{sender.address}>",
         "To": recipient(mail.to),

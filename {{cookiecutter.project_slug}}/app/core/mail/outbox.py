@@ -36,10 +36,7 @@ _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Mail:
-    """A mail to one address, as text and as HTML. It has no `repr`: the bodies hold tokens.
-
-    Raises `ValueError` for an address, subject or body that cannot be sent, without repeating it.
-    """
+    """A mail to one address, as text and HTML; raises `ValueError` if it cannot be sent. No `repr`: it holds tokens."""
 
     to: str
     subject: str
@@ -57,10 +54,7 @@ class Mail:
 
 
 def recipient(address: str) -> str:
-    """Return the address as mail servers take it: the domain in ASCII (IDNA), the local part as it is (RFC 6531).
-
-    Raises `ValueError` unless it is exactly one address.
-    """
+    """Return the address as servers take it (RFC 6531), its domain in ASCII; raises `ValueError` unless it is one."""
     try:
         parsed = validate_email(address, check_deliverability=False, test_environment=True)
     except EmailNotValidError:
@@ -104,10 +98,7 @@ class Outbox:
         return Mail(**orjson.loads(self._sealer.open(sealed, identity=_place(mail_id))))
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
-        """Seal up to `limit` rows anew that another key than the current one sealed; return how many, 0 for none.
-
-        A row that no key of the ring opens stays as it is: the key may come back.
-        """
+        """Seal up to `limit` rows anew that another key than the current one sealed; return how many, 0 for none."""
         key_id = func.substr(OutboxMail.sealed, 1, len(self._sealer.key_id), type_=LargeBinary)
         # Locked, so that no delivery empties one meanwhile.
         stale = select(OutboxMail).where(OutboxMail.sealed.is_not(None), key_id != self._sealer.key_id)
@@ -115,7 +106,7 @@ class Outbox:
         resealed, after = 0, UUID(int=0)
         while not resealed and (rows := (await db.scalars(stale.where(OutboxMail.id > after))).all()):
             for row in rows:
-                with suppress(SealBrokenError):
+                with suppress(SealBrokenError):  # no key of the ring opens it: the key may come back
                     place = _place(row.id)
                     row.sealed = self._sealer.seal(self._sealer.open(row.sealed or b"", identity=place), identity=place)
                     resealed += 1

@@ -32,11 +32,6 @@ class Level(StrEnum):
     WARNING = "warning"
     ERROR = "error"
 
-    @property
-    def rank(self) -> int:
-        """Its place: a higher one matters more."""
-        return list(Level).index(self)
-
 
 _LEVELS = {"I": Level.INFO, "W": Level.WARNING, "E": Level.ERROR}
 

@@ -77,10 +77,7 @@ _Email = Annotated[str, AfterValidator(rules.email)]
 
 
 class Settings(BaseSettings):
-    """Every setting. A rule may look at the settings above its own: the order of the fields matters.
-
-    The text below a field is its meaning in `docs/settings.md`.
-    """
+    """Every setting, with its meaning in `docs/settings.md` below. A rule may look at the settings above its own."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -237,10 +234,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read and check every setting.
-
-    Raises `SettingsError`, which lists every problem and holds no value.
-    """
+    """Read and check every setting; raises `SettingsError`, which lists every problem and holds no value."""
     try:
         return Settings(**overrides)
     except ValidationError as error:

@@ -1,7 +1,6 @@
 """The rules between settings: defaults that depend on others, and what production refuses (ASVS 13.2.3, 13.4.2).
 
-Each takes a value in its one form and the settings that stand above it in the class, but those that are wrong: then the
-boot is refused anyway.
+Each takes a value in its one form, and of the settings that stand above it in the class those that are right.
 """
 
 from collections.abc import Callable, Iterable, Mapping

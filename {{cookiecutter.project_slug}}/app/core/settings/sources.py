@@ -1,7 +1,6 @@
 """Where settings come from beside the environment: the file `.env` and files under `/run/secrets`.
 
-A line of `.env` that is no `NAME=value`, and a name that no setting has, reach the settings class as extra keys, and
-are refused there. No message shows a value.
+Lines of `.env` that set no setting reach the settings class as extra keys, and are refused there, without a value.
 """
 
 import re

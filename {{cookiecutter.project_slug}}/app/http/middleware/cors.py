@@ -1,7 +1,4 @@
-"""CORS: pages of `CORS_ORIGINS` may call the service and read its answers (ASVS 3.4.2).
-
-No wildcard, no `null`, no credentials: the page sends its token in a header.
-"""
+"""CORS: pages of `CORS_ORIGINS` may call with a token in a header (ASVS 3.4.2). No wildcard, `null` or credentials."""
 
 from collections.abc import Iterable
 

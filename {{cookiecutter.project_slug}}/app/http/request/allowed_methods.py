@@ -1,7 +1,4 @@
-"""405 answers name every method of the path (RFC 9110 section 15.5.6), not those of its first route alone.
-
-TRACE, which echoes credentials, and unknown methods are 405 on every path (ASVS 13.4.4).
-"""
+"""405: for TRACE and unknown methods (ASVS 13.4.4); it names all methods of the path (RFC 9110 section 15.5.6)."""
 
 from re import Pattern
 

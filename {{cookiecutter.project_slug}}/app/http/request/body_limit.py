@@ -1,7 +1,4 @@
-"""Bounds on the size and the time of request bodies (ASVS 5.2.1).
-
-No body is larger than `MAX_BODY_BYTES`; a route reads `SMALL_BODY`, unless its decorator says `max_body_size=`.
-"""
+"""Bounds on the size and the time of bodies (ASVS 5.2.1): `SMALL_BODY`, or what the route's `max_body_size=` says."""
 
 import asyncio
 from typing import Any

@@ -57,10 +57,7 @@ def client_ip_of(scope: Scope) -> str:
 
 
 def is_client_unreadable(scope: Scope) -> bool:
-    """Return whether a trusted proxy names the client by something that is not an address.
-
-    Counted under the proxy's address, clients would share a limit, and one of them could lock the others out.
-    """
+    """Return whether a trusted proxy names no address of a client: counted as the proxy, clients would share limits."""
     return bool(scope.get("state", {}).get("client_unreadable"))
 
 

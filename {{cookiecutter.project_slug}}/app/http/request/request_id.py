@@ -1,7 +1,4 @@
-"""The id of a request, on its answer and its log lines (ASVS 16.2.1).
-
-A trusted proxy may send one that fits a strict pattern; no other client chooses what is written to the log.
-"""
+"""The id of a request, on its answer and its log lines (ASVS 16.2.1). Only a trusted proxy may send one."""
 
 import re
 from os import urandom

@@ -56,10 +56,7 @@ class StrictRequest(Request):
 
 
 def parse_json(content: bytes) -> Any:
-    """Parse a JSON text; raises `BadRequest` if it is no JSON, `Unprocessable` if it has no single meaning.
-
-    A byte order mark is skipped (RFC 8259 section 8.1).
-    """
+    """Parse a JSON text; raises `BadRequest` if it is no JSON, `Unprocessable` if it has no single meaning."""
     if _has_many_items(content) and _has_many_items(_without_texts(content)):
         raise Unprocessable(_TOO_MANY)
     try:
@@ -79,13 +76,10 @@ def parse_json(content: bytes) -> Any:
 
 
 def parse_form(content: bytes) -> FormData:
-    """Parse a URL-encoded form; raises `BadRequest` for a malformed or repeated field.
-
-    An empty field is skipped (URL standard section 5.1).
-    """
+    """Parse a URL-encoded form; raises `BadRequest` for a malformed or repeated field."""
     fields: list[tuple[str, str | UploadFile]] = []
     once: set[str] = set()
-    pairs = list(filter(None, content.split(b"&")))
+    pairs = list(filter(None, content.split(b"&")))  # an empty one is skipped (URL standard section 5.1)
     if len(pairs) > MAX_FORM_FIELDS:
         raise BadRequest("The form has too many fields.")
     for pair in pairs:
@@ -126,10 +120,7 @@ def _has_many_items(content: bytes) -> bool:
 
 
 def _survey(value: Any, *, escaped: bool) -> int:
-    """Check every value, level by level; returns the number of keys.
-
-    Written for speed: a call for each value would take many times as long as the parser.
-    """
+    """Check every value, level by level, which is faster than a call for each; returns the number of keys."""
     level = [value]
     keys = 0
     for _ in range(MAX_DEPTH + 1):

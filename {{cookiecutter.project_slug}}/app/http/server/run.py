@@ -1,7 +1,6 @@
 """uvicorn with the options that this service is tested with.
 
-The parser is httptools, which rejects what h11 accepts (both lengths, bare line feeds, folded headers). Forwarding
-headers are read by `request/proxies.py` alone, and log lines written by `core/logging`.
+The parser is httptools, which rejects what h11 accepts (both lengths, bare line feeds, folded headers).
 """
 
 import multiprocessing
