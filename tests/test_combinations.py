@@ -132,6 +132,12 @@ def holds(pattern: re.Pattern[str], text: str) -> bool:
     return pattern.search(text) is not None
 
 
+def test_people_can_own_the_code(bake: Bake) -> None:
+    """`app` has fewer than 20,000 lines of Python, whatever is added."""
+    lines = sum(len(path.read_text("utf-8").splitlines()) for path in (bake().path / "app").rglob("*.py"))
+    assert lines < 20_000
+
+
 def test_files_parse(project: BakedProject) -> None:
     """Python compiles; YAML, JSON, TOML and dotenv files parse; all text is UTF-8 with one line end at its end."""
     for name in project.names():

@@ -231,7 +231,7 @@ def test_the_names_are_the_same_everywhere(pre_hook: ModuleType, post_hook: Modu
     copied = {name.partition("/")[0] for name in asked["_copy_without_render"] if (TEMPLATE / name).is_dir()}
     top = {path.name for path in TEMPLATE.iterdir()}
     assert copied | {*post_hook.CONFIGURATION} == {*pre_hook.FOLDERS} == {*post_hook.FOLDERS}
-    assert {*pre_hook.FOLDERS, *pre_hook.SKIN} >= top
+    assert {*pre_hook.FOLDERS, *pre_hook.SKIN} == top
     assert not any("*" in name for name in asked["_copy_without_render"])
     assert pre_hook.BEFORE == str(post_hook.BEFORE) == BEFORE
 

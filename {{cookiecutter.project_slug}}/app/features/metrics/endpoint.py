@@ -63,7 +63,12 @@ async def _serve(listener: socket.socket, settings: Settings, render: Render) ->
     free, tasks = asyncio.Semaphore(_MOST_AT_ONCE), set()
     while True:
         await free.acquire()
-        connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+        try:
+            connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+        except OSError:  # no more files may be opened now
+            free.release()
+            await asyncio.sleep(_SECONDS)
+            continue
         task = asyncio.create_task(_answer(connection, settings, render))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
