@@ -16,7 +16,8 @@ from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import ClientCreate
 from app.features.sessions.client import Client
-from app.features.signin.service import ClientGrant, SignInService
+from app.features.sessions.service import SessionOptions
+from app.features.signin.service import SignInService
 from tests.support.service import Person, Service, Tokens
 
 CALLBACK = "https://app.example/callback"
@@ -77,9 +78,11 @@ async def issue_to(
     service: Service, registered: Registered, person: Person, scope: str = SCOPE, *, refreshable: bool = True
 ) -> Tokens:
     """Give the client tokens of somebody, as a grant does that needs a browser."""
-    grant = ClientGrant("test", registered.client_id, person.id, scope, "pwd", None, refreshable)
+    signin = service[SignInService]
+    lifetime = None if refreshable else signin.shortest_session
+    options = SessionOptions(scope, "pwd", registered.client_id, lifetime=lifetime)
     async with service[Database].transaction() as db:
-        pair = await service[SignInService].open(db, grant, Client("127.0.0.1", "test"))
+        pair = await signin.open(db, person.id, options, Client("127.0.0.1", "test"), "test")
     return Tokens(pair.access_token, pair.refresh_token or "")
 
 

@@ -4,7 +4,8 @@ An account may do nothing that its administrator may not. An invitation opens wh
 password with the mailed token: no administrator ever knows one (ASVS 6.4.1).
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 from sqlalchemy import delete, or_, select
@@ -23,12 +24,10 @@ from app.core.events.flow import emit_event
 from app.core.pagination import Cursors, PageParams
 from app.features.accounts.authority import Authority, denied, keep_one
 from app.features.accounts.events import AccountEnd, AccountEvent
-from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.limits import too_many
 from app.features.accounts.mailed.mails import Mailing, MailKind
 from app.features.accounts.mailed.tokens import TokenKind
-from app.features.accounts.models import User
-from app.features.accounts.permissions import UserPermission
+from app.features.accounts.models import Alert, User
 from app.features.accounts.schemas import AccountUpdate
 
 
@@ -55,9 +54,7 @@ class AccountAdministration:
         Raises `Forbidden` for roles that the actor may not give, `Conflict` for a confirmed account, `TooManyRequests`.
         """
         wanted = frozenset(roles)
-        if wanted != {Role.MEMBER} and UserPermission.ROLES_ASSIGN not in actor.permissions:
-            raise denied(f"Other roles than {Role.MEMBER} need the permission {UserPermission.ROLES_ASSIGN}.")
-        self._authority.require(actor, wanted)
+        self._authority.require_to_give(actor, wanted)
         await self._limits.admit_client(ip)
         address = parse_email_address(email)
         verdict = await self._limits.admit_mailbox("invitation", address.mailbox)
@@ -93,9 +90,7 @@ class AccountAdministration:
 
     async def change(self, actor: Principal, user_id: UUID, change: AccountUpdate) -> User:
         """Rename, disable or enable an account; what is left out of `change` stays as it is."""
-        async with self._database.transaction() as db:
-            administrators = await self._authority.lock_actor(db, actor)
-            user = await self.lock(db, actor, user_id)
+        async with self.locked(actor, user_id) as (db, user, administrators):
             if "display_name" in change.model_fields_set and user.display_name != change.display_name:
                 user.display_name = change.display_name
                 emit_event(AccountEvent.ACCOUNT_RENAMED, outcome="success", user_id=actor.user_id, target_id=user_id)
@@ -110,9 +105,7 @@ class AccountAdministration:
         """Give the account exactly these roles."""
         wanted = frozenset(roles)
         self._authority.require(actor, wanted)
-        async with self._database.transaction() as db:
-            administrators = await self._authority.lock_actor(db, actor)
-            user = await self.lock(db, actor, user_id)
+        async with self.locked(actor, user_id) as (db, user, administrators):
             before = user.roles
             if wanted == before:
                 return user
@@ -127,26 +120,27 @@ class AccountAdministration:
 
     async def delete(self, actor: Principal, user_id: UUID) -> None:
         """Delete the account with all that belongs to it."""
-        async with self._database.transaction() as db:
-            administrators = await self._authority.lock_actor(db, actor)
-            user = await self.lock(db, actor, user_id)
+        async with self.locked(actor, user_id) as (db, user, administrators):
             keep_one(administrators, user)
             await db.execute(delete(User).where(User.id == user_id))
             emit_event(AccountEvent.ACCOUNT_DELETED, outcome="success", user_id=actor.user_id, target_id=user_id)
 
-    async def lock(self, db: AsyncSession, actor: Principal, user_id: UUID) -> User:
-        """Lock an account that may do nothing that the actor may not; raises `NotFound`, `Forbidden`.
+    @asynccontextmanager
+    async def locked(self, actor: Principal, user_id: UUID) -> AsyncIterator[tuple[AsyncSession, User, set[UUID]]]:
+        """Begin a transaction for a change of an account; yields it, the account, and those who can administrate.
 
-        An application that acts for a user is refused that user: what the user does to the own account asks for the
-        password. The caller has locked the actor.
+        Raises `NotFound`, and `Forbidden` if the account may do what the actor may not, or if an application acts for
+        its user: what users do to their own account asks for the password.
         """
-        if actor.client_id is not None and actor.user_id == user_id:
-            raise denied("An application that acts for you administers other accounts than yours.")
-        user = await db.scalar(select(User).where(User.id == user_id).with_for_update())
-        if user is None:
-            raise NotFound("There is no such account.")
-        self._authority.require(actor, user.roles)
-        return user
+        async with self._database.transaction() as db:
+            administrators = await self._authority.lock_actor(db, actor)
+            if actor.client_id is not None and actor.user_id == user_id:
+                raise denied("An application that acts for you administers other accounts than yours.")
+            user = await db.scalar(select(User).where(User.id == user_id).with_for_update())
+            if user is None:
+                raise NotFound("There is no such account.")
+            self._authority.require(actor, user.roles)
+            yield db, user, administrators
 
     async def _set_disabled(self, db: AsyncSession, user: User, *, disabled: bool) -> SecurityEvent:
         if not disabled:

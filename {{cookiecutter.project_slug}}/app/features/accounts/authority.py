@@ -15,6 +15,7 @@ from app.access.roles import Role, RoleTable
 from app.core.errors import Conflict, Forbidden
 from app.core.events.flow import emit_event
 from app.features.accounts.models import User, UserRole
+from app.features.accounts.permissions import UserPermission
 from app.features.sessions.service import SessionService
 
 _ADMINISTRATORS = (
@@ -54,6 +55,12 @@ class Authority:
         if not actor.permissions <= self._roles.permissions_of(map(Role, await db.scalars(rows))):
             raise denied("Your rights have changed meanwhile. Sign in again.")
         return administrators
+
+    def require_to_give(self, actor: Principal, roles: frozenset[Role]) -> None:
+        """Raise `Forbidden` unless the actor may make an account with the roles, and do all that they allow."""
+        if roles != {Role.MEMBER} and UserPermission.ROLES_ASSIGN not in actor.permissions:
+            raise denied(f"Other roles than {Role.MEMBER} need the permission {UserPermission.ROLES_ASSIGN}.")
+        self.require(actor, roles)
 
     def require(self, actor: Principal, roles: Iterable[Role]) -> None:
         """Raise `Forbidden` unless the actor may do all that the roles allow."""

@@ -45,16 +45,8 @@ class OwnAccountService:
         self._passwords = passwords
         self._confirmation = confirmation
         self._tokens, self._mail, self._limits = mailing
-        self._renew_cookie: RenewCookie | None = None
-
-    def renew_cookie_with(self, renew: RenewCookie) -> None:
-        """Let the feature that issues session cookies renew one after a change of password."""
-        self._renew_cookie = renew
-
-    async def renew_cookie(self, request: Request, response: Response, principal: Principal) -> None:
-        """Renew the session cookie of the request, if it has one and cookies are in use (ASVS 7.2.4)."""
-        if self._renew_cookie is not None:
-            await self._renew_cookie(request, response, principal)
+        self.renew_cookie: RenewCookie | None = None
+        """Set by the feature that issues session cookies: each change of password renews one (ASVS 7.2.4)."""
 
     async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr, *, ip: str) -> None:
         """Change the password; end every other session and home network, and all mailed tokens (ASVS 6.2.3, 7.4.3)."""

@@ -46,7 +46,7 @@ router = GuardedRouter(tags=["accounts"])
 _BAD_TOKEN: dict[int | str, dict[str, Any]] = {400: {"description": "The token is unknown, used, replaced or expired"}}
 
 
-async def _require_open(request: Request) -> None:
+async def require_open(request: Request) -> None:
     """Raise `Forbidden` if `REGISTRATION` is closed, before the body is parsed."""
     if services_of(request.app)[Settings].registration is Registration.CLOSED:
         raise Forbidden("Nobody can register here. An administrator invites.")
@@ -104,7 +104,8 @@ async def change_my_password(  # noqa: PLR0913, PLR0917  # one for each thing th
 ) -> None:
     """Change my password; every other session of mine ends, and so does a copy of the session cookie."""
     await own.change_password(principal, change.current_password, change.new_password, ip=client.ip)
-    await own.renew_cookie(request, response, principal)
+    if own.renew_cookie is not None:
+        await own.renew_cookie(request, response, principal)
 
 
 @router.get("/users")
@@ -164,7 +165,7 @@ async def list_roles(roles: Roles) -> Page[RoleRead]:
 @router.post(
     "/accounts",
     status_code=202,
-    dependencies=[Depends(_require_open)],
+    dependencies=[Depends(require_open)],
     responses={403: {"description": "Registration is closed"}},
 )
 @policy(Public())

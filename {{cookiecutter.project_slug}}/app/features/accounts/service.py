@@ -22,8 +22,7 @@ from app.core.errors import Conflict, NotFound
 from app.core.events.flow import emit_event
 from app.core.limits.limiter import subscriber
 from app.features.accounts.events import AccountEvent
-from app.features.accounts.mailed.alerts import Alert, parse_alerts
-from app.features.accounts.models import User, UserRole
+from app.features.accounts.models import Alert, User, UserRole, parse_alerts
 from app.features.accounts.passwords.hasher import Verification
 from app.features.accounts.passwords.policy import Passwords
 from app.features.sessions.devices import at_home
@@ -32,26 +31,15 @@ from app.features.sessions.service import SELECT_ALIVE, SessionService
 _users, _user_roles = table_of(User), table_of(UserRole)
 _alive = SELECT_ALIVE.subquery()
 _active = (_users.c.disabled_at.is_(None), _users.c.verified_at.is_not(None))
+_PROFILE = ("email", "display_name", "created_at", "verified_at", "disabled_at", "muted")
 # Every request and every sign-in runs these: statements of the tables, not of the classes, are cheaper.
 _IDENTIFY = (
-    select(
-        _alive,
-        _users.c.email,
-        _users.c.display_name,
-        _users.c.created_at,
-        _users.c.verified_at,
-        _users.c.disabled_at,
-        _users.c.muted,
-        _user_roles.c.role,
-    )
+    select(_alive, *(_users.c[name] for name in _PROFILE), _user_roles.c.role)
     .join(_users, (_users.c.id == _alive.c.user_id) & _users.c.disabled_at.is_(None))
     .outerjoin(_user_roles, _user_roles.c.user_id == _alive.c.user_id)
 )
 _CREDENTIALS = select(
-    _users.c.id,
-    _users.c.password_hash,
-    and_(*_active).label("active"),
-    at_home(_users.c.id).label("at_home"),
+    _users.c.id, _users.c.password_hash, and_(*_active).label("active"), at_home(_users.c.id).label("at_home")
 ).where(_users.c.mailbox == bindparam("mailbox"))
 _ACTIVE_ROLES = (
     select(_user_roles.c.role)
@@ -133,15 +121,15 @@ class AccountService:
 
         Raises `ValueError` for the address, `Unprocessable` for the password, `Conflict` if the mailbox has an account.
         """
-        address = parse_email_address(email)
-        now = utc_now()
+        address, now = parse_email_address(email), utc_now()
+        new_hash = await self._passwords.hash(
+            password, email=address.address, display_name=display_name, field="password"
+        )
         user = User(
             email=address.address,
             mailbox=address.mailbox,
             display_name=display_name,
-            password_hash=await self._passwords.hash(
-                password, email=address.address, display_name=display_name, field="password"
-            ),
+            password_hash=new_hash,
             created_at=now,
             verified_at=now,
             roles=frozenset(roles),
@@ -185,10 +173,7 @@ class AccountService:
         return _roles_in(rows) if rows else None
 
     async def active_roles(self, db: AsyncSession, user_id: UUID, *, lock: bool = False) -> frozenset[Role] | None:
-        """Return the roles of a verified, enabled account, or None. `lock` locks it until the transaction ends.
-
-        A caller that starts a session without a password locks it: what ends all sessions of the account waits, then.
-        """
+        """Return the roles of an active account, or None; `lock` it to start a session that no password starts."""
         statement = _LOCK_ACTIVE_ROLES if lock else _ACTIVE_ROLES
         rows = (await db.execute(statement, {"user_id": user_id})).all()
         return _roles_in(rows) if rows else None
@@ -196,10 +181,6 @@ class AccountService:
     def permissions_of(self, roles: Iterable[Role]) -> frozenset[Permission]:
         """Return everything that the roles allow together."""
         return self._roles.permissions_of(roles)
-
-    async def is_enabled(self, db: AsyncSession, user_id: UUID) -> bool:
-        """Return whether the account exists and is not disabled."""
-        return bool(await db.scalar(select(User.id).where(User.id == user_id, User.disabled_at.is_(None))))
 
     async def identify(self, session: Mapping[str, Any]) -> Identity | None:
         """Return whose living session it is, if the account is enabled; `session` is from `SessionService.alive`."""

@@ -1,7 +1,4 @@
-"""Service accounts: the users that OAuth clients are when they act for themselves.
-
-None can sign in: it has no password, and an address below `.invalid` (RFC 2606), where no mail arrives.
-"""
+"""Service accounts: what OAuth clients act as by themselves. None can sign in: no password, no address (RFC 2606)."""
 
 from collections.abc import Iterable
 from uuid import UUID

@@ -29,7 +29,7 @@ def provide(services: Services) -> None:
     code_grant = AuthorizationCodeGrant(database, accounts, sessions, clients, services[SignInService])
     services[GrantTable][GrantType.AUTHORIZATION_CODE] = code_grant
     services[AccountTokens].also_revoke(authorization.end_codes)
-    services[RecoveryService].also_end(authorization)
+    services[RecoveryService].keep_or_end_consents = authorization.keep_or_end
 
 
 AUTHORIZATION = Feature(

@@ -28,9 +28,9 @@ from app.features.oauth.errors import UnauthorizedClient
 from app.features.oauth.grants import granted_scope, required
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
-from app.features.sessions.service import SessionService
+from app.features.sessions.service import SessionOptions, SessionService
 from app.features.signin.errors import InvalidGrant
-from app.features.signin.service import ClientGrant, SignInService, TokenPair
+from app.features.signin.service import SignInService, TokenPair
 
 # RFC 7636 section 4.1.
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
@@ -97,16 +97,10 @@ class AuthorizationCodeGrant:
         self, db: AsyncSession, code: AuthorizationCode, client: RegisteredClient, origin: Client
     ) -> TokenPair:
         roles = await self._accounts.active_roles(db, code.user_id)
-        grant = ClientGrant(
-            grant_type=GrantType.AUTHORIZATION_CODE,
-            client_id=client.client_id,
-            user_id=code.user_id,
-            scope=granted_scope(self._accounts.permissions_of(roles or ()).intersection(code.scope.split())),
-            methods=code.methods,
-            authenticated_at=code.authenticated_at,
-            refreshable=GrantType.REFRESH_TOKEN in client.grants,
-        )
-        pair = await self._signin.open(db, grant, origin)
+        scope = granted_scope(self._accounts.permissions_of(roles or ()).intersection(code.scope.split()))
+        lifetime = None if GrantType.REFRESH_TOKEN in client.grants else self._signin.shortest_session
+        options = SessionOptions(scope, code.methods, client.client_id, code.authenticated_at, lifetime)
+        pair = await self._signin.open(db, code.user_id, options, origin, GrantType.AUTHORIZATION_CODE)
         used = {"used_at": utc_now(), "started_session_id": pair.session_id}
         await db.execute(update(AuthorizationCode).where(AuthorizationCode.code_hash == code.code_hash).values(used))
         return pair

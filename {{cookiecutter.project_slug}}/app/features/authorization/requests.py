@@ -18,7 +18,7 @@ from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import is_own_resource
 
 _LONGEST_SCOPE = 2000
-_LONGEST_AGE = 10  # digits
+_AGE = re.compile(r"[0-9]{1,10}", re.ASCII)
 _STATE = re.compile(r"[\x20-\x7e]*", re.ASCII)
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
 # The SHA-256 of the verifier in base64url (RFC 7636 section 4.2).
@@ -160,7 +160,7 @@ def _faults(given: Mapping[str, str], client: RegisteredClient) -> tuple[tuple[b
             "invalid_request",
             "code_challenge is the SHA-256 of the verifier: 43 characters of base64url.",
         ),
-        (not _is_age(given.get("max_age", "0")), "invalid_request", "max_age is a number of seconds."),
+        (not _AGE.fullmatch(given.get("max_age", "0")), "invalid_request", "max_age is a number of seconds."),
         (too_much, "invalid_scope", "The scope asks for more than the client may have."),
     )
 
@@ -175,7 +175,3 @@ def _asked(given: Mapping[str, str], client: RegisteredClient) -> frozenset[str]
     if scope is None and not client.own:
         return client.scope
     return frozenset((scope or "").split(" "))
-
-
-def _is_age(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_AGE

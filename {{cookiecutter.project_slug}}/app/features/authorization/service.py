@@ -17,8 +17,8 @@ from app.core.database.database import Database
 from app.core.errors import NotFound
 from app.core.events.event import SecurityEvent
 from app.core.events.flow import emit_event
-from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.models import Alert
 from app.features.accounts.service import AccountService
 from app.features.authorization.events import ConsentEnd, ConsentEvent
 from app.features.authorization.models import AuthorizationCode, Consent
@@ -165,16 +165,16 @@ class AuthorizationService:
         if not client:
             raise NotFound("There is no such consent.")
 
-    async def end_all(self, db: AsyncSession, user_id: UUID) -> None:
-        """Take back all consents of a user; the caller has locked the account, and ends its sessions and codes."""
-        taken = (await db.scalars(delete(Consent).where(Consent.user_id == user_id).returning(Consent.client_id))).all()
-        for client in (await self._clients.by_ids(db, set(taken))).values():
+    async def keep_or_end(self, db: AsyncSession, user_id: UUID, keep: bool) -> frozenset[str]:  # noqa: FBT001
+        """Return the clients of a user's consents, or take the consents back and return none; the account is locked."""
+        mine = Consent.user_id == user_id
+        chosen = select(Consent.client_id) if keep else delete(Consent).returning(Consent.client_id)
+        clients = (await self._clients.by_ids(db, set(await db.scalars(chosen.where(mine))))).values()
+        if keep:
+            return frozenset(client.client_id for client in clients)
+        for client in clients:
             _emit_event(ConsentEvent.CONSENT_REVOKED, user_id, client)
-
-    async def client_ids(self, db: AsyncSession, user_id: UUID) -> frozenset[str]:
-        """Return the clients that a user has allowed, as their sessions name them."""
-        allowed = set(await db.scalars(select(Consent.client_id).where(Consent.user_id == user_id)))
-        return frozenset(client.client_id for client in (await self._clients.by_ids(db, allowed)).values())
+        return frozenset()
 
     async def end_codes(self, db: AsyncSession, user_id: UUID) -> None:
         """End the unused codes of a user. Used ones stay, so that a second use is noticed."""

@@ -30,9 +30,10 @@ def session_cookie(request: Request) -> str | None:
     return value if _VALUE.fullmatch(value) else None
 
 
-def set_session_cookie(response: Response, value: str) -> None:
-    """Give the browser a session; it keeps it until it is closed, and this service no longer than its limits."""
-    response.set_cookie(NAME, value, path="/", secure=True, httponly=True, samesite="lax")
+def set_session_cookie(response: Response, value: str | None) -> None:
+    """Give the browser a session, if there is one, until it is closed; this service keeps it within its limits."""
+    if value is not None:
+        response.set_cookie(NAME, value, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def clear_session_cookie(response: Response) -> None:
@@ -69,5 +70,4 @@ class CookieAuthenticator:
     async def renew(self, request: Request, response: Response, principal: Principal) -> None:
         """Put another cookie into the response if the request was authenticated by one: the old one is dead."""
         value = await self._browsers.confirm(principal) if self.takes(request) else None
-        if value is not None:
-            set_session_cookie(response, value)
+        set_session_cookie(response, value)

@@ -21,7 +21,7 @@ def provide(services: Services) -> None:
     )
     cookies = services.add(CookieAuthenticator(browsers))
     services[Authentication].prefer(cookies)
-    services[OwnAccountService].renew_cookie_with(cookies.renew)
+    services[OwnAccountService].renew_cookie = cookies.renew
 
 
 BROWSER = Feature(

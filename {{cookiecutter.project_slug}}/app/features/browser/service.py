@@ -56,9 +56,9 @@ class BrowserSessions:
         self._accounts = accounts
         self._sealer = Sealer(keys, BrowserKey.BROWSER_SESSION)
 
-    def attach(self, connection: Connection, session: NewSession, methods: str) -> str:
+    def attach(self, connection: Connection, session: NewSession) -> str:
         """Let a cookie open a session that has just been started; returns the value of the cookie."""
-        claims = _claims(session.user_id, session.authenticated_at, methods.split())
+        claims = _claims(session.user_id, session.authenticated_at, session.methods.split())
         value, columns = self._new_cookie(session.id, claims)
         connection.execute(insert(BrowserSession), {"session_id": session.id, **columns})
         return value

@@ -18,7 +18,7 @@ from app.features.oauth.clients.registered import PASSWORD_GRANT, GrantType
 from app.features.oauth.clients.routes import router as clients_router
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.events import ClientEvent
-from app.features.oauth.grants import GrantTable, client_credentials_grant, password_grant, refresh_token_grant
+from app.features.oauth.grants import GrantTable, OwnGrants
 from app.features.oauth.models import OAuthClient
 from app.features.oauth.permissions import ClientPermission
 from app.features.oauth.routes import metadata_router, router
@@ -33,11 +33,10 @@ def provide(services: Services) -> None:
     sessions, authority, roles = services[SessionService], services[Authority], services[RoleTable]
     cursors = Cursors(services[KeyRing], "clients")
     clients = services.add(ClientService(database, sessions, authority, roles, cursors, grants))
-    grants[GrantType.REFRESH_TOKEN] = refresh_token_grant(signin)
-    accounts = services[AccountService]
-    grants[GrantType.CLIENT_CREDENTIALS] = client_credentials_grant(database, accounts, clients, signin)
+    own = OwnGrants(database, services[AccountService], clients, signin)
+    grants |= {GrantType.REFRESH_TOKEN: own.refresh_token, GrantType.CLIENT_CREDENTIALS: own.client_credentials}
     if settings.oauth_password_grant:
-        grants[PASSWORD_GRANT] = password_grant(signin)
+        grants[PASSWORD_GRANT] = own.password
     limit = parse_limit(settings.rate_limit_signin)
     authentication = services.add(ClientAuthentication(clients, services[Limiter], limit))
     services.add(CallerAuthentication(authentication.caller))

@@ -1,6 +1,7 @@
 """The grants of the token endpoint. Features add theirs to one table, which the metadata lists."""
 
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from typing import TypeVar
 
 from app.access.principal import CLIENT_SECRET
@@ -12,8 +13,9 @@ from app.features.oauth.clients.service import ClientService
 from app.features.oauth.errors import InvalidClient, UnauthorizedClient
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
+from app.features.sessions.service import SessionOptions
 from app.features.signin.errors import InvalidGrant, InvalidScope, WrongCredentialsError
-from app.features.signin.service import ClientGrant, SignInService, TokenPair
+from app.features.signin.service import SignInService, TokenPair
 
 GrantHandler = Callable[[TokenForm, AnyClient, Client], Awaitable[TokenPair]]
 """Exchanges a grant for tokens; the client is authenticated, and may use the grant. Raises a `Problem`."""
@@ -25,58 +27,44 @@ class GrantTable(dict[str, GrantHandler]):
     """The grants that this service has, by the name of their `grant_type`."""
 
 
-def refresh_token_grant(signin: SignInService) -> GrantHandler:
-    """Make the grant of RFC 6749 section 6."""
+@dataclass(eq=False)
+class OwnGrants:
+    """The grants that need no page."""
 
-    async def exchange(form: TokenForm, client: AnyClient, _: Client) -> TokenPair:
+    _database: Database
+    _accounts: AccountService
+    _clients: ClientService
+    _signin: SignInService
+
+    async def refresh_token(self, form: TokenForm, client: AnyClient, _: Client) -> TokenPair:
+        """Exchange a refresh token (RFC 6749 section 6)."""
         token = required(form.refresh_token, "refresh_token")
-        return await signin.renew(token.get_secret_value(), form.scope, client.session_client)
+        return await self._signin.renew(token.get_secret_value(), form.scope, client.session_client)
 
-    return exchange
-
-
-def password_grant(signin: SignInService) -> GrantHandler:
-    """Make the grant of RFC 6749 section 4.3, which RFC 9700 bans: only a setting switches it on."""
-
-    async def exchange(form: TokenForm, _: AnyClient, origin: Client) -> TokenPair:
+    async def password(self, form: TokenForm, _: AnyClient, origin: Client) -> TokenPair:
+        """Exchange a password (RFC 6749 section 4.3), which RFC 9700 bans: only a setting switches it on."""
         username, password = required(form.username, "username"), required(form.password, "password")
         try:
-            return await signin.sign_in(username, password, origin)
+            return await self._signin.sign_in(username, password, origin)
         except WrongCredentialsError:
             raise InvalidGrant("The e-mail address or the password is wrong.") from None
 
-    return exchange
-
-
-def client_credentials_grant(
-    database: Database, accounts: AccountService, clients: ClientService, signin: SignInService
-) -> GrantHandler:
-    """Make the grant of RFC 6749 section 4.4: the client acts as its service account, for one access token's life."""
-
-    async def exchange(form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
+    async def client_credentials(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
+        """Let a client act as its service account, for one access token's life (RFC 6749 section 4.4)."""
         if not isinstance(client, RegisteredClient) or not client.confidential or client.user_id is None:
             raise UnauthorizedClient("The client has no account to act as.")
         asked = client.scope if form.scope is None else frozenset(form.scope.split())
         if not asked or not asked <= client.scope:
             raise InvalidScope("The scope asks for more than the client may have.")
-        async with database.transaction() as db:
-            roles = await accounts.active_roles(db, client.user_id, lock=True)
+        async with self._database.transaction() as db:
+            roles = await self._accounts.active_roles(db, client.user_id, lock=True)
             if roles is None:
                 raise UnauthorizedClient("The account of the client is disabled.")
-            if not await clients.hold(db, client):
+            if not await self._clients.hold(db, client):
                 raise InvalidClient("The client was changed meanwhile.")
-            grant = ClientGrant(
-                grant_type=GrantType.CLIENT_CREDENTIALS,
-                client_id=client.client_id,
-                user_id=client.user_id,
-                scope=granted_scope(asked & accounts.permissions_of(roles)),
-                methods=CLIENT_SECRET,
-                authenticated_at=None,
-                refreshable=False,
-            )
-            return await signin.open(db, grant, origin)
-
-    return exchange
+            scope, lifetime = granted_scope(asked & self._accounts.permissions_of(roles)), self._signin.shortest_session
+            options = SessionOptions(scope, CLIENT_SECRET, client.client_id, lifetime=lifetime)
+            return await self._signin.open(db, client.user_id, options, origin, GrantType.CLIENT_CREDENTIALS)
 
 
 def required(value: _Value | None, name: str) -> _Value:

@@ -6,12 +6,12 @@ from fastapi import Depends, Form, Request, Response
 
 from app.access.policies import ClientOrUser, Public, policy
 from app.access.principal import Principal
-from app.access.roles import RoleTable
 from app.access.router import GuardedRouter
 from app.core.errors import Problem
 from app.core.events.flow import emit_event
 from app.core.services import provided, services_of
 from app.core.settings.model import Settings
+from app.features.accounts.routes import Roles
 from app.features.oauth.clients.authentication import Caller, ClientAuthentication
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, RegisteredClient
 from app.features.oauth.errors import InvalidClient, InvalidTarget, UnauthorizedClient, UnsupportedGrantType
@@ -19,8 +19,8 @@ from app.features.oauth.events import ClientEvent
 from app.features.oauth.grants import GrantTable, is_own_resource
 from app.features.oauth.schemas import IntrospectionResponse, ServerMetadata, TokenForm, TokenInQuestion
 from app.features.sessions.client import Client, RequestClient
-from app.features.signin.schemas import TokenResponse
-from app.features.signin.service import SignInService, TokenPair
+from app.features.signin.routes import SignIns, TokenResponse
+from app.features.signin.service import TokenPair
 from app.features.signin.tokens import TokenClaims
 
 router = GuardedRouter(prefix="/oauth", tags=["oauth"])
@@ -36,7 +36,7 @@ async def _caller(request: Request) -> Caller:
 
 
 Grants = Annotated[GrantTable, provided(GrantTable)]
-SignIns = Annotated[SignInService, provided(SignInService)]
+CurrentSettings = Annotated[Settings, provided(Settings)]
 CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 
@@ -86,7 +86,7 @@ async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, cal
 @router.post("/introspect", response_model_exclude_none=True)
 @policy(ClientOrUser())
 async def introspect(
-    form: Annotated[TokenInQuestion, Form()], signins: SignIns, caller: CurrentCaller
+    form: Annotated[TokenInQuestion, Form()], signins: SignIns, settings: CurrentSettings, caller: CurrentCaller
 ) -> IntrospectionResponse:
     """Tell whether a token is valid (RFC 7662).
 
@@ -109,17 +109,15 @@ async def introspect(
         exp=found.expires_at,
         iat=found.issued_at,
         sub=found.user_id,
-        aud=signins.issuer if is_access else None,
-        iss=signins.issuer,
+        aud=settings.public_url if is_access else None,
+        iss=settings.public_url,
         jti=found.token_id,
     )
 
 
 @metadata_router.get("/.well-known/oauth-authorization-server", response_model_exclude_none=True)
 @policy(Public())
-async def metadata(
-    settings: Annotated[Settings, provided(Settings)], roles: Annotated[RoleTable, provided(RoleTable)], grants: Grants
-) -> ServerMetadata:
+async def metadata(settings: CurrentSettings, roles: Roles, grants: Grants) -> ServerMetadata:
     """Return what this authorization server can do (RFC 8414)."""
     issuer, with_code = settings.public_url, GrantType.AUTHORIZATION_CODE in grants
     return ServerMetadata(

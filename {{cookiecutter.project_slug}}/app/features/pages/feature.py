@@ -10,13 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.access.roles import RoleTable
-from app.core.database.database import Database
 from app.core.errors import Problem
 from app.core.services import Services, services_of
 from app.core.settings.model import Settings
 from app.feature import Feature
-from app.features.accounts.administration import AccountAdministration
-from app.features.accounts.authority import Authority
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.oauth.clients.registered import DOCS_CLIENT
 from app.features.oauth.clients.service import ClientService
@@ -30,7 +27,6 @@ from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.problems import Handler, on_form_refused, present, with_signed_in_user
 from app.features.pages.kit.site import Navigation, Site
 from app.features.pages.public.routes import DOCS_REDIRECT, public_router
-from app.features.sessions.service import SessionService
 
 FOLDER = Path(__file__).parent
 ROOMS = ("kit", "public", "entry", "account", "admin")
@@ -41,8 +37,6 @@ def provide(services: Services) -> None:
     site = services.add(Site(services[Settings], services.add(Assets())))
     for room in ROOMS:
         site.add(templates=FOLDER / room / "templates", notices=PagesNotice)
-    accounts, sessions = services[AccountAdministration], services[SessionService]
-    services.add(users.SessionAdministration(services[Database], services[Authority], accounts, sessions))
     services[AccountMail].prefer(FOLDER / "mails")
 
 

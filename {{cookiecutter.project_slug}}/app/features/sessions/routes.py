@@ -7,16 +7,27 @@ from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, policy
 from app.access.principal import CurrentPrincipal
 from app.access.router import GuardedRouter
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
-from app.core.schemas import Page
+from app.core.schemas import Page, ResponseBody, Timestamp
 from app.core.services import provided
 from app.features.sessions.permissions import AccountPermission
-from app.features.sessions.schemas import SessionRead
 from app.features.sessions.service import SessionService
 
 router = GuardedRouter(prefix="/sessions", tags=["sessions"])
 
-
 Sessions = Annotated[SessionService, provided(SessionService)]
+
+
+class SessionRead(ResponseBody):
+    """A sign-in; `current` is the one that asks, `client_id` the OAuth client that has it, if one does."""
+
+    id: UUID
+    current: bool
+    created_at: Timestamp
+    last_seen_at: Timestamp
+    expires_at: Timestamp
+    ip: str
+    user_agent: str
+    client_id: str | None
 
 
 @router.get("")

@@ -50,19 +50,19 @@ _BEYOND = (
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session that has just begun."""
+    """A session that has just begun, or is renewed: what a token or a cookie is issued for."""
 
     id: UUID
     user_id: UUID
     authenticated_at: datetime
+    scope: str
+    methods: str
+    client_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionOptions:
-    """What a session is started with; `methods` are those of `amr`, separated by spaces.
-
-    None stands for the service's own client, a user who authenticated just now, and the lifetime of the settings.
-    """
+    """What a session is started with. None: the own client, authenticated just now, the lifetime of the settings."""
 
     scope: str
     methods: str
@@ -86,7 +86,8 @@ class SessionService:
         if options.lifetime is None:
             self._make_room(connection, user_id, options.client_id)
         now = utc_now()
-        session = NewSession(uuid4(), user_id, options.authenticated_at or now)
+        since, client_id = options.authenticated_at or now, options.client_id
+        session = NewSession(uuid4(), user_id, since, options.scope, options.methods, client_id)
         row = {
             "id": session.id,
             "user_id": user_id,
@@ -98,8 +99,8 @@ class SessionService:
             "methods": options.methods,
             "ip": client.ip,
             "user_agent": client.user_agent[:LONGEST_USER_AGENT],
-            "client_id": options.client_id,
-            "device": None if options.client_id else device_of(user_id, client),
+            "client_id": client_id,
+            "device": None if client_id else device_of(user_id, client),
         }
         connection.execute(insert(_sessions), row)
         return session

@@ -33,7 +33,7 @@ def provide(services: Services) -> None:
     passwords = services.add(PasswordSignIn(database, accounts, sessions, limits, services[AccountMail]))
     services.add(SignInService(database, accounts, sessions, tokens, passwords))
     services[Authentication].prefer(BearerAuthenticator(tokens, sessions, accounts))
-    services[RecoveryService].unlock_with(limits.unlock)
+    services[RecoveryService].unlock = limits.unlock
 
 
 def refresh_token_purge(services: Services) -> ReadAheadPurge[bytes]:

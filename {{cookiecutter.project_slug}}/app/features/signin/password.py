@@ -1,6 +1,7 @@
 """Signing in with a password, within the limits of `limits.py`."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from pydantic import SecretStr
@@ -10,8 +11,8 @@ from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.email_address import parse_email_address
 from app.core.errors import Unavailable
 from app.core.events.flow import emit_event
-from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.models import Alert
 from app.features.accounts.service import AccountService, Credentials
 from app.features.sessions.client import Client
 from app.features.sessions.devices import is_new_device, remember_home
@@ -19,7 +20,6 @@ from app.features.sessions.service import NewSession, SessionOptions, SessionSer
 from app.features.signin.errors import WrongCredentialsError
 from app.features.signin.events import SignInEvent
 from app.features.signin.limits import SignInLimits
-from app.features.signin.tokens import Grant
 
 _BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
 _ASCII_WHITESPACE = "\t\n\f\r "
@@ -28,26 +28,19 @@ IssueCredential = Callable[[Connection, NewSession], str]
 """Issues what opens a session that has just been started, such as a cookie, in the session's transaction."""
 
 
+@dataclass(eq=False)
 class PasswordSignIn:
     """Starts sessions of users who know their password."""
 
-    def __init__(
-        self,
-        database: Database,
-        accounts: AccountService,
-        sessions: SessionService,
-        limits: SignInLimits,
-        mail: AccountMail,
-    ) -> None:
-        self._database = database
-        self._accounts = accounts
-        self._sessions = sessions
-        self._limits = limits
-        self._mail = mail
+    _database: Database
+    _accounts: AccountService
+    _sessions: SessionService
+    _limits: SignInLimits
+    _mail: AccountMail
 
     async def open_session(
         self, email: str, password: SecretStr, client: Client, issue: IssueCredential
-    ) -> tuple[Grant, str]:
+    ) -> tuple[NewSession, str]:
         """Start a session for a user who knows the password, and return it with what `issue` made.
 
         Raises `WrongCredentialsError` (unknown, wrong, disabled, unverified alike), `Unavailable`, `TooManyRequests`.
@@ -77,10 +70,10 @@ class PasswordSignIn:
             emit_event(SignInEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
             raise WrongCredentialsError
         await attempt.give_back()
-        grant, credential, alerted = opened
+        session, credential, alerted = opened
         if alerted:
             self._mail.deliver()
-        return grant, credential
+        return session, credential
 
     def _open_session(
         self,
@@ -89,7 +82,7 @@ class PasswordSignIn:
         client: Client,
         issue: IssueCredential,
         connection: Connection,
-    ) -> tuple[Grant, str, bool] | None:
+    ) -> tuple[NewSession, str, bool] | None:
         """Return what `open_session` does, and whether a mail waits; None if the account changed meanwhile."""
         roles = self._accounts.admit(connection, credentials, new_hash)
         if roles is None:
@@ -98,10 +91,10 @@ class PasswordSignIn:
         alerted = is_new_device(connection, user_id, client) and self._mail.put_alert(
             connection, Alert.NEW_DEVICE, user_id, client, {}
         )
-        scope = " ".join(sorted(self._accounts.permissions_of(roles)))
-        session = self._sessions.start(connection, user_id, client, SessionOptions(scope, _BY_PASSWORD))
+        options = SessionOptions(" ".join(sorted(self._accounts.permissions_of(roles))), _BY_PASSWORD)
+        session = self._sessions.start(connection, user_id, client, options)
         remember_home(connection, user_id, client.ip)
         credential = issue(connection, session)
         event = {"user_id": user_id, "session_id": session.id, "method": _BY_PASSWORD}
         emit_event(SignInEvent.SIGNIN_SUCCEEDED, outcome="success", **event)
-        return Grant(user_id, session.id, scope, _BY_PASSWORD, session.authenticated_at), credential, alerted
+        return session, credential, alerted

@@ -1,7 +1,7 @@
 """Tokens: given for a password or to an OAuth client, renewed by a refresh token, looked at, and revoked."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -13,12 +13,12 @@ from app.core.events.flow import emit_event
 from app.features.accounts.service import AccountService
 from app.features.sessions.client import Client
 from app.features.sessions.events import SessionEnd
-from app.features.sessions.service import SessionOptions, SessionService
+from app.features.sessions.service import NewSession, SessionOptions, SessionService
 from app.features.signin import refresh
 from app.features.signin.errors import InvalidGrant, InvalidScope
 from app.features.signin.events import SignInEnd, SignInEvent
 from app.features.signin.password import PasswordSignIn
-from app.features.signin.tokens import FIRST_PARTY, AccessTokens, Grant, InvalidTokenError, TokenClaims
+from app.features.signin.tokens import FIRST_PARTY, AccessTokens, TokenClaims
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +32,15 @@ class TokenPair:
     session_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class ClientGrant:
-    """What an OAuth client gets a session for; `authenticated_at` is when the user was, and None means now."""
-
-    grant_type: str
-    client_id: str
-    user_id: UUID
-    scope: str
-    methods: str
-    authenticated_at: datetime | None
-    refreshable: bool
-
-
+@dataclass(eq=False)
 class SignInService:
-    """Gives, renews, looks at and revokes tokens. `issuer` is who issues them, and their audience."""
+    """Gives, renews, looks at and revokes tokens."""
 
-    def __init__(
-        self,
-        database: Database,
-        accounts: AccountService,
-        sessions: SessionService,
-        tokens: AccessTokens,
-        passwords: PasswordSignIn,
-    ) -> None:
-        self.issuer = tokens.issuer
-        self._database = database
-        self._accounts = accounts
-        self._sessions = sessions
-        self._tokens = tokens
-        self._passwords = passwords
+    _database: Database
+    _accounts: AccountService
+    _sessions: SessionService
+    _tokens: AccessTokens
+    _passwords: PasswordSignIn
 
     async def sign_in(self, email: str, password: SecretStr, client: Client) -> TokenPair:
         """Start a session for a user who knows the password, and return its tokens; raises as `open_session` does."""
@@ -71,24 +50,21 @@ class SignInService:
             )
         )
 
-    async def open(self, db: AsyncSession, grant: ClientGrant, client: Client) -> TokenPair:
-        """Start a session for an OAuth client; one that cannot be refreshed lasts no longer than its access token."""
-        lifetime = None if grant.refreshable else timedelta(seconds=self._tokens.expires_in)
-        options = SessionOptions(grant.scope, grant.methods, grant.client_id, grant.authenticated_at, lifetime)
+    @property
+    def shortest_session(self) -> timedelta:
+        """The lifetime of a session that cannot be refreshed: that of its access token."""
+        return timedelta(seconds=self._tokens.expires_in)
+
+    async def open(
+        self, db: AsyncSession, user_id: UUID, options: SessionOptions, client: Client, grant_type: str
+    ) -> TokenPair:
+        """Start a session for an OAuth client; one with a lifetime of its own cannot be refreshed."""
         connection = await db.connection()
-        session = await connection.run_sync(self._sessions.start, grant.user_id, client, options)
-        refresh_token = await connection.run_sync(refresh.issue, session.id) if grant.refreshable else None
-        emit_event(
-            SignInEvent.TOKEN_ISSUED,
-            outcome="success",
-            user_id=grant.user_id,
-            session_id=session.id,
-            client_id=grant.client_id,
-            grant_type=grant.grant_type,
-        )
-        since = session.authenticated_at
-        issued = Grant(grant.user_id, session.id, grant.scope, grant.methods, since, grant.client_id)
-        return self._pair(issued, refresh_token)
+        session = await connection.run_sync(self._sessions.start, user_id, client, options)
+        refresh_token = await connection.run_sync(refresh.issue, session.id) if options.lifetime is None else None
+        who = {"user_id": user_id, "session_id": session.id, "client_id": options.client_id}
+        emit_event(SignInEvent.TOKEN_ISSUED, outcome="success", **who, grant_type=grant_type)
+        return self._pair(session, refresh_token)
 
     async def renew(self, token: str, scope: str | None, client_id: str | None = None) -> TokenPair:
         """Exchange a refresh token for new tokens; `scope` may narrow the access token, not widen it.
@@ -107,16 +83,15 @@ class SignInService:
             raise InvalidGrant("The refresh token is not valid.")
         return self._pair(*renewed)
 
-    async def _rotate(self, db: AsyncSession, session_id: UUID, scope: str | None) -> tuple[Grant, str] | None:
+    async def _rotate(self, db: AsyncSession, session_id: UUID, scope: str | None) -> tuple[NewSession, str] | None:
         session = await self._sessions.refresh(db, session_id)
-        if session is None or not await self._accounts.is_enabled(db, session.user_id):
+        if session is None or await self._accounts.active_roles(db, session.user_id) is None:
             return None
-        narrowed = _narrow(session.scope, scope)
-        client_id = session.client_id or FIRST_PARTY
-        grant = Grant(session.user_id, session.id, narrowed, session.methods, session.authenticated_at, client_id)
+        who, since, narrowed = session.user_id, session.authenticated_at, _narrow(session.scope, scope)
+        renewed = NewSession(session.id, who, since, narrowed, session.methods, session.client_id)
         refresh_token = await (await db.connection()).run_sync(refresh.issue, session.id)
-        emit_event(SignInEvent.TOKEN_REFRESHED, outcome="success", user_id=session.user_id, session_id=session.id)
-        return grant, refresh_token
+        emit_event(SignInEvent.TOKEN_REFRESHED, outcome="success", user_id=who, session_id=session.id)
+        return renewed, refresh_token
 
     async def _locked_family(self, db: AsyncSession, token: str, client_id: str | None) -> UUID | None:
         """Return the session of the client's token, used or not; it is locked before the token, as deletions do."""
@@ -146,12 +121,9 @@ class SignInService:
         """Return what a token is worth now (RFC 7662), by its session and the roles of its user; None if it is dead."""
         if token.startswith(refresh.PREFIX):
             return await self._look_at_refresh_token(token)
-        try:
-            claims = self._tokens.verify(token)
-        except InvalidTokenError:
-            return None
-        identity = await self._accounts.identify(self._sessions.alive(claims.session_id))
-        if identity is None or identity.account.id != claims.user_id:
+        claims = self._tokens.verify(token)
+        identity = await self._accounts.identify(self._sessions.alive(claims.session_id)) if claims else None
+        if claims is None or identity is None or identity.account.id != claims.user_id:
             return None
         return replace(claims, scope=claims.scope & identity.account.permissions)
 
@@ -175,14 +147,12 @@ class SignInService:
     async def _session_of(self, db: AsyncSession, token: str) -> UUID | None:
         if token.startswith(refresh.PREFIX):
             return await refresh.family(db, token)
-        try:
-            return self._tokens.verify(token).session_id
-        except InvalidTokenError:
-            return None
+        claims = self._tokens.verify(token)
+        return claims.session_id if claims else None
 
-    def _pair(self, grant: Grant, refresh_token: str | None) -> TokenPair:
-        access_token, lifetime = self._tokens.issue(grant), self._tokens.expires_in
-        return TokenPair(access_token, lifetime, refresh_token, grant.scope, grant.session_id)
+    def _pair(self, session: NewSession, refresh_token: str | None) -> TokenPair:
+        access_token, lifetime = self._tokens.issue(session), self._tokens.expires_in
+        return TokenPair(access_token, lifetime, refresh_token, session.scope, session.id)
 
 
 def _narrow(granted: str, asked: str | None) -> str:

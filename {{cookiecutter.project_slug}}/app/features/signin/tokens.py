@@ -1,7 +1,6 @@
 """Access tokens: JWTs after RFC 9068, signed with the key of their purpose; they hold while their session does."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,6 +13,7 @@ from joserfc.jwt import JWTClaimsRegistry
 from app.core.clock import utc_now
 from app.core.crypto.keys import KeyRing, Purpose
 from app.core.settings.model import Settings
+from app.features.sessions.service import NewSession
 
 
 class TokenKey(Purpose):
@@ -37,10 +37,6 @@ _REQUIRED: dict[str, Any] = {
 }
 
 
-class InvalidTokenError(Exception):
-    """The text is not an access token of this service that holds now."""
-
-
 @dataclass(frozen=True, slots=True)
 class TokenClaims:
     """What a verified token says; times are in seconds since 1970. Only access tokens have a `token_id`."""
@@ -52,18 +48,6 @@ class TokenClaims:
     token_id: str | None
     issued_at: int
     expires_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """The session and the scope that an access token is issued for."""
-
-    user_id: UUID
-    session_id: UUID
-    scope: str
-    methods: str
-    authenticated_at: datetime
-    client_id: str = FIRST_PARTY
 
 
 class _Claims(JWTClaimsRegistry):
@@ -89,52 +73,54 @@ class AccessTokens:
             **_REQUIRED,
         )
 
-    def issue(self, grant: Grant) -> str:
-        """Make a token for the grant."""
+    def issue(self, session: NewSession) -> str:
+        """Make a token for the session and its scope."""
         now = utc_now()
         claims = {
             "iss": self.issuer,
             "aud": self.issuer,
-            "sub": str(grant.user_id),
-            "sid": str(grant.session_id),
+            "sub": str(session.user_id),
+            "sid": str(session.id),
             "jti": str(uuid4()),
             "iat": int(now.timestamp()),
             "exp": int(now.timestamp()) + self.expires_in,
-            "auth_time": int(grant.authenticated_at.timestamp()),
-            "amr": grant.methods.split(),
-            "scope": grant.scope,
-            "client_id": grant.client_id,
+            "auth_time": int(session.authenticated_at.timestamp()),
+            "amr": session.methods.split(),
+            "scope": session.scope,
+            "client_id": session.client_id or FIRST_PARTY,
         }
         return jwt.encode(_HEADER, claims, self._keys[0], algorithms=[_ALGORITHM])
 
-    def verify(self, token: str) -> TokenClaims:
-        """Verify a token, by its digest and times alone if it was verified before; raises `InvalidTokenError`."""
+    def verify(self, token: str) -> TokenClaims | None:
+        """Verify a token, by its digest and times alone if it was verified before; None if it does not hold."""
         if len(token) > _LONGEST_TOKEN:
-            raise InvalidTokenError
+            return None
         digest = sha256(token.encode()).digest()
         claims = self._verified.get(digest)
         now = utc_now().timestamp()
         if claims is None or not claims.issued_at - _LEEWAY_SECONDS <= now < claims.expires_at:
             claims = self._verify(token)
+            if claims is None:
+                return None
             if len(self._verified) >= _MOST_VERIFIED:
                 self._verified.clear()
             self._verified[digest] = claims
         return claims
 
-    def _verify(self, token: str) -> TokenClaims:
+    def _verify(self, token: str) -> TokenClaims | None:
         for key in self._keys:
             try:
                 decoded = jwt.decode(token, key, algorithms=[_ALGORITHM])
             except (JoseError, ValueError):
                 continue
             return self._read(decoded.header, decoded.claims)
-        raise InvalidTokenError
+        return None
 
-    def _read(self, header: dict[str, Any], claims: dict[str, Any]) -> TokenClaims:
+    def _read(self, header: dict[str, Any], claims: dict[str, Any]) -> TokenClaims | None:
         # Exactly the header that is issued: no `crit`, no key that comes with the token (RFC 8725 section 3).
         # One audience: a token for two audiences could be used by one at the other (RFC 9068 section 4).
         if header != _HEADER or claims.get("aud") != self.issuer:
-            raise InvalidTokenError
+            return None
         try:
             self._registry.validate(claims)
             return TokenClaims(
@@ -147,7 +133,7 @@ class AccessTokens:
                 expires_at=claims["exp"],
             )
         except (JoseError, ValueError, TypeError, AttributeError):
-            raise InvalidTokenError from None
+            return None
 
 
 def _text(claim: object) -> str:

@@ -1,6 +1,6 @@
 """Health, service information, and the API description."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -10,10 +10,10 @@ from app.access.router import GuardedRouter
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.errors import Unavailable
 from app.core.limits.limiter import Limiter
+from app.core.schemas import ResponseBody
 from app.core.services import provided
 from app.core.settings.model import Settings
 from app.features.system.permissions import SystemPermission
-from app.features.system.schemas import Health, Info
 from app.features.system.shared_check import SharedCheck
 
 health_router = GuardedRouter(tags=["system"])
@@ -22,6 +22,20 @@ router = GuardedRouter(tags=["system"])
 _RETRY_AFTER_SECONDS = 5
 READY_SECONDS = 0.25
 """How long a result of `/readyz` may be repeated."""
+
+
+class Health(ResponseBody):
+    """The service is up, or ready."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Info(ResponseBody):
+    """The settings that a signed-in user may see."""
+
+    app_name: str
+    admin_email: str
+    items_per_user: int
 
 
 @health_router.get("/livez")

@@ -10,11 +10,7 @@ from app.core.database.database import Base
 
 
 class Secret(Base):
-    """What one user keeps. The name is sealed as the values are: it may reveal as much about a person.
-
-    Each sealed column is bound to its row, its owner and itself. At least one of the two values is there; they are
-    loaded only on request.
-    """
+    """What one user keeps: a name and values, each sealed to row, owner and column; values load only on request."""
 
     __tablename__ = "secrets"
 

@@ -1,7 +1,6 @@
 """The vault: what users keep here is sealed before it is stored, and opened for its owner alone.
 
-Only who has how many secrets since when is stored in clear. A value that was altered, or moved to another row, owner or
-column, does not open. Lists and reads do not load the values, so that they cannot leak them.
+A value that was altered or moved does not open. Lists and reads do not load values, so that they cannot leak them.
 """
 
 from collections.abc import Mapping
@@ -61,7 +60,9 @@ class VaultService:
         self._seal(secret, new.model_dump(exclude_unset=True))
         async with self._database.transaction() as db:
             await self._sessions.require_alive(db, actor)
-            await self._require_room(db, user_id)
+            kept = await db.scalar(select(func.count()).where(Secret.user_id == user_id))
+            if kept is None or kept >= self._items_per_user:
+                raise Conflict(f"You keep {self._items_per_user} secrets, and no more are allowed. Delete one first.")
             db.add(secret)
             answer = self._masked(await _find(db, _own(user_id, secret.id)))
             _emit_event(VaultEvent.SECRET_CREATED, secret)
@@ -112,10 +113,7 @@ class VaultService:
         return RevealedSecret(secret_string=string, secret_bytes=data)
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
-        """Seal up to `limit` secrets anew that an older key sealed, and return how many those were; 0 at the end.
-
-        A secret that does not open stays as it is, and is reported by an event.
-        """
+        """Seal up to `limit` secrets of older keys anew; return how many. One that does not open stays (an event)."""
         key_id = self._sealer.key_id
         columns = (Secret.name, Secret.secret_string, Secret.secret_bytes)
         older = or_(*(func.substr(column, 1, len(key_id), type_=LargeBinary) != key_id for column in columns))
@@ -128,12 +126,6 @@ class VaultService:
                     resealed += 1
             after = secrets[-1].id
         return resealed
-
-    async def _require_room(self, db: AsyncSession, user_id: UUID) -> None:
-        """Raise `Conflict` if the user has reached the limit; the account is locked."""
-        kept = await db.scalar(select(func.count()).where(Secret.user_id == user_id))
-        if kept is None or kept >= self._items_per_user:
-            raise Conflict(f"You keep {self._items_per_user} secrets, and no more are allowed. Delete one first.")
 
     def _masked(self, secret: Secret) -> SecretRead:
         """Show a secret without its values. If the name does not open, it is None: the owner can still delete it."""

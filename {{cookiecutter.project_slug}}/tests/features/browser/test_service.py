@@ -59,8 +59,8 @@ async def test_no_two_ids_are_alike(service: Service) -> None:
             """Keep nothing."""
 
     browsers = service[BrowserSessions]
-    started = NewSession(uuid4(), uuid4(), datetime.now(UTC))
-    ids = {browsers.attach(cast("Connection", Nowhere()), started, "pwd") for _ in range(10_000)}
+    started = NewSession(uuid4(), uuid4(), datetime.now(UTC), "", "pwd", None)
+    ids = {browsers.attach(cast("Connection", Nowhere()), started) for _ in range(10_000)}
     assert len(ids) == 10_000
     assert {len(value) for value in ids} == {43}
     for place in range(42):

@@ -5,7 +5,6 @@ network that it came from becomes its only home, which `unlock` lets try whateve
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 from uuid import UUID, uuid4
 
 from pydantic import SecretStr
@@ -28,16 +27,6 @@ from app.features.sessions.devices import forget_other_homes, remember_home
 _KINDS = (TokenKind.RESET, TokenKind.INVITATION)
 
 
-class Applications(Protocol):
-    """The OAuth clients that users have allowed to act for them."""
-
-    async def end_all(self, db: AsyncSession, user_id: UUID) -> None:
-        """Take back what the user allowed, but end no session."""
-
-    async def client_ids(self, db: AsyncSession, user_id: UUID) -> frozenset[str]:
-        """Return the `client_id` of each client that the user allowed."""
-
-
 class RecoveryService:
     """Mails tokens for new passwords, and takes them."""
 
@@ -45,16 +34,10 @@ class RecoveryService:
         self._database = database
         self._passwords = passwords
         self._tokens, self._mail, self._limits = mailing
-        self._unlock: Callable[[str, str], Awaitable[None]] | None = None
-        self._applications: Applications | None = None
-
-    def unlock_with(self, unlock: Callable[[str, str], Awaitable[None]]) -> None:
-        """Let who resets a password sign in with the mailbox from the address, whatever limit it is over."""
-        self._unlock = unlock
-
-    def also_end(self, applications: Applications) -> None:
-        """End what users have allowed OAuth clients when they reset their password."""
-        self._applications = applications
+        self.unlock: Callable[[str, str], Awaitable[None]] | None = None
+        """Lets who resets a password sign in with the mailbox from the address, whatever limit it is over."""
+        self.keep_or_end_consents: Callable[[AsyncSession, UUID, bool], Awaitable[frozenset[str]]] | None = None
+        """Returns the clients that a user has allowed, if they are to be kept; otherwise takes the consents back."""
 
     async def forgot(self, email: str, *, ip: str) -> None:
         """Mail a token to the enabled account of the address; raises `TooManyRequests`, by the client alone."""
@@ -84,27 +67,19 @@ class RecoveryService:
         async with self._database.read() as db:
             owner = await self._tokens.owner(db, token, *_KINDS)
         new_hash = await self._passwords.hash(password, email=owner.email, display_name=owner.display_name)
-        if self._unlock is not None:
-            await self._unlock(owner.mailbox, client.ip)
+        if self.unlock is not None:
+            await self.unlock(owner.mailbox, client.ip)
         async with self._database.transaction() as db:
             user, _ = await self._tokens.use(db, token, *_KINDS)
             if user.verified_at is None:
                 # A stranger may have registered the mailbox: nothing that they chose stays.
                 user.verified_at, user.display_name = utc_now(), None
             user.password_hash = new_hash
-            kept = await self._end_applications(db, user.id, keep=keep_applications)
+            consents = self.keep_or_end_consents
+            kept = await consents(db, user.id, keep_applications) if consents else frozenset()
             await self._tokens.end_access(db, user.id, AccountEnd.PASSWORD_RESET, keep_clients=kept)
             connection = await db.connection()
             await connection.run_sync(forget_other_homes, user.id, client.ip)
             await connection.run_sync(remember_home, user.id, client.ip)
             await self._mail.notify(db, MailKind.PASSWORD_CHANGED, user)
             emit_event(AccountEvent.PASSWORD_RESET, outcome="success", user_id=user.id)
-
-    async def _end_applications(self, db: AsyncSession, user_id: UUID, *, keep: bool) -> frozenset[str]:
-        """Take back what the user allowed unless it is to be kept; return the clients whose sessions stay."""
-        if self._applications is None:
-            return frozenset()
-        if keep:
-            return await self._applications.client_ids(db, user_id)
-        await self._applications.end_all(db, user_id)
-        return frozenset()

@@ -74,7 +74,9 @@ class RegistrationService:
         )
         request = _Request(address, display_name, new_hash)
         mailable = await self._is_mailable(address, ip)
-        pending = await self._pending_hash(address.mailbox)
+        unconfirmed = select(User.password_hash).where(User.mailbox == address.mailbox, User.verified_at.is_(None))
+        async with self._database.read() as db:
+            pending = await db.scalar(unconfirmed)
         # The same work for every address: without a pending hash, a dummy is verified; and once, however many tries.
         same = (await self._passwords.hasher.verify(password, pending)).valid
         for _ in range(_TRIES):
@@ -106,10 +108,9 @@ class RegistrationService:
                 emit_event(AccountEvent.REGISTRATION_REPEATED, outcome="denied", user_id=user.id)
 
     async def confirm(self, token: SecretStr, password: SecretStr | None, proof: str | None = None) -> bool:
-        """Confirm an account, and keep the password that was registered if the caller knows it, or has its `proof`.
+        """Confirm an account; return whether its password was kept, which takes the password or its `proof`.
 
-        Returns whether it was kept: otherwise a mail lets the owner choose one. Raises `BadRequest` for a token that
-        does not hold, and `Forbidden` or `TooManyRequests` for another password, which leaves the token as it was.
+        Raises `BadRequest` for the token, `Forbidden` or `TooManyRequests` for the password: the token stays as it was.
         """
         async with self._database.read() as db:
             owner = await self._tokens.owner(db, token, TokenKind.VERIFY)
@@ -144,12 +145,6 @@ class RegistrationService:
             tagged = await self._limits.admit_mailbox("registration of tags", f"{address.inbox} {subscriber(ip)}")
             allowed = allowed and tagged.allowed
         return allowed
-
-    async def _pending_hash(self, mailbox: str) -> str | None:
-        """Return the hash of the unconfirmed account of the mailbox, if there is one."""
-        unconfirmed = select(User.password_hash).where(User.mailbox == mailbox, User.verified_at.is_(None))
-        async with self._database.read() as db:
-            return await db.scalar(unconfirmed)
 
 
 def _proof(password_hash: str) -> str:

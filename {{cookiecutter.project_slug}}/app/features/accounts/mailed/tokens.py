@@ -27,7 +27,6 @@ from app.features.sessions.service import SessionService
 
 _RANDOM_BYTES = 32
 _SHAPE = re.compile(r"(vrf|pwr|eml|inv)_[A-Za-z0-9_-]{43}", re.ASCII)
-_HOUR = timedelta(hours=1)
 
 
 class TokenKind(StrEnum):
@@ -39,19 +38,8 @@ class TokenKind(StrEnum):
     INVITATION = "inv"
 
 
-LIFETIMES = {
-    TokenKind.VERIFY: _HOUR,
-    TokenKind.RESET: _HOUR,
-    TokenKind.EMAIL_CHANGE: _HOUR,
-    # An invitation has to outlast a week off. It opens an account that holds nothing yet.
-    TokenKind.INVITATION: timedelta(days=7),
-}
-_PURPOSES = {
-    TokenKind.VERIFY: "verify",
-    TokenKind.RESET: "reset",
-    TokenKind.EMAIL_CHANGE: "email change",
-    TokenKind.INVITATION: "reset",
-}
+# An invitation has to outlast a week off. It opens an account that holds nothing yet.
+LIFETIMES = dict.fromkeys(TokenKind, timedelta(hours=1)) | {TokenKind.INVITATION: timedelta(days=7)}
 
 Revocation = Callable[[AsyncSession, UUID], Awaitable[None]]
 """Ends what another feature issued for an account and is still unused, in the caller's transaction."""
@@ -139,7 +127,8 @@ def _alive(token: SecretStr) -> ColumnElement[bool]:
 
 def _refused(kinds: tuple[TokenKind, ...]) -> BadRequest:
     """Return the error for a token that does not hold, and emit an event. The reason is not reported."""
-    emit_event(AccountEvent.ACCOUNT_TOKEN_REFUSED, outcome="denied", purpose=_PURPOSES[kinds[0]])
+    purpose = kinds[0].name.lower().replace("_", " ")
+    emit_event(AccountEvent.ACCOUNT_TOKEN_REFUSED, outcome="denied", purpose=purpose)
     return BadRequest("The token is not valid: it is unknown, used, replaced or expired.")
 
 

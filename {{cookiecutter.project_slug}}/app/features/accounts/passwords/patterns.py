@@ -1,7 +1,4 @@
-"""Find what makes a password longer, but not harder to guess: repetitions, counts, walks over the keyboard.
-
-Every function takes a folded text. Its time is linear in the length of the text.
-"""
+"""Find what makes a password longer, but not harder to guess. Functions take folded text, and linear time."""
 
 import re
 

@@ -23,10 +23,7 @@ def folded(text: str) -> str:
 
 
 def read_as_letters(text: str) -> str:
-    """Return a folded text with the letters that its digits and signs look like: `p4$$w0rd` reads as `password`.
-
-    The length stays the same. Every `l` becomes an `i`: compare the result only with other results.
-    """
+    """Return a folded text of the same length, digits and signs as letters (`p4$$w0rd`: `password`), and `l` as `i`."""
     return text.translate(_LOOK_ALIKES)
 
 

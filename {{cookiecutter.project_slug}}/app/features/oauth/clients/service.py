@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.principal import Principal
-from app.access.roles import Role, RoleTable
+from app.access.roles import RoleTable
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.errors import Conflict, NotFound, Unprocessable
@@ -26,7 +26,6 @@ from app.core.events.event import SecurityEvent
 from app.core.events.flow import emit_event
 from app.core.pagination import Cursors, PageParams
 from app.features.accounts.authority import Authority, denied
-from app.features.accounts.permissions import UserPermission
 from app.features.accounts.service_accounts import add_service_account, lock_service_account, remove_service_account
 from app.features.oauth.clients.registered import OWN_CLIENTS, GrantType, RegisteredClient
 from app.features.oauth.events import ClientEnd, ClientEvent
@@ -69,7 +68,8 @@ class ClientService:
             raise Unprocessable(
                 f"This service has the grants {', '.join(sorted(set(GrantType).intersection(self._grants)))}."
             )
-        self._require_roles(actor, frozenset(new.roles))
+        if actor and new.roles:
+            self._authority.require_to_give(actor, frozenset(new.roles))
         _require_scope(actor, new.scope.split(), first_party=new.first_party)
         client_id, now = secrets.token_hex(_CLIENT_ID_BYTES), utc_now()
         secret = _new_secret() if new.confidential else None
@@ -193,18 +193,12 @@ class ClientService:
         await self._authority.lock_actor(db, actor)
         account = await db.scalar(select(_clients.c.user_id).where(which))
         if account is not None:
-            self._require_roles(actor, await lock_service_account(db, account))
+            roles = await lock_service_account(db, account)
+            if actor and roles:
+                self._authority.require_to_give(actor, roles)
         registered = select(_clients).where(which, _clients.c.client_id.not_in(OWN_CLIENTS)).with_for_update()
         row = (await db.execute(registered)).one_or_none()
         return _require_found(None if row is None else _client(row))
-
-    def _require_roles(self, actor: Principal | None, roles: frozenset[Role]) -> None:
-        """Raise `Forbidden` unless the actor may give these roles, and may do all that they allow."""
-        if actor is None or not roles:
-            return
-        if roles != {Role.MEMBER} and UserPermission.ROLES_ASSIGN not in actor.permissions:
-            raise denied(f"Other roles than {Role.MEMBER} need the permission {UserPermission.ROLES_ASSIGN}.")
-        self._authority.require(actor, roles)
 
 
 def secret_digest(secret: SecretStr) -> bytes:
@@ -245,10 +239,7 @@ def _require_found(client: RegisteredClient | None) -> RegisteredClient:
 
 
 def _granted(new: ClientCreate) -> dict[str, object]:
-    """Return what the trail says of a new client: all that it may do. Cut URIs leave room for the rest.
-
-    None of it is a list of texts in which one could pass for the name of a secret: the next would be masked.
-    """
+    """Return what the trail says of a new client, with cut URIs; no list of texts could name a secret, and mask one."""
     return new.model_dump(include={"confidential", "first_party", "scope"}) | {
         "grants": " ".join(sorted(set(new.grants))),
         "redirect_uris": {number: uri[:_LONGEST_URI_TOLD] for number, uri in enumerate(new.redirect_uris, 1)},

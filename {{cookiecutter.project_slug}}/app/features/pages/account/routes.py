@@ -5,13 +5,11 @@ from uuid import UUID
 from starlette.responses import Response
 
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent
-from app.core.email_address import EmailText
 from app.core.errors import Forbidden
 from app.core.pagination import CursorText, PageParams
-from app.core.schemas import DisplayName
-from app.features.accounts.mailed.alerts import Alert
-from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
+from app.features.accounts.models import Alert
 from app.features.accounts.routes import Accounts, OwnAccount, Roles
+from app.features.accounts.schemas import AccountDeletion, EmailChange, PasswordChange, ProfileUpdate
 from app.features.browser.cookie import clear_session_cookie, set_session_cookie
 from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.notices import PagesNotice
@@ -28,12 +26,6 @@ _OWN = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE)
 _BESIDE = {"current_password": Forbidden}
 
 
-class ProfileForm(FormBody):
-    """What I am called; empty for nothing."""
-
-    display_name: DisplayName | None = None
-
-
 class AlertsForm(FormBody):
     """The alerts that I want by mail: one field for each."""
 
@@ -43,32 +35,13 @@ class AlertsForm(FormBody):
     account_disabled: bool = False
 
 
-class DeletionForm(FormBody):
-    """The end of my account, with my password."""
-
-    current_password: GivenPassword
-
-
-class PasswordForm(DeletionForm):
-    """The password that I have, and the one that I want."""
-
-    new_password: NewPassword
-
-
-class EmailForm(FormBody):
-    """Another address, with my password."""
-
-    new_email: EmailText
-    current_password: GivenPassword
-
-
 router.show("", _READS, "account.html")
 
 
 @router.form("/profile", Allow(AccountPermission.ACCOUNT_WRITE))
 async def change_profile(page: CurrentPage, accounts: Accounts) -> Response:
     """Change what I am called."""
-    async with page.form(ProfileForm, "account.html") as typed:
+    async with page.form(ProfileUpdate, "account.html") as typed:
         await accounts.change_profile(page.principal, {"display_name": typed.display_name})
     return page.go("/account", PagesNotice.PROFILE)
 
@@ -88,12 +61,11 @@ router.show("/password", _RECENT, "account_password.html")
 @router.form("/password", _RECENT)
 async def change_password(page: CurrentPage, own: OwnAccount, browsers: Browsers, client: RequestClient) -> Response:
     """Change my password. Every other session ends, and so does a copy of this one's cookie: it gets a new id."""
-    async with page.form(PasswordForm, "account_password.html", _BESIDE) as typed:
+    async with page.form(PasswordChange, "account_password.html", _BESIDE) as typed:
         await own.change_password(page.principal, typed.current_password, typed.new_password, ip=client.ip)
     value = await browsers.confirm(page.principal)
     response = page.go("/account", PagesNotice.PASSWORD)
-    if value is not None:
-        set_session_cookie(response, value)
+    set_session_cookie(response, value)
     return response
 
 
@@ -103,7 +75,7 @@ router.show("/email", _RECENT, "account_email.html")
 @router.form("/email", _RECENT)
 async def change_email(page: CurrentPage, own: OwnAccount, client: RequestClient) -> Response:
     """Ask for another e-mail address; it counts when the token that is mailed there comes back."""
-    async with page.form(EmailForm, "account_email.html", _BESIDE) as typed:
+    async with page.form(EmailChange, "account_email.html", _BESIDE) as typed:
         await own.request_email_change(page.principal, typed.new_email, typed.current_password, ip=client.ip)
     return page.go("/account", PagesNotice.EMAIL)
 
@@ -114,7 +86,7 @@ router.show("/delete", _RECENT, "account_delete.html")
 @router.form("/delete", _RECENT)
 async def delete_account(page: CurrentPage, own: OwnAccount) -> Response:
     """Delete my account with all that belongs to it, and sign this browser out."""
-    async with page.form(DeletionForm, "account_delete.html", _BESIDE) as typed:
+    async with page.form(AccountDeletion, "account_delete.html", _BESIDE) as typed:
         await own.delete(page.principal, typed.current_password)
     response = page.go("/", PagesNotice.ACCOUNT_DELETED)
     clear_session_cookie(response)

@@ -1,30 +1,20 @@
 """The accounts: find one, invite somebody, see one, change it, and end its sessions (ASVS 7.4.5)."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends
 from pydantic import Field
-from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from app.access.policies import STEP_UP_MINUTES, Allow, Recent
-from app.access.principal import Principal
 from app.access.roles import Role
-from app.core.database.database import Database
 from app.core.email_address import EmailText
 from app.core.errors import NotFound
 from app.core.pagination import CursorText, PageParams
-from app.core.schemas import DisplayName
-from app.core.services import provided
-from app.features.accounts.administration import AccountAdministration
-from app.features.accounts.authority import Authority
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import Accounts, Administration, Roles
-from app.features.accounts.schemas import AccountRead, AccountUpdate
+from app.features.accounts.schemas import AccountRead, AccountUpdate, ProfileUpdate
 from app.features.pages.admin.roles import RolesForm, chosen_roles, role_choices, ticked
 from app.features.pages.events import PagesEnd
 from app.features.pages.kit.forms import FormBody, NoFields
@@ -32,44 +22,11 @@ from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import CurrentPage, PageRouter
 from app.features.sessions.client import RequestClient
 from app.features.sessions.routes import Sessions
-from app.features.sessions.service import SessionService
 
 router = PageRouter(__name__, "/admin/users")
 
 _WRITES = Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE)
 _ASSIGNS = Recent(STEP_UP_MINUTES, UserPermission.ROLES_ASSIGN)
-
-
-@dataclass(eq=False)
-class SessionAdministration:
-    """Ends sessions on behalf of an administrator."""
-
-    _database: Database
-    _authority: Authority
-    _accounts: AccountAdministration
-    _sessions: SessionService
-
-    async def end(self, actor: Principal, user_id: UUID, session_id: UUID) -> None:
-        """End one session of the account; raises `NotFound` unless it is theirs and alive."""
-        async with self._locked(actor, user_id) as db:
-            ended = await self._sessions.end_if_own(db, user_id, session_id, PagesEnd.ENDED_BY_ADMINISTRATOR)
-        if not ended:
-            raise NotFound("There is no such session.")
-
-    async def end_all(self, actor: Principal, user_id: UUID) -> None:
-        """End every session of the account but the one that asks."""
-        async with self._locked(actor, user_id) as db:
-            await self._sessions.end_all(db, user_id, PagesEnd.ENDED_BY_ADMINISTRATOR, keep=actor.session_id)
-
-    @asynccontextmanager
-    async def _locked(self, actor: Principal, user_id: UUID) -> AsyncIterator[AsyncSession]:
-        async with self._database.transaction() as db:
-            await self._authority.lock_actor(db, actor)
-            await self._accounts.lock(db, actor, user_id)
-            yield db
-
-
-Ending = Annotated[SessionAdministration, provided(SessionAdministration)]
 
 
 class SearchForm(FormBody):
@@ -84,12 +41,6 @@ class InvitationForm(RolesForm):
     """The address to invite, and the roles of the account."""
 
     email: EmailText
-
-
-class NameForm(FormBody):
-    """What the user is called; empty for nothing."""
-
-    display_name: DisplayName | None = None
 
 
 async def _user(user_id: UUID, accounts: Accounts, roles: Roles) -> AccountRead:
@@ -132,7 +83,7 @@ async def user_page(page: CurrentPage, user: User) -> Response:
 @router.form("/{user_id}/name", _WRITES)
 async def rename(page: CurrentPage, user: User, administration: Administration) -> Response:
     """Change what the user is called."""
-    async with page.form(NameForm, "admin_user.html", user=user) as typed:
+    async with page.form(ProfileUpdate, "admin_user.html", user=user) as typed:
         await administration.change(page.principal, user.id, AccountUpdate(display_name=typed.display_name))
     return page.go(f"/admin/users/{user.id}", PagesNotice.USER_CHANGED)
 
@@ -191,14 +142,20 @@ async def sessions_page(page: CurrentPage, user: User, sessions: Sessions, curso
 
 
 @router.form("/{user_id}/sessions/end-all", _WRITES)
-async def end_all(user_id: UUID, page: CurrentPage, ending: Ending) -> Response:
+async def end_all(user_id: UUID, page: CurrentPage, administration: Administration, sessions: Sessions) -> Response:
     """End every session of the account; an administrator's own, but for this one."""
-    await ending.end_all(page.principal, user_id)
+    async with administration.locked(page.principal, user_id) as (db, *_):
+        await sessions.end_all(db, user_id, PagesEnd.ENDED_BY_ADMINISTRATOR, keep=page.principal.session_id)
     return page.go(f"/admin/users/{user_id}/sessions", PagesNotice.SESSIONS_ENDED)
 
 
 @router.form("/{user_id}/sessions/{session_id}/end", _WRITES)
-async def end_session(user_id: UUID, session_id: UUID, page: CurrentPage, ending: Ending) -> Response:
+async def end_session(
+    user_id: UUID, session_id: UUID, page: CurrentPage, administration: Administration, sessions: Sessions
+) -> Response:
     """End one session of the account."""
-    await ending.end(page.principal, user_id, session_id)
+    async with administration.locked(page.principal, user_id) as (db, *_):
+        ended = await sessions.end_if_own(db, user_id, session_id, PagesEnd.ENDED_BY_ADMINISTRATOR)
+    if not ended:
+        raise NotFound("There is no such session.")
     return page.go(f"/admin/users/{user_id}/sessions", PagesNotice.SESSION_ENDED)

@@ -10,13 +10,10 @@ from pydantic import AfterValidator, Field, SecretStr
 from starlette.responses import Response
 
 from app.access.policies import Public
-from app.core.email_address import EmailText
 from app.core.errors import BadRequest, Forbidden
-from app.core.schemas import DisplayName
-from app.core.services import services_of
-from app.core.settings.model import Registration, Settings
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
-from app.features.accounts.routes import OwnAccount, Recoveries, Registrations
+from app.features.accounts.routes import OwnAccount, Recoveries, Registrations, require_open
+from app.features.accounts.schemas import AccountCreate, ForgottenPassword
 from app.features.browser.cookie import clear_session_cookie
 from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.page import CurrentPage, PageRouter, content_security_policy, signed_in_user
@@ -42,19 +39,6 @@ Code = Annotated[str, Field(max_length=1000), AfterValidator(_code)]
 """A token from a mail."""
 
 
-class ForgottenForm(FormBody):
-    """The address of an account whose password is lost."""
-
-    email: EmailText
-
-
-class RegistrationForm(ForgottenForm):
-    """A registration."""
-
-    display_name: DisplayName | None = None
-    password: NewPassword
-
-
 class CodeForm(FormBody):
     """A token, back from the mail that it came in."""
 
@@ -77,15 +61,15 @@ class ResetForm(CodeForm):
 @router.page("/register", Public())
 async def register_page(page: CurrentPage) -> Response:
     """Ask for an address and a password."""
-    _require_open(page)
+    await require_open(page.request)
     return page.go(HOME) if page.signed_in else page.show("register.html")
 
 
 @router.form("/register", Public())
 async def register(page: CurrentPage, registrations: Registrations, client: RequestClient) -> Response:
     """Register. The answer is the same for every address; the rest comes by mail (ASVS 6.3.8)."""
-    _require_open(page)
-    async with page.form(RegistrationForm, "register.html") as typed:
+    await require_open(page.request)
+    async with page.form(AccountCreate, "register.html") as typed:
         proof = await registrations.register(typed.email, typed.password, typed.display_name, ip=client.ip)
     response = page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="register")
     response.set_cookie(_REGISTERED, proof, max_age=_HOUR, path="/", secure=True, httponly=True, samesite="lax")
@@ -115,7 +99,7 @@ router.show("/forgot", Public(), "forgot.html")
 @router.form("/forgot", Public())
 async def forgot(page: CurrentPage, recoveries: Recoveries, client: RequestClient) -> Response:
     """Mail a token. The answer is the same for every address; the rest comes by mail (ASVS 6.3.8)."""
-    async with page.form(ForgottenForm, "forgot.html") as typed:
+    async with page.form(ForgottenPassword, "forgot.html") as typed:
         await recoveries.forgot(typed.email, ip=client.ip)
     return page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="forgot")
 
@@ -145,9 +129,3 @@ async def confirm_email(page: CurrentPage, own: OwnAccount) -> Response:
     async with page.form(CodeForm, "email_confirm.html", {"token": BadRequest}, policy=_WITH_TOKEN_SCRIPT) as typed:
         await own.confirm_email_change(SecretStr(typed.token))
     return page.show("done.html", purpose="email")
-
-
-def _require_open(page: CurrentPage) -> None:
-    """Raise `Forbidden` if `REGISTRATION` is closed."""
-    if services_of(page.request.app)[Settings].registration is Registration.CLOSED:
-        raise Forbidden("Nobody can register here. An administrator invites.")

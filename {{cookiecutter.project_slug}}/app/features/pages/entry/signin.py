@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 from fastapi import Request
 from pydantic import Field
-from sqlalchemy import Connection
 from starlette.responses import Response
 
 from app.access.policies import Authenticated, Public
@@ -19,7 +18,6 @@ from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.page import Browsers, CurrentPage, PageRouter
 from app.features.pages.kit.urls import HOME, page_before, safe_next_path
 from app.features.sessions.client import RequestClient
-from app.features.sessions.service import NewSession
 from app.features.signin.errors import WrongCredentialsError
 from app.features.signin.password import PasswordSignIn
 from app.http.request.body_limit import KIB
@@ -73,13 +71,9 @@ def _may_have_lost_its_cookie(request: Request) -> bool:
 async def login(page: CurrentPage, browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
     """Sign in. A session that the browser had before ends, and its id is never used again."""
     onward = await _onward(page, str((await page.request.form()).get("next", "")))
-
-    def key(connection: Connection, session: NewSession) -> str:
-        return browsers.attach(connection, session, "pwd")
-
     async with page.form(SignInForm, "login.html", cookie_lost=False, **onward) as typed:
         try:
-            _, value = await signins.open_session(typed.email, typed.password, client, key)
+            _, value = await signins.open_session(typed.email, typed.password, client, browsers.attach)
         except WrongCredentialsError:
             raise Unauthenticated("The e-mail address or the password is wrong.") from None
     if page.signed_in:
@@ -119,6 +113,5 @@ async def confirm(page: CurrentPage, browsers: Browsers, confirmation: Confirmat
         await confirmation.require(page.principal, typed.password, BrowserEvent.PASSWORD_CONFIRMED)
     value = await browsers.confirm(page.principal)
     response = page.go(onward["next_path"], headers=onward["headers"])
-    if value is not None:
-        set_session_cookie(response, value)
+    set_session_cookie(response, value)
     return response

@@ -26,7 +26,7 @@ _REASONS = {
 
 
 class FormBody(BaseModel):
-    """The fields of a form. An empty field counts as missing, or has its default."""
+    """The fields of a form, unless a body of the API has them. An empty field counts as missing, or has its default."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 

@@ -5,7 +5,8 @@ import re
 import httpx2
 import pytest
 
-from app.features.pages.entry.mailed import RegistrationForm, ResetForm
+from app.features.accounts.schemas import AccountCreate
+from app.features.pages.entry.mailed import ResetForm
 from app.features.pages.kit.forms import shown_values
 from tests.conftest import StartService
 from tests.support.pages.browser import FORM, Browser, text_of
@@ -71,7 +72,7 @@ async def test_a_password_is_in_no_answer(service: Service) -> None:
 def test_a_form_does_not_even_keep_a_password() -> None:
     """Whatever a template makes of what is kept: passwords are not among it, and neither is what no field is for."""
     typed = {"email": "ada@people.example", "password": PASSWORD, "canary": "1"}
-    assert shown_values(RegistrationForm, typed) == {"email": "ada@people.example"}
+    assert shown_values(AccountCreate, typed) == {"email": "ada@people.example"}
     assert shown_values(ResetForm, {"new_password": PASSWORD}) == {}
 
 
