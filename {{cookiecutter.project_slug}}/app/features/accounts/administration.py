@@ -24,10 +24,11 @@ from app.core.events.flow import emit_event
 from app.core.pagination import Cursors, PageParams
 from app.features.accounts.authority import Authority, denied, keep_one
 from app.features.accounts.events import AccountEnd, AccountEvent
+from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.limits import too_many
 from app.features.accounts.mailed.mails import Mailing, MailKind
 from app.features.accounts.mailed.tokens import TokenKind
-from app.features.accounts.models import Alert, User
+from app.features.accounts.models import User
 from app.features.accounts.schemas import AccountUpdate
 
 

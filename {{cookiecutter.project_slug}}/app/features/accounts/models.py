@@ -1,7 +1,6 @@
 """The tables of the accounts."""
 
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID, uuid4
 
 from sqlalchemy import ForeignKey, LargeBinary, String
@@ -10,20 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from app.access.roles import Role
 from app.core.database.database import Base
 from app.core.email_address import LONGEST_ADDRESS, LONGEST_MAILBOX
-
-
-class Alert(StrEnum):
-    """Mails to the owner of an account that the owner can switch off. Those about passwords and factors are none."""
-
-    NEW_DEVICE = "new_device"
-    ROLES_CHANGED = "roles_changed"
-    NEW_APPLICATION = "new_application"
-    ACCOUNT_DISABLED = "account_disabled"
-
-
-def parse_alerts(text: str | None) -> frozenset[Alert]:
-    """Return the alerts in a text that separates them by spaces; unknown ones are left out."""
-    return frozenset(alert for alert in Alert if alert in (text or "").split())
+from app.features.accounts.mailed.alerts import Alert, parse_alerts
 
 
 class UserRole(Base):

@@ -9,7 +9,8 @@ from app.access.permissions import PermissionName
 from app.access.roles import Role, RoleTable
 from app.core.email_address import EmailText
 from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
-from app.features.accounts.models import Alert, User
+from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.models import User
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
 from app.features.accounts.service import Account
 
@@ -47,8 +48,9 @@ class AccountCreate(RequestBody):
     """A registration."""
 
     email: EmailText
-    password: NewPassword
+    # In the order of the page, where the first wrong field has the focus.
     display_name: DisplayName | None = None
+    password: NewPassword
 
 
 class MailedToken(RequestBody):

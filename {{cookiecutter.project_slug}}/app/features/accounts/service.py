@@ -22,7 +22,8 @@ from app.core.errors import Conflict, NotFound
 from app.core.events.flow import emit_event
 from app.core.limits.limiter import subscriber
 from app.features.accounts.events import AccountEvent
-from app.features.accounts.models import Alert, User, UserRole, parse_alerts
+from app.features.accounts.mailed.alerts import Alert, parse_alerts
+from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords.hasher import Verification
 from app.features.accounts.passwords.policy import Passwords
 from app.features.sessions.devices import at_home

@@ -18,7 +18,7 @@ from app.core.errors import NotFound
 from app.core.events.event import SecurityEvent
 from app.core.events.flow import emit_event
 from app.features.accounts.mailed.mails import AccountMail
-from app.features.accounts.models import Alert
+from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.service import AccountService
 from app.features.authorization.events import ConsentEnd, ConsentEvent
 from app.features.authorization.models import AuthorizationCode, Consent

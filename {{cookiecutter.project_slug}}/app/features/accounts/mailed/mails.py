@@ -20,9 +20,10 @@ from app.core.clock import utc_now
 from app.core.database.database import table_of
 from app.core.mail.outbox import Mail, Outbox
 from app.core.settings.model import Settings
+from app.features.accounts.mailed.alerts import Alert, parse_alerts
 from app.features.accounts.mailed.limits import MailLimits
 from app.features.accounts.mailed.tokens import LIFETIMES, AccountTokens, TokenKind
-from app.features.accounts.models import Alert, User, parse_alerts
+from app.features.accounts.models import User
 from app.features.accounts.service_accounts import DOMAIN
 from app.features.sessions.client import Client
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent
 from app.core.errors import Forbidden
 from app.core.pagination import CursorText, PageParams
-from app.features.accounts.models import Alert
+from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.routes import Accounts, OwnAccount, Roles
 from app.features.accounts.schemas import AccountDeletion, EmailChange, PasswordChange, ProfileUpdate
 from app.features.browser.cookie import clear_session_cookie, set_session_cookie
