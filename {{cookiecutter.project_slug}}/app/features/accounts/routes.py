@@ -42,7 +42,6 @@ from app.features.sessions.permissions import AccountPermission
 
 router = GuardedRouter(tags=["accounts"])
 
-
 _BAD_TOKEN: dict[int | str, dict[str, Any]] = {400: {"description": "The token is unknown, used, replaced or expired"}}
 
 

@@ -10,10 +10,7 @@ from app.core.database.database import Base
 
 
 class OAuthClient(Base):
-    """An application that gets tokens (RFC 6749 section 2); lists are separated by spaces.
-
-    `secret_hash` is a SHA-256, None for a public client; `user_id` the service account for `client_credentials`.
-    """
+    """An application that gets tokens (RFC 6749 section 2), and its service account; lists are separated by spaces."""
 
     __tablename__ = "oauth_clients"
 

@@ -17,7 +17,6 @@ from app.http.request.body_limit import KIB
 # A new secret outlives the session of the user who made it: each write needs a recent sign-in (ASVS 7.5.3).
 router = GuardedRouter(prefix="/clients", tags=["oauth"])
 
-
 Clients = Annotated[ClientService, provided(ClientService)]
 
 

@@ -159,10 +159,7 @@ class ClientService:
             _emit_event(ClientEvent.CLIENT_REMOVED, actor, id_)
 
     async def keep_own(self, client_id: str, *, name: str, redirect_uri: str, scope: frozenset[str]) -> None:
-        """Have a public, first-party client of the service itself, which every process makes when it starts.
-
-        If the redirect URI has changed, or the scope, a new client replaces it, and its sessions end.
-        """
+        """Have a first-party client of the service itself; another redirect URI or scope replaces it, and ends sessions."""
         there = await self.find(client_id)
         if there is not None:
             if (there.redirect_uris, there.scope) == ((redirect_uri,), scope):

@@ -5,7 +5,6 @@ from urllib.parse import quote, urlencode, urlsplit
 from starlette.requests import Request
 
 HOME = "/account"
-
 LONGEST_PATH = 4000
 
 
