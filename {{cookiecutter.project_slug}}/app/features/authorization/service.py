@@ -17,8 +17,8 @@ from app.core.database.database import Database
 from app.core.errors import NotFound
 from app.core.events.event import SecurityEvent
 from app.core.events.flow import emit_event
-from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService
 from app.features.authorization.events import ConsentEnd, ConsentEvent
 from app.features.authorization.models import AuthorizationCode, Consent

@@ -18,6 +18,7 @@ class OAuthClient(Base):
     created_at: Mapped[datetime]
     client_id: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(100))
+    # The SHA-256; a public client has none.
     secret_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
     secret_issued_at: Mapped[datetime | None]
     first_party: Mapped[bool]

@@ -11,8 +11,8 @@ from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.email_address import parse_email_address
 from app.core.errors import Unavailable
 from app.core.events.flow import emit_event
-from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService, Credentials
 from app.features.sessions.client import Client
 from app.features.sessions.devices import is_new_device, remember_home
