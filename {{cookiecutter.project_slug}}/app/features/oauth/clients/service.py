@@ -159,7 +159,7 @@ class ClientService:
             _emit_event(ClientEvent.CLIENT_REMOVED, actor, id_)
 
     async def keep_own(self, client_id: str, *, name: str, redirect_uri: str, scope: frozenset[str]) -> None:
-        """Have a first-party client of the service itself; another redirect URI or scope replaces it, ending sessions."""
+        """Have a first-party client of the service itself; another redirect URI or scope makes a new one of it."""
         there = await self.find(client_id)
         if there is not None:
             if (there.redirect_uris, there.scope) == ((redirect_uri,), scope):
