@@ -8,10 +8,7 @@ class AccessEvent(SecurityEvent):
 
     ACCESS_DENIED = (
         "access_denied",
-        (
-            "A policy refused a signed-in user, or asked for a recent sign-in; or they asked for more than "
-            "their own rights"
-        ),
+        "A policy refused a signed-in user or asked for a recent sign-in; or they asked for more than their own rights",
         "`user_id`, `policy`; or `reason`",
         ACTOR,
     )

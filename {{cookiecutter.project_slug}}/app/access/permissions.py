@@ -7,10 +7,7 @@ from pydantic import WithJsonSchema
 
 
 class Permission(StrEnum):
-    """A permission, and the OAuth 2 scope of the same name (RFC 6749 section 3.3).
-
-    A feature declares its own in a subclass: each member is a name and a description for users.
-    """
+    """A permission, and the OAuth 2 scope of the same name (RFC 6749 section 3.3), with a description for users."""
 
     description: str
 

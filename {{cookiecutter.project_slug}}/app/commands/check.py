@@ -46,7 +46,10 @@ def check(
     elif output is OutputFormat.SARIF:
         say(json.dumps(_sarif(findings), indent=2))
     else:
-        _write_text(findings)
+        for each in findings:
+            say(f"{each.level:<8}{each.setting} {each.message}. {each.hint}", colour=_COLOURS[each.level])
+        if not findings:
+            say("Nothing to say against the settings.")
     levels = list(Level)
     if any(each.level in levels[levels.index(fail_level) :] for each in findings):
         raise typer.Exit(1)
@@ -75,13 +78,6 @@ def _exposed_files(settings: Settings) -> Iterator[Finding]:
     if readable_by_others(folder.glob("*")):
         message = "holds mail that other users of this machine can read"
         yield finding("files.E002", str(folder), message, f"Run: chmod -R go= {folder}")
-
-
-def _write_text(findings: list[Finding]) -> None:
-    for each in findings:
-        say(f"{each.level:<8}{each.setting} {each.message}. {each.hint}", colour=_COLOURS[each.level])
-    if not findings:
-        say("Nothing to say against the settings.")
 
 
 def _sarif(findings: list[Finding]) -> dict[str, Any]:

@@ -7,10 +7,7 @@ _WITH_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]|(?P<v4>[0
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address:
-    """Parse an address, as in `203.0.113.8:51744` or `[2001:db8::1]:443`; IPv4 inside IPv6 is IPv4.
-
-    Raises `ValueError` if the text is no address, or has a zone, which means nothing on another machine.
-    """
+    """Parse an address, with a port or without; raises `ValueError`, for a zone too. IPv4 inside IPv6 is IPv4."""
     if "%" in text:
         raise ValueError("an address with a zone")
     match = _WITH_PORT.fullmatch(text)

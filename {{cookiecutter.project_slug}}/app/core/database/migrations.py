@@ -47,8 +47,7 @@ async def upgrade(database_url: SecretStr) -> None:
     """Bring the schema up to date, in a file and a folder made for it; raises `OperationalError` if that fails."""
     path = sqlite_path(database_url)
     if path is not None:
-        problem = sqlite_file_problem(path, migrates=True)
-        if problem is not None:
+        if problem := sqlite_file_problem(path, migrates=True):
             raise OperationalError(None, None, sqlite3.OperationalError(problem))
         make_private_folder(path.parent)
     await asyncio.to_thread(command.upgrade, alembic_config(database_url), "head")

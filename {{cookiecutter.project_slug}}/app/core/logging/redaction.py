@@ -167,14 +167,6 @@ def _integer(value: int) -> _Plain:
     return number if number in _JSON_INTEGERS else f"<integer of {number.bit_length()} bits>"
 
 
-def _real(value: float) -> _Plain:
-    return float(value) if math.isfinite(value) else str(float(value))
-
-
-def _member(value: Enum) -> _Plain:
-    return value.value if isinstance(value.value, str | int) else str(value.name)
-
-
 def _opaque(value: object) -> _Plain:
     shown = value if hasattr(value, "__qualname__") else type(value)
     return f"<{getattr(shown, '__module__', '')}.{shown.__qualname__}>"
@@ -184,10 +176,10 @@ def _opaque(value: object) -> _Plain:
 _SCALARS: tuple[tuple[tuple[type, ...], Callable[[Any], _Plain]], ...] = (
     ((bool, NoneType), lambda value: value),
     ((SecretStr, SecretBytes, Secret), lambda _: MASK),
-    ((Enum,), _member),
+    ((Enum,), lambda member: member.value if isinstance(member.value, str | int) else member.name),
     ((str,), str),
     ((int,), _integer),
-    ((float,), _real),
+    ((float,), lambda value: float(value) if math.isfinite(value) else str(float(value))),
     ((bytes, bytearray, memoryview), lambda value: f"<{len(value)} bytes>"),  # keys and bodies are bytes
     ((BaseException,), lambda error: f"{type(error).__name__}: {error}"),
     ((date, time, timedelta, Decimal, PurePath, UUID), str),

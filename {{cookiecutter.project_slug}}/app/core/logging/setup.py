@@ -67,7 +67,7 @@ class _Pipe(logging.Handler):
         super().__init__()
         self.renderer = renderer
         self._stream = stream
-        self._gap = Gap(self._dropped_notice)
+        self._gap = Gap(lambda lost: self._render(__name__, "warning", {"event": "log_lines_dropped", "lines": lost}))
 
     def process(self, logger: Any, method: str, fields: MutableMapping[str, Any]) -> NoReturn:
         """Write the line, as structlog's last processor: no logger is to do more."""
@@ -99,9 +99,6 @@ class _Pipe(logging.Handler):
             return self.renderer(_line(logger, level, fields))
         except Exception as error:  # noqa: BLE001  # a line that cannot be made must not fail what is being logged
             return self.renderer(_lost_line(level, fields, error))
-
-    def _dropped_notice(self, lines: int) -> bytes:
-        return self._render(__name__, "warning", {"event": "log_lines_dropped", "lines": lines})
 
 
 def _line(logger: str, level: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,8 @@ class Mail:
     def __post_init__(self) -> None:
         """Refuse what could become another header, or another recipient (ASVS 1.3.11)."""
         recipient(self.to)
-        if not self.subject.strip() or len(self.subject) > LONGEST_SUBJECT or _has_controls(self.subject):
+        unprintable = not _UNPRINTABLE.isdisjoint(map(unicodedata.category, self.subject))
+        if not self.subject.strip() or len(self.subject) > LONGEST_SUBJECT or unprintable:
             raise ValueError("the subject is not one line of text")
         for body in (self.text, self.html):
             if not body or len(body.encode()) > LONGEST_BODY:
@@ -63,10 +64,6 @@ def recipient(address: str) -> str:
         # Not in the handler: the exception in the chain would repeat the address.
         raise ValueError("the recipient is not one e-mail address")
     return f"{parsed.local_part}@{parsed.ascii_domain}"
-
-
-def _has_controls(text: str) -> bool:
-    return any(unicodedata.category(character) in _UNPRINTABLE for character in text)
 
 
 class Outbox:

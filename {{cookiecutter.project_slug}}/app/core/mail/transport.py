@@ -57,8 +57,7 @@ class SmtpTransport:
     """Delivers mails over one connection, which is kept while there is mail.
 
     `smtp://` demands STARTTLS, `smtps://` begins with TLS. The certificate is verified, against the authorities of the
-    system or those in `SSL_CERT_FILE` (ASVS 12.3.2). `?tls=off`, which the settings accept for this machine alone, is
-    in the clear.
+    system or those in `SSL_CERT_FILE` (ASVS 12.3.2). `?tls=off` is in the clear.
     """
 
     def __init__(self, url: SecretStr, sender: Sender) -> None:

@@ -3,7 +3,7 @@
 from limits import RateLimitItem
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.core.errors import Problem, TooManyRequests, send_problem
+from app.core.errors import TooManyRequests
 from app.core.events.flow import emit_event
 from app.core.limits.limiter import Limiter, subscriber
 from app.http.events import HttpEvent
@@ -22,14 +22,10 @@ class RateLimitMiddleware(HttpMiddleware):
         self.policy = f'"default";q={limit.amount};w={limit.get_expiry()}'
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the request, and call the application if it is within the limit."""
-        try:
-            if scope["path"] not in PROBES:
-                await self._count(scope)
-        except Problem as problem:
-            await send_problem(problem, scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+        """Count the request, and call the application if it is within the limit; raises a `Problem` otherwise."""
+        if scope["path"] not in PROBES:
+            await self._count(scope)
+        await self.app(scope, receive, send)
 
     async def _count(self, scope: Scope) -> None:
         verdict = await self.limiter.hit(self.limit, "requests", subscriber(client_ip_of(scope)))

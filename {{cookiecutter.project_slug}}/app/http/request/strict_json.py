@@ -127,7 +127,9 @@ def _survey(value: Any, *, escaped: bool) -> int:
         of: defaultdict[type, list[Any]] = defaultdict(list)
         for item in level:
             of[type(item)].append(item)
-        _check_numbers(of[int])
+        # No database column holds others (ASVS 1.4.2).
+        if of[int] and not _SMALLEST_INT <= min(of[int]) <= max(of[int]) <= _LARGEST_INT:
+            _refuse_number()
         if escaped:
             _check_text("".join(chain(of[str], *of[dict])))
         if not of[dict] and not of[list]:
@@ -139,12 +141,6 @@ def _survey(value: Any, *, escaped: bool) -> int:
         keys += sum(sizes)
         level = list(chain(chain.from_iterable(of[list]), chain.from_iterable(map(dict.values, objects))))
     raise Unprocessable(_TOO_DEEP)
-
-
-def _check_numbers(numbers: list[int]) -> None:
-    """Reject integers that no database column holds (ASVS 1.4.2)."""
-    if numbers and not _SMALLEST_INT <= min(numbers) <= max(numbers) <= _LARGEST_INT:
-        _refuse_number()
 
 
 def _check_text(text: str) -> None:

@@ -131,10 +131,7 @@ def _file_limit() -> int:
 
 
 def connections_and_backlog(files: int) -> tuple[int, int]:
-    """Return how many connections a process keeps open, and its backlog, so that both fit the limit of descriptors.
-
-    The backlog is accepted all at once, before one of them can be closed.
-    """
+    """Return how many connections, and what backlog, which is accepted all at once, fit the limit of descriptors."""
     available = max(4, files - _OWN_FILES)
     backlog = min(_MOST_BACKLOG, available // 4)
     return min(_MOST_CONNECTIONS, available - backlog), backlog
