@@ -24,7 +24,7 @@ from app.http.request.well_formed import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from tests.conftest import StartService
 from tests.support.asgi import Headers, call, http_scope
 
-pytestmark = [pytest.mark.anyio, pytest.mark.asvs("15.1.3", "15.2.2")]
+pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database, pytest.mark.asvs("15.1.3", "15.2.2")]
 
 TIMES = 5
 
@@ -144,6 +144,8 @@ class Loop:
         for _ in range(TIMES):
             if await self._seconds(ask) - usual < self._most:
                 return True
+            # Other work may have slowed the machine meanwhile: what the parser takes now is the measure.
+            self._most = max(self._most, most_seconds())
         return False
 
     async def usual(self, ask: Ask) -> float:

@@ -95,17 +95,25 @@ class LogWriter:
                 self._changed.wait_for(lambda: self._waiting)
                 self._writing = True
             time.sleep(_GATHER_SECONDS)
-            with self._changed:
-                entries = self._take()
-            written = _write(entries[0].file, b"".join(entry.data for entry in entries))
-            with self._changed:
+            while self._write_some():
+                pass
+
+    def _write_some(self) -> bool:
+        """Write the first lines that wait; return whether there were any."""
+        with self._changed:
+            entries = self._take()
+            if not entries:
                 self._writing = False
-                for entry in entries:
-                    written -= len(entry.data)
-                    lost = entry.lines if written < 0 else 0
-                    entry.gap.lines += lost
-                    self.dropped += lost
                 self._changed.notify_all()
+                return False
+        written = _write(entries[0].file, b"".join(entry.data for entry in entries))
+        with self._changed:
+            for entry in entries:
+                written -= len(entry.data)
+                lost = entry.lines if written < 0 else 0
+                entry.gap.lines += lost
+                self.dropped += lost
+        return True
 
     def _take(self) -> list[_Entry]:
         """Take the first lines, as many as go out in one piece."""

@@ -90,6 +90,16 @@ def test_never_waits_and_loses_nothing_within_the_bound() -> None:
         assert gap.lines == 0
 
 
+def test_what_has_gathered_is_written_in_one_go(tmp_path: Path) -> None:
+    """The thread waits for lines to gather once, and not before each piece: it keeps up with thousands a second."""
+    with (tmp_path / "log").open("w", encoding="utf-8") as stream:
+        writer, gap = LogWriter(), Gap(_notice)
+        for _ in range(4000):
+            writer.put(_LINE, stream, gap)
+        assert writer.flush(3)
+    assert (tmp_path / "log").stat().st_size == 4000 * (len(_LINE) + 1)
+
+
 def test_what_has_no_room_is_counted_and_told_of_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """The line that tells how many are missing stands where they would be, and once for all of them."""
     monkeypatch.setattr(subject, "MOST_WAITING", 10_000)
