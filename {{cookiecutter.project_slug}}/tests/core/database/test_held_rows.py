@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,6 @@ import asyncpg
 import httpx2
 import pytest
 
-from app.core.errors import Unavailable
 from tests.conftest import StartService
 from tests.support.pgbouncer import TRANSACTION, running_pgbouncer
 from tests.support.postgresql import PostgresqlDatabases
@@ -113,12 +112,6 @@ async def assert_all_is_well(service: Service, person: Person) -> None:
 
 async def test_a_held_trail_keeps_writers_waiting_and_nobody_else(start: StartService, url: str) -> None:
     """A stranger to the service holds the rows of which every change needs one."""
-    # At its end the service says that the count of the refusals is lost: that waited for the rows too, and in vain.
-    with suppress(Unavailable):
-        await _hold_the_trail(start, url)
-
-
-async def _hold_the_trail(start: StartService, url: str) -> None:
     async with start(database_url=url) as service:
         person, tokens = await service.signed_in()
         async with held(url, SELECT_HEAD):

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -24,10 +25,16 @@ LONGEST_QUEUE = 2000
 _MOST_AT_ONCE = 500
 _WRITE_SECONDS = 5
 _WAIT_SECONDS = 5
+# For events that no request waits for: a lock that is held for some seconds loses none of them.
+_MOST_ATTEMPTS = 3
 
 _log = structlog.get_logger("app")
 
-_Waiting = tuple[Sequence[EventRecord], "asyncio.Future[None] | None"]
+
+class _Waiting(NamedTuple):
+    event_records: Sequence[EventRecord]
+    written: "asyncio.Future[None] | None"
+    attempts: int = 1
 
 
 class Recorder:
@@ -99,7 +106,7 @@ class Recorder:
             self._enqueue([event_record], None)
 
     def _enqueue(self, event_records: Sequence[EventRecord], written: "asyncio.Future[None] | None") -> None:
-        self._queue.append((event_records, written))
+        self._queue.append(_Waiting(event_records, written))
         self._queued += len(event_records)
         if self._writer is None or self._writer.done():
             # In an empty context: it writes for all requests, and must not log under the name of one.
@@ -111,15 +118,16 @@ class Recorder:
             event_records: list[EventRecord] = []
             while self._queue and len(event_records) < _MOST_AT_ONCE:
                 batch.append(self._queue.popleft())
-                event_records += batch[-1][0]
+                event_records += batch[-1].event_records
             self._queued -= len(event_records)
-            failed = True
+            failed, cancelled = True, True
             try:
                 failed = not await self._write(event_records)
+                cancelled = False
             finally:
                 # Also if this task is cancelled, so that no request waits for ever.
-                for waiting, written in batch:
-                    self._settle(len(waiting), written, failed=failed)
+                for waiting in batch:
+                    self._settle(waiting, failed=failed, again=not cancelled)
 
     async def _write(self, event_records: Sequence[EventRecord]) -> bool:
         try:
@@ -132,10 +140,14 @@ class Recorder:
             return False
         return True
 
-    def _settle(self, count: int, written: "asyncio.Future[None] | None", *, failed: bool) -> None:
+    def _settle(self, waiting: _Waiting, *, failed: bool, again: bool) -> None:
+        event_records, written, attempts = waiting
         if written is None or written.cancelled():
-            if failed:
-                self._lose(count, "the database does not take them")
+            if failed and again and attempts < _MOST_ATTEMPTS:
+                self._queue.append(_Waiting(event_records, None, attempts + 1))
+                self._queued += len(event_records)
+            elif failed:
+                self._lose(len(event_records), "the database does not take them")
         elif failed:
             _give_up(written)
         elif not written.done():

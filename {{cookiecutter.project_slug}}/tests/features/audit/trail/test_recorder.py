@@ -1,11 +1,12 @@
 """When rows are written: with their cause, before the answer, many at once, and never without a bound."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import itertools
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from structlog.testing import capture_logs
 
 from app.access.events import AccessEvent
@@ -17,7 +18,7 @@ from app.core.events.flow import EventRecord, RequestOrigin, emit_event
 from app.features.accounts.events import AccountEvent
 from app.features.audit.service import AuditTrail
 from app.features.audit.trail import recorder as recording
-from app.features.audit.trail.append import Appender, lock_heads
+from app.features.audit.trail.append import Appender, lock_heads, unavailable
 from app.features.audit.trail.recorder import Recorder
 from tests.conftest import StartService
 from tests.support.access import EVENT
@@ -158,6 +159,25 @@ async def test_a_trail_that_stalls_is_waited_for_no_longer_than_its_time(
     monkeypatch.setattr(recording, "_WRITE_SECONDS", 5)
     assert (await service.client.get("/api/v1/users/me")).status_code == 401
     assert await actions(service) == ["unauthenticated"]
+
+
+@pytest.mark.parametrize(("failures", "lost"), [(2, 0), (3, 1)])
+async def test_an_event_that_no_request_waits_for_is_tried_three_times(
+    service: Service, failures: int, lost: int
+) -> None:
+    """A lock that is held for some seconds loses no count of refusals; one that is never free fills no queue."""
+    append, attempts = Appender(keys_of(service)), itertools.count(1)
+
+    def busy(connection: Connection, event_records: Sequence[EventRecord]) -> None:
+        if next(attempts) <= failures:
+            raise unavailable()
+        append(connection, event_records)
+
+    recorder = Recorder(service[Database], busy)
+    recorder.append(event_record(ip="192.0.2.1"))
+    await recorder.close()
+    assert recorder.lost == lost
+    assert await actions(service) == ["unauthenticated"] * (1 - lost)
 
 
 @pytest.mark.asvs("16.5.2", "16.5.3")
