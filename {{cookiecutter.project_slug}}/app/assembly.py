@@ -4,14 +4,13 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-from app.access.events import AccessEvent
-from app.access.guard import Authentication
+from app.access.guard import AccessEvent, Authentication
 from app.access.roles import RoleTable
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.database.migrations import require_current
-from app.core.events.event import EventCatalog, KeyEvent, UpkeepEvent
+from app.core.events import EventCatalog, KeyEvent, UpkeepEvent
 from app.core.limits.limiter import Limiter
 from app.core.mail.delivery import MailDelivery
 from app.core.mail.models import OutboxMail, finished

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter, FastAPI
 
 from app.access.roles import Grants
-from app.core.crypto.keys import Purpose
+from app.core.crypto import Purpose
 from app.core.database.batches import Purgeable, Resealable
 from app.core.database.database import Base
-from app.core.events.event import SecurityEvent
+from app.core.events import SecurityEvent
 from app.core.services import Services
 from app.core.settings.model import Settings
 

@@ -8,9 +8,8 @@ from functools import cache
 
 from fastapi import APIRouter, FastAPI
 
-from app.access.guard import GuardedRoute, route_policies
+from app.access.guard import GuardedRoute, GuardedRouter, route_policies
 from app.access.openapi import install_openapi
-from app.access.router import GuardedRouter
 from app.assembly import FEATURES, make_services, running
 from app.core.database.database import Database
 from app.core.database.errors import install_outage_handlers

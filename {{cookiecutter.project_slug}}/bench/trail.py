@@ -19,10 +19,10 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy import Connection, text
 
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.database.migrations import upgrade
-from app.core.events.flow import EventRecord, emit_event
+from app.core.events import EventRecord, emit_event
 from app.core.settings.database_url import database_dsn
 from app.features.accounts.events import AccountEvent
 from app.features.audit.models import SHARDS

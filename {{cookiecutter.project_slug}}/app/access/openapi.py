@@ -10,7 +10,7 @@ from app.access.guard import route_policies
 from app.access.policies import Allow, OwnSession, Policy, Recent
 from app.access.roles import RoleTable
 from app.core.errors import OAUTH_PREFIX
-from app.core.events.event import EventCatalog
+from app.core.events import EventCatalog
 from app.core.services import services_of
 
 _TEXT = {"type": "string"}

@@ -9,12 +9,11 @@ import typer
 
 from app.commands.support import say
 from app.core.mail import transport as mail_transport
-from app.core.private_files import readable_by_others
+from app.core.private_files import readable_by_others, sqlite_path
 from app.core.settings import deploy_check, model as configuration
 from app.core.settings.deploy_check import Finding, Level, finding
 from app.core.settings.model import Settings, load_settings
 from app.core.settings.report import SettingsError
-from app.core.sqlite_file import sqlite_path
 
 _SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
 _COLOURS = {Level.INFO: None, Level.WARNING: "yellow", Level.ERROR: "red"}

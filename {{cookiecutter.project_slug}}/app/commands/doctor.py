@@ -16,13 +16,13 @@ from app.core.clock import utc_now
 from app.core.database.database import Database, UtcDateTime
 from app.core.database.migrations import SchemaMismatchError, require_current
 from app.core.errors import Problem
-from app.core.events.event import UpkeepEvent
+from app.core.events import UpkeepEvent
 from app.core.limits.limiter import Limiter
 from app.core.mail.delivery import MailDelivery
 from app.core.mail.transport import DeliveryError, mail_transport
+from app.core.private_files import sqlite_path
 from app.core.services import Services
 from app.core.settings.model import Settings, source_of
-from app.core.sqlite_file import sqlite_path
 from app.features.audit.service import AuditTrail
 
 _SECONDS = 5

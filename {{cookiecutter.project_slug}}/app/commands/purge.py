@@ -11,8 +11,7 @@ from app.commands.progress import forecast, treat_all
 from app.commands.support import run_with_services, say
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.events.event import UpkeepEvent
-from app.core.events.flow import emit_event
+from app.core.events import UpkeepEvent, emit_event
 from app.core.services import Services
 from app.core.settings.model import Settings
 

@@ -18,10 +18,10 @@ from app.core.database.database import UNAVAILABLE_ERRORS
 from app.core.database.migrations import SchemaMismatchError
 from app.core.logging.lines import wants_colours
 from app.core.logging.setup import configure_logging
+from app.core.private_files import sqlite_file_problem, sqlite_path
 from app.core.services import Services
 from app.core.settings.model import Settings, load_settings
 from app.core.settings.report import SettingsError
-from app.core.sqlite_file import sqlite_file_problem, sqlite_path
 
 FAILED = 1
 

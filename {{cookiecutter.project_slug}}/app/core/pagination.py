@@ -12,7 +12,7 @@ from fastapi import Query
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.crypto.keys import KeyRing, Purpose
+from app.core.crypto import KeyRing, Purpose
 from app.core.database.database import Database
 from app.core.errors import Unprocessable
 

@@ -1,6 +1,6 @@
 """Security events of the HTTP layer."""
 
-from app.core.events.event import SecurityEvent
+from app.core.events import SecurityEvent
 
 
 class HttpEvent(SecurityEvent):

@@ -10,8 +10,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from app.access.guard import GuardedRoute, route_policies
-from app.access.policies import Authenticated, ClientOrUser, Policy, PolicyError, Public, policy
-from app.access.principal import CurrentPrincipal
+from app.access.policies import Authenticated, ClientOrUser, CurrentPrincipal, Policy, PolicyError, Public, policy
 from app.http.request.body_limit import MAX_BODY_BYTES
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 from app.access.guard import GuardedRoute, route_policies
 from app.access.openapi import install_openapi
 from app.access.policies import Allow, Public, policy
-from app.core.events.event import EventCatalog
+from app.core.events import EventCatalog
 from app.core.services import Services
 from app.features.accounts.permissions import UserPermission
 from tests.support.access import PERMISSIONS, ROLES

@@ -12,13 +12,11 @@ from fastapi import APIRouter, FastAPI, Request
 
 from app.access.guard import Authentication, GuardedRoute
 from app.access.openapi import install_openapi
-from app.access.permissions import Permission
-from app.access.policies import OwnSession, Recent, policy
-from app.access.principal import CLIENT_SECRET, Principal
-from app.access.roles import EVERY_ROLE, RoleTable
+from app.access.policies import CLIENT_SECRET, OwnSession, Principal, Recent, policy
+from app.access.roles import EVERY_ROLE, Permission, RoleTable
 from app.core.clock import utc_now
 from app.core.errors import install_error_handlers
-from app.core.events.event import EventCatalog
+from app.core.events import EventCatalog
 from app.core.services import Services
 from app.features.accounts.permissions import UserPermission
 from app.features.sessions.permissions import AccountPermission

@@ -1,10 +1,10 @@
-"""`app/access/router.py`: a router is asked for its own paths, and for all of them."""
+"""`app/access/guard.py`: a router is asked for its own paths, and for all of them."""
 
 import pytest
 from fastapi import FastAPI
 
+from app.access.guard import GuardedRouter
 from app.access.policies import Public, policy
-from app.access.router import GuardedRouter
 from tests.support.asgi import call, http_scope
 
 pytestmark = pytest.mark.anyio

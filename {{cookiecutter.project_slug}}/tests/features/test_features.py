@@ -3,12 +3,11 @@
 import grimp
 import pytest
 
-from app.access.permissions import Permission
-from app.access.roles import EVERY_ROLE
+from app.access.roles import EVERY_ROLE, Permission
 from app.assembly import FEATURES, make_services
-from app.core.crypto.keys import Purpose
+from app.core.crypto import Purpose
 from app.core.database.database import Base
-from app.core.events.event import SecurityEvent
+from app.core.events import SecurityEvent
 from app.core.services import MissingServiceError, Services
 from app.feature import Feature, FeatureError, check_features
 from app.features.installed import FEATURES as INSTALLED

@@ -2,7 +2,7 @@
 
 from app.access.roles import RoleTable
 from app.assembly import FEATURES
-from app.core.events.event import EventCatalog
+from app.core.events import EventCatalog
 
 ROLES = RoleTable({name: roles for feature in FEATURES for name, roles in feature.grants.items()})
 PERMISSIONS = ROLES.permissions

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from sqlalchemy import select
 
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.mail.delivery import MailDelivery, Pace
 from app.core.mail.models import MailStatus, OutboxMail

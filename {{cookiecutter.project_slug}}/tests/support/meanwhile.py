@@ -8,7 +8,7 @@ from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guard import Authentication
-from app.access.principal import Principal
+from app.access.policies import Principal
 from app.core.database.database import Database
 from app.features.accounts.authority import lock_administrators
 from app.features.accounts.service import AccountService

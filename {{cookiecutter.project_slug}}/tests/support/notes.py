@@ -12,8 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.commands.secret_key import rotate as rotate_secret_key
-from app.core.crypto.keys import KeyRing
-from app.core.crypto.sealing import Sealer
+from app.core.crypto import KeyRing, Sealer
 from app.core.database.database import Base, Database
 from app.core.pagination import CursorKey
 from app.feature import ResealJob

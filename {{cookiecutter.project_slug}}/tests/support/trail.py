@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, insert, select, text, update
 
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.settings.model import Settings
 from app.features.audit.models import AuditEvent, AuditHead

@@ -9,7 +9,7 @@ from sqlalchemy import inspect, select
 
 from app.assembly import RESEAL_JOBS, make_services, opened
 from app.commands.support import fail, say
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.batches import foreseen
 from app.core.database.database import Database
 from app.core.database.migrations import upgrade

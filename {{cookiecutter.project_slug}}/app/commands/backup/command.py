@@ -20,11 +20,9 @@ from app.commands.support import database_faults, fail, note, say, settings_or_e
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.errors import Problem
-from app.core.events.event import UpkeepEvent
-from app.core.events.flow import emit_event
-from app.core.private_files import make_private_file
+from app.core.events import UpkeepEvent, emit_event
+from app.core.private_files import make_private_file, sqlite_path
 from app.core.settings.model import Settings
-from app.core.sqlite_file import sqlite_path
 
 BACKUP_FOLDER = Path("var/backup")
 _DUMP = ("--format=custom", f"--lock-wait-timeout={copies.LOCK_WAIT}")

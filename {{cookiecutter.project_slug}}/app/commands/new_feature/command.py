@@ -15,9 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.access.permissions import Permission
 from app.access.policies import Allow
-from app.access.roles import EVERY_ROLE, Grants, RoleTable
+from app.access.roles import EVERY_ROLE, Grants, Permission, RoleTable
 from app.commands import roles
 from app.commands.routes import HEADER, line_of
 from app.commands.support import fail, say

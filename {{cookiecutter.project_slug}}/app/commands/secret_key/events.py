@@ -10,11 +10,10 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.commands.support import fail
-from app.core.crypto.keys import KeyRing, key_id
+from app.core.crypto import KeyRing, key_id
 from app.core.database.database import Database
 from app.core.errors import Problem
-from app.core.events.event import KeyEvent, SecurityEvent
-from app.core.events.flow import emit_event
+from app.core.events import KeyEvent, SecurityEvent, emit_event
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.audit.service import AuditTrail

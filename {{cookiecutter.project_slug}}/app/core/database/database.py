@@ -26,7 +26,7 @@ from app.core.database import sqlite_driver
 from app.core.database.errors import UNAVAILABLE_ERRORS, StaleStatementError
 from app.core.database.postgresql import postgresql_engine
 from app.core.database.sqlite_direct import DatabaseBusy, DirectSqlite
-from app.core.events.flow import EventRecord, PendingEvents, collect_events
+from app.core.events import EventRecord, PendingEvents, collect_events
 
 __all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
 

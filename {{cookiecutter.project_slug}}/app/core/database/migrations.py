@@ -22,8 +22,7 @@ from sqlalchemy import Column, Connection, String, Table, delete, insert, inspec
 from sqlalchemy.exc import OperationalError
 
 from app.core.database.database import Base, Database
-from app.core.private_files import make_private_folder
-from app.core.sqlite_file import sqlite_file_problem, sqlite_path
+from app.core.private_files import make_private_folder, sqlite_file_problem, sqlite_path
 
 MIGRATIONS = Path(__file__).resolve().parents[3] / "migrations"
 

@@ -16,8 +16,7 @@ from sqlalchemy import Connection, LargeBinary, event, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
-from app.core.crypto.keys import KeyRing, Purpose
-from app.core.crypto.sealing import SealBrokenError, Sealer
+from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
 from app.core.mail.models import MailStatus, OutboxMail
 
 

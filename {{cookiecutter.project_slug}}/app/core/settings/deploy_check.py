@@ -12,11 +12,11 @@ import structlog
 from limits import parse as parse_limit
 from sqlalchemy.engine import make_url
 
+from app.core.private_files import sqlite_file_problem, sqlite_path
 from app.core.settings.database_url import VERIFIED, hosts_of
 from app.core.settings.model import Environment, LogFormat, LogLevel, Settings, load_settings, suspicious_variables
 from app.core.settings.report import SettingsError
 from app.core.settings.rules import is_local
-from app.core.sqlite_file import sqlite_file_problem, sqlite_path
 
 _log = structlog.get_logger("app")
 

@@ -12,15 +12,14 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.principal import Principal
+from app.access.policies import Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.email_address import ADDRESS_TAKEN, EmailAddress, parse_email_address
 from app.core.errors import Conflict, NotFound
-from app.core.events.event import SecurityEvent
-from app.core.events.flow import emit_event
+from app.core.events import SecurityEvent, emit_event
 from app.core.pagination import Cursors, PageParams
 from app.features.accounts.authority import Authority, denied, keep_one
 from app.features.accounts.events import AccountEnd, AccountEvent

@@ -9,11 +9,11 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.events import AccessEvent
-from app.access.principal import Principal
+from app.access.guard import AccessEvent
+from app.access.policies import Principal
 from app.access.roles import Role, RoleTable
 from app.core.errors import Conflict, Forbidden
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.permissions import UserPermission
 from app.features.sessions.service import SessionService

@@ -1,6 +1,6 @@
 """Security events of accounts, their passwords and their mail."""
 
-from app.core.events.event import ACTOR, SUBJECT, SecurityEvent
+from app.core.events import ACTOR, SUBJECT, SecurityEvent
 from app.features.sessions.events import EndReason
 
 

@@ -8,12 +8,11 @@ from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.access.principal import Principal
+from app.access.policies import Principal
 from app.core.database.database import Database
 from app.core.email_address import ADDRESS_TAKEN, parse_email_address
 from app.core.errors import Conflict
-from app.core.events.event import SecurityEvent
-from app.core.events.flow import emit_event
+from app.core.events import SecurityEvent, emit_event
 from app.features.accounts.authority import Authority, keep_one
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.locking import lock_confirmed, taken_back

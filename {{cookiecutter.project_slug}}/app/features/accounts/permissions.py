@@ -1,6 +1,6 @@
 """Permissions on all accounts."""
 
-from app.access.permissions import Permission
+from app.access.roles import Permission
 
 
 class UserPermission(Permission):

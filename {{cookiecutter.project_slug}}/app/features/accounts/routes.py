@@ -5,11 +5,18 @@ from uuid import UUID
 
 from fastapi import Depends, Request, Response
 
-from app.access.guard import require
-from app.access.policies import STEP_UP_MINUTES, Allow, Authenticated, OwnSession, Public, Recent, policy
-from app.access.principal import CurrentPrincipal
+from app.access.guard import GuardedRouter, require
+from app.access.policies import (
+    STEP_UP_MINUTES,
+    Allow,
+    Authenticated,
+    CurrentPrincipal,
+    OwnSession,
+    Public,
+    Recent,
+    policy,
+)
 from app.access.roles import Role, RoleTable
-from app.access.router import GuardedRouter
 from app.core.errors import Forbidden
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams, SearchText
 from app.core.schemas import Page

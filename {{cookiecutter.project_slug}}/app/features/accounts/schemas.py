@@ -5,8 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 
-from app.access.permissions import PermissionName
-from app.access.roles import Role, RoleTable
+from app.access.roles import PermissionName, Role, RoleTable
 from app.core.email_address import EmailText
 from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
 from app.features.accounts.mailed.alerts import Alert

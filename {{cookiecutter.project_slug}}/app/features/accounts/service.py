@@ -11,15 +11,14 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.permissions import Permission
-from app.access.principal import Principal
-from app.access.roles import Role, RoleTable
+from app.access.policies import Principal
+from app.access.roles import Permission, Role, RoleTable
 from app.core.clock import utc_now
 from app.core.database.cache import ReadCache
 from app.core.database.database import Database, table_of
 from app.core.email_address import ADDRESS_TAKEN, parse_email_address
 from app.core.errors import Conflict, NotFound
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.core.limits.limiter import subscriber
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import Alert, parse_alerts

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Role
 from app.core.clock import utc_now
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User, UserRole
 

@@ -3,7 +3,7 @@
 from contextlib import AbstractAsyncContextManager
 
 from app.access.roles import AUDITORS
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.services import Services
 from app.feature import Feature, ResealJob

@@ -1,6 +1,6 @@
 """Permissions on the audit trail."""
 
-from app.access.permissions import Permission
+from app.access.roles import Permission
 
 
 class TrailPermission(Permission):

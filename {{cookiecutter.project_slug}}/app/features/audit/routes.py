@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import Depends, Query
 
+from app.access.guard import GuardedRouter
 from app.access.policies import Allow, policy
-from app.access.router import GuardedRouter
-from app.core.events.event import EventCatalog, EventName
+from app.core.events import EventCatalog, EventName
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
 from app.core.services import provided

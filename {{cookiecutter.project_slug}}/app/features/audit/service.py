@@ -11,10 +11,10 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.errors import Conflict
-from app.core.events.flow import EventRecord, events_to
+from app.core.events import EventRecord, events_to
 from app.core.pagination import Cursors, PageParams
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent

@@ -1,6 +1,6 @@
 """Security events of consents and authorization codes."""
 
-from app.core.events.event import ACTOR, SecurityEvent
+from app.core.events import ACTOR, SecurityEvent
 from app.features.sessions.events import EndReason
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.accounts.service import AccountService
 from app.features.authorization.events import ConsentEnd, ConsentEvent
 from app.features.authorization.models import AuthorizationCode

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import urlencode
 
-from app.access.principal import Principal
+from app.access.policies import Principal
 from app.core.errors import BadRequest
 from app.features.oauth.clients.redirect_uris import LONGEST_URI, is_registered
 from app.features.oauth.clients.registered import GrantType, RegisteredClient

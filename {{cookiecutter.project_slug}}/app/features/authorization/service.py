@@ -10,13 +10,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.policies import STEP_UP_MINUTES
-from app.access.principal import Principal
+from app.access.policies import STEP_UP_MINUTES, Principal
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.errors import NotFound
-from app.core.events.event import SecurityEvent
-from app.core.events.flow import emit_event
+from app.core.events import SecurityEvent, emit_event
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService

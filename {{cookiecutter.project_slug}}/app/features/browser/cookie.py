@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.access.events import AccessEvent
-from app.access.principal import Principal
+from app.access.guard import AccessEvent
+from app.access.policies import Principal
 from app.core.errors import Unauthenticated
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.browser.service import BrowserSessions
 
 NAME = "__Host-session"

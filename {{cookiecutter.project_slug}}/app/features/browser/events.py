@@ -1,6 +1,6 @@
 """Security events of browser sessions."""
 
-from app.core.events.event import ACTOR, ON_SESSION, SUBJECT, SecurityEvent
+from app.core.events import ACTOR, ON_SESSION, SUBJECT, SecurityEvent
 
 
 class BrowserEvent(SecurityEvent):

@@ -1,7 +1,7 @@
 """Sessions of browsers, by a cookie, as a feature."""
 
 from app.access.guard import Authentication
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.services import Services
 from app.feature import Feature, ResealJob

@@ -14,12 +14,11 @@ import orjson
 from sqlalchemy import Connection, LargeBinary, Row, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.principal import Principal
+from app.access.policies import Principal
 from app.core.clock import utc_now
-from app.core.crypto.keys import KeyRing, Purpose
-from app.core.crypto.sealing import SealBrokenError, Sealer
+from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
 from app.core.database.database import Database
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.accounts.service import Account, AccountService
 from app.features.browser.events import BrowserEvent
 from app.features.browser.models import BrowserSession

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.events.event import EventCatalog
-from app.core.events.flow import OUTCOMES, EventRecord, observers
+from app.core.events import OUTCOMES, EventCatalog, EventRecord, observers
 from app.core.logging.setup import lines_dropped
 from app.core.mail.delivery import MailDelivery
 from app.core.services import Services

@@ -1,6 +1,6 @@
 """Security events of OAuth clients."""
 
-from app.core.events.event import ACTOR, SecurityEvent
+from app.core.events import ACTOR, SecurityEvent
 from app.features.sessions.events import EndReason
 
 

@@ -4,7 +4,7 @@ from limits import parse as parse_limit
 
 from app.access.guard import CallerAuthentication
 from app.access.roles import ADMINISTRATORS, RoleTable
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.limits.limiter import Limiter
 from app.core.pagination import Cursors

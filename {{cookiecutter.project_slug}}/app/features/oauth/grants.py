@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
-from app.access.principal import CLIENT_SECRET
+from app.access.policies import CLIENT_SECRET
 from app.core.database.database import Database
 from app.core.errors import BadRequest
 from app.features.accounts.service import AccountService

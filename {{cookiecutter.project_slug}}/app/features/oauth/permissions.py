@@ -1,6 +1,6 @@
 """Permissions on OAuth clients."""
 
-from app.access.permissions import Permission
+from app.access.roles import Permission
 
 
 class ClientPermission(Permission):

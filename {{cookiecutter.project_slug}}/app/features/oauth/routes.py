@@ -4,11 +4,10 @@ from typing import Annotated
 
 from fastapi import Depends, Form, Request, Response
 
-from app.access.policies import ClientOrUser, Public, policy
-from app.access.principal import Principal
-from app.access.router import GuardedRouter
+from app.access.guard import GuardedRouter
+from app.access.policies import ClientOrUser, Principal, Public, policy
 from app.core.errors import Problem
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.core.services import provided, services_of
 from app.core.settings.model import Settings
 from app.features.accounts.routes import Roles

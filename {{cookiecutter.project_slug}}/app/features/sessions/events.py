@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from app.core.events.event import ACTOR, ON_SESSION, SUBJECT, SecurityEvent
+from app.core.events import ACTOR, ON_SESSION, SUBJECT, SecurityEvent
 
 
 class SessionEvent(SecurityEvent):

@@ -1,7 +1,7 @@
 """Sessions, as a feature."""
 
 from app.access.roles import EVERY_ROLE
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.batches import ReadAheadPurge, RowPurge
 from app.core.database.database import Database
 from app.core.services import Services

@@ -1,6 +1,6 @@
 """Permissions on the own account, which every role has."""
 
-from app.access.permissions import Permission
+from app.access.roles import Permission
 
 
 class AccountPermission(Permission):

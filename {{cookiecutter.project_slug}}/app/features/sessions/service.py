@@ -9,13 +9,13 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exist
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.access.events import AccessEvent
-from app.access.principal import Principal
+from app.access.guard import AccessEvent
+from app.access.policies import Principal
 from app.core.clock import utc_now
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import Database, table_of
 from app.core.errors import NotFound, Unauthenticated
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.core.pagination import Cursors, PageParams
 from app.core.settings.model import Settings
 from app.features.sessions.client import Client

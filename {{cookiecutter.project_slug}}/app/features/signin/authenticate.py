@@ -2,10 +2,10 @@
 
 from fastapi import Request
 
-from app.access.events import AccessEvent
-from app.access.principal import Principal
+from app.access.guard import AccessEvent
+from app.access.policies import Principal
 from app.core.errors import Unauthenticated
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens

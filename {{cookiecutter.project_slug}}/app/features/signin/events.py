@@ -1,6 +1,6 @@
 """Security events of sign-ins and tokens."""
 
-from app.core.events.event import ACTOR, NOBODY, ON_SESSION, SUBJECT, SecurityEvent
+from app.core.events import ACTOR, NOBODY, ON_SESSION, SUBJECT, SecurityEvent
 from app.features.sessions.events import EndReason
 
 

@@ -3,7 +3,7 @@
 from limits import parse as parse_limit
 
 from app.access.guard import Authentication
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.batches import ReadAheadPurge
 from app.core.database.database import Database
 from app.core.limits.limiter import Limiter

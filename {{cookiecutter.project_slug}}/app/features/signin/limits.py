@@ -11,7 +11,7 @@ import hashlib
 from limits import RateLimitItem
 
 from app.core.errors import TooManyRequests
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.core.limits.limiter import Limiter, Verdict, subscriber
 from app.features.accounts.events import AccountEvent
 

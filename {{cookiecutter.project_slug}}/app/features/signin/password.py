@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.email_address import parse_email_address
 from app.core.errors import Unavailable
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService, Credentials

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from app.access.guard import GuardedRouter
 from app.access.policies import Public, policy
-from app.access.router import GuardedRouter
 from app.core.errors import Unauthenticated
 from app.core.schemas import RequestBody, ResponseBody
 from app.core.services import provided

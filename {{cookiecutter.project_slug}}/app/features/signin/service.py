@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.principal import Principal
+from app.access.policies import Principal
 from app.core.database.database import Database
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.accounts.service import AccountService
 from app.features.sessions.client import Client
 from app.features.sessions.events import SessionEnd

@@ -11,7 +11,7 @@ from joserfc.jwk import OctKey
 from joserfc.jwt import JWTClaimsRegistry
 
 from app.core.clock import utc_now
-from app.core.crypto.keys import KeyRing, Purpose
+from app.core.crypto import KeyRing, Purpose
 from app.core.settings.model import Settings
 from app.features.sessions.service import NewSession
 

@@ -1,6 +1,6 @@
 """Permissions on the service itself."""
 
-from app.access.permissions import Permission
+from app.access.roles import Permission
 
 
 class SystemPermission(Permission):

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from app.access.guard import GuardedRouter
 from app.access.policies import Allow, Authenticated, Policy, Public, policy
-from app.access.router import GuardedRouter
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.errors import Unavailable
 from app.core.limits.limiter import Limiter

@@ -1,6 +1,6 @@
 """Security events of the vault."""
 
-from app.core.events.event import ACTOR, SecurityEvent
+from app.core.events import ACTOR, SecurityEvent
 
 
 class VaultEvent(SecurityEvent):

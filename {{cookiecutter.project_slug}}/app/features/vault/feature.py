@@ -1,7 +1,7 @@
 """The sample vault, as a feature."""
 
 from app.access.roles import EVERY_ROLE
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.services import Services
 from app.core.settings.model import Settings

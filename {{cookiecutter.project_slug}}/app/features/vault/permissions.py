@@ -1,6 +1,6 @@
 """Permissions of the vault."""
 
-from app.access.permissions import Permission
+from app.access.roles import Permission
 
 
 class VaultPermission(Permission):

@@ -3,9 +3,8 @@
 from typing import Annotated
 from uuid import UUID
 
-from app.access.policies import STEP_UP_MINUTES, Allow, Recent, policy
-from app.access.principal import CurrentPrincipal
-from app.access.router import GuardedRouter
+from app.access.guard import GuardedRouter
+from app.access.policies import STEP_UP_MINUTES, Allow, CurrentPrincipal, Recent, policy
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
 from app.core.services import provided

@@ -13,13 +13,12 @@ from sqlalchemy import LargeBinary, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer_group
 
-from app.access.principal import Principal
+from app.access.policies import Principal
 from app.core.clock import utc_now
-from app.core.crypto.keys import KeyRing, Purpose
-from app.core.crypto.sealing import SealBrokenError, Sealer
+from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
 from app.core.database.database import Database
 from app.core.errors import Conflict, NotFound, Problem
-from app.core.events.flow import Outcome, emit_event
+from app.core.events import Outcome, emit_event
 from app.core.logging.secret_shapes import MASK
 from app.core.pagination import Cursors, PageParams
 from app.core.settings.model import Settings

@@ -8,7 +8,7 @@ import structlog
 from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import Problem, send_problem
-from app.core.events.flow import EventRecord, RequestOrigin, events_to
+from app.core.events import EventRecord, RequestOrigin, events_to
 from app.core.services import services_of
 from app.http.request.base import HttpMiddleware, header_values
 from app.http.request.proxies import client_ip_of

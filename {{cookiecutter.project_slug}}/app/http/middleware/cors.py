@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import Forbidden, send_problem
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.http.events import HttpEvent
 from app.http.request.base import HttpMiddleware
 

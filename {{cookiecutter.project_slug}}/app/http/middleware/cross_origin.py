@@ -8,7 +8,7 @@ browsers without it, `Origin` must be that of `PUBLIC_URL`. A request with neith
 from starlette.types import Scope
 
 from app.core.errors import Forbidden
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.http.events import HttpEvent
 from app.http.request.base import header_values
 

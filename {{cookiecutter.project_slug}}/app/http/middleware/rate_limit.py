@@ -4,7 +4,7 @@ from limits import RateLimitItem
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import TooManyRequests
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.core.limits.limiter import Limiter, subscriber
 from app.http.events import HttpEvent
 from app.http.middleware.https import PROBES

@@ -7,7 +7,7 @@ from functools import lru_cache
 from starlette.types import Scope
 
 from app.core.errors import BadRequest
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.core.settings.rules import host_name
 from app.http.events import HttpEvent
 from app.http.middleware.https import PROBES

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from app.core.crypto.keys import KeyRing, key_id
+from app.core.crypto import KeyRing, key_id
 from app.core.database.database import Database
 from app.features.audit.schemas import ExportedEvent
 from app.features.audit.service import AuditTrail, Filters

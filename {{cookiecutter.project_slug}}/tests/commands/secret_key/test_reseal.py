@@ -11,8 +11,7 @@ from typing import TypeVar
 import pytest
 from pydantic import SecretStr
 
-from app.core.crypto.keys import KeyRing
-from app.core.crypto.sealing import SealBrokenError
+from app.core.crypto import KeyRing, SealBrokenError
 from app.core.database.database import Database
 from tests.support.command_line import CommandLine
 from tests.support.notes import count_sealed, create_notes, read_notes

@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from app.assembly import FEATURES
-from app.core.crypto.keys import KeyRing, Purpose, derive_key
+from app.core.crypto import KeyRing, Purpose, derive_key
 from app.features.signin.tokens import TokenKey
 
 PURPOSES = [purpose for feature in FEATURES for keys in feature.keys for purpose in keys]

@@ -5,8 +5,7 @@ import secrets
 import pytest
 from pydantic import SecretStr
 
-from app.core.crypto.keys import KeyRing
-from app.core.crypto.sealing import SealBrokenError, Sealer
+from app.core.crypto import KeyRing, SealBrokenError, Sealer
 from app.core.pagination import CursorKey
 from app.features.signin.tokens import TokenKey
 

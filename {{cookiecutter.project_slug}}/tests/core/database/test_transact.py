@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from app.access.events import AccessEvent
+from app.access.guard import AccessEvent
 from app.core.clock import utc_now
 from app.core.database.database import Database, table_of
-from app.core.events.flow import EventRecord, RequestOrigin, emit_event, events_to
+from app.core.events import EventRecord, RequestOrigin, emit_event, events_to
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User
 from app.features.audit.trail.append import lock_heads

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from app.access.events import AccessEvent
+from app.access.guard import AccessEvent
 from app.core.database.database import Database
-from app.core.events.flow import EventRecord, RequestOrigin, collect_events, emit_event, events_to
+from app.core.events import EventRecord, RequestOrigin, collect_events, emit_event, events_to
 from app.core.settings.model import Settings
 from app.features.accounts.events import AccountEvent
 from app.features.sessions.events import SessionEvent

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from app.core.clock import utc_now
-from app.core.crypto.sealing import SealBrokenError
+from app.core.crypto import SealBrokenError
 from app.core.database.batches import RowPurge
 from app.core.mail.models import MailStatus, OutboxMail, finished
 from app.core.mail.outbox import LONGEST_BODY, Mail

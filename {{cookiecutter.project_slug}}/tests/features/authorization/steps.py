@@ -9,7 +9,7 @@ import httpx2
 from starlette.requests import Request
 
 from app.access.guard import Authentication
-from app.access.principal import Principal
+from app.access.policies import Principal
 from app.features.authorization.requests import RequestReader
 from app.features.authorization.service import AuthorizationService
 from app.features.sessions.client import Client

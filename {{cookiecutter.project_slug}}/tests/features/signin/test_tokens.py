@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, hmac
 
 from app.access.roles import Role
-from app.core.crypto.keys import derive_key
+from app.core.crypto import derive_key
 from app.core.pagination import CursorKey
 from app.core.settings.model import Settings
 from app.features.signin.tokens import TokenKey

@@ -8,9 +8,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access.events import AccessEvent
+from app.access.guard import AccessEvent
 from app.core.errors import Unavailable
-from app.core.events.flow import EventRecord, emit_event
+from app.core.events import EventRecord, emit_event
 from app.core.services import Services, services_of
 from app.http.middleware import audit
 from app.http.middleware.audit import AuditMiddleware

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.errors import TooManyRequests
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.core.limits.limiter import Limiter, Verdict, subscriber
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User

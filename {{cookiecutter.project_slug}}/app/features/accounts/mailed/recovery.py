@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.email_address import parse_email_address
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.locking import lock_mailbox, taken_back
 from app.features.accounts.mailed.limits import RECOVERY

@@ -21,7 +21,7 @@ from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.email_address import EmailAddress, parse_email_address
 from app.core.errors import Forbidden, Unavailable
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.core.limits.limiter import subscriber
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.locking import lock_mailbox, taken_back

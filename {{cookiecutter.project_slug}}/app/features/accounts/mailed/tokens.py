@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import utc_now
 from app.core.email_address import EmailAddress
 from app.core.errors import BadRequest
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import AccountToken, User
 from app.features.sessions.events import EndReason

@@ -3,11 +3,10 @@
 from limits import RateLimitItem
 from pydantic import SecretStr
 
-from app.access.principal import Principal
+from app.access.policies import Principal
 from app.core.database.database import Database
 from app.core.errors import Forbidden, TooManyRequests
-from app.core.events.event import SecurityEvent
-from app.core.events.flow import emit_event
+from app.core.events import SecurityEvent, emit_event
 from app.core.limits.limiter import Limiter
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from app.core.errors import Unavailable
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.accounts.events import AccountEvent
 
 _RETRY_AFTER_SECONDS = 5

@@ -16,11 +16,10 @@ from sqlalchemy import Connection, Integer, bindparam, func, insert, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from app.core.clock import utc_now
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import table_of
 from app.core.errors import Unavailable
-from app.core.events.event import SecurityEvent
-from app.core.events.flow import EventRecord, Outcome, RequestOrigin, emit_recorded
+from app.core.events import EventRecord, Outcome, RequestOrigin, SecurityEvent, emit_recorded
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import SHARDS, AuditEvent, AuditHead
 from app.features.audit.trail.chain import ChainKeys, End, Head, digest_of

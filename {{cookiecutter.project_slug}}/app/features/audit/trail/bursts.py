@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 from uuid import UUID
 
-from app.core.events.flow import EventRecord
+from app.core.events import EventRecord
 from app.core.limits.limiter import subscriber
 
 WINDOW_SECONDS = 60.0

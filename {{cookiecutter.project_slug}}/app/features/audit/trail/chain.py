@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
-from app.core.crypto.keys import KeyRing, Purpose, key_id
+from app.core.crypto import KeyRing, Purpose, key_id
 from app.features.audit.models import SHARDS
 
 

@@ -6,8 +6,7 @@ from uuid import UUID
 
 import orjson
 
-from app.core.events.event import ON_SESSION, SUBJECT, SecurityEvent
-from app.core.events.flow import EventRecord
+from app.core.events import ON_SESSION, SUBJECT, EventRecord, SecurityEvent
 from app.core.logging.redaction import redact_fields, redact_text
 
 Entry = dict[str, Any]

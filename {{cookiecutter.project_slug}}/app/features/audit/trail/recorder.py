@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from app.core.database.database import Database, RecordEvents
 from app.core.errors import Problem
-from app.core.events.flow import EventRecord, RequestOrigin
+from app.core.events import EventRecord, RequestOrigin
 from app.features.audit.trail.append import unavailable
 from app.features.audit.trail.bursts import WINDOW_SECONDS, Bursts
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.features.audit.models import SHARDS, AuditEvent, AuditHead
 from app.features.audit.trail.archive import ArchiveFile, archived_through

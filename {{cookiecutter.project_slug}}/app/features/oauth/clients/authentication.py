@@ -16,10 +16,10 @@ from fastapi import Request
 from limits import RateLimitItem
 from pydantic import SecretStr
 
-from app.access.events import AccessEvent
-from app.access.principal import Principal
+from app.access.guard import AccessEvent
+from app.access.policies import Principal
 from app.core.errors import BadRequest, TooManyRequests, Unauthenticated
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.core.limits.limiter import Limiter, subscriber
 from app.features.accounts.events import AccountEvent
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, RegisteredClient

@@ -17,13 +17,12 @@ from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.principal import Principal
+from app.access.policies import Principal
 from app.access.roles import RoleTable
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.errors import Conflict, NotFound, Unprocessable
-from app.core.events.event import SecurityEvent
-from app.core.events.flow import emit_event
+from app.core.events import SecurityEvent, emit_event
 from app.core.pagination import Cursors, PageParams
 from app.features.accounts.authority import Authority, denied
 from app.features.accounts.service_accounts import add_service_account, lock_service_account, remove_service_account

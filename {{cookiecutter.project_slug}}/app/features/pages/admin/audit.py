@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field
 from starlette.responses import Response, StreamingResponse
 
 from app.access.policies import Allow
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.core.pagination import PageParams
 from app.features.audit.permissions import TrailPermission
 from app.features.audit.routes import Audit, Events

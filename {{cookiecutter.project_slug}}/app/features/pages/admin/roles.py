@@ -5,8 +5,7 @@ from typing import Literal
 
 from pydantic import create_model
 
-from app.access.permissions import Permission
-from app.access.roles import Role, RoleTable
+from app.access.roles import Permission, Role, RoleTable
 from app.core.errors import Unprocessable
 from app.features.pages.kit.forms import FormBody
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from app.access.policies import Authenticated, Public
 from app.access.roles import RoleTable
 from app.core.errors import BadRequest
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.core.services import provided, services_of
 from app.core.settings.model import Settings
 from app.features.accounts.authority import denied

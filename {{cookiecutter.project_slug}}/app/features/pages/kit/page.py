@@ -8,10 +8,8 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.access.guard import GuardedRoute
-from app.access.policies import Policy, policy
-from app.access.principal import Principal
-from app.access.router import GuardedRouter
+from app.access.guard import GuardedRoute, GuardedRouter
+from app.access.policies import Policy, Principal, policy
 from app.core.errors import Problem, Unauthenticated
 from app.core.services import provided, services_of
 from app.core.settings.model import Settings

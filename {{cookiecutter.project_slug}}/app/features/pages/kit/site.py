@@ -11,8 +11,7 @@ from jinja2 import Environment as Templates, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from app.access.guard import route_policies
-from app.access.policies import Policy
-from app.access.principal import Principal
+from app.access.policies import Policy, Principal
 from app.core.errors import Forbidden, Unauthenticated
 from app.core.settings.model import Environment, Registration, Settings
 from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD

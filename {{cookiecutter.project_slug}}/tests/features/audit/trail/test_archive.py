@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.core.clock import utc_now
 from app.core.errors import Conflict
-from app.core.events.flow import EventRecord, RequestOrigin
+from app.core.events import EventRecord, RequestOrigin
 from app.features.audit.models import AuditEvent
 from app.features.audit.service import Anchor, Report
 from app.features.audit.trail.archive import ArchiveFile

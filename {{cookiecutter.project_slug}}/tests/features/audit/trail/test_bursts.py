@@ -10,7 +10,7 @@ from app.access.guard import route_policies
 from app.access.policies import ClientOrUser, Public
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.events.flow import EventRecord, RequestOrigin
+from app.core.events import EventRecord, RequestOrigin
 from app.features.audit.models import AuditEvent
 from app.features.audit.trail.append import Appender
 from app.features.audit.trail.bursts import Bursts

@@ -5,8 +5,7 @@ from uuid import uuid4
 import pytest
 
 from app.core.clock import utc_now
-from app.core.events.event import NOBODY, SUBJECT, SecurityEvent
-from app.core.events.flow import EventRecord, RequestOrigin
+from app.core.events import NOBODY, SUBJECT, EventRecord, RequestOrigin, SecurityEvent
 from app.features.audit.trail.entries import Entry, entry_of
 from tests.conftest import StartService
 from tests.support.access import EVENTS

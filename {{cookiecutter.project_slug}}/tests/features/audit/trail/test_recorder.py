@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 from structlog.testing import capture_logs
 
-from app.access.events import AccessEvent
+from app.access.guard import AccessEvent
 from app.access.policies import Public, policy
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.errors import Unavailable
-from app.core.events.flow import EventRecord, RequestOrigin, emit_event
+from app.core.events import EventRecord, RequestOrigin, emit_event
 from app.features.accounts.events import AccountEvent
 from app.features.audit.service import AuditTrail
 from app.features.audit.trail import recorder as recording

@@ -17,7 +17,7 @@ from sqlalchemy import delete, insert, select, update
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.database.migrations import upgrade
-from app.core.events.flow import emit_event
+from app.core.events import emit_event
 from app.features.accounts.events import AccountEvent
 from app.features.audit.models import SHARDS, AuditEvent, AuditHead
 from app.features.audit.service import Anchor, AuditTrail, Report
@@ -395,8 +395,8 @@ WRITER = """
 import asyncio, sys
 from app.core.database.database import Database
 from app.core.database.migrations import upgrade
-from app.core.crypto.keys import KeyRing
-from app.core.events.flow import emit_event
+from app.core.crypto import KeyRing
+from app.core.events import emit_event
 from app.core.settings.model import load_settings
 from app.features.accounts.events import AccountEvent
 from app.features.audit.service import AuditTrail

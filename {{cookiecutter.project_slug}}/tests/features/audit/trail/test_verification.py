@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from sqlalchemy import delete, insert
 
 from app.core.clock import utc_now
-from app.core.crypto.keys import KeyRing
+from app.core.crypto import KeyRing
 from app.features.audit.models import AuditEvent, AuditHead
 from app.features.audit.service import Anchor
 from app.features.audit.trail.chain import FIRST_DIGEST, Head

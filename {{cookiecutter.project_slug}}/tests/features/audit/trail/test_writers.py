@@ -17,11 +17,11 @@ pytestmark = pytest.mark.anyio
 WRITER = """
 import asyncio, sys
 from app.core.database.database import Database
-from app.core.events.flow import EventRecord, RequestOrigin
-from app.access.events import AccessEvent
+from app.core.events import EventRecord, RequestOrigin
+from app.access.guard import AccessEvent
 from app.core.clock import utc_now
-from app.core.crypto.keys import KeyRing
-from app.core.events.flow import emit_event
+from app.core.crypto import KeyRing
+from app.core.events import emit_event
 from app.features.accounts.events import AccountEvent
 from app.core.settings.model import load_settings
 from app.features.audit.service import AuditTrail

@@ -1,1 +1,0 @@
-"""One secret, many keys; and what is sealed with them."""

@@ -1,1 +1,0 @@
-"""Security events: their names, and their way to the log and to the audit trail."""
