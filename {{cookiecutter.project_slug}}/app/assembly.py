@@ -10,6 +10,7 @@ from app.core.crypto import KeyRing
 from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.database.migrations import require_current
+from app.core.database.personal_data import DataExport
 from app.core.events import EventCatalog, KeyEvent, UpkeepEvent
 from app.core.limits.limiter import Limiter
 from app.core.mail.delivery import MailDelivery
@@ -60,6 +61,7 @@ def make_services(settings: Settings, features: Iterable[Feature] = FEATURES) ->
     services.add(settings)
     services.add(RoleTable({name: roles for feature in features for name, roles in feature.grants.items()}))
     services.add(EventCatalog(event for feature in features for events in feature.events for event in events))
+    services.add(DataExport(services, (part for feature in features for part in feature.personal_data)))
     for feature in features:
         feature.provide(services)
     return services

@@ -10,6 +10,7 @@ from app.access.roles import Grants
 from app.core.crypto import Purpose
 from app.core.database.batches import Purgeable, Resealable
 from app.core.database.database import Base
+from app.core.database.personal_data import PersonalData
 from app.core.events import SecurityEvent
 from app.core.services import Services
 from app.core.settings.model import Settings
@@ -52,6 +53,7 @@ class Feature:
     - `tables`, `events`, `keys` are its own: models, security events, purposes of derived keys.
     - `grants` are its permissions, each with the roles that have it.
     - `purge` and `reseal` are its part of the upkeep.
+    - `personal_data` are its tables with rows about a person, for the copy that everybody can have of their data.
     - `install` changes the application itself, after all services are there, such as its exception handlers.
     - `run` surrounds the time in which the service answers requests.
     """
@@ -67,6 +69,7 @@ class Feature:
     keys: tuple[type[Purpose], ...] = ()
     purge: tuple[RetentionJob, ...] = ()
     reseal: tuple[ResealJob, ...] = ()
+    personal_data: tuple[PersonalData, ...] = ()
     install: Callable[[FastAPI], None] = lambda _: None
     run: Callable[[Services], AbstractAsyncContextManager[object]] | None = None
 

@@ -6,11 +6,12 @@ import pytest
 from app.access.roles import EVERY_ROLE, Permission
 from app.assembly import FEATURES, make_services
 from app.core.crypto import Purpose
-from app.core.database.database import Base
+from app.core.database.database import Base, table_of
 from app.core.events import SecurityEvent
 from app.core.services import MissingServiceError, Services
 from app.feature import Feature, FeatureError, check_features
 from app.features.installed import FEATURES as INSTALLED
+from app.features.oauth.models import OAuthClient
 from tests.conftest import MakeSettings
 
 
@@ -107,3 +108,17 @@ def test_a_missing_service_stops_the_boot_with_its_name(make_settings: MakeSetti
 
     with pytest.raises(MissingServiceError, match="Nowhere is needed, and no feature before has provided it"):
         make_services(make_settings(), (*FEATURES, Feature(name="notes", provide=provide)))
+
+
+def test_what_belongs_to_a_user_is_in_the_copy_of_their_data() -> None:
+    """A table that refers to a user is named as personal data by its feature, and under a name of its own."""
+    parts = [part for feature in FEATURES for part in feature.personal_data]
+    about = {
+        mapper.class_
+        for mapper in Base.registry.mappers
+        if any(key.target_fullname == "users.id" for key in table_of(mapper.class_).foreign_keys)
+    }
+    assert len(about) > 3
+    # The user of a client is the client itself: nobody signs in as it.
+    assert about - {OAuthClient} <= {part.table for part in parts}
+    assert len({part.name for part in parts}) == len(parts)

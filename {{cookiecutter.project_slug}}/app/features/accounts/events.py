@@ -20,6 +20,7 @@ class AccountEvent(SecurityEvent):
     ACCOUNT_RENAMED = "account_renamed", "A user or administrator renamed an account", "`user_id`, `target_id`", ACTOR
     ACCOUNT_TOKEN_REFUSED = "account_token_refused", "A mailed token did not hold", "`purpose`"
     ALERTS_CHANGED = "alerts_changed", "A user chose which alerts they get by mail", "`user_id`, `muted`", ACTOR
+    DATA_EXPORTED = "data_exported", "A user copied all that is kept about them", "`user_id`", ACTOR
     EMAIL_CHANGE_REQUESTED = (
         "email_change_requested",
         "A user asked for another address, or failed to",

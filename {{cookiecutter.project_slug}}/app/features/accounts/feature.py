@@ -6,6 +6,7 @@ from app.access.roles import ADMINISTRATORS, AUDITORS, RoleTable
 from app.core.crypto import KeyRing
 from app.core.database.batches import RowPurge
 from app.core.database.database import Database
+from app.core.database.personal_data import PersonalData
 from app.core.limits.limiter import Limiter
 from app.core.mail.outbox import Outbox
 from app.core.services import Services
@@ -62,6 +63,11 @@ ACCOUNTS = Feature(
         UserPermission.USERS_WRITE: ADMINISTRATORS,
     },
     events=(AccountEvent,),
+    personal_data=(
+        PersonalData(name="account", table=User, owner="id", without=("password_hash",)),
+        PersonalData(name="roles", table=UserRole),
+        PersonalData(name="mailed_tokens", table=AccountToken),
+    ),
     purge=(
         RetentionJob(
             "mailed tokens", lambda _: RowPurge(AccountToken, lambda before: AccountToken.expires_at < before)

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Request, Response
+from fastapi.responses import StreamingResponse
 
 from app.access.guard import GuardedRouter, require
 from app.access.policies import (
@@ -12,17 +13,22 @@ from app.access.policies import (
     Authenticated,
     CurrentPrincipal,
     OwnSession,
+    Principal,
     Public,
     Recent,
     policy,
 )
 from app.access.roles import Role, RoleTable
+from app.core.clock import utc_now
+from app.core.database.personal_data import DataExport
 from app.core.errors import Forbidden
+from app.core.events import emit_event
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams, SearchText
 from app.core.schemas import Page
 from app.core.services import provided, services_of
 from app.core.settings.model import Registration, Settings
 from app.features.accounts.administration import AccountAdministration
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.accounts.mailed.registration import RegistrationService
 from app.features.accounts.own_account import OwnAccountService
@@ -63,6 +69,7 @@ OwnAccount = Annotated[OwnAccountService, provided(OwnAccountService)]
 Administration = Annotated[AccountAdministration, provided(AccountAdministration)]
 Registrations = Annotated[RegistrationService, provided(RegistrationService)]
 Recoveries = Annotated[RecoveryService, provided(RecoveryService)]
+Exports = Annotated[DataExport, provided(DataExport)]
 Roles = Annotated[RoleTable, provided(RoleTable)]
 
 
@@ -96,6 +103,22 @@ async def change_me(
 async def delete_me(deletion: AccountDeletion, own: OwnAccount, principal: CurrentPrincipal) -> None:
     """Delete my account with all that belongs to it. The body holds my password."""
     await own.delete(principal, deletion.current_password)
+
+
+def exported(export: DataExport, principal: Principal) -> StreamingResponse:
+    """Answer with the document of all that is kept about the principal. An event records it before it starts."""
+    emit_event(AccountEvent.DATA_EXPORTED, outcome="success", user_id=principal.user_id)
+    headers = {"Content-Disposition": f'attachment; filename="my-data-{utc_now():%Y-%m-%d}.json"'}
+    return StreamingResponse(export.write(principal.user_id), media_type="application/json", headers=headers)
+
+
+@router.get(
+    "/users/me/export", response_class=StreamingResponse, responses={200: {"content": {"application/json": {}}}}
+)
+@policy(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_READ))
+async def export_my_data(export: Exports, principal: CurrentPrincipal) -> StreamingResponse:
+    """Copy all that is kept about me, as one JSON document. It holds no password, token or other credential."""
+    return exported(export, principal)
 
 
 @router.post("/users/me/password", status_code=204)

@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from app.access.roles import AUDITORS
 from app.core.crypto import KeyRing
 from app.core.database.database import Database
+from app.core.database.personal_data import PersonalData
 from app.core.services import Services
 from app.feature import Feature, ResealJob
 from app.features.audit.events import TrailEvent
@@ -14,6 +15,8 @@ from app.features.audit.routes import router
 from app.features.audit.service import AuditTrail
 from app.features.audit.trail.chain import TrailKey
 from app.http.middleware.audit import Recorder
+
+_CHAIN = ("shard", "place", "seen")
 
 
 def provide(services: Services) -> None:
@@ -36,5 +39,15 @@ AUDIT = Feature(
     grants={TrailPermission.AUDIT_READ: AUDITORS},
     events=(TrailEvent,),
     keys=(TrailKey,),
+    personal_data=(
+        PersonalData(name="actions", table=AuditEvent, owner="actor_id", without=_CHAIN),
+        # What somebody else did is shown without who it was, and from where.
+        PersonalData(
+            name="done_to_me",
+            table=AuditEvent,
+            owner="target_id",
+            without=(*_CHAIN, "actor_id", "session_id", "ip", "user_agent", "request_id"),
+        ),
+    ),
     reseal=(ResealJob("heads of the audit trail", lambda services: services[AuditTrail], delays_rotation=False),),
 )

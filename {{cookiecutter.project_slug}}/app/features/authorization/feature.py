@@ -1,6 +1,7 @@
 """Consents and authorization codes, as a feature."""
 
 from app.core.database.database import Database
+from app.core.database.personal_data import PersonalData
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature
@@ -38,4 +39,8 @@ AUTHORIZATION = Feature(
     provide=provide,
     tables=(AuthorizationCode, Consent),
     events=(ConsentEvent,),
+    personal_data=(
+        PersonalData(name="consents", table=Consent),
+        PersonalData(name="authorization_codes", table=AuthorizationCode, without=("code_challenge",)),
+    ),
 )

@@ -4,6 +4,7 @@ from app.access.roles import EVERY_ROLE
 from app.core.crypto import KeyRing
 from app.core.database.batches import ReadAheadPurge, RowPurge
 from app.core.database.database import Database
+from app.core.database.personal_data import PersonalData
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature, RetentionJob
@@ -27,6 +28,10 @@ SESSIONS = Feature(
     tables=(HomeNetwork, Session),
     grants=dict.fromkeys(AccountPermission, EVERY_ROLE),
     events=(SessionEvent,),
+    personal_data=(
+        PersonalData(name="sessions", table=Session),
+        PersonalData(name="home_networks", table=HomeNetwork),
+    ),
     purge=(
         RetentionJob(
             "sessions", lambda services: ReadAheadPurge(services[Database], Session.id, services[SessionService].over)

@@ -3,6 +3,7 @@
 from app.access.roles import EVERY_ROLE
 from app.core.crypto import KeyRing
 from app.core.database.database import Database
+from app.core.database.personal_data import PersonalData
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature, ResealJob
@@ -28,5 +29,12 @@ VAULT = Feature(
     grants=dict.fromkeys(VaultPermission, EVERY_ROLE),
     events=(VaultEvent,),
     keys=(VaultKey,),
+    personal_data=(
+        PersonalData(
+            name="secrets",
+            table=Secret,
+            show=lambda services, secret: services[VaultService].masked(secret).model_dump(mode="json"),
+        ),
+    ),
     reseal=(ResealJob("secrets of the vault", lambda services: services[VaultService]),),
 )

@@ -63,7 +63,7 @@ class VaultService:
             if kept is None or kept >= self._items_per_user:
                 raise Conflict(f"You keep {self._items_per_user} secrets, and no more are allowed. Delete one first.")
             db.add(secret)
-            answer = self._masked(await _find(db, _own(user_id, secret.id)))
+            answer = self.masked(await _find(db, _own(user_id, secret.id)))
             _emit_event(VaultEvent.SECRET_CREATED, secret)
         return answer
 
@@ -72,12 +72,12 @@ class VaultService:
         own = select(Secret).where(Secret.user_id == user_id)
         order = (Secret.created_at, Secret.id)
         secrets, next_cursor = await self._cursors.fetch(self._database, own, params, order)
-        return [self._masked(secret) for secret in secrets], next_cursor
+        return [self.masked(secret) for secret in secrets], next_cursor
 
     async def get(self, user_id: UUID, secret_id: UUID) -> SecretRead:
         """Return one secret of the user, masked; raises `NotFound`."""
         async with self._database.read() as db:
-            return self._masked(await _find(db, _own(user_id, secret_id)))
+            return self.masked(await _find(db, _own(user_id, secret_id)))
 
     async def change(self, actor: Principal, secret_id: UUID, change: SecretUpdate) -> SecretRead:
         """Change what `change` names; raises `NotFound`, or `Conflict` if no value would be left."""
@@ -91,7 +91,7 @@ class VaultService:
             if secret.secret_string is None and secret.secret_bytes is None:
                 raise Conflict("A secret keeps at least one value. Delete it instead.")
             secret.updated_at = utc_now()
-            answer = self._masked(await _find(db, own))
+            answer = self.masked(await _find(db, own))
             _emit_event(VaultEvent.SECRET_CHANGED, secret)
         return answer
 
@@ -126,7 +126,7 @@ class VaultService:
             after = secrets[-1].id
         return resealed
 
-    def _masked(self, secret: Secret) -> SecretRead:
+    def masked(self, secret: Secret) -> SecretRead:
         """Show a secret without its values. If the name does not open, it is None: the owner can still delete it."""
         name = None
         with suppress(Unreadable):

@@ -20,6 +20,7 @@ ACCOUNT = (
     "/account/applications",
     "/account/password",
     "/account/email",
+    "/account/data",
     "/account/delete",
 )
 ADMIN = (

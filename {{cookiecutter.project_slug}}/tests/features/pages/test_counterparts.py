@@ -11,6 +11,7 @@ USER, CLIENT = "/api/v1/users/{user_id}", "/api/v1/clients/{client_id}"
 COUNTERPARTS: dict[str, str | None] = {
     "GET /account": "GET /api/v1/users/me",
     "POST /account/alerts": "PATCH /api/v1/users/me",
+    "POST /account/data": "GET /api/v1/users/me/export",
     "POST /account/delete": "DELETE /api/v1/users/me",
     "POST /account/email": "POST /api/v1/users/me/email",
     "POST /account/email/confirm": "POST /api/v1/accounts/email/confirm",
@@ -47,6 +48,7 @@ COUNTERPARTS: dict[str, str | None] = {
     **dict.fromkeys(
         f"GET {path}"
         for path in (
+            "/account/data",
             "/account/delete",
             "/account/email",
             "/account/email/confirm",

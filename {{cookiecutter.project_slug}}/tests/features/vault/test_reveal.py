@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from app.core.clock import utc_now
-from tests.features.vault.steps import PATH, base64, canary, keep, kept, reveal
+from tests.features.vault.steps import MASK, PATH, base64, canary, keep, kept, reveal
 from tests.support.service import Service, Tokens, tokens_of
 
 pytestmark = pytest.mark.anyio
@@ -137,3 +137,13 @@ async def test_no_answer_and_no_log_line_holds_a_value(service: Service, capsys:
     output = "".join(capsys.readouterr())
     assert "secret_revealed" in output
     assert not [value for value in (name, text, data) if value in output]
+
+
+async def test_the_copy_of_my_data_reveals_nothing(service: Service) -> None:
+    """It names each secret, and masks what is in it."""
+    _, tokens = await service.signed_in()
+    value = canary()
+    await kept(service, tokens, name="the name", secret_string=value)
+    answer = await service.client.get("/api/v1/users/me/export", headers=tokens.bearer)
+    assert [(row["name"], row["secret_string"]) for row in answer.json()["secrets"]] == [("the name", MASK)]
+    assert value not in answer.text

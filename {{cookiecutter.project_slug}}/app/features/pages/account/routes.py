@@ -8,7 +8,7 @@ from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent
 from app.core.errors import Forbidden
 from app.core.pagination import CursorText, PageParams
 from app.features.accounts.mailed.alerts import Alert
-from app.features.accounts.routes import Accounts, OwnAccount, Roles
+from app.features.accounts.routes import Accounts, Exports, OwnAccount, Roles, exported
 from app.features.accounts.schemas import AccountDeletion, EmailChange, PasswordChange, ProfileUpdate
 from app.features.browser.cookie import clear_session_cookie, set_session_cookie
 from app.features.pages.kit.forms import FormBody
@@ -78,6 +78,16 @@ async def change_email(page: CurrentPage, own: OwnAccount, client: RequestClient
     async with page.form(EmailChange, "account_email.html", _BESIDE) as typed:
         await own.request_email_change(page.principal, typed.new_email, typed.current_password, ip=client.ip)
     return page.go("/account", PagesNotice.EMAIL)
+
+
+_OWN_READS = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_READ)
+router.show("/data", _OWN_READS, "account_data.html")
+
+
+@router.form("/data", _OWN_READS)
+async def export_data(page: CurrentPage, export: Exports) -> Response:
+    """Send all that is kept about me as a file."""
+    return exported(export, page.principal)
 
 
 router.show("/delete", _RECENT, "account_delete.html")

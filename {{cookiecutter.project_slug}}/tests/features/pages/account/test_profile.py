@@ -127,6 +127,16 @@ async def test_keeps_the_address_that_was_typed(service: Service) -> None:
     shows_again(answer, 422, person.password, "<script>")
 
 
+async def test_downloads_what_is_kept(service: Service) -> None:
+    """The page gives the file that the API gives, and says what is not in it."""
+    person, browser = await with_browser(service)
+    assert "Passwords, tokens and keys are not in it" in text_of(await browser.get("/account/data"))
+    answer = await browser.post("/account/data")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert answer.json()["account"][0]["email"] == person.email
+
+
 @pytest.mark.asvs("7.4.2", "14.3.1")
 async def test_deletes_the_account(service: Service) -> None:
     """With the password alone; the browser is signed out, and told to forget."""
@@ -174,7 +184,15 @@ async def test_an_old_sign_in_is_asked_for_the_password_first(start: StartServic
 async def test_nobody_sees_pages_of_an_account(service: Service) -> None:
     """Whoever is not signed in is led to the sign-in, and from there to where they wanted to go."""
     browser = Browser(service)
-    for path in ("/account", "/account/sessions", "/account/password", "/account/email", "/account/delete", "/admin"):
+    for path in (
+        "/account",
+        "/account/sessions",
+        "/account/password",
+        "/account/email",
+        "/account/data",
+        "/account/delete",
+        "/admin",
+    ):
         assert (await browser.get(path)).headers["Location"] == f"/login?next={path}"
 
 
