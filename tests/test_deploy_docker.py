@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="a compose file is us
 
 MAILER = "smtps://mailer:kW3-vB8_tR5@smtp.service.example:465"
 SECRETS = {
-    *("database_password", "database_url", "postgres_password"),
-    *("redis_url", "secret_key", "smtp_url", "valkey_auth"),
+    *("database_password", "database_url", "owner_url", "postgres_password"),
+    *("redis_url", "secret_key", "service_password", "smtp_url", "valkey_auth"),
 }
 
 
@@ -97,8 +97,9 @@ def test_the_compose_file_is_what_the_specification_says(project: BakedProject, 
 def test_what_services_name_is_declared(project: BakedProject, services: dict[str, Any]) -> None:
     """Each network, secret and volume that a service has, and each service it waits for, is there."""
     declared = yaml.safe_load(project.text("compose.yaml"))
-    for kind in ("networks", "secrets"):
-        assert {name for each in services.values() for name in each.get(kind, ())} == set(declared[kind])
+    assert {name for each in services.values() for name in each["networks"]} == set(declared["networks"])
+    secrets = [secret for each in services.values() for secret in each.get("secrets", ())]
+    assert {each if isinstance(each, str) else each["source"] for each in secrets} == set(declared["secrets"])
     mounts = [mount.split(":")[0] for each in services.values() for mount in each.get("volumes", ())]
     assert {mount for mount in mounts if not mount.startswith("./")} == set(declared["volumes"])
     assert [mount for mount in mounts if mount.startswith("./") and not (project.path / mount).is_file()] == []
@@ -130,6 +131,17 @@ def test_front_and_data_are_apart(project: BakedProject, services: dict[str, Any
     assert {name for name, each in networks.items() if each.get("internal")} == {"front", "data"}
 
 
+def test_the_migration_alone_connects_as_the_owner_of_the_schema(services: dict[str, Any]) -> None:
+    """It finds that URL as `database_url`, and gives the role of the others its rights; no other service has it."""
+    owner = {"source": "owner_url", "target": "database_url"}
+    assert owner in services["migrate"]["secrets"]
+    assert "database_url" not in services["migrate"]["secrets"]
+    assert services["migrate"]["command"] == ["migrate", "--serving-role", "app_service"]
+    for name in ("api-1", "api-2", "api-3", "purge"):
+        assert "database_url" in services[name]["secrets"]
+        assert owner not in services[name]["secrets"]
+
+
 def test_the_service_believes_the_proxy_alone(services: dict[str, Any]) -> None:
     """One address is trusted, and it is the one that Caddy has; Caddy asks every replica."""
     replicas = [name for name in services if name.startswith("api-")]
@@ -153,16 +165,18 @@ def test_secrets_are_files_and_no_password_is_written_down(project: BakedProject
 
 
 def test_the_secrets_are_random_and_closed(secrets: Path) -> None:
-    """Seven files in a folder of mode 0700; those that are drawn have 384 random bits, and the URLs repeat them."""
+    """Nine files in a folder of mode 0700; those that are drawn have 384 random bits, and the URLs repeat them."""
     values = {path.name: path.read_text(encoding="utf-8").strip() for path in secrets.iterdir()}
     assert set(values) == SECRETS
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
     # Containers run as other users, and Compose keeps owner and mode.
     assert {stat.S_IMODE(path.stat().st_mode) for path in secrets.iterdir()} == {0o644}
-    drawn = [values["secret_key"], values["postgres_password"], values["database_password"], values["valkey_auth"][12:]]
+    names = ("secret_key", "postgres_password", "database_password", "service_password")
+    drawn = [*(values[name] for name in names), values["valkey_auth"][12:]]
     assert len(set(drawn)) == len(drawn)
     assert all(re.fullmatch("[A-Za-z0-9_-]{64}", value) for value in drawn)
-    assert values["database_url"] == f"postgresql://app:{values['database_password']}@database:5432/app"
+    assert values["owner_url"] == f"postgresql://app:{values['database_password']}@database:5432/app"
+    assert values["database_url"] == f"postgresql://app_service:{values['service_password']}@database:5432/app"
     assert values["redis_url"] == f"redis://:{values['valkey_auth'].removeprefix('requirepass ')}@valkey:6379/0"
     assert values["smtp_url"] == MAILER
 

@@ -116,10 +116,21 @@ def test_pods_may_do_what_they_need(overlay: Overlay) -> None:
         assert spec["automountServiceAccountToken"] is spec["enableServiceLinks"] is False, kind
         assert set(container["resources"]) == {"requests", "limits"}, kind
         assert container["envFrom"] == [{"configMapRef": {"name": settings_of(overlay[1])["metadata"]["name"]}}]
-        assert [each["secret"]["secretName"] for each in spec["volumes"]] == ["api-secrets"]
+        secrets = {"api-secrets": ["secret_key", "smtp_url"], "migrate-secrets": ["database_url"]}
+        assert secrets_of(spec) == (secrets if kind == "Job" else {"api-secrets": []}), kind
         assert container["volumeMounts"] == [{"name": "secrets", "mountPath": "/run/secrets", "readOnly": True}]
         assert "env" not in container
         assert container["image"] == f"registry.example.com/{SLUG}:0.1.0"
+
+
+def secrets_of(spec: Manifest) -> dict[str, list[str]]:
+    """The Secrets whose keys become files, and which of their keys, if not all: only the migration has the owner's."""
+    (volume,) = spec["volumes"]
+    if "secret" in volume:
+        return {volume["secret"]["secretName"]: []}
+    sources = [source["secret"] for source in volume["projected"]["sources"]]
+    assert all(item["key"] == item["path"] for each in sources for item in each["items"])
+    return {each["name"]: [item["path"] for item in each["items"]] for each in sources}
 
 
 def settings_of(manifests: list[Manifest]) -> Manifest:

@@ -1,6 +1,7 @@
 """PostgreSQL and Valkey as the compose file configures them: real servers, made and asked here."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -116,10 +117,11 @@ def postgresql(options: str) -> Iterator[dict[str, str]]:
         shutil.rmtree(folder)
 
 
-def test_the_role_of_the_database_owns_it_and_nothing_else(project: BakedProject, secrets: Path) -> None:
-    """A real PostgreSQL, made as the container makes it: `app` needs its password, makes tables, and nothing beyond."""
+def test_one_role_owns_the_database_and_the_other_one_may_connect(project: BakedProject, secrets: Path) -> None:
+    """A real PostgreSQL, made as the container makes it: both need their passwords, and one alone makes tables."""
     script = project.text("deploy/compose/create-database.sh").replace("/run/secrets/", f"{secrets}/")
-    password = (secrets / "database_password").read_text(encoding="utf-8")
+    names = {"app": "database_password", "app_service": "service_password"}
+    passwords = {role: (secrets / name).read_text(encoding="utf-8") for role, name in names.items()}
     service = yaml.safe_load(project.text("compose.yaml"))["services"]["database"]
     options = service["environment"]["POSTGRES_INITDB_ARGS"]
     as_user: dict[str, Any] = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
@@ -129,14 +131,18 @@ def test_the_role_of_the_database_owns_it_and_nothing_else(project: BakedProject
             script = script.replace("psql ", f"{become} psql ", 1)
         subprocess.run(["/bin/sh", "-c", script], env=environment, check=True, stdout=subprocess.DEVNULL)
 
-        def ask(statement: str, password: str | None) -> "subprocess.CompletedProcess[str]":
+        def ask(statement: str, password: str | None, role: str = "app") -> "subprocess.CompletedProcess[str]":
             given = {"PGPASSWORD": password} if password else {}
-            command = ["psql", "-XAtw", "--host=127.0.0.1", "--username=app", "--dbname=app", f"--command={statement}"]
+            command = ["psql", "-XAtw", "--host=127.0.0.1", "--dbname=app", f"--username={role}", f"-c{statement}"]
             return subprocess.run(command, env={**environment, **given}, capture_output=True, text=True, check=False)
 
-        assert ask("SELECT 1", None).returncode != 0
-        assert ask("SELECT 1", "wrong").returncode != 0
-        assert ask("CREATE TABLE t (a text); DROP TABLE t; SELECT 1", password).stdout.endswith("1\n")
-        assert ask("SHOW server_encoding", password).stdout == "UTF8\n"
-        for statement in ("CREATE DATABASE other", "CREATE ROLE other", "ALTER SYSTEM SET port = 1"):
-            assert "permission denied" in ask(statement, password).stderr, statement
+        for role, password in passwords.items():
+            assert ask("SELECT 1", None, role).returncode != 0
+            assert ask("SELECT 1", "wrong", role).returncode != 0
+            assert ask("SHOW server_encoding", password, role).stdout == "UTF8\n"
+            for statement in ("CREATE DATABASE other", "CREATE ROLE other", "ALTER SYSTEM SET port = 1"):
+                assert "permission denied" in ask(statement, password, role).stderr, statement
+        assert ask("CREATE TABLE t (a text); SELECT 1", passwords["app"]).stdout.endswith("1\n")
+        for statement in ("SELECT * FROM t", "CREATE TABLE u (a text)", "CREATE TEMP TABLE u (a text)", "DROP TABLE t"):
+            refused = ask(statement, passwords["app_service"], "app_service").stderr
+            assert re.search("permission denied|must be owner", refused), statement

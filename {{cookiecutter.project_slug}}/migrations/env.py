@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.assembly import FEATURES
 from app.core.database.database import Base
-from app.core.database.migrations import is_newer, mark_compatible
+from app.core.database.migrations import grant_serving_rights, is_newer, mark_compatible
 from app.core.database.postgresql import postgresql_engine
 from app.core.private_files import make_private_file, make_private_folder
 from app.core.settings.model import load_settings
@@ -80,6 +80,8 @@ def migrate(connection: Connection) -> None:
         if not is_newer(connection, context.script):
             context.run_migrations()
             mark_compatible(connection, context.script)
+        if serving_role := context.config.attributes.get("serving_role"):
+            grant_serving_rights(connection, serving_role)
 
 
 async def main() -> None:

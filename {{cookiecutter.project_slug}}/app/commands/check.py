@@ -1,13 +1,16 @@
 """`manage check`: check the settings and the files of the service, for people and for pipelines."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy import text
 
 from app.commands.support import say
+from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.mail import transport as mail_transport
 from app.core.private_files import readable_by_others, sqlite_path
 from app.core.settings import deploy_check, model as configuration
@@ -16,6 +19,11 @@ from app.core.settings.model import Settings, load_settings
 from app.core.settings.report import SettingsError
 
 _SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
+_SECONDS = 5
+_MAY_CHANGE = text(
+    "SELECT has_schema_privilege(current_schema(), 'CREATE')"
+    " OR has_table_privilege(to_regclass('audit_events'), 'UPDATE, DELETE, TRUNCATE')"
+)
 _COLOURS = {Level.INFO: None, Level.WARNING: "yellow", Level.ERROR: "red"}
 
 
@@ -63,7 +71,23 @@ def _findings(*, deploy: bool) -> list[Finding]:
     if deploy:
         findings += deploy_check.deploy_findings(settings, configuration.ENV_FILE)
         findings += deploy_check.refused_in_production(settings, findings)
+        if sqlite_path(settings.database_url) is None and asyncio.run(_may_change_schema_or_trail(settings)):
+            message = "connects as a role that may change the schema or the audit trail"
+            hint = "Let another one serve than the one that migrates (docs/deployment.md)"
+            findings.append(finding("deploy.W013", "DATABASE_URL", message, hint))
     return [*findings, *_exposed_files(settings)]
+
+
+async def _may_change_schema_or_trail(settings: Settings) -> bool:
+    """Whether PostgreSQL says so; a server that does not answer is found by `manage doctor`."""
+    database = Database(settings.database_url)
+    try:
+        async with asyncio.timeout(_SECONDS), database.read() as db:
+            return bool(await db.scalar(_MAY_CHANGE))
+    except (TimeoutError, *UNAVAILABLE_ERRORS):
+        return False
+    finally:
+        await database.close()
 
 
 def _exposed_files(settings: Settings) -> Iterator[Finding]:

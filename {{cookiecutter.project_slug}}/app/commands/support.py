@@ -71,6 +71,11 @@ def why_unusable(cause: BaseException | None) -> str:
         return f"DATABASE_URL: {sqlite_file_problem(path, migrates=False) or f'{path} cannot be used ({cause})'}."
     # SQLAlchemy wraps asyncpg's errors. The text of other errors may hold a value.
     root = getattr(cause, "__cause__", None) or cause
+    if isinstance(root, asyncpg.InsufficientPrivilegeError):
+        return (
+            f"The role of DATABASE_URL may not do this ({root}). The one that owns the schema migrates, restores and"
+            " archives; `manage migrate --serving-role` gives another one what serving needs (docs/deployment.md)."
+        )
     kind = str(root) if isinstance(root, asyncpg.ClientCannotConnectError) else type(root).__name__
     return f"The database does not answer ({kind}). Is it running, is DATABASE_URL right, and was `manage migrate` run?"
 

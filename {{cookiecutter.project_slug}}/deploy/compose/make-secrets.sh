@@ -44,7 +44,9 @@ fi
 random | new secret_key
 random | new postgres_password
 random | new database_password
-printf 'postgresql://app:%s@database:5432/app\n' "$(cat database_password)" | new database_url
+random | new service_password
+printf 'postgresql://app:%s@database:5432/app\n' "$(cat database_password)" | new owner_url
+printf 'postgresql://app_service:%s@database:5432/app\n' "$(cat service_password)" | new database_url
 [ -e valkey_auth ] || [ ! -e redis_url ] || { echo "valkey_auth is missing: remove secrets/redis_url" >&2; exit 1; }
 printf 'requirepass %s\n' "$(random)" | new valkey_auth
 sed -n 's/^requirepass \(.*\)$/redis:\/\/:\1@valkey:6379\/0/p' valkey_auth | new redis_url

@@ -69,6 +69,7 @@ class PostgresqlDatabases:
     """Makes and removes databases, as the superuser whose URL is given; each belongs to a plain role."""
 
     def __init__(self, superuser_url: str) -> None:
+        self.superuser_url = superuser_url
         self._superuser = make_url(superuser_url)
         self._role = f"{_ROLE}_{secrets.token_hex(4)}"
         self._password = secrets.token_hex(32)
@@ -85,6 +86,12 @@ class PostgresqlDatabases:
         self._execute(f"CREATE DATABASE {name} OWNER {self._role} {copied}")
         url = self._superuser.set(username=self._role, password=self._password, database=name)
         return url.render_as_string(hide_password=False)
+
+    def serving(self, url: str) -> str:
+        """The URL of a database for another role than its owner: a new one, which may do nothing but connect."""
+        role = f"serving_{secrets.token_hex(4)}"
+        self._execute(f"CREATE ROLE {role} LOGIN PASSWORD '{self._password}'")
+        return make_url(url).set(username=role).render_as_string(hide_password=False)
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""

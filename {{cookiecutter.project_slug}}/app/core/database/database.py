@@ -28,12 +28,15 @@ from app.core.database.postgresql import postgresql_engine
 from app.core.database.sqlite_direct import DatabaseBusy, DirectSqlite
 from app.core.events import EventRecord, PendingEvents, collect_events
 
-__all__ = ["UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
+__all__ = ["SERVING_RIGHTS", "UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
 
 Result = TypeVar("Result")
 
 RecordEvents = Callable[[Connection, Sequence[EventRecord]], object]
 """Adds events to the audit trail in the transaction that emitted them; raises if it cannot."""
+
+SERVING_RIGHTS = "serving_rights"
+"""The key in `info` of a table on which the role that serves has fewer rights than to read, add, change and delete."""
 
 # How long a transaction waits for a connection, and then for a lock; after that the answer is 503.
 _POOL_TIMEOUT_SECONDS = 5

@@ -20,8 +20,8 @@ UNAVAILABLE_ERRORS = (OperationalError, PoolTimeoutError)
 
 # Connections (08), a server that takes no writes (25006) or ended an idle transaction (25P03), credentials (28) and the
 # name of the database (3D), serialization and deadlock (40), resources (53), a lock that is held (55P03), shutdown and
-# cancellation, the statement timeout among it (57), input and output (58).
-_SQLSTATES = ("08", "25006", "25P03", "28", "3D000", "40", "53", "55P03", "57", "58")
+# cancellation, the statement timeout among it (57), input and output (58), a right that the role has not (42501).
+_SQLSTATES = ("08", "25006", "25P03", "28", "3D000", "40", "42501", "53", "55P03", "57", "58")
 _RETRY_AFTER_SECONDS = 5
 
 _log = structlog.get_logger("app")

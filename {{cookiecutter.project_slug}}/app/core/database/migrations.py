@@ -18,15 +18,28 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import to_tuple
 from pydantic import SecretStr
-from sqlalchemy import Column, Connection, String, Table, delete, insert, inspect, select
+from sqlalchemy import Column, Connection, String, Table, delete, insert, inspect, select, text
 from sqlalchemy.exc import OperationalError
 
-from app.core.database.database import Base, Database
+from app.core.database.database import SERVING_RIGHTS, Base, Database
 from app.core.private_files import make_private_folder, sqlite_file_problem, sqlite_path
 
 MIGRATIONS = Path(__file__).resolve().parents[3] / "migrations"
 
-_compatible = Table("compatible_revisions", Base.metadata, Column("revision", String(32), primary_key=True))
+_compatible = Table(
+    "compatible_revisions",
+    Base.metadata,
+    Column("revision", String(32), primary_key=True),
+    info={SERVING_RIGHTS: "SELECT"},
+)
+_ALL_RIGHTS = "SELECT, INSERT, UPDATE, DELETE"
+_SEQUENCE_RIGHTS = "SELECT, USAGE, UPDATE"
+_OWNS = text("SELECT pg_has_role(oid, current_user, 'MEMBER') FROM pg_roles WHERE rolname = :role")
+# What others own, such as the views of an extension, is not ours to give.
+_OWN_RELATIONS = text(
+    "SELECT relname, relkind = 'S' FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+    " AND relkind IN ('r', 'p', 'S') AND pg_has_role(relowner, 'MEMBER')"
+)
 
 _log = structlog.get_logger("app")
 
@@ -35,21 +48,28 @@ class SchemaMismatchError(Exception):
     """The database has a schema that this version of the service does not work with."""
 
 
-def alembic_config(database_url: SecretStr) -> Config:
+class ServingRoleError(Exception):
+    """The role that is named cannot be given what serving needs, and nothing more."""
+
+
+def alembic_config(database_url: SecretStr, serving_role: str | None = None) -> Config:
     """Return the configuration with which Alembic finds the migrations and the database."""
-    config = Config(attributes={"database_url": database_url})
+    config = Config(attributes={"database_url": database_url, "serving_role": serving_role})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config
 
 
-async def upgrade(database_url: SecretStr) -> None:
-    """Bring the schema up to date, in a file and a folder made for it; raises `OperationalError` if that fails."""
+async def upgrade(database_url: SecretStr, serving_role: str | None = None) -> None:
+    """Bring the schema up to date, in a file and a folder made for it; raises `OperationalError` if that fails.
+
+    `serving_role` gets its rights in the same transaction; raises `ServingRoleError`.
+    """
     path = sqlite_path(database_url)
     if path is not None:
         if problem := sqlite_file_problem(path, migrates=True):
             raise OperationalError(None, None, sqlite3.OperationalError(problem))
         make_private_folder(path.parent)
-    await asyncio.to_thread(command.upgrade, alembic_config(database_url), "head")
+    await asyncio.to_thread(command.upgrade, alembic_config(database_url, serving_role), "head")
 
 
 async def require_current(database: Database) -> None:
@@ -79,6 +99,29 @@ def mark_compatible(connection: Connection, scripts: ScriptDirectory) -> None:
     if inspect(connection).has_table(_compatible.name) and revisions != _working(connection):
         connection.execute(delete(_compatible))
         connection.execute(insert(_compatible), [{"revision": revision} for revision in sorted(revisions)])
+
+
+def grant_serving_rights(connection: Connection, role: str) -> None:
+    """Let a role of PostgreSQL that owns nothing serve: it gets these rights on every table, and loses all others."""
+    if connection.dialect.name == "sqlite":
+        raise ServingRoleError("DATABASE_URL is SQLite, which has no roles: leave --serving-role out.")
+    owns = connection.scalar(_OWNS, {"role": role})
+    if owns is None:
+        raise ServingRoleError(f"There is no role {role}. Make it first: CREATE ROLE {role} LOGIN PASSWORD '…';")
+    if owns:
+        raise ServingRoleError(f"The role {role} has the rights of the one that migrates: name another one.")
+    quote = connection.dialect.identifier_preparer.quote_identifier
+    schema, role = quote(connection.scalar(text("SELECT current_schema()")) or "public"), quote(role)
+    narrow = {table.name: table.info.get(SERVING_RIGHTS, _ALL_RIGHTS) for table in Base.metadata.tables.values()}
+    narrow["alembic_version"] = "SELECT"
+    connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+    # Up to PostgreSQL 14 everybody may create tables in `public`; only who owns it can end that.
+    connection.exec_driver_sql(f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC, {role}")
+    for name, is_sequence in connection.execute(_OWN_RELATIONS).all():
+        what = f"{'SEQUENCE' if is_sequence else 'TABLE'} {schema}.{quote(name)}"
+        rights = _SEQUENCE_RIGHTS if is_sequence else narrow.get(name, _ALL_RIGHTS)
+        connection.exec_driver_sql(f"REVOKE ALL ON {what} FROM {role}")
+        connection.exec_driver_sql(f"GRANT {rights} ON {what} TO {role}")
 
 
 def _require_current(connection: Connection) -> None:

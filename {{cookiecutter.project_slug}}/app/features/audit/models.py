@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index, LargeBinary, SmallInteger, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database.database import Base
+from app.core.database.database import SERVING_RIGHTS, Base
 
 SHARDS = 8
 
@@ -31,6 +31,7 @@ class AuditEvent(Base):
             postgresql_where=text("shard IS NOT NULL"),
             sqlite_where=text("shard IS NOT NULL"),
         ),
+        {"info": {SERVING_RIGHTS: "SELECT, INSERT"}},
     )
 
     sequence: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -58,6 +59,7 @@ class AuditHead(Base):
     """Where a shard ends: a row for each, made by migrations. A writer locks one that is free, and moves it forward."""
 
     __tablename__ = "audit_heads"
+    __table_args__ = {"info": {SERVING_RIGHTS: "SELECT, INSERT, UPDATE"}}  # noqa: RUF012  # SQLAlchemy's own
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     place: Mapped[int] = mapped_column(BigInteger)
