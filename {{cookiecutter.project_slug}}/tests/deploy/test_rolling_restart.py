@@ -10,9 +10,10 @@ import pytest
 
 from tests.deploy.conftest import production_settings
 from tests.deploy.contract import ask
+from tests.support.fleet import Fleet
 from tests.support.proxies import NAME, Proxy, running_caddy, running_nginx
 from tests.support.raw import JSON, SIGNIN, status_of
-from tests.support.server import ServerProcess, free_port, request
+from tests.support.server import request
 
 pytestmark = pytest.mark.same_on_every_database
 
@@ -23,45 +24,11 @@ WRITE = request("POST", SIGNIN, JSON, "Content-Length: 2", host=NAME) + b"{}"
 CLIENTS = 4
 
 
-class Fleet:
-    """Two replicas, each of which can be replaced at its port."""
-
-    def __init__(self, folder: Path, database_url: str) -> None:
-        self.settings = {**production_settings(), "DATABASE_URL": database_url}
-        self.ports = (free_port(), free_port())
-        self.folders = [folder / str(port) for port in self.ports]
-        self.servers: dict[int, ServerProcess] = {}
-        for port in self.ports:
-            (folder / str(port)).mkdir()
-            self.start(folder / str(port), port)
-
-    def start(self, folder: Path, port: int) -> None:
-        """Start a replica, and wait until it serves."""
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tests.support.server.free_port", lambda: port)
-            server = ServerProcess(folder, head_seconds=None, **self.settings)
-        self.servers[port] = server.__enter__()
-
-    def replace_all(self) -> None:
-        """Restart one after the other."""
-        for folder, port in zip(self.folders, self.ports, strict=True):
-            assert self.servers[port].stop() == 0
-            self.start(folder, port)
-
-    def stop(self) -> None:
-        """End every replica."""
-        for server in self.servers.values():
-            server.stop()
-
-
 @pytest.fixture
 def fleet(tmp_path: Path, database_url: str) -> Iterator[Fleet]:
     """Two replicas on one database."""
-    running = Fleet(tmp_path, database_url)
-    try:
+    with Fleet(tmp_path, 2, DATABASE_URL=database_url, **production_settings()) as running:
         yield running
-    finally:
-        running.stop()
 
 
 def test_behind_caddy(fleet: Fleet, tmp_path: Path) -> None:

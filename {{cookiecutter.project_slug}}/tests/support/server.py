@@ -39,9 +39,15 @@ class ServerProcess:
     """
 
     def __init__(
-        self, folder: Path, *options: str, head_seconds: float | None = None, prelude: str = "", **settings: str
+        self,
+        folder: Path,
+        *options: str,
+        port: str = "",
+        head_seconds: float | None = None,
+        prelude: str = "",
+        **settings: str,
     ) -> None:
-        self.port = free_port()
+        self.port = int(port or free_port())
         self.url = f"http://{HOST}:{self.port}"
         self.log = folder / "server.log"
         code, arguments = prelude + warm.MANAGE, ["serve", "--host", HOST, "--port", str(self.port), *options]

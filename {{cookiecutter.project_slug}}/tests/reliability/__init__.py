@@ -1,0 +1,1 @@
+"""Replicas under load, updates and faults: real processes, PostgreSQL, Valkey, SMTP and Caddy."""
