@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 
 from uvicorn.loops.auto import auto_loop_factory
 
-from app.features.accounts.passwords.hasher import OWASP_ARGON2ID
-from app.features.accounts.passwords.hashing_pool import usable_cores
+from app.features.accounts.passwords.hasher import OWASP_ARGON2ID, usable_cores
 from bench.load import Result, http_request, load
 from bench.servers import Server, Service, prepared_service, running_bare_route, running_service
 

@@ -13,7 +13,7 @@ import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from app.core.settings.model import Settings
-from app.features.accounts.passwords.hashing_pool import usable_cores
+from app.features.accounts.passwords.hasher import usable_cores
 from app.main import create_app
 from tests.support.databases import (
     MARKER,

@@ -8,7 +8,9 @@ of its place (table, row, owner, column) as additional data. A value that was al
 open. A sealed value is `key id (4) | nonce (12) | ciphertext and tag (16)`, in bytes.
 """
 
+import hashlib
 import hmac
+import secrets
 from collections.abc import Sequence
 from enum import StrEnum
 from os import urandom
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
+_TOKEN_BYTES = 32
 KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
 _HEAD_BYTES = KEY_ID_BYTES + _NONCE_BYTES
@@ -55,6 +58,16 @@ class KeyRing:
         if purpose not in self._keys:
             self._keys[purpose] = tuple(derive_key(secret, purpose) for secret in self._secrets)
         return self._keys[purpose]
+
+
+def new_token(prefix: str = "") -> str:
+    """Make a secret to hand out: 256 random bits in base64url, after the prefix (ASVS 11.5.1)."""
+    return prefix + secrets.token_urlsafe(_TOKEN_BYTES)
+
+
+def digest(text: str) -> bytes:
+    """Return the SHA-256 of a text: what is stored of a token."""
+    return hashlib.sha256(text.encode()).digest()
 
 
 class SealBrokenError(Exception):

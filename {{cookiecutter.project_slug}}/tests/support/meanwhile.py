@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.guard import Authentication
 from app.access.policies import Principal
 from app.core.database.database import Database
-from app.features.accounts.authority import lock_administrators
+from app.features.accounts.administration import lock_administrators
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator

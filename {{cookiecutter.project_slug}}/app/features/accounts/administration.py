@@ -1,44 +1,110 @@
-"""The administration of accounts, by actors whose rights are checked in the transaction that writes (`authority.py`).
+"""The administration of accounts: rights are checked in the transaction that writes, and one administrator stays.
 
 An account may do nothing that its administrator may not. An invitation opens when the invited person chooses a
 password with the mailed token: no administrator ever knows one (ASVS 6.4.1).
+Every change locks in one order (no deadlock): administrators and actor by id, the actor's session, what is written.
 """
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import delete, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.guard import AccessEvent
 from app.access.policies import Principal
-from app.access.roles import Role
+from app.access.roles import Role, RoleTable
 from app.core.clock import utc_now
-from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.email_address import ADDRESS_TAKEN, EmailAddress, parse_email_address
-from app.core.errors import Conflict, NotFound
-from app.core.events import SecurityEvent, emit_event
+from app.core.errors import Conflict, Forbidden, NotFound
+from app.core.events import emit_event
 from app.core.pagination import Cursors, PageParams
-from app.features.accounts.authority import Authority, denied, keep_one
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.mailed.alerts import Alert
-from app.features.accounts.mailed.limits import too_many
-from app.features.accounts.mailed.mails import Mailing, MailKind
-from app.features.accounts.mailed.tokens import TokenKind
-from app.features.accounts.models import User
+from app.features.accounts.mailed.limits import MailLimits, too_many
+from app.features.accounts.mailed.mails import AccountMail, MailKind
+from app.features.accounts.mailed.tokens import AccountTokens, TokenKind
+from app.features.accounts.models import User, UserRole
+from app.features.accounts.permissions import UserPermission
 from app.features.accounts.schemas import AccountUpdate
+from app.features.sessions.service import SessionService
+
+_ADMINISTRATORS = (
+    select(User.id)
+    .join(UserRole, UserRole.user_id == User.id)
+    .where(UserRole.role == Role.ADMIN, User.disabled_at.is_(None), User.verified_at.is_not(None))
+    # A service account cannot sign in, so it does not count.
+    .where(User.password_hash.is_not(None))
+)
 
 
+async def lock_administrators(db: AsyncSession, *others: UUID) -> set[UUID]:
+    """Lock the accounts of `others` and of those who can administrate, in one order; return the latter."""
+    locked = or_(User.id.in_(_ADMINISTRATORS), User.id.in_(others))
+    await db.execute(select(User.id).where(locked).order_by(User.id).with_for_update())
+    # Select again: a statement that waited for a lock sees the roles of the time before it waited (PostgreSQL).
+    return set(await db.scalars(_ADMINISTRATORS))
+
+
+class Authority:
+    """Checks what an actor may do to others, in the transaction that writes."""
+
+    def __init__(self, sessions: SessionService, roles: RoleTable) -> None:
+        self.sessions = sessions
+        self._roles = roles
+
+    async def lock_actor(self, db: AsyncSession, actor: Principal | None) -> set[UUID]:
+        """Lock the rights of the actor (None: the operator, by a command), and return those who can administrate.
+
+        Raises `Unauthenticated` if the session has ended meanwhile, `Forbidden` if the account has fewer rights by now.
+        """
+        if actor is None:
+            return await lock_administrators(db)
+        administrators = await lock_administrators(db, actor.user_id)
+        await self.sessions.require_alive(db, actor)
+        rows = select(UserRole.role).join(User).where(User.id == actor.user_id, User.disabled_at.is_(None))
+        if not actor.permissions <= self._roles.permissions_of(map(Role, await db.scalars(rows))):
+            raise denied("Your rights have changed meanwhile. Sign in again.")
+        return administrators
+
+    def require_to_give(self, actor: Principal, roles: frozenset[Role]) -> None:
+        """Raise `Forbidden` unless the actor may make an account with the roles, and do all that they allow."""
+        if roles != {Role.MEMBER} and UserPermission.ROLES_ASSIGN not in actor.permissions:
+            raise denied(f"Other roles than {Role.MEMBER} need the permission {UserPermission.ROLES_ASSIGN}.")
+        self.require(actor, roles)
+
+    def require(self, actor: Principal, roles: Iterable[Role]) -> None:
+        """Raise `Forbidden` unless the actor may do all that the roles allow."""
+        if not self._roles.permissions_of(roles) <= actor.permissions:
+            raise denied("This needs every permission of the roles concerned.")
+
+
+def keep_one(administrators: set[UUID], user: User) -> None:
+    """Raise `Conflict` if the user is the only administrator."""
+    if administrators == {user.id}:
+        raise Conflict("This is the last administrator who can sign in.")
+
+
+def denied(message: str) -> Forbidden:
+    """Return the error for an actor whom the policy let in, and emit an event. `message` repeats no value of theirs."""
+    emit_event(AccessEvent.ACCESS_DENIED, outcome="denied", reason=message)
+    return Forbidden(message)
+
+
+@dataclass(eq=False)
 class AccountAdministration:
     """Changes accounts on behalf of a principal; a change of rights ends the account's sessions and mailed tokens."""
 
-    def __init__(self, database: Database, authority: Authority, mailing: Mailing, keys: KeyRing) -> None:
-        self._database = database
-        self._authority = authority
-        self._tokens, self._mail, self._limits = mailing
-        self._cursors = Cursors(keys, "users")
+    _database: Database
+    _authority: Authority
+    _tokens: AccountTokens
+    _mail: AccountMail
+    _limits: MailLimits
+    _cursors: Cursors
 
     async def list_accounts(self, params: PageParams) -> tuple[list[User], str | None]:
         """Return accounts whose address or name holds the search, newest first, and the cursor of the next part."""
@@ -57,7 +123,7 @@ class AccountAdministration:
         self._authority.require_to_give(actor, wanted)
         await self._limits.admit_client(ip)
         address = parse_email_address(email)
-        verdict = await self._limits.admit_mailbox("invitation", address.mailbox)
+        verdict = await self._limits.admit("invitation", address.mailbox)
         if not verdict.allowed:
             raise too_many(verdict)
         try:
@@ -95,9 +161,16 @@ class AccountAdministration:
                 user.display_name = change.display_name
                 emit_event(AccountEvent.ACCOUNT_RENAMED, outcome="success", user_id=actor.user_id, target_id=user_id)
             if change.disabled is not None and change.disabled != (user.disabled_at is not None):
+                event = AccountEvent.ACCOUNT_DISABLED if change.disabled else AccountEvent.ACCOUNT_ENABLED
                 if change.disabled:
                     keep_one(administrators, user)
-                event = await self._set_disabled(db, user, disabled=change.disabled)
+                    user.disabled_at = utc_now()
+                    await self._tokens.end_access(db, user_id, AccountEnd.ACCOUNT_DISABLED)
+                    await self._mail.alert(db, Alert.ACCOUNT_DISABLED, user_id)
+                else:
+                    user.disabled_at = None
+                    # There are no tokens: this allows a reset again, however often one was asked for in vain.
+                    await self._tokens.revoke_all(db, user_id)
                 emit_event(event, outcome="success", user_id=actor.user_id, target_id=user_id)
         return user
 
@@ -141,14 +214,3 @@ class AccountAdministration:
                 raise NotFound("There is no such account.")
             self._authority.require(actor, user.roles)
             yield db, user, administrators
-
-    async def _set_disabled(self, db: AsyncSession, user: User, *, disabled: bool) -> SecurityEvent:
-        if not disabled:
-            user.disabled_at = None
-            # There are none: this allows a reset again, however often one was asked for in vain.
-            await self._tokens.revoke_all(db, user.id)
-            return AccountEvent.ACCOUNT_ENABLED
-        user.disabled_at = utc_now()
-        await self._tokens.end_access(db, user.id, AccountEnd.ACCOUNT_DISABLED)
-        await self._mail.alert(db, Alert.ACCOUNT_DISABLED, user.id)
-        return AccountEvent.ACCOUNT_DISABLED

@@ -9,16 +9,15 @@ from app.core.database.database import Database
 from app.core.database.personal_data import PersonalData
 from app.core.limits.limiter import Limiter
 from app.core.mail.outbox import Outbox
+from app.core.pagination import Cursors
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import API_PREFIX, Feature, RetentionJob
-from app.features.accounts.administration import AccountAdministration
-from app.features.accounts.authority import Authority
+from app.features.accounts.administration import AccountAdministration, Authority
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.limits import MailLimits
-from app.features.accounts.mailed.mails import AccountMail, Mailing
-from app.features.accounts.mailed.recovery import RecoveryService
-from app.features.accounts.mailed.registration import RegistrationService
+from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.mailed.recovery import RecoveryService, RegistrationService
 from app.features.accounts.mailed.tokens import AccountTokens, never_confirmed
 from app.features.accounts.models import AccountToken, User, UserRole
 from app.features.accounts.own_account import OwnAccountService
@@ -38,17 +37,18 @@ def provide(services: Services) -> None:
     hasher = PasswordHasher()
     services.add(hasher, close=hasher.close)
     passwords = Passwords(PasswordPolicy.of(settings), hasher)
-    services.add(AccountService(database, sessions, passwords, roles))
+    services.add(AccountService(database, passwords, roles))
     authority = services.add(Authority(sessions, roles))
     tokens = services.add(AccountTokens(sessions))
     mail = services.add(AccountMail(services[Outbox], settings, f"{settings.public_url}{API_PREFIX}"))
-    mailing = Mailing(tokens, mail, services.add(MailLimits(limiter, limit)))
-    tokens.also_revoke(mailing.limits.allow_recovery)
+    mail_limits = services.add(MailLimits(limiter, limit))
+    tokens.revocations.append(mail_limits.allow_recovery)
+    mailing = (tokens, mail, mail_limits)
     confirmation = services.add(PasswordConfirmation(database, hasher, limiter, limit))
-    services.add(AccountAdministration(database, authority, mailing, services[KeyRing]))
-    services.add(OwnAccountService(database, authority, passwords, confirmation, mailing))
-    services.add(RegistrationService(database, passwords, mailing))
-    services.add(RecoveryService(database, passwords, mailing))
+    services.add(AccountAdministration(database, authority, *mailing, Cursors(services[KeyRing], "users")))
+    services.add(OwnAccountService(database, authority, passwords, confirmation, *mailing))
+    services.add(RegistrationService(database, passwords, *mailing))
+    services.add(RecoveryService(database, passwords, *mailing))
 
 
 ACCOUNTS = Feature(

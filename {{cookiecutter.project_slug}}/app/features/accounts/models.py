@@ -61,7 +61,7 @@ class User(Base):
 class AccountToken(Base):
     """A mailed token that can still be used, as its SHA-256 alone, with the address that it was mailed to.
 
-    The foreign key is checked at the commit: work for an address without an account is taken back (`locking.py`).
+    The foreign key is checked at the commit: work for an address without an account is taken back (`taken_back`).
     """
 
     __tablename__ = "account_tokens"

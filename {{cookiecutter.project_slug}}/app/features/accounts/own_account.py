@@ -1,10 +1,12 @@
-"""The own account: change the password or the e-mail address, delete the account."""
+"""The own account: change the profile, the password or the e-mail address, delete the account."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from pydantic import SecretStr
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,14 +15,15 @@ from app.core.database.database import Database
 from app.core.email_address import ADDRESS_TAKEN, parse_email_address
 from app.core.errors import Conflict
 from app.core.events import SecurityEvent, emit_event
-from app.features.accounts.authority import Authority, keep_one
+from app.features.accounts.administration import Authority, keep_one
 from app.features.accounts.events import AccountEnd, AccountEvent
-from app.features.accounts.locking import lock_confirmed, taken_back
-from app.features.accounts.mailed.mails import Mailing, MailKind
-from app.features.accounts.mailed.tokens import TokenKind
+from app.features.accounts.mailed.limits import MailLimits
+from app.features.accounts.mailed.mails import AccountMail, MailKind
+from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, taken_back
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.policy import Passwords
+from app.features.accounts.schemas import OwnProfileUpdate
 from app.features.accounts.service import replace_unconfirmed
 from app.features.sessions.devices import forget_other_homes
 
@@ -28,31 +31,41 @@ RenewCookie = Callable[[Request, Response, Principal], Awaitable[None]]
 """Gives a browser that sent a session cookie another one in the response, and ends every copy of the old one."""
 
 
+@dataclass(eq=False)
 class OwnAccountService:
-    """Changes the account of a principal who knows its password; raises what `PasswordConfirmation` raises."""
+    """Changes the account of a principal. All but the profile asks for the password, as `PasswordConfirmation` does."""
 
-    def __init__(
-        self,
-        database: Database,
-        authority: Authority,
-        passwords: Passwords,
-        confirmation: PasswordConfirmation,
-        mailing: Mailing,
-    ) -> None:
-        self._database = database
-        self._authority = authority
-        self._passwords = passwords
-        self._confirmation = confirmation
-        self._tokens, self._mail, self._limits = mailing
-        self.renew_cookie: RenewCookie | None = None
-        """Set by the feature that issues session cookies: each change of password renews one (ASVS 7.2.4)."""
+    _database: Database
+    _authority: Authority
+    _passwords: Passwords
+    _confirmation: PasswordConfirmation
+    _tokens: AccountTokens
+    _mail: AccountMail
+    _limits: MailLimits
+    renew_cookie: RenewCookie | None = None
+    """Set by the feature that issues session cookies: each change of password renews one (ASVS 7.2.4)."""
+
+    async def change_profile(self, actor: Principal, change: OwnProfileUpdate) -> User:
+        """Set the name of the actor, and which alerts they get by mail; what is left out of `change` stays as it is."""
+        user_id = actor.user_id
+        async with self._database.transaction() as db:
+            await self._authority.sessions.require_alive(db, actor)
+            user = await db.get_one(User, user_id)
+            if "display_name" in change.model_fields_set:
+                user.display_name = change.display_name
+                emit_event(AccountEvent.ACCOUNT_RENAMED, outcome="success", user_id=user_id, target_id=user_id)
+            if "muted_alerts" in change.model_fields_set:
+                muted = sorted(change.muted_alerts or [])
+                user.muted = " ".join(muted)
+                emit_event(AccountEvent.ALERTS_CHANGED, outcome="success", user_id=user_id, muted=muted)
+        return user
 
     async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr, *, ip: str) -> None:
         """Change the password; end every other session and home network, and all mailed tokens (ASVS 6.2.3, 7.4.3)."""
         confirmed = await self._confirmation.require(principal, current, AccountEvent.PASSWORD_CHANGED)
         new_hash = await self._passwords.hash(new, email=confirmed.email, display_name=confirmed.display_name)
         async with self._database.transaction() as db:
-            user = await lock_confirmed(db, confirmed)
+            user = await _lock_confirmed(db, confirmed)
             await self._authority.sessions.require_alive(db, principal)
             user.password_hash = new_hash
             await self._tokens.end_access(db, user.id, AccountEnd.PASSWORD_CHANGED, keep=principal.session_id)
@@ -68,11 +81,11 @@ class OwnAccountService:
         await self._limits.admit_client(ip)
         address = parse_email_address(new_email)
         confirmed = await self._confirmation.require(principal, password, AccountEvent.EMAIL_CHANGE_REQUESTED)
-        mailable = await self._limits.admit_account("email-change", principal.user_id)
+        mailable = (await self._limits.admit("email-change", str(principal.user_id), by="account")).allowed
         # Counted whether somebody holds the address or not, and heeded if somebody does.
-        tellable = (await self._limits.admit_mailbox("address held", address.mailbox)).allowed
+        tellable = (await self._limits.admit("address held", address.mailbox)).allowed
         async with self._database.transaction() as db:
-            user = await lock_confirmed(db, confirmed)
+            user = await _lock_confirmed(db, confirmed)
             await self._authority.sessions.require_alive(db, principal)
             # Only a confirmed account keeps its address from others.
             taken = (User.mailbox == address.mailbox, User.verified_at.is_not(None), User.id != user.id)
@@ -104,11 +117,20 @@ class OwnAccountService:
         confirmed = await self._confirmation.require(principal, password, AccountEvent.ACCOUNT_DELETED)
         async with self._database.transaction() as db:
             administrators = await self._authority.lock_actor(db, principal)
-            user = await lock_confirmed(db, confirmed)
+            user = await _lock_confirmed(db, confirmed)
             keep_one(administrators, user)
             await self._mail.notify(db, MailKind.ACCOUNT_DELETED, user)
             await db.execute(delete(User).where(User.id == user.id))
             _emit_event(AccountEvent.ACCOUNT_DELETED, principal)
+
+
+async def _lock_confirmed(db: AsyncSession, confirmed: User) -> User:
+    """Lock and return an account; raises `Conflict` if its password changed or it was disabled since `confirmed`."""
+    unchanged = (User.id == confirmed.id, User.password_hash == confirmed.password_hash)
+    user = await db.scalar(select(User).where(*unchanged, User.disabled_at.is_(None)).with_for_update())
+    if user is None:
+        raise Conflict("The account was changed meanwhile.")
+    return user
 
 
 def _emit_event(event: SecurityEvent, principal: Principal) -> None:

@@ -29,8 +29,7 @@ from app.core.services import provided, services_of
 from app.core.settings.model import Registration, Settings
 from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.events import AccountEvent
-from app.features.accounts.mailed.recovery import RecoveryService
-from app.features.accounts.mailed.registration import RegistrationService
+from app.features.accounts.mailed.recovery import RecoveryService, RegistrationService
 from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.schemas import (
@@ -49,7 +48,7 @@ from app.features.accounts.schemas import (
     RoleAssignment,
     RoleRead,
 )
-from app.features.accounts.service import AccountService, Profile
+from app.features.accounts.service import AccountService
 from app.features.sessions.client import RequestClient
 from app.features.sessions.permissions import AccountPermission
 
@@ -83,19 +82,15 @@ async def read_me(request: Request, roles: Roles) -> AccountRead:
 @router.patch("/users/me")
 @policy(Allow(AccountPermission.ACCOUNT_WRITE))
 async def change_me(
-    change: OwnProfileUpdate, accounts: Accounts, roles: Roles, principal: CurrentPrincipal
+    change: OwnProfileUpdate, own: OwnAccount, roles: Roles, principal: CurrentPrincipal
 ) -> AccountRead:
     """Change what I am called, or which alerts I get by mail.
 
     `muted_alerts` needs a recent sign-in with the service itself, not with an application that acts for me.
     """
-    profile: Profile = {}
     if "muted_alerts" in change.model_fields_set:
         require(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE), principal)
-        profile["muted_alerts"] = change.muted_alerts or []
-    if "display_name" in change.model_fields_set:
-        profile["display_name"] = change.display_name
-    return AccountRead.of(await accounts.change_profile(principal, profile), roles)
+    return AccountRead.of(await own.change_profile(principal, change), roles)
 
 
 @router.delete("/users/me", status_code=204, responses={409: {"description": "This is the last administrator"}})

@@ -1,9 +1,12 @@
-"""Accounts: create, find and change them, and check who signs in to them."""
+"""Accounts: create, find and change them, and check who signs in to them; and those that OAuth clients act as.
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+A service account cannot sign in: it has no password, and no address that gets mail (RFC 2606).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -11,7 +14,6 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.policies import Principal
 from app.access.roles import Permission, Role, RoleTable
 from app.core.clock import utc_now
 from app.core.database.cache import ReadCache
@@ -26,7 +28,10 @@ from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords.hasher import Verification
 from app.features.accounts.passwords.policy import Passwords
 from app.features.sessions.devices import at_home
-from app.features.sessions.service import SELECT_ALIVE, SessionService
+from app.features.sessions.service import SELECT_ALIVE
+
+SERVICE_DOMAIN = "clients.invalid"
+"""The domain of the addresses of service accounts."""
 
 _users, _user_roles = table_of(User), table_of(UserRole)
 _alive = SELECT_ALIVE.subquery()
@@ -75,13 +80,6 @@ class Account:
     muted_alerts: frozenset[Alert]
 
 
-class Profile(TypedDict, total=False):
-    """What users change about themselves. A key that is left out stays as it is."""
-
-    display_name: str | None
-    muted_alerts: Collection[Alert]
-
-
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The account of a living session, and how the user authenticated."""
@@ -101,9 +99,8 @@ async def replace_unconfirmed(db: AsyncSession, mailbox: str) -> None:
 class AccountService:
     """Creates, finds and changes accounts."""
 
-    def __init__(self, database: Database, sessions: SessionService, passwords: Passwords, roles: RoleTable) -> None:
+    def __init__(self, database: Database, passwords: Passwords, roles: RoleTable) -> None:
         self._database = database
-        self._sessions = sessions
         self._passwords = passwords
         self._roles = roles
         self._known: ReadCache[tuple[Identity, Row[Any]]] = ReadCache(database)
@@ -210,22 +207,29 @@ class AccountService:
             methods=tuple(first.methods.split()),
         )
 
-    async def change_profile(self, actor: Principal, profile: Profile) -> User:
-        """Set the name of the actor, and which alerts they get by mail."""
-        user_id = actor.user_id
-        own = update(User).where(User.id == user_id)
-        async with self._database.transaction() as db:
-            await self._sessions.require_alive(db, actor)
-            if "display_name" in profile:
-                await db.execute(own.values(display_name=profile["display_name"]))
-                emit_event(AccountEvent.ACCOUNT_RENAMED, outcome="success", user_id=user_id, target_id=user_id)
-            if "muted_alerts" in profile:
-                muted = sorted(profile["muted_alerts"])
-                await db.execute(own.values(muted=" ".join(muted)))
-                emit_event(AccountEvent.ALERTS_CHANGED, outcome="success", user_id=user_id, muted=muted)
-        return await self.get(user_id)
-
 
 def _roles_in(rows: Iterable[Row[Any]]) -> frozenset[Role]:
     """Return the roles in the rows of one account; an account without roles has one row with none."""
     return frozenset(Role(row.role) for row in rows if row.role)
+
+
+async def add_service_account(db: AsyncSession, client_id: str, name: str, roles: Iterable[Role]) -> UUID:
+    """Add the account of a client, in the caller's transaction."""
+    now, address, given = utc_now(), f"{client_id}@{SERVICE_DOMAIN}", frozenset(roles)
+    user = User(email=address, mailbox=address, display_name=name, created_at=now, verified_at=now, roles=given)
+    db.add(user)
+    await db.flush()
+    emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(given))
+    return user.id
+
+
+async def lock_service_account(db: AsyncSession, user_id: UUID) -> frozenset[Role]:
+    """Lock the account until the transaction ends, and return its roles; none if it was deleted."""
+    await db.execute(select(User.id).where(User.id == user_id).with_for_update())
+    roles = await db.scalars(select(UserRole.role).where(UserRole.user_id == user_id))
+    return frozenset(map(Role, roles))
+
+
+async def remove_service_account(db: AsyncSession, user_id: UUID) -> None:
+    """Delete the account with all that belongs to it."""
+    await db.execute(delete(User).where(User.id == user_id))

@@ -9,11 +9,10 @@ from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.accounts.mailed.tokens import AccountTokens
 from app.features.accounts.service import AccountService
-from app.features.authorization.events import ConsentEvent
 from app.features.authorization.grant import AuthorizationCodeGrant
 from app.features.authorization.models import AuthorizationCode, Consent
 from app.features.authorization.requests import RequestReader
-from app.features.authorization.service import AuthorizationService
+from app.features.authorization.service import AuthorizationService, ConsentEvent
 from app.features.oauth.clients.registered import GrantType
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import GrantTable
@@ -29,7 +28,7 @@ def provide(services: Services) -> None:
     authorization = services.add(AuthorizationService(database, accounts, sessions, clients, mail))
     code_grant = AuthorizationCodeGrant(database, accounts, sessions, clients, services[SignInService])
     services[GrantTable][GrantType.AUTHORIZATION_CODE] = code_grant
-    services[AccountTokens].also_revoke(authorization.end_codes)
+    services[AccountTokens].revocations.append(authorization.end_codes)
     services[RecoveryService].keep_or_end_consents = authorization.keep_or_end
 
 

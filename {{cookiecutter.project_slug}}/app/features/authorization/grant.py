@@ -4,7 +4,6 @@ A second use, with the verifier too, ends what the first one started (ASVS 10.4.
 request that does not fit consumes nothing: a stolen code can be neither used nor spoiled.
 """
 
-import hashlib
 import hmac
 import re
 from base64 import urlsafe_b64encode
@@ -16,12 +15,12 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
+from app.core.crypto import digest
 from app.core.database.database import Database
 from app.core.events import emit_event
 from app.features.accounts.service import AccountService
-from app.features.authorization.events import ConsentEnd, ConsentEvent
 from app.features.authorization.models import AuthorizationCode
-from app.features.authorization.service import code_digest
+from app.features.authorization.service import ConsentEnd, ConsentEvent
 from app.features.oauth.clients.registered import AnyClient, GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.errors import UnauthorizedClient
@@ -110,8 +109,8 @@ def _presented(form: TokenForm) -> _Presented:
     code = required(form.code, "code").get_secret_value()
     verifier = required(form.code_verifier, "code_verifier").get_secret_value()
     redirect_uri = required(form.redirect_uri, "redirect_uri")
-    digest = hashlib.sha256(verifier.encode()).digest() if _VERIFIER.fullmatch(verifier) else b""
-    return _Presented(code_digest(code), redirect_uri, urlsafe_b64encode(digest).decode().rstrip("="))
+    verified = digest(verifier) if _VERIFIER.fullmatch(verifier) else b""
+    return _Presented(digest(code), redirect_uri, urlsafe_b64encode(verified).decode().rstrip("="))
 
 
 def _fits(code: AuthorizationCode, presented: _Presented) -> bool:

@@ -1,7 +1,5 @@
 """The decisions of users about clients: a code or none, and the consents so far (ASVS 10.7.1, 10.7.3)."""
 
-import hashlib
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -12,20 +10,50 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.policies import STEP_UP_MINUTES, Principal
 from app.core.clock import utc_now
+from app.core.crypto import digest, new_token
 from app.core.database.database import Database
 from app.core.errors import NotFound
-from app.core.events import SecurityEvent, emit_event
+from app.core.events import ACTOR, SecurityEvent, emit_event
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService
-from app.features.authorization.events import ConsentEnd, ConsentEvent
 from app.features.authorization.models import AuthorizationCode, Consent
 from app.features.authorization.requests import AuthorizationRequest
 from app.features.oauth.clients.redirect_uris import proves_its_owner
 from app.features.oauth.clients.registered import RegisteredClient
 from app.features.oauth.clients.service import ClientService
+from app.features.oauth.events import OF_CLIENT
 from app.features.sessions.client import Client
+from app.features.sessions.events import EndReason
 from app.features.sessions.service import SessionService
+
+_WITH_SCOPE = f"{OF_CLIENT}, `scope`"
+
+
+class ConsentEvent(SecurityEvent):
+    """Security events of consents and authorization codes."""
+
+    CODE_REUSED = (
+        "code_reused",
+        "An authorization code was used twice; with its verifier, what it started has ended",
+        "`session_id` where something had started, `ended`",
+    )
+    CONSENT_DENIED = "consent_denied", "A user did not allow an OAuth client to act for them", _WITH_SCOPE, ACTOR
+    CONSENT_GIVEN = "consent_given", "A user allowed an OAuth client to act for them", _WITH_SCOPE, ACTOR
+    CONSENT_REVOKED = (
+        "consent_revoked",
+        "A user took that back; the client's sessions of theirs have ended",
+        OF_CLIENT,
+        ACTOR,
+    )
+
+
+class ConsentEnd(EndReason):
+    """Why a user or a misuse ends the sessions of a client."""
+
+    CODE_REUSED = "authorization code reused"
+    CONSENT_REVOKED = "consent revoked"
+
 
 CODE_LIFETIME = timedelta(seconds=60)
 
@@ -33,7 +61,6 @@ CODE_LIFETIME = timedelta(seconds=60)
 _WAY_BACK = timedelta(minutes=1)
 _TIME_TO_DECIDE = timedelta(minutes=5)
 _CODE_PREFIX = "ac_"
-_CODE_BYTES = 32
 
 
 class GivenConsent(NamedTuple):
@@ -95,9 +122,9 @@ class AuthorizationService:
         if self.needs_sign_in(request, principal.authenticated_at + _TIME_TO_DECIDE):
             request.refuse("login_required", "The user signed in too long ago.")
         scope = self.require_grantable(principal, request)
-        code, now = _CODE_PREFIX + secrets.token_urlsafe(_CODE_BYTES), utc_now()
+        code, now = new_token(_CODE_PREFIX), utc_now()
         row = {
-            "code_hash": code_digest(code),
+            "code_hash": digest(code),
             "created_at": now,
             "expires_at": now + CODE_LIFETIME,
             "client_id": request.client.id,
@@ -195,11 +222,6 @@ class AuthorizationService:
             return
         await self._mail.alert(db, Alert.NEW_APPLICATION, user_id, origin, application=client.name)
         _emit_event(ConsentEvent.CONSENT_GIVEN, user_id, client, scope=scope)
-
-
-def code_digest(code: str) -> bytes:
-    """Return what is stored of a code."""
-    return hashlib.sha256(code.encode()).digest()
 
 
 def _emit_event(event: SecurityEvent, user_id: UUID, client: RegisteredClient, **fields: object) -> None:

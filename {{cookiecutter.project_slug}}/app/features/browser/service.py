@@ -3,8 +3,6 @@
 Only its hash is stored (ASVS 7.2.3). Every sign-in and confirmation of the password makes a new one (ASVS 7.2.4).
 """
 
-import hashlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.policies import Principal
 from app.core.clock import utc_now
-from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
+from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest, new_token
 from app.core.database.database import Database
 from app.core.events import emit_event
 from app.features.accounts.service import Account, AccountService
@@ -25,7 +23,6 @@ from app.features.browser.models import BrowserSession
 from app.features.sessions.events import SessionEnd, SessionEvent
 from app.features.sessions.service import NewSession, SessionService
 
-_ID_BYTES = 32
 _SEEN_EVERY = timedelta(minutes=1)
 
 _rows = BrowserSession.__table__
@@ -64,8 +61,8 @@ class BrowserSessions:
 
     def _new_cookie(self, session_id: UUID, claims: bytes) -> tuple[str, dict[str, bytes]]:
         """Return the value of a new cookie, and the columns that store it."""
-        value = secrets.token_urlsafe(_ID_BYTES)
-        id_hash = _digest(value)
+        value = new_token()
+        id_hash = digest(value)
         sealed = self._sealer.seal(claims, identity=_place(session_id, id_hash))
         return value, {"id_hash": id_hash, "sealed": sealed}
 
@@ -73,7 +70,7 @@ class BrowserSessions:
         """Return the user of the cookie, if its session is alive and the account is enabled."""
         if value is None:
             return None
-        id_hash = _digest(value)
+        id_hash = digest(value)
         row = await self._find(id_hash)
         identity = row and await self._accounts.identify(self._sessions.alive(row.session_id))
         if row is None or identity is None:
@@ -155,7 +152,3 @@ def _claims(user_id: UUID, authenticated_at: datetime, methods: Sequence[str]) -
 def _place(session_id: UUID, id_hash: bytes) -> bytes:
     """Return the place of a sealed value: moved to another row, it does not open."""
     return b"browser_sessions|%b|%b" % (session_id.bytes, id_hash)
-
-
-def _digest(value: str) -> bytes:
-    return hashlib.sha256(value.encode()).digest()

@@ -3,6 +3,8 @@
 from app.core.events import ACTOR, SecurityEvent
 from app.features.sessions.events import EndReason
 
+OF_CLIENT = "`user_id`, `target_id`, a client's"
+
 
 class ClientEvent(SecurityEvent):
     """Security events of OAuth clients."""
@@ -19,23 +21,13 @@ class ClientEvent(SecurityEvent):
         "client_created",
         "Somebody registered an OAuth client",
         (
-            "`user_id`, `target_id`, a client's; `scope`, `grants`, `roles`, `confidential`, `first_party`, "
+            f"{OF_CLIENT}; `scope`, `grants`, `roles`, `confidential`, `first_party`, "
             "`redirect_uris`, the first 300 characters of each by its number"
         ),
         ACTOR,
     )
-    CLIENT_REMOVED = (
-        "client_removed",
-        "Somebody removed an OAuth client; its sessions have ended",
-        "`user_id`, `target_id`, a client's",
-        ACTOR,
-    )
-    CLIENT_SECRET_ROTATED = (
-        "client_secret_rotated",
-        "Somebody gave an OAuth client another secret",
-        "`user_id`, `target_id`, a client's",
-        ACTOR,
-    )
+    CLIENT_REMOVED = "client_removed", "Somebody removed an OAuth client; its sessions have ended", OF_CLIENT, ACTOR
+    CLIENT_SECRET_ROTATED = "client_secret_rotated", "Somebody gave an OAuth client another secret", OF_CLIENT, ACTOR
     TOKEN_REFUSED = (
         "token_refused",
         "A client got no tokens: its code, verifier, refresh token or scope did not hold, or it may not use the grant",

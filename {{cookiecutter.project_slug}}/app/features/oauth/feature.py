@@ -11,7 +11,7 @@ from app.core.pagination import Cursors
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature
-from app.features.accounts.authority import Authority
+from app.features.accounts.administration import Authority
 from app.features.accounts.service import AccountService
 from app.features.oauth.clients.authentication import ClientAuthentication
 from app.features.oauth.clients.registered import PASSWORD_GRANT, GrantType

@@ -5,7 +5,6 @@ the owner signed in with the password, or reset it by mail, not what a program d
 password gets in from there alone (`signin/limits.py`), so that an attacker elsewhere cannot lock the owner out.
 """
 
-import hashlib
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, or_, select, update
 
 from app.core.clock import utc_now
+from app.core.crypto import digest
 from app.core.database.database import table_of
 from app.core.limits.limiter import subscriber
 from app.core.settings.model import Settings
@@ -53,7 +53,7 @@ _NEW = select(select(func.count()).select_from(_recent.subquery()).scalar_subque
 def device_of(user_id: UUID, client: Client) -> bytes:
     """Return what the sessions of an account store of a device, to tell which have the same one."""
     program = _VERSION.sub("", client.user_agent[:LONGEST_USER_AGENT])
-    return hashlib.sha256(f"{user_id}\0{subscriber(client.ip)}\0{program}".encode()).digest()
+    return digest(f"{user_id}\0{subscriber(client.ip)}\0{program}")
 
 
 def is_new_device(connection: Connection, user_id: UUID, client: Client) -> bool:

@@ -36,19 +36,8 @@ async def list_sessions(
 ) -> Page[SessionRead]:
     """My sessions that are alive, newest first."""
     rows, next_cursor = await sessions.list_alive(principal.user_id, PageParams(limit, cursor))
-    items = [
-        SessionRead(
-            id=row.id,
-            current=row.id == principal.session_id,
-            created_at=row.created_at,
-            last_seen_at=row.last_seen_at,
-            expires_at=row.expires_at,
-            ip=row.ip,
-            user_agent=row.user_agent,
-            client_id=row.client_id,
-        )
-        for row in rows
-    ]
+    current = principal.session_id
+    items = [SessionRead.model_validate(vars(row) | {"current": row.id == current}) for row in rows]
     return Page(items=items, next_cursor=next_cursor)
 
 

@@ -5,13 +5,13 @@ counted apart for as long as a token lives: who uses up a limit has filled the m
 them begins the count of resets anew. A change of address counts for the account that asks: no stranger uses it up.
 """
 
-import hashlib
 from uuid import UUID
 
 from limits import RateLimitItem, RateLimitItemPerHour
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.crypto import digest
 from app.core.errors import TooManyRequests
 from app.core.events import emit_event
 from app.core.limits.limiter import Limiter, Verdict, subscriber
@@ -43,31 +43,20 @@ class MailLimits:
             emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by="token", user_id=user_id)
             raise TooManyRequests("Too many attempts with a wrong password.", retry_after=verdict.retry_after)
 
-    async def admit_mailbox(self, purpose: str, mailbox: str) -> Verdict:
-        """Count a request for mail to a mailbox; the caller sends none if it is not allowed."""
-        return await self._admit(purpose, _digest(mailbox), by="mailbox")
-
-    async def admit_account(self, purpose: str, user_id: UUID) -> bool:
-        """Count a request of an account for mail to any address; the caller sends none if it is not allowed."""
-        return (await self._admit(purpose, str(user_id), by="account")).allowed
+    async def admit(self, purpose: str, whose: str, *, by: str = "mailbox") -> Verdict:
+        """Count a request for mail to a mailbox, or of an account; the caller sends none if it is not allowed."""
+        verdict = await self._limiter.hit(MAILS_PER_HOUR, "mail", purpose, digest(whose).hex())
+        if not verdict.allowed:
+            emit_event(AccountEvent.MAIL_LIMITED, outcome="denied", by=by)
+        return verdict
 
     async def allow_recovery(self, db: AsyncSession, user_id: UUID) -> None:
         """Begin the count of an account's resets anew: the tokens that used it up are revoked."""
         mailbox = await db.scalar(select(User.mailbox).where(User.id == user_id))
         if mailbox is not None:
-            await self._limiter.clear(MAILS_PER_HOUR, "mail", RECOVERY, _digest(mailbox))
-
-    async def _admit(self, purpose: str, whose: str, *, by: str) -> Verdict:
-        verdict = await self._limiter.hit(MAILS_PER_HOUR, "mail", purpose, whose)
-        if not verdict.allowed:
-            emit_event(AccountEvent.MAIL_LIMITED, outcome="denied", by=by)
-        return verdict
+            await self._limiter.clear(MAILS_PER_HOUR, "mail", RECOVERY, digest(mailbox).hex())
 
 
 def too_many(verdict: Verdict) -> TooManyRequests:
     """Return the error that says when to try again."""
     return TooManyRequests("Too many requests for mail. Try again later.", retry_after=verdict.retry_after)
-
-
-def _digest(mailbox: str) -> str:
-    return hashlib.sha256(mailbox.encode()).hexdigest()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, Self
 from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -21,10 +21,9 @@ from app.core.database.database import table_of
 from app.core.mail.outbox import Mail, Outbox
 from app.core.settings.model import Settings
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
-from app.features.accounts.mailed.limits import MailLimits
-from app.features.accounts.mailed.tokens import LIFETIMES, AccountTokens, TokenKind
+from app.features.accounts.mailed.tokens import LIFETIMES, TokenKind
 from app.features.accounts.models import User
-from app.features.accounts.service_accounts import DOMAIN
+from app.features.accounts.service import SERVICE_DOMAIN
 from app.features.sessions.client import Client
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -35,7 +34,9 @@ _LINKING = re.compile(r"[:@\"]|[.\u3002\uff0e\uff61](?![0-9])")
 _users = table_of(User)
 # Alerts go only to confirmed mailboxes: an unconfirmed address may be a stranger's.
 _OWNER = select(_users.c.email, _users.c.display_name, _users.c.muted).where(
-    _users.c.id == bindparam("user_id"), _users.c.verified_at.is_not(None), _users.c.email.not_like(f"%@{DOMAIN}")
+    _users.c.id == bindparam("user_id"),
+    _users.c.verified_at.is_not(None),
+    _users.c.email.not_like(f"%@{SERVICE_DOMAIN}"),
 )
 
 
@@ -88,10 +89,8 @@ class AccountMail:
 
     def __init__(self, outbox: Outbox, settings: Settings, api_url: str) -> None:
         self._outbox = outbox
-        self._app_name = settings.app_name
-        self._admin_email = settings.admin_email
         self._folders: tuple[Path, ...] = (TEMPLATES,)
-        self._common = {
+        self._common: dict[str, Any] = {
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
             "public_url": settings.public_url,
@@ -145,11 +144,11 @@ class AccountMail:
     def _try_all(self) -> None:
         """Render every mail: a template that is missing or broken stops the boot."""
         for kind in MailKind:
-            self._mail(kind, self._admin_email, None, _SAMPLES)
+            self._mail(kind, self._common["admin_email"], None, _SAMPLES)
 
     def _mail(self, kind: MailKind, to: str, name: str | None, about: Mapping[str, str]) -> Mail:
         """Render the mail as text and as HTML; fails if the template needs a value that is not given."""
-        subject = f"{self._app_name[:_LONGEST_NAME]}: {kind.subject}"
+        subject = f"{self._common['app_name'][:_LONGEST_NAME]}: {kind.subject}"
         values = {**self._common, "subject": subject, "display_name": name, **about}
         text, html = (
             _templates(self._folders).get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html")
@@ -161,11 +160,3 @@ def unlinked(text: str) -> str:
     """Return a text that others chose on one line, without what mail programs make links of, and without quotes."""
     shown = "".join(character for character in text if character.isprintable())
     return _LINKING.sub(" ", shown)[:_LONGEST_SHOWN]
-
-
-class Mailing(NamedTuple):
-    """What every service needs that mails a token."""
-
-    tokens: AccountTokens
-    mail: AccountMail
-    limits: MailLimits

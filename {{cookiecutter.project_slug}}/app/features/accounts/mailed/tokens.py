@@ -4,10 +4,9 @@ The row of a token is deleted when it is used or replaced, and when the account 
 password or address. The account is locked before its tokens.
 """
 
-import hashlib
 import re
-import secrets
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -15,8 +14,10 @@ from uuid import UUID
 from pydantic import SecretStr
 from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import lazyload
 
 from app.core.clock import utc_now
+from app.core.crypto import digest, new_token
 from app.core.email_address import EmailAddress
 from app.core.errors import BadRequest
 from app.core.events import emit_event
@@ -25,7 +26,6 @@ from app.features.accounts.models import AccountToken, User
 from app.features.sessions.events import EndReason
 from app.features.sessions.service import SessionService
 
-_RANDOM_BYTES = 32
 _SHAPE = re.compile(r"(vrf|pwr|eml|inv)_[A-Za-z0-9_-]{43}", re.ASCII)
 
 
@@ -50,20 +50,17 @@ class AccountTokens:
 
     def __init__(self, sessions: SessionService) -> None:
         self._sessions = sessions
-        self._also: list[Revocation] = []
-
-    def also_revoke(self, revocation: Revocation) -> None:
-        """Let another feature end what it issued, whenever all tokens of an account end."""
-        self._also.append(revocation)
+        self.revocations: list[Revocation] = []
+        """What is done besides, whenever all tokens of an account end."""
 
     async def issue(self, db: AsyncSession, user: User, kind: TokenKind, address: EmailAddress | None = None) -> str:
         """Make a token of a locked user, for another address if one is given, in place of an older one of its kind."""
         await db.execute(delete(AccountToken).where(AccountToken.user_id == user.id, AccountToken.kind == kind))
         email, mailbox = address or (user.email, user.mailbox)
-        token = f"{kind}_{secrets.token_urlsafe(_RANDOM_BYTES)}"
+        token = new_token(f"{kind}_")
         now = utc_now()
         row = AccountToken(
-            token_hash=_digest(token),
+            token_hash=digest(token),
             user_id=user.id,
             kind=kind,
             created_at=now,
@@ -98,7 +95,7 @@ class AccountTokens:
     async def revoke_all(self, db: AsyncSession, user_id: UUID) -> None:
         """End every token of an account, and what other features issued; the caller has locked the account."""
         await db.execute(delete(AccountToken).where(AccountToken.user_id == user_id))
-        for revocation in self._also:
+        for revocation in self.revocations:
             await revocation(db, user_id)
 
     async def end_access(
@@ -115,6 +112,25 @@ class AccountTokens:
         await self._sessions.end_all(db, user_id, reason, keep=keep, keep_clients=keep_clients)
 
 
+async def lock_mailbox(db: AsyncSession, mailbox: str) -> User | None:
+    """Lock and return the account of a mailbox, without its roles: one statement, whether there is one or not."""
+    found = select(User).where(User.mailbox == mailbox).options(lazyload(User.role_rows)).with_for_update()
+    return await db.scalar(found)
+
+
+@asynccontextmanager
+async def taken_back(db: AsyncSession, *, unless: bool) -> AsyncIterator[None]:
+    """Take back what the block writes unless `unless`: equal work, so equal time, for every address (ASVS 6.3.8)."""
+    savepoint = await db.begin_nested()
+    try:
+        yield
+        await db.flush()
+    except BaseException:
+        await savepoint.rollback()
+        raise
+    await (savepoint.commit() if unless else savepoint.rollback())
+
+
 def never_confirmed(before: datetime) -> ColumnElement[bool]:
     """Return the condition on accounts that were made before a time, and that no living token would confirm."""
     alive = exists().where(AccountToken.user_id == User.id, AccountToken.expires_at > utc_now())
@@ -122,7 +138,7 @@ def never_confirmed(before: datetime) -> ColumnElement[bool]:
 
 
 def _alive(token: SecretStr) -> ColumnElement[bool]:
-    return (AccountToken.token_hash == _digest(token.get_secret_value())) & (AccountToken.expires_at > utc_now())
+    return (AccountToken.token_hash == digest(token.get_secret_value())) & (AccountToken.expires_at > utc_now())
 
 
 def _refused(kinds: tuple[TokenKind, ...]) -> BadRequest:
@@ -130,7 +146,3 @@ def _refused(kinds: tuple[TokenKind, ...]) -> BadRequest:
     purpose = kinds[0].name.lower().replace("_", " ")
     emit_event(AccountEvent.ACCOUNT_TOKEN_REFUSED, outcome="denied", purpose=purpose)
     return BadRequest("The token is not valid: it is unknown, used, replaced or expired.")
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

@@ -1,13 +1,21 @@
-"""Hash passwords: argon2id at OWASP's parameters, in a bounded pool (ASVS 11.4.2)."""
+"""Hash passwords: argon2id at OWASP's parameters (ASVS 11.4.2), in a bounded pool (ASVS 15.2.2)."""
 
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pydantic import Field, SecretStr
 
-from app.features.accounts.passwords.hashing_pool import HashingPool
+from app.core.errors import Unavailable
+from app.core.events import emit_event
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.passwords.text import normalized
 
 SHORTEST_PASSWORD = 15
@@ -21,6 +29,10 @@ GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 
 OWASP_ARGON2ID = Argon2Hasher(memory_cost=19456, time_cost=2, parallelism=1)
 _QUEUE_LENGTH = 100
+_RETRY_AFTER_SECONDS = 5
+_NICENESS = 19
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,39 @@ class Verification(NamedTuple):
 
     valid: bool
     new_hash: str | None = None
+
+
+class HashingPool:
+    """Threads that hash (19 MiB, tens of milliseconds): one a core, below the priority of the event loop."""
+
+    def __init__(self, queue_length: int) -> None:
+        self._workers = usable_cores()
+        self._queue_length = queue_length
+        self._under_way = 0
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="argon2", initializer=_lower_priority)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a thread."""
+        return max(0, self._under_way - self._workers)
+
+    async def run(self, work: Callable[[], _Result]) -> _Result:
+        """Return the result of the work; raises what it raises, and `Unavailable` if too many wait."""
+        waiting = self._under_way - self._workers
+        if waiting >= self._queue_length:
+            emit_event(AccountEvent.HASHING_SHED, outcome="denied", waiting=waiting)
+            raise Unavailable(
+                "Too many sign-ins at once. Try again in a few seconds.", retry_after=_RETRY_AFTER_SECONDS
+            )
+        self._under_way += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._under_way -= 1
+
+    def close(self) -> None:
+        """Let the threads go; work that has not begun is cancelled."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class PasswordHasher:
@@ -71,3 +116,14 @@ class PasswordHasher:
 @cache
 def _dummy_hash(hasher: Argon2Hasher) -> str:
     return hasher.hash("nobody has this password")
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _lower_priority() -> None:
+    """Let the event loop go first: on Linux, niceness belongs to a thread."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

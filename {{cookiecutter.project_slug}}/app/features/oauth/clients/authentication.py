@@ -18,12 +18,13 @@ from pydantic import SecretStr
 
 from app.access.guard import AccessEvent
 from app.access.policies import Principal
+from app.core.crypto import digest
 from app.core.errors import BadRequest, TooManyRequests, Unauthenticated
 from app.core.events import emit_event
 from app.core.limits.limiter import Limiter, subscriber
 from app.features.accounts.events import AccountEvent
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, RegisteredClient
-from app.features.oauth.clients.service import ClientService, secret_digest
+from app.features.oauth.clients.service import ClientService
 from app.features.oauth.errors import CHALLENGE, InvalidClient
 from app.features.oauth.events import ClientEvent
 from app.http.request.credentials import scheme_and_credentials
@@ -110,7 +111,7 @@ def _shows_itself(client: RegisteredClient, secret: SecretStr | None) -> bool:
     """Return whether the secret is the client's: a public client has none, and sends none."""
     if secret is None or client.secret_hash is None:
         return secret is None and client.secret_hash is None
-    return hmac.compare_digest(secret_digest(secret), client.secret_hash)
+    return hmac.compare_digest(digest(secret.get_secret_value()), client.secret_hash)
 
 
 def _given(authorization: Sequence[str], form: Mapping[str, Any]) -> _Given | None:

@@ -1,9 +1,8 @@
 """Clients: registering, listing and removing them, and a new secret for one: 256 random bits, stored as their SHA-256.
 
-Rows are locked in one order: the actor (`accounts/authority.py`), the service account, its client, its sessions.
+Rows are locked in one order: the actor (`accounts/administration.py`), the service account, its client, its sessions.
 """
 
-import hashlib
 import secrets
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -20,12 +19,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.policies import Principal
 from app.access.roles import RoleTable
 from app.core.clock import utc_now
+from app.core.crypto import digest, new_token
 from app.core.database.database import Database
 from app.core.errors import Conflict, NotFound, Unprocessable
 from app.core.events import SecurityEvent, emit_event
 from app.core.pagination import Cursors, PageParams
-from app.features.accounts.authority import Authority, denied
-from app.features.accounts.service_accounts import add_service_account, lock_service_account, remove_service_account
+from app.features.accounts.administration import Authority, denied
+from app.features.accounts.service import add_service_account, lock_service_account, remove_service_account
 from app.features.oauth.clients.registered import OWN_CLIENTS, GrantType, RegisteredClient
 from app.features.oauth.events import ClientEnd, ClientEvent
 from app.features.oauth.models import OAuthClient
@@ -33,7 +33,6 @@ from app.features.oauth.schemas import ClientCreate
 from app.features.sessions.service import SessionService
 
 _SECRET_PREFIX = "cs_"  # noqa: S105  # what `core/logging/secret_shapes.py` knows a secret by
-_RANDOM_BYTES = 32
 _CLIENT_ID_BYTES = 16
 _LONGEST_URI_TOLD = 300
 
@@ -71,13 +70,13 @@ class ClientService:
             self._authority.require_to_give(actor, frozenset(new.roles))
         _require_scope(actor, new.scope.split(), first_party=new.first_party)
         client_id, now = secrets.token_hex(_CLIENT_ID_BYTES), utc_now()
-        secret = _new_secret() if new.confidential else None
+        secret = SecretStr(new_token(_SECRET_PREFIX)) if new.confidential else None
         row: dict[str, Any] = {
             "id": uuid4(),
             "created_at": now,
             "client_id": client_id,
             "name": new.name,
-            "secret_hash": secret and secret_digest(secret),
+            "secret_hash": secret and digest(secret.get_secret_value()),
             "secret_issued_at": secret and now,
             "first_party": new.first_party,
             "grants": " ".join(sorted(set(new.grants))),
@@ -133,13 +132,13 @@ class ClientService:
         Those of users stay: they cannot be refreshed without the new secret. Raises `NotFound`, `Conflict` for a public
         client, or `Forbidden` as `add` does.
         """
-        secret = _new_secret()
+        secret = SecretStr(new_token(_SECRET_PREFIX))
         async with self._database.transaction(before_commit=show and partial(show, secret)) as db:
             client = await self._lock(db, actor, id_)
             _require_scope(actor, client.scope, first_party=client.first_party)
             if not client.confidential:
                 raise Conflict("A public client has no secret.")
-            values = {"secret_hash": secret_digest(secret), "secret_issued_at": utc_now()}
+            values = {"secret_hash": digest(secret.get_secret_value()), "secret_issued_at": utc_now()}
             changing = update(OAuthClient).where(_clients.c.id == id_).values(values).returning(*_clients.c)
             client = _client((await db.execute(changing)).one())
             if client.user_id is not None:
@@ -195,15 +194,6 @@ class ClientService:
         registered = select(_clients).where(which, _clients.c.client_id.not_in(OWN_CLIENTS)).with_for_update()
         row = (await db.execute(registered)).one_or_none()
         return _require_found(None if row is None else _client(row))
-
-
-def secret_digest(secret: SecretStr) -> bytes:
-    """Return what is stored of a secret."""
-    return hashlib.sha256(secret.get_secret_value().encode()).digest()
-
-
-def _new_secret() -> SecretStr:
-    return SecretStr(_SECRET_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES))
 
 
 def _require_scope(actor: Principal | None, scope: Collection[str], *, first_party: bool) -> None:

@@ -8,8 +8,8 @@ from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent
 from app.core.errors import Forbidden
 from app.core.pagination import CursorText, PageParams
 from app.features.accounts.mailed.alerts import Alert
-from app.features.accounts.routes import Accounts, Exports, OwnAccount, Roles, exported
-from app.features.accounts.schemas import AccountDeletion, EmailChange, PasswordChange, ProfileUpdate
+from app.features.accounts.routes import Exports, OwnAccount, Roles, exported
+from app.features.accounts.schemas import AccountDeletion, EmailChange, OwnProfileUpdate, PasswordChange, ProfileUpdate
 from app.features.browser.cookie import clear_session_cookie, set_session_cookie
 from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.notices import PagesNotice
@@ -39,19 +39,19 @@ router.show("", _READS, "account.html")
 
 
 @router.form("/profile", Allow(AccountPermission.ACCOUNT_WRITE))
-async def change_profile(page: CurrentPage, accounts: Accounts) -> Response:
+async def change_profile(page: CurrentPage, own: OwnAccount) -> Response:
     """Change what I am called."""
     async with page.form(ProfileUpdate, "account.html") as typed:
-        await accounts.change_profile(page.principal, {"display_name": typed.display_name})
+        await own.change_profile(page.principal, OwnProfileUpdate(display_name=typed.display_name))
     return page.go("/account", PagesNotice.PROFILE)
 
 
 @router.form("/alerts", _OWN)
-async def change_alerts(page: CurrentPage, accounts: Accounts) -> Response:
+async def change_alerts(page: CurrentPage, own: OwnAccount) -> Response:
     """Change which alerts I get by mail."""
     async with page.form(AlertsForm, "account.html") as typed:
         muted = [alert for alert in Alert if not getattr(typed, alert)]
-        await accounts.change_profile(page.principal, {"muted_alerts": muted})
+        await own.change_profile(page.principal, OwnProfileUpdate(muted_alerts=muted))
     return page.go("/account", PagesNotice.ALERTS)
 
 

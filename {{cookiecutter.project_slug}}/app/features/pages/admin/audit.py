@@ -16,13 +16,12 @@ from pydantic import BeforeValidator, Field
 from starlette.responses import Response, StreamingResponse
 
 from app.access.policies import Allow
-from app.core.events import emit_event
+from app.core.events import ACTOR, SecurityEvent, emit_event
 from app.core.pagination import PageParams
 from app.features.audit.permissions import TrailPermission
 from app.features.audit.routes import Audit, Events
 from app.features.audit.schemas import AuditEventRead
 from app.features.audit.service import Filters
-from app.features.pages.events import PagesEvent
 from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.page import CurrentPage, PageRouter
 
@@ -35,6 +34,17 @@ _FORMULA = "=+@＝＋－＠-"  # noqa: RUF001  # meant
 _BEGINS_A_FORMULA = (*_FORMULA, "\t", "\r", "\n")
 # After a separator, and after quotes that such a program would take for those of the cell.
 _BEGINS_ANOTHER = re.compile(rf"([,;|\s][\"']*)([{_FORMULA}])")
+
+
+class PagesEvent(SecurityEvent):
+    """Security events of the pages."""
+
+    AUDIT_EXPORTED = (
+        "audit_exported",
+        "Somebody took a copy of the audit trail from its page",
+        "`user_id`, `filters`",
+        ACTOR,
+    )
 
 
 def _in_utc(text: object) -> datetime:

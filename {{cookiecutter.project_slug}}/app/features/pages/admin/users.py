@@ -16,17 +16,23 @@ from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import Accounts, Administration, Roles
 from app.features.accounts.schemas import AccountRead, AccountUpdate, ProfileUpdate
 from app.features.pages.admin.roles import RolesForm, chosen_roles, role_choices, ticked
-from app.features.pages.events import PagesEnd
 from app.features.pages.kit.forms import FormBody, NoFields
 from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import CurrentPage, PageRouter
 from app.features.sessions.client import RequestClient
+from app.features.sessions.events import EndReason
 from app.features.sessions.routes import Sessions
 
 router = PageRouter(__name__, "/admin/users")
 
 _WRITES = Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE)
 _ASSIGNS = Recent(STEP_UP_MINUTES, UserPermission.ROLES_ASSIGN)
+
+
+class PagesEnd(EndReason):
+    """Why a page ends a session."""
+
+    ENDED_BY_ADMINISTRATOR = "ended by administrator"
 
 
 class SearchForm(FormBody):

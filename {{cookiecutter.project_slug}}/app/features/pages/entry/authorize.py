@@ -18,7 +18,7 @@ from app.core.errors import BadRequest
 from app.core.events import emit_event
 from app.core.services import provided, services_of
 from app.core.settings.model import Settings
-from app.features.accounts.authority import denied
+from app.features.accounts.administration import denied
 from app.features.authorization.requests import AuthorizationRequest, RefusedRequest, RequestReader, UntrustedRequest
 from app.features.authorization.service import AuthorizationService
 from app.features.oauth.events import ClientEvent

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
-from pydantic.fields import FieldInfo
 from starlette.responses import Response
 
 from app.core.errors import Problem, Unprocessable
@@ -63,7 +62,7 @@ def shown_values(kind: type[BaseModel], typed: Mapping[str, str]) -> dict[str, s
     return {
         name: typed[name][:LONGEST_SHOWN]
         for name, field in kind.model_fields.items()
-        if name in typed and not _is_secret(field)
+        if name in typed and SecretStr not in {field.annotation, *getattr(field.annotation, "__args__", ())}
     }
 
 
@@ -73,10 +72,6 @@ def errors_by_field(problem: Problem, beside: Mapping[str, type[Problem]]) -> di
         return {str(list(error["location"])[-1]): str(error["reason"]) for error in problem.errors}  # type: ignore[call-overload]
     field = next((name for name, kind in beside.items() if isinstance(problem, kind)), "")
     return {field: words_with_time(problem)}
-
-
-def _is_secret(field: FieldInfo) -> bool:
-    return SecretStr in {field.annotation, *getattr(field.annotation, "__args__", ())}
 
 
 def _reason(error: Mapping[str, Any]) -> str:

@@ -31,19 +31,10 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 def content_security_policy(*, form_action: Sequence[str] = (), scripts: bool = False) -> str:
     """Return the policy of a page (ASVS 3.4.3); `form_action` are other origins to which its forms may lead."""
-    script = ["script-src 'self'", "connect-src 'self'"] if scripts else []
-    return "; ".join(
-        [
-            "default-src 'none'",
-            *script,
-            "style-src 'self'",
-            "img-src 'self' data:",
-            " ".join(["form-action 'self'", *form_action]),
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-            "object-src 'none'",
-        ]
-    )
+    script = "script-src 'self'; connect-src 'self'; " if scripts else ""
+    leads_to = " ".join(["'self'", *form_action])
+    files = f"default-src 'none'; {script}style-src 'self'; img-src 'self' data:"
+    return f"{files}; form-action {leads_to}; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
 
 
 class HtmlPage:
@@ -137,9 +128,6 @@ Browsers = Annotated[BrowserSessions, provided(BrowserSessions)]
 class PageRoute(GuardedRoute):
     """A page, or the target of a form. It is no part of the API's description."""
 
-    def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
-        super().__init__(path, endpoint, **options | {"include_in_schema": False})
-
     async def authenticate(self, request: Request) -> Principal:
         """Authenticate the session cookie alone: no token opens a page."""
         return await services_of(request.app)[CookieAuthenticator](request)
@@ -156,7 +144,7 @@ class PageRouter(GuardedRouter):
     """Pages, and the targets of their forms; `module` is the `__name__` of the module that has them."""
 
     def __init__(self, module: str, prefix: str = "") -> None:
-        super().__init__(prefix=prefix, route_class=PageRoute)
+        super().__init__(prefix=prefix, route_class=PageRoute, include_in_schema=False)
         self._module = module
 
     def page(self, path: str, rule: Policy) -> Callable[[_Handler], _Handler]:

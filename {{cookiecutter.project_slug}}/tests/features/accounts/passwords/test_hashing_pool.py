@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from app.core.errors import Unavailable
-from app.features.accounts.passwords.hashing_pool import HashingPool, usable_cores
+from app.features.accounts.passwords.hasher import HashingPool, usable_cores
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from app.access.roles import Role
 from app.core.database.database import Database
 from app.core.mail.models import OutboxMail
-from app.features.accounts.authority import lock_administrators
+from app.features.accounts.administration import lock_administrators
 from app.features.browser.service import BrowserSessions
 from app.features.sessions.events import SessionEnd
 from app.features.sessions.service import SessionService

@@ -1,10 +1,10 @@
-"""`app/features/pages/kit/assets.py`: the files that pages need."""
+"""`app/features/pages/kit/site.py`: the files that pages need."""
 
 import re
 
 import pytest
 
-from app.features.pages.kit.assets import Assets
+from app.features.pages.kit.site import Assets
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
