@@ -149,6 +149,18 @@ class AccountService:
             raise NotFound("There is no such account.")
         return user
 
+    async def addresses(self, user_ids: Iterable[UUID]) -> dict[UUID, str]:
+        """Return the address of each account that is there."""
+        async with self._database.read() as db:
+            rows = await db.execute(select(User.id, User.email).where(User.id.in_(set(user_ids))))
+            return dict(rows.all())
+
+    async def find(self, address: str) -> UUID | None:
+        """Return the account of an address, if there is one; raises `ValueError` for what is no address."""
+        mailbox = parse_email_address(address).mailbox
+        async with self._database.read() as db:
+            return await db.scalar(select(User.id).where(User.mailbox == mailbox))
+
     async def credentials(self, mailbox: str, ip: str) -> Credentials | None:
         """Return what a sign-in of the mailbox from the address is checked against."""
         rows = await self._database.fetch_all(_CREDENTIALS, {"mailbox": mailbox, "of_network": subscriber(ip)})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Row, Select, String, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.crypto import KeyRing
@@ -92,6 +92,14 @@ class AuditTrail:
         statement = select(AuditEvent).where(AuditEvent.action.in_(actions)).order_by(AuditEvent.sequence.desc())
         async with self._database.read() as db:
             return await db.scalar(statement.limit(1))
+
+    async def daily(self, since: datetime) -> Sequence[Row[str, str, str, int]]:
+        """Return day (ISO 8601, in UTC), action, outcome and the number of such events, for each that there are."""
+        day = func.date(AuditEvent.created_at)
+        kind = (day, AuditEvent.action, AuditEvent.outcome)
+        statement = select(cast(day, String), *kind[1:], func.count()).where(AuditEvent.created_at >= since)
+        async with self._database.read() as db:
+            return (await db.execute(statement.group_by(*kind))).all()
 
     async def count(self) -> int:
         """Return about how many rows the database holds: the numbers from its first to its last have few gaps."""

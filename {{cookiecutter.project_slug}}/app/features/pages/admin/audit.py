@@ -7,6 +7,8 @@ import csv
 import io
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,14 +18,19 @@ from pydantic import BeforeValidator, Field
 from starlette.responses import Response, StreamingResponse
 
 from app.access.policies import Allow
+from app.core.email_address import LONGEST_ADDRESS
+from app.core.errors import Unprocessable
 from app.core.events import ACTOR, SecurityEvent, emit_event
 from app.core.pagination import PageParams
+from app.features.accounts.permissions import UserPermission
+from app.features.accounts.routes import Accounts
+from app.features.accounts.service import AccountService
 from app.features.audit.permissions import TrailPermission
 from app.features.audit.routes import Audit, Events
 from app.features.audit.schemas import AuditEventRead
 from app.features.audit.service import Filters
 from app.features.pages.kit.forms import FormBody
-from app.features.pages.kit.page import CurrentPage, PageRouter
+from app.features.pages.kit.page import CurrentPage, HtmlPage, PageRouter
 
 router = PageRouter(__name__, "/admin/audit")
 
@@ -58,21 +65,25 @@ def _in_utc(text: object) -> datetime:
 
 
 Moment = Annotated[datetime, BeforeValidator(_in_utc)]
+Person = Annotated[str, Field(max_length=LONGEST_ADDRESS)]
+"""The id or the address of an account, or the id of something else."""
 
 
 class FilterForm(FormBody):
     """Which events; an empty field filters nothing."""
 
-    actor: UUID | None = None
-    target: UUID | None = None
+    actor: Person | None = None
+    target: Person | None = None
     action: Annotated[str, Field(max_length=100)] | None = None
     since: Moment | None = None
     until: Moment | None = None
 
-    def filters(self) -> Filters:
-        """Return the same for the trail."""
-        target = str(self.target) if self.target else None
-        return Filters(actor=self.actor, target=target, action=self.action, since=self.since, until=self.until)
+    async def filters(self, page: HtmlPage, accounts: AccountService) -> Filters:
+        """Return the same for the trail; raises `Unprocessable` for who is nobody."""
+        actor, target = [await _id_of(page, accounts, name, getattr(self, name)) for name in ("actor", "target")]
+        return Filters(
+            actor=actor, target=str(target) if target else None, action=self.action, since=self.since, until=self.until
+        )
 
 
 class AuditForm(FilterForm):
@@ -81,33 +92,69 @@ class AuditForm(FilterForm):
     cursor: Annotated[str, Field(max_length=200)] | None = None
 
 
+async def _id_of(page: HtmlPage, accounts: AccountService, field: str, person: str | None) -> UUID | None:
+    """Read an id, or the address of an account for those who may see accounts."""
+    if person is None:
+        return None
+    found = _as_id(person)
+    if found is None and _sees_accounts(page):
+        with suppress(ValueError):
+            found = await accounts.find(person)
+    if found is not None:
+        return found
+    reason = "This is neither an id nor the address of an account."
+    raise Unprocessable("The form breaks a rule.", errors=[{"location": [field], "reason": reason}])
+
+
+def _as_id(text: str) -> UUID | None:
+    with suppress(ValueError):
+        return UUID(text)
+    return None
+
+
+def _sees_accounts(page: HtmlPage) -> bool:
+    return UserPermission.USERS_READ in page.principal.permissions
+
+
+async def _names(page: HtmlPage, accounts: AccountService, events: list[AuditEventRead]) -> dict[str, str]:
+    """Return the address of each account that the events are about, for those who may see accounts."""
+    ids = {event.actor for event in events}
+    ids |= {_as_id(event.target_id or "") for event in events if event.target_type == "user"}
+    named = await accounts.addresses(found for found in ids if found) if _sees_accounts(page) else {}
+    return {str(user_id): address for user_id, address in named.items()}
+
+
 @router.page("", Allow(TrailPermission.AUDIT_READ))
-async def audit_page(page: CurrentPage, trail: Audit, events: Events) -> Response:
+async def audit_page(page: CurrentPage, trail: Audit, events: Events, accounts: Accounts) -> Response:
     """List security events, newest first."""
     async with page.form(AuditForm, _TEMPLATE, **_nothing(events)) as asked:
         events.require(asked.action, "query", "action")
-        rows, cursor = await trail.list_events(asked.filters(), PageParams(cursor=asked.cursor))
+        filters = await asked.filters(page, accounts)
+        rows, cursor = await trail.list_events(filters, PageParams(cursor=asked.cursor))
     page.values.pop("cursor", None)
     found, next_path = [AuditEventRead.model_validate(row) for row in rows], page.next_path(cursor, **page.values)
-    return page.show(_TEMPLATE, events=found, next_path=next_path, actions=events.events)
+    names = await _names(page, accounts, found)
+    return page.show(_TEMPLATE, events=found, names=names, next_path=next_path, actions=events.events)
 
 
 @router.form("/export", Allow(TrailPermission.AUDIT_READ))
-async def export(page: CurrentPage, trail: Audit, events: Events) -> Response:
+async def export(page: CurrentPage, trail: Audit, events: Events, accounts: Accounts) -> Response:
     """Send the events as a file, oldest first. An event records the export before it starts."""
     async with page.form(FilterForm, _TEMPLATE, **_nothing(events)) as asked:
         events.require(asked.action, "body", "action")
-    emit_event(PagesEvent.AUDIT_EXPORTED, outcome="success", user_id=page.principal.user_id, filters=page.values)
+        filters = await asked.filters(page, accounts)
+    used = {name: str(value) for name, value in asdict(filters).items() if value is not None}
+    emit_event(PagesEvent.AUDIT_EXPORTED, outcome="success", user_id=page.principal.user_id, filters=used)
     name = f"audit-{datetime.now(UTC):%Y-%m-%d}.csv"
     return StreamingResponse(
-        _lines(trail.export(asked.filters())),
+        _lines(trail.export(filters)),
         media_type="text/csv; charset=utf-8; header=present",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
 def _nothing(events: Events) -> dict[str, Any]:
-    return {"events": [], "next_path": None, "actions": events.events}
+    return {"events": [], "names": {}, "next_path": None, "actions": events.events}
 
 
 def cell(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The start of the administration, the route table, and the health of what the service depends on."""
+"""The route table, and the health of what the service depends on."""
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -12,12 +12,10 @@ from app.core.limits.limiter import Limiter
 from app.core.mail.delivery import MailDelivery
 from app.core.services import services_of
 from app.core.settings.model import Settings
-from app.features.accounts.permissions import UserPermission
 from app.features.pages.kit.page import CurrentPage, PageRouter
 from app.features.system.permissions import SystemPermission
 
 router = PageRouter(__name__, "/admin")
-router.show("", Allow(UserPermission.USERS_READ), "admin.html")
 
 
 @router.page("/routes", Allow(SystemPermission.DOCS_READ))

@@ -1,101 +1,21 @@
-"""What all pages share: files, templates and their filters, and what features add to it.
+"""What all pages share, and what features add to it."""
 
-Files are read once, served from memory, and named by their content so that browsers can cache them. Texts of others are
-shown bounded, and without characters that reorder the text around them.
-"""
-
-import hashlib
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from jinja2 import Environment as Templates, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from starlette.responses import Response
 
 from app.access.guard import route_policies
 from app.access.policies import Policy, Principal
-from app.core.errors import Forbidden, NotFound, Unauthenticated
-from app.core.logging.redaction import escape
+from app.core.errors import Forbidden, Unauthenticated
 from app.core.settings.model import Environment, Registration, Settings
 from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD
+from app.features.pages.kit.assets import Assets
 from app.features.pages.kit.notices import Notice
-
-FOLDER = Path(__file__).with_name("static")
-PREFIX = "/assets"
-
-_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-}
-_FOR_EVER = "public, max-age=31536000, immutable"
-
-
-class Assets:
-    """The files of a folder and of its subfolders, by name."""
-
-    def __init__(self, folder: Path = FOLDER) -> None:
-        files = sorted(path for path in folder.rglob("*") if path.suffix in _TYPES)
-        self._files = {path.name: (path.read_bytes(), _TYPES[path.suffix]) for path in files}
-        self._versions = {name: hashlib.sha256(content).hexdigest()[:16] for name, (content, _) in self._files.items()}
-
-    def url(self, name: str) -> str:
-        """Return the URL of the file as it is now; raises `KeyError` for an unknown name."""
-        return f"{PREFIX}/{self._versions[name]}/{name}"
-
-    def get(self, version: str, name: str) -> Response:
-        """Return the file; raises `NotFound` for any other name, or another version of it."""
-        if self._versions.get(name) != version:
-            raise NotFound("There is no such file.")
-        content, media_type = self._files[name]
-        return Response(content, media_type=media_type, headers={"Cache-Control": _FOR_EVER})
-
-
-LONGEST_SHOWN = 120
-
-# In this order: each browser also names those below it.
-_BROWSERS = (
-    (re.compile(r"\bEdg(?:A|iOS)?/"), "Edge"),
-    (re.compile(r"\b(?:OPR|OPT|Opera)/"), "Opera"),
-    (re.compile(r"\b(?:Firefox|FxiOS)/"), "Firefox"),
-    (re.compile(r"\bSamsungBrowser/"), "Samsung Internet"),
-    (re.compile(r"\b(?:Headless)?(?:Chrome|CriOS|Chromium)/"), "Chrome"),
-    (re.compile(r"\bVersion/[\d.]+ (?:Mobile/\w+ )?Safari/"), "Safari"),
-    (re.compile(r"^curl/"), "curl"),
-)
-_SYSTEMS = (
-    (re.compile(r"\b(?:iPhone|iPad)\b"), "iOS"),
-    (re.compile(r"\bAndroid\b"), "Android"),
-    (re.compile(r"\bCrOS\b"), "ChromeOS"),
-    (re.compile(r"\bWindows NT\b"), "Windows"),
-    (re.compile(r"\bMacintosh\b"), "macOS"),
-    (re.compile(r"\bLinux\b"), "Linux"),
-)
-_LONGEST_DEVICE = 40
-
-
-def short(text: object, longest: int = LONGEST_SHOWN) -> str:
-    """Shorten the text; a line break becomes a space, and any other character that is not printable its escape."""
-    shown = escape(" ".join(str(text)[: longest + 1].splitlines()))
-    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
-
-
-def device(user_agent: str) -> str:
-    """Name browser and system; for an unknown one, return the start of what it calls itself."""
-    browser, system = _first(_BROWSERS, user_agent), _first(_SYSTEMS, user_agent)
-    if browser is None:
-        return short(user_agent, _LONGEST_DEVICE) or "Unknown"
-    return f"{browser} on {system}" if system else browser
-
-
-def _first(known: tuple[tuple[re.Pattern[str], str], ...], text: str) -> str | None:
-    return next((name for pattern, name in known if pattern.search(text)), None)
+from app.features.pages.kit.words import device, event_words, short, when
 
 
 class AccountLink(NamedTuple):
@@ -154,20 +74,10 @@ def _templates(folders: tuple[Path, ...], *, reload: bool) -> Templates:
         lstrip_blocks=True,
         auto_reload=reload,
     )
-    templates.filters |= {"when": _when, "short": short, "device": device}
+    templates.filters |= {"when": when, "event": event_words, "short": short, "device": device}
     # What macros need besides arguments is global.
     templates.globals |= {"shortest_password": SHORTEST_PASSWORD, "longest_password": LONGEST_PASSWORD}
     return templates
-
-
-def _when(time: datetime | None) -> Markup:
-    """Write a time for people and programs."""
-    if time is None:
-        return Markup("never")
-    utc = time.astimezone(UTC)
-    return Markup('<time datetime="{}">{}</time>').format(
-        utc.isoformat(timespec="seconds"), utc.strftime("%Y-%m-%d %H:%M UTC")
-    )
 
 
 class Navigation:

@@ -1,6 +1,10 @@
 """Where the administration begins, and who gets in."""
 
+import re
+from datetime import UTC, datetime, timedelta
+
 import pytest
+import time_machine
 
 from app.access.guard import route_policies
 from app.access.roles import Role
@@ -65,3 +69,36 @@ async def test_the_page_of_a_user_offers_only_what_one_may_do(service: Service) 
     answer = await admin.get(f"/admin/users/{person.id}")
     for part in ("/roles", "/sessions", "/name", "/disable", "/delete"):
         assert f'/admin/users/{person.id}{part}"' in answer.text
+
+
+async def test_the_start_shows_the_last_days(service: Service) -> None:
+    """Sign-ins, what failed, and new accounts: each day's number is in the table; older days are not."""
+    begin = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    with time_machine.travel(begin - timedelta(days=14), tick=True):
+        await service.person()
+    with time_machine.travel(begin - timedelta(days=13), tick=True):
+        person = await service.person()
+    with time_machine.travel(begin, tick=True):
+        for _ in range(3):
+            await service.try_sign_in(person.email, "a wrong password")
+        _, admin = await with_browser(service, Role.ADMIN)
+        answer = await admin.get("/admin")
+    rows = re.findall(r'<th scope="row">([\d-]+)</th><td>(\d+)</td><td>(\d+)</td><td>(\d+)</td>', answer.text)
+    assert len(rows) == 14
+    assert rows[0] == (str(begin.date()), "1", "3", "1")
+    assert rows[-1] == (str((begin - timedelta(days=13)).date()), "0", "0", "1")
+    assert answer.text.count("<svg") == 3
+    assert answer.text.count("<rect") == 3 * 14
+
+
+async def test_the_start_says_what_needs_attention(service: Service) -> None:
+    """A refresh token that came twice leads to its events; upkeep that nobody runs is told; nothing else is."""
+    _, tokens = await service.signed_in()
+    await service.refresh(tokens.refresh)
+    await service.refresh(tokens.refresh)
+    _, admin = await with_browser(service, Role.ADMIN)
+    answer = await admin.get("/admin")
+    assert 'href="/admin/audit?action=token_reused">A refresh token came twice, 1 in 14 days' in answer.text
+    assert "let manage purge run daily" in text_of(answer)
+    assert "A limit of the sign-in was reached" not in answer.text
+    assert "could not be delivered" not in answer.text

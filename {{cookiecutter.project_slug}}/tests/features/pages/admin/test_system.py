@@ -41,7 +41,7 @@ async def test_counts_the_mail_that_does_not_arrive(start: StartService) -> None
         async with service[Database].transaction() as db:
             await service[Outbox].add(db, mail())
             await service[Outbox].add(db, mail())
-        assert "Mail that waits 2, the oldest since 20" in text_of(await admin.get("/admin/health"))
+        assert "Mail that waits 2, the oldest just now" in text_of(await admin.get("/admin/health"))
         async with service[Database].transaction() as db:
             await db.execute(update(OutboxMail).values(status=MailStatus.FAILED, sealed=None, finished_at=utc_now()))
         text = text_of(await admin.get("/admin/health"))

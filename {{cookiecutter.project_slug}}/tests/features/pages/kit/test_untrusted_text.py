@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.features.pages.kit.site import device, short
+from app.features.pages.kit.words import device, short
 
 WINDOWS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
