@@ -12,17 +12,16 @@ from app.core.database.database import Database
 from app.core.database.migrations import require_current
 from app.core.database.personal_data import DataExport
 from app.core.events import EventCatalog, KeyEvent, UpkeepEvent
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.core.mail.delivery import MailDelivery
-from app.core.mail.models import OutboxMail, finished
-from app.core.mail.outbox import MailKey, Outbox
+from app.core.mail.outbox import MailKey, Outbox, OutboxMail, finished
 from app.core.mail.transport import mail_transport
 from app.core.pagination import CursorKey
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature, ResealJob, RetentionJob, check_features
 from app.features.installed import FEATURES as INSTALLED
-from app.http.events import HttpEvent
+from app.http.request.base import HttpEvent
 
 
 def provide(services: Services) -> None:

@@ -12,10 +12,10 @@ from app.access.guard import GuardedRoute, GuardedRouter, route_policies
 from app.access.openapi import install_openapi
 from app.assembly import FEATURES, make_services, running
 from app.core.database.database import Database
-from app.core.database.errors import install_outage_handlers
 from app.core.database.migrations import require_current, upgrade
+from app.core.database.postgresql import install_outage_handlers
 from app.core.errors import install_error_handlers
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.core.logging.setup import configure_logging
 from app.core.services import require_services, services_of
 from app.core.settings import model as configuration

@@ -17,8 +17,8 @@ from app.access.policies import Policy, PolicyError, Principal, current_principa
 from app.core.errors import Problem
 from app.core.events import ACTOR, SecurityEvent, emit_event
 from app.core.services import dependencies_of, services_of
+from app.http.request.base import scheme_and_credentials
 from app.http.request.body_limit import MAX_BODY_BYTES, SMALL_BODY, limit_body
-from app.http.request.credentials import scheme_and_credentials
 from app.http.request.strict_json import StrictRequest
 
 

@@ -17,7 +17,7 @@ from app.core.database.database import Database, UtcDateTime
 from app.core.database.migrations import SchemaMismatchError, require_current
 from app.core.errors import Problem
 from app.core.events import UpkeepEvent
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.core.mail.delivery import MailDelivery
 from app.core.mail.transport import DeliveryError, mail_transport
 from app.core.private_files import sqlite_path

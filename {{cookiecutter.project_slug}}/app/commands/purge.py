@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from app.assembly import RETENTION_JOBS
-from app.commands.progress import forecast, treat_all
-from app.commands.support import run_with_services, say
+from app.commands.support import forecast, run_with_services, say, treat_all
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.events import UpkeepEvent, emit_event

@@ -5,18 +5,16 @@ from functools import partial
 from limits import parse as parse_limit
 from starlette.middleware import Middleware
 
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.core.settings.model import Settings
 from app.http.middleware.access_log import AccessLogMiddleware
 from app.http.middleware.audit import AuditMiddleware
+from app.http.middleware.checks import TrustedHostCheck, require_https, require_own_origin
 from app.http.middleware.cors import CorsMiddleware
-from app.http.middleware.cross_origin import require_own_origin
 from app.http.middleware.head import HeadMiddleware
-from app.http.middleware.https import require_https
 from app.http.middleware.last_resort import LastResortMiddleware
 from app.http.middleware.rate_limit import RateLimitMiddleware
 from app.http.middleware.security_headers import SecurityHeadersMiddleware
-from app.http.middleware.trusted_host import TrustedHostCheck
 from app.http.request.allowed_methods import require_known_method
 from app.http.request.base import ChecksMiddleware
 from app.http.request.body_limit import BodyLimitMiddleware

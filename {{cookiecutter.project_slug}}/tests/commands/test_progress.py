@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.commands.progress import counted
+from app.commands.support import counted
 from tests.support.server import environment
 
 if sys.platform != "win32":
@@ -17,7 +17,7 @@ if sys.platform != "win32":
 
 WORK = """
 import time
-from app.commands.progress import counted
+from app.commands.support import counted
 with counted("sessions") as advance:
     for _ in range(4):
         time.sleep(0.1)

@@ -1,8 +1,8 @@
-"""`app/core/ip_address.py`: addresses as proxies and people write them."""
+"""`app/core/settings/rules.py`: addresses as proxies and people write them."""
 
 import pytest
 
-from app.core.ip_address import parse_address
+from app.core.settings.rules import parse_address
 
 
 @pytest.mark.parametrize(

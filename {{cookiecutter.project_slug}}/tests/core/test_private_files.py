@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.database.sqlite_driver import open_connection
+from app.core.database.sqlite import open_connection
 from app.core.private_files import make_private_file, make_private_folder, readable_by_others
 from tests.support.command_line import CommandLine
 from tests.support.server import PROJECT, ServerProcess, environment, request

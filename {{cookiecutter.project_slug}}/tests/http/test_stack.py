@@ -8,7 +8,7 @@ from fastapi import Response
 from starlette.middleware import Middleware
 
 from app.access.policies import Public, policy
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.http.middleware.security_headers import security_headers
 from app.http.stack import middleware
 from tests.conftest import PUBLIC_URL, MakeSettings, StartService

@@ -21,8 +21,7 @@ from sqlalchemy import select
 from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.mail.delivery import MailDelivery, Pace
-from app.core.mail.models import MailStatus, OutboxMail
-from app.core.mail.outbox import Mail, Outbox
+from app.core.mail.outbox import Mail, MailStatus, Outbox, OutboxMail
 from app.core.mail.transport import mail_transport
 from app.core.settings.model import Settings
 

@@ -4,25 +4,32 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Annotated
 
 import typer
 from pydantic import SecretStr
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, inspect, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.assembly import make_services
-from app.commands.backup import checks, copies
+from app.assembly import RESEAL_JOBS, make_services, opened
+from app.commands.backup import copies
 from app.commands.support import database_faults, fail, note, say, settings_or_exit
 from app.core.clock import utc_now
+from app.core.crypto import KeyRing
+from app.core.database.batches import foreseen
 from app.core.database.database import Database
+from app.core.database.migrations import upgrade
 from app.core.errors import Problem
 from app.core.events import UpkeepEvent, emit_event
 from app.core.private_files import make_private_file, sqlite_path
 from app.core.settings.model import Settings
+from app.features.audit.models import AuditEvent, AuditHead
+from app.features.audit.service import AuditTrail
+from app.features.audit.trail.chain import ChainKeys
 
 BACKUP_FOLDER = Path("var/backup")
 _DUMP = ("--format=custom", f"--lock-wait-timeout={copies.LOCK_WAIT}")
@@ -67,7 +74,7 @@ def restore(
             fail(f"{file} is no backup of the kind of database that DATABASE_URL names. Nothing was changed.")
     with database_faults():
         is_there = target is None or target.is_file()
-        if is_there and not overwrite and not asyncio.run(checks.is_empty(settings)):
+        if is_there and not overwrite and not asyncio.run(is_empty(settings)):
             fail("DATABASE_URL names a database that is not empty. Name another one, or say --overwrite.")
         if target is not None:
             work = partial(_restore_sqlite, settings, file, target, verify=verify)
@@ -111,7 +118,7 @@ def _restore_sqlite(settings: Settings, file: Path, target: Path, *, verify: boo
         shutil.copyfile(file, copy)
         copies.finish_sqlite(copy)
         url = URL.create("sqlite+aiosqlite", database=str(copy)).render_as_string(hide_password=False)
-        asyncio.run(checks.accept(settings.model_copy(update={"database_url": SecretStr(url)}), verify=verify))
+        asyncio.run(accept(settings.model_copy(update={"database_url": SecretStr(url)}), verify=verify))
         make_private_file(target)
         copies.copy_sqlite(copy, target)
 
@@ -119,10 +126,10 @@ def _restore_sqlite(settings: Settings, file: Path, target: Path, *, verify: boo
 def _restore_postgresql(settings: Settings, file: Path, *, verify: bool) -> None:
     names = copies.key_ids_in(file)
     if verify:
-        checks.require_key(settings, names, "Nothing was changed.")
+        require_key(settings, names, "Nothing was changed.")
     into = f"--dbname={make_url(settings.database_url.get_secret_value()).database}"
     copies.run_program("pg_restore", *_RESTORE, into, str(file), url=settings.database_url)
-    asyncio.run(checks.accept(settings, verify=verify))
+    asyncio.run(accept(settings, verify=verify))
 
 
 def _record(settings: Settings, event: UpkeepEvent) -> None:
@@ -138,3 +145,68 @@ def _record(settings: Settings, event: UpkeepEvent) -> None:
         asyncio.run(record())
     except (Problem, SQLAlchemyError) as error:
         note(f"The audit trail did not take the row that says so ({type(error).__name__}).", colour="yellow")
+
+
+async def is_empty(settings: Settings) -> bool:
+    """Whether nothing has ever happened in the database: it has no table, or nothing in its trail."""
+    database = Database(settings.database_url)
+    try:
+        tables = await _tables(database)
+        if AuditEvent.__tablename__ not in tables:
+            return not tables
+        async with database.read() as db:
+            return await db.scalar(select(AuditEvent.sequence).limit(1)) is None
+    finally:
+        await database.close()
+
+
+async def accept(settings: Settings, *, verify: bool) -> None:
+    """Bring the schema of a restored database up to date and verify it; exits with a message if it cannot be used."""
+    database = Database(settings.database_url)
+    try:
+        if AuditHead.__tablename__ not in await _tables(database):
+            fail("The backup is not one of this service: it has no audit trail.")
+    finally:
+        await database.close()
+    await upgrade(settings.database_url)
+    if verify:
+        await _verify(settings)
+
+
+def require_key(settings: Settings, names: Sequence[bytes], state: str) -> None:
+    """Exit with a message unless the settings have a key of these names, with which the shards of the trail end."""
+    chain = ChainKeys(KeyRing(settings.secret_key, settings.secret_key_fallbacks))
+    if any(names) and not any(map(chain.knows, names)):
+        fail(
+            "SECRET_KEY is not the key of this backup, and none of SECRET_KEY_FALLBACKS is: set the keys of its time."
+            f" {state}"
+        )
+
+
+async def _verify(settings: Settings) -> None:
+    async with opened(settings) as services:
+        async with services[Database].read() as db:
+            names = (await db.scalars(select(AuditHead.key_id))).all()
+        require_key(settings, names, "It is not verified.")
+        verification = services[AuditTrail].verification()
+        await verification.begin()
+        report = await verification.run()
+        if report.flaw is not None:
+            fail(f"The audit trail is not whole: {report.flaw}")
+        say(f"The audit trail is whole: {report.rows} rows.")
+    # With another current key, every sealed row is one to seal anew: it is opened for that, and rolled back.
+    fallbacks = (settings.secret_key, *settings.secret_key_fallbacks)
+    later = settings.model_copy(update={"secret_key": SecretStr(token_urlsafe(64)), "secret_key_fallbacks": fallbacks})
+    services = make_services(later)
+    try:
+        for job in RESEAL_JOBS:
+            if job.delays_rotation:
+                count = await foreseen(services[Database], partial(job.service(services).reseal, limit=1))
+                say(f"{job.name}: {'one was opened' if count else 'none is sealed'}")
+    finally:
+        await services.close()
+
+
+async def _tables(database: Database) -> set[str]:
+    async with database.read() as db:
+        return set(await (await db.connection()).run_sync(lambda connection: inspect(connection).get_table_names()))

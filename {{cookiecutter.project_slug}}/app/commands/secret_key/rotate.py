@@ -1,25 +1,35 @@
-"""`manage rotate-secret-key`: a new secret key, in three steps with a restart of the service after the first."""
+"""`manage rotate-secret-key`: a new secret key, in three steps with a restart of the service after the first.
+
+The row of the trail is written, `.env` replaced, the row committed. After a kill in between, the next run adds it.
+"""
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Annotated
 
+import orjson
 import typer
+from pydantic import SecretStr
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.assembly import RESEAL_JOBS
-from app.commands.progress import forecast, treat_all
 from app.commands.secret_key.env_file import FALLBACKS, KEY, EnvFileError, with_new_key, without_fallbacks
-from app.commands.secret_key.events import retired, rotated, tell_missed
 from app.commands.secret_key.locked_file import LockedFile, LockedFileError, locked_file
-from app.commands.support import fail, note, run_with_services, say, settings_or_exit
+from app.commands.support import fail, forecast, note, run_with_services, say, settings_or_exit, treat_all
 from app.core.clock import utc_now
+from app.core.crypto import KeyRing, key_id
+from app.core.database.database import Database
+from app.core.errors import Problem
+from app.core.events import KeyEvent, SecurityEvent, emit_event
 from app.core.services import Services
 from app.core.settings import model as configuration
 from app.core.settings.model import Settings, source_of
+from app.features.audit.service import AuditTrail
+from app.features.audit.trail.chain import TrailKey
 
 _KEY_BYTES = 64
 _BATCH = 200
@@ -46,6 +56,10 @@ _Retire = Annotated[
     bool, typer.Option("--retire", help="Remove the earlier keys, unless something needs them. Restart afterwards.")
 ]
 _Yes = Annotated[bool, typer.Option("--yes", help="With --retire: every process was restarted, do not ask.")]
+_UNRECORDED = (
+    ".env is changed, but the database did not take the row of the audit trail that says so ({cause}). The next"
+    " `manage rotate-secret-key`, with --retire or without, writes it. Go on as after a success."
+)
 
 
 def rotate_secret_key(*, reseal: _Reseal = False, retire: _Retire = False, yes: _Yes = False) -> None:
@@ -143,3 +157,59 @@ async def _reseal_all(services: Services) -> None:
         resealed = await treat_all(services, job.name, partial(job.service(services).reseal, limit=_BATCH))
         say(f"{job.name}: {resealed} sealed with the current key")
     say("Everything that an earlier key sealed is sealed with the current one.")
+
+
+async def rotated(services: Services, key: str, replace: Callable[[], None]) -> None:
+    """Replace `.env` with one that has the new key, and record it, signed with the key before it."""
+    name = _name(KeyRing(SecretStr(key)))
+    await _tell(services, KeyEvent.KEY_ROTATED, replace, follow=True, current=name)
+
+
+async def retired(services: Services, replace: Callable[[], None]) -> None:
+    """Replace `.env` with one that has no earlier keys, and record it."""
+    await _tell(services, KeyEvent.KEYS_RETIRED, replace)
+
+
+async def tell_missed(services: Services) -> None:
+    """Record the last change of `.env` if its process was killed before it did."""
+    trail = services[AuditTrail]
+    last = await trail.latest(KeyEvent.KEY_ROTATED, KeyEvent.KEYS_RETIRED)
+    name = _name(services[KeyRing])
+    # The trail says that this key was put in, and that none was retired since.
+    is_rotated = last is not None and orjson.loads(last.details).get("current") == name
+    if services[Settings].secret_key_fallbacks and not is_rotated:
+        await _tell(services, KeyEvent.KEY_ROTATED, follow=True, current=name, late=True)
+    elif is_rotated and not services[Settings].secret_key_fallbacks:
+        await _tell(services, KeyEvent.KEYS_RETIRED, late=True)
+
+
+async def _tell(
+    services: Services,
+    event: SecurityEvent,
+    replace: Callable[[], None] | None = None,
+    *,
+    follow: bool = False,
+    **fields: object,
+) -> None:
+    AuditTrail(services[Database], services[KeyRing], follow=follow)  # records the events of this database from here on
+    replaced = False
+
+    def change() -> None:
+        nonlocal replaced
+        if replace is not None:
+            replace()
+            replaced = True
+
+    try:
+        async with services[Database].transaction(before_commit=change):
+            emit_event(event, outcome="success", **fields)
+    except Problem as problem:
+        fail(problem.detail)
+    except SQLAlchemyError as error:
+        if not replaced:
+            raise
+        fail(_UNRECORDED.format(cause=type(error).__name__))
+
+
+def _name(keys: KeyRing) -> str:
+    return key_id(keys.current(TrailKey.AUDIT)).hex()

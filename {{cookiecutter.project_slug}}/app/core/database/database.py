@@ -22,10 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
-from app.core.database import sqlite_driver
-from app.core.database.errors import UNAVAILABLE_ERRORS, StaleStatementError
-from app.core.database.postgresql import postgresql_engine
-from app.core.database.sqlite_direct import DatabaseBusy, DirectSqlite
+from app.core.database.postgresql import UNAVAILABLE_ERRORS, StaleStatementError, postgresql_engine
+from app.core.database.sqlite import DatabaseBusy, DirectSqlite, connect
 from app.core.events import EventRecord, PendingEvents, collect_events
 
 __all__ = ["SERVING_RIGHTS", "UNAVAILABLE_ERRORS", "Base", "Database", "UtcDateTime", "table_of"]
@@ -220,7 +218,7 @@ def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
     """Make engines to read and to write. One writer: transactions queue for its connection, not for the file's lock."""
 
     def make(*, writes: bool, **options: Any) -> AsyncEngine:
-        creator = partial(sqlite_driver.connect, writes=writes)
+        creator = partial(connect, writes=writes)
         options |= {"connect_args": {"timeout": _BUSY_SECONDS, "async_creator_fn": creator}}
         return create_async_engine(
             dsn, hide_parameters=True, pool_timeout=_POOL_TIMEOUT_SECONDS, max_overflow=0, **options

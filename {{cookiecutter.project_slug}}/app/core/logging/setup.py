@@ -15,9 +15,8 @@ from typing import Any, NoReturn, TextIO
 import structlog
 
 from app.core.clock import utc_now
-from app.core.logging.lines import Renderer, render_console, render_json, wants_colours
+from app.core.logging.lines import Renderer, describe, render_console, render_json, wants_colours
 from app.core.logging.redaction import redact_fields, redact_text
-from app.core.logging.tracebacks import describe
 from app.core.logging.writer import Gap, LogWriter
 from app.core.settings.model import LogFormat, Settings
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.core.database.database import Database
-from app.core.mail.outbox import Outbox
-from app.core.mail.queue import ClaimedMail, MailQueue, MailStanding
+from app.core.mail.outbox import ClaimedMail, MailQueue, MailStanding, Outbox
 from app.core.mail.transport import DeliveryError, MailTransport, PostponedError, RefusedError, UnreachableError
 
 _RANDOM = random.SystemRandom()

@@ -2,22 +2,68 @@
 
 Delivery is at-least-once. A mail holds one-time tokens and personal data: its row is sealed, bound to its id, and
 emptied when it was delivered or has finally failed (ASVS 14.2.4, 14.2.7).
+
+A process claims a mail, delivers it, and records the outcome. A claim is a lease: it is committed before the delivery
+begins, and it ends by itself if its process dies. A process that has lost its claim changes nothing any more.
 """
 
 import asyncio
 import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import Connection, LargeBinary, event, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Index, LargeBinary, String, and_, event, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
-from app.core.mail.models import MailStatus, OutboxMail
+from app.core.database.database import Base, Database
+from app.core.email_address import LONGEST_ADDRESS
+
+
+class MailStatus(StrEnum):
+    """The state of a mail."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class OutboxMail(Base):
+    """A mail that waits, was delivered, or has failed.
+
+    `sealed` holds recipient, subject and bodies until `finished_at`. `due_at` is when a process may claim the mail:
+    while one delivers it, the end of its lease. `error` (an exception's name) and `smtp_code` are of the last attempt.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        Index("ix_outbox_status_due_at", "status", "due_at"),
+        Index("ix_outbox_finished_at", "finished_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    created_at: Mapped[datetime]
+    status: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int]
+    due_at: Mapped[datetime]
+    claim: Mapped[UUID | None]
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    finished_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(String(64))
+    smtp_code: Mapped[int | None]
+
+
+def finished(before: datetime) -> ColumnElement[bool]:
+    """Make the condition on mails that were delivered or have failed before a time."""
+    return OutboxMail.finished_at < before
 
 
 class MailKey(Purpose):
@@ -26,7 +72,6 @@ class MailKey(Purpose):
     MAIL = "mail/v1"
 
 
-LONGEST_ADDRESS = 254
 LONGEST_SUBJECT = 300
 LONGEST_BODY = 256 * 1024
 
@@ -80,8 +125,7 @@ class Outbox:
     def put(self, connection: Connection, mail: Mail) -> None:
         """Add a mail in a transaction that has no ORM session; the caller sets `added` after the commit."""
         now, mail_id = utc_now(), uuid4()
-        content = {"to": mail.to, "subject": mail.subject, "text": mail.text, "html": mail.html}
-        sealed = self._sealer.seal(orjson.dumps(content), identity=_place(mail_id))
+        sealed = self._sealer.seal(orjson.dumps(mail), identity=_place(mail_id))
         row = {"id": mail_id, "created_at": now, "status": MailStatus.QUEUED, "attempts": 0, "due_at": now}
         connection.execute(insert(OutboxMail), row | {"sealed": sealed})
 
@@ -112,3 +156,82 @@ class Outbox:
 
 def _place(mail_id: UUID) -> bytes:
     return f"outbox/{mail_id}/sealed".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedMail:
+    """A mail that this process delivers until its lease ends; `attempts` counts this one."""
+
+    id: UUID
+    claim: UUID
+    created_at: datetime
+    attempts: int
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MailStanding:
+    """How many mails wait, when the oldest was added, and how many failed and are not purged yet."""
+
+    waiting: int
+    oldest: datetime | None
+    failed: int
+
+
+class MailQueue:
+    """The mail that waits, oldest first."""
+
+    def __init__(self, database: Database, lease_seconds: float) -> None:
+        self._database = database
+        self._lease = timedelta(seconds=lease_seconds)
+
+    async def claim(self) -> ClaimedMail | None:
+        """Claim the mail that has been due for longest; return None if none is due."""
+        async with self._database.read() as db:  # most of the time nothing is due, and that takes no lock
+            if await db.scalar(select(OutboxMail.id).where(_due(utc_now())).limit(1)) is None:
+                return None
+        async with self._database.transaction() as db:
+            now = utc_now()
+            longest_due = select(OutboxMail).where(_due(now)).order_by(OutboxMail.due_at).limit(1)
+            row = await db.scalar(longest_due.with_for_update(skip_locked=True))
+            if row is None:
+                return None
+            row.claim, row.due_at, row.attempts = uuid4(), now + self._lease, row.attempts + 1
+            return ClaimedMail(row.id, row.claim, row.created_at, row.attempts, row.sealed or b"")
+
+    async def standing(self) -> MailStanding:
+        """Count the mails that wait and that failed."""
+        counted = select(OutboxMail.status, func.count(), func.min(OutboxMail.created_at)).group_by(OutboxMail.status)
+        async with self._database.read() as db:
+            rows = (await db.execute(counted.where(OutboxMail.status != MailStatus.SENT))).all()
+        found = {status: (count, oldest) for status, count, oldest in rows}
+        waiting, oldest = found.get(MailStatus.QUEUED, (0, None))
+        return MailStanding(waiting, oldest, found.get(MailStatus.FAILED, (0, None))[0])
+
+    async def sent(self, mail: ClaimedMail) -> None:
+        """Record that it was delivered, and empty it."""
+        await self._finish(mail, MailStatus.SENT, None, None)
+
+    async def failed(self, mail: ClaimedMail, error: str, code: int | None) -> None:
+        """Record that it cannot be delivered, and why, and empty it."""
+        await self._finish(mail, MailStatus.FAILED, error, code)
+
+    async def postponed(self, mail: ClaimedMail, error: str, code: int | None, seconds: float) -> None:
+        """Have it tried again after some time."""
+        await self._settle(mail, due_at=utc_now() + timedelta(seconds=seconds), error=error, smtp_code=code)
+
+    async def released(self, mail: ClaimedMail) -> None:
+        """Have it tried again at once, by any process: its delivery was cut off."""
+        await self._settle(mail, due_at=utc_now())
+
+    async def _finish(self, mail: ClaimedMail, status: MailStatus, error: str | None, code: int | None) -> None:
+        await self._settle(mail, status=status, sealed=None, finished_at=utc_now(), error=error, smtp_code=code)
+
+    async def _settle(self, mail: ClaimedMail, **values: Any) -> None:
+        mine = and_(OutboxMail.id == mail.id, OutboxMail.claim == mail.claim)
+        async with self._database.transaction() as db:
+            await db.execute(update(OutboxMail).where(mine).values(claim=None, **values))
+
+
+def _due(now: datetime) -> ColumnElement[bool]:
+    return and_(OutboxMail.status == MailStatus.QUEUED, OutboxMail.due_at <= now)

@@ -1,14 +1,12 @@
 """The rules for single settings: they return a value in its one form, or raise `ValueError` without repeating it."""
 
 import re
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NoReturn
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from limits import parse_many as parse_limits
 from redis.asyncio.connection import parse_url
-
-from app.core.ip_address import parse_address
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
@@ -21,6 +19,8 @@ _REDIS_SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valk
 # What redis-py reads from a URL, without what belongs before the host or is set by this service.
 _REDIS_OPTIONS = frozenset({"client_name", "db", "health_check_interval", "protocol"})
 _REDIS_TLS_OPTIONS = frozenset({"ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile"})
+# An address as proxies and people write it: with a port, or in brackets.
+_WITH_PORT = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]|(?P<v4>[0-9.]+))(?::[0-9]{1,5})?", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -111,6 +111,16 @@ def network(value: str) -> IPv4Network | IPv6Network:
         return ip_network(value if "/" in value else parse_address(value))
     except ValueError:
         refuse("is not an address or a network, or has bits set beyond its prefix")
+
+
+def parse_address(text: str) -> IPv4Address | IPv6Address:
+    """Parse an address, with a port or without; raises `ValueError`, for a zone too. IPv4 inside IPv6 is IPv4."""
+    if "%" in text:
+        raise ValueError("an address with a zone")
+    match = _WITH_PORT.fullmatch(text)
+    address = ip_address(match["v6"] or match["v4"] if match else text)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
 
 
 def rate_limit(value: str) -> str:

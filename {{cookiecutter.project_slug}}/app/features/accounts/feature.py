@@ -7,7 +7,7 @@ from app.core.crypto import KeyRing
 from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.database.personal_data import PersonalData
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.core.mail.outbox import Outbox
 from app.core.pagination import Cursors
 from app.core.services import Services

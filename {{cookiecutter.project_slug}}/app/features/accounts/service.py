@@ -21,7 +21,7 @@ from app.core.database.database import Database, table_of
 from app.core.email_address import ADDRESS_TAKEN, parse_email_address
 from app.core.errors import Conflict, NotFound
 from app.core.events import emit_event
-from app.core.limits.limiter import subscriber
+from app.core.limits import subscriber
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
 from app.features.accounts.models import User, UserRole

@@ -13,7 +13,7 @@ from app.core.services import Services
 from app.features.accounts.passwords.hasher import PasswordHasher
 from app.features.audit.service import AuditTrail
 from app.features.metrics import measures
-from app.features.system.shared_check import SharedCheck
+from app.features.system.routes import SharedCheck
 
 _PROCESS_SECONDS = 0.25
 _STORES_SECONDS = 10.0

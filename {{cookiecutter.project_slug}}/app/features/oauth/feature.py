@@ -6,7 +6,7 @@ from app.access.guard import CallerAuthentication
 from app.access.roles import ADMINISTRATORS, RoleTable
 from app.core.crypto import KeyRing
 from app.core.database.database import Database
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.core.pagination import Cursors
 from app.core.services import Services
 from app.core.settings.model import Settings

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, fun
 from app.core.clock import utc_now
 from app.core.crypto import digest
 from app.core.database.database import table_of
-from app.core.limits.limiter import subscriber
+from app.core.limits import subscriber
 from app.core.settings.model import Settings
 from app.features.sessions.client import Client
 from app.features.sessions.models import HomeNetwork, Session

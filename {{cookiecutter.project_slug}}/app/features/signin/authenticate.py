@@ -9,7 +9,7 @@ from app.core.events import emit_event
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens
-from app.http.request.credentials import scheme_and_credentials
+from app.http.request.base import scheme_and_credentials
 
 _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's error code
 

@@ -6,7 +6,7 @@ from app.access.guard import Authentication
 from app.core.crypto import KeyRing
 from app.core.database.batches import ReadAheadPurge
 from app.core.database.database import Database
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature, RetentionJob

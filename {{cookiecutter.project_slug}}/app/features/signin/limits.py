@@ -12,7 +12,7 @@ from limits import RateLimitItem
 
 from app.core.errors import TooManyRequests
 from app.core.events import emit_event
-from app.core.limits.limiter import Limiter, Verdict, subscriber
+from app.core.limits import Limiter, Verdict, subscriber
 from app.features.accounts.events import AccountEvent
 
 _BEYOND = 2

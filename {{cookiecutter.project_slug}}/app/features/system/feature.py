@@ -2,7 +2,7 @@
 
 from app.access.roles import ADMINISTRATORS
 from app.core.database.database import Database
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.core.services import Services
 from app.feature import Feature
 from app.features.system.permissions import SystemPermission

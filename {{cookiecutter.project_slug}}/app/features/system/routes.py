@@ -1,5 +1,8 @@
 """Health, service information, and the API description."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -9,12 +12,11 @@ from app.access.guard import GuardedRouter
 from app.access.policies import Allow, Authenticated, Policy, Public, policy
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.errors import Unavailable
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.core.schemas import ResponseBody
 from app.core.services import provided
 from app.core.settings.model import Settings
 from app.features.system.permissions import SystemPermission
-from app.features.system.shared_check import SharedCheck
 
 health_router = GuardedRouter(tags=["system"])
 router = GuardedRouter(tags=["system"])
@@ -22,6 +24,30 @@ router = GuardedRouter(tags=["system"])
 _RETRY_AFTER_SECONDS = 5
 READY_SECONDS = 0.25
 """How long a result of `/readyz` may be repeated."""
+
+
+class SharedCheck:
+    """Runs a check once for all concurrent callers, and repeats a success for `seconds`; a failure is not repeated."""
+
+    def __init__(self, check: Callable[[], Awaitable[object]], *, seconds: float) -> None:
+        self._check = check
+        self._seconds = seconds
+        self._running: asyncio.Task[None] | None = None
+        self._good_until = 0.0
+
+    async def __call__(self) -> None:
+        """Return if the check passes; raises what it raises."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._good_until:
+            return
+        if self._running is None or self._running.done():
+            # In no context: it belongs to no request. Shielded: a caller that is cancelled does not end it for others.
+            self._running = loop.create_task(self._run(), context=Context())
+        await asyncio.shield(self._running)
+
+    async def _run(self) -> None:
+        await self._check()
+        self._good_until = asyncio.get_running_loop().time() + self._seconds
 
 
 class Health(ResponseBody):

@@ -8,8 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import Forbidden, send_problem
 from app.core.events import emit_event
-from app.http.events import HttpEvent
-from app.http.request.base import HttpMiddleware
+from app.http.request.base import HttpEvent, HttpMiddleware
 
 _ANSWER_HEADERS = "X-Request-ID, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate"
 _PREFLIGHT = Response(

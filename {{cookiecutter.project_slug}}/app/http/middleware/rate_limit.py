@@ -5,10 +5,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import TooManyRequests
 from app.core.events import emit_event
-from app.core.limits.limiter import Limiter, subscriber
-from app.http.events import HttpEvent
-from app.http.middleware.https import PROBES
-from app.http.request.base import HttpMiddleware
+from app.core.limits import Limiter, subscriber
+from app.http.middleware.checks import PROBES
+from app.http.request.base import HttpEvent, HttpMiddleware
 from app.http.request.proxies import client_ip_of
 
 

@@ -1,4 +1,4 @@
-"""Middleware, the checks of one of them, and how they read header fields."""
+"""Middleware, the checks of one of them, their security events, and how they read header fields."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,6 +6,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.errors import Problem, send_problem
+from app.core.events import SecurityEvent
+
+
+class HttpEvent(SecurityEvent):
+    """Security events of the HTTP layer."""
+
+    CROSS_ORIGIN_REFUSED = (
+        "cross_origin_refused",
+        "A page of another origin tried to change something, or a preflight was refused",
+    )
+    HOST_REFUSED = "host_refused", "The request was for another host"
+    RATE_LIMITED = "rate_limited", "An address made too many requests"
 
 
 class HttpMiddleware(ABC):
@@ -45,3 +57,9 @@ class ChecksMiddleware(HttpMiddleware):
 def header_values(scope: Scope, name: bytes) -> list[bytes]:
     """Return the values of every header field of this name, which is in lower case."""
     return [value for key, value in scope["headers"] if key == name]
+
+
+def scheme_and_credentials(value: str) -> tuple[str, str]:
+    """Return the scheme of an `Authorization` header in lower case, and the credentials (RFC 9110 section 11.4)."""
+    scheme, _, credentials = value.strip(" \t").partition(" ")
+    return scheme.lower(), credentials.lstrip(" ")

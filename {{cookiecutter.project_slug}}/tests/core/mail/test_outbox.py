@@ -10,8 +10,7 @@ from sqlalchemy import update
 from app.core.clock import utc_now
 from app.core.crypto import SealBrokenError
 from app.core.database.batches import RowPurge
-from app.core.mail.models import MailStatus, OutboxMail, finished
-from app.core.mail.outbox import LONGEST_BODY, Mail
+from app.core.mail.outbox import LONGEST_BODY, Mail, MailStatus, OutboxMail, finished
 from tests.conftest import MakeSettings
 from tests.support.mail import mail, post_office
 

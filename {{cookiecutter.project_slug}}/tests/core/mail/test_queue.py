@@ -7,8 +7,7 @@ import pytest
 import time_machine
 
 from app.core.clock import utc_now
-from app.core.mail.models import MailStatus
-from app.core.mail.queue import MailQueue, MailStanding
+from app.core.mail.outbox import MailQueue, MailStanding, MailStatus
 from tests.conftest import MakeSettings
 from tests.support.mail import mail, post_office
 

@@ -11,15 +11,14 @@ from uuid import uuid4
 import pytest
 
 from app.core.clock import utc_now
-from app.core.mail.message import Sender
-from app.core.mail.outbox import Mail
-from app.core.mail.queue import ClaimedMail
+from app.core.mail.outbox import ClaimedMail, Mail
 from app.core.mail.transport import (
     DeliveryError,
     FolderTransport,
     MailTransport,
     PostponedError,
     RefusedError,
+    Sender,
     UnreachableError,
     mail_transport,
 )

@@ -5,7 +5,7 @@ from sqlalchemy import func, select
 
 from app.access.roles import Role
 from app.core.database.database import Database
-from app.core.mail.models import OutboxMail
+from app.core.mail.outbox import OutboxMail
 from app.features.accounts.models import User
 from tests.support.oauth import machine_token, register_machine
 from tests.support.service import Service

@@ -11,8 +11,7 @@ from sqlalchemy import text as text_of, update
 
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.mail.models import OutboxMail
-from app.core.mail.outbox import Mail, Outbox
+from app.core.mail.outbox import Mail, Outbox, OutboxMail
 from app.core.services import services_of
 from app.features.metrics import sampling
 from tests.conftest import StartService

@@ -1,11 +1,11 @@
-"""`app/features/system/shared_check.py`: many who ask, and one check."""
+"""`app/features/system/routes.py`: many who ask, and one check."""
 
 import asyncio
 from contextlib import suppress
 
 import pytest
 
-from app.features.system.shared_check import SharedCheck
+from app.features.system.routes import SharedCheck
 
 pytestmark = pytest.mark.anyio
 

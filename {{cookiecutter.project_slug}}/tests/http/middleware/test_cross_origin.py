@@ -1,11 +1,11 @@
-"""`app/http/middleware/cross_origin.py`: cookie requests that a page of somebody else makes a browser send."""
+"""`app/http/middleware/checks.py`: cookie requests that a page of somebody else makes a browser send."""
 
 from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
 
-from app.http.middleware.cross_origin import require_own_origin
+from app.http.middleware.checks import require_own_origin
 from app.http.request.base import ChecksMiddleware
 from tests.support.asgi import Headers, Recorder, call, http_scope
 

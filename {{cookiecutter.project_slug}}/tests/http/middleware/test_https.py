@@ -1,8 +1,8 @@
-"""`app/http/middleware/https.py`: no plain HTTP in production."""
+"""`app/http/middleware/checks.py`: no plain HTTP in production."""
 
 import pytest
 
-from app.http.middleware.https import require_https
+from app.http.middleware.checks import require_https
 from app.http.request.base import ChecksMiddleware
 from tests.support.asgi import Recorder, call, http_scope
 

@@ -5,7 +5,7 @@ from limits import parse
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.http.middleware.last_resort import LastResortMiddleware
 from app.http.middleware.rate_limit import RateLimitMiddleware
 from tests.support.asgi import Recorder, ResponseBody, call, http_scope

@@ -1,10 +1,10 @@
-"""`app/http/middleware/trusted_host.py`: which hosts are ours."""
+"""`app/http/middleware/checks.py`: which hosts are ours."""
 
 import pytest
 from structlog.testing import capture_logs
 
 from app.core.settings.rules import host_pattern
-from app.http.middleware.trusted_host import TrustedHostCheck
+from app.http.middleware.checks import TrustedHostCheck
 from app.http.request.base import ChecksMiddleware
 from tests.conftest import StartService
 from tests.support.asgi import Recorder, call, http_scope

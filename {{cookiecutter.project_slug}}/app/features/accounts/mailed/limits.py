@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.crypto import digest
 from app.core.errors import TooManyRequests
 from app.core.events import emit_event
-from app.core.limits.limiter import Limiter, Verdict, subscriber
+from app.core.limits import Limiter, Verdict, subscriber
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User
 

@@ -28,7 +28,7 @@ from app.core.database.database import Database
 from app.core.email_address import EmailAddress, parse_email_address
 from app.core.errors import Forbidden, Unavailable
 from app.core.events import emit_event
-from app.core.limits.limiter import subscriber
+from app.core.limits import subscriber
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.mailed.limits import RECOVERY, MailLimits
 from app.features.accounts.mailed.mails import AccountMail, MailKind

@@ -7,7 +7,7 @@ from app.access.policies import Principal
 from app.core.database.database import Database
 from app.core.errors import Forbidden, TooManyRequests
 from app.core.events import SecurityEvent, emit_event
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User
 from app.features.accounts.passwords.hasher import PasswordHasher

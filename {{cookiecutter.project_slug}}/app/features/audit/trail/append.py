@@ -3,12 +3,15 @@
 A writer takes a shard that no other one holds. It trusts the head only if its MAC is right. If the end of the shard is
 not as the service left it, the writer goes on, so that breaking the trail does not stop the service; but it adds a
 mark, which `manage audit verify` reports for ever.
+
+The columns of a row say who, what, on what, from where, with which outcome; bounded, and without secrets.
 """
 
 import itertools
 import os
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 import structlog
@@ -19,17 +22,23 @@ from app.core.clock import utc_now
 from app.core.crypto import KeyRing
 from app.core.database.database import table_of
 from app.core.errors import Unavailable
-from app.core.events import EventRecord, Outcome, RequestOrigin, SecurityEvent, emit_recorded
+from app.core.events import ON_SESSION, SUBJECT, EventRecord, Outcome, RequestOrigin, SecurityEvent, emit_recorded
+from app.core.logging.redaction import redact_fields, redact_text
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import SHARDS, AuditEvent, AuditHead
 from app.features.audit.trail.chain import ChainKeys, End, Head, digest_of
-from app.features.audit.trail.entries import Entry, entry_of
 
+Entry = dict[str, Any]
+"""The columns of a row, without those of the chain."""
+
+_LONGEST_DETAILS = 4096
+_LONGEST_IP = 45
+_LONGEST_USER_AGENT = 270  # and the mark of what was cut
+_LONGEST_TARGET_TYPE = 20
+_LONGEST_TARGET = 48
 _RETRY_AFTER_SECONDS = 5
 _GROWTH_STEP = 100_000
-
 _log = structlog.get_logger("app")
-
 # Made once, and of the tables: every transaction with an event uses them.
 _events, _heads = table_of(AuditEvent), table_of(AuditHead)
 _ADD = insert(_events)
@@ -64,6 +73,56 @@ _TAIL = text(
     LEFT JOIN (SELECT sequence, digest FROM audit_events ORDER BY sequence DESC LIMIT 1) AS newest ON true
     """
 ).bindparams(bindparam("shard", type_=Integer), bindparam("count", type_=Integer))
+
+
+def entry_of(event_record: EventRecord) -> Entry:
+    """Return the columns for an event."""
+    fields, origin = dict(event_record.fields), event_record.origin
+    user_id, session_id = _id(fields.get("user_id")), _id(fields.get("session_id"))
+    # If something happened to a user, the actor is the principal of the request, or not known: a mailed token shows
+    # that somebody reads the mailbox, and not who.
+    actor_id = origin.actor_id or (None if event_record.action.user_is is SUBJECT else user_id)
+    asking = origin.session_id or session_id
+    target_type, target_id = _target(event_record.action, fields)
+    fields.pop("target_type", None)
+    fields.pop("target_id", None)
+    for name, value in (("user_id", user_id), ("session_id", session_id)):
+        # `details` does not repeat a column.
+        if value is None or value in {actor_id, asking} or str(value) == target_id:
+            fields.pop(name, None)
+    return {
+        "created_at": event_record.created_at,
+        "action": event_record.action,
+        "outcome": event_record.outcome,
+        "actor_id": actor_id,
+        "session_id": asking,
+        "target_type": target_type,
+        "target_id": target_id,
+        "ip": origin.ip and redact_text(origin.ip)[:_LONGEST_IP],
+        "user_agent": origin.user_agent and redact_text(origin.user_agent, _LONGEST_USER_AGENT),
+        "request_id": origin.request_id,
+        "details": _details(fields),
+    }
+
+
+def _target(event: SecurityEvent, fields: Mapping[str, object]) -> tuple[str | None, str | None]:
+    if fields.get("target_id") is not None:
+        kind = redact_text(str(fields.get("target_type") or "user"))[:_LONGEST_TARGET_TYPE]
+        return kind, redact_text(str(fields["target_id"]))[:_LONGEST_TARGET]
+    for kind, is_target in (("session", event.session_is is ON_SESSION), ("user", event.user_is is SUBJECT)):
+        target = _id(fields.get(f"{kind}_id"))
+        if is_target and target is not None:
+            return kind, str(target)
+    return None, None
+
+
+def _id(value: object) -> UUID | None:
+    return value if isinstance(value, UUID) else None
+
+
+def _details(fields: Mapping[str, object]) -> str:
+    text = orjson.dumps(redact_fields(fields), option=orjson.OPT_SORT_KEYS).decode()
+    return text if len(text) <= _LONGEST_DETAILS else orjson.dumps({"cut": f"{len(text)} characters"}).decode()
 
 
 class _Tail(NamedTuple):

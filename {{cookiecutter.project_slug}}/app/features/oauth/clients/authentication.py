@@ -21,13 +21,13 @@ from app.access.policies import Principal
 from app.core.crypto import digest
 from app.core.errors import BadRequest, TooManyRequests, Unauthenticated
 from app.core.events import emit_event
-from app.core.limits.limiter import Limiter, subscriber
+from app.core.limits import Limiter, subscriber
 from app.features.accounts.events import AccountEvent
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, RegisteredClient
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.errors import CHALLENGE, InvalidClient
 from app.features.oauth.events import ClientEvent
-from app.http.request.credentials import scheme_and_credentials
+from app.http.request.base import scheme_and_credentials
 from app.http.request.proxies import client_ip_of
 
 Caller = Principal | AnyClient

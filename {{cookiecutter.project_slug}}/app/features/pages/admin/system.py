@@ -8,7 +8,7 @@ from starlette.responses import Response
 from app.access.guard import route_policies
 from app.access.policies import Allow
 from app.core.database.database import Database
-from app.core.limits.limiter import Limiter
+from app.core.limits import Limiter
 from app.core.mail.delivery import MailDelivery
 from app.core.services import services_of
 from app.core.settings.model import Settings

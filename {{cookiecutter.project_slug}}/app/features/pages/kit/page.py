@@ -20,7 +20,7 @@ from app.features.pages.kit.forms import Fields, FormRefused, errors_by_field, p
 from app.features.pages.kit.notices import Notice
 from app.features.pages.kit.site import Navigation, Site
 from app.features.pages.kit.urls import with_query
-from app.http.middleware.cross_origin import cross_origin_refusal, is_own_origin
+from app.http.middleware.checks import cross_origin_refusal, is_own_origin
 from app.http.request.strict_json import StrictRequest
 
 SEE_OTHER = 303

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.mail.models import OutboxMail
+from app.core.mail.outbox import OutboxMail
 from app.features.sessions.models import Session
 from tests.conftest import StartService
 from tests.support.account_mail import PASSWORD, TOKEN, Post, with_the_texts_for_clients

@@ -1,4 +1,4 @@
-"""`app/features/audit/trail/bursts.py`: refusals of one client are counted, so that strangers do not fill the disk."""
+"""Bursts in `recorder.py`: refusals of one client are counted, so that strangers do not fill the disk."""
 
 import asyncio
 import json
@@ -13,9 +13,8 @@ from app.core.database.database import Database
 from app.core.events import EventRecord, RequestOrigin
 from app.features.audit.models import AuditEvent
 from app.features.audit.trail.append import Appender
-from app.features.audit.trail.bursts import Bursts
-from app.features.audit.trail.recorder import Recorder
-from app.http.events import HttpEvent
+from app.features.audit.trail.recorder import Bursts, Recorder
+from app.http.request.base import HttpEvent
 from tests.conftest import StartService
 from tests.support.access import EVENT
 from tests.support.oauth import register

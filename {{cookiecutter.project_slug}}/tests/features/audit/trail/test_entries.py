@@ -6,7 +6,7 @@ import pytest
 
 from app.core.clock import utc_now
 from app.core.events import NOBODY, SUBJECT, EventRecord, RequestOrigin, SecurityEvent
-from app.features.audit.trail.entries import Entry, entry_of
+from app.features.audit.trail.append import Entry, entry_of
 from tests.conftest import StartService
 from tests.support.access import EVENTS
 from tests.support.account_mail import Post

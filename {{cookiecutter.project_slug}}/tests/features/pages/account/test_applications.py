@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from app.access.roles import Role
 from app.core.database.database import Database
-from app.core.mail.models import OutboxMail
+from app.core.mail.outbox import OutboxMail
 from app.features.accounts.administration import lock_administrators
 from app.features.browser.service import BrowserSessions
 from app.features.sessions.events import SessionEnd

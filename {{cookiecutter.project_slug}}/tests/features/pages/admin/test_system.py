@@ -7,8 +7,7 @@ from app.access.guard import route_policies
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.mail.models import MailStatus, OutboxMail
-from app.core.mail.outbox import Outbox
+from app.core.mail.outbox import MailStatus, Outbox, OutboxMail
 from tests.conftest import StartService
 from tests.support.mail import mail
 from tests.support.pages.browser import text_of, with_browser

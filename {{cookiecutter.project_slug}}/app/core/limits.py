@@ -1,0 +1,253 @@
+"""Counting against a limit: in this process, or in Redis for all replicas if `REDIS_URL` is set.
+
+If Redis cannot be used, nothing is allowed (ASVS 16.5.2). While it hangs, each process allows a quarter of each limit.
+Windows are fixed, and begin with the first hit. The storages of the limits library are not used: the one in memory
+reads every live key on every hit, the one in Redis needs two round trips and cannot take a count back.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
+from math import ceil
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
+
+import structlog
+from limits import RateLimitItem
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError, RedisError, TimeoutError as RedisTimeoutError
+
+from app.core.errors import Unavailable
+
+_IPV6_NETWORK_BITS = 64
+_RETRY_AFTER_SECONDS = 5
+_REDIS_SECONDS = 1
+_MILLISECONDS = 1000
+_MESSAGE = "The counters of the rate limits do not answer."
+
+# While Redis hangs, each process allows this part of a limit: up to four replicas allow no more than the limit.
+_LOCAL_PART = 4
+
+# One round trip: the count before this hit, and the milliseconds left. A hit over the limit is not counted.
+# A key that does not hold a count is replaced. A key without an expiry, or with one beyond the window (the clock of the
+# server was set back), would refuse for ever: it keeps its count, and the window begins now.
+_HIT = """
+local kind = redis.call('TYPE', KEYS[1]).ok
+local value = kind == 'string' and redis.call('GET', KEYS[1])
+local count = value and #value < 16 and value:match('^%d+$') and tonumber(value)
+if kind ~= 'none' and not count then redis.call('DEL', KEYS[1]) end
+local before, left = count or 0, redis.call('PTTL', KEYS[1])
+if before < tonumber(ARGV[1]) then redis.call('INCR', KEYS[1]) end
+if left < 0 or left > tonumber(ARGV[2]) then
+  left = ARGV[2]
+  redis.call('PEXPIRE', KEYS[1], left)
+end
+return {before, tonumber(left)}
+"""
+_REFUND = """
+local value = redis.call('TYPE', KEYS[1]).ok == 'string' and redis.call('GET', KEYS[1])
+if not value or (tonumber(value) or 0) < 1 then return 0 end
+redis.call('DECR', KEYS[1])
+return 1
+"""
+
+_Result = TypeVar("_Result")
+
+_log = structlog.get_logger("app")
+
+
+class CountersHang(Unavailable):
+    """The counters did not answer in time."""
+
+
+class Verdict(NamedTuple):
+    """Whether one more is allowed; `retry_after` is the number of seconds until the window ends."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    retry_after: int
+
+
+class _Window(NamedTuple):
+    """What is counted: up to `amount` hits of one key in a number of seconds."""
+
+    key: str
+    amount: int
+    seconds: int
+
+
+# A key that no request uses: the probe makes the same write as a hit.
+_PROBE = _Window("probe", amount=2**31, seconds=60)
+
+
+class Limiter:
+    """Counts in windows, for all replicas of `service`; it raises `Unavailable` if the counters cannot be used.
+
+    While Redis hangs, one request tries it again every `_RETRY_AFTER_SECONDS`.
+    """
+
+    def __init__(self, redis_url: SecretStr | None, service: str) -> None:
+        self._shared = _RedisCounters(redis_url, f"{service}/") if redis_url else None
+        self._counters = _MemoryCounters()
+        self._hangs = False
+        self._retry_at = 0.0
+
+    async def hit(self, limit: RateLimitItem, *key: str) -> Verdict:
+        """Count one if it is within the limit, and say whether it is."""
+        window = _window(limit, key)
+        counted = await self._ask_shared(lambda shared: shared.hit(window))
+        if counted is None:
+            allowed = max(1, window.amount // _LOCAL_PART) if self._shared else window.amount
+            before, seconds_left = self._counters.hit(window._replace(amount=allowed))
+            # As if the rest of the limit had been used elsewhere.
+            counted = before + window.amount - allowed, seconds_left
+        before, seconds_left = counted
+        return Verdict(
+            allowed=before < limit.amount,
+            limit=limit.amount,
+            remaining=max(0, limit.amount - before - 1),
+            retry_after=max(1, ceil(seconds_left)),
+        )
+
+    async def refund(self, limit: RateLimitItem, *key: str) -> bool:
+        """Take one count back, if the window has not ended; return whether there was one."""
+        window = _window(limit, key)
+        refunded = await self._ask_shared(lambda shared: shared.refund(window))
+        return self._counters.refund(window) if refunded is None else refunded
+
+    async def clear(self, limit: RateLimitItem, *key: str) -> None:
+        """Begin a count anew."""
+        window = _window(limit, key)
+        self._counters.clear(window)
+        await self._ask_shared(lambda shared: shared.clear(window))
+
+    async def ping(self) -> None:
+        """Return if the counters that replicas share count; raises `Unavailable` otherwise.
+
+        It makes a hit: a server that is read-only or full answers a PING, and no hit.
+        """
+        if self._shared is not None:
+            await self._watched(self._shared.hit(_PROBE))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._shared is not None:
+            await self._shared.redis.aclose()
+
+    async def _ask_shared(self, ask: Callable[["_RedisCounters"], Awaitable[_Result]]) -> _Result | None:
+        """Return the answer of the counters that replicas share; None while this process counts."""
+        if self._shared is None or (self._hangs and monotonic() < self._retry_at):
+            return None
+        self._retry_at = monotonic() + _RETRY_AFTER_SECONDS
+        with suppress(CountersHang):
+            return await self._watched(ask(self._shared))
+        return None
+
+    async def _watched(self, call: Awaitable[_Result]) -> _Result:
+        """Await a call to the shared counters, and note whether they hang."""
+        try:
+            result = await call
+        except Unavailable as problem:
+            self._note(hangs=isinstance(problem, CountersHang))
+            raise
+        self._note(hangs=False)
+        return result
+
+    def _note(self, *, hangs: bool) -> None:
+        if hangs != self._hangs:
+            _log.warning("rate_limits_local" if hangs else "rate_limits_shared")
+        self._hangs = hangs
+        self._retry_at = monotonic() + _RETRY_AFTER_SECONDS
+
+
+class _MemoryCounters:
+    """Counters of this process: for each length of window a dict, whose first keys are the first to end."""
+
+    def __init__(self) -> None:
+        self._windows: dict[int, dict[str, tuple[int, float]]] = {}
+
+    def hit(self, window: _Window) -> tuple[int, float]:
+        """Count one if fewer than `amount` are counted; return the count before it, and the seconds left."""
+        now = monotonic()
+        counts = self._live(window.seconds, now)
+        before, ends = counts.get(window.key, (0, now + window.seconds))
+        if before < window.amount:
+            counts[window.key] = (before + 1, ends)
+        return before, ends - now
+
+    def refund(self, window: _Window) -> bool:
+        counts = self._live(window.seconds, monotonic())
+        count, ends = counts.get(window.key, (0, 0.0))
+        if count:
+            counts[window.key] = (count - 1, ends)
+        return count > 0
+
+    def clear(self, window: _Window) -> None:
+        self._windows.get(window.seconds, {}).pop(window.key, None)
+
+    def _live(self, seconds: int, now: float) -> dict[str, tuple[int, float]]:
+        counts = self._windows.setdefault(seconds, {})
+        while counts and counts[first := next(iter(counts))][1] <= now:
+            del counts[first]
+        return counts
+
+
+class _RedisCounters:
+    """Counters that replicas share, in keys with a prefix; a method raises `Unavailable` if Redis cannot be used."""
+
+    def __init__(self, url: SecretStr, prefix: str) -> None:
+        self._prefix = prefix
+        self.redis = Redis.from_url(
+            url.get_secret_value(),
+            socket_timeout=_REDIS_SECONDS,
+            socket_connect_timeout=_REDIS_SECONDS,
+            # For a connection that a restart of Redis has cut; none after a timeout.
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        )
+        self._hit = self.redis.register_script(_HIT)
+        self._refund = self.redis.register_script(_REFUND)
+
+    async def hit(self, window: _Window) -> tuple[int, float]:
+        """Count as `_MemoryCounters.hit`."""
+        script = self._hit(keys=[self._prefix + window.key], args=[window.amount, window.seconds * _MILLISECONDS])
+        before, milliseconds = await _answer(script)
+        return int(before), milliseconds / _MILLISECONDS
+
+    async def refund(self, window: _Window) -> bool:
+        return bool(await _answer(self._refund(keys=[self._prefix + window.key])))
+
+    async def clear(self, window: _Window) -> None:
+        await _answer(self.redis.delete(self._prefix + window.key))
+
+
+async def _answer(command: Awaitable[Any]) -> Any:
+    """Await the answer of Redis, within `_REDIS_SECONDS` for everything: connect, greet, ask."""
+    try:
+        async with asyncio.timeout(_REDIS_SECONDS):
+            return await command
+    except (TimeoutError, RedisTimeoutError):
+        raise CountersHang(_MESSAGE, retry_after=_RETRY_AFTER_SECONDS) from None
+    except (RedisError, OSError):
+        raise Unavailable(_MESSAGE, retry_after=_RETRY_AFTER_SECONDS) from None
+
+
+def _window(limit: RateLimitItem, key: tuple[str, ...]) -> _Window:
+    return _Window(limit.key_for(*key), limit.amount, limit.get_expiry())
+
+
+@lru_cache(maxsize=4096)
+def subscriber(ip: str) -> str:
+    """Return what one subscriber has, to be counted together: an IPv4 address, or the /64 of an IPv6 address."""
+    try:
+        address = ip_address(ip)
+    except ValueError:
+        return ip
+    if not isinstance(address, IPv6Address):
+        return ip
+    return str(address.ipv4_mapped or f"{int(address) >> _IPV6_NETWORK_BITS:x}/64")
