@@ -1,31 +1,52 @@
-"""What was read from SQLite, kept until a commit of any process; PostgreSQL does not tell of them: nothing is kept."""
+"""What was read from the database, kept until it changes, whichever process changes it."""
 
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from time import monotonic
+from typing import Generic, NamedTuple, TypeVar
+from uuid import UUID
 
-from app.core.database.database import Database
+from sqlalchemy import BigInteger, Column, Table, Uuid
+
+from app.core.database.database import Base, Database
+from app.core.database.lease import CHANGED
 
 _MOST_KEPT = 2048
+# Somebody may have switched the triggers of PostgreSQL off, as `pg_restore --disable-triggers` does.
+_LONGEST_SECONDS = 5
+
+# Triggers fill it on PostgreSQL; on SQLite it stays empty.
+Table(CHANGED, Base.metadata, Column("xid", BigInteger, primary_key=True), Column("user_id", Uuid, primary_key=True))
 
 Value = TypeVar("Value")
 
 
+class _Kept(NamedTuple, Generic[Value]):
+    version: int
+    owner: UUID
+    since: float
+    value: Value
+
+
 class ReadCache(Generic[Value]):
-    """Values by key, all read at the same version of the database."""
+    """Values by key, each with the user of whose session, account and roles it is made."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._version: int | None = None
-        self._values: dict[Hashable, Value] = {}
+        self._values: dict[Hashable, _Kept[Value]] = {}
 
     def find(self, key: Hashable) -> tuple[int | None, Value | None]:
-        """Return the version of the database, which `keep` takes, and the value if it was read at this version."""
+        """Return the version of the database, which `keep` takes, and the value if it is as it was read."""
         version = self._database.version()
-        if version is None or version != self._version or len(self._values) >= _MOST_KEPT:
-            self._version, self._values = version, {}
-        return version, self._values.get(key)
+        kept = None if version is None else self._values.get(key)
+        if version is None or kept is None or monotonic() - kept.since > _LONGEST_SECONDS:
+            return version, None
+        return version, kept.value if self._database.unchanged(kept.version, version, kept.owner) else None
 
-    def keep(self, version: int | None, key: Hashable, value: Value) -> None:
-        """Keep a value that was read after `find` had returned the version; a later version forgets it."""
-        if version is not None and version == self._version:
-            self._values[key] = value
+    def keep(self, version: int | None, key: Hashable, owner: UUID, value: Value) -> None:
+        """Keep a value that was read after `find` had returned the version."""
+        if version is None:
+            return
+        self._values.pop(key, None)
+        while len(self._values) >= _MOST_KEPT:
+            del self._values[next(iter(self._values))]
+        self._values[key] = _Kept(version, owner, monotonic(), value)

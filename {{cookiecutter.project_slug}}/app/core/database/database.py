@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
+from app.core.database.lease import CHANGED, Lease, listen_to_triggers, settle
 from app.core.database.postgresql import UNAVAILABLE_ERRORS, StaleStatementError, postgresql_engine
 from app.core.database.sqlite import DatabaseBusy, DirectSqlite, connect
 from app.core.events import EventRecord, PendingEvents, collect_events
@@ -86,12 +87,15 @@ class Database:
     def __init__(self, url: SecretStr) -> None:
         dsn = url.get_secret_value()
         self._direct: DirectSqlite | None = None
+        self._lease: Lease | None = None
         if (parts := make_url(dsn)).get_backend_name() == "sqlite":
             reader, writer = _sqlite_engines(dsn)
             self._direct = DirectSqlite(reader.dialect.create_connect_args(parts))
             recorder = writer
         else:
             reader, writer, recorder = _postgresql_engines(dsn)
+            self._lease = Lease(self.fetch_all)
+            listen_to_triggers(writer)
         self._engines = (reader, writer, recorder)
         self._reads = async_sessionmaker(reader, expire_on_commit=False, autoflush=False)
         self._writes = async_sessionmaker(writer, expire_on_commit=False)
@@ -117,8 +121,14 @@ class Database:
             return await self._reads().run_sync(_rows, statement, parameters)
 
     def version(self) -> int | None:
-        """Return a number that changes with every commit, of other processes too; `None` on PostgreSQL."""
-        return None if self._direct is None else self._direct.version()
+        """Return a number of what is read from now on, which `unchanged` takes; `None` if nothing may be kept."""
+        if self._lease is not None:
+            return self._lease.number()
+        return self._direct.version() if self._direct is not None else None
+
+    def unchanged(self, then: int, now: int, owner: UUID) -> bool:
+        """Return whether no process has changed what is the owner's in between; on SQLite, anything at all."""
+        return then == now or (self._lease is not None and self._lease.unchanged(then, owner))
 
     @asynccontextmanager
     async def transaction(self, *, before_commit: Callable[[], object] | None = None) -> AsyncIterator[AsyncSession]:
@@ -160,6 +170,8 @@ class Database:
             except BaseException:
                 async with db:  # closes it, which rolls it back
                     raise
+        if db.info.get(CHANGED):
+            await settle()
 
     def _do(self, db: Session, work: Callable[[Connection], Result], pending: PendingEvents) -> Result:
         result = work(db.connection())
@@ -175,6 +187,8 @@ class Database:
                 self._record_events(db.connection(), pending.event_records)
             if before_commit is not None:
                 before_commit()
+            if self._lease is not None:
+                db.info[CHANGED] = db.connection().info.get(CHANGED, False)
             db.commit()
             pending.committed = True
         db.close()
@@ -203,6 +217,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._lease is not None:
+            await self._lease.close()
         for engine in self._engines:
             await engine.dispose()
         if self._direct is not None:

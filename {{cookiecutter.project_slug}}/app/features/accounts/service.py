@@ -194,12 +194,12 @@ class AccountService:
     async def identify(self, session: Mapping[str, Any]) -> Identity | None:
         """Return whose living session it is, if the account is enabled; `session` is from `SessionService.alive`."""
         version, known = self._known.find(session["session_id"])
-        if known is None and (rows := await self._database.fetch_all(_IDENTIFY, session)):
-            known = self._identity(rows), rows[0]
-            self._known.keep(version, session["session_id"], known)
-        if known is None or known[1].expires_at <= session["now"] or known[1].last_seen_at <= session["idle_since"]:
-            return None
-        return known[0]
+        if known is None or not _is_alive(known[1], session):
+            known = None
+            if rows := await self._database.fetch_all(_IDENTIFY, session):
+                known = self._identity(rows), rows[0]
+                self._known.keep(version, session["session_id"], rows[0].user_id, known)
+        return known and known[0]
 
     def _identity(self, rows: Sequence[Row[Any]]) -> Identity:
         first, roles = rows[0], _roles_in(rows)
@@ -223,6 +223,11 @@ class AccountService:
 def _roles_in(rows: Iterable[Row[Any]]) -> frozenset[Role]:
     """Return the roles in the rows of one account; an account without roles has one row with none."""
     return frozenset(Role(row.role) for row in rows if row.role)
+
+
+def _is_alive(row: Row[Any], session: Mapping[str, Any]) -> bool:
+    """Return whether time has not ended the session. It may have been in use since the row was read."""
+    return bool(row.expires_at > session["now"] and row.last_seen_at > session["idle_since"])
 
 
 async def add_service_account(db: AsyncSession, client_id: str, name: str, roles: Iterable[Role]) -> UUID:

@@ -1,9 +1,10 @@
-"""`app/core/database/cache.py`: what was read is kept until anything changes, whoever changes it."""
+"""`app/core/database/cache.py` on SQLite: what was read is kept until anything changes, whoever changes it."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, text
@@ -16,6 +17,7 @@ from tests.support.databases import dsn_of
 pytestmark = pytest.mark.anyio
 
 Change = Callable[[Database, Path], Awaitable[None]]
+OWNER = UUID(int=1)
 _ADD = "INSERT INTO things DEFAULT VALUES"
 
 
@@ -64,7 +66,7 @@ async def test_every_commit_makes_it_forget(database: Database, path: Path, chan
     values: ReadCache[str] = ReadCache(database)
     version, found = values.find("key")
     assert found is None
-    values.keep(version, "key", "value")
+    values.keep(version, "key", OWNER, "value")
     assert values.find("key") == (version, "value")
     assert values.find("other") == (version, None)
     await change(database, path)
@@ -79,14 +81,14 @@ async def test_what_was_read_before_a_commit_is_not_kept_after_it(database: Data
     before, _ = values.find("key")
     await elsewhere(database, path)
     values.find("another key")
-    values.keep(before, "key", "old")
+    values.keep(before, "key", OWNER, "old")
     assert values.find("key")[1] is None
 
 
 async def test_an_abandoned_transaction_changes_nothing(database: Database) -> None:
     """What is rolled back makes nothing be forgotten."""
     values: ReadCache[str] = ReadCache(database)
-    values.keep(values.find("key")[0], "key", "value")
+    values.keep(values.find("key")[0], "key", OWNER, "value")
     async with database.transaction() as db:
         await db.execute(text(_ADD))
         await db.rollback()
@@ -100,15 +102,16 @@ async def test_it_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch
     kept = []
     for number in range(100):
         version, _ = values.find(number)
-        values.keep(version, number, "value")
-        kept.append(sum(values._values.get(other) is not None for other in range(100)))  # noqa: SLF001  # its size
+        values.keep(version, number, OWNER, "value")
+        kept.append(sum(values.find(other)[1] is not None for other in range(100)))
     assert max(kept) == 10
 
 
-async def test_a_database_that_does_not_tell_is_always_asked() -> None:
-    """PostgreSQL says nothing of commits, so nothing is kept."""
-    database = Database(dsn_of("postgresql+asyncpg://app:unused@127.0.0.1:9/app"))
+async def test_nothing_is_kept_for_longer_than_some_seconds(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it was changed without a word, it is read again."""
     values: ReadCache[str] = ReadCache(database)
-    values.keep(values.find("key")[0], "key", "value")
-    assert values.find("key") == (None, None)
-    await database.close()
+    values.keep(values.find("key")[0], "key", OWNER, "value")
+    monkeypatch.setattr(cache, "_LONGEST_SECONDS", 0)
+    assert values.find("key")[1] is None
