@@ -23,13 +23,12 @@ from app.commands.support import fail, say
 from app.core.database.database import Base
 from app.core.database.migrations import MIGRATIONS
 from app.features.installed import FEATURES
-from app.http.request.body_limit import KIB, SMALL_BODY
+from app.http.request.body_limit import KIB
 
 _TEMPLATES = Path(__file__).parent
 _PROJECT = MIGRATIONS.parent
 _INSTALLED = _PROJECT / "app" / "features" / "installed.py"
 _NAME = re.compile(r"[a-z]{2,20}")
-_BODY = 32 * KIB
 
 _Many = Annotated[str, typer.Argument(metavar="NAME", help="What a user has many of, such as: notes")]
 _One = Annotated[str | None, typer.Option("--one", help="One of them. Without it, NAME without its last letter.")]
@@ -55,7 +54,7 @@ def new_feature(many: _Many, one: _One = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         say(str(path.relative_to(_PROJECT)))
-    _install([many, f"{many}_pages"] if _has_pages() else [many])
+    _install([many, f"{many}_pages"] if (_TEMPLATES / "pages").is_dir() else [many])
     _format([_INSTALLED, *(path for path in files if path.suffix == ".py")])
     say("app/features/installed.py has it. Next: manage migrate, make check, and change it to what you need.")
 
@@ -72,13 +71,9 @@ def _require_free(many: str, one: str) -> None:
         fail("Run it in the project's own folder, where app/, migrations/ and tests/ are.")
 
 
-def _has_pages() -> bool:
-    return (_TEMPLATES / "pages").is_dir()
-
-
 def _files(names: dict[str, str]) -> Iterator[tuple[Path, str]]:
     """Yield what is to be written, and its text."""
-    many = names["many"]
+    many, tests = names["many"], _PROJECT / "tests" / "features"
     migration = MIGRATIONS / "versions" / f"{names['revision']}_{many}.py"
     yield migration, _filled(_TEMPLATES / "feature" / "migration.py.txt", names)
     yield _PROJECT / "docs" / "features" / f"{many}.md", _filled(_TEMPLATES / "feature" / "docs.md.txt", names)
@@ -89,38 +84,13 @@ def _files(names: dict[str, str]) -> Iterator[tuple[Path, str]]:
                 name = template.relative_to(folder).as_posix().removesuffix(".txt")
                 name = name.replace("MANY", many).replace("ONE", names["one"])
                 yield _PROJECT / part / "features" / feature / name, _filled(template, names)
-    tests = _PROJECT / "tests" / "features"
+        for routes in (_TEMPLATES / kind).glob("routes.txt"):
+            yield tests / feature / routes.name, _routes(routes, names)
     yield tests / many / "roles.txt", "\n".join([roles.HEADER, *roles.lines_of(_grants(names)), ""])
-    yield tests / many / "routes.txt", _routes(names, f"/api/v1/{many}", _api(names["one"]))
-    if _has_pages():
-        yield tests / f"{many}_pages" / "routes.txt", _routes(names, f"/account/{many}", _pages(names["one"]))
 
 
 def _filled(template: Path, names: dict[str, str]) -> str:
     return Template(template.read_text(encoding="utf-8")).substitute(names)
-
-
-def _api(one: str) -> list[tuple[str, str, str, int]]:
-    item = f"/{{{one}_id}}"
-    return [
-        ("GET", "", "read", SMALL_BODY),
-        ("POST", "", "write", _BODY),
-        ("DELETE", item, "write", SMALL_BODY),
-        ("GET", item, "read", SMALL_BODY),
-        ("PATCH", item, "write", _BODY),
-    ]
-
-
-def _pages(one: str) -> list[tuple[str, str, str, int]]:
-    item = f"/{{{one}_id}}"
-    return [
-        ("GET", "", "read", SMALL_BODY),
-        ("GET", "/new", "write", SMALL_BODY),
-        ("POST", "/new", "write", _BODY),
-        ("GET", item, "read", SMALL_BODY),
-        ("POST", item, "write", _BODY),
-        ("POST", f"{item}/delete", "write", SMALL_BODY),
-    ]
 
 
 def _grants(names: dict[str, str]) -> Grants:
@@ -134,11 +104,13 @@ def _grants(names: dict[str, str]) -> Grants:
     return dict.fromkeys(rights, EVERY_ROLE)
 
 
-def _routes(names: dict[str, str], prefix: str, routes: list[tuple[str, str, str, int]]) -> str:
-    """Write the table of the routes, as `tests/access/test_routes.py` expects it."""
+def _routes(template: Path, names: dict[str, str]) -> str:
+    """Write the table of the routes in a template (method, path, permission, KiB), as `test_routes.py` expects it."""
     table = RoleTable(_grants(names))
-    policies = {name.partition(":")[2]: Allow(permission) for name, permission in table.permissions.items()}
-    lines = [line_of(method, prefix + path, policies[right], size, table) for method, path, right, size in routes]
+    rows = [line.split() for line in _filled(template, names).splitlines()]
+    lines = (
+        line_of(verb, path, Allow(table.permissions[right]), int(kib) * KIB, table) for verb, path, right, kib in rows
+    )
     return "\n".join([HEADER, *lines, ""])
 
 

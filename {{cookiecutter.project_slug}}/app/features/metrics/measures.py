@@ -5,13 +5,14 @@ With several workers, each keeps its values in files that the endpoint adds up; 
 
 from functools import cache
 from time import perf_counter
+from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.http.middleware.access_log import route_template
 from app.http.request.allowed_methods import KNOWN_METHODS
-from app.http.request.base import HttpMiddleware
+from app.http.request.base import HttpMiddleware, at_start
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -39,27 +40,20 @@ class RequestMetricsMiddleware(HttpMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, then count."""
-        started, status = perf_counter(), 0
-
-        async def send_noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        started, answer = perf_counter(), dict[str, Any]()
         try:
-            await self.app(scope, receive, send_noting)
+            await self.app(scope, receive, at_start(send, answer.update))
         finally:
             requests, seconds = _measures(
                 scope["method"] if scope["method"] in KNOWN_METHODS else "OTHER",
                 route_template(scope) or "none",
-                status,
+                answer.get("status", "none"),
             )
             requests.inc()
             seconds.observe(perf_counter() - started)
 
 
 @cache
-def _measures(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-    """Find them once: each is as many as the routes have methods and statuses. Status 0 is no answer."""
-    return REQUESTS.labels(method, route, status or "none"), SECONDS.labels(method, route)
+def _measures(method: str, route: str, status: int | str) -> tuple[Counter, Histogram]:
+    """Find them once: each is as many as the routes have methods and statuses."""
+    return REQUESTS.labels(method, route, status), SECONDS.labels(method, route)

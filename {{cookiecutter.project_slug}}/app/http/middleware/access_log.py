@@ -1,12 +1,13 @@
 """One log line for each request: method, route, principal and status. The path as sent and the query are left out."""
 
 from time import perf_counter
+from typing import Any
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.core.logging.redaction import redact_text
 from app.core.logging.setup import log_plain
-from app.http.request.base import HttpMiddleware
+from app.http.request.base import HttpMiddleware, at_start
 from app.http.request.proxies import client_ip_of
 from app.http.request.request_id import request_id_of
 
@@ -16,22 +17,14 @@ class AccessLogMiddleware(HttpMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, then log."""
-        started = perf_counter()
-        status: int | None = None
-
-        async def send_noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        started, answer = perf_counter(), dict[str, Any]()
         try:
-            await self.app(scope, receive, send_noting)
+            await self.app(scope, receive, at_start(send, answer.update))
         finally:
             fields = {
                 "method": redact_text(scope["method"]),
                 "route": route_template(scope),
-                "status": status,
+                "status": answer.get("status"),
                 "duration_ms": round((perf_counter() - started) * 1000, 1),
                 "principal_id": scope.get("state", {}).get("principal_id"),
                 "request_id": request_id_of(scope),

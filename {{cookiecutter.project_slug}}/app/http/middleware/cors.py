@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import Forbidden, send_problem
 from app.core.events import emit_event
-from app.http.request.base import HttpEvent, HttpMiddleware
+from app.http.request.base import HttpEvent, HttpMiddleware, at_start
 
 _ANSWER_HEADERS = "X-Request-ID, Retry-After, RateLimit, RateLimit-Policy, WWW-Authenticate"
 _PREFLIGHT = Response(
@@ -37,19 +37,17 @@ class CorsMiddleware(HttpMiddleware):
             return
         listed = origin in self.origins
 
-        async def send_shared(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                answer = MutableHeaders(scope=message)
-                answer["Access-Control-Allow-Origin"] = origin
-                answer["Access-Control-Expose-Headers"] = _ANSWER_HEADERS
-                answer["Cross-Origin-Resource-Policy"] = "cross-origin"
-            await send(message)
+        def share(message: Message) -> None:
+            answer = MutableHeaders(scope=message)
+            answer["Access-Control-Allow-Origin"] = origin
+            answer["Access-Control-Expose-Headers"] = _ANSWER_HEADERS
+            answer["Cross-Origin-Resource-Policy"] = "cross-origin"
 
         if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             if listed:
-                await _PREFLIGHT(scope, receive, send_shared)
+                await _PREFLIGHT(scope, receive, at_start(send, share))
             else:
                 emit_event(HttpEvent.CROSS_ORIGIN_REFUSED, outcome="denied")
                 await send_problem(Forbidden("This origin may not call the service."), scope, receive, send)
             return
-        await self.app(scope, receive, send_shared if listed else send)
+        await self.app(scope, receive, at_start(send, share) if listed else send)

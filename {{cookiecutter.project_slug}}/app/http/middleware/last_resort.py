@@ -1,11 +1,13 @@
 """Unhandled exceptions: one log line, and an answer that shows no internals (ASVS 16.5.1)."""
 
+from typing import Any
+
 import structlog
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.core.errors import Problem, send_problem
-from app.http.request.base import HttpMiddleware
+from app.http.request.base import HttpMiddleware, at_start
 
 _log = structlog.get_logger("app")
 
@@ -15,15 +17,9 @@ class LastResortMiddleware(HttpMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, also after an exception."""
-        started = False
-
-        async def send_noting(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
+        started = dict[str, Any]()
         try:
-            await self.app(scope, receive, send_noting)
+            await self.app(scope, receive, at_start(send, started.update))
         except ClientDisconnect:
             _log.info("client_disconnected")
         except Problem as problem:

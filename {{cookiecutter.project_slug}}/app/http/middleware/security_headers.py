@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.http.request.base import HttpMiddleware
+from app.http.request.base import HttpMiddleware, at_start
 
 # All but `Strict-Transport-Security`, which is a setting.
 HEADERS = (
@@ -41,12 +41,10 @@ class SecurityHeadersMiddleware(HttpMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Add the headers."""
 
-        async def send_secured(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = list(message.get("headers", ()))
-                present = {name.lower() for name, _ in own}
-                missing = [header for header in self.headers if header[0] not in present]
-                message["headers"] = [*own, *missing, _VARY]
-            await send(message)
+        def add(message: Message) -> None:
+            own = list(message.get("headers", ()))
+            present = {name.lower() for name, _ in own}
+            missing = [header for header in self.headers if header[0] not in present]
+            message["headers"] = [*own, *missing, _VARY]
 
-        await self.app(scope, receive, send_secured)
+        await self.app(scope, receive, at_start(send, add))

@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.errors import Problem, send_problem
 from app.core.events import SecurityEvent
@@ -20,11 +21,11 @@ class HttpEvent(SecurityEvent):
     RATE_LIMITED = "rate_limited", "An address made too many requests"
 
 
+@dataclass(eq=False)
 class HttpMiddleware(ABC):
     """Middleware for HTTP requests. Other scopes (`lifespan`) go straight to the application."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    app: ASGIApp
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Call `handle` for a request."""
@@ -36,12 +37,11 @@ class HttpMiddleware(ABC):
         """Answer the request, or call `self.app`."""
 
 
+@dataclass(eq=False)
 class ChecksMiddleware(HttpMiddleware):
     """Makes checks, one after the other, before the body is read: each raises a `Problem` to reject the request."""
 
-    def __init__(self, app: ASGIApp, *, checks: Sequence[Callable[[Scope], None]]) -> None:
-        super().__init__(app)
-        self.checks = checks
+    checks: Sequence[Callable[[Scope], None]]
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the problem that a check raises, or call the application."""
@@ -52,6 +52,17 @@ class ChecksMiddleware(HttpMiddleware):
             await send_problem(problem, scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+
+def at_start(send: Send, note: Callable[[Message], object]) -> Send:
+    """Return a `send` that calls `note` with the message that starts the answer, which it may change, and sends on."""
+
+    async def send_noted(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            note(message)
+        await send(message)
+
+    return send_noted
 
 
 def header_values(scope: Scope, name: bytes) -> list[bytes]:

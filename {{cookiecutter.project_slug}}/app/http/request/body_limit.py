@@ -1,9 +1,10 @@
 """Bounds on the size and the time of bodies (ASVS 5.2.1): `SMALL_BODY`, or what the route's `max_body_size=` says."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import BadRequest, Problem
 from app.http.request.base import HttpMiddleware, header_values
@@ -17,16 +18,15 @@ _LONGEST_LENGTH = 18
 _LIMIT = "body_limit"
 
 
+@dataclass(eq=False)
 class BodyLimitMiddleware(HttpMiddleware):
     """Raises a `Problem` for a `Content-Length` that is too large, or while the application reads too large a body.
 
     The server drops the rest of a refused body: a client that sends before it reads would lose the answer.
     """
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int = MAX_BODY_BYTES, seconds: float = BODY_SECONDS) -> None:
-        super().__init__(app)
-        self.max_bytes = max_bytes
-        self.seconds = seconds
+    max_bytes: int = MAX_BODY_BYTES
+    seconds: float = BODY_SECONDS
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application with a bounded `receive`."""

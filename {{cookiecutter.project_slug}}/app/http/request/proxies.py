@@ -6,16 +6,17 @@ skipped.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.core.settings.rules import parse_address
 from app.http.request.base import HttpMiddleware, header_values
 
-Networks = Sequence[IPv4Network | IPv6Network]
+Networks = tuple[IPv4Network | IPv6Network, ...]
 
 _SCHEMES = frozenset({"http", "https"})
 
@@ -27,12 +28,11 @@ class _Hop(NamedTuple):
     address: str | None
 
 
+@dataclass(eq=False)
 class ProxiesMiddleware(HttpMiddleware):
     """Sets the address of the client in `scope["state"]`, and the scheme of the request. It rejects nothing itself."""
 
-    def __init__(self, app: ASGIApp, *, trusted: Networks) -> None:
-        super().__init__(app)
-        self.trusted = tuple(trusted)
+    trusted: Networks
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the client and the scheme, and call the application."""
@@ -62,13 +62,13 @@ def is_client_unreadable(scope: Scope) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def is_trusted(address: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+def is_trusted(address: str, networks: Networks) -> bool:
     """Return whether the address is one of a trusted proxy."""
     parsed = _parse(address)
     return parsed is not None and any(parsed in network for network in networks)
 
 
-def _client(hops: Sequence[str], trusted: tuple[IPv4Network | IPv6Network, ...]) -> _Hop | None:
+def _client(hops: Sequence[str], trusted: Networks) -> _Hop | None:
     """Find the last hop that is no trusted proxy; if all are, the first; `None` if the list is empty."""
     for position in reversed(range(len(hops))):
         parsed = _parse(hops[position])

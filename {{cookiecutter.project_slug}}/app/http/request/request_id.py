@@ -1,12 +1,13 @@
 """The id of a request, on its answer and its log lines (ASVS 16.2.1). Only a trusted proxy may send one."""
 
 import re
+from dataclasses import dataclass
 from os import urandom
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
-from app.http.request.base import HttpMiddleware, header_values
+from app.http.request.base import HttpMiddleware, at_start, header_values
 from app.http.request.proxies import Networks, client_ip_of, is_trusted
 
 HEADER = b"x-request-id"
@@ -15,12 +16,11 @@ _ID_BYTES = 16
 _ACCEPTED = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 
 
+@dataclass(eq=False)
 class RequestIdMiddleware(HttpMiddleware):
     """Sets the id of the request, and binds it and the client's address to the log context."""
 
-    def __init__(self, app: ASGIApp, *, trusted: Networks) -> None:
-        super().__init__(app)
-        self.trusted = tuple(trusted)
+    trusted: Networks
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Set the id."""
@@ -28,14 +28,12 @@ class RequestIdMiddleware(HttpMiddleware):
         scope.setdefault("state", {})["request_id"] = request_id
         header = (HEADER, request_id.encode())
 
-        async def send_named(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), header]
-            await send(message)
+        def name(message: Message) -> None:
+            message["headers"] = [*message.get("headers", ()), header]
 
         bound = bind_contextvars(request_id=request_id, client=client_ip_of(scope))
         try:
-            await self.app(scope, receive, send_named)
+            await self.app(scope, receive, at_start(send, name))
         finally:
             reset_contextvars(**bound)
 
