@@ -48,14 +48,12 @@ _BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"}
 _CLIENT = {"type": "http", "scheme": "basic", "description": "An OAuth 2 client (RFC 6749 section 2.3.1)."}
 _AUTHORIZE, _TOKEN = f"{OAUTH_PREFIX}authorize", f"{OAUTH_PREFIX}token"
 
-_ALWAYS = {"400": "The request is malformed", "429": "A limit is reached", "503": "Not able to answer now"}
-_SIGNED_IN = {"401": "Not signed in"}
-_ALLOWED = {"403": "The permission is missing"}
-_IN_PERSON = {"403": "The permission is missing, or a client acts where a person must"}
-_WITH_BODY = {"413": "The body is too large", "415": "The body is of another type"}
-_VALIDATED = {"422": "A rule is broken"}
-_WITH_ID = {"404": "There is no such thing, or it is not yours"}
-_OTHER = {"default": "Any other error"}
+_ALWAYS = {
+    "400": "The request is malformed",
+    "429": "A limit is reached",
+    "503": "Not able to answer now",
+    "default": "Any other error",
+}
 
 
 def install_openapi(app: FastAPI) -> None:
@@ -98,11 +96,8 @@ def _security_schemes(app: FastAPI) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
-    if policy.needs_principal:
-        operation["security"] = [{"accessToken": []}]
-        operation["x-policy"] = str(policy)
-    elif policy.needs_caller:
-        operation["security"] = [{"clientSecret": []}, {"accessToken": []}]
+    if policy.needs_principal or policy.needs_caller:
+        operation["security"] = [*([{"clientSecret": []}] if policy.needs_caller else []), {"accessToken": []}]
         operation["x-policy"] = str(policy)
     responses = operation["responses"]
     for status, description in _errors(operation, path, policy).items():
@@ -115,21 +110,22 @@ def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
 
 def _errors(operation: dict[str, Any], path: str, policy: Policy) -> dict[str, str]:
     """Return the error answers of the operation, by status."""
-    errors = _ALWAYS | _OTHER
+    errors = dict(_ALWAYS)
     if policy.needs_principal or policy.needs_caller:
-        errors |= _SIGNED_IN
+        errors["401"] = "Not signed in"
     if isinstance(policy, Recent):
-        errors |= _IN_PERSON | {"401": f"Not signed in, or more than {policy.minutes} minutes ago (RFC 9470)"}
+        errors["401"] = f"Not signed in, or more than {policy.minutes} minutes ago (RFC 9470)"
+        errors["403"] = "The permission is missing, or a client acts where a person must"
     if isinstance(policy, Allow):
-        errors |= _ALLOWED
+        errors["403"] = "The permission is missing"
     if "requestBody" in operation:
-        errors |= _WITH_BODY
-    if ("requestBody" in operation or "parameters" in operation) and not path.startswith(OAUTH_PREFIX):
-        errors |= _VALIDATED
+        errors |= {"413": "The body is too large", "415": "The body is of another type"}
     if path.startswith(OAUTH_PREFIX):
         operation["responses"].pop("422", None)
+    elif "requestBody" in operation or "parameters" in operation:
+        errors["422"] = "A rule is broken"
     if "{" in path:
-        errors |= _WITH_ID
+        errors["404"] = "There is no such thing, or it is not yours"
     return errors
 
 

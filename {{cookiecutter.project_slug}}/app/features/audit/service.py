@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from operator import eq, ge, lt
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -40,14 +41,13 @@ class Filters:
     def apply(self, statement: Select[Any]) -> Select[Any]:
         """Narrow the statement to these rows."""
         wanted = (
-            (AuditEvent.actor_id, self.actor),
-            (AuditEvent.target_id, self.target),
-            (AuditEvent.action, self.action),
+            (AuditEvent.actor_id, eq, self.actor),
+            (AuditEvent.target_id, eq, self.target),
+            (AuditEvent.action, eq, self.action),
+            (AuditEvent.created_at, ge, self.since),
+            (AuditEvent.created_at, lt, self.until),
         )
-        statement = statement.where(*(column == value for column, value in wanted if value is not None))
-        if self.since is not None:
-            statement = statement.where(AuditEvent.created_at >= self.since)
-        return statement if self.until is None else statement.where(AuditEvent.created_at < self.until)
+        return statement.where(*(is_so(column, value) for column, is_so, value in wanted if value is not None))
 
 
 class AuditTrail:
@@ -110,10 +110,8 @@ class AuditTrail:
 
     async def list_events(self, filters: Filters, params: PageParams) -> tuple[Sequence[AuditEvent], str | None]:
         """Return a page of events, newest first, and the next cursor, which is valid for the same filters alone."""
-        params = params._replace(search=str(filters))
-        statement = self._cursors.select(filters.apply(select(AuditEvent)), params, (AuditEvent.sequence,))
-        async with self._database.read() as db:
-            return self._cursors.page((await db.scalars(statement)).all(), params)
+        statement, params = filters.apply(select(AuditEvent)), params._replace(search=str(filters))
+        return await self._cursors.fetch(self._database, statement, params, (AuditEvent.sequence,))
 
     async def export(self, filters: Filters) -> AsyncIterator[AuditEvent]:
         """Yield events, oldest first, read in batches."""

@@ -274,10 +274,8 @@ def _marks(chain: ChainKeys, head: Head | None, last: int) -> list[Entry]:
 def _flaw(chain: ChainKeys, head: Head | None, last: int) -> str | None:
     if head is None:
         return "the head is missing"
-    if head.place > last:
-        return "rows are missing at the end"
-    if head.place < last:
-        return "rows were added at the end"
+    if head.place != last:
+        return "rows are missing at the end" if head.place > last else "rows were added at the end"
     if chain.knows(head.key_id) and not chain.confirms_head(head):
         return "the head was changed"
     return None

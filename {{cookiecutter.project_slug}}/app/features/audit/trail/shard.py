@@ -56,8 +56,7 @@ class ShardVerification:
 
     def rows_before(self, flaw: Flaw | None) -> int:
         """Return how many are in order."""
-        is_here = flaw is not None and flaw.shard == self._shard
-        last = min(self.end.place, flaw.place - 1) if flaw is not None and is_here else self.end.place
+        last = min(self.end.place, flaw.place - 1) if flaw and flaw.shard == self._shard else self.end.place
         return max(0, last - self._start.place)
 
     def flaw_of(self, place: int, row: Mapping[str, Any], *, from_file: bool, unfinished: bool) -> Flaw | None:
@@ -67,7 +66,7 @@ class ShardVerification:
         if not from_file and 0 < self._archived.place >= place:
             what = "is archived and still there: `manage audit archive` ends what was stopped"
             return None if unfinished else self._flaw(place, what)
-        return self._judge(place, row, self.end.place + 1)
+        return self._judge(place, row)
 
     def flaw_of_files(self) -> Flaw | None:
         """Return what is wrong after the last file."""
@@ -91,7 +90,8 @@ class ShardVerification:
     def _flaw(self, place: int, what: str) -> Flaw:
         return Flaw(self._shard, place, what)
 
-    def _judge(self, place: int, row: Mapping[str, Any], expected: int) -> Flaw | None:
+    def _judge(self, place: int, row: Mapping[str, Any]) -> Flaw | None:
+        expected = self.end.place + 1
         if place < expected or (self._head and place > self._head.place):
             return self._flaw(place, "was inserted")
         if place > expected:
@@ -104,8 +104,7 @@ class ShardVerification:
             return self._flaw(self._unconfirmed, _GONE)
         if digest != row["digest"] or (known and not self._chain.confirms_row(row)):
             return self._flaw(place, "was changed, or put in the place of another one")
-        flaw = self._judge_mark(place, row, goes_on=goes_on)
-        if flaw is not None:
+        if flaw := self._judge_mark(place, row, goes_on=goes_on):
             return flaw
         if not known:
             self._unconfirmed = self._unconfirmed or place
@@ -137,9 +136,8 @@ class ShardVerification:
     def _was_genuine(self, details: str) -> bool:
         """Whether the keys of today confirm the head that the writer of a mark could not confirm."""
         fields = orjson.loads(details)
-        return self._chain.confirms_head(
-            Head(*self.end, bytes.fromhex(fields["previous"]), bytes.fromhex(fields["head"]))
-        )
+        head = Head(*self.end, key_id=bytes.fromhex(fields["previous"]), mac=bytes.fromhex(fields["head"]))
+        return self._chain.confirms_head(head)
 
     def _flaw_of_anchor(self) -> Flaw | None:
         """Return what is wrong if the anchor names a row that was not read."""

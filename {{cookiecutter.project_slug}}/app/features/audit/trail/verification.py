@@ -100,28 +100,28 @@ class Verification:
 
     async def run(self, progress: Callable[[int], None] = lambda _: None) -> Report:
         """Read up to the first flaw, after `begin`; `progress` is called for every row that is in order."""
-        for archive in self._archives:
-            for row in archive.rows():
-                flaw = self._flaw_of(row, from_file=True)
-                if flaw is not None:
-                    return self._report(flaw)
-                progress(1)
-        for shard in self._shards.values():
-            flaw = shard.flaw_of_files()
+        flaw = None
+        async for flaw in self._judgements():
             if flaw is not None:
-                return self._report(flaw)
-        async for row in self._rows():
-            flaw = self._flaw_of(row)
-            if flaw is not None:
-                return self._report(flaw)
+                break
             progress(1)
-        flaws = (shard.flaw_of_end() for shard in self._shards.values())
-        return self._report(next((flaw for flaw in flaws if flaw is not None), None))
-
-    def _report(self, flaw: Flaw | None) -> Report:
         end = Anchor(tuple(shard.end for shard in self._shards.values()))
         rows = sum(shard.rows_before(flaw) for shard in self._shards.values())
         return Report(rows, end if flaw is None and end.rows else None, flaw, self._start.rows)
+
+    async def _judgements(self) -> AsyncIterator[Flaw | None]:
+        """Yield a flaw, or None, for each row of the files and of the database, and what is wrong at their ends."""
+        for archive in self._archives:
+            for row in archive.rows():
+                yield self._flaw_of(row, from_file=True)
+        for shard in self._shards.values():
+            if flaw := shard.flaw_of_files():
+                yield flaw
+        async for row in self._rows():
+            yield self._flaw_of(row)
+        for shard in self._shards.values():
+            if flaw := shard.flaw_of_end():
+                yield flaw
 
     async def _rows(self) -> AsyncIterator[Mapping[str, Any] | None]:
         """Yield every row of the database in order; None for one that cannot even be read."""
