@@ -59,7 +59,12 @@ def export(since: _Since = None, until: _Until = None) -> None:
     filters = Filters(
         since=_moment("--since", since) if since else None, until=_moment("--until", until) if until else None
     )
-    run_with_services(partial(_export, filters=filters))
+
+    async def write(services: Services) -> None:
+        async for row in services[AuditTrail].export(filters):
+            say(orjson.dumps(ExportedEvent.model_validate(row).model_dump(mode="json")))
+
+    run_with_services(write)
 
 
 @audit.command()
@@ -102,11 +107,6 @@ async def _verify(services: Services, *, anchor: Anchor | None, archives: Sequen
     hidden = not sys.stderr.isatty()
     with typer.progressbar(length=rows, label="Verifying", file=sys.stderr, hidden=hidden) as bar:
         return await verification.run(bar.update)
-
-
-async def _export(services: Services, *, filters: Filters) -> None:
-    async for row in services[AuditTrail].export(filters):
-        say(orjson.dumps(ExportedEvent.model_validate(row).model_dump(mode="json")))
 
 
 def _moment(option: str, text: str) -> datetime:

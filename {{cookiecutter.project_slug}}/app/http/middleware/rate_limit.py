@@ -1,7 +1,9 @@
 """`RATE_LIMIT_DEFAULT` for each client address (ASVS 2.4.1). Probes are not counted."""
 
+from dataclasses import dataclass
+
 from limits import RateLimitItem
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from app.core.errors import TooManyRequests
 from app.core.events import emit_event
@@ -11,26 +13,21 @@ from app.http.request.base import HttpEvent, HttpMiddleware
 from app.http.request.proxies import client_ip_of
 
 
+@dataclass(eq=False)
 class RateLimitMiddleware(HttpMiddleware):
     """Rejects requests over the limit, and says when to retry."""
 
-    def __init__(self, app: ASGIApp, *, limiter: Limiter, limit: RateLimitItem) -> None:
-        super().__init__(app)
-        self.limiter = limiter
-        self.limit = limit
-        self.policy = f'"default";q={limit.amount};w={limit.get_expiry()}'
+    limiter: Limiter
+    limit: RateLimitItem
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the request, and call the application if it is within the limit; raises a `Problem` otherwise."""
         if scope["path"] not in PROBES:
-            await self._count(scope)
+            verdict = await self.limiter.hit(self.limit, "requests", subscriber(client_ip_of(scope)))
+            if not verdict.allowed:
+                emit_event(HttpEvent.RATE_LIMITED, outcome="denied")
+                problem = TooManyRequests("Too many requests. Try again later.", retry_after=verdict.retry_after)
+                problem.headers["RateLimit-Policy"] = f'"default";q={self.limit.amount};w={self.limit.get_expiry()}'
+                problem.headers["RateLimit"] = f'"default";r=0;t={verdict.retry_after}'
+                raise problem
         await self.app(scope, receive, send)
-
-    async def _count(self, scope: Scope) -> None:
-        verdict = await self.limiter.hit(self.limit, "requests", subscriber(client_ip_of(scope)))
-        if not verdict.allowed:
-            emit_event(HttpEvent.RATE_LIMITED, outcome="denied")
-            problem = TooManyRequests("Too many requests. Try again later.", retry_after=verdict.retry_after)
-            problem.headers["RateLimit-Policy"] = self.policy
-            problem.headers["RateLimit"] = f'"default";r=0;t={verdict.retry_after}'
-            raise problem

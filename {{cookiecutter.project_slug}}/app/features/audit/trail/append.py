@@ -90,6 +90,7 @@ def entry_of(event_record: EventRecord) -> Entry:
         # `details` does not repeat a column.
         if value is None or value in {actor_id, asking} or str(value) == target_id:
             fields.pop(name, None)
+    details = orjson.dumps(redact_fields(fields), option=orjson.OPT_SORT_KEYS).decode()
     return {
         "created_at": event_record.created_at,
         "action": event_record.action,
@@ -101,7 +102,7 @@ def entry_of(event_record: EventRecord) -> Entry:
         "ip": origin.ip and redact_text(origin.ip)[:_LONGEST_IP],
         "user_agent": origin.user_agent and redact_text(origin.user_agent, _LONGEST_USER_AGENT),
         "request_id": origin.request_id,
-        "details": _details(fields),
+        "details": details if len(details) <= _LONGEST_DETAILS else f'{{"cut":"{len(details)} characters"}}',
     }
 
 
@@ -118,11 +119,6 @@ def _target(event: SecurityEvent, fields: Mapping[str, object]) -> tuple[str | N
 
 def _id(value: object) -> UUID | None:
     return value if isinstance(value, UUID) else None
-
-
-def _details(fields: Mapping[str, object]) -> str:
-    text = orjson.dumps(redact_fields(fields), option=orjson.OPT_SORT_KEYS).decode()
-    return text if len(text) <= _LONGEST_DETAILS else orjson.dumps({"cut": f"{len(text)} characters"}).decode()
 
 
 class _Tail(NamedTuple):

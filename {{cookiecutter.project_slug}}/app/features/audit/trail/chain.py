@@ -158,13 +158,9 @@ def position_of(row: Mapping[str, Any]) -> tuple[int, int]:
 
 def digest_of(previous: bytes, row: Mapping[str, Any]) -> bytes:
     """Return the digest of a row that follows one with the digest `previous`."""
-    return hashlib.sha256(_ROW + previous + _canonical(row)).digest()
-
-
-def _canonical(row: Mapping[str, Any]) -> bytes:
     # Sorted, so that every database gives the same. Without nulls, so that a nullable column can be added later.
     hashed = plain_row({name: value for name, value in row.items() if name not in _NOT_HASHED})
-    return orjson.dumps(hashed, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(_ROW + previous + orjson.dumps(hashed, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def plain_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -111,7 +111,10 @@ class ShardVerification:
         elif goes_on:
             self._unconfirmed = 0
         self.end = End(place, digest)
-        return self._compare_with_anchor()
+        anchor = self._anchor or End()
+        if anchor.place == place:
+            self._unconfirmed = 0
+        return self._flaw(place, _NOT_ANCHORED) if anchor.place == place and anchor.digest != digest else None
 
     def _judge_mark(self, place: int, row: Mapping[str, Any], *, goes_on: bool) -> Flaw | None:
         """Return what a mark, which is in order itself, says about the rows before it."""
@@ -120,14 +123,6 @@ class ShardVerification:
         confirmed = row["outcome"] == "success" or self._is_anchored(self.end.place)
         if goes_on and not (confirmed or self._was_genuine(row["details"])):
             return self._flaw(place, "goes on under another key behind rows whose end nothing confirms")
-        return None
-
-    def _compare_with_anchor(self) -> Flaw | None:
-        if self._anchor is None or self._anchor.place != self.end.place:
-            return None
-        if self._anchor != self.end:
-            return self._flaw(self.end.place, _NOT_ANCHORED)
-        self._unconfirmed = 0
         return None
 
     def _is_anchored(self, place: int) -> bool:
