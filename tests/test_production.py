@@ -194,15 +194,30 @@ def test_the_audit_finds_what_the_index_does_not_have(released: Path, tmp_path: 
 
 
 def test_the_audit_is_about_what_runs(released: Path, tmp_path: Path) -> None:
-    """The list that `make audit` gives to pip-audit is the one that production installs."""
+    """The list for pip-audit is what production installs with every extra; without one, their settings are refused."""
     folder, home = tmp_path / "server", tmp_path / "home"
     shutil.copytree(released, folder)
     run(section((folder / "README.md").read_text(encoding="utf-8"), "In production")[0], folder, home)
-    in_production = installed(folder / ".venv")
+    by_default = installed(folder / ".venv")
+    needing = {
+        "telemetry": "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318",
+        "sentry": "SENTRY_DSN=https://k@s.test/1",
+    }
+    for extra, setting in needing.items():
+        with pytest.raises(AssertionError, match=f"not installed: uv sync --extra {extra}"):
+            run(f"{setting} .venv/bin/manage check", folder, home)
+    run(f"{UV} sync --quiet --locked --no-dev --extra sentry --extra telemetry", folder, home)
+    run(f"{' '.join(needing.values())} .venv/bin/manage check", folder, home)
+    extras = installed(folder / ".venv")
+    assert extras.keys() - by_default.keys() >= {
+        "opentelemetry-sdk",
+        "opentelemetry-exporter-otlp-proto-http",
+        "sentry-sdk",
+    }
     makefile = (folder / "Makefile").read_text(encoding="utf-8")
     (line,) = (line.strip() for line in makefile.splitlines() if "export" in line and ".audit-requirements.txt" in line)
     run(line.replace("$(UV)", str(UV)), folder, home)
-    assert required((folder / ".audit-requirements.txt").read_text(encoding="utf-8")) == in_production
+    assert required((folder / ".audit-requirements.txt").read_text(encoding="utf-8")) == extras
 
 
 def test_the_wheel_migrates_and_serves_by_itself(released: Path, tmp_path: Path) -> None:

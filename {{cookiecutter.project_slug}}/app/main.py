@@ -40,6 +40,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
         middleware=middleware(settings, services[Limiter]),
+        # Variables of the environment would have paths, queries and texts of exceptions sent: see features/telemetry.
+        telemetry={
+            "tracing": settings.otel_exporter_otlp_endpoint is not None,
+            "metrics": False,
+            "logs": False,
+            "auto_configure": False,
+        },
         lifespan=_lifespan,
     )
     app.state.services = services

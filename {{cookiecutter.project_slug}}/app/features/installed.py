@@ -10,10 +10,12 @@ from app.features.pages.feature import PAGES
 from app.features.sessions.feature import SESSIONS
 from app.features.signin.feature import SIGNIN
 from app.features.system.feature import SYSTEM
+from app.features.telemetry.feature import TELEMETRY
 from app.features.vault.feature import VAULT
 from app.features.vault_pages.feature import VAULT_PAGES
 
 FEATURES = (
+    TELEMETRY,
     AUDIT,
     SYSTEM,
     SESSIONS,

@@ -6,7 +6,7 @@ The service logs with `structlog.get_logger(__name__)`: a stable name in snake_c
 import logging
 import sys
 import threading
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace, TracebackType
@@ -26,6 +26,9 @@ _LONGEST_STACK = 1500
 _OWN_KEYS = frozenset({"timestamp", "level", "event", "logger", "exception"})
 # What every record has; anything else was given as `extra`. uvicorn's `color_message` repeats the message.
 _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+error_observers: list[Callable[[Mapping[str, Any], BaseException], None]] = []
+"""Called, in any thread, with each line of an error that has an exception, and that exception; they must not raise."""
 
 _writer = LogWriter()
 
@@ -113,6 +116,8 @@ def _line(logger: str, level: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in redact_fields(fields).items():
         line[f"{key}_" if key in _OWN_KEYS else key] = value
     if error is not None:
+        for observe in error_observers if level in {"error", "critical"} else ():
+            observe(line, error)
         line |= redact_fields({"exception": describe(error)})
     return line
 

@@ -1,6 +1,7 @@
 """The rules for single settings: they return a value in its one form, or raise `ValueError` without repeating it."""
 
 import re
+from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NoReturn
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
@@ -89,6 +90,36 @@ def origin(value: str) -> str:
     name = host_name(f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or "")
     port = "" if parts.port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{name}{port}"
+
+
+def collector_url(value: str) -> str:
+    """Accept the base URL of an OpenTelemetry collector."""
+    parts = _split(value)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        refuse("does not begin with https:// or http://, and a host")
+    if parts.username is not None or parts.query or parts.fragment:
+        refuse("holds more than a scheme, a host, a port and a path: secrets are for OTEL_EXPORTER_OTLP_HEADERS")
+    _require_packages("telemetry", "opentelemetry.sdk", "opentelemetry.exporter")
+    return value.rstrip("/")
+
+
+def sentry_dsn(value: str) -> str:
+    """Accept a DSN of Sentry."""
+    parts = _split(value)
+    if parts.scheme not in _DEFAULT_PORTS or not (parts.username and parts.hostname) or parts.query or parts.fragment:
+        refuse("is not of the form https://key@host/number")
+    if not parts.path.rpartition("/")[2].isdecimal():
+        refuse("does not end with the number of a project")
+    if parts.scheme == "http" and not is_local(parts.hostname):
+        refuse("reaches another machine without TLS: begin it with https://")
+    _require_packages("sentry", "sentry_sdk")
+    return value
+
+
+def _require_packages(extra: str, *packages: str) -> None:
+    """Refuse a setting whose packages are not installed."""
+    if not all(map(find_spec, packages)):
+        refuse(f"needs packages that are not installed: uv sync --extra {extra}")
 
 
 def public_url(value: str) -> str:

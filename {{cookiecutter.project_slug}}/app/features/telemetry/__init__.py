@@ -1,0 +1,1 @@
+"""Traces and crash reports, for servers of others: nothing of a request leaves but its route and its status."""
