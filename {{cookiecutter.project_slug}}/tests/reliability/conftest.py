@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -43,6 +44,13 @@ class Site:
         return tokens
 
 
+def create_administrator(folder: Path, settings: dict[str, str]) -> None:
+    """Give `EMAIL` an account with `PASSWORD`."""
+    create = ("create-admin", "--email", EMAIL, "--password-stdin")
+    done = Command(create, folder=folder, environment=environment(**settings), stdin=PASSWORD.encode()).end()
+    assert done.code == 0, done.err
+
+
 @pytest.fixture(scope="module")
 def mail_server() -> Iterator[MailServer]:
     """A mail server, in a thread of its own."""
@@ -65,9 +73,7 @@ def site(
             "REGISTRATION": "open",
             "RATE_LIMIT_SIGNIN": f"{MOST_SIGNINS}/15minutes",
         }
-        create = ("create-admin", "--email", EMAIL, "--password-stdin")
-        done = Command(create, folder=folder, environment=environment(**settings), stdin=PASSWORD.encode()).end()
-        assert done.code == 0, done.err
+        create_administrator(folder, settings)
         with (
             Fleet(folder, 3, **settings) as fleet,
             running_caddy(folder, fleet.ports) as proxy,

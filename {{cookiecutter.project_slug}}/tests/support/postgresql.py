@@ -21,11 +21,14 @@ _STOP_SECONDS = 30
 class PostgresqlServer:
     """A server that runs until it is left, with the role that the service has: no superuser, owner of nothing else.
 
-    With programs of another server and a file with its certificate and key, that one, which speaks TLS.
+    With programs of another server and a file with its certificate and key, that one, which speaks TLS. A `replicated`
+    one can have a standby.
     """
 
-    def __init__(self, programs: Path | None = None, certificate: Path | None = None) -> None:
-        others = [str(path) for path in (programs, certificate) if path is not None]
+    def __init__(
+        self, programs: Path | None = None, certificate: Path | None = None, *, replicated: bool = False
+    ) -> None:
+        others = ["replicated"] * replicated + [str(path) for path in (programs, certificate) if path is not None]
         # A session of its own: Ctrl-C at the terminal is for the tests.
         self._process = subprocess.Popen(
             [*_SERVE, *others],
@@ -45,15 +48,23 @@ class PostgresqlServer:
         """Start it again, at the same port."""
         self._ask("start")
 
+    def follow(self) -> str:
+        """Start a standby of it, and return how the superuser connects to that."""
+        return self._ask("follow")
+
+    def promote(self) -> None:
+        """Have the standby take writes."""
+        self._ask("promote")
+
     def close(self) -> None:
         """Stop it, and remove its files."""
         self._process.communicate(timeout=_STOP_SECONDS)
 
-    def _ask(self, command: str) -> None:
+    def _ask(self, command: str) -> str:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{command}\n")
         self._process.stdin.flush()
-        self._answer()
+        return self._answer()
 
     def _answer(self) -> str:
         assert self._process.stdout is not None
@@ -111,9 +122,9 @@ class PostgresqlDatabases:
 
 
 @contextmanager
-def running_postgresql() -> Iterator[PostgresqlServer]:
+def running_postgresql(*, replicated: bool = False) -> Iterator[PostgresqlServer]:
     """Start a server on a free port, and end it at the end."""
-    server = PostgresqlServer()
+    server = PostgresqlServer(replicated=replicated)
     try:
         yield server
     finally:

@@ -1,9 +1,10 @@
 """A PostgreSQL server for as long as somebody holds the other end of standard input.
 
 Run as a process of its own by `tests/support/postgresql.py`: it says how the superuser connects and obeys `stop` and
-`start`. With two arguments it is another server than the package's, and speaks TLS: the folder of its programs, and a
-file with a certificate and its key. When its input ends, the server and its files go, so that nothing stays whichever
-way the tests end.
+`start`. If its first argument is `replicated`, it also obeys `follow` (start a standby, and say how to connect to that)
+and `promote` (have the standby take writes). With two more arguments it is another server than the package's, and
+speaks TLS: the folder of its programs, and a file with a certificate and its key. When its input ends, the servers and
+their files go, so that nothing stays whichever way the tests end.
 """
 
 import os
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from copy import copy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ SERVER_OPTIONS = {
     "max_wal_senders": "0",
     "autovacuum": "off",
 }
+REPLICATION = {"wal_level": "replica", "max_wal_senders": "4"}
 
 
 class Server:
@@ -66,6 +69,24 @@ class Server:
     def stop(self) -> None:
         """Stop it as a crash does: connections break."""
         self._run("pg_ctl", "stop", "--wait", "--mode", "immediate")
+
+    def follow(self) -> "Server":
+        """Start a standby of it."""
+        standby = copy(self)
+        standby.port, standby.data, standby.log = (
+            _free_port(),
+            self.data.with_name("standby"),
+            Path(f"{self.log}-standby"),
+        )
+        standby.url = self.url.replace(f":{self.port}/", f":{standby.port}/")
+        given = ("--dbname", self.url, "--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
+        standby._run("pg_basebackup", *given)  # noqa: SLF001  # its own
+        standby.start()
+        return standby
+
+    def promote(self) -> None:
+        """Have it take writes."""
+        self._run("pg_ctl", "promote", "--wait")
 
     def _run(self, program: str, *arguments: str) -> None:
         # Into a file: the server that is started would hold a pipe open.
@@ -119,11 +140,14 @@ def _programs(folder: Path) -> tuple[Path, dict[str, Any]]:
     return folder / package.name / programs, as_nobody
 
 
-def obey(server: Server, commands: Iterable[str]) -> None:
+def obey(servers: list[Server], commands: Iterable[str]) -> None:
     """Do what is asked until nobody is left to ask, and answer each command with a line."""
-    for command in commands:
-        {"start": server.start, "stop": server.stop}[command.strip()]()
-        print("done", flush=True)  # noqa: T201  # the answer
+    for command in map(str.strip, commands):
+        if command == "follow":
+            servers.append(servers[0].follow())
+        else:
+            {"start": servers[0].start, "stop": servers[0].stop, "promote": servers[-1].promote}[command]()
+        print(servers[-1].url, flush=True)  # noqa: T201  # the answer
 
 
 def main() -> None:
@@ -133,14 +157,18 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
     try:
-        server = Server(folder, *map(Path, sys.argv[1:]))
+        replicated = sys.argv[1:2] == ["replicated"]
+        server = Server(folder, *map(Path, sys.argv[1 + replicated :]))
+        server.options |= REPLICATION if replicated else {}
         server.start()
         print(server.url, flush=True)  # noqa: T201  # the answer
+        servers = [server]
         try:
-            obey(server, sys.stdin)
+            obey(servers, sys.stdin)
         finally:
-            if (server.data / "postmaster.pid").exists():
-                server.stop()
+            for each in servers:
+                if (each.data / "postmaster.pid").exists():
+                    each.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -8,9 +8,11 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
+from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.mail.outbox import ClaimedMail, MailQueue, MailStanding, Outbox
 from app.core.mail.transport import DeliveryError, MailTransport, PostponedError, RefusedError, UnreachableError
@@ -26,7 +28,8 @@ class Pace:
     A new mail waits for a random time up to `settle`: delivered at once, it would slow the requests right behind its
     own, and their time would show who has an account (ASVS 6.3.8). One delivery ends within `deadline`, well before the
     `lease` of its claim. Attempts are `first_retry` apart, then twice that, and so on up to `longest_retry`; while a
-    server cannot be reached, up to `longest_pause`. The next mail begins after `patience`, beside the slow ones.
+    server cannot be reached, up to `longest_pause`, so that mail goes out within ten seconds of its return: that is no
+    attempt, and ends after `longest_outage`. The next mail begins after `patience`, beside the slow ones.
     """
 
     poll: float = 5
@@ -35,9 +38,10 @@ class Pace:
     lease: float = 240
     patience: float = 2
     most_at_once: int = 8
-    first_retry: float = 10
+    first_retry: float = 5
     longest_retry: float = 1800
-    longest_pause: float = 60
+    longest_pause: float = 6
+    longest_outage: float = 86400
     most_attempts: int = 50
     grace: float = 1
 
@@ -167,20 +171,27 @@ class MailDelivery:
         return None
 
     async def _record(self, claimed: ClaimedMail, problem: DeliveryError | None) -> None:
-        self._failures = self._failures + 1 if isinstance(problem, UnreachableError) else 0
+        unreachable = isinstance(problem, UnreachableError)
+        self._failures = self._failures + 1 if unreachable else 0
         log = _log.bind(mail_id=claimed.id, attempts=claimed.attempts)
         if problem is None:
             await self._queue.sent(claimed)
             log.info("mail_sent")
         elif self._stop.is_set() and not isinstance(problem, RefusedError):
             await self._queue.released(claimed)
-        elif isinstance(problem, RefusedError) or claimed.attempts >= self._pace.most_attempts:
+        elif isinstance(problem, RefusedError) or self._is_last(claimed, unreachable=unreachable):
             await self._queue.failed(claimed, problem.cause, problem.code)
             log.error("mail_failed", error=problem.cause, smtp_code=problem.code)
         else:
-            seconds = self._pace.backoff(claimed.attempts, self._pace.longest_retry)
-            await self._queue.postponed(claimed, problem.cause, problem.code, seconds)
+            # Due at once, for whichever process reaches the server first: each of them pauses by itself.
+            seconds = 0.0 if unreachable else self._pace.backoff(claimed.attempts, self._pace.longest_retry)
+            await self._queue.postponed(claimed, problem.cause, problem.code, seconds, counts=not unreachable)
             log.warning("mail_postponed", error=problem.cause, smtp_code=problem.code, retry_seconds=round(seconds))
+
+    def _is_last(self, claimed: ClaimedMail, *, unreachable: bool) -> bool:
+        if unreachable:
+            return utc_now() - claimed.created_at > timedelta(seconds=self._pace.longest_outage)
+        return claimed.attempts >= self._pace.most_attempts
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -216,9 +216,12 @@ class MailQueue:
         """Record that it cannot be delivered, and why, and empty it."""
         await self._finish(mail, MailStatus.FAILED, error, code)
 
-    async def postponed(self, mail: ClaimedMail, error: str, code: int | None, seconds: float) -> None:
-        """Have it tried again after some time."""
-        await self._settle(mail, due_at=utc_now() + timedelta(seconds=seconds), error=error, smtp_code=code)
+    async def postponed(
+        self, mail: ClaimedMail, error: str, code: int | None, seconds: float, *, counts: bool = True
+    ) -> None:
+        """Have it tried again after some time; `counts` is whether this was one of its attempts."""
+        due, attempts = utc_now() + timedelta(seconds=seconds), mail.attempts - (not counts)
+        await self._settle(mail, due_at=due, attempts=attempts, error=error, smtp_code=code)
 
     async def released(self, mail: ClaimedMail) -> None:
         """Have it tried again at once, by any process: its delivery was cut off."""

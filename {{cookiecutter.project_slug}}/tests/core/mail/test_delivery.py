@@ -57,13 +57,14 @@ async def test_the_service_delivers_what_it_commits(start: StartService, mailbox
 
 
 async def test_a_server_that_is_down_gets_its_mail_when_it_is_back(settings_for: SmtpSettings) -> None:
-    """The mail waits, and new mail does not make anybody knock more often."""
+    """However long that is: it says nothing about the mail. New mail does not make anybody knock more often."""
     server = MailServer(port=free_port())
-    async with post_office(settings_for(server)) as office, office.delivery.running():
-        await office.add(mail())
-        async with asyncio.timeout(10):
-            while (await office.row()).attempts < 3:  # noqa: ASYNC110  # another task counts
-                await asyncio.sleep(0.01)
+    settings = settings_for(server)
+    pace = {"longest_retry": 1800, "most_attempts": 3}
+    async with post_office(settings, **pace) as office, office.delivery.running():
+        with captured_log(settings) as log:
+            await office.add(mail())
+            await until(lambda: log.text.count("mail_postponed") > 5)
         assert (await office.row()).error == "SMTPConnectError"
         async with running_smtp(server):
             row = await office.wait_for(MailStatus.SENT)
@@ -71,6 +72,21 @@ async def test_a_server_that_is_down_gets_its_mail_when_it_is_back(settings_for:
             await until(lambda: len(server.accepted) == 6)
     assert (row.sealed, row.error, row.smtp_code) == (None, None, None)
     assert len(set(server.recipients)) == 6
+
+
+async def test_a_server_that_is_down_for_a_day_fails_its_mail(settings_for: SmtpSettings) -> None:
+    """What is in a mail is over by then."""
+    async with post_office(settings_for(MailServer(port=free_port())), longest_outage=0.2) as office:
+        await office.add(mail())
+        async with office.delivery.running():
+            assert (await office.wait_for(MailStatus.FAILED)).error == "SMTPConnectError"
+
+
+def test_mail_goes_out_within_ten_seconds_of_the_return_of_its_server() -> None:
+    """The longest wait while a server cannot be reached, with what the delivery waits anyway."""
+    pace = Pace()
+    waits = [pace.backoff(failures, pace.longest_pause) for failures in range(1, 1000)]
+    assert max(waits) + pace.settle < 9
 
 
 async def test_a_temporary_refusal_is_tried_again_and_does_not_hold_up_the_others(settings_for: SmtpSettings) -> None:
