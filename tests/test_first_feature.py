@@ -40,7 +40,7 @@ def changes(project: Path) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.rendered
 def test_a_feature_is_new_folders_and_entries_in_one_list(tmp_path: Path) -> None:
-    """Every command of the page works; all that is changed is the list; without the folders, it is as before."""
+    """Every command works; the list changes, and that of settings; without the folders, it is as before."""
     project = bake_into(tmp_path, {}).project
     make(project, "setup")
     run(project, "git", "init", "--quiet")
@@ -53,11 +53,11 @@ def test_a_feature_is_new_folders_and_entries_in_one_list(tmp_path: Path) -> Non
         for line in text.splitlines() if kind == "sh" else ():
             run(project, *shlex.split(line))
     found = list(changes(project))
-    assert [path for how, path in found if how != "??"] == ["app/features/installed.py"]
+    assert [path for how, path in found if how != "??"] == ["app/features/installed.py", "docs/settings.md"]
     assert [path for how, path in found if how == "??" and not OWN.fullmatch(path)] == []
     added = run(project, "git", "diff", "--numstat").split()
     assert added[:2] == ["4", "0"]  # an import and an entry, of the feature and of its pages
-    run(project, "git", "checkout", "--quiet", "app/features/installed.py")
+    run(project, "git", "checkout", "--quiet", "app/features/installed.py", "docs/settings.md")
     for path in (path for how, path in found if how == "??"):
         (project / path).unlink()
     for folder in ("app", "tests"):

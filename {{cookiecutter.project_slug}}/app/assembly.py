@@ -3,6 +3,9 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Any, cast
+
+from pydantic import create_model
 
 from app.access.guard import AccessEvent, Authentication
 from app.access.roles import RoleTable
@@ -14,12 +17,13 @@ from app.core.database.personal_data import DataExport
 from app.core.events import EventCatalog, KeyEvent, UpkeepEvent
 from app.core.limits import Limiter
 from app.core.mail.delivery import MailDelivery
-from app.core.mail.outbox import MailKey, Outbox, OutboxMail, finished
+from app.core.mail.outbox import MailFolders, MailKey, Outbox, OutboxMail, finished
 from app.core.mail.transport import mail_transport
 from app.core.pagination import CursorKey
 from app.core.services import Services
-from app.core.settings.model import Settings
-from app.feature import Feature, ResealJob, RetentionJob, check_features
+from app.core.settings import model
+from app.core.settings.model import FeatureSettings, Settings
+from app.feature import Feature, FeatureError, ResealJob, RetentionJob, check_features
 from app.features.installed import FEATURES as INSTALLED
 from app.http.request.base import HttpEvent
 
@@ -38,6 +42,7 @@ def provide(services: Services) -> None:
 
 CORE = Feature(
     name="core",
+    settings=(Settings,),
     provide=provide,
     tables=(OutboxMail,),
     events=(AccessEvent, HttpEvent, KeyEvent, UpkeepEvent),
@@ -52,14 +57,33 @@ RETENTION_JOBS = tuple(job for feature in reversed(FEATURES) for job in feature.
 RESEAL_JOBS = tuple(job for feature in FEATURES for job in feature.reseal)
 
 
+def settings_of(features: tuple[Feature, ...]) -> type[Settings]:
+    """Make one class of the settings of all features: a rule may look at those of the features before."""
+    kinds = tuple(kind for feature in reversed(features) for kind in feature.settings)
+    return cast("type[Settings]", create_model("ServiceSettings", __base__=kinds))
+
+
+SETTINGS = settings_of(FEATURES)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read and check the settings of all features; raises `SettingsError`, which lists every problem, and no value."""
+    return model.load_settings(SETTINGS, **overrides)
+
+
 def make_services(settings: Settings, features: Iterable[Feature] = FEATURES) -> Services:
     """Make every service once, in the order of the features; raises `FeatureError`, `MissingServiceError`."""
     features = tuple(features)
     check_features(features)
     services = Services()
-    services.add(settings)
+    kinds: set[type[FeatureSettings]] = {Settings, *(kind for feature in features for kind in feature.settings)}
+    for kind in kinds:
+        if not isinstance(settings, kind):
+            raise FeatureError(f"The settings have no {kind.__name__}: make them with app.assembly.SETTINGS.")
+        services.add(settings, kind=kind)
     services.add(RoleTable({name: roles for feature in features for name, roles in feature.grants.items()}))
     services.add(EventCatalog(event for feature in features for events in feature.events for event in events))
+    services.add(MailFolders(each for feature in features for each in feature.mails.items()))
     services.add(DataExport(services, (part for feature in features for part in feature.personal_data)))
     for feature in features:
         feature.provide(services)

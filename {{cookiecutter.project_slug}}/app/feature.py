@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 
@@ -12,8 +13,9 @@ from app.core.database.batches import Purgeable, Resealable
 from app.core.database.database import Base
 from app.core.database.personal_data import PersonalData
 from app.core.events import SecurityEvent
+from app.core.mail.outbox import MailTemplate
 from app.core.services import Services
-from app.core.settings.model import Settings
+from app.core.settings.model import FeatureSettings, Settings
 
 API_PREFIX = "/api/v1"
 
@@ -50,7 +52,10 @@ class Feature:
     - `uses` are the features before it whose code it imports; a test holds it to them.
     - `provide` adds its services, made of those that are there.
     - `api` are routes below `/api/v1`; `root` are others.
+    - `settings` are its own: classes whose fields are read, checked and shown as all others are.
     - `tables`, `events`, `keys` are its own: models, security events, purposes of derived keys.
+    - `mails` are its own by the folder of their templates, each as text and HTML; one of the name of an earlier
+      feature's holds instead of that. `AccountMail.alert` sends them.
     - `grants` are its permissions, each with the roles that have it.
     - `purge` and `reseal` are its part of the upkeep.
     - `personal_data` are its tables with rows about a person, for the copy that everybody can have of their data.
@@ -60,10 +65,12 @@ class Feature:
 
     name: str
     uses: tuple[str, ...] = ()
+    settings: tuple[type[FeatureSettings], ...] = ()
     provide: Callable[[Services], None] = lambda _: None
     api: tuple[APIRouter, ...] = ()
     root: tuple[Router, ...] = ()
     tables: tuple[type[Base], ...] = ()
+    mails: Mapping[Path, Iterable[MailTemplate]] = field(default_factory=dict)
     grants: Grants = field(default_factory=dict)
     events: tuple[type[SecurityEvent], ...] = ()
     keys: tuple[type[Purpose], ...] = ()
@@ -75,12 +82,13 @@ class Feature:
 
 
 def check_features(features: Iterable[Feature]) -> None:
-    """Raise `FeatureError` for a name of a permission, an event or a key that is there twice, or a right of nobody."""
+    """Raise `FeatureError` if two features declare one name (of a setting, an event), or for a right of nobody."""
     owners: dict[tuple[str, str], str] = {}
     for feature in features:
         granted = {type(permission) for permission in feature.grants}
         kinds: Mapping[str, Iterable[Iterable[str]]]
         kinds = {"permission": granted, "event": feature.events, "key": feature.keys}
+        kinds |= {"setting": [kind.model_fields for kind in feature.settings], "mail": feature.mails.values()}
         for kind, names in kinds.items():
             for name in (str(member) for members in names for member in members):
                 other = owners.setdefault((kind, name), feature.name)

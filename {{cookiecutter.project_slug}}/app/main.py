@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.access.guard import GuardedRoute, GuardedRouter, route_policies
 from app.access.openapi import install_openapi
-from app.assembly import FEATURES, make_services, running
+from app.assembly import FEATURES, load_settings, make_services, running
 from app.core.database.database import Database
 from app.core.database.migrations import require_current, upgrade
 from app.core.database.postgresql import install_outage_handlers
@@ -20,7 +20,7 @@ from app.core.logging.setup import configure_logging
 from app.core.services import require_services, services_of
 from app.core.settings import model as configuration
 from app.core.settings.deploy_check import log_findings
-from app.core.settings.model import Settings, load_settings
+from app.core.settings.model import Settings
 from app.core.settings.report import SettingsError
 from app.feature import API_PREFIX
 from app.http.request.allowed_methods import install_allowed_methods

@@ -11,12 +11,11 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app.assembly import FEATURES
+from app.assembly import FEATURES, load_settings
 from app.core.database.database import Base
 from app.core.database.migrations import grant_serving_rights, is_newer, mark_compatible
 from app.core.database.postgresql import postgresql_engine
 from app.core.private_files import make_private_file, make_private_folder
-from app.core.settings.model import load_settings
 
 # The models that `alembic revision --autogenerate` compares with the database.
 MODELS = tuple(model for feature in FEATURES for model in feature.tables)

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from app.assembly import SETTINGS
 from app.core.settings.model import Settings
 from app.features.accounts.passwords.hasher import usable_cores
 from app.main import create_app
@@ -72,7 +73,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("app.core.settings.model.ENV_FILE", tmp_path / "no.env")
     monkeypatch.setattr("app.core.settings.model.SECRETS_DIR", tmp_path / "no-secrets")
     monkeypatch.setattr("app.core.mail.transport.MAIL_FOLDER", tmp_path / "mail")
-    for name in Settings.model_fields:
+    for name in SETTINGS.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
@@ -151,7 +152,7 @@ def _settings(**overrides: Any) -> Settings:
         "log_format": "json",
         **overrides,
     }
-    return Settings(**values)
+    return SETTINGS(**values)
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import text
 
+from app.assembly import load_settings
 from app.commands.support import say
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.mail import transport as mail_transport
 from app.core.private_files import readable_by_others, sqlite_path
 from app.core.settings import deploy_check, model as configuration
 from app.core.settings.deploy_check import Finding, Level, finding
-from app.core.settings.model import Settings, load_settings
+from app.core.settings.model import Settings
 from app.core.settings.report import SettingsError
 
 _SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
@@ -67,7 +68,7 @@ def _findings(*, deploy: bool) -> list[Finding]:
         settings = load_settings()
     except SettingsError as error:
         return deploy_check.unusable(error)
-    findings = deploy_check.variable_findings() + deploy_check.file_findings(settings)
+    findings = deploy_check.variable_findings(settings) + deploy_check.file_findings(settings)
     if deploy:
         findings += deploy_check.deploy_findings(settings, configuration.ENV_FILE)
         findings += deploy_check.refused_in_production(settings, findings)

@@ -37,7 +37,7 @@ _NOW = "SELECT clock_timestamp() AS now"
 def doctor() -> None:
     """Show the settings with their source, and look at all that the service depends on. Exit code 1 if one is ill."""
     settings = settings_or_exit()
-    for name in Settings.model_fields:
+    for name in type(settings).model_fields:
         value = getattr(settings, name)
         # Only `str` shows no secret: a tuple would show what it holds by `repr`.
         shown = ", ".join(map(str, value)) if isinstance(value, tuple) else str("" if value is None else value)

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import DatabaseError
 
-from app.assembly import opened
+from app.assembly import load_settings, opened
 from app.core.database.batches import Batch, foreseen, in_batches
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.database.migrations import SchemaMismatchError
@@ -28,7 +28,7 @@ from app.core.logging.lines import wants_colours
 from app.core.logging.setup import configure_logging
 from app.core.private_files import sqlite_file_problem, sqlite_path
 from app.core.services import Services
-from app.core.settings.model import Settings, load_settings
+from app.core.settings.model import Settings
 from app.core.settings.report import SettingsError
 
 FAILED = 1

@@ -22,9 +22,14 @@ class Services:
         self._by_type: dict[type, object] = {}
         self._closing = AsyncExitStack()
 
-    def add(self, service: Service, *, close: Callable[[], Awaitable[None]] | None = None) -> Service:
-        """Add a service, and return it; `close` is awaited at shutdown. Raises `ValueError` if its type has one."""
-        kind = type(service)
+    def add(
+        self, service: Service, *, kind: type | None = None, close: Callable[[], Awaitable[None]] | None = None
+    ) -> Service:
+        """Add a service, and return it; `kind` is a base of its type to find it by, and `close` is awaited at shutdown.
+
+        Raises `ValueError` if there is a service of the type.
+        """
+        kind = kind or type(service)
         if kind in self._by_type:
             raise ValueError(f"There are two services of the type {kind.__name__}.")
         self._by_type[kind] = service

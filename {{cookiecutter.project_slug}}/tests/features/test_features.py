@@ -1,5 +1,7 @@
 """What features declare: of each thing one owner, and no more use of each other than they say."""
 
+from pathlib import Path
+
 import grimp
 import pytest
 
@@ -8,7 +10,9 @@ from app.assembly import FEATURES, make_services
 from app.core.crypto import Purpose
 from app.core.database.database import Base, table_of
 from app.core.events import SecurityEvent
+from app.core.mail.outbox import MailTemplate
 from app.core.services import MissingServiceError, Services
+from app.core.settings.model import FeatureSettings
 from app.feature import Feature, FeatureError, check_features
 from app.features.installed import FEATURES as INSTALLED
 from app.features.oauth.models import OAuthClient
@@ -26,6 +30,18 @@ class Happened(SecurityEvent):
     """Events of a test."""
 
     SIGNED_OUT = "signed_out", "The same name as one of the sessions"
+
+
+class Taken(FeatureSettings):
+    """Settings of a test."""
+
+    app_name: str = "The same name as one of the core"
+
+
+class Sent(MailTemplate):
+    """Mails of a test."""
+
+    VERIFY = "verify", "The same name as one of the accounts"
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +84,12 @@ def test_each_table_belongs_to_one_feature() -> None:
     ("feature", "message"),
     [
         (Feature(name="notes", events=(Happened,)), "The event signed_out is declared by sessions and by notes."),
+        (Feature(name="notes", settings=(Taken,)), "The setting app_name is declared by core and by notes."),
+        (Feature(name="notes", mails={Path(): Sent}), "The mail verify is declared by accounts and by notes."),
         (Feature(name="notes", grants={Right.NOTES_READ: EVERY_ROLE}), "No role has the permission notes:write"),
         (Feature(name="notes", grants=dict.fromkeys(Right, frozenset())), "No role has the permission notes:read"),
     ],
-    ids=["event", "forgotten permission", "permission of nobody"],
+    ids=["event", "setting", "mail", "forgotten permission", "permission of nobody"],
 )
 def test_what_does_not_go_together_stops_the_boot(feature: Feature, message: str) -> None:
     """A name that is there twice, and a permission that no role has; the message says whose it is."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+from app.assembly import SETTINGS
 from app.core.settings.model import Settings
 from tests.support.server import environment
 from tests.support.warm import MANAGE, Command, Done
@@ -107,7 +108,7 @@ class CommandLine:
     def server_settings(self) -> dict[str, str]:
         """The settings of the commands, for a server that runs meanwhile."""
         settings = {
-            name: self.environment[name] for name in map(str.upper, Settings.model_fields) if name in self.environment
+            name: self.environment[name] for name in map(str.upper, SETTINGS.model_fields) if name in self.environment
         }
         key, *fallbacks = self.keys()
         return {**settings, "SECRET_KEY": key, "SECRET_KEY_FALLBACKS": ",".join(fallbacks)}
@@ -115,6 +116,6 @@ class CommandLine:
     def settings(self) -> Settings:
         """The settings of the commands, for a service in this process."""
         given = {name.lower(): value for name, value in self.environment.items()}
-        values: dict[str, Any] = {name: given[name] for name in Settings.model_fields if name in given}
+        values: dict[str, Any] = {name: given[name] for name in SETTINGS.model_fields if name in given}
         key, *fallbacks = self.keys()
-        return Settings(**{**values, "secret_key": key, "secret_key_fallbacks": ",".join(fallbacks)})
+        return SETTINGS(**{**values, "secret_key": key, "secret_key_fallbacks": ",".join(fallbacks)})

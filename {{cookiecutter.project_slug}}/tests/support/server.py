@@ -22,7 +22,7 @@ _STOP_SECONDS = 20
 # The same server with a deadline that a test can wait for.
 _SERVE_IMPATIENT = """
 from app.core.logging.setup import configure_logging
-from app.core.settings.model import load_settings
+from app.assembly import load_settings
 from app.http.server.run import run_server
 
 configure_logging(load_settings())

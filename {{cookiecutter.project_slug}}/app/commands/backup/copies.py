@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
+from app.assembly import SETTINGS
 from app.commands.support import fail
 from app.core.logging.redaction import redact_text
 from app.core.private_files import make_private_file, make_private_folder
-from app.core.settings.model import Settings
 
 SQLITE_BEGINS, DUMP_BEGINS = b"SQLite format 3\0", b"PGDMP"
 _BUSY_SECONDS = 5
@@ -81,7 +81,7 @@ def run_program(name: str, *arguments: str, url: SecretStr | None = None) -> str
     program = shutil.which(name)
     if program is None:
         fail(f"{name} is not on the PATH. Install PostgreSQL's client programs, not older than the server.")
-    own = {key: value for key, value in os.environ.items() if key.lower() not in Settings.model_fields}
+    own = {key: value for key, value in os.environ.items() if key.lower() not in SETTINGS.model_fields}
     variables = own | (_variables(url) if url else {})
     done = subprocess.run(  # noqa: S603  # no shell, and no argument of a stranger
         [program, *arguments], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

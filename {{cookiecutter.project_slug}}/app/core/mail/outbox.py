@@ -9,11 +9,13 @@ begins, and it ends by itself if its process dies. A process that has lost its c
 
 import asyncio
 import unicodedata
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import orjson
@@ -108,6 +110,23 @@ def recipient(address: str) -> str:
         # Not in the handler: the exception in the chain would repeat the address.
         raise ValueError("the recipient is not one e-mail address")
     return f"{parsed.local_part}@{parsed.ascii_domain}"
+
+
+class MailTemplate(StrEnum):
+    """The name of the templates of a mail, its subject, and what its templates need. A feature declares its own."""
+
+    subject: str
+    needs: tuple[str, ...]
+
+    def __new__(cls, name: str, subject: str, *needs: str) -> Self:
+        """Make a member of its name, its subject, and the names of the values that its templates need."""
+        member = str.__new__(cls, name)
+        member._value_, member.subject, member.needs = name, subject, needs
+        return member
+
+
+class MailFolders(dict[Path, Iterable[MailTemplate]]):
+    """The folders of templates, each with its mails; of two templates with one name, that of the later folder holds."""
 
 
 class Outbox:

@@ -56,14 +56,14 @@ def unusable(error: SettingsError) -> list[Finding]:
     return [finding("settings.E001", *problem) for problem in error.problems]
 
 
-def variable_findings() -> list[Finding]:
+def variable_findings(settings: Settings) -> list[Finding]:
     """Return the variables that are probably meant to be settings, or have another value than was meant."""
-    return [finding("settings.W001", *problem) for problem in suspicious_variables()]
+    return [finding("settings.W001", *problem) for problem in suspicious_variables(type(settings))]
 
 
 def log_findings(settings: Settings, env_file: Path) -> None:
     """Log at the start of the service what is probably wrong with its settings; in production what `--deploy` finds."""
-    findings = variable_findings()
+    findings = variable_findings(settings)
     if settings.production:
         findings += deploy_findings(settings, env_file)
     for each in findings:
@@ -87,7 +87,7 @@ def refused_in_production(settings: Settings, found: Iterable[Finding]) -> list[
         return []
     named = {each.setting for each in found if each.level is Level.ERROR}
     try:
-        load_settings(environment=Environment.PRODUCTION)
+        load_settings(type(settings), environment=Environment.PRODUCTION)
     except SettingsError as error:
         return [finding("deploy.E005", *problem) for problem in error.problems if problem.setting not in named]
     return []

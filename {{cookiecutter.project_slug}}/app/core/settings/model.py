@@ -76,8 +76,8 @@ _RateLimit = Annotated[str, AfterValidator(rules.rate_limit)]
 _Email = Annotated[str, AfterValidator(rules.email)]
 
 
-class Settings(BaseSettings):
-    """Every setting, with its meaning in `docs/settings.md` below. A rule may look at the settings above its own."""
+class FeatureSettings(BaseSettings):
+    """The base of the settings of a feature, and of all: one source, one set of rules, one list of known names."""
 
     model_config = SettingsConfigDict(
         extra="forbid",
@@ -88,6 +88,31 @@ class Settings(BaseSettings):
         enable_decoding=False,
         use_attribute_docstrings=True,
     )
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse to be pickled: a pickle would hold every secret in plain text."""
+        raise PicklingError("settings are not pickled")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take each value from the first source that has one; files are read more strictly than by the library."""
+        del dotenv_settings, file_secret_settings
+        files = (read_dotenv(ENV_FILE, cls.model_fields), read_secret_files(SECRETS_DIR, cls.model_fields))
+        return init_settings, env_settings, *(InitSettingsSource(settings_cls, dict(values)) for values in files)
+
+
+class Settings(FeatureSettings):
+    """Each setting with its meaning in `docs/settings.md` below. A rule may look at the settings above its own.
+
+    Features add theirs (`Feature.settings`): `app/assembly.py` puts all together.
+    """
 
     environment: Annotated[Environment, _AnyCase] = Field(Environment.PRODUCTION, examples=["development"])
     """Where the service runs. Unset means production, the strictest."""
@@ -229,44 +254,26 @@ class Settings(BaseSettings):
         """Whether the service is open to the world."""
         return self.environment is Environment.PRODUCTION
 
-    def __getstate__(self) -> NoReturn:
-        """Refuse to be pickled: a pickle would hold every secret in plain text."""
-        raise PicklingError("settings are not pickled")
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take each value from the first source that has one; files are read more strictly than by the library."""
-        del dotenv_settings, file_secret_settings
-        files = (read_dotenv(ENV_FILE, cls.model_fields), read_secret_files(SECRETS_DIR, cls.model_fields))
-        return init_settings, env_settings, *(InitSettingsSource(settings_cls, dict(values)) for values in files)
-
-
-def load_settings(**overrides: Any) -> Settings:
+def load_settings(kind: type[Settings] = Settings, **overrides: Any) -> Settings:
     """Read and check every setting; raises `SettingsError`, which lists every problem and holds no value."""
     try:
-        return Settings(**overrides)
+        return kind(**overrides)
     except ValidationError as error:
-        problems = problems_of(error, Settings.model_fields) + suspicious_variables()
+        problems = problems_of(error, kind.model_fields) + suspicious_variables(kind)
     # Raised here, not in the handler: an exception in the chain would carry the values.
     raise SettingsError(problems)
 
 
-def suspicious_variables() -> tuple[Problem, ...]:
+def suspicious_variables(kind: type[Settings]) -> tuple[Problem, ...]:
     """Return what in the environment is probably not as it was meant; the settings can be used."""
-    return misspelt(os.environ, Settings.model_fields) + quoted(os.environ, Settings.model_fields)
+    return misspelt(os.environ, kind.model_fields) + quoted(os.environ, kind.model_fields)
 
 
 def source_of(name: str) -> str | None:
     """Return where the value of a setting comes from: the environment, a path, or nowhere."""
     if any(key.lower() == name and value for key, value in os.environ.items()):
         return "the environment"
-    if name in read_dotenv(ENV_FILE, Settings.model_fields):
+    if name in read_dotenv(ENV_FILE, [name]):
         return str(ENV_FILE)
-    return str(SECRETS_DIR) if name in read_secret_files(SECRETS_DIR, Settings.model_fields) else None
+    return str(SECRETS_DIR) if name in read_secret_files(SECRETS_DIR, [name]) else None

@@ -8,7 +8,7 @@ from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.database.personal_data import PersonalData
 from app.core.limits import Limiter
-from app.core.mail.outbox import Outbox
+from app.core.mail.outbox import MailFolders, Outbox
 from app.core.pagination import Cursors
 from app.core.services import Services
 from app.core.settings.model import Settings
@@ -16,7 +16,7 @@ from app.feature import API_PREFIX, Feature, RetentionJob
 from app.features.accounts.administration import AccountAdministration, Authority
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.limits import MailLimits
-from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.mailed.mails import TEMPLATES, AccountMail, MailKind
 from app.features.accounts.mailed.recovery import RecoveryService, RegistrationService
 from app.features.accounts.mailed.tokens import AccountTokens, never_confirmed
 from app.features.accounts.models import AccountToken, User, UserRole
@@ -40,7 +40,8 @@ def provide(services: Services) -> None:
     services.add(AccountService(database, passwords, roles))
     authority = services.add(Authority(sessions, roles))
     tokens = services.add(AccountTokens(sessions))
-    mail = services.add(AccountMail(services[Outbox], settings, f"{settings.public_url}{API_PREFIX}"))
+    api_url, mails = f"{settings.public_url}{API_PREFIX}", services[MailFolders]
+    mail = services.add(AccountMail(services[Outbox], settings, api_url, mails))
     mail_limits = services.add(MailLimits(limiter, limit))
     tokens.revocations.append(mail_limits.allow_recovery)
     mailing = (tokens, mail, mail_limits)
@@ -57,6 +58,7 @@ ACCOUNTS = Feature(
     provide=provide,
     api=(router,),
     tables=(AccountToken, User, UserRole),
+    mails={TEMPLATES: MailKind},
     grants={
         UserPermission.ROLES_ASSIGN: ADMINISTRATORS,
         UserPermission.USERS_READ: AUDITORS,

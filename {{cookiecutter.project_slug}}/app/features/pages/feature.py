@@ -14,7 +14,6 @@ from app.core.errors import Problem
 from app.core.services import Services, services_of
 from app.core.settings.model import Settings
 from app.feature import Feature
-from app.features.accounts.mailed.mails import AccountMail
 from app.features.oauth.clients.registered import DOCS_CLIENT
 from app.features.oauth.clients.service import ClientService
 from app.features.pages.account.routes import router as account_router
@@ -32,11 +31,10 @@ ROOMS = ("kit", "public", "entry", "account", "admin")
 
 
 def provide(services: Services) -> None:
-    """Provide the pages, to which later features add theirs, and let mails lead to them."""
+    """Provide the pages, to which later features add theirs."""
     site = services.add(Site(services[Settings], services.add(Assets())))
     for room in ROOMS:
         site.add(templates=FOLDER / room / "templates", notices=PagesNotice)
-    services[AccountMail].prefer(FOLDER / "mails")
 
 
 def install(app: FastAPI) -> None:
@@ -76,5 +74,6 @@ PAGES = Feature(
         clients.router,
         audit.router,
     ),
+    mails={FOLDER / "mails": ()},  # those of the accounts, with links to the pages
     events=(audit.PagesEvent,),
 )

@@ -6,7 +6,7 @@ import pytest
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from app.core.settings.model import Settings
+from app.assembly import SETTINGS
 
 REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "settings.md"
 HEAD = """# Settings
@@ -23,8 +23,8 @@ boot. `manage check --deploy` judges the whole.
 @pytest.mark.asvs("2.1.3", "7.1.1")
 def test_the_reference_is_up_to_date(request: pytest.FixtureRequest) -> None:
     """Every setting is in it with a meaning; `pytest --update` writes it anew."""
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
-    expected = HEAD + "".join(line(name.upper(), field) for name, field in Settings.model_fields.items())
+    assert [name for name, field in SETTINGS.model_fields.items() if not field.description] == []
+    expected = HEAD + "".join(line(name.upper(), field) for name, field in SETTINGS.model_fields.items())
     if request.config.getoption("--update"):
         REFERENCE.write_text(expected, encoding="utf-8", newline="\n")
     hint = "If that is meant: uv run pytest --update tests/core/settings/test_reference.py"

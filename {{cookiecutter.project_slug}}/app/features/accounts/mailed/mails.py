@@ -6,10 +6,9 @@ confirmed: the name could be a stranger's message. Texts of others (user agents,
 
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -18,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.core.database.database import table_of
-from app.core.mail.outbox import Mail, Outbox
+from app.core.mail.outbox import Mail, MailFolders, MailTemplate, Outbox
 from app.core.settings.model import Settings
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
 from app.features.accounts.mailed.tokens import LIFETIMES, TokenKind
@@ -40,35 +39,26 @@ _OWNER = select(_users.c.email, _users.c.display_name, _users.c.muted).where(
 )
 
 
-class MailKind(StrEnum):
-    """The mails: the name of the templates, and the subject."""
+class MailKind(MailTemplate):
+    """The mails about accounts."""
 
-    subject: str
-
-    def __new__(cls, name: str, subject: str) -> Self:
-        """Make a member of its name and its subject."""
-        member = str.__new__(cls, name)
-        member._value_, member.subject = name, subject
-        return member
-
-    VERIFY = "verify", "Confirm your e-mail address"
+    VERIFY = "verify", "Confirm your e-mail address", "token"
     ACCOUNT_EXISTS = "account_exists", "You already have an account"
-    RESET = "reset", "Set a new password"
-    CHOOSE_PASSWORD = "choose_password", "Choose your password"
+    RESET = "reset", "Set a new password", "token"
+    CHOOSE_PASSWORD = "choose_password", "Choose your password", "token"
     PASSWORD_CHANGED = "password_changed", "Your password was changed"
-    EMAIL_CHANGE = "email_change", "Confirm your new e-mail address"
+    EMAIL_CHANGE = "email_change", "Confirm your new e-mail address", "token"
     EMAIL_CHANGE_REQUESTED = "email_change_requested", "Another e-mail address for your account"
     EMAIL_CHANGED = "email_changed", "Your e-mail address was changed"
-    INVITATION = "invitation", "You are invited"
+    INVITATION = "invitation", "You are invited", "token"
     ACCOUNT_DELETED = "account_deleted", "Your account was deleted"
-    NEW_DEVICE = Alert.NEW_DEVICE.value, "A sign-in from a new device"
-    ROLES_CHANGED = Alert.ROLES_CHANGED.value, "Your roles were changed"
-    NEW_APPLICATION = Alert.NEW_APPLICATION.value, "An application may act for you"
+    NEW_DEVICE = Alert.NEW_DEVICE.value, "A sign-in from a new device", "ip", "user_agent"
+    ROLES_CHANGED = Alert.ROLES_CHANGED.value, "Your roles were changed", "roles"
+    NEW_APPLICATION = Alert.NEW_APPLICATION.value, "An application may act for you", "application", "ip", "user_agent"
     ACCOUNT_DISABLED = Alert.ACCOUNT_DISABLED.value, "Your account was disabled"
 
 
-# The values that a mail may need besides `_common`, for the trial of the templates at the boot.
-_SAMPLES = dict.fromkeys(("token", "when", "ip", "user_agent", "application", "roles"), "-")
+AlertOrMail = Alert | MailTemplate
 
 
 @cache
@@ -87,9 +77,10 @@ def _templates(folders: tuple[Path, ...]) -> Environment:
 class AccountMail:
     """Writes mails, and puts them into the outbox in the caller's transaction."""
 
-    def __init__(self, outbox: Outbox, settings: Settings, api_url: str) -> None:
+    def __init__(self, outbox: Outbox, settings: Settings, api_url: str, mails: MailFolders) -> None:
         self._outbox = outbox
-        self._folders: tuple[Path, ...] = (TEMPLATES,)
+        self._folders = tuple(reversed(mails))
+        self._kinds = tuple(kind for kinds in mails.values() for kind in kinds)
         self._common: dict[str, Any] = {
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
@@ -117,15 +108,15 @@ class AccountMail:
         await self.send(db, kind, user.email, token=token, name=user.display_name if user.verified_at else None)
 
     async def alert(
-        self, db: AsyncSession, alert: Alert, user_id: UUID, origin: Client | None = None, **about: str
+        self, db: AsyncSession, alert: AlertOrMail, user_id: UUID, origin: Client | None = None, **about: str
     ) -> None:
-        """Write to the owner of an account unless they muted the alert; the template shows `origin` and `about`."""
+        """Write to the owner of an account unless they muted it; the template shows the time, `origin` and `about`."""
         put = partial(self.put_alert, alert=alert, user_id=user_id, origin=origin, about=about)
         if await (await db.connection()).run_sync(put):
             self._outbox.announce(db)
 
     def put_alert(
-        self, connection: Connection, alert: Alert, user_id: UUID, origin: Client | None, about: Mapping[str, str]
+        self, connection: Connection, alert: AlertOrMail, user_id: UUID, origin: Client | None, about: Mapping[str, str]
     ) -> bool:
         """Do the same on a connection; return whether a mail waits for `deliver`."""
         owner = connection.execute(_OWNER, {"user_id": user_id}).one_or_none()
@@ -134,7 +125,8 @@ class AccountMail:
         said = {name: unlinked(value) for name, value in about.items()} | {"when": f"{utc_now():%Y-%m-%d %H:%M} UTC"}
         if origin is not None:
             said |= {"ip": origin.ip, "user_agent": unlinked(origin.user_agent)}
-        self._outbox.put(connection, self._mail(MailKind[alert.name], owner.email, owner.display_name, said))
+        kind = MailKind[alert.name] if isinstance(alert, Alert) else alert
+        self._outbox.put(connection, self._mail(kind, owner.email, owner.display_name, said))
         return True
 
     def deliver(self) -> None:
@@ -143,10 +135,10 @@ class AccountMail:
 
     def _try_all(self) -> None:
         """Render every mail: a template that is missing or broken stops the boot."""
-        for kind in MailKind:
-            self._mail(kind, self._common["admin_email"], None, _SAMPLES)
+        for kind in self._kinds:
+            self._mail(kind, self._common["admin_email"], None, dict.fromkeys(("when", *kind.needs), "-"))
 
-    def _mail(self, kind: MailKind, to: str, name: str | None, about: Mapping[str, str]) -> Mail:
+    def _mail(self, kind: MailTemplate, to: str, name: str | None, about: Mapping[str, str]) -> Mail:
         """Render the mail as text and as HTML; fails if the template needs a value that is not given."""
         subject = f"{self._common['app_name'][:_LONGEST_NAME]}: {kind.subject}"
         values = {**self._common, "subject": subject, "display_name": name, **about}

@@ -397,7 +397,7 @@ from app.core.database.database import Database
 from app.core.database.migrations import upgrade
 from app.core.crypto import KeyRing
 from app.core.events import emit_event
-from app.core.settings.model import load_settings
+from app.assembly import load_settings
 from app.features.accounts.events import AccountEvent
 from app.features.audit.service import AuditTrail
 

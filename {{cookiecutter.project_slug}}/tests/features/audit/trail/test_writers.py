@@ -23,7 +23,7 @@ from app.core.clock import utc_now
 from app.core.crypto import KeyRing
 from app.core.events import emit_event
 from app.features.accounts.events import AccountEvent
-from app.core.settings.model import load_settings
+from app.assembly import load_settings
 from app.features.audit.service import AuditTrail
 
 async def in_unit(database, number):
