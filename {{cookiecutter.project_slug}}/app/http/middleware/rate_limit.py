@@ -23,7 +23,7 @@ class RateLimitMiddleware(HttpMiddleware):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the request, and call the application if it is within the limit; raises a `Problem` otherwise."""
         if scope["path"] not in PROBES:
-            verdict = await self.limiter.hit(self.limit, "requests", subscriber(client_ip_of(scope)))
+            verdict = await self.limiter.hit_often(self.limit, "requests", subscriber(client_ip_of(scope)))
             if not verdict.allowed:
                 emit_event(HttpEvent.RATE_LIMITED, outcome="denied")
                 problem = TooManyRequests("Too many requests. Try again later.", retry_after=verdict.retry_after)
