@@ -190,6 +190,22 @@ def test_nothing_is_reached_but_what_is_named(overlay: Overlay) -> None:
     assert all(stores.items() <= each.items() for each in labels)
 
 
+def test_the_pod_that_makes_a_backup_is_let_in_and_reaches_the_database(project: BakedProject) -> None:
+    """The one in the page fits the schemas and what the namespace enforces, and has the label of the policies."""
+    page = project.text("docs/deployment-kubernetes.md")
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    pod = yaml.safe_load(text.replace("NAME", SLUG))
+    for version in VERSIONS:
+        kubernetes_validate.validate(pod, version, strict=True)
+    (container,) = pod["spec"]["containers"]
+    assert pod["metadata"]["labels"] == {"app.kubernetes.io/name": SLUG}
+    assert pod["spec"]["securityContext"]["runAsNonRoot"]
+    assert pod["spec"]["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert secrets_of(pod["spec"]) == {"api-secrets": []}
+
+
 def test_an_update_interrupts_nothing(overlay: Overlay) -> None:
     """One new pod is ready before an old one ends, which takes no new request any more when it is told to."""
     (deployment,) = of_kind(overlay[1], "Deployment")

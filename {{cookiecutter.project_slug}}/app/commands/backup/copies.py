@@ -80,7 +80,8 @@ def run_program(name: str, *arguments: str, url: SecretStr | None = None) -> str
     """Run a program of PostgreSQL, and return what it says; it gets the password in its environment."""
     program = shutil.which(name)
     if program is None:
-        fail(f"{name} is not on the PATH. Install PostgreSQL's client programs, not older than the server.")
+        hint = "An image of the service has none: docs/backup.md says how to make the same file beside the server."
+        fail(f"{name} is not on the PATH. Install PostgreSQL's client programs, not older than the server. {hint}")
     own = {key: value for key, value in os.environ.items() if key.lower() not in SETTINGS.model_fields}
     variables = own | (_variables(url) if url else {})
     done = subprocess.run(  # noqa: S603  # no shell, and no argument of a stranger
