@@ -104,9 +104,6 @@ async def running(services: Services) -> AsyncIterator[None]:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Services]:
     """Make the services for a command, on a database that has the schema of this version, and close them."""
-    services = make_services(settings)
-    try:
+    async with make_services(settings) as services:
         await require_current(services[Database])
         yield services
-    finally:
-        await services.close()

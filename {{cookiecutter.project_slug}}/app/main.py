@@ -84,16 +84,13 @@ def _api() -> APIRouter:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Stand on a current schema before the first request; close everything after the last."""
-    services = services_of(app)
-    settings = services[Settings]
-    try:
+    async with services_of(app) as services:
+        settings = services[Settings]
         if not settings.production:
             await upgrade(settings.database_url)
         await require_current(services[Database])
         async with running(services):
             yield
-    finally:
-        await services.close()
 
 
 def __getattr__(name: str) -> FastAPI:

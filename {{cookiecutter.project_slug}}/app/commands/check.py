@@ -81,14 +81,12 @@ def _findings(*, deploy: bool) -> list[Finding]:
 
 async def _may_change_schema_or_trail(settings: Settings) -> bool:
     """Whether PostgreSQL says so; a server that does not answer is found by `manage doctor`."""
-    database = Database(settings.database_url)
-    try:
-        async with asyncio.timeout(_SECONDS), database.read() as db:
-            return bool(await db.scalar(_MAY_CHANGE))
-    except (TimeoutError, *UNAVAILABLE_ERRORS):
-        return False
-    finally:
-        await database.close()
+    async with Database(settings.database_url) as database:
+        try:
+            async with asyncio.timeout(_SECONDS), database.read() as db:
+                return bool(await db.scalar(_MAY_CHANGE))
+        except (TimeoutError, *UNAVAILABLE_ERRORS):
+            return False
 
 
 def _exposed_files(settings: Settings) -> Iterator[Finding]:

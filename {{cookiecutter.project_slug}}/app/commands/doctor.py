@@ -49,11 +49,8 @@ def doctor() -> None:
 
 async def _examine(settings: Settings) -> bool:
     """Look at everything at once, tell what was found, and return whether all of it is well."""
-    services = make_services(settings)
-    try:
+    async with make_services(settings) as services:
         found = await asyncio.gather(*(_look(probe(services)) for probe in _PROBES.values()))
-    finally:
-        await services.close()
     for name, (well, what) in zip(_PROBES, found, strict=True):
         say(f"{'ok ' if well else 'ILL'} {name:<12} {what}", colour="green" if well else "red")
     return all(well for well, _ in found)

@@ -64,8 +64,5 @@ async def _prepare(settings: Settings) -> None:
     """Migrate and check the schema before the start, so that a failure is one line."""
     if not settings.production:
         await upgrade(settings.database_url)
-    database = Database(settings.database_url)
-    try:
+    async with Database(settings.database_url) as database:
         await require_current(database)
-    finally:
-        await database.close()

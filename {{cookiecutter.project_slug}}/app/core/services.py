@@ -1,7 +1,7 @@
 """The registry of services: one object of each type, found by its type."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, TypeVar
 
 from fastapi import Depends, FastAPI, Request
@@ -15,7 +15,7 @@ class MissingServiceError(Exception):
     """A service is missing. The boot stops."""
 
 
-class Services:
+class Services(AbstractAsyncContextManager["Services"]):
     """The services of an application. Each feature adds its own, and uses those of earlier features."""
 
     def __init__(self) -> None:
@@ -47,6 +47,10 @@ class Services:
     async def close(self) -> None:
         """Close the services in reverse order."""
         await self._closing.aclose()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the services."""
+        await self.close()
 
 
 class _Provided:

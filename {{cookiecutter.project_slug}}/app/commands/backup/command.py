@@ -134,12 +134,8 @@ def _restore_postgresql(settings: Settings, file: Path, *, verify: bool) -> None
 
 def _record(settings: Settings, event: UpkeepEvent) -> None:
     async def record() -> None:
-        services = make_services(settings)
-        try:
-            async with services[Database].transaction():
-                emit_event(event, outcome="success")
-        finally:
-            await services.close()
+        async with make_services(settings) as services, services[Database].transaction():
+            emit_event(event, outcome="success")
 
     try:
         asyncio.run(record())
@@ -149,25 +145,19 @@ def _record(settings: Settings, event: UpkeepEvent) -> None:
 
 async def is_empty(settings: Settings) -> bool:
     """Whether nothing has ever happened in the database: it has no table, or nothing in its trail."""
-    database = Database(settings.database_url)
-    try:
+    async with Database(settings.database_url) as database:
         tables = await _tables(database)
         if AuditEvent.__tablename__ not in tables:
             return not tables
         async with database.read() as db:
             return await db.scalar(select(AuditEvent.sequence).limit(1)) is None
-    finally:
-        await database.close()
 
 
 async def accept(settings: Settings, *, verify: bool) -> None:
     """Bring the schema of a restored database up to date and verify it; exits with a message if it cannot be used."""
-    database = Database(settings.database_url)
-    try:
+    async with Database(settings.database_url) as database:
         if AuditHead.__tablename__ not in await _tables(database):
             fail("The backup is not one of this service: it has no audit trail.")
-    finally:
-        await database.close()
     await upgrade(settings.database_url)
     if verify:
         await _verify(settings)
@@ -197,14 +187,11 @@ async def _verify(settings: Settings) -> None:
     # With another current key, every sealed row is one to seal anew: it is opened for that, and rolled back.
     fallbacks = (settings.secret_key, *settings.secret_key_fallbacks)
     later = settings.model_copy(update={"secret_key": SecretStr(token_urlsafe(64)), "secret_key_fallbacks": fallbacks})
-    services = make_services(later)
-    try:
+    async with make_services(later) as services:
         for job in RESEAL_JOBS:
             if job.delays_rotation:
                 count = await foreseen(services[Database], partial(job.service(services).reseal, limit=1))
                 say(f"{job.name}: {'one was opened' if count else 'none is sealed'}")
-    finally:
-        await services.close()
 
 
 async def _tables(database: Database) -> set[str]:

@@ -87,7 +87,10 @@ def _rotate_key() -> None:
         left = run_with_services(partial(_rows_in_the_way, retire=False), settings)
         if left:
             fail(f"The last rotation is not finished: {left}. Run: manage rotate-secret-key --reseal")
-        run_with_services(partial(rotated, key=key, replace=partial(file.replace, changed)), settings)
+        replace, name = partial(file.replace, changed), _name(KeyRing(SecretStr(key)))
+        # Signed with the key before it.
+        tell = partial(_tell, event=KeyEvent.KEY_ROTATED, replace=replace, follow=True, current=name)
+        run_with_services(tell, settings)
     earlier = len(settings.secret_key_fallbacks) + 1
     say(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
 
@@ -103,8 +106,8 @@ def _retire_keys(*, yes: bool) -> None:
             fail(f"The earlier keys are needed: {left}. Run: manage rotate-secret-key --reseal")
         if not yes:
             _ask(file)
-        changed = without_fallbacks(file.content)
-        run_with_services(partial(retired, replace=partial(file.replace, changed)), settings)
+        replace = partial(file.replace, without_fallbacks(file.content))
+        run_with_services(partial(_tell, event=KeyEvent.KEYS_RETIRED, replace=replace), settings)
     say(_RETIRED)
 
 
@@ -143,7 +146,7 @@ def _ask(file: LockedFile) -> None:
 
 async def _rows_in_the_way(services: Services, *, retire: bool) -> str:
     """Say how many rows of which kind need an earlier key; empty if none does."""
-    await tell_missed(services)
+    await _tell_missed(services)
     counts = {
         job.name: await forecast(services, partial(job.service(services).reseal, limit=_MOST), most=_MOST)
         for job in RESEAL_JOBS
@@ -159,18 +162,7 @@ async def _reseal_all(services: Services) -> None:
     say("Everything that an earlier key sealed is sealed with the current one.")
 
 
-async def rotated(services: Services, key: str, replace: Callable[[], None]) -> None:
-    """Replace `.env` with one that has the new key, and record it, signed with the key before it."""
-    name = _name(KeyRing(SecretStr(key)))
-    await _tell(services, KeyEvent.KEY_ROTATED, replace, follow=True, current=name)
-
-
-async def retired(services: Services, replace: Callable[[], None]) -> None:
-    """Replace `.env` with one that has no earlier keys, and record it."""
-    await _tell(services, KeyEvent.KEYS_RETIRED, replace)
-
-
-async def tell_missed(services: Services) -> None:
+async def _tell_missed(services: Services) -> None:
     """Record the last change of `.env` if its process was killed before it did."""
     trail = services[AuditTrail]
     last = await trail.latest(KeyEvent.KEY_ROTATED, KeyEvent.KEYS_RETIRED)
@@ -191,6 +183,7 @@ async def _tell(
     follow: bool = False,
     **fields: object,
 ) -> None:
+    """Record the event, and call `replace`, which puts another `.env` in its place, just before the commit."""
     AuditTrail(services[Database], services[KeyRing], follow=follow)  # records the events of this database from here on
     replaced = False
 

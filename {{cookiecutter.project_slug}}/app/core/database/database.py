@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -81,7 +81,7 @@ def table_of(model: type[Base]) -> Table:
     return Base.metadata.tables[model.__tablename__]
 
 
-class Database:
+class Database(AbstractAsyncContextManager["Database"]):
     """The engines of one database, and the transactions on them."""
 
     def __init__(self, url: SecretStr) -> None:
@@ -223,6 +223,10 @@ class Database:
             await engine.dispose()
         if self._direct is not None:
             self._direct.close()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close every connection."""
+        await self.close()
 
 
 def _rows(db: Session, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
