@@ -95,8 +95,7 @@ async def running(services: Services) -> AsyncIterator[None]:
     """Do what surrounds the time in which the service answers: each feature its own, then the delivery of mail."""
     async with AsyncExitStack() as stack:
         for feature in FEATURES:
-            if feature.run is not None:
-                await stack.enter_async_context(feature.run(services))
+            await stack.enter_async_context(feature.run(services))
         await stack.enter_async_context(services[MailDelivery].running())
         yield
 

@@ -1,7 +1,7 @@
 """What a feature declares of itself: one value in its module `feature.py`, which `app/features/installed.py` lists."""
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class Feature:
     reseal: tuple[ResealJob, ...] = ()
     personal_data: tuple[PersonalData, ...] = ()
     install: Callable[[FastAPI], None] = lambda _: None
-    run: Callable[[Services], AbstractAsyncContextManager[object]] | None = None
+    run: Callable[[Services], AbstractAsyncContextManager[object]] = lambda _: nullcontext()
 
 
 def check_features(features: Iterable[Feature]) -> None:

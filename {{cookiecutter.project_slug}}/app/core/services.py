@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastapi import Depends, FastAPI, Request
@@ -53,11 +54,11 @@ class Services(AbstractAsyncContextManager["Services"]):
         await self.close()
 
 
+@dataclass(frozen=True)
 class _Provided:
     """The dependency that finds the service of a type."""
 
-    def __init__(self, kind: type) -> None:
-        self.kind = kind
+    kind: type
 
     async def __call__(self, request: Request) -> object:
         return services_of(request.app)[self.kind]

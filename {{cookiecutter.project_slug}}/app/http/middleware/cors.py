@@ -1,10 +1,11 @@
 """CORS: pages of `CORS_ORIGINS` may call with a token in a header (ASVS 3.4.2). No wildcard, `null` or credentials."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
+from dataclasses import dataclass
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.core.errors import Forbidden, send_problem
 from app.core.events import emit_event
@@ -21,12 +22,11 @@ _PREFLIGHT = Response(
 )
 
 
+@dataclass(eq=False)
 class CorsMiddleware(HttpMiddleware):
     """Answers preflights, and adds the CORS headers to other answers."""
 
-    def __init__(self, app: ASGIApp, *, origins: Iterable[str]) -> None:
-        super().__init__(app)
-        self.origins = frozenset(origins)
+    origins: Collection[str]
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a preflight, or add the headers for a listed origin."""
