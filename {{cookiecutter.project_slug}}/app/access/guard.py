@@ -102,7 +102,10 @@ class GuardedRoute(APIRoute):
             limit_body(request.scope, self.body_limit)
             if self.policy.needs_principal:
                 require(self.policy, await principal_of(request, self.authenticate))
-            elif self.policy.needs_caller and _shows_token(request):
+            elif self.policy.needs_caller and any(
+                scheme_and_credentials(value)[0] == "bearer" for value in request.headers.getlist("Authorization")
+            ):
+                # A bearer token, valid or not, is checked before the body is read.
                 await principal_of(request, self.authenticate)
             strict = StrictRequest(request.scope, request.receive)
             await self.load(strict)
@@ -120,12 +123,6 @@ class GuardedRoute(APIRoute):
         """Read the body if the handler takes one: a form, or JSON."""
         if self.body_field is not None:
             await request.load(form=isinstance(self.body_field.field_info, Form))
-
-
-def _shows_token(request: Request) -> bool:
-    """Return whether the request has a bearer token, valid or not: it is checked before the body is read."""
-    values = request.headers.getlist("Authorization")
-    return any(scheme_and_credentials(value)[0] == "bearer" for value in values)
 
 
 async def principal_of(request: Request, authenticate: Callable[[Request], Awaitable[Principal]]) -> Principal:

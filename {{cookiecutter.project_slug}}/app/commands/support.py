@@ -1,7 +1,4 @@
-"""Shared by all commands: settings, services and output, with a readable message instead of a traceback.
-
-Work in batches shows its progress on standard error: a bar on a terminal, otherwise a line every few seconds.
-"""
+"""Shared by all commands: settings, services and output, with a readable message instead of a traceback."""
 
 import asyncio
 import os
@@ -155,7 +152,7 @@ async def forecast(services: Services, batch: Batch, *, most: int) -> str:
 
 @contextmanager
 def counted(name: str, *, every: float = _SECONDS_BETWEEN_LINES) -> Iterator[Advance]:
-    """Show how many rows were treated; the block calls the function it gets with the size of each batch."""
+    """Show how many rows were treated, by a bar on a terminal; the block calls what it gets with each batch's size."""
     if not sys.stderr.isatty():
         yield _lines(name, every)
         return

@@ -1,7 +1,4 @@
-"""Folders and files for their owner alone, whatever the umask is; on Windows they have the rights of their folder.
-
-And the file of SQLite: why it cannot be used, in words that name its path.
-"""
+"""Folders and files for their owner alone (on Windows, with the rights of their folder), and the file of SQLite."""
 
 import os
 import stat

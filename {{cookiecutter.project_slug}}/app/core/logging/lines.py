@@ -1,7 +1,4 @@
-"""How a log line is written: JSON for machines, text for people; both from data that `redaction` has made harmless.
-
-Exceptions become bounded plain data: types, messages and places, never values of local variables (ASVS 16.2.5).
-"""
+"""How a log line is written: JSON for machines, text for people; both from data that `redaction` has made harmless."""
 
 import os
 import re
@@ -23,7 +20,10 @@ _LEVEL_COLOURS = {"debug": "36", "info": "32", "warning": "33", "error": "31", "
 
 
 def describe(error: BaseException) -> list[dict[str, Any]]:
-    """Describe the exception, its causes, contexts and members, each as `{relation, type, message, frames}`."""
+    """Describe the exception, its causes, contexts and members, each as `{relation, type, message, frames}`.
+
+    Types, messages and places, bounded, and never the values of local variables (ASVS 16.2.5).
+    """
     described: list[dict[str, Any]] = []
     waiting: deque[tuple[str, BaseException]] = deque([("raised", error)])
     seen: set[int] = set()
@@ -32,8 +32,9 @@ def describe(error: BaseException) -> list[dict[str, Any]]:
         if id(current) in seen:
             continue
         seen.add(id(current))
-        kind, frames = _name(type(current)), _frames(current.__traceback__)
-        described.append({"relation": relation, "type": kind, "message": _message(current), "frames": frames})
+        kind, frames = type(current), _frames(current.__traceback__)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        described.append({"relation": relation, "type": name, "message": _message(current), "frames": frames})
         waiting.extend(_related(current))
     return described
 
@@ -46,10 +47,6 @@ def _related(error: BaseException) -> Iterator[tuple[str, BaseException]]:
     if isinstance(error, BaseExceptionGroup):
         for member in error.exceptions[:MOST_EXCEPTIONS]:
             yield "member", member
-
-
-def _name(kind: type[BaseException]) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _message(error: BaseException) -> str:

@@ -39,20 +39,17 @@ class StrictRequest(Request):
 
     async def load(self, *, form: bool) -> None:
         """Read and parse the body; raises a `Problem`."""
-        self._require_media_type(_FORM if form else _JSON)
-        content = await self.body()
-        if form:
-            self._form = parse_form(content)
-        elif content:
-            self._json = parse_json(content)
-
-    def _require_media_type(self, expected: str) -> None:
-        values = self.headers.getlist("Content-Type")
+        expected, values = _FORM if form else _JSON, self.headers.getlist("Content-Type")
         # Space around a parameter and an empty parameter are allowed (RFC 9110 section 5.6.6).
         parts = [part.strip(" \t").lower() for part in values[0].split(";")] if len(values) == 1 else [""]
         is_utf8 = [part for part in parts[1:] if part] in _UTF8
         if parts[0] != expected or not is_utf8 or "Content-Encoding" in self.headers:
             raise Problem(f"The body must be {expected} in UTF-8.", status=415, headers={"Accept": expected})
+        content = await self.body()
+        if form:
+            self._form = parse_form(content)
+        elif content:
+            self._json = parse_json(content)
 
 
 def parse_json(content: bytes) -> Any:

@@ -3,8 +3,6 @@
 A writer takes a shard that no other one holds. It trusts the head only if its MAC is right. If the end of the shard is
 not as the service left it, the writer goes on, so that breaking the trail does not stop the service; but it adds a
 mark, which `manage audit verify` reports for ever.
-
-The columns of a row say who, what, on what, from where, with which outcome; bounded, and without secrets.
 """
 
 import itertools
@@ -76,7 +74,7 @@ _TAIL = text(
 
 
 def entry_of(event_record: EventRecord) -> Entry:
-    """Return the columns for an event."""
+    """Return the columns: who, what, on what, from where, with which outcome; bounded, and without secrets."""
     fields, origin = dict(event_record.fields), event_record.origin
     user_id, session_id = _id(fields.get("user_id")), _id(fields.get("session_id"))
     # If something happened to a user, the actor is the principal of the request, or not known: a mailed token shows
