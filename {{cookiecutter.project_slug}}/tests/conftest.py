@@ -99,6 +99,16 @@ def postgresql(request: pytest.FixtureRequest) -> Iterator[PostgresqlDatabases]:
         yield databases
 
 
+@pytest.fixture
+def postgresql_url(postgresql: PostgresqlDatabases) -> Iterator[str]:
+    """An empty database on PostgreSQL, whatever the other tests run on."""
+    created = postgresql.create()
+    try:
+        yield created
+    finally:
+        postgresql.drop(created)
+
+
 @pytest.fixture(scope="session")
 def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
     """Databases of the kind that this run is for, as the first start of the service leaves them."""

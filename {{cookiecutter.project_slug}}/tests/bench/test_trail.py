@@ -3,28 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
-import pytest
-
-from tests.support.postgresql import PostgresqlDatabases
 from tests.support.server import PROJECT
 
 
-@pytest.fixture
-def url(postgresql: PostgresqlDatabases) -> Iterator[str]:
-    """An empty database on PostgreSQL."""
-    created = postgresql.create()
-    try:
-        yield created
-    finally:
-        postgresql.drop(created)
-
-
-def test_compares_what_a_chain_costs(url: str) -> None:
+def test_compares_what_a_chain_costs(postgresql_url: str) -> None:
     """Writers at once, without a chain, with one shard and with all; the trail is whole after it."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.trail", url, "--seconds", "0.1", "--rounds", "1", "--processes", "1"],
+        [sys.executable, "-m", "bench.trail", postgresql_url, "--seconds", "0.1", "--rounds", "1", "--processes", "1"],
         cwd=PROJECT,
         env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
         capture_output=True,

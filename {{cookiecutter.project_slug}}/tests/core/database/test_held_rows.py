@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ import pytest
 
 from tests.conftest import StartService
 from tests.support.pgbouncer import TRANSACTION, running_pgbouncer
-from tests.support.postgresql import PostgresqlDatabases
 from tests.support.service import Person, Service, Tokens
 
 pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database]
@@ -28,16 +27,6 @@ AT_ONCE = 5.0
 A_FEW_SECONDS = 12.0
 
 Ask = Callable[[], Awaitable[httpx2.Response]]
-
-
-@pytest.fixture
-def url(postgresql: PostgresqlDatabases) -> Iterator[str]:
-    """An empty database on PostgreSQL."""
-    created = postgresql.create()
-    try:
-        yield created
-    finally:
-        postgresql.drop(created)
 
 
 @asynccontextmanager
@@ -110,23 +99,23 @@ async def assert_all_is_well(service: Service, person: Person) -> None:
     await service.sign_in(person)
 
 
-async def test_a_held_trail_keeps_writers_waiting_and_nobody_else(start: StartService, url: str) -> None:
+async def test_a_held_trail_keeps_writers_waiting_and_nobody_else(start: StartService, postgresql_url: str) -> None:
     """A stranger to the service holds the rows of which every change needs one."""
-    async with start(database_url=url) as service:
+    async with start(database_url=postgresql_url) as service:
         person, tokens = await service.signed_in()
-        async with held(url, SELECT_HEAD):
+        async with held(postgresql_url, SELECT_HEAD):
             await assert_writers_wait_in_vain(service, person, tokens)
         await assert_all_is_well(service, person)
 
 
 async def test_one_head_that_is_held_stops_nothing_behind_a_tiny_pool(
-    start: StartService, url: str, pgbouncer: str
+    start: StartService, postgresql_url: str, pgbouncer: str
 ) -> None:
     """With two connections of PgBouncer for all, somebody holds the head that the writers had: they take another."""
-    with running_pgbouncer(pgbouncer, url, TRANSACTION, TINY) as pooled:
+    with running_pgbouncer(pgbouncer, postgresql_url, TRANSACTION, TINY) as pooled:
         async with start(database_url=f"{pooled}?pgbouncer=true") as service:
             person, tokens = await service.signed_in()
-            async with held(url, "SELECT 1 FROM audit_heads WHERE id = 1 FOR UPDATE"):
+            async with held(postgresql_url, "SELECT 1 FROM audit_heads WHERE id = 1 FOR UPDATE"):
                 async with waiting(lambda: service.try_sign_in(person.email, person.password)) as writers:
                     await assert_readers_go_on(service, person, tokens)
                     assert (await timed(lambda: service.client.get("/api/v1/users/me")))[0] == 401
@@ -145,12 +134,14 @@ async def test_a_held_file_keeps_writers_waiting_and_nobody_else(start: StartSer
         await assert_all_is_well(service, person)
 
 
-async def test_a_held_account_keeps_its_writers_waiting_and_nobody_else(start: StartService, url: str) -> None:
+async def test_a_held_account_keeps_its_writers_waiting_and_nobody_else(
+    start: StartService, postgresql_url: str
+) -> None:
     """Refusing strangers has a connection of its own: they do not queue behind those who wait for a row."""
-    async with start(database_url=url) as service:
+    async with start(database_url=postgresql_url) as service:
         person, tokens = await service.signed_in()
         change = partial(service.client.patch, "/api/v1/users/me", json={"display_name": "A"}, headers=tokens.bearer)
-        async with held(url, SELECT_USERS), waiting(change) as writers:
+        async with held(postgresql_url, SELECT_USERS), waiting(change) as writers:
             await assert_readers_go_on(service, person, tokens)
             anonymous = [timed(lambda: service.client.get("/api/v1/users/me")) for _ in range(5)]
             for status, seconds in await asyncio.gather(*anonymous):

@@ -5,7 +5,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from unicodedata import category
 
@@ -17,7 +17,6 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from tests.conftest import StartService
 from tests.support.databases import dsn_of
-from tests.support.postgresql import PostgresqlDatabases
 from tests.support.server import PROJECT
 
 pytestmark = pytest.mark.anyio
@@ -28,19 +27,9 @@ OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg
 
 
 @pytest.fixture
-def url(postgresql: PostgresqlDatabases) -> Iterator[str]:
-    """An empty database on PostgreSQL."""
-    created = postgresql.create()
-    try:
-        yield created
-    finally:
-        postgresql.drop(created)
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
+async def database(postgresql_url: str) -> AsyncIterator[Database]:
     """The transactions on it, and a table with one row."""
-    database = Database(dsn_of(url))
+    database = Database(dsn_of(postgresql_url))
     async with database.transaction() as db:
         await db.execute(text("CREATE TABLE things (id integer PRIMARY KEY, number integer NOT NULL)"))
         await db.execute(text("INSERT INTO things VALUES (1, 0)"))
@@ -213,9 +202,9 @@ async def test_a_server_that_says_nothing_is_an_outage(monkeypatch: pytest.Monke
         await database.close()
 
 
-async def test_wrong_credentials_and_a_database_that_is_gone_are_outages(url: str) -> None:
+async def test_wrong_credentials_and_a_database_that_is_gone_are_outages(postgresql_url: str) -> None:
     """The service is set up wrongly or its password was changed: its clients can do nothing about it."""
-    for wrong in (url.replace(str(make_url(url).password), "wrong"), f"{url}_gone"):
+    for wrong in (postgresql_url.replace(str(make_url(postgresql_url).password), "wrong"), f"{postgresql_url}_gone"):
         database = Database(dsn_of(wrong))
         with pytest.raises(OperationalError):
             await database.ping()
@@ -223,9 +212,9 @@ async def test_wrong_credentials_and_a_database_that_is_gone_are_outages(url: st
 
 
 @pytest.mark.asvs("16.2.1")
-async def test_the_log_says_who(start: StartService, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_log_says_who(start: StartService, postgresql_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """An id that comes from the database is logged as what it is: the driver has a class of its own for it."""
-    async with start(database_url=url) as service:
+    async with start(database_url=postgresql_url) as service:
         person, _ = await service.signed_in()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["user_id"] for line in lines if line["event"] == "signin_succeeded"] == [str(person.id)]

@@ -4,7 +4,7 @@ import asyncio
 import io
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
@@ -18,7 +18,6 @@ from app.core.database.migrations import MIGRATIONS, alembic_config
 from tests.conftest import StartService
 from tests.support.command_line import CommandLine
 from tests.support.databases import dsn_of
-from tests.support.postgresql import PostgresqlDatabases
 
 pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database]
 
@@ -45,16 +44,6 @@ ADDITIVE = re.compile(
 )
 
 
-@pytest.fixture
-def url(postgresql: PostgresqlDatabases) -> Iterator[str]:
-    """An empty database on PostgreSQL."""
-    created = postgresql.create()
-    try:
-        yield created
-    finally:
-        postgresql.drop(created)
-
-
 def migrate_as_tomorrow(folder: Path, url: str, additive: Sequence[bool]) -> None:
     """Apply the migrations of a newer version: today's, and one more for each that is given."""
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -69,11 +58,11 @@ def migrate_as_tomorrow(folder: Path, url: str, additive: Sequence[bool]) -> Non
     command.upgrade(config, "head")
 
 
-async def test_a_change_under_a_running_service_is_no_crash(start: StartService, url: str) -> None:
+async def test_a_change_under_a_running_service_is_no_crash(start: StartService, postgresql_url: str) -> None:
     """A statement that was prepared before the change is prepared anew, or the answer is 503: at each change."""
     changes = [f"ALTER TABLE users ALTER COLUMN display_name TYPE varchar({size})" for size in (400, 500, 600)]
     changes += [f"ALTER TABLE sessions ALTER COLUMN scope TYPE varchar({size})" for size in (4000, 5000)]
-    async with start(database_url=url) as service:
+    async with start(database_url=postgresql_url) as service:
         person, tokens = await service.signed_in()
         for change in changes:
             for attempt in range(2):
@@ -88,7 +77,7 @@ async def test_a_change_under_a_running_service_is_no_crash(start: StartService,
                 ]
                 assert answers[0].status_code == 200
                 assert {answer.status_code for answer in answers} <= ({200, 401, 503} if attempt == 0 else {200, 401})
-            stranger = await asyncpg.connect(url)
+            stranger = await asyncpg.connect(postgresql_url)
             await stranger.execute(change)
             await stranger.close()
 

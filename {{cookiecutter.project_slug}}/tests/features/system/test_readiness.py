@@ -14,7 +14,6 @@ from valkey import Valkey
 from app.core.database.database import Database
 from app.features.system.routes import READY_SECONDS
 from tests.conftest import StartService
-from tests.support.postgresql import PostgresqlDatabases
 from tests.support.server import free_port
 from tests.support.service import Service
 from tests.support.valkey import running_valkey, url_of
@@ -35,16 +34,6 @@ async def ready(service: Service) -> int:
     return answer.status_code
 
 
-@pytest.fixture
-def url(postgresql: PostgresqlDatabases) -> Iterator[str]:
-    """An empty database on PostgreSQL, whatever the other tests run on."""
-    created = postgresql.create()
-    try:
-        yield created
-    finally:
-        postgresql.drop(created)
-
-
 async def _set_read_only(database: Database, name: str, value: str) -> None:
     """Have every new session begin read-only, or not, and end the sessions that there are."""
     async with database.read() as db:
@@ -61,11 +50,11 @@ async def _set_read_only(database: Database, name: str, value: str) -> None:
         await engine.dispose()
 
 
-async def test_postgresql_that_takes_no_writes_is_not_ready(start: StartService, url: str) -> None:
+async def test_postgresql_that_takes_no_writes_is_not_ready(start: StartService, postgresql_url: str) -> None:
     """As after a failover that left the service at a standby, or with a full disk that somebody made read-only."""
-    async with start(database_url=url) as service:
+    async with start(database_url=postgresql_url) as service:
         assert await ready(service) == 200
-        database, name = service[Database], str(make_url(url).database)
+        database, name = service[Database], str(make_url(postgresql_url).database)
         await _set_read_only(database, name, "on")
         assert await ready(service) == 503
         await _set_read_only(database, name, "off")
