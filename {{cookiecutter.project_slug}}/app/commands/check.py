@@ -67,7 +67,7 @@ def _findings(*, deploy: bool) -> list[Finding]:
     try:
         settings = load_settings()
     except SettingsError as error:
-        return deploy_check.unusable(error)
+        return [finding("settings.E001", *problem) for problem in error.problems]
     findings = deploy_check.variable_findings(settings) + deploy_check.file_findings(settings)
     if deploy:
         findings += deploy_check.deploy_findings(settings, configuration.ENV_FILE)

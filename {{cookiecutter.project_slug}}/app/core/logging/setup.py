@@ -31,6 +31,7 @@ error_observers: list[Callable[[Mapping[str, Any], BaseException], None]] = []
 """Called, in any thread, with each line of an error that has an exception, and that exception; they must not raise."""
 
 _writer = LogWriter()
+_log = structlog.get_logger(__name__)
 
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
@@ -174,23 +175,17 @@ def _catch_uncaught() -> None:
     sys.excepthook = _on_uncaught
     # The hooks of a tool, such as a debugger, stay.
     if threading.excepthook is threading.__excepthook__:
-        threading.excepthook = _on_thread_died
+        threading.excepthook = lambda died: _log.critical(
+            "thread_died", thread=died.thread and died.thread.name, exc_info=died.exc_value
+        )
     if sys.unraisablehook is sys.__unraisablehook__:
-        sys.unraisablehook = _on_unraisable
+        sys.unraisablehook = lambda found: _log.error(
+            "unraisable_exception", source=found.object, exc_info=found.exc_value
+        )
 
 
 def _on_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, traceback)
     else:
-        structlog.get_logger(__name__).critical("uncaught_exception", exc_info=error)
-
-
-def _on_thread_died(died: threading.ExceptHookArgs) -> None:
-    name = died.thread and died.thread.name
-    structlog.get_logger(__name__).critical("thread_died", thread=name, exc_info=died.exc_value)
-
-
-def _on_unraisable(unraisable: "sys.UnraisableHookArgs") -> None:
-    log = structlog.get_logger(__name__)
-    log.error("unraisable_exception", source=unraisable.object, exc_info=unraisable.exc_value)
+        _log.critical("uncaught_exception", exc_info=error)

@@ -51,11 +51,6 @@ def finding(code: str, setting: str, message: str, hint: str) -> Finding:
     return Finding(code, _LEVELS[code.partition(".")[2][0]], setting, message, hint)
 
 
-def unusable(error: SettingsError) -> list[Finding]:
-    """Return the settings that stop the boot."""
-    return [finding("settings.E001", *problem) for problem in error.problems]
-
-
 def variable_findings(settings: Settings) -> list[Finding]:
     """Return the variables that are probably meant to be settings, or have another value than was meant."""
     return [finding("settings.W001", *problem) for problem in suspicious_variables(type(settings))]

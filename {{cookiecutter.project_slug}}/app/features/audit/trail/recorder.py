@@ -221,14 +221,13 @@ class Recorder:
                 batch.append(self._queue.popleft())
                 event_records += batch[-1].event_records
             self._queued -= len(event_records)
-            failed, cancelled = True, True
+            written = None
             try:
-                failed = not await self._write(event_records)
-                cancelled = False
+                written = await self._write(event_records)
             finally:
                 # Also if this task is cancelled, so that no request waits for ever.
                 for waiting in batch:
-                    self._settle(waiting, failed=failed, again=not cancelled)
+                    self._settle(waiting, failed=not written, again=written is not None)
 
     async def _write(self, event_records: Sequence[EventRecord]) -> bool:
         try:
