@@ -70,4 +70,4 @@ class DataExport:
 
 
 def _json(value: object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+    return orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z)  # an id of asyncpg's is of a class of its own
