@@ -25,9 +25,8 @@ from app.core.events import emit_event
 from app.core.pagination import Cursors, PageParams
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.mailed.alerts import Alert
-from app.features.accounts.mailed.limits import MailLimits, too_many
 from app.features.accounts.mailed.mails import AccountMail, MailKind
-from app.features.accounts.mailed.tokens import AccountTokens, TokenKind
+from app.features.accounts.mailed.tokens import AccountTokens, MailLimits, TokenKind, too_many
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.schemas import AccountUpdate

@@ -15,10 +15,9 @@ from app.core.settings.model import Settings
 from app.feature import API_PREFIX, Feature, RetentionJob
 from app.features.accounts.administration import AccountAdministration, Authority
 from app.features.accounts.events import AccountEvent
-from app.features.accounts.mailed.limits import MailLimits
 from app.features.accounts.mailed.mails import TEMPLATES, AccountMail, MailKind
 from app.features.accounts.mailed.recovery import RecoveryService, RegistrationService
-from app.features.accounts.mailed.tokens import AccountTokens, never_confirmed
+from app.features.accounts.mailed.tokens import AccountTokens, MailLimits, never_confirmed
 from app.features.accounts.models import AccountToken, User, UserRole
 from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.passwords.confirmation import PasswordConfirmation

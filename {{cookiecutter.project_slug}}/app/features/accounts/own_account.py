@@ -17,9 +17,8 @@ from app.core.errors import Conflict
 from app.core.events import SecurityEvent, emit_event
 from app.features.accounts.administration import Authority, keep_one
 from app.features.accounts.events import AccountEnd, AccountEvent
-from app.features.accounts.mailed.limits import MailLimits
 from app.features.accounts.mailed.mails import AccountMail, MailKind
-from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, taken_back
+from app.features.accounts.mailed.tokens import AccountTokens, MailLimits, TokenKind, taken_back
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.policy import Passwords

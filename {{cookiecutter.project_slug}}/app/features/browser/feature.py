@@ -9,8 +9,7 @@ from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.service import AccountService
 from app.features.browser.cookie import CookieAuthenticator
 from app.features.browser.events import BrowserEvent
-from app.features.browser.models import BrowserSession
-from app.features.browser.service import BrowserKey, BrowserSessions
+from app.features.browser.service import BrowserKey, BrowserSession, BrowserSessions
 from app.features.sessions.service import SessionService
 
 

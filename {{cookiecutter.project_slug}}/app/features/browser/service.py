@@ -9,19 +9,30 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Connection, LargeBinary, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, ForeignKey, LargeBinary, Row, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.access.policies import Principal
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest, new_token
-from app.core.database.database import Database
+from app.core.database.database import Base, Database
 from app.core.events import emit_event
 from app.features.accounts.service import Account, AccountService
 from app.features.browser.events import BrowserEvent
-from app.features.browser.models import BrowserSession
 from app.features.sessions.events import SessionEnd, SessionEvent
 from app.features.sessions.service import NewSession, SessionService
+
+
+class BrowserSession(Base):
+    """The cookie of a session, as its SHA-256, and whose session it is, sealed: a row that others wrote opens none."""
+
+    __tablename__ = "browser_sessions"
+
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True)
+    id_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
 
 _SEEN_EVERY = timedelta(minutes=1)
 

@@ -19,11 +19,10 @@ from app.features.oauth.clients.service import ClientService
 from app.features.pages.account.routes import router as account_router
 from app.features.pages.admin import audit, clients, overview, system, users
 from app.features.pages.entry import authorize, mailed, signin
-from app.features.pages.kit.assets import Assets
 from app.features.pages.kit.forms import FormRefused
 from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.problems import Handler, on_form_refused, present, with_signed_in_user
-from app.features.pages.kit.site import Navigation, Site
+from app.features.pages.kit.site import Assets, Navigation, Site
 from app.features.pages.public.routes import DOCS_REDIRECT, public_router
 
 FOLDER = Path(__file__).parent

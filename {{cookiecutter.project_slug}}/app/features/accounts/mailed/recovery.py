@@ -30,9 +30,8 @@ from app.core.errors import Forbidden, Unavailable
 from app.core.events import emit_event
 from app.core.limits import subscriber
 from app.features.accounts.events import AccountEnd, AccountEvent
-from app.features.accounts.mailed.limits import RECOVERY, MailLimits
 from app.features.accounts.mailed.mails import AccountMail, MailKind
-from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, lock_mailbox, taken_back
+from app.features.accounts.mailed.tokens import RECOVERY, AccountTokens, MailLimits, TokenKind, lock_mailbox, taken_back
 from app.features.accounts.models import User
 from app.features.accounts.passwords.policy import Passwords
 from app.features.sessions.client import Client

@@ -6,8 +6,8 @@ from starlette.responses import Response
 from app.access.policies import Allow, Policy, Public, policy
 from app.core.services import services_of
 from app.core.settings.model import Settings
-from app.features.pages.kit.assets import PREFIX, Assets
 from app.features.pages.kit.page import PageRouter, content_security_policy
+from app.features.pages.kit.site import PREFIX, Assets
 from app.features.system.permissions import SystemPermission
 
 DOCS_REDIRECT = "/docs/oauth2-redirect"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.features.pages.kit.assets import Assets
+from app.features.pages.kit.site import Assets
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

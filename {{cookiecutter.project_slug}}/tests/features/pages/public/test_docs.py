@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser as Chromium, expect
 
 from app.access.roles import Role
-from app.features.pages.kit.assets import FOLDER
+from app.features.pages.kit.site import FOLDER
 from tests.conftest import StartService
 from tests.support.pages.browser import Browser
 from tests.support.pages.chromium import PHONE, Scheme, grave_findings, visiting
