@@ -81,16 +81,14 @@ async def read_me(request: Request, roles: Roles) -> AccountRead:
 
 @router.patch("/users/me")
 @policy(Allow(AccountPermission.ACCOUNT_WRITE))
-async def change_me(
-    change: OwnProfileUpdate, own: OwnAccount, roles: Roles, principal: CurrentPrincipal
-) -> AccountRead:
+async def change_me(body: OwnProfileUpdate, own: OwnAccount, roles: Roles, principal: CurrentPrincipal) -> AccountRead:
     """Change what I am called, or which alerts I get by mail.
 
     `muted_alerts` needs a recent sign-in with the service itself, not with an application that acts for me.
     """
-    if "muted_alerts" in change.model_fields_set:
+    if "muted_alerts" in body.model_fields_set:
         require(OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE), principal)
-    return AccountRead.of(await own.change_profile(principal, change), roles)
+    return AccountRead.of(await own.change_profile(principal, body), roles)
 
 
 @router.delete("/users/me", status_code=204, responses={409: {"description": "This is the last administrator"}})

@@ -119,9 +119,7 @@ class AccountService:
         Raises `ValueError` for the address, `Unprocessable` for the password, `Conflict` if the mailbox has an account.
         """
         address, now = parse_email_address(email), utc_now()
-        new_hash = await self._passwords.hash(
-            password, email=address.address, display_name=display_name, field="password"
-        )
+        new_hash = await self._passwords.hash(password, address.address, display_name, field="password")
         user = User(
             email=address.address,
             mailbox=address.mailbox,

@@ -68,11 +68,9 @@ class AuthorizationCodeGrant:
             raise InvalidGrant("The code is not valid.")
         return pair
 
-    async def _locked(
-        self, db: AsyncSession, presented: _Presented, client: RegisteredClient
-    ) -> AuthorizationCode | None:
+    async def _locked(self, db: AsyncSession, given: _Presented, client: RegisteredClient) -> AuthorizationCode | None:
         """Lock user, client and session, then the client's code; None if one is gone, disabled, changed or ended."""
-        mine = (AuthorizationCode.code_hash == presented.code_hash, AuthorizationCode.client_id == client.id)
+        mine = (AuthorizationCode.code_hash == given.code_hash, AuthorizationCode.client_id == client.id)
         columns = (AuthorizationCode.user_id, AuthorizationCode.session_id)
         owner = (await db.execute(select(*columns).where(*mine))).one_or_none()
         if owner is None or await self._accounts.active_roles(db, owner.user_id, lock=True) is None:

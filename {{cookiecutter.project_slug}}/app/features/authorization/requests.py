@@ -142,6 +142,7 @@ def _faults(given: Mapping[str, str], client: RegisteredClient) -> tuple[tuple[b
     """Return each fault that a request can have: whether it has it, `error` and `error_description`."""
     unsupported = next((name for name in _NOT_SUPPORTED if name in given), None)
     response_type, prompt = given.get("response_type"), _prompt(given)
+    no_digest = not _CHALLENGE.fullmatch(given.get("code_challenge", ""))
     no_codes = GrantType.AUTHORIZATION_CODE not in client.grants
     too_much = len(given.get("scope", "")) > _LONGEST_SCOPE or not _asked(given, client) <= client.scope
     return (
@@ -155,11 +156,7 @@ def _faults(given: Mapping[str, str], client: RegisteredClient) -> tuple[tuple[b
         ("none" in prompt and len(prompt) > 1, "invalid_request", "prompt=none goes with no other value."),
         # A method that is left out means `plain`, which protects nothing (ASVS 10.4.6).
         (given.get("code_challenge_method") != "S256", "invalid_request", "code_challenge_method can only be S256."),
-        (
-            not _CHALLENGE.fullmatch(given.get("code_challenge", "")),
-            "invalid_request",
-            "code_challenge is the SHA-256 of the verifier: 43 characters of base64url.",
-        ),
+        (no_digest, "invalid_request", "code_challenge is the SHA-256 of the verifier: 43 characters of base64url."),
         (not _AGE.fullmatch(given.get("max_age", "0")), "invalid_request", "max_age is a number of seconds."),
         (too_much, "invalid_scope", "The scope asks for more than the client may have."),
     )

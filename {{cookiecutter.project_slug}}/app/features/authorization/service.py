@@ -181,9 +181,8 @@ class AuthorizationService:
             client_id = await db.scalar(delete(Consent).where(*mine).returning(Consent.client_id))
             client = client_id and (await self._clients.by_ids(db, {client_id})).get(client_id)
             if client:
-                await self._sessions.end_all_of_client(
-                    db, client.client_id, ConsentEnd.CONSENT_REVOKED, user_id=user_id
-                )
+                reason = ConsentEnd.CONSENT_REVOKED
+                await self._sessions.end_all_of_client(db, client.client_id, reason, user_id=user_id)
                 theirs = (AuthorizationCode.client_id == client_id, AuthorizationCode.user_id == user_id)
                 await db.execute(delete(AuthorizationCode).where(*theirs))
                 _emit_event(ConsentEvent.CONSENT_REVOKED, user_id, client)

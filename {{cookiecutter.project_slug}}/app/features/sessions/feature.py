@@ -28,10 +28,7 @@ SESSIONS = Feature(
     tables=(HomeNetwork, Session),
     grants=dict.fromkeys(AccountPermission, EVERY_ROLE),
     events=(SessionEvent,),
-    personal_data=(
-        PersonalData(name="sessions", table=Session),
-        PersonalData(name="home_networks", table=HomeNetwork),
-    ),
+    personal_data=(PersonalData(name="sessions", table=Session), PersonalData(name="home_networks", table=HomeNetwork)),
     purge=(
         RetentionJob(
             "sessions", lambda services: ReadAheadPurge(services[Database], Session.id, services[SessionService].over)

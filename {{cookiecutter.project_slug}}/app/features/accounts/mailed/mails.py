@@ -142,9 +142,8 @@ class AccountMail:
         """Render the mail as text and as HTML; fails if the template needs a value that is not given."""
         subject = f"{self._common['app_name'][:_LONGEST_NAME]}: {kind.subject}"
         values = {**self._common, "subject": subject, "display_name": name, **about}
-        text, html = (
-            _templates(self._folders).get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html")
-        )
+        templates = _templates(self._folders)
+        text, html = (templates.get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html"))
         return Mail(to=to, subject=subject, text=text, html=html)
 
 

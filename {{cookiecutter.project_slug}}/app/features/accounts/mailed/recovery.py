@@ -27,7 +27,7 @@ from app.core.crypto import digest
 from app.core.database.database import Database
 from app.core.email_address import EmailAddress, parse_email_address
 from app.core.errors import Forbidden, Unavailable
-from app.core.events import emit_event
+from app.core.events import Outcome, emit_event
 from app.core.limits import subscriber
 from app.features.accounts.events import AccountEnd, AccountEvent
 from app.features.accounts.mailed.mails import AccountMail, MailKind
@@ -57,9 +57,7 @@ class RegistrationService:
         """
         await self._limits.admit_client(ip)
         address = parse_email_address(email)
-        new_hash = await self._passwords.hash(
-            password, email=address.address, display_name=display_name, field="password"
-        )
+        new_hash = await self._passwords.hash(password, address.address, display_name, field="password")
         account = {"email": address.address, "display_name": display_name, "password_hash": new_hash}
         mailable = await self._is_mailable(address, ip)
         unconfirmed = select(User.password_hash).where(User.mailbox == address.mailbox, User.verified_at.is_(None))
@@ -173,11 +171,8 @@ class RecoveryService:
             async with taken_back(db, unless=found and mailable):
                 token = await self._tokens.issue(db, user, TokenKind.RESET)
                 await self._mail.notify(db, MailKind.RESET, user, token=token)
-            emit_event(
-                AccountEvent.PASSWORD_RESET_REQUESTED,
-                outcome="success" if found else "failure",
-                user_id=known and known.id,
-            )
+            outcome: Outcome = "success" if found else "failure"
+            emit_event(AccountEvent.PASSWORD_RESET_REQUESTED, outcome=outcome, user_id=known and known.id)
 
     async def reset(
         self, token: SecretStr, password: SecretStr, client: Client, *, keep_applications: bool = False

@@ -30,9 +30,8 @@ class PasswordConfirmation:
         who = {"user_id": principal.user_id, "session_id": principal.session_id}
         if principal.client_id is not None:
             emit_event(purpose, outcome="denied", **who)
-            raise Forbidden(
-                "This needs a sign-in with the service itself; an application that acts for you is refused."
-            )
+            detail = "This needs a sign-in with the service itself; an application that acts for you is refused."
+            raise Forbidden(detail)
         key = ("password", "confirmation", str(principal.session_id))
         verdict = await self._limiter.hit(self._limit, *key)
         if not verdict.allowed:

@@ -29,7 +29,7 @@ GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 
 OWASP_ARGON2ID = Argon2Hasher(memory_cost=19456, time_cost=2, parallelism=1)
 _QUEUE_LENGTH = 100
-_RETRY_AFTER_SECONDS = 5
+_RETRY_AFTER = 5  # seconds
 _NICENESS = 19
 
 _Result = TypeVar("_Result")
@@ -68,9 +68,7 @@ class HashingPool:
         waiting = self._under_way - self._workers
         if waiting >= self._queue_length:
             emit_event(AccountEvent.HASHING_SHED, outcome="denied", waiting=waiting)
-            raise Unavailable(
-                "Too many sign-ins at once. Try again in a few seconds.", retry_after=_RETRY_AFTER_SECONDS
-            )
+            raise Unavailable("Too many sign-ins at once. Try again in a few seconds.", retry_after=_RETRY_AFTER)
         self._under_way += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)

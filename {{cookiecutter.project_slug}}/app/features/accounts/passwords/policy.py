@@ -71,7 +71,7 @@ class Passwords(NamedTuple):
     hasher: PasswordHasher
 
     async def hash(
-        self, password: SecretStr, *, email: str, display_name: str | None, field: str = "new_password"
+        self, password: SecretStr, email: str, display_name: str | None, *, field: str = "new_password"
     ) -> str:
         """Hash a password that is being set; raises what `PasswordPolicy.check` and `PasswordHasher.hash` raise."""
         return await self.hasher.hash(self.policy.check(password, email=email, display_name=display_name, field=field))

@@ -33,11 +33,7 @@ _SYSTEMS = (
 )
 _LONGEST_DEVICE = 40
 _WEEK = timedelta(days=7)
-_AGES = {
-    "day": timedelta(days=1),
-    "hour": timedelta(hours=1),
-    "minute": timedelta(minutes=1),
-}
+_AGES = {"day": timedelta(days=1), "hour": timedelta(hours=1), "minute": timedelta(minutes=1)}
 
 
 def short(text: object, longest: int = LONGEST_SHOWN) -> str:
