@@ -59,7 +59,7 @@ def check(
         if not findings:
             say("Nothing to say against the settings.")
     levels = list(Level)
-    if any(each.level in levels[levels.index(fail_level) :] for each in findings):
+    if any(levels.index(each.level) >= levels.index(fail_level) for each in findings):
         raise typer.Exit(1)
 
 

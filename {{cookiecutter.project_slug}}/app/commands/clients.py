@@ -57,17 +57,11 @@ def add(  # noqa: PLR0913  # each is an option
 @clients.command(name="list")
 def list_clients() -> None:
     """Print every client: client_id, name, kind, grants, scope and redirect addresses."""
-    for client in _run(_all):
+    for client in _run(_list_all):
         kind = "confidential" if client.confidential else "public"
-        parts = (
-            client.client_id,
-            client.name,
-            f"{kind}, first-party" if client.first_party else kind,
-            " ".join(sorted(client.grants)),
-            " ".join(sorted(client.scope)),
-            " ".join(client.redirect_uris),
-        )
-        say("\t".join(part for part in parts if part))
+        kind += ", first-party" if client.first_party else ""
+        lists = (sorted(client.grants), sorted(client.scope), client.redirect_uris)
+        say("\t".join(filter(None, (client.client_id, client.name, kind, *map(" ".join, lists)))))
 
 
 @clients.command()
@@ -102,14 +96,12 @@ def _show_secret(secret: SecretStr) -> None:
     say(f"client_secret, shown this once: {secret.get_secret_value()}")
 
 
-async def _all(service: ClientService) -> list[RegisteredClient]:
-    found: list[RegisteredClient] = []
-    cursor: str | None = None
-    while True:
+async def _list_all(service: ClientService) -> list[RegisteredClient]:
+    found, cursor = await service.list_clients(PageParams(MAX_LIMIT))
+    while cursor is not None:
         rows, cursor = await service.list_clients(PageParams(MAX_LIMIT, cursor))
         found += rows
-        if cursor is None:
-            return found
+    return found
 
 
 def _run(work: Callable[[ClientService], Awaitable[Result]]) -> Result:
@@ -128,7 +120,6 @@ def _run(work: Callable[[ClientService], Awaitable[Result]]) -> Result:
 
 def _explained(error: Any) -> str:
     """Say what is wrong with an option, without its value."""
-    where = ".".join(str(step) for step in error["loc"] if step != "body" and isinstance(step, str))
-    option = {"redirect_uris": "--redirect-uri ", "grants": "--grant ", "roles": "--role "}.get(where)
-    text = str(error["msg"]).removeprefix("Value error, ")
-    return f"{option or (f'--{where} ' if where else '')}{text}"
+    where = ".".join(step for step in error["loc"] if step != "body" and isinstance(step, str))
+    option = f"--{where.removesuffix('s').replace('_', '-')} " if where else ""
+    return option + str(error["msg"]).removeprefix("Value error, ")

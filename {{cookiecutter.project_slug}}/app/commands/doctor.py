@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -50,8 +50,9 @@ def doctor() -> None:
 async def _examine(settings: Settings) -> bool:
     """Look at everything at once, tell what was found, and return whether all of it is well."""
     async with make_services(settings) as services:
-        found = await asyncio.gather(*(_look(probe(services)) for probe in _PROBES.values()))
-    for name, (well, what) in zip(_PROBES, found, strict=True):
+        found = await asyncio.gather(*(_look(probe(services)) for probe in _PROBES))
+    for probe, (well, what) in zip(_PROBES, found, strict=True):
+        name = probe.__name__.strip("_").replace("_", " ")
         say(f"{'ok ' if well else 'ILL'} {name:<12} {what}", colour="green" if well else "red")
     return all(well for well, _ in found)
 
@@ -82,10 +83,8 @@ async def _database(services: Services) -> str:
     await require_current(services[Database])
     if apart > _MOST_CLOCK_SECONDS:
         raise Problem(f"its clock is {apart:.0f} seconds from that of this machine")
-    kind = "SQLite" if path else "PostgreSQL"
-    return (
-        f"{kind} {found}, {size / _MEBIBYTE:.1f} MiB, takes writes, schema of this version, clock {apart:.1f} s apart"
-    )
+    measured = f"{'SQLite' if path else 'PostgreSQL'} {found}, {size / _MEBIBYTE:.1f} MiB"
+    return f"{measured}, takes writes, schema of this version, clock {apart:.1f} s apart"
 
 
 async def _counters(services: Services) -> str:
@@ -123,11 +122,4 @@ async def _versions(_: Services) -> str:
     return ", ".join([f"Python {platform.python_version()}", *packages])
 
 
-_PROBES: dict[str, Callable[[Services], Awaitable[str]]] = {
-    "database": _database,
-    "counters": _counters,
-    "mail server": _mail_server,
-    "disk": _disk,
-    "upkeep": _upkeep,
-    "versions": _versions,
-}
+_PROBES = (_database, _counters, _mail_server, _disk, _upkeep, _versions)  # shown under the names that they have here

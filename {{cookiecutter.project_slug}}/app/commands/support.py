@@ -89,18 +89,15 @@ def why_unusable(cause: BaseException | None) -> str:
 
 def say(line: str | bytes, *, colour: str | None = None) -> None:
     """Write a line to standard output; exits with 1 if it is closed or full, or its reader is gone."""
-    problem: str | None = "it is closed"
-    if sys.stdout is not None:
-        try:
-            typer.secho(line, fg=colour if wants_colours(sys.stdout) else None)
-        except OSError as error:
-            _discard(sys.stdout)
-            if isinstance(error, BrokenPipeError):
-                raise typer.Exit(FAILED) from None
-            problem = error.strerror
-        else:
-            return
-    fail(f"Standard output cannot be written to: {problem}.")
+    if sys.stdout is None:
+        fail("Standard output cannot be written to: it is closed.")
+    try:
+        typer.secho(line, fg=colour if wants_colours(sys.stdout) else None)
+    except OSError as error:
+        _discard(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(FAILED) from None
+        fail(f"Standard output cannot be written to: {error.strerror}.")
 
 
 def note(line: str, *, colour: str | None = None) -> None:

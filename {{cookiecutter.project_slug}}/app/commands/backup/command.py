@@ -4,7 +4,8 @@ import asyncio
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from secrets import token_urlsafe
@@ -48,10 +49,15 @@ def backup(
     source = sqlite_path(settings.database_url)
     if source is not None and not source.is_file():
         fail(f"DATABASE_URL names {source}, and there is no such file.")
-    place = _place(to or BACKUP_FOLDER, "db" if source else "dump", is_folder=to is None)
-    _or_fail(partial(_write, settings, source, place), f"{place} cannot be written", "Nothing is left of it.")
+    place = (to or BACKUP_FOLDER).absolute()
+    if to is None or place.is_dir():
+        place /= f"{utc_now():%Y%m%dT%H%M%SZ}.{'db' if source else 'dump'}"
+    if place.exists():
+        fail(f"{place} exists: a backup replaces nothing.")
+    with _faults(f"{place} cannot be written", "Nothing is left of it."):
+        _write(settings, source, place)
     say(f"{place} holds the database ({place.stat().st_size} bytes).")
-    _record(settings, UpkeepEvent.BACKUP_MADE)
+    asyncio.run(_record(settings, UpkeepEvent.BACKUP_MADE))
 
 
 def restore(
@@ -77,25 +83,19 @@ def restore(
         if is_there and not overwrite and not asyncio.run(is_empty(settings)):
             fail("DATABASE_URL names a database that is not empty. Name another one, or say --overwrite.")
         if target is not None:
-            work = partial(_restore_sqlite, settings, file, target, verify=verify)
-            _or_fail(work, f"{file} cannot be restored", "Nothing was changed.")
+            with _faults(f"{file} cannot be restored", "Nothing was changed."):
+                _restore_sqlite(settings, file, target, verify=verify)
         else:
             _restore_postgresql(settings, file, verify=verify)
-    _record(settings, UpkeepEvent.DATABASE_RESTORED)
+    asyncio.run(_record(settings, UpkeepEvent.DATABASE_RESTORED))
     say("The database is restored.")
 
 
-def _place(given: Path, suffix: str, *, is_folder: bool) -> Path:
-    if is_folder or given.is_dir():
-        given /= f"{utc_now():%Y%m%dT%H%M%SZ}.{suffix}"
-    if given.exists():
-        fail(f"{given} exists: a backup replaces nothing.")
-    return given.absolute()
-
-
-def _or_fail(work: Callable[[], object], what: str, state: str) -> None:
+@contextmanager
+def _faults(what: str, state: str) -> Iterator[None]:
+    """Exit with a message if the block cannot read or write a file."""
     try:
-        work()
+        yield
     except (OSError, sqlite3.Error) as error:
         fail(f"{what} ({getattr(error, 'strerror', None) or error}). {state}")
 
@@ -132,13 +132,10 @@ def _restore_postgresql(settings: Settings, file: Path, *, verify: bool) -> None
     asyncio.run(accept(settings, verify=verify))
 
 
-def _record(settings: Settings, event: UpkeepEvent) -> None:
-    async def record() -> None:
+async def _record(settings: Settings, event: UpkeepEvent) -> None:
+    try:
         async with make_services(settings) as services, services[Database].transaction():
             emit_event(event, outcome="success")
-
-    try:
-        asyncio.run(record())
     except (Problem, SQLAlchemyError) as error:
         note(f"The audit trail did not take the row that says so ({type(error).__name__}).", colour="yellow")
 

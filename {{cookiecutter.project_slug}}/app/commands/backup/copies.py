@@ -3,6 +3,7 @@
 A copy is made in a private folder beside its place, and moved there when it is whole.
 """
 
+import itertools
 import os
 import re
 import shutil
@@ -43,12 +44,10 @@ def copy_sqlite(source: Path, target: Path) -> None:
 
     Raises `sqlite3.Error`; then the target is as it was.
     """
-    attempts = 0
+    attempts = itertools.count(1)
 
     def give_up(*_: int) -> None:
-        nonlocal attempts
-        attempts += 1
-        if attempts > _MOST_ATTEMPTS:
+        if next(attempts) > _MOST_ATTEMPTS:
             raise sqlite3.OperationalError("another process holds its lock: stop the service")
 
     with (
@@ -71,9 +70,10 @@ def key_ids_in(dump: Path) -> list[bytes]:
     """Return the names of the keys in the heads of the trail in a dump; exits with a message if it is no whole dump."""
     rows = run_program("pg_restore", "--data-only", "--table=audit_heads", "--file=-", str(dump))
     found = re.search(r"^COPY \S*audit_heads \((.*)\) FROM stdin;\n((?:\d.*\n)+)", rows, re.MULTILINE)
-    place = found[1].split(", ").index("key_id") if found else 0
-    lines = found[2].splitlines() if found else ()
-    return [bytes.fromhex(line.split("\t")[place].removeprefix("\\\\x")) for line in lines]
+    if found is None:
+        return []
+    place = found[1].split(", ").index("key_id")
+    return [bytes.fromhex(line.split("\t")[place].removeprefix("\\\\x")) for line in found[2].splitlines()]
 
 
 def run_program(name: str, *arguments: str, url: SecretStr | None = None) -> str:

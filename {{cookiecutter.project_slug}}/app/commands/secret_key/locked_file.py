@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 if sys.platform != "win32":
     import fcntl
@@ -28,12 +29,16 @@ class LockedFile:
         self._folder = folder
         self._name = name
         self._beside = f"{name}.replacement"
-        self._stat, self.content = self._read()
-
-    @property
-    def modified_at(self) -> datetime:
-        """Return when the content last changed."""
-        return datetime.fromtimestamp(self._stat.st_mtime, UTC)
+        self.replaced = False
+        if stat.S_ISLNK(self._now().st_mode):
+            raise LockedFileError("is a symbolic link: run this where the file itself is")
+        # Opened for writing too: a file that may not be written is not replaced either.
+        with self._open(name, os.O_RDWR | os.O_NONBLOCK, "rb") as file:
+            self._stat = os.fstat(file.fileno())
+            if not stat.S_ISREG(self._stat.st_mode) or self._stat.st_nlink != 1:
+                raise LockedFileError("is not a plain file with one name")
+            self.content: bytes = file.read()
+        self.modified_at = datetime.fromtimestamp(self._stat.st_mtime, UTC)
 
     def replace(self, content: bytes) -> None:
         """Replace the content, with the same owner and mode; raises `LockedFileError`."""
@@ -42,43 +47,33 @@ class LockedFile:
             self._remove_beside()
             try:
                 self._write_beside(content)
-                self._require_unchanged()
                 os.replace(self._beside, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
             except BaseException:
                 self._remove_beside()
                 raise
             os.fsync(self._folder)
+        self.replaced = True
+
+    def _now(self) -> os.stat_result:
+        return os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+
+    def _open(self, name: str, flags: int, mode: str) -> IO[bytes]:
+        return os.fdopen(os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, _OWNER_ONLY, dir_fd=self._folder), mode)
 
     def _remove_beside(self) -> None:
         with suppress(FileNotFoundError):
             os.unlink(self._beside, dir_fd=self._folder)
 
-    def _require_unchanged(self) -> None:
-        now = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
-        if _version(now) != _version(self._stat):
-            raise LockedFileError("was changed by something else meanwhile: run this again")
-
     def _write_beside(self, content: bytes) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(self._beside, flags, _OWNER_ONLY, dir_fd=self._folder), "wb") as file:
+        """Write the next version, unless this one was changed meanwhile."""
+        with self._open(self._beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, "wb") as file:
             file.write(content)
             file.flush()
-            made = os.fstat(file.fileno())
-            if (made.st_uid, made.st_gid) != (self._stat.st_uid, self._stat.st_gid):
-                os.fchown(file.fileno(), self._stat.st_uid, self._stat.st_gid)
+            os.fchown(file.fileno(), self._stat.st_uid, self._stat.st_gid)
             os.fchmod(file.fileno(), stat.S_IMODE(self._stat.st_mode))
             os.fsync(file.fileno())
-
-    def _read(self) -> tuple[os.stat_result, bytes]:
-        # Opened for writing too: a file that may not be written is not replaced either.
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        if stat.S_ISLNK(os.stat(self._name, dir_fd=self._folder, follow_symlinks=False).st_mode):
-            raise LockedFileError("is a symbolic link: run this where the file itself is")
-        with os.fdopen(os.open(self._name, flags, dir_fd=self._folder), "rb", buffering=0) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-                raise LockedFileError("is not a plain file with one name")
-            return found, file.readall()
+        if _version(self._now()) != _version(self._stat):
+            raise LockedFileError("was changed by something else meanwhile: run this again")
 
 
 @contextmanager
@@ -99,13 +94,10 @@ def locked_file(path: Path) -> Iterator[LockedFile]:
 def _in_words() -> Iterator[None]:
     try:
         yield
-    except BlockingIOError:
-        problem = "is being replaced by another process: wait until it has ended"
+    except BlockingIOError as error:
+        raise LockedFileError("is being replaced by another process: wait until it has ended") from error
     except OSError as error:
-        problem = f"cannot be replaced ({error.strerror or 'input or output error'})"
-    else:
-        return
-    raise LockedFileError(problem)
+        raise LockedFileError(f"cannot be replaced ({error.strerror or 'input or output error'})") from error
 
 
 def _version(found: os.stat_result) -> tuple[int, int, int]:

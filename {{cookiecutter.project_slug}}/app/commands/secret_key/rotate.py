@@ -5,7 +5,7 @@ The row of the trail is written, `.env` replaced, the row committed. After a kil
 
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -24,7 +24,7 @@ from app.core.clock import utc_now
 from app.core.crypto import KeyRing, key_id
 from app.core.database.database import Database
 from app.core.errors import Problem
-from app.core.events import KeyEvent, SecurityEvent, emit_event
+from app.core.events import KeyEvent, emit_event
 from app.core.services import Services
 from app.core.settings import model as configuration
 from app.core.settings.model import Settings, source_of
@@ -42,6 +42,10 @@ SECRET_KEY in .env is another one now; SECRET_KEY_FALLBACKS begins with the one 
 3. After {minutes} minutes: manage rotate-secret-key --retire, and restart once more.
 Nobody is signed out. For more than one machine, docs/operations.md has the order."""
 _RETIRED = "SECRET_KEY_FALLBACKS in .env is empty now. Restart every process of the service."
+_IN_USE = (
+    "Access tokens that an earlier key signed may be in use until {due} UTC, {minutes} minutes after .env was changed."
+    " Run this again then."
+)
 _QUESTION = "Was every process of the service restarted since .env was changed at {time}?"
 _RISK = "A process that was not still seals with a key that goes now, and what it seals is lost."
 _BY_HAND = (
@@ -87,10 +91,8 @@ def _rotate_key() -> None:
         left = run_with_services(partial(_rows_in_the_way, retire=False), settings)
         if left:
             fail(f"The last rotation is not finished: {left}. Run: manage rotate-secret-key --reseal")
-        replace, name = partial(file.replace, changed), _name(KeyRing(SecretStr(key)))
-        # Signed with the key before it.
-        tell = partial(_tell, event=KeyEvent.KEY_ROTATED, replace=replace, follow=True, current=name)
-        run_with_services(tell, settings)
+        tell = partial(_tell, event=KeyEvent.KEY_ROTATED, file=file, content=changed)
+        run_with_services(partial(tell, current=_name(KeyRing(SecretStr(key)))), settings)
     earlier = len(settings.secret_key_fallbacks) + 1
     say(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
 
@@ -101,13 +103,20 @@ def _retire_keys(*, yes: bool) -> None:
         if not settings.secret_key_fallbacks:
             say("There is no earlier key.")
             return
-        _require_time(file, settings)
+        minutes = settings.access_token_minutes + 1
+        due = file.modified_at + timedelta(minutes=minutes)
+        if due > utc_now():
+            fail(_IN_USE.format(due=f"{due:%Y-%m-%d %H:%M:%S}", minutes=minutes))
         if left:
             fail(f"The earlier keys are needed: {left}. Run: manage rotate-secret-key --reseal")
+        question = _QUESTION.format(time=f"{file.modified_at:%Y-%m-%d %H:%M} UTC")
+        if not yes and not sys.stdin.isatty():
+            fail(f"{question} {_RISK} Add --yes if it was.")
         if not yes:
-            _ask(file)
-        replace = partial(file.replace, without_fallbacks(file.content))
-        run_with_services(partial(_tell, event=KeyEvent.KEYS_RETIRED, replace=replace), settings)
+            note(_RISK)
+            typer.confirm(question, abort=True)
+        changed = without_fallbacks(file.content)
+        run_with_services(partial(_tell, event=KeyEvent.KEYS_RETIRED, file=file, content=changed), settings)
     say(_RETIRED)
 
 
@@ -123,25 +132,6 @@ def _env_file() -> Iterator[tuple[LockedFile, Settings]]:
             yield file, settings_or_exit()
     except (EnvFileError, LockedFileError) as error:
         fail(f".env {error}.")
-
-
-def _require_time(file: LockedFile, settings: Settings) -> None:
-    """Exit as long as access tokens from before the change of `.env` may be in use."""
-    due = file.modified_at + timedelta(minutes=settings.access_token_minutes + 1)
-    if due > utc_now():
-        fail(
-            f"Access tokens that an earlier key signed may be in use until {due:%Y-%m-%d %H:%M:%S} UTC,"
-            f" {settings.access_token_minutes + 1} minutes after .env was changed. Run this again then."
-        )
-
-
-def _ask(file: LockedFile) -> None:
-    """Ask whether every process has the current key; exits if not."""
-    question = _QUESTION.format(time=f"{file.modified_at:%Y-%m-%d %H:%M} UTC")
-    if not sys.stdin.isatty():
-        fail(f"{question} {_RISK} Add --yes if it was.")
-    note(_RISK)
-    typer.confirm(question, abort=True)
 
 
 async def _rows_in_the_way(services: Services, *, retire: bool) -> str:
@@ -170,36 +160,25 @@ async def _tell_missed(services: Services) -> None:
     # The trail says that this key was put in, and that none was retired since.
     is_rotated = last is not None and orjson.loads(last.details).get("current") == name
     if services[Settings].secret_key_fallbacks and not is_rotated:
-        await _tell(services, KeyEvent.KEY_ROTATED, follow=True, current=name, late=True)
+        await _tell(services, KeyEvent.KEY_ROTATED, current=name, late=True)
     elif is_rotated and not services[Settings].secret_key_fallbacks:
         await _tell(services, KeyEvent.KEYS_RETIRED, late=True)
 
 
 async def _tell(
-    services: Services,
-    event: SecurityEvent,
-    replace: Callable[[], None] | None = None,
-    *,
-    follow: bool = False,
-    **fields: object,
+    services: Services, event: KeyEvent, file: LockedFile | None = None, content: bytes = b"", **fields: object
 ) -> None:
-    """Record the event, and call `replace`, which puts another `.env` in its place, just before the commit."""
-    AuditTrail(services[Database], services[KeyRing], follow=follow)  # records the events of this database from here on
-    replaced = False
-
-    def change() -> None:
-        nonlocal replaced
-        if replace is not None:
-            replace()
-            replaced = True
-
+    """Record the event, with the key before a rotation, and replace the content of `.env` just before the commit."""
+    # It records the events of this database from here on.
+    AuditTrail(services[Database], services[KeyRing], follow=event is KeyEvent.KEY_ROTATED)
+    replace = partial(file.replace, content) if file else None
     try:
-        async with services[Database].transaction(before_commit=change):
+        async with services[Database].transaction(before_commit=replace):
             emit_event(event, outcome="success", **fields)
     except Problem as problem:
         fail(problem.detail)
     except SQLAlchemyError as error:
-        if not replaced:
+        if file is None or not file.replaced:
             raise
         fail(_UNRECORDED.format(cause=type(error).__name__))
 

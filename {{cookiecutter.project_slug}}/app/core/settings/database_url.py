@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.core.settings.rules import option_named, refuse, refuse_space
+from app.core.settings.rules import option_named, refuse, refuse_if, refuse_space
 
 SYSTEM = "system"
 VERIFIED = "verify-full"
@@ -38,7 +38,7 @@ _VALUES = {
     "target_session_attrs": ("any", "primary", "standby", "read-write", "read-only", "prefer-standby"),
     **dict.fromkeys(_CACHES, ("0",)),
 }
-_ENCRYPTED = frozenset({"require", "verify-ca", VERIFIED})
+_VERIFYING = frozenset({"verify-ca", VERIFIED})
 _FILES = ("sslrootcert", "sslcert", "sslkey")
 _FREE = frozenset({"application_name", "connect_timeout", "host", "options", "port", *_FILES})
 _MOST_SECONDS = 60
@@ -119,12 +119,10 @@ def _options(url: URL) -> dict[str, str | tuple[str, ...]]:
     options: dict[str, Any] = {}
     for name, value in url.query.items():
         known = "sslmode" if name == "ssl" else name
-        if known not in _VALUES and known not in _FREE:
-            refuse(f"has an option{option_named(name)} that is not supported")
-        if known in options or (not isinstance(value, str) and known != "host"):
-            refuse(f"has the option {name} more than once")
-        if not "".join(value).isprintable():
-            refuse(f"has an option {name} that holds a control character")
+        refuse_if(known not in {*_VALUES, *_FREE}, f"has an option{option_named(name)} that is not supported")
+        is_double = known in options or (not isinstance(value, str) and known != "host")
+        refuse_if(is_double, f"has the option {name} more than once")
+        refuse_if(not "".join(value).isprintable(), f"has an option {name} that holds a control character")
         if known in _VALUES and value not in _VALUES[known]:
             refuse(f"has an option {name} that is not one of: {', '.join(_VALUES[known])}")
         options[known] = value
@@ -142,27 +140,20 @@ def _with_tls(options: dict[str, Any]) -> dict[str, Any]:
     if options.pop("channel_binding", None) == "require":
         options["sslmode"] = VERIFIED
         options.setdefault("sslrootcert", SYSTEM)
-    if any(name in options for name in _FILES):
-        # Without a mode, they are there to verify the server.
-        options.setdefault("sslmode", VERIFIED)
-    if options.get("sslmode") in {"verify-ca", VERIFIED} and "sslrootcert" not in options:
+    if options.keys().isdisjoint(_FILES) and options.get("sslmode") not in _VERIFYING:
+        return options
+    # Without a mode, they are there to verify the server.
+    mode = options.setdefault("sslmode", VERIFIED)
+    if mode in _VERIFYING and "sslrootcert" not in options:
         options["sslrootcert"] = _usual_certificates()
-    if any(name in options for name in _FILES):
-        _check_files(options)
-    return options
-
-
-def _check_files(options: dict[str, Any]) -> None:
-    """Refuse certificates that the mode does not use, or that cannot be read."""
-    mode = options["sslmode"]
-    if mode not in ({VERIFIED} if options.get("sslrootcert") == SYSTEM else _ENCRYPTED):
+    if mode not in ({VERIFIED} if options.get("sslrootcert") == SYSTEM else {"require", *_VERIFYING}):
         refuse(f"has an option sslmode={mode} with which the certificates are not used: write sslmode={VERIFIED}")
-    if "sslkey" in options and "sslcert" not in options:
-        refuse("has an option sslkey without sslcert")
+    refuse_if("sslkey" in options and "sslcert" not in options, "has an option sslkey without sslcert")
     try:
         _tls("require", *(options.get(name) for name in _FILES))
     except OSError:
         refuse(f"has an option {' or '.join(_FILES)} with a file that cannot be read, or that holds no certificate")
+    return options
 
 
 def _usual_certificates() -> str:

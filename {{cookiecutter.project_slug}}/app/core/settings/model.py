@@ -12,7 +12,7 @@ from pathlib import Path
 from pickle import PicklingError
 from typing import Annotated, Any, NoReturn
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.names import clean_name
@@ -131,55 +131,47 @@ class Settings(FeatureSettings):
     secret_key: _Key
     """The secret that every key of the service is derived from: at least 32 random bytes."""
 
-    secret_key_fallbacks: Annotated[tuple[_Key, ...], _List, AfterValidator(production.other_keys)] = ()
+    secret_key_fallbacks: Annotated[tuple[_Key, ...], _List] = ()
     """Earlier values of `SECRET_KEY`: what they made can still be read. `manage rotate-secret-key` adds and removes
     them."""
 
-    database_url: Annotated[SecretStr, _secret(database_dsn), production.DATABASE] = Field(
-        examples=["sqlite:///./app.db"]
-    )
+    database_url: Annotated[SecretStr, _secret(database_dsn)] = Field(examples=["sqlite:///./app.db"])
     """SQLite (a relative path is relative to the working directory) or PostgreSQL; docs/operations.md has the
     options."""
 
-    redis_url: Annotated[SecretStr, _secret(rules.redis_dsn), *production.REDIS] | None = Field(
+    redis_url: Annotated[SecretStr, _secret(rules.redis_dsn)] | None = Field(
         None, examples=["rediss://:password@redis.example.com:6379/0"]
     )
     """Redis or Valkey for what several replicas share; unset, each process counts for itself. Services can share one:
     every key begins with `PUBLIC_URL`."""
 
-    smtp_url: Annotated[Annotated[SecretStr, _secret(rules.smtp_dsn), production.SMTP] | None, production.SMTP_SET] = (
-        Field(None, examples=["smtp://user:password@smtp.example.com:587"])
+    smtp_url: Annotated[SecretStr, _secret(rules.smtp_dsn)] | None = Field(
+        None, examples=["smtp://user:password@smtp.example.com:587"]
     )
     """The mail server: `smtp://` (STARTTLS is demanded) or `smtps://`, with a certificate that is verified. `?tls=off`
     only on this machine. Required in production; elsewhere, unset means files in `var/mail`."""
 
-    mail_from: _Email = Field(
-        default_factory=lambda settings: settings["admin_email"], examples=["no-reply@example.com"]
-    )
+    mail_from: _Email = Field(default_factory=lambda above: above["admin_email"], examples=["no-reply@example.com"])
     """The address that mail comes from; unset, `ADMIN_EMAIL`."""
 
-    public_url: Annotated[str, AfterValidator(rules.public_url), production.HTTPS] = Field(
+    public_url: Annotated[str, AfterValidator(rules.public_url)] = Field(
         default_factory=production.default("", production.LOCAL_URL), examples=["https://api.example.com"]
     )
     """Where clients reach the service: scheme, host and port. Required in production, there with https."""
 
-    allowed_hosts: Annotated[tuple[_Host, ...], _List, production.NAMED_HOSTS] = Field(
+    allowed_hosts: Annotated[tuple[_Host, ...], _List] = Field(
         default_factory=production.default_hosts, min_length=1, examples=["api.example.com,*.internal.example.com"]
     )
     """The `Host` names that are answered, without a port; `*.example.com` means every name below it."""
 
-    cors_origins: Annotated[tuple[_Origin, ...], _List, production.HTTPS_ORIGINS] = Field(
-        (), examples=["https://app.example.com"]
-    )
+    cors_origins: Annotated[tuple[_Origin, ...], _List] = Field((), examples=["https://app.example.com"])
     """Other origins whose pages may call with a token in a header, never with our cookie. Never `*`."""
 
     hsts_include_subdomains: bool = Field(default=True, examples=["false"])
     """Whether browsers that have seen this service use HTTPS for every name below its host too, for two years
     (ASVS 3.4.1). `false` if a name below is still plain HTTP."""
 
-    trusted_proxies: Annotated[tuple[_Network, ...], _List, production.NARROW_NETWORKS] = Field(
-        (), examples=["10.0.0.5,192.168.0.0/24"]
-    )
+    trusted_proxies: Annotated[tuple[_Network, ...], _List] = Field((), examples=["10.0.0.5,192.168.0.0/24"])
     """Addresses and networks of reverse proxies: only their `X-Forwarded-For` and `X-Forwarded-Proto` are believed. An
     address may have a port or brackets."""
 
@@ -192,7 +184,7 @@ class Settings(FeatureSettings):
     oauth_password_grant: bool = Field(default=False, examples=["false"])
     """Whether `/oauth/token` takes the grant `password`, which OAuth 2.1 dropped (ASVS 10.4.4)."""
 
-    rate_limit_signin: Annotated[_RateLimit, production.SLOW_SIGNIN] = Field("10/15minutes", examples=["10/15minutes"])
+    rate_limit_signin: _RateLimit = Field("10/15minutes", examples=["10/15minutes"])
     """How many failed sign-ins one network, mailbox or OAuth client may have, and how many mails one client may ask
     for, in the notation of the limits library."""
 
@@ -234,9 +226,7 @@ class Settings(FeatureSettings):
     session_idle_days: int = Field(14, ge=1, le=90, examples=["14"])
     """After how many days without use a session ends (ASVS 7.3.1)."""
 
-    session_max_days: Annotated[int, AfterValidator(production.within_longest)] = Field(
-        90, ge=1, le=365, examples=["90"]
-    )
+    session_max_days: int = Field(90, ge=1, le=365, examples=["90"])
     """After how many days a session ends in any case (ASVS 7.3.2)."""
 
     sessions_per_user: int = Field(100, ge=1, le=10_000, examples=["100"])
@@ -248,6 +238,12 @@ class Settings(FeatureSettings):
     retention_address_days: int = Field(365, ge=1, le=3650, examples=["365"])
     """For how many days after its last use a network stays known as a home of the account: attacks from elsewhere do
     not lock its owner out there."""
+
+    @field_validator("*")
+    @classmethod
+    def _check(cls, value: Any, info: ValidationInfo) -> Any:
+        production.check(value, info)
+        return value
 
     @property
     def production(self) -> bool:

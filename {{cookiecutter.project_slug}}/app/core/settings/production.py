@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from limits import parse as parse_limit
-from pydantic import AfterValidator, SecretStr, ValidationInfo
+from pydantic import SecretStr, ValidationInfo
 from sqlalchemy.engine import make_url
 
 from app.core.settings.database_url import hosts_of
-from app.core.settings.rules import is_local, refuse
+from app.core.settings.rules import host_of, is_local, refuse_if
 from app.core.settings.secrets import is_known_password
 
 _T = TypeVar("_T")
@@ -39,49 +39,19 @@ def default(in_production: _T, elsewhere: _T) -> Callable[[dict[str, Any]], _T]:
 
 def default_hosts(settings: dict[str, Any]) -> tuple[str, ...]:
     """Allow the host of `PUBLIC_URL`; in development and test this machine's own names as well."""
-    name = urlsplit(settings["public_url"]).hostname or ""
-    own = f"[{name}]" if ":" in name else name
+    own = host_of(urlsplit(settings["public_url"]))
     return (own,) if _in_production(settings) else tuple(dict.fromkeys((own, *_LOCAL_HOSTS)))
-
-
-def other_keys(keys: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
-    """Refuse `SECRET_KEY` among its fallbacks: the same one twice would mean that nothing was rotated."""
-    if info.data.get("secret_key") in keys:
-        refuse("holds the same key as SECRET_KEY")
-    return keys
-
-
-def within_longest(days: int, info: ValidationInfo) -> int:
-    """Refuse a session that can lie idle for longer than it may last at all (ASVS 7.3.2)."""
-    if days < info.data.get("session_idle_days", 0):
-        refuse("is shorter than SESSION_IDLE_DAYS")
-    return days
 
 
 def _in_production(settings: Mapping[str, Any]) -> bool:
     return settings.get("environment") == "production"
 
 
-def _refuse_in_production(message: str, broken: Callable[[Any], bool]) -> AfterValidator:
-    """Make a validator that refuses a value in production if it is `broken`."""
-
-    def guard(value: Any, info: ValidationInfo) -> Any:
-        if _in_production(info.data) and broken(value):
-            refuse(message)
-        return value
-
-    return AfterValidator(guard)
+def _parts(url: SecretStr | None) -> SplitResult:
+    return urlsplit(url.get_secret_value() if url else "")
 
 
-def _parts(url: SecretStr) -> SplitResult:
-    return urlsplit(url.get_secret_value())
-
-
-def _is_remote(url: SecretStr) -> bool:
-    return not is_local(_parts(url).hostname)
-
-
-def _has_known_password(url: SecretStr) -> bool:
+def _has_known_password(url: SecretStr | None) -> bool:
     parts = _parts(url)
     return parts.password is not None and is_known_password(unquote(parts.password), parts.username, parts.hostname)
 
@@ -92,16 +62,26 @@ def _has_known_database_password(url: SecretStr) -> bool:
     return parts.password is not None and is_known_password(parts.password, *names)
 
 
-def _skips_verification(url: SecretStr) -> bool:
+def _lets_others_in(url: SecretStr | None) -> bool:
+    parts = _parts(url)
+    return parts.password is None and not is_local(parts.hostname)
+
+
+def _skips_verification(url: SecretStr | None) -> bool:
     """Whether redis-py leaves out to verify the certificate or the host name, as it does if its options say so."""
-    options = dict(parse_qsl(_parts(url).query))
+    parts = _parts(url)
+    options = dict(parse_qsl(parts.query))
     checks_host = options.get("ssl_check_hostname", "true").lower() in {"true", "yes", "1", "on"}
-    return options.get("ssl_cert_reqs", "required") != "required" or not checks_host
+    return not is_local(parts.hostname) and (options.get("ssl_cert_reqs", "required") != "required" or not checks_host)
 
 
-def _allows_everybody(pattern: str) -> bool:
-    """Whether the pattern lets in hosts of anybody: `*`, or everything below a top-level domain."""
-    return pattern == "*" or (pattern.startswith("*.") and "." not in pattern[2:])
+def _allow_everybody(patterns: Iterable[str]) -> bool:
+    """Whether a pattern lets in hosts of anybody: `*`, or everything below a top-level domain."""
+    return any(pattern == "*" or (pattern.startswith("*.") and "." not in pattern[2:]) for pattern in patterns)
+
+
+def _are_plain(origins: Iterable[str]) -> bool:
+    return any(origin.startswith("http://") for origin in origins)
 
 
 def _are_wide(networks: Iterable[Any]) -> bool:
@@ -120,34 +100,39 @@ def _lets_guess(limit: str) -> bool:
 
 
 _KNOWN = "holds a password that everybody knows"  # ASVS 13.2.3
-DATABASE = _refuse_in_production(_KNOWN, _has_known_database_password)
-REDIS = (
-    _refuse_in_production("holds no password", lambda url: _parts(url).password is None and _is_remote(url)),
-    _refuse_in_production(_KNOWN, _has_known_password),
-    _refuse_in_production(
-        "cannot switch the verification of the certificate off in production",
-        lambda url: _is_remote(url) and _skips_verification(url),
+# What is refused: the setting, what is wrong with it, and how its value, and the settings above it, show that.
+_REFUSED: tuple[tuple[str, str, Callable[[Any, Mapping[str, Any]], bool]], ...] = (
+    # Nothing would be rotated.
+    ("secret_key_fallbacks", "holds the same key as SECRET_KEY", lambda keys, above: above.get("secret_key") in keys),
+    # ASVS 7.3.2
+    (
+        "session_max_days",
+        "is shorter than SESSION_IDLE_DAYS",
+        lambda days, above: days < above.get("session_idle_days", 0),
     ),
 )
-SMTP = _refuse_in_production(_KNOWN, _has_known_password)
-SMTP_SET = _refuse_in_production(
-    "is missing: in production mail is sent, and not written to files", lambda url: url is None
+_REFUSED_IN_PRODUCTION: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    ("database_url", _KNOWN, _has_known_database_password),
+    ("redis_url", "holds no password", _lets_others_in),
+    ("redis_url", _KNOWN, _has_known_password),
+    ("redis_url", "cannot switch the verification of the certificate off in production", _skips_verification),
+    ("smtp_url", "is missing: in production mail is sent, and not written to files", lambda url: url is None),
+    ("smtp_url", _KNOWN, _has_known_password),
+    # ASVS 12.2.1
+    ("public_url", "must begin with https:// in production", lambda url: not url.startswith("https://")),
+    # Links and redirects to the hosts of others could be poisoned.
+    ("allowed_hosts", "cannot allow every host in production: name each", _allow_everybody),
+    # No page that came over plain HTTP may call with credentials (ASVS 3.4.2).
+    ("cors_origins", "cannot hold a plain http:// origin in production", _are_plain),
+    # Clients in a trusted network could claim any address (ASVS 4.1.3).
+    ("trusted_proxies", "cannot trust networks as wide as that in production: name those of the proxies", _are_wide),
+    ("rate_limit_signin", "cannot allow more than ten attempts a minute, or more than 100, in production", _lets_guess),
 )
-# ASVS 12.2.1
-HTTPS = _refuse_in_production("must begin with https:// in production", lambda url: not url.startswith("https://"))
-# Links and redirects to the hosts of others could be poisoned.
-NAMED_HOSTS = _refuse_in_production(
-    "cannot allow every host in production: name each", lambda patterns: any(map(_allows_everybody, patterns))
-)
-# No page that came over plain HTTP may call with credentials (ASVS 3.4.2).
-HTTPS_ORIGINS = _refuse_in_production(
-    "cannot hold a plain http:// origin in production",
-    lambda origins: any(origin.startswith("http://") for origin in origins),
-)
-# Clients in a trusted network could claim any address (ASVS 4.1.3).
-NARROW_NETWORKS = _refuse_in_production(
-    "cannot trust networks as wide as that in production: name the addresses of the proxies", _are_wide
-)
-SLOW_SIGNIN = _refuse_in_production(
-    "cannot allow more than ten attempts a minute, or more than 100, in production", _lets_guess
-)
+
+
+def check(value: object, info: ValidationInfo) -> None:
+    """Refuse the value of a setting that does not go with those above it."""
+    for name, message, is_wrong in _REFUSED:
+        refuse_if(name == info.field_name and is_wrong(value, info.data), message)
+    for name, message, is_weak in _REFUSED_IN_PRODUCTION if _in_production(info.data) else ():
+        refuse_if(name == info.field_name and is_weak(value), message)

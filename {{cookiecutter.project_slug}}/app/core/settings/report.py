@@ -41,12 +41,13 @@ def misspelt(variables: Mapping[str, str], fields: Collection[str]) -> tuple[Pro
     """Return the variables of the environment whose names look like a setting that is not among them."""
     given = {name.upper() for name, value in variables.items() if value}
     settings = [name.upper() for name in fields]
-    found = []
-    for name in sorted(given.difference(settings)):
-        near = get_close_matches(name, settings, n=1, cutoff=_ALIKE)
-        if near and near[0] not in given:
-            found.append(Problem(name, "is not the name of a setting, and is not read", f"Did you mean {near[0]}?"))
-    return tuple(found)
+    strangers = sorted(given.difference(settings))
+    return tuple(
+        Problem(name, "is not the name of a setting, and is not read", f"Did you mean {near}?")
+        for name in strangers
+        for near in get_close_matches(name, settings, n=1, cutoff=_ALIKE)
+        if near not in given
+    )
 
 
 def quoted(variables: Mapping[str, str], fields: Collection[str]) -> tuple[Problem, ...]:

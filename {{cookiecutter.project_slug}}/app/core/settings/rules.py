@@ -27,28 +27,24 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def email(value: str) -> str:
     """Accept an e-mail address in ASCII."""
-    if not _EMAIL.fullmatch(value):
-        refuse("is not an e-mail address")
+    refuse_if(not _EMAIL.fullmatch(value), "is not an e-mail address")
     return value
 
 
 def redis_dsn(value: str) -> str:
     """Accept the URL of a Redis or Valkey server; it gets the scheme that redis-py knows."""
     parts = _split(value)
-    scheme = _REDIS_SCHEMES.get(parts.scheme)
-    if scheme is None:
-        refuse("does not begin with redis://, rediss:// or unix://")
-    if scheme == "unix" and not parts.path.strip("/"):
-        refuse("names no socket")
-    if scheme != "unix" and not (parts.hostname and re.fullmatch(r"/?\d*", parts.path)):
+    scheme = _REDIS_SCHEMES.get(parts.scheme, "")
+    refuse_if(not scheme, "does not begin with redis://, rediss:// or unix://")
+    if scheme == "unix":
+        refuse_if(not parts.path.strip("/"), "names no socket")
+    elif not (parts.hostname and re.fullmatch(r"/?\d*", parts.path)):
         refuse("names no host, or a database that is not a number")
     known = _REDIS_OPTIONS | _REDIS_TLS_OPTIONS if scheme == "rediss" else _REDIS_OPTIONS
     options = parse_qs(parts.query, keep_blank_values=True)
     for name, values in options.items():
-        if name not in known:
-            refuse(f"has an option{option_named(name)} that is not supported")
-        if len(values) > 1:
-            refuse(f"has the option {name} more than once")
+        refuse_if(name not in known, f"has an option{option_named(name)} that is not supported")
+        refuse_if(len(values) > 1, f"has the option {name} more than once")
     if options.get("ssl_cert_reqs", ["required"])[0] not in {"required", "optional", "none"}:
         refuse("has an option ssl_cert_reqs that is not required, optional or none")
     url = scheme + value[len(parts.scheme) :]
@@ -62,34 +58,29 @@ def redis_dsn(value: str) -> str:
 def smtp_dsn(value: str) -> str:
     """Accept the URL of a mail server: `smtp://` with STARTTLS, or `smtps://`; `?tls=off` for this machine alone."""
     parts = _split(value)
-    if parts.scheme not in {"smtp", "smtps"}:
-        refuse("does not begin with smtp:// or smtps://")
+    refuse_if(parts.scheme not in {"smtp", "smtps"}, "does not begin with smtp:// or smtps://")
     if not parts.hostname or parts.path not in {"", "/"} or parts.fragment:
         refuse("names no host, or holds more than a user, a password, a host and a port")
-    host_name(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
-    if parts.query and (parts.scheme, parts.query) != ("smtp", "tls=off"):
-        refuse("has an option other than smtp://…?tls=off")
-    if parts.query and not is_local(parts.hostname):
-        refuse("can only switch TLS off for a server on this machine")
-    if bool(parts.username) != bool(parts.password):
-        refuse("holds a user without a password, or a password without a user")
-    if not unquote(parts.netloc).isprintable():
-        refuse("holds a control character in the user or the password")
+    host_name(host_of(parts))
+    if parts.query:
+        refuse_if((parts.scheme, parts.query) != ("smtp", "tls=off"), "has an option other than smtp://…?tls=off")
+        refuse_if(not is_local(parts.hostname), "can only switch TLS off for a server on this machine")
+    is_half = bool(parts.username) != bool(parts.password)
+    refuse_if(is_half, "holds a user without a password, or a password without a user")
+    has_control = not unquote(parts.netloc).isprintable()
+    refuse_if(has_control, "holds a control character in the user or the password")
     return value
 
 
 def origin(value: str) -> str:
     """Accept an origin; returns it as browsers write it (RFC 6454 §6.2), without a `/` at the end."""
-    if value in {"*", "null"}:
-        refuse(f'cannot be "{value}": name each origin')
+    refuse_if(value in {"*", "null"}, f'cannot be "{value}": name each origin')
     parts = _split(value)
-    if parts.scheme not in _DEFAULT_PORTS:
-        refuse("does not begin with https:// or http://")
+    refuse_if(parts.scheme not in _DEFAULT_PORTS, "does not begin with https:// or http://")
     if parts.username is not None or parts.path not in {"", "/"} or parts.query or parts.fragment or value[-1] in "?#":
         refuse("holds more than a scheme, a host and a port")
-    name = host_name(f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or "")
     port = "" if parts.port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
-    return f"{parts.scheme}://{name}{port}"
+    return f"{parts.scheme}://{host_name(host_of(parts))}{port}"
 
 
 def collector_url(value: str) -> str:
@@ -108,24 +99,21 @@ def sentry_dsn(value: str) -> str:
     parts = _split(value)
     if parts.scheme not in _DEFAULT_PORTS or not (parts.username and parts.hostname) or parts.query or parts.fragment:
         refuse("is not of the form https://key@host/number")
-    if not parts.path.rpartition("/")[2].isdecimal():
-        refuse("does not end with the number of a project")
-    if parts.scheme == "http" and not is_local(parts.hostname):
-        refuse("reaches another machine without TLS: begin it with https://")
+    refuse_if(not parts.path.rpartition("/")[2].isdecimal(), "does not end with the number of a project")
+    is_plain = parts.scheme == "http" and not is_local(parts.hostname)
+    refuse_if(is_plain, "reaches another machine without TLS: begin it with https://")
     _require_packages("sentry", "sentry_sdk")
     return value
 
 
 def _require_packages(extra: str, *packages: str) -> None:
     """Refuse a setting whose packages are not installed."""
-    if not all(map(find_spec, packages)):
-        refuse(f"needs packages that are not installed: uv sync --extra {extra}")
+    refuse_if(not all(map(find_spec, packages)), f"needs packages that are not installed: uv sync --extra {extra}")
 
 
 def public_url(value: str) -> str:
     """Accept the origin under which the service is reached."""
-    if not value:
-        refuse("is missing: production has no default for it")
+    refuse_if(not value, "is missing: production has no default for it")
     return origin(value)
 
 
@@ -168,8 +156,7 @@ def rate_limit(value: str) -> str:
 def host_name(value: str) -> str:
     """Accept a host name in ASCII or an address, without a port; returns lower case, IPv6 short and in brackets."""
     if value.startswith("[") and value.endswith("]"):
-        if "%" in value:
-            refuse("holds an IPv6 zone, which means nothing on another machine")
+        refuse_if("%" in value, "holds an IPv6 zone, which means nothing on another machine")
         try:
             return f"[{IPv6Address(value[1:-1])}]"
         except ValueError:
@@ -186,6 +173,12 @@ def is_local(host: str | None) -> bool:
         return not host or host == "localhost" or host.startswith("/") or ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def host_of(parts: SplitResult) -> str:
+    """Return the host of a URL as it stands there: an IPv6 address in brackets; empty if there is none."""
+    name = parts.hostname or ""
+    return f"[{name}]" if ":" in name else name
 
 
 def _split(value: str) -> SplitResult:
@@ -206,8 +199,14 @@ def option_named(name: str) -> str:
 
 def refuse_space(value: str) -> None:
     """Refuse white space and control characters, which URLs do not have."""
-    if any(character.isspace() or not character.isprintable() for character in value):
-        refuse("holds a space or a control character")
+    is_spaced = any(character.isspace() or not character.isprintable() for character in value)
+    refuse_if(is_spaced, "holds a space or a control character")
+
+
+def refuse_if(is_wrong: object, message: str) -> None:
+    """Refuse a value if something is wrong with it."""
+    if is_wrong:
+        refuse(message)
 
 
 def refuse(message: str) -> NoReturn:

@@ -3,7 +3,7 @@
 import re
 from itertools import pairwise
 
-from app.core.settings.rules import refuse
+from app.core.settings.rules import refuse, refuse_if
 
 MIN_KEY_BYTES = 32
 MIN_DISTINCT_CHARACTERS = 8
@@ -35,11 +35,9 @@ def secret_key(value: str) -> str:
     """Accept a key of at least 256 bits that was drawn at random, as far as one can see."""
     if any(character.isspace() or character == "," or not character.isprintable() for character in value):
         refuse("holds a space, a comma or a control character")
-    if len(value.encode()) < MIN_KEY_BYTES:
-        refuse(f"is shorter than {MIN_KEY_BYTES} bytes")
+    refuse_if(len(value.encode()) < MIN_KEY_BYTES, f"is shorter than {MIN_KEY_BYTES} bytes")
     letters = _letters(value)
-    if any(word in letters for word in PLACEHOLDERS):
-        refuse("is a placeholder")
+    refuse_if(any(word in letters for word in PLACEHOLDERS), "is a placeholder")
     if len(set(value)) < MIN_DISTINCT_CHARACTERS or _repeats(value) or _counts(value):
         refuse("is not random: it repeats itself or counts up")
     pairs = len(_FREQUENT_PAIRS.findall(letters))
