@@ -1,6 +1,6 @@
 # `make` lists what it can do. It needs Python 3.11 or newer, make and git; everything else is fetched into this folder.
 .DEFAULT_GOAL := help
-.PHONY: help requirements setup demo test test-postgres test-coverage test-more check fix trees screenshots bench clean
+.PHONY: help requirements setup demo test test-postgres test-coverage test-more check fix trees screenshots bench performance clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -81,6 +81,9 @@ screenshots: setup ## Take the pictures of docs/images anew; needs Chromium
 
 bench: setup ## Measure how long a project takes to render
 	@$(RUN) python scripts/bench.py
+
+performance: build/check ## Measure a rendered project (10 minutes, on a machine with nothing else to do); writes table and chart of its README
+	@$(RUN) python scripts/performance.py
 
 clean: ## Remove everything that these commands made
 	@git clean -fdXq

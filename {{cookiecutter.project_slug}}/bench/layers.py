@@ -4,6 +4,7 @@ The application is called in this process, so what is left out is the server and
 of the processor, the least of several rounds; they belong to this machine.
 """
 
+import argparse
 import asyncio
 import json
 import os
@@ -19,7 +20,7 @@ from starlette.types import Message, Scope
 
 from app.main import create_app
 from bench.bare import app as bare
-from bench.servers import prepared_service
+from bench.servers import POSTGRESQL, SQLITE, prepared_service
 
 _ROUNDS = 5
 _REQUESTS = 1000
@@ -28,7 +29,12 @@ _ME = "/api/v1/users/me"
 
 def main() -> int:
     """Measure and report."""
-    with prepared_service() as prepared, _environment(prepared.environment):
+    parser = argparse.ArgumentParser(prog="python -m bench.layers", description="Print what each layer takes.")
+    parser.add_argument("--database", choices=(SQLITE, POSTGRESQL), default=SQLITE)
+    with (
+        prepared_service(parser.parse_args().database) as prepared,
+        _environment(prepared.environment),
+    ):
         asyncio.run(_report(create_app(), prepared.credentials))
     return 0
 

@@ -5,25 +5,29 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
 
 from bench.load import HOST
+from tests.support.postgresql import PostgresqlDatabases, databases_on, running_postgresql
+from tests.support.server import free_port
+from tests.support.valkey import running_valkey, url_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 EMAIL = "bench@service.example"
 
 _START_SECONDS = 30
-_DATABASE = "bench.db"
+_STOP_SECONDS = 15
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
 _MANAGE = [sys.executable, "-c", "from app.manage import main; main()"]
 _SERVE = """
 from app.core.logging.setup import configure_logging
@@ -31,16 +35,17 @@ from app.core.settings.model import load_settings
 from app.http.server.run import run_server
 
 configure_logging(load_settings())
-run_server({app!r}, host={host!r}, port={port})
+run_server("bench.bare:app", host={host!r}, port={port})
 """
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers."""
+    """A server that answers, the first time so many seconds after it was started."""
 
     port: int
     process: psutil.Process
+    start_seconds: float
 
     def memory(self) -> int:
         """Return what the process has in memory now, in bytes."""
@@ -71,52 +76,75 @@ class Service:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a service starts with."""
+    """What a service starts with: settings, somebody who can sign in, and copies of the database, by their setting."""
 
-    database: Path
     environment: dict[str, str]
     credentials: dict[str, str]
+    copy: Callable[[], AbstractContextManager[str]]
 
 
 @contextmanager
-def prepared_service() -> Iterator[Prepared]:
-    """Make a new SQLite file with an administrator."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment, password = _environment(Path(folder)), secrets.token_urlsafe(18)
+def prepared_service(database: str = SQLITE) -> Iterator[Prepared]:
+    """Make a new database with an administrator; with PostgreSQL, a Valkey for the counters too."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        environment, password = _environment(), secrets.token_urlsafe(18)
+        file = folder / "bench.db"
+        environment["DATABASE_URL"], copy = f"sqlite:///{file}", partial(_copied_file, file)
+        if database == POSTGRESQL:
+            databases = stack.enter_context(databases_on(stack.enter_context(running_postgresql()).url))
+            environment["DATABASE_URL"] = url = databases.create()
+            environment["REDIS_URL"] = url_of(stack.enter_context(running_valkey()))
+            copy = partial(_copied_database, databases, url)
         create = [*_MANAGE, "create-admin", "--email", EMAIL, "--password-stdin"]
         for command in ([*_MANAGE, "migrate"], create):
             subprocess.run(
                 command, cwd=folder, env=environment, input=password.encode(), capture_output=True, check=True
             )
-        yield Prepared(Path(folder) / _DATABASE, environment, {"email": EMAIL, "password": password})
+        yield Prepared(environment, {"email": EMAIL, "password": password}, copy)
 
 
 @contextmanager
-def running_service(prepared: Prepared) -> Iterator[Service]:
-    """Run the service on a copy of the file."""
+def _copied_file(file: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copyfile(prepared.database, Path(folder) / _DATABASE)
-        environment = {**prepared.environment, **_database_in(Path(folder))}
-        with _running("app.main:app", Path(folder), environment) as server:
+        yield f"sqlite:///{shutil.copyfile(file, Path(folder) / file.name)}"
+
+
+@contextmanager
+def _copied_database(databases: PostgresqlDatabases, url: str) -> Iterator[str]:
+    copy = databases.create(url)
+    try:
+        yield copy
+    finally:
+        databases.drop(copy)
+
+
+@contextmanager
+def running_service(prepared: Prepared, workers: int = 1, **settings: str) -> Iterator[Service]:
+    """Run the service, as `manage serve` does, on a copy of the database."""
+    with prepared.copy() as url:
+        environment = {**prepared.environment, "DATABASE_URL": url, **settings}
+        port = free_port()
+        serve = [*_MANAGE, "serve", "--host", HOST, "--port", str(port), "--workers", str(workers)]
+        with _running(serve, port, environment, "/livez") as server:
             yield Service(server, prepared.credentials)
 
 
 @contextmanager
 def running_bare_route() -> Iterator[Server]:
     """Run the bare route, under the same server."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        _running("bench.bare:app", Path(folder), _environment(Path(folder))) as server,
-    ):
+    port = free_port()
+    environment = {**_environment(), "DATABASE_URL": "sqlite:///unused.db"}
+    serve = [sys.executable, "-c", _SERVE.format(host=HOST, port=port)]
+    with _running(serve, port, environment, "/api/v1/users/me") as server:
         yield server
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     settings = {
         "ENVIRONMENT": "test",
         "ADMIN_EMAIL": EMAIL,
         "SECRET_KEY": secrets.token_urlsafe(64),
-        **_database_in(folder),
         "SESSIONS_PER_USER": "10000",  # so that the flood does not end the session of the other route
         "RATE_LIMIT_DEFAULT": "100000000/minute",
         "RATE_LIMIT_SIGNIN": "100000000/minute",
@@ -126,39 +154,37 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **settings}
 
 
-def _database_in(folder: Path) -> dict[str, str]:
-    return {"DATABASE_URL": f"sqlite:///{folder / _DATABASE}"}
-
-
 @contextmanager
-def _running(app: str, folder: Path, environment: Mapping[str, str]) -> Iterator[Server]:
-    with socket.create_server((HOST, 0)) as probe:
-        port = probe.getsockname()[1]
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE.format(app=app, host=HOST, port=port)],
-            cwd=folder,
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        _wait_for(port, process, log)
-        yield Server(port, psutil.Process(process.pid))
-    finally:
-        process.kill()
-        process.wait()
+def _running(command: Sequence[str], port: int, environment: Mapping[str, str], path: str) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "server.log"
+        begin = time.perf_counter()
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+        try:
+            _wait_for(port, process, log, path)
+            yield Server(port, psutil.Process(process.pid), time.perf_counter() - begin)
+        finally:
+            process.terminate()  # workers end with it
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_for(port: int, process: "subprocess.Popen[bytes]", log: Path, path: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
+        connection = http.client.HTTPConnection(HOST, port, timeout=_START_SECONDS)
         try:
-            socket.create_connection((HOST, port), timeout=1).close()
+            connection.request("GET", path)
+            connection.getresponse().read()
         except OSError:
-            time.sleep(0.05)
+            time.sleep(0.01)
         else:
             return
+        finally:
+            connection.close()
     message = f"The server did not start:\n{log.read_text(encoding='utf-8')}"
     raise RuntimeError(message)
