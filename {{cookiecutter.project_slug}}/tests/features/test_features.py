@@ -8,7 +8,7 @@ import pytest
 from app.access.roles import EVERY_ROLE, Permission
 from app.assembly import FEATURES, make_services
 from app.core.crypto import Purpose
-from app.core.database.database import Base, table_of
+from app.core.database.database import Base
 from app.core.events import SecurityEvent
 from app.core.mail.outbox import MailTemplate
 from app.core.services import MissingServiceError, Services
@@ -135,9 +135,10 @@ def test_what_belongs_to_a_user_is_in_the_copy_of_their_data() -> None:
     """A table that refers to a user is named as personal data by its feature, and under a name of its own."""
     parts = [part for feature in FEATURES for part in feature.personal_data]
     about = {
-        mapper.class_
-        for mapper in Base.registry.mappers
-        if any(key.target_fullname == "users.id" for key in table_of(mapper.class_).foreign_keys)
+        model
+        for feature in FEATURES
+        for model in feature.tables
+        if any(key.target_fullname == "users.id" for key in model.__table__.foreign_keys)
     }
     assert len(about) > 3
     # The user of a client is the client itself: nobody signs in as it.
