@@ -111,12 +111,20 @@ def bring_back() -> None:
         raise HookError(f"of your files, these could not be brought back: {named}. Move them away, and render again")
 
 
+def repeats(here: Path, mine: Path) -> bool:
+    """Whether the template's file has all that another one has."""
+    template, owner = here.read_bytes(), mine.read_bytes()
+    return template.startswith(owner) or (
+        here.as_posix() in LISTS and set(owner.splitlines()) <= set(template.splitlines())
+    )
+
+
 def put_beside(mine: Path, here: Path) -> None:
     """Give what the owner had a name of its own beside the template's, unless that repeats it.
 
-    The template's may also go on where an interruption had left the beginning of it.
+    The template's may also go on where an interruption had left the beginning of it, or have lines of other options.
     """
-    if kind(mine) == kind(here) == FILE and here.read_bytes().startswith(mine.read_bytes()):
+    if kind(mine) == kind(here) == FILE and repeats(here, mine):
         mine.unlink()
     else:
         names = itertools.chain([f"{here}{BEFORE}"], (f"{here}{BEFORE}-{number}" for number in itertools.count(1)))
@@ -124,9 +132,13 @@ def put_beside(mine: Path, here: Path) -> None:
 
 
 def set_apart(files: Collection[str]) -> None:
-    """Compare the owner's files that are in no folder with the template's that will go: the same ones go with them."""
-    for mine in (path for update in updates() for path in sorted(update.iterdir()) if path.name in files):
-        put_beside(mine, Path(mine.name))
+    """Compare the owner's files that are in no folder with the template's that will go: the same ones go with them.
+
+    So do lists of which lines will go: an interruption had left them whole.
+    """
+    for mine in (path for update in updates() for path in sorted(update.iterdir())):
+        if mine.name in files or (mine.name in LISTS and kind(mine) == FILE and repeats(Path(mine.name), mine)):
+            put_beside(mine, Path(mine.name))
 
 
 def keep_beside() -> list[str]:

@@ -38,6 +38,7 @@ EXAMPLES: Mapping[str, object] = {
     "database": "sqlite",
     "browser_pages": True,
     "sample_vault": True,
+    "api_keys": True,
     "deployment": "docker",
     "ci": "github",
 }
@@ -46,6 +47,7 @@ CHOICES: Mapping[str, tuple[object, ...]] = {
     "database": ("sqlite", "postgresql"),
     "browser_pages": (True, False),
     "sample_vault": (True, False),
+    "api_keys": (True, False),
     "deployment": ("docker", "kubernetes", "none"),
     "ci": ("github", "gitlab", "none"),
 }

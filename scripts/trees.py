@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[1]
 TREE = ROOT / "tests" / "tree.txt"
 
 ASKED = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-# Every prompt that has a choice, and what can be answered.
+# Every prompt that has a choice, and what can be answered: first what nobody needs to say.
 CHOICES: dict[str, tuple[str, ...]] = {
-    prompt: ("yes", "no") if isinstance(answer, bool) else tuple(answer)
+    prompt: (("yes", "no") if answer else ("no", "yes")) if isinstance(answer, bool) else tuple(answer)
     for prompt, answer in ASKED.items()
     if isinstance(answer, bool | list) and not prompt.startswith("_")
 }

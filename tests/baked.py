@@ -21,7 +21,7 @@ DATABASES = CHOICES["database"]
 YES_NO = ("yes", "no")
 # What has the most files; but a project has the workflows of one place.
 EVERYTHING = {
-    **{prompt: answers[0] for prompt, answers in CHOICES.items()},
+    **{prompt: "yes" if "yes" in answers else answers[0] for prompt, answers in CHOICES.items()},
     "deployment": "kubernetes",
 }
 

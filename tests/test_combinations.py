@@ -75,6 +75,15 @@ VAULT = Option(
         }
     ),
 )
+API_KEYS = Option(
+    "api_keys",
+    ("yes",),
+    re.compile(
+        r"(?i:features[./]api_keys|/api-keys|api_key_(?:created|leaked|revoked|rotated)|\bapi keys\b)|API_KEYS\b"
+    ),
+    frozenset({"app/features/installed.py", "README.md", "SECURITY.md", "docs/features/api-keys.md"}),
+    frozenset({"app/features/pages/kit/static/swagger/swagger-ui-bundle.js"}),
+)
 GITHUB = Option(
     "ci",
     ("github",),
@@ -96,7 +105,7 @@ KUBERNETES = Option(
     # The name of a variable that every pod has, and that no message may take for a misspelt setting.
     frozenset({"tests/core/settings/test_report.py"}),
 )
-NAMED_OPTIONS = (PAGES, VAULT, GITHUB, GITLAB, DOCKER, KUBERNETES)
+NAMED_OPTIONS = (PAGES, VAULT, API_KEYS, GITHUB, GITLAB, DOCKER, KUBERNETES)
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
 # Templates that the service, Prometheus or Grafana renders itself, and GitHub's expressions.
@@ -214,10 +223,15 @@ def test_no_means_no_trace(project: BakedProject, option: Option) -> None:
         assert named <= option.may_name
 
 
+def _nothing(prompt: str) -> str:
+    """The answer that leaves out what the prompt asks about."""
+    return next(answer for answer in ("no", "none", OPTIONS[prompt][-1]) if answer in OPTIONS[prompt])
+
+
 @pytest.mark.parametrize("prompt", OPTIONS)
 def test_an_option_changes_only_the_lines_that_name_it(bake: Bake, prompt: str) -> None:
     """A file that stays is the same but for lines that are gone, and for what a migration follows."""
-    without, with_it = (bake(**EVERYTHING | {prompt: answer}) for answer in (OPTIONS[prompt][-1], EVERYTHING[prompt]))
+    without, with_it = (bake(**EVERYTHING | {prompt: answer}) for answer in (_nothing(prompt), EVERYTHING[prompt]))
     for name in without.names():
         if name != ".env":
             lines = (line for line in with_it.text(name).splitlines() if not line.startswith(FOLLOWS))

@@ -85,7 +85,7 @@ def test_an_option_that_is_switched_off_goes(project: Path) -> None:
     assert baked.exit_code == 0, baked.terminal
     expected = {*expected_files(OPTIONS_OFF), *OWN_FILES}
     links = {"app/to_folder", "tests/to_file", "docs/to_nothing"}
-    expected |= {f"{name}{BEFORE}" for name in (*OWN_SKIN, "SECURITY.md")}
+    expected |= {f"{name}{BEFORE}" for name in OWN_SKIN}
     left = {name for name, thing in everything(project).items() if not stat.S_ISDIR(thing.mode)}
     assert left == {*expected, *links}
     assert 'down_revision: str | None = "0005"' in (project / OWN_MIGRATION).read_text(encoding="utf-8")

@@ -103,15 +103,32 @@ def test_the_default_project_passes_its_own_lint_and_tests(tmp_path: Path) -> No
     assert changed.stdout == ""
 
 
+@pytest.mark.rendered
+def test_api_keys_pass_their_own_tests(tmp_path: Path) -> None:
+    """What the default project leaves out: lint, types and contracts of the whole, and the tests of the keys."""
+    project = bake_into(tmp_path, {"api_keys": "yes"}).project
+    make(project, "setup", "lint")
+    tests = (
+        "tests/features/api_keys",
+        "tests/features/api_keys_pages",
+        "tests/access",
+        "tests/features/test_features.py",
+    )
+    command = ["uv", "run", "--no-sync", "pytest", "-q", "-n", "2", *tests]
+    done = subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.more
 @pytest.mark.parametrize(
     "answers",
     [
         {"database": "postgresql", "license": "Proprietary", "browser_pages": "no", "sample_vault": "no"},
-        {"browser_pages": "no"},
-        {"sample_vault": "no"},
+        {"browser_pages": "no", "api_keys": "yes"},
+        {"sample_vault": "no", "api_keys": "yes"},
+        {"api_keys": "yes"},
     ],
-    ids=["smallest", "without pages", "without vault"],
+    ids=["smallest", "API keys without pages", "API keys without vault", "largest"],
 )
 def test_what_was_left_out_is_not_missed(tmp_path: Path, answers: dict[str, str]) -> None:
     """Each option stands without the other, and the smallest by itself, on PostgreSQL as on SQLite."""

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app.access.guard import route_policies
+from app.access.guard import Authentication, route_policies
 from app.access.policies import Allow, OwnSession, Policy, Recent
 from app.access.roles import RoleTable
 from app.core.errors import OAUTH_PREFIX
@@ -80,12 +80,15 @@ def _document(app: FastAPI) -> dict[str, Any]:
             if policy.needs_principal and "signIn" in schemes and not isinstance(policy, OwnSession):
                 permission = getattr(policy, "permission", None)
                 operation["security"].append({"signIn": [str(permission)] if permission else []})
+            if policy.takes_api_keys:
+                operation["security"] += [{name: []} for name in services_of(app)[Authentication].key_schemes]
     return document
 
 
 def _security_schemes(app: FastAPI) -> dict[str, Any]:
     """Return the security schemes; `signIn`, with relative URLs, only if there is an authorization endpoint."""
     schemes: dict[str, Any] = {"accessToken": _BEARER, "clientSecret": _CLIENT}
+    schemes |= services_of(app)[Authentication].key_schemes
     if any(line.path == _AUTHORIZE for line in route_policies(app)):
         permissions = services_of(app)[RoleTable].permissions
         scopes = {name: permission.description for name, permission in permissions.items()}

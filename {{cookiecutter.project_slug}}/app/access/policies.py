@@ -21,6 +21,9 @@ from app.core.errors import Forbidden, Unauthenticated
 CLIENT_SECRET = "client_secret"  # noqa: S105  # the name of a method
 """The authentication method of an OAuth client that acts for itself. RFC 8176 has no name for it."""
 
+API_KEY = "api_key"
+"""The authentication method of a program with an API key of its owner."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -28,6 +31,7 @@ class Principal:
 
     `permissions` are those of the roles that are also in the token's scope; `authenticated_at` and `methods` are
     `auth_time`, and `amr` of RFC 8176; `client_id` is `None` for the service's own sign-in, with tokens or a cookie.
+    An API key stands for its owner, and has no session: `session_id` is the id of the key.
     """
 
     user_id: UUID
@@ -70,6 +74,7 @@ class Policy(ABC):
 
     needs_principal = True
     needs_caller = False
+    takes_api_keys = False
 
     @abstractmethod
     def enforce(self, principal: Principal) -> None:
@@ -94,6 +99,8 @@ class Public(Policy):
 class Authenticated(Policy):
     """Every signed-in user."""
 
+    takes_api_keys = True
+
     def enforce(self, principal: Principal) -> None:
         """Allow: there is a principal."""
 
@@ -111,8 +118,9 @@ class ClientOrUser(Policy):
 
 @dataclass(frozen=True)
 class Allow(Policy):
-    """Every principal with the permission, by role and by the token's scope."""
+    """Every principal with the permission, by role and by the scope of the token or the API key."""
 
+    takes_api_keys = True
     permission: Permission
 
     def enforce(self, principal: Principal) -> None:

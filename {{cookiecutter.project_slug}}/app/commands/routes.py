@@ -15,11 +15,11 @@ ASKERS = (None, *Role)
 
 _METHOD_WIDTH = 8
 _COLUMNS = "".join(f"{asker or 'nobody':<9}" for asker in ASKERS)
-HEADER = f"{'method':<{_METHOD_WIDTH}}{'path':<56}{'policy':<36}{_COLUMNS}body"
+HEADER = f"{'method':<{_METHOD_WIDTH}}{'path':<56}{'policy':<36}{_COLUMNS}{'key':<6}body"
 
 
 def routes() -> None:
-    """Print every route: method, path, policy, who may call it, and how much it reads if that is more than 4 KiB."""
+    """Print every route: method, path, policy, who may call it, if a key may, and the size of its body beyond 4 KiB."""
     table = table_of(create_app(settings_or_exit()))
     say(HEADER)
     for line in sorted((line for lines in table.values() for line in lines), key=lambda line: line[_METHOD_WIDTH:]):
@@ -48,4 +48,6 @@ def line_of(method: str, path: str, policy: Policy, body_limit: int, roles: Role
     """Return the line of a route."""
     cells = "".join(f"{'yes' if may_call(policy, asker, roles) else '-':<9}" for asker in ASKERS)
     size = "" if body_limit == SMALL_BODY else f"{body_limit // KIB} KiB"
-    return f"{method:<{_METHOD_WIDTH}}{path:<56}{policy!s:<36}{cells}{size}".rstrip()
+    # Pages take the session cookie alone.
+    key = "yes" if policy.takes_api_keys and path.startswith(("/api/", "/openapi")) else "-"
+    return f"{method:<{_METHOD_WIDTH}}{path:<56}{policy!s:<36}{cells}{key:<6}{size}".rstrip()

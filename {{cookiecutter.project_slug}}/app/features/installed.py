@@ -1,6 +1,8 @@
 """The features of this service, in the order in which they stand on each other: to add one, name it here."""
 
 from app.features.accounts.feature import ACCOUNTS
+from app.features.api_keys.feature import API_KEYS
+from app.features.api_keys_pages.feature import API_KEYS_PAGES
 from app.features.audit.feature import AUDIT
 from app.features.authorization.feature import AUTHORIZATION
 from app.features.browser.feature import BROWSER
@@ -21,11 +23,13 @@ FEATURES = (
     SESSIONS,
     ACCOUNTS,
     SIGNIN,
+    API_KEYS,
     METRICS,
     OAUTH,
     AUTHORIZATION,
     BROWSER,
     PAGES,
+    API_KEYS_PAGES,
     VAULT,
     VAULT_PAGES,
 )

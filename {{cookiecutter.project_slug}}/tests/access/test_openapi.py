@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from app.access.guard import GuardedRoute, route_policies
+from app.access.guard import Authentication, GuardedRoute, route_policies
 from app.access.openapi import install_openapi
 from app.access.policies import Allow, Public, policy
 from app.core.events import EventCatalog
@@ -92,6 +92,7 @@ async def test_authorizing_is_described_where_it_is_possible() -> None:
     app.state.services = services = Services()
     services.add(ROLES)
     services.add(EventCatalog([]))
+    services.add(Authentication())
 
     @app.get("/users")
     @policy(Allow(UserPermission.USERS_READ))

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from sqlalchemy import func, insert, select
 
+from app.assembly import RETENTION_JOBS
 from app.core.clock import utc_now
 from app.core.database.database import Database, table_of
 from app.features.accounts.models import User
@@ -94,9 +95,8 @@ def counts(manage: CommandLine) -> tuple[int, int]:
 
 def report(tokens: int, sessions: int, what: str = "deleted", *, homes: int = 0) -> str:
     """What the command says where nothing else is over."""
-    counts = {"refresh tokens": tokens, "mailed tokens": 0, "unconfirmed accounts": 0}
-    counts |= {"sessions": sessions, "home networks": homes, "mail": 0}
-    return "".join(f"{name}: {count} {what}\n" for name, count in counts.items())
+    counts = {"refresh tokens": tokens, "sessions": sessions, "home networks": homes}
+    return "".join(f"{job.name}: {counts.get(job.name, 0)} {what}\n" for job in RETENTION_JOBS)
 
 
 def test_deletes_in_batches_what_is_over(manage: CommandLine) -> None:
@@ -134,7 +134,7 @@ def test_two_at_once_share_the_work(manage: CommandLine) -> None:
     ended = [command.end() for command in running]
     assert [done.code for done in ended] == [0, 0]
     deleted = [[int(line.rsplit(" ", 2)[1]) for line in done.out.splitlines()] for done in ended]
-    assert [sum(column) for column in zip(*deleted, strict=True)] == [3002, 0, 0, 1501, 0, 0]
+    assert sorted(sum(column) for column in zip(*deleted, strict=True))[-3:] == [0, 1501, 3002]
     assert counts(manage) == (0, 0)
 
 

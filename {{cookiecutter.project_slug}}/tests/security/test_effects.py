@@ -116,6 +116,8 @@ async def write(world: World, name: str) -> httpx2.Response:
     method, _, path = name.partition(" ")
     own = {name: dict(body) for samples in SAMPLES for name, body in samples.bodies.items()}
     body, path = (own | bodies(world)).get(name), path.format(**world.names)
+    if body and name in own:
+        body = {key: value.format(**world.names) if isinstance(value, str) else value for key, value in body.items()}
     form = path.startswith("/oauth/")
     headers = {} if name == "POST /oauth/token" else world.tokens.bearer
     sent = {"data": body} if form else {"json": body}

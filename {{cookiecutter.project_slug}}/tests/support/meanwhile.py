@@ -7,7 +7,7 @@ import httpx2
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guard import Authentication
+from app.access.guard import Authentication, Authenticator
 from app.access.policies import Principal
 from app.core.database.database import Database
 from app.features.accounts.administration import lock_administrators
@@ -18,16 +18,19 @@ from app.features.signin.tokens import AccessTokens
 from tests.support.service import Person, Service
 
 
-async def while_it_waits(
+async def while_it_waits(  # noqa: PLR0913, PLR0917  # who waits, for whom, and what happens
     service: Service,
     other: Service,
     actor: Person,
     request: Awaitable[httpx2.Response],
     end: Callable[[AsyncSession], Awaitable[object]],
+    authenticator: Authenticator | None = None,
 ) -> httpx2.Response:
-    """The answer to a request with a bearer token that waits for what `other` does in `end`."""
+    """The answer to a request with a bearer token, or other credentials, that waits for what `other` does in `end`."""
     admitted = asyncio.Event()
-    bearer = BearerAuthenticator(service[AccessTokens], service[SessionService], service[AccountService])
+    bearer = authenticator or BearerAuthenticator(
+        service[AccessTokens], service[SessionService], service[AccountService]
+    )
 
     class TellsWhenAdmitted:
         def takes(self, _: Request) -> bool:

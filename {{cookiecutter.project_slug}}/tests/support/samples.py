@@ -1,6 +1,6 @@
 """What the API takes, for tests that call every route: a feature adds its own in `tests/features/NAME/samples.py`.
 
-- `BODIES` has for each write, such as `POST /api/v1/notes`, a body with which it succeeds.
+- `BODIES` has for each write, such as `POST /api/v1/notes`, a body with which it succeeds; `{note_id}` in it is a name.
 - `LEFT_OUT` are fields that no body needs.
 - `names(service, tokens)` makes what the paths of its routes name, and returns it: `{"note_id": …}`.
 """

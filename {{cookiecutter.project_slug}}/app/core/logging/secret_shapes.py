@@ -8,7 +8,7 @@ import re
 
 MASK = "**********"
 
-_PREFIXES = ("rt_", "vrf_", "pwr_", "eml_", "inv_", "cs_", "ac_")  # of this service's own tokens
+_PREFIXES = ("rt_", "vrf_", "pwr_", "eml_", "inv_", "cs_", "ac_", "ak_")  # of this service's own tokens
 _PREFIX = "|".join(_PREFIXES)
 # Without one of these, no shape can match; most values of a line (identifiers, methods, routes) have none.
 _CANDIDATE = re.compile(rf"[^\w./{{}}-]|eyJ|{_PREFIX}")

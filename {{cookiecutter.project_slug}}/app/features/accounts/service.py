@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, Row, and_, bindparam, delete, select, update
+from sqlalchemy import Connection, Row, Select, Subquery, and_, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,15 +34,21 @@ SERVICE_DOMAIN = "clients.invalid"
 """The domain of the addresses of service accounts."""
 
 _users, _user_roles = table_of(User), table_of(UserRole)
-_alive = SELECT_ALIVE.subquery()
 _active = (_users.c.disabled_at.is_(None), _users.c.verified_at.is_not(None))
 _PROFILE = ("email", "display_name", "created_at", "verified_at", "disabled_at", "muted")
 # Every request and every sign-in runs these: statements of the tables, not of the classes, are cheaper.
-_IDENTIFY = (
-    select(_alive, *(_users.c[name] for name in _PROFILE), _user_roles.c.role)
-    .join(_users, (_users.c.id == _alive.c.user_id) & _users.c.disabled_at.is_(None))
-    .outerjoin(_user_roles, _user_roles.c.user_id == _alive.c.user_id)
-)
+
+
+def with_account(alive: Subquery) -> Select[Any]:
+    """Return the rows, which have a `user_id`, with the account of each if it is enabled: a row for each role."""
+    return (
+        select(alive, *(_users.c[name] for name in _PROFILE), _user_roles.c.role)
+        .join(_users, (_users.c.id == alive.c.user_id) & _users.c.disabled_at.is_(None))
+        .outerjoin(_user_roles, _user_roles.c.user_id == alive.c.user_id)
+    )
+
+
+_IDENTIFY = with_account(SELECT_ALIVE.subquery())
 _CREDENTIALS = select(
     _users.c.id, _users.c.password_hash, and_(*_active).label("active"), at_home(_users.c.id).label("at_home")
 ).where(_users.c.mailbox == bindparam("mailbox"))
@@ -195,11 +201,12 @@ class AccountService:
         if known is None or not _is_alive(known[1], session):
             known = None
             if rows := await self._database.fetch_all(_IDENTIFY, session):
-                known = self._identity(rows), rows[0]
+                known = self.identity_in(rows), rows[0]
                 self._known.keep(version, session["session_id"], rows[0].user_id, known)
         return known and known[0]
 
-    def _identity(self, rows: Sequence[Row[Any]]) -> Identity:
+    def identity_in(self, rows: Sequence[Row[Any]]) -> Identity:
+        """Return the identity in rows of `with_account`, which have `authenticated_at` and `methods`."""
         first, roles = rows[0], _roles_in(rows)
         return Identity(
             account=Account(

@@ -29,7 +29,7 @@ def provide(services: Services) -> None:
     code_grant = AuthorizationCodeGrant(database, accounts, sessions, clients, services[SignInService])
     services[GrantTable][GrantType.AUTHORIZATION_CODE] = code_grant
     services[AccountTokens].revocations.append(authorization.end_codes)
-    services[RecoveryService].keep_or_end_consents = authorization.keep_or_end
+    services[RecoveryService].keep_or_end.append(authorization.keep_or_end)
 
 
 AUTHORIZATION = Feature(

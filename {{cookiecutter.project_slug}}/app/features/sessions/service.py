@@ -1,6 +1,6 @@
 """Sessions: every sign-in as one row. A token or cookie holds for as long as its session is alive (ASVS 7.4.1)."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.access.guard import AccessEvent
-from app.access.policies import Principal
+from app.access.policies import API_KEY, Principal
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing
 from app.core.database.database import Database, table_of
@@ -80,6 +80,8 @@ class SessionService:
         self._longest = timedelta(days=settings.session_max_days)
         self._most = settings.sessions_per_user
         self._cursors = Cursors(keys, "sessions")
+        self.lock_key: Callable[[AsyncSession, Principal], Awaitable[bool]] | None = None
+        """Locks the API key of a principal whose account is locked, if it is alive; returns whether it is."""
 
     def start(self, connection: Connection, user_id: UUID, client: Client, options: SessionOptions) -> NewSession:
         """Add a session for a locked user; one with a lifetime of its own makes no room: it dies within minutes."""
@@ -123,11 +125,12 @@ class SessionService:
         return await db.scalar(living) is not None
 
     async def require_alive(self, db: AsyncSession, actor: Principal) -> None:
-        """Lock account, then session of an actor, before writing for them; raises `Unauthenticated` if it has ended."""
+        """Lock account, then session or API key of an actor, before writing; raises `Unauthenticated` if it ended."""
         # The accounts are a feature above this one: the foreign key knows their table.
         (key,) = _sessions.c.user_id.foreign_keys
         await db.execute(select(key.column).where(key.column == actor.user_id).with_for_update())
-        if not await self.lock_alive(db, actor.session_id):
+        lock_key = self.lock_key if API_KEY in actor.methods else None
+        if not await (lock_key(db, actor) if lock_key else self.lock_alive(db, actor.session_id)):
             emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason="session ended", user_id=actor.user_id)
             raise Unauthenticated("The session has ended.", challenge='Bearer error="invalid_token"')
 

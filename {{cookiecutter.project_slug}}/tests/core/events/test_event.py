@@ -28,7 +28,7 @@ async def test_the_lists_in_the_docs_are_those_in_the_code(request: pytest.Fixtu
     """
     lines: dict[Path, list[str]] = {DOCS / "logging.md": []}
     for feature in FEATURES:
-        own = DOCS / "features" / f"{feature.name}.md"
+        own = DOCS / "features" / f"{feature.name.replace('_', '-')}.md"
         lines.setdefault(own if own.exists() else DOCS / "logging.md", []).extend(
             f"| `{event}` | {event.when} | {event.fields} | {event.user_is.value} | {feature.name} |"
             for events in feature.events

@@ -13,7 +13,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from pydantic import SecretStr
@@ -156,8 +156,8 @@ class RecoveryService:
     _limits: MailLimits
     unlock: Callable[[str, str], Awaitable[None]] | None = None
     """Lets who resets a password sign in with the mailbox from the address, whatever limit it is over."""
-    keep_or_end_consents: Callable[[AsyncSession, UUID, bool], Awaitable[frozenset[str]]] | None = None
-    """Returns the clients that a user has allowed, if they are to be kept; otherwise takes the consents back."""
+    keep_or_end: list[Callable[[AsyncSession, UUID, bool], Awaitable[frozenset[str]]]] = field(default_factory=list)
+    """Each returns the OAuth clients to be kept of a user, if any are; otherwise it ends what acts for the user."""
 
     async def forgot(self, email: str, *, ip: str) -> None:
         """Mail a token to the enabled account of the address; raises `TooManyRequests`, by the client alone."""
@@ -192,8 +192,7 @@ class RecoveryService:
                 # A stranger may have registered the mailbox: nothing that they chose stays.
                 user.verified_at, user.display_name = utc_now(), None
             user.password_hash = new_hash
-            consents = self.keep_or_end_consents
-            kept = await consents(db, user.id, keep_applications) if consents else frozenset()
+            kept = [client for each in self.keep_or_end for client in await each(db, user.id, keep_applications)]
             await self._tokens.end_access(db, user.id, AccountEnd.PASSWORD_RESET, keep_clients=kept)
             connection = await db.connection()
             await connection.run_sync(forget_other_homes, user.id, client.ip)

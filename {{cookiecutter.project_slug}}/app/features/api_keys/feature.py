@@ -1,0 +1,40 @@
+"""API keys, as a feature."""
+
+from pathlib import Path
+
+from app.access.guard import Authentication
+from app.core.database.batches import RowPurge
+from app.core.database.personal_data import PersonalData
+from app.core.services import Services
+from app.feature import Feature, ResealJob, RetentionJob
+from app.features.accounts.mailed.recovery import RecoveryService
+from app.features.api_keys.events import ApiKeyEvent
+from app.features.api_keys.keys import ApiKeyPurpose
+from app.features.api_keys.models import ApiKey
+from app.features.api_keys.routes import router
+from app.features.api_keys.service import ApiKeyMail, ApiKeyService
+from app.features.sessions.service import SessionService
+
+
+def provide(services: Services) -> None:
+    """Provide the keys, and let them say who sends a request."""
+    keys = services.add(ApiKeyService(services))
+    services[SessionService].lock_key = keys.lock_alive
+    services[RecoveryService].keep_or_end.append(keys.keep_or_end)
+    services[Authentication].prefer(keys)
+    services[Authentication].key_schemes["apiKey"] = {"type": "http", "scheme": "bearer", "bearerFormat": "API key"}
+
+
+API_KEYS = Feature(
+    name="api_keys",
+    uses=("accounts", "sessions"),
+    provide=provide,
+    api=(router,),
+    tables=(ApiKey,),
+    mails={Path(__file__).with_name("templates"): ApiKeyMail},
+    events=(ApiKeyEvent,),
+    keys=(ApiKeyPurpose,),
+    personal_data=(PersonalData(name="api_keys", table=ApiKey),),
+    purge=(RetentionJob("API keys", lambda _: RowPurge(ApiKey, lambda before: ApiKey.expires_at < before)),),
+    reseal=(ResealJob("API keys", lambda services: services[ApiKeyService]),),
+)

@@ -1,0 +1,29 @@
+"""The pages of the API keys, as a feature."""
+
+from pathlib import Path
+
+from app.core.services import Services
+from app.feature import Feature
+from app.features.api_keys_pages.routes import ApiKeyNotice, router
+from app.features.pages.kit.site import AccountLink, Site
+
+_FOLDER = Path(__file__).parent
+
+
+def provide(services: Services) -> None:
+    """Add the pages to the site."""
+    services[Site].add(
+        templates=_FOLDER / "templates",
+        notices=ApiKeyNotice,
+        account_links=(AccountLink("/account/api-keys", "API keys"),),
+        goes_with_account=("your API keys",),
+    )
+
+
+API_KEYS_PAGES = Feature(
+    name="api_keys_pages",
+    uses=("api_keys", "pages", "sessions"),
+    provide=provide,
+    mails={_FOLDER / "mails": ()},
+    root=(router,),
+)
