@@ -195,13 +195,8 @@ class ApiKeyService:
 
     async def _add(self, db: AsyncSession, row: ApiKey, origin: Client) -> str:
         """Add a row, mail its owner, and return its key."""
-        row.id, row.created_at, row.replaced_at, row.last_used_at, row.last_used_ip = (
-            uuid4(),
-            utc_now(),
-            None,
-            None,
-            None,
-        )
+        row.id, row.created_at = uuid4(), utc_now()
+        row.replaced_at = row.last_used_at = row.last_used_ip = None
         key = new_key(row.id)
         row.sealed, row.last_four = self._sealer.seal(digest(key), identity=_place(row)), key[-4:]
         db.add(row)
