@@ -85,7 +85,7 @@ def measure(database: str, seconds: float, rounds: int) -> Iterator[Figure]:
             yield _sign_ins(database, service, seconds, rounds)
         with running_service(prepared) as one, running_service(prepared, workers=2) as two:
             rates = _rates({two.server.port: _whoami(two), one.server.port: _whoami(one)}, seconds, rounds)
-            yield _ratio(database, "Two workers ÷ one", rates, 1.5, 1.1)
+            yield _ratio(database, "Two workers ÷ one", rates, 1.8, 1.1)
         with ExitStack() as stack:
             yield _scraped(database, prepared, seconds, rounds, stack)
         yield _start(database, prepared, rounds)
@@ -157,7 +157,7 @@ def _memory(database: str, service: Service, seconds: float) -> Figure:
     finally:
         grown = max(0, peak.stop() - idle) / MEBIBYTE
     name = f"Memory with {MANY_SIGN_INS} sign-ins under way, above idle"
-    return Figure(database, name, grown, f"{idle / MEBIBYTE:.0f} MiB idle", 80, 80, least=False, unit="MiB")
+    return Figure(database, name, grown, f"{idle / MEBIBYTE:.0f} MiB idle", 60, 80, least=False, unit="MiB")
 
 
 def _scraped(database: str, prepared: Prepared, seconds: float, rounds: int, stack: ExitStack) -> Figure:
@@ -203,7 +203,7 @@ def _start(database: str, prepared: Prepared, rounds: int) -> Figure:
             theirs.append(bare.start_seconds)
     ratio = statistics.median(mine / its for mine, its in zip(ours, theirs, strict=True))
     measured = f"{statistics.median(ours):.2f} s"
-    return Figure(database, "Start to first answer ÷ the bare route's", ratio, measured, 3, 5, least=False)
+    return Figure(database, "Start to first answer ÷ the bare route's", ratio, measured, 1.8, 5, least=False)
 
 
 class _Peak:
