@@ -1,8 +1,8 @@
 """Rendered projects: each passes its own checks and tests, on every Python of this machine."""
 
+import hashlib
 import os
 import re
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -16,6 +16,8 @@ from tests.pythons import further_pythons
 from tests.test_workflows import tool
 
 PYTHONS = further_pythons()
+# Made up, and always the same: in a few of a hundred random ones, the scanner sees a word of a list, and lets it pass.
+SECRET = f"client_secret = '{hashlib.sha256(b'made up').hexdigest()}'\n"
 
 
 def environment() -> dict[str, str]:
@@ -70,7 +72,7 @@ def hooks_find_nothing_but_what_is_bad(project: Path) -> None:
         "app/core/upwards.py": '"""Upwards."""\n\nfrom app.features import installed\n\n__all__ = ["installed"]\n',
         "app/core/unlinted.py": '"""Unlinted."""\n\nprint("x")\n',
         "app/core/untyped.py": '"""Untyped."""\n\nx: int = "x"\n',
-        "docs/secret.md": f"client_secret = '{secrets.token_urlsafe(48)}'\n",
+        "docs/secret.md": SECRET,
     }
     for name, text in bad.items():
         (project / name).write_text(text, encoding="utf-8")
@@ -161,7 +163,7 @@ def test_the_audit_of_the_default_project(tmp_path: Path) -> None:
     make(project, "setup", "audit-code")
     for name, text, found in (
         ("app/unsafe.py", "eval(input())\n", "S307"),
-        ("docs/notes.md", f"client_secret = '{secrets.token_urlsafe(48)}'\n", "generic-api-key"),
+        ("docs/notes.md", SECRET, "generic-api-key"),
     ):
         (project / name).write_text(text, encoding="utf-8")
         assert found in make(project, "audit-code", fails=True)
