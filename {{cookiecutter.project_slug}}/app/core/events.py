@@ -46,46 +46,33 @@ ON_SESSION = SessionIs.TARGET
 class SecurityEvent(StrEnum):
     """An event that monitoring relies on: a name may be added, but never changed.
 
-    A feature declares its own in a subclass. Each member is its name, when it happens, and, if there are any, its
-    fields, what `user_id` is, and `ON_SESSION` if `session_id` is what it was done to.
+    A feature declares its own in a subclass. Each member is its name, and, if an event has them, what `user_id` is, and
+    `ON_SESSION` if `session_id` is what it was done to. The docs say when it happens, and which fields it has.
     """
 
-    when: str
-    fields: str
     user_is: UserIs
     session_is: SessionIs
 
-    def __new__(
-        cls, name: str, when: str, fields: str = "", user_is: UserIs = NOBODY, session_is: SessionIs = SessionIs.ASKING
-    ) -> Self:
-        """Make a member of its name and what `docs/logging.md` says of it."""
+    def __new__(cls, name: str, user_is: UserIs = NOBODY, session_is: SessionIs = SessionIs.ASKING) -> Self:
+        """Make a member of its name."""
         member = str.__new__(cls, name)
-        member._value_, member.when, member.fields = name, when, fields
-        member.user_is, member.session_is = user_is, session_is
+        member._value_, member.user_is, member.session_is = name, user_is, session_is
         return member
 
 
 class KeyEvent(SecurityEvent):
     """Security events of the secret key."""
 
-    KEY_ROTATED = (
-        "key_rotated",
-        "`manage rotate-secret-key` made another `SECRET_KEY`",
-        "`current`, the name of its key in the trail; `late`",
-    )
-    KEYS_RETIRED = (
-        "keys_retired",
-        "`manage rotate-secret-key --retire` removed the earlier keys",
-        "`late` where an earlier run was killed before it told",
-    )
+    KEY_ROTATED = "key_rotated"
+    KEYS_RETIRED = "keys_retired"
 
 
 class UpkeepEvent(SecurityEvent):
     """Security events of the commands that look after the database."""
 
-    BACKUP_MADE = "backup_made", "`manage backup` copied the database"
-    DATABASE_RESTORED = "database_restored", "`manage restore` put a backup into the place of the database"
-    ROWS_PURGED = "rows_purged", "`manage purge` deleted what was over", "`rows`"
+    BACKUP_MADE = "backup_made"
+    DATABASE_RESTORED = "database_restored"
+    ROWS_PURGED = "rows_purged"
 
 
 EventName = Annotated[str, WithJsonSchema({"$ref": "#/components/schemas/SecurityEvent"})]

@@ -35,7 +35,9 @@ def with_new_key(content: bytes, key: str) -> bytes:
         changed[FALLBACKS] = f"{first}{','.join(filter(None, (old, older)))}{last}"
     else:
         end = "" if tail.endswith(("\n", "\r")) else "\r\n" if b"\r\n" in content else "\n"
-        changed[KEY] += end + re.sub(KEY, FALLBACKS.upper(), f"{head}{old}{tail}".lstrip(), count=1, flags=re.IGNORECASE)
+        changed[KEY] += end + re.sub(
+            KEY, FALLBACKS.upper(), f"{head}{old}{tail}".lstrip(), count=1, flags=re.IGNORECASE
+        )
     return _changed(content, changed, {KEY: key, FALLBACKS: ",".join(filter(None, map(before.get, (KEY, FALLBACKS))))})
 
 

@@ -37,22 +37,19 @@ class LockedFile:
 
     def replace(self, content: bytes) -> None:
         """Replace the content, with the same owner and mode; raises `LockedFileError`, also if others changed it."""
-        with _in_words():
+        with _in_words(), ExitStack() as stack:
             # Under the lock, a file that is there was left by a process that was killed.
             self._beside.unlink(missing_ok=True)
-            try:
-                with open(self._beside, "xb", opener=_open) as file:
-                    file.write(content)
-                    file.flush()
-                    os.fchown(file.fileno(), self._stat.st_uid, self._stat.st_gid)
-                    os.fchmod(file.fileno(), stat.S_IMODE(self._stat.st_mode))
-                    os.fsync(file.fileno())
-                if _version(self._path.lstat()) != _version(self._stat):
-                    raise LockedFileError("was changed by something else meanwhile: run this again")
-                self._beside.replace(self._path)
-            except BaseException:
-                self._beside.unlink(missing_ok=True)
-                raise
+            stack.callback(self._beside.unlink, missing_ok=True)
+            with open(self._beside, "xb", opener=_open) as file:
+                file.write(content)
+                file.flush()
+                os.fchown(file.fileno(), self._stat.st_uid, self._stat.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(self._stat.st_mode))
+                os.fsync(file.fileno())
+            if _version(self._path.lstat()) != _version(self._stat):
+                raise LockedFileError("was changed by something else meanwhile: run this again")
+            self._beside.replace(self._path)
             os.fsync(self._folder)
         self.replaced = True
 

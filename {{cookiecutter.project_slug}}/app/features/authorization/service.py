@@ -22,30 +22,18 @@ from app.features.authorization.requests import AuthorizationRequest
 from app.features.oauth.clients.redirect_uris import proves_its_owner
 from app.features.oauth.clients.registered import RegisteredClient
 from app.features.oauth.clients.service import ClientService
-from app.features.oauth.events import OF_CLIENT
 from app.features.sessions.client import Client
 from app.features.sessions.events import EndReason
 from app.features.sessions.service import SessionService
-
-_WITH_SCOPE = f"{OF_CLIENT}, `scope`"
 
 
 class ConsentEvent(SecurityEvent):
     """Security events of consents and authorization codes."""
 
-    CODE_REUSED = (
-        "code_reused",
-        "An authorization code was used twice; with its verifier, what it started has ended",
-        "`session_id` where something had started, `ended`",
-    )
-    CONSENT_DENIED = "consent_denied", "A user did not allow an OAuth client to act for them", _WITH_SCOPE, ACTOR
-    CONSENT_GIVEN = "consent_given", "A user allowed an OAuth client to act for them", _WITH_SCOPE, ACTOR
-    CONSENT_REVOKED = (
-        "consent_revoked",
-        "A user took that back; the client's sessions of theirs have ended",
-        OF_CLIENT,
-        ACTOR,
-    )
+    CODE_REUSED = "code_reused"
+    CONSENT_DENIED = "consent_denied", ACTOR
+    CONSENT_GIVEN = "consent_given", ACTOR
+    CONSENT_REVOKED = "consent_revoked", ACTOR
 
 
 class ConsentEnd(EndReason):

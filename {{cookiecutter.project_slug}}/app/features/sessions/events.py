@@ -8,8 +8,8 @@ from app.core.events import ACTOR, ON_SESSION, SUBJECT, SecurityEvent
 class SessionEvent(SecurityEvent):
     """Security events of sessions."""
 
-    SESSION_ENDED = "session_ended", "A session ended", "`user_id`, `session_id`, `reason`", SUBJECT, ON_SESSION
-    SIGNED_OUT = "signed_out", "A user ended one of their sessions", "`user_id`, `session_id`", ACTOR, ON_SESSION
+    SESSION_ENDED = "session_ended", SUBJECT, ON_SESSION
+    SIGNED_OUT = "signed_out", ACTOR, ON_SESSION
 
 
 class EndReason(StrEnum):

@@ -28,7 +28,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "one line": (f"SECRET_KEY={OLD}", f"SECRET_KEY={NEW}\nSECRET_KEY_FALLBACKS={OLD}"),
     "export": (f"export SECRET_KEY={OLD}\n", f"export SECRET_KEY={NEW}\nexport SECRET_KEY_FALLBACKS={OLD}\n"),
     "blanks": (f"  SECRET_KEY =  {OLD}  \n", f"  SECRET_KEY =  {NEW}  \nSECRET_KEY_FALLBACKS =  {OLD}  \n"),
-    "comment behind": (f"SECRET_KEY={OLD}  # keep\n", f"SECRET_KEY={NEW}  # keep\nSECRET_KEY_FALLBACKS={OLD}  # keep\n"),
+    "comment behind": (
+        f"SECRET_KEY={OLD}  # keep\n",
+        f"SECRET_KEY={NEW}  # keep\nSECRET_KEY_FALLBACKS={OLD}  # keep\n",
+    ),
     "double quotes": (f'SECRET_KEY="{OLD}" # q\n', f'SECRET_KEY="{NEW}" # q\nSECRET_KEY_FALLBACKS="{OLD}" # q\n'),
     "single quotes": (f"SECRET_KEY='{OLD}'\n", f"SECRET_KEY='{NEW}'\nSECRET_KEY_FALLBACKS='{OLD}'\n"),
     "quoted name": (f"'SECRET_KEY'={OLD}\n", f"'SECRET_KEY'={NEW}\n'SECRET_KEY_FALLBACKS'={OLD}\n"),

@@ -9,7 +9,7 @@ from app.access.roles import Role
 from app.assembly import FEATURES
 from app.core.database.migrations import MIGRATIONS
 from tests.conftest import StartService
-from tests.support.access import EVENTS
+from tests.support.access import EVENTS, documented_events
 from tests.support.account_mail import Post
 from tests.support.mail import Mailbox
 from tests.support.service import Service
@@ -22,18 +22,19 @@ DOCS = PROJECT / "docs"
 
 @pytest.mark.asvs("16.1.1")
 async def test_the_lists_in_the_docs_are_those_in_the_code(request: pytest.FixtureRequest) -> None:
-    """No event that nobody knows of, no promise that nothing keeps; `pytest --update` writes the tables anew.
+    """No event that nobody knows of, no promise that nothing keeps; `pytest --update` corrects the tables.
 
-    The events of a feature stand in `docs/features/NAME.md` if there is one, and in `docs/logging.md` otherwise.
+    The events of a feature stand in `docs/features/NAME.md` if there is one, and in `docs/logging.md` otherwise. What
+    happened and which fields there are is written there by hand.
     """
+    known = documented_events()
     lines: dict[Path, list[str]] = {DOCS / "logging.md": []}
     for feature in FEATURES:
         own = DOCS / "features" / f"{feature.name.replace('_', '-')}.md"
-        lines.setdefault(own if own.exists() else DOCS / "logging.md", []).extend(
-            f"| `{event}` | {event.when} | {event.fields} | {event.user_is.value} | {feature.name} |"
-            for events in feature.events
-            for event in events
-        )
+        for event in (event for events in feature.events for event in events):
+            when, fields = known.get(str(event), ("", ""))
+            line = f"| `{event}` | {when} | {fields} | {event.user_is.value} | {feature.name} |"
+            lines.setdefault(own if own.exists() else DOCS / "logging.md", []).append(line)
     for path, expected in lines.items():
         text = path.read_text(encoding="utf-8")
         head, separator, _ = text.partition("|---|---|---|---|---|\n")
@@ -42,6 +43,7 @@ async def test_the_lists_in_the_docs_are_those_in_the_code(request: pytest.Fixtu
             path.write_text(wanted, encoding="utf-8")
             text = wanted
         assert text == wanted, "If that is meant: uv run pytest --update tests/core/events/test_event.py"
+    assert [event for event, (when, _) in documented_events().items() if not when] == [], "Write when they happen."
 
 
 async def test_every_event_is_used() -> None:

@@ -46,12 +46,7 @@ _BEGINS_ANOTHER = re.compile(rf"([,;|\s][\"']*)([{_FORMULA}])")
 class PagesEvent(SecurityEvent):
     """Security events of the pages."""
 
-    AUDIT_EXPORTED = (
-        "audit_exported",
-        "Somebody took a copy of the audit trail from its page",
-        "`user_id`, `filters`",
-        ACTOR,
-    )
+    AUDIT_EXPORTED = "audit_exported", ACTOR
 
 
 def _in_utc(text: object) -> datetime:
