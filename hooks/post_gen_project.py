@@ -45,7 +45,7 @@ FOLDER, FILE, LINK, OTHER = "a folder", "a file", "a link", "neither file nor fo
 MOST_NAMED = 5
 
 # Lists of which each line that is about a feature goes with it.
-LISTS = ("app/features/installed.py", "docs/logging.md", "SECURITY.md")
+LISTS = ("app/features/installed.py", "docs/logging.md", "docs/settings.md", "SECURITY.md")
 MIGRATIONS = Path("migrations/versions")
 # Which migration a file is, and which one it follows.
 IDENTITY = re.compile(r'^revision: str = ("\w+")\ndown_revision: str \| None = ("\w+"|None)$', re.MULTILINE)
@@ -166,7 +166,7 @@ def fill_secrets(example: str, settings: Sequence[str]) -> str:
 
 
 def is_about(line: str, feature: str) -> bool:
-    """Whether a line of a list is the import or the name of a feature, an event of it, or a claim that it proves."""
+    """Whether a line of a list is the import or name of a feature, an event or setting of it, or a claim it proves."""
     marks = (f"app.features.{feature}.feature ", f"`tests/features/{feature}/`", f"| {feature} |\n")
     return line.strip() == f"{feature.upper()}," or any(mark in line for mark in marks)
 

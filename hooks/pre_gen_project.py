@@ -39,6 +39,7 @@ EXAMPLES: Mapping[str, object] = {
     "browser_pages": True,
     "sample_vault": True,
     "api_keys": True,
+    "telemetry": True,
     "deployment": "docker",
     "ci": "github",
 }
@@ -48,6 +49,7 @@ CHOICES: Mapping[str, tuple[object, ...]] = {
     "browser_pages": (True, False),
     "sample_vault": (True, False),
     "api_keys": (True, False),
+    "telemetry": (True, False),
     "deployment": ("docker", "kubernetes", "none"),
     "ci": ("github", "gitlab", "none"),
 }

@@ -84,6 +84,12 @@ API_KEYS = Option(
     frozenset({"app/features/installed.py", "README.md", "SECURITY.md", "docs/features/api-keys.md"}),
     frozenset({"app/features/pages/kit/static/swagger/swagger-ui-bundle.js"}),
 )
+TELEMETRY = Option(
+    "telemetry",
+    ("yes",),
+    re.compile(r"(?i:features[./]telemetry|opentelemetry|otel_|otlp|sentry|--extra |crash reports)|TELEMETRY\b"),
+    frozenset({"app/features/installed.py", "README.md", "SECURITY.md", "docs/settings.md", "pyproject.toml"}),
+)
 GITHUB = Option(
     "ci",
     ("github",),
@@ -105,7 +111,7 @@ KUBERNETES = Option(
     # The name of a variable that every pod has, and that no message may take for a misspelt setting.
     frozenset({"tests/core/settings/test_report.py"}),
 )
-NAMED_OPTIONS = (PAGES, VAULT, API_KEYS, GITHUB, GITLAB, DOCKER, KUBERNETES)
+NAMED_OPTIONS = (PAGES, VAULT, API_KEYS, TELEMETRY, GITHUB, GITLAB, DOCKER, KUBERNETES)
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
 # Templates that the service, Prometheus or Grafana renders itself, and GitHub's expressions.

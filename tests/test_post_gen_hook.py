@@ -48,8 +48,9 @@ FEATURES = {
     "browser_pages": ("api_keys_pages", "authorization", "browser", "pages", "vault_pages"),
     "sample_vault": ("vault", "vault_pages"),
     "api_keys": ("api_keys", "api_keys_pages"),
+    "telemetry": ("telemetry",),
 }
-NAMED = {"browser_pages": "browser", "sample_vault": "vault", "api_keys": "api_keys"}
+NAMED = {"browser_pages": "browser", "sample_vault": "vault", "api_keys": "api_keys", "telemetry": "telemetry"}
 SETS = [left_out for count in (1, 2) for left_out in permutations(FEATURES, count)]
 EVERY_ANSWER = {**dict.fromkeys(FEATURES, True), "deployment": "kubernetes", "ci": "github"}
 

@@ -35,8 +35,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default project, released."""
+    return release(tmp_path_factory.mktemp("released"), {})
+
+
+def release(folder: Path, answers: dict[str, str]) -> Path:
     """A project as its developer has committed it: with `uv.lock`, without what git ignores."""
-    project = bake_into(tmp_path_factory.mktemp("released"), {}).project
+    project = bake_into(folder, answers).project
     run(f"{UV} lock --quiet", project, project.parent)
     (project / ".env").unlink()
     return project
@@ -193,10 +198,9 @@ def test_the_audit_finds_what_the_index_does_not_have(released: Path, tmp_path: 
     assert not (folder / ".venv").exists()
 
 
-def test_the_audit_is_about_what_runs(released: Path, tmp_path: Path) -> None:
+def test_the_audit_is_about_what_runs(tmp_path: Path) -> None:
     """The list for pip-audit is what production installs with every extra; without one, their settings are refused."""
-    folder, home = tmp_path / "server", tmp_path / "home"
-    shutil.copytree(released, folder)
+    folder, home = release(tmp_path, {"telemetry": "yes"}), tmp_path / "home"
     run(section((folder / "README.md").read_text(encoding="utf-8"), "In production")[0], folder, home)
     by_default = installed(folder / ".venv")
     needing = {

@@ -60,6 +60,7 @@ class Feature:
     - `purge` and `reseal` are its part of the upkeep.
     - `personal_data` are its tables with rows about a person, for the copy that everybody can have of their data.
     - `install` changes the application itself, after all services are there, such as its exception handlers.
+    - `spans` says whether FastAPI makes spans of requests, for a feature that takes what may leave from them.
     - `run` surrounds the time in which the service answers requests.
     """
 
@@ -78,6 +79,7 @@ class Feature:
     reseal: tuple[ResealJob, ...] = ()
     personal_data: tuple[PersonalData, ...] = ()
     install: Callable[[FastAPI], None] = lambda _: None
+    spans: Callable[[Services], bool] = lambda _: False
     run: Callable[[Services], AbstractAsyncContextManager[object]] = lambda _: nullcontext()
 
 

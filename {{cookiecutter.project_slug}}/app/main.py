@@ -40,9 +40,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
         middleware=middleware(settings, services[Limiter]),
-        # Variables of the environment would have paths, queries and texts of exceptions sent: see features/telemetry.
+        # Else variables of the environment would have paths, queries and texts of exceptions sent.
         telemetry={
-            "tracing": settings.otel_exporter_otlp_endpoint is not None,
+            "tracing": any(feature.spans(services) for feature in FEATURES),
             "metrics": False,
             "logs": False,
             "auto_configure": False,

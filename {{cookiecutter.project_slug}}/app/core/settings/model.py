@@ -205,21 +205,6 @@ class Settings(FeatureSettings):
     metrics_host: IPv4Address | IPv6Address = Field(IPv4Address("127.0.0.1"), examples=["0.0.0.0"])  # noqa: S104
     """The address that it listens on. Another one than loopback, such as that of a pod, is open to all who reach it."""
 
-    otel_exporter_otlp_endpoint: Annotated[str, AfterValidator(rules.collector_url)] | None = Field(
-        None, examples=["http://127.0.0.1:4318"]
-    )
-    """The OpenTelemetry collector for spans of requests (OTLP over HTTP), which hold route and status, and nothing that
-    was sent. It needs the extra `telemetry`. Unset, there are none."""
-
-    otel_exporter_otlp_headers: SecretStr | None = Field(None, examples=["api-key=…"])
-    """Headers for the collector: `name=value`, with commas between them."""
-
-    sentry_dsn: Annotated[SecretStr, _secret(rules.sentry_dsn)] | None = Field(
-        None, examples=["https://key@sentry.example.com/1"]
-    )
-    """Where crashes are reported: type and place in the code, without any text or value. It needs the extra `sentry`.
-    Unset, nowhere."""
-
     access_token_minutes: int = Field(10, ge=1, le=10, examples=["10"])
     """How long an access token is valid."""
 

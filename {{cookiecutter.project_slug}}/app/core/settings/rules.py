@@ -1,7 +1,6 @@
 """The rules for single settings: they return a value in its one form, or raise `ValueError` without repeating it."""
 
 import re
-from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NoReturn
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
@@ -33,7 +32,7 @@ def email(value: str) -> str:
 
 def redis_dsn(value: str) -> str:
     """Accept the URL of a Redis or Valkey server; it gets the scheme that redis-py knows."""
-    parts = _split(value)
+    parts = split_url(value)
     scheme = _REDIS_SCHEMES.get(parts.scheme, "")
     refuse_if(not scheme, "does not begin with redis://, rediss:// or unix://")
     if scheme == "unix":
@@ -57,7 +56,7 @@ def redis_dsn(value: str) -> str:
 
 def smtp_dsn(value: str) -> str:
     """Accept the URL of a mail server: `smtp://` with STARTTLS, or `smtps://`; `?tls=off` for this machine alone."""
-    parts = _split(value)
+    parts = split_url(value)
     refuse_if(parts.scheme not in {"smtp", "smtps"}, "does not begin with smtp:// or smtps://")
     if not parts.hostname or parts.path not in {"", "/"} or parts.fragment:
         refuse("names no host, or holds more than a user, a password, a host and a port")
@@ -75,40 +74,12 @@ def smtp_dsn(value: str) -> str:
 def origin(value: str) -> str:
     """Accept an origin; returns it as browsers write it (RFC 6454 §6.2), without a `/` at the end."""
     refuse_if(value in {"*", "null"}, f'cannot be "{value}": name each origin')
-    parts = _split(value)
+    parts = split_url(value)
     refuse_if(parts.scheme not in _DEFAULT_PORTS, "does not begin with https:// or http://")
     if parts.username is not None or parts.path not in {"", "/"} or parts.query or parts.fragment or value[-1] in "?#":
         refuse("holds more than a scheme, a host and a port")
     port = "" if parts.port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{host_name(host_of(parts))}{port}"
-
-
-def collector_url(value: str) -> str:
-    """Accept the base URL of an OpenTelemetry collector."""
-    parts = _split(value)
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        refuse("does not begin with https:// or http://, and a host")
-    if parts.username is not None or parts.query or parts.fragment:
-        refuse("holds more than a scheme, a host, a port and a path: secrets are for OTEL_EXPORTER_OTLP_HEADERS")
-    _require_packages("telemetry", "opentelemetry.sdk", "opentelemetry.exporter")
-    return value.rstrip("/")
-
-
-def sentry_dsn(value: str) -> str:
-    """Accept a DSN of Sentry."""
-    parts = _split(value)
-    if parts.scheme not in _DEFAULT_PORTS or not (parts.username and parts.hostname) or parts.query or parts.fragment:
-        refuse("is not of the form https://key@host/number")
-    refuse_if(not parts.path.rpartition("/")[2].isdecimal(), "does not end with the number of a project")
-    is_plain = parts.scheme == "http" and not is_local(parts.hostname)
-    refuse_if(is_plain, "reaches another machine without TLS: begin it with https://")
-    _require_packages("sentry", "sentry_sdk")
-    return value
-
-
-def _require_packages(extra: str, *packages: str) -> None:
-    """Refuse a setting whose packages are not installed."""
-    refuse_if(not all(map(find_spec, packages)), f"needs packages that are not installed: uv sync --extra {extra}")
 
 
 def public_url(value: str) -> str:
@@ -181,7 +152,7 @@ def host_of(parts: SplitResult) -> str:
     return f"[{name}]" if ":" in name else name
 
 
-def _split(value: str) -> SplitResult:
+def split_url(value: str) -> SplitResult:
     """Split a URL and check its port; `urlsplit` alone drops line breaks and checks the port late."""
     refuse_space(value)
     try:

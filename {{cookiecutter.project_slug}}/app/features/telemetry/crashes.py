@@ -14,7 +14,7 @@ import sentry_sdk
 from sentry_sdk.types import Event, Hint
 
 from app.core.logging.setup import error_observers
-from app.core.settings.model import Settings
+from app.features.telemetry.settings import TelemetrySettings
 
 _KEPT = ("event_id", "timestamp", "level", "platform", "environment", "release", "tags")
 _KEPT_OF_FRAMES = ("filename", "abs_path", "module", "function", "lineno", "in_app")
@@ -24,12 +24,12 @@ _END_SECONDS = 2
 
 
 @contextmanager
-def reporting_crashes(settings: Settings) -> Iterator[None]:
+def reporting_crashes(settings: TelemetrySettings, environment: str) -> Iterator[None]:
     """Report what the block logs as an error with an exception; at its end what waits, for some seconds."""
     assert settings.sentry_dsn is not None  # noqa: S101  # for mypy
     sentry_sdk.init(
         dsn=settings.sentry_dsn.get_secret_value(),
-        environment=settings.environment,
+        environment=environment,
         release=os.environ.get("SENTRY_RELEASE", ""),  # unset, the library would run git
         before_send=_known_parts,
         # Nothing that the library would find out itself.

@@ -6,22 +6,28 @@ from contextlib import ExitStack, asynccontextmanager
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature
+from app.features.telemetry.settings import TelemetrySettings
 
 
 @asynccontextmanager
 async def run(services: Services) -> AsyncIterator[None]:
     """Send what the settings ask for, and what waits at the end, for some seconds."""
-    settings = services[Settings]
+    settings, own = services[Settings], services[TelemetrySettings]
     with ExitStack() as stack:
-        if settings.otel_exporter_otlp_endpoint is not None:
+        if own.otel_exporter_otlp_endpoint is not None:
             from app.features.telemetry.traces import exporting_traces  # noqa: PLC0415  # an extra has its packages
 
-            stack.enter_context(exporting_traces(settings))
-        if settings.sentry_dsn is not None:
+            stack.enter_context(exporting_traces(own, settings.app_name))
+        if own.sentry_dsn is not None:
             from app.features.telemetry.crashes import reporting_crashes  # noqa: PLC0415  # the same
 
-            stack.enter_context(reporting_crashes(settings))
+            stack.enter_context(reporting_crashes(own, settings.environment))
         yield
 
 
-TELEMETRY = Feature(name="telemetry", run=run)
+TELEMETRY = Feature(
+    name="telemetry",
+    settings=(TelemetrySettings,),
+    spans=lambda services: services[TelemetrySettings].otel_exporter_otlp_endpoint is not None,
+    run=run,
+)

@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import Status
 from opentelemetry.util.re import parse_env_headers
 
-from app.core.settings.model import Settings
+from app.features.telemetry.settings import TelemetrySettings
 
 _KEPT = (
     *("http.request.method", "http.route", "http.response.status_code", "error.type"),
@@ -31,7 +31,7 @@ _END_SECONDS = 3
 
 
 @contextmanager
-def exporting_traces(settings: Settings) -> Iterator[None]:
+def exporting_traces(settings: TelemetrySettings, name: str) -> Iterator[None]:
     """Send the spans of the block; at its end what waits, for some seconds. A collector that is down keeps nobody."""
     headers = settings.otel_exporter_otlp_headers
     exporter = OTLPSpanExporter(
@@ -39,7 +39,7 @@ def exporting_traces(settings: Settings) -> Iterator[None]:
         headers=parse_env_headers(headers.get_secret_value(), liberal=True) if headers else {},
         timeout=_ANSWER_SECONDS,
     )
-    resource = Resource({SERVICE_NAME: settings.app_name}).merge(OTELResourceDetector().detect())
+    resource = Resource({SERVICE_NAME: name}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(_KnownPartsExporter(exporter)))
     propagate.set_global_textmap(_NoForeignContext())

@@ -6,7 +6,7 @@ import pytest
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from app.assembly import SETTINGS
+from app.assembly import FEATURES, SETTINGS
 
 REFERENCE = Path(__file__).resolve().parents[3] / "docs" / "settings.md"
 HEAD = """# Settings
@@ -15,8 +15,8 @@ Each is read from the environment, then from `.env`, then from a file of its nam
 has a value wins, and an empty value means unset. Lists are written with commas. An unknown name in `.env` stops the
 boot. `manage check --deploy` judges the whole.
 
-| name | default | meaning | example |
-|---|---|---|---|
+| name | default | meaning | example | feature |
+|---|---|---|---|---|
 """
 
 
@@ -24,7 +24,7 @@ boot. `manage check --deploy` judges the whole.
 def test_the_reference_is_up_to_date(request: pytest.FixtureRequest) -> None:
     """Every setting is in it with a meaning; `pytest --update` writes it anew."""
     assert [name for name, field in SETTINGS.model_fields.items() if not field.description] == []
-    expected = HEAD + "".join(line(name.upper(), field) for name, field in SETTINGS.model_fields.items())
+    expected = HEAD + "".join(line(name, field) for name, field in SETTINGS.model_fields.items())
     if request.config.getoption("--update"):
         REFERENCE.write_text(expected, encoding="utf-8", newline="\n")
     hint = "If that is meant: uv run pytest --update tests/core/settings/test_reference.py"
@@ -35,7 +35,8 @@ def line(name: str, field: FieldInfo) -> str:
     """The line of a setting in the table."""
     example = f"`{field.examples[0]}`" if field.examples else ""
     meaning = " ".join((field.description or "").split())
-    return f"| `{name}` | {default(field)} | {meaning} | {example} |\n"
+    (feature,) = (each.name for each in FEATURES for kind in each.settings if name in kind.__annotations__)
+    return f"| `{name.upper()}` | {default(field)} | {meaning} | {example} | {feature} |\n"
 
 
 def default(field: FieldInfo) -> str:

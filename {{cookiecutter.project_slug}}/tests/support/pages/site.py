@@ -11,8 +11,7 @@ from playwright.async_api import Page, StorageState
 from pydantic import SecretStr
 
 from app.access.roles import Role
-from app.assembly import opened
-from app.core.settings.model import Settings
+from app.assembly import SETTINGS, opened
 from app.features.accounts.service import AccountService
 from app.features.audit.service import AuditTrail
 from app.features.browser.cookie import NAME
@@ -64,7 +63,7 @@ class Site:
     async def _accounts(self) -> AsyncIterator[AccountService]:
         """The accounts of the service's database, as a command of `manage` has them."""
         given = {name.lower(): value for name, value in self._settings.items()}
-        settings = Settings(environment="test", admin_email="operator@service.example", **given)  # type: ignore[arg-type]  # it parses
+        settings = SETTINGS(environment="test", admin_email="operator@service.example", **given)  # type: ignore[arg-type]  # it parses
         async with opened(settings) as services, services[AuditTrail].recording():
             yield services[AccountService]
 
