@@ -87,7 +87,7 @@ class AuthorizationCodeGrant:
         started: UUID | None = code.started_session_id
         ends = started is not None and _is_proved(code, presented)
         if started is not None and ends:
-            await self._sessions.end(db, started, ConsentEnd.CODE_REUSED)
+            await self._sessions.end(db, ConsentEnd.CODE_REUSED, id=started)
         emit_event(ConsentEvent.CODE_REUSED, outcome="denied", session_id=started, ended=ends)
 
     async def _exchange(

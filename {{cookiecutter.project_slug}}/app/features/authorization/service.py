@@ -170,7 +170,7 @@ class AuthorizationService:
             client = client_id and (await self._clients.by_ids(db, {client_id})).get(client_id)
             if client:
                 reason = ConsentEnd.CONSENT_REVOKED
-                await self._sessions.end_all_of_client(db, client.client_id, reason, user_id=user_id)
+                await self._sessions.end(db, reason, client_id=client.client_id, user_id=user_id)
                 theirs = (AuthorizationCode.client_id == client_id, AuthorizationCode.user_id == user_id)
                 await db.execute(delete(AuthorizationCode).where(*theirs))
                 _emit_event(ConsentEvent.CONSENT_REVOKED, user_id, client)

@@ -125,7 +125,7 @@ class BrowserSessions:
         """End the session of a browser, at its own wish."""
         async with self._database.transaction() as db:
             user_id, session_id = principal.user_id, principal.session_id
-            if await self._sessions.end_if_own(db, user_id, session_id, SessionEnd.ENDED_BY_USER):
+            if await self._sessions.end(db, SessionEnd.ENDED_BY_USER, id=session_id, user_id=user_id):
                 emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:

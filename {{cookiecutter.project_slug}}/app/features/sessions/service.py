@@ -177,7 +177,7 @@ class SessionService:
         """End one session of the actor; raises `NotFound` for another user's session."""
         async with self._database.transaction() as db:
             await self.require_alive(db, actor)
-            ended = await self.end_if_own(db, actor.user_id, session_id, SessionEnd.ENDED_BY_USER)
+            ended = await self.end(db, SessionEnd.ENDED_BY_USER, id=session_id, user_id=actor.user_id)
             if ended:
                 emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=actor.user_id, session_id=session_id)
         if not ended:
@@ -189,31 +189,9 @@ class SessionService:
             await self.require_alive(db, actor)
             await self.end_all(db, actor.user_id, SessionEnd.ENDED_BY_USER, keep=actor.session_id)
 
-    async def end_if_own(
-        self, db: AsyncSession, user_id: UUID, session_id: UUID, reason: EndReason, *, client_id: str | None = None
-    ) -> bool:
-        """End one session if it is alive, the user's and, if a client is named, the client's; return whether it was."""
-        which = and_(Session.id == session_id, Session.user_id == user_id)
-        if client_id is not None:
-            which = and_(which, Session.client_id == client_id)
-        return bool(await self._end(db, which, reason))
-
-    async def end_if_of_client(
-        self, db: AsyncSession, client_id: str | None, session_id: UUID, reason: EndReason
-    ) -> bool:
-        """End one session if the client has it and it is alive; return whether it was."""
-        return bool(await self._end(db, and_(Session.id == session_id, Session.client_id == client_id), reason))
-
-    async def end_all_of_client(
-        self, db: AsyncSession, client_id: str, reason: EndReason, *, user_id: UUID | None = None
-    ) -> None:
-        """End every session that the client has, or those of one user."""
-        theirs = Session.client_id == client_id
-        await self._end(db, theirs if user_id is None else and_(theirs, Session.user_id == user_id), reason)
-
-    async def end(self, db: AsyncSession, session_id: UUID, reason: EndReason) -> None:
-        """End one session."""
-        await self._end(db, Session.id == session_id, reason)
+    async def end(self, db: AsyncSession, reason: EndReason, **which: UUID | str | None) -> bool:
+        """End living sessions with these values of `id`, `user_id` and `client_id`; return whether there were any."""
+        return await self._end(db, and_(*(_sessions.c[name] == value for name, value in which.items())), reason)
 
     async def end_all(
         self,
@@ -240,12 +218,13 @@ class SessionService:
         """Return the condition that the session which a column of another table names was over before a time."""
         return exists().where(Session.id == session_id, self.over(before))
 
-    async def _end(self, db: AsyncSession, which: ColumnElement[bool], reason: EndReason) -> int:
+    async def _end(self, db: AsyncSession, which: ColumnElement[bool], reason: EndReason) -> bool:
+        """End those of these sessions that are alive; return whether there were any."""
         ending = update(Session).where(which, self._alive()).values(ended_at=utc_now(), ended_reason=reason)
         ended = (await db.execute(ending.returning(Session.id, Session.user_id))).all()
         for session_id, user_id in ended:
             _emit_ended(session_id, user_id, reason)
-        return len(ended)
+        return bool(ended)
 
     def _alive(self) -> ColumnElement[bool]:
         now = utc_now()

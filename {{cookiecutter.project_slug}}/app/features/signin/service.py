@@ -77,7 +77,7 @@ class SignInService:
             used = session_id and await refresh.use(db, token)
             renewed = used and await self._rotate(db, used, scope)
             if session_id and not used:
-                await self._sessions.end(db, session_id, SignInEnd.REFRESH_TOKEN_REUSED)
+                await self._sessions.end(db, SignInEnd.REFRESH_TOKEN_REUSED, id=session_id)
                 emit_event(SignInEvent.TOKEN_REUSED, outcome="denied", session_id=session_id)
         if not renewed:
             raise InvalidGrant("The refresh token is not valid.")
@@ -105,15 +105,16 @@ class SignInService:
         async with self._database.transaction() as db:
             await self._sessions.require_alive(db, principal)
             session_id = await self._session_of(db, token)
-            who, of = principal.user_id, principal.client_id
-            if session_id and await self._sessions.end_if_own(db, who, session_id, SessionEnd.REVOKED, client_id=of):
+            own = {"user_id": principal.user_id} | ({"client_id": of} if (of := principal.client_id) else {})
+            if session_id and await self._sessions.end(db, SessionEnd.REVOKED, id=session_id, **own):
+                who = principal.user_id
                 emit_event(SignInEvent.TOKEN_REVOKED, outcome="success", user_id=who, session_id=session_id)
 
     async def revoke_of_client(self, token: str, client_id: str | None) -> None:
         """End the session of one of the client's own tokens (RFC 7009); any other token changes nothing."""
         async with self._database.transaction() as db:
             session_id = await self._session_of(db, token)
-            if session_id and await self._sessions.end_if_of_client(db, client_id, session_id, SessionEnd.REVOKED):
+            if session_id and await self._sessions.end(db, SessionEnd.REVOKED, id=session_id, client_id=client_id):
                 who = client_id or FIRST_PARTY
                 emit_event(SignInEvent.TOKEN_REVOKED, outcome="success", session_id=session_id, client_id=who)
 

@@ -120,7 +120,7 @@ async def test_a_session_that_ends_while_its_write_waits_writes_nothing(start: S
         request = service.client.request(method, path, headers=stolen.bearer, json=body, data=form)
 
         async def end(db: AsyncSession) -> None:
-            await other[SessionService].end(db, UUID(ids[True]), SessionEnd.ENDED_BY_USER)
+            await other[SessionService].end(db, SessionEnd.ENDED_BY_USER, id=UUID(ids[True]))
 
         answer = await while_it_waits(service, other, owner, request, end)
         assert answer.status_code == 401, answer.text

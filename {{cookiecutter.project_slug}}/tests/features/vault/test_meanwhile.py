@@ -33,7 +33,7 @@ async def test_a_session_that_ends_while_its_write_waits_keeps_and_changes_nothi
         (stolen,) = (UUID(session["id"]) for session in listed if session["current"])
 
         async def end(db: AsyncSession) -> None:
-            await other[SessionService].end(db, stolen, SessionEnd.ENDED_BY_USER)
+            await other[SessionService].end(db, SessionEnd.ENDED_BY_USER, id=stolen)
 
         answer = await while_it_waits(service, other, person, request, end)
         assert answer.status_code == 401, answer.text

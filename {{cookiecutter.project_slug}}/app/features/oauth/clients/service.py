@@ -143,7 +143,7 @@ class ClientService:
             client = _client((await db.execute(changing)).one())
             if client.user_id is not None:
                 reason = ClientEnd.CLIENT_SECRET_ROTATED
-                await self._sessions.end_all_of_client(db, client.client_id, reason, user_id=client.user_id)
+                await self._sessions.end(db, reason, client_id=client.client_id, user_id=client.user_id)
             _emit_event(ClientEvent.CLIENT_SECRET_ROTATED, actor, id_)
         return client, secret
 
@@ -179,7 +179,7 @@ class ClientService:
                 await db.execute(insert(OAuthClient), row)
 
     async def _discard(self, db: AsyncSession, client: RegisteredClient) -> None:
-        await self._sessions.end_all_of_client(db, client.client_id, ClientEnd.CLIENT_REMOVED)
+        await self._sessions.end(db, ClientEnd.CLIENT_REMOVED, client_id=client.client_id)
         await db.execute(delete(OAuthClient).where(_clients.c.id == client.id))
 
     async def _lock(self, db: AsyncSession, actor: Principal | None, id_: UUID) -> RegisteredClient:

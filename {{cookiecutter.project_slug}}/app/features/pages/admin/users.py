@@ -161,7 +161,7 @@ async def end_session(
 ) -> Response:
     """End one session of the account."""
     async with administration.locked(page.principal, user_id) as (db, *_):
-        ended = await sessions.end_if_own(db, user_id, session_id, PagesEnd.ENDED_BY_ADMINISTRATOR)
+        ended = await sessions.end(db, PagesEnd.ENDED_BY_ADMINISTRATOR, id=session_id, user_id=user_id)
     if not ended:
         raise NotFound("There is no such session.")
     return page.go(f"/admin/users/{user_id}/sessions", PagesNotice.SESSION_ENDED)

@@ -74,7 +74,7 @@ async def test_a_browser_that_is_signed_out_while_it_waits_takes_nothing_back(st
             answer = asyncio.ensure_future(browser.post(found[0]))
             await asyncio.wait({answer}, timeout=0.5)
             assert not answer.done()
-            await other[SessionService].end(db, signed_in.principal.session_id, SessionEnd.ENDED_BY_USER)
+            await other[SessionService].end(db, SessionEnd.ENDED_BY_USER, id=signed_in.principal.session_id)
         assert (await answer).status_code == 303
         assert (await answer).headers["Location"].startswith("/login")
         assert (await service.whoami(tokens)).status_code == 200
