@@ -94,7 +94,10 @@ def _security_schemes(app: FastAPI) -> dict[str, Any]:
         scopes = {name: permission.description for name, permission in permissions.items()}
         code = {"authorizationUrl": _AUTHORIZE, "tokenUrl": _TOKEN, "refreshUrl": _TOKEN, "scopes": scopes}
         description = "RFC 6749 section 4.1 with PKCE (RFC 7636)."
-        schemes["signIn"] = {"type": "oauth2", "description": description, "flows": {"authorizationCode": code}}
+        # First, for readers of the document offer them in this order, and here no token has to be pasted.
+        return {
+            "signIn": {"type": "oauth2", "description": description, "flows": {"authorizationCode": code}}
+        } | schemes
     return schemes
 
 

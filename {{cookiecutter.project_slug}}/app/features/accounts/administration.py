@@ -5,12 +5,12 @@ password with the mailed token: no administrator ever knows one (ASVS 6.4.1).
 Every change locks in one order (no deadlock): administrators and actor by id, the actor's session, what is written.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -29,7 +29,7 @@ from app.features.accounts.mailed.mails import AccountMail, MailKind
 from app.features.accounts.mailed.tokens import AccountTokens, MailLimits, TokenKind, too_many
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.permissions import UserPermission
-from app.features.accounts.schemas import AccountUpdate
+from app.features.accounts.schemas import AccountState, AccountUpdate
 from app.features.sessions.service import SessionService
 
 _ADMINISTRATORS = (
@@ -82,6 +82,16 @@ class Authority:
             raise denied("This needs every permission of the roles concerned.")
 
 
+def _matching(search: str | None, state: AccountState | None) -> Iterator[ColumnElement[bool]]:
+    if search is not None:
+        yield or_(*(column.icontains(search, autoescape=True) for column in (User.email, User.display_name)))
+    if state is AccountState.DISABLED:
+        yield User.disabled_at.is_not(None)
+    elif state is not None:
+        confirmed = User.verified_at.is_not(None)
+        yield and_(User.disabled_at.is_(None), confirmed if state is AccountState.ACTIVE else ~confirmed)
+
+
 def keep_one(administrators: set[UUID], user: User) -> None:
     """Raise `Conflict` if the user is the only administrator."""
     if administrators == {user.id}:
@@ -105,13 +115,17 @@ class AccountAdministration:
     _limits: MailLimits
     _cursors: Cursors
 
-    async def list_accounts(self, params: PageParams) -> tuple[list[User], str | None]:
+    async def list_accounts(
+        self, params: PageParams, state: AccountState | None = None
+    ) -> tuple[list[User], str | None]:
         """Return accounts whose address or name holds the search, newest first, and the cursor of the next part."""
-        statement = select(User)
-        if params.search is not None:
-            found = (column.icontains(params.search, autoescape=True) for column in (User.email, User.display_name))
-            statement = statement.where(or_(*found))
+        statement = select(User).where(*_matching(params.search, state))
         return await self._cursors.fetch(self._database, statement, params, (User.created_at, User.id))
+
+    async def count_accounts(self, search: str | None, state: AccountState | None) -> int:
+        """Return how many accounts `list_accounts` has in all its parts."""
+        async with self._database.read() as db:
+            return await db.scalar(select(func.count()).select_from(User).where(*_matching(search, state))) or 0
 
     async def invite(self, actor: Principal, email: str, roles: Iterable[Role], *, ip: str) -> User:
         """Mail a token to choose a password; an unconfirmed account of the address is invited anew, and keeps nothing.

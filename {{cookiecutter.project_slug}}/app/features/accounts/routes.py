@@ -36,6 +36,7 @@ from app.features.accounts.schemas import (
     AccountCreate,
     AccountDeletion,
     AccountRead,
+    AccountState,
     AccountUpdate,
     Confirmation,
     EmailChange,
@@ -130,17 +131,20 @@ async def change_my_password(  # noqa: PLR0913, PLR0917  # one for each thing th
         await own.renew_cookie(request, response, principal)
 
 
+async def _searched(limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None, q: SearchText = None) -> PageParams:
+    return PageParams(limit, cursor, q)
+
+
 @router.get("/users")
 @policy(Allow(UserPermission.USERS_READ))
 async def list_users(
     administration: Administration,
     roles: Roles,
-    limit: Limit = DEFAULT_LIMIT,
-    cursor: CursorText = None,
-    q: SearchText = None,
+    params: Annotated[PageParams, Depends(_searched)],
+    state: AccountState | None = None,
 ) -> Page[AccountRead]:
-    """List all accounts, or those whose address or name holds `q`, newest first."""
-    users, next_cursor = await administration.list_accounts(PageParams(limit, cursor, q))
+    """List all accounts, or those in a state, or whose address or name holds `q`, newest first."""
+    users, next_cursor = await administration.list_accounts(params, state)
     return Page(items=[AccountRead.of(user, roles) for user in users], next_cursor=next_cursor)
 
 

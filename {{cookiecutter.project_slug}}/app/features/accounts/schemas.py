@@ -1,5 +1,6 @@
 """The requests and responses about accounts."""
 
+from enum import StrEnum
 from typing import Annotated, Self, TypeVar
 from uuid import UUID
 
@@ -12,6 +13,14 @@ from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.models import User
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
 from app.features.accounts.service import Account
+
+
+class AccountState(StrEnum):
+    """The states of accounts by which they are listed; a disabled one is that alone."""
+
+    ACTIVE = "active"
+    UNCONFIRMED = "unconfirmed"
+    DISABLED = "disabled"
 
 
 class AccountRead(ResponseBody):

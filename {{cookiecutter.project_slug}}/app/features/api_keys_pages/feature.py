@@ -15,7 +15,7 @@ def provide(services: Services) -> None:
     services[Site].add(
         templates=_FOLDER / "templates",
         notices=ApiKeyNotice,
-        account_links=(AccountLink("/account/api-keys", "API keys"),),
+        account_links=(AccountLink("/account/api-keys", "API keys", "key"),),
         goes_with_account=("your API keys",),
     )
 

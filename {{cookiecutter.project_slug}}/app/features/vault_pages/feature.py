@@ -13,7 +13,7 @@ def provide(services: Services) -> None:
     services[Site].add(
         templates=Path(__file__).with_name("templates"),
         notices=VaultNotice,
-        account_links=(AccountLink("/account/vault", "Vault"),),
+        account_links=(AccountLink("/account/vault", "Vault", "key"),),
         goes_with_account=("the secrets in your vault",),
     )
 

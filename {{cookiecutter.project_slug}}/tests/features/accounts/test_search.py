@@ -140,3 +140,17 @@ async def test_a_search_is_bounded_text(service: Service, admin: Tokens, query: 
     answer = await service.client.get(f"/api/v1/users?{query}", headers=admin.bearer)
     assert answer.status_code == status
     assert "xxx" not in answer.text
+
+
+async def test_lists_by_state(service: Service) -> None:
+    """A disabled account is that alone, whether it was confirmed or not; a state that there is not is refused."""
+    admin = await service.sign_in(await service.person(Role.ADMIN, email="0@0.example"))
+    now, rows = utc_now(), {"open": (None, None), "gone": (None, 1), "left": (1, 1), "here": (1, None)}
+    async with service[Database].transaction() as db:
+        for name, (verified, disabled) in rows.items():
+            times = {"verified_at": verified and now, "disabled_at": disabled and now, "created_at": now}
+            db.add(User(email=f"{name}@people.example", mailbox=f"{name}@people.example", **times))
+    for state, found in (("active", {"here"}), ("unconfirmed", {"open"}), ("disabled", {"gone", "left"})):
+        answer = await service.client.get(f"/api/v1/users?q=people&state={state}", headers=admin.bearer)
+        assert {item["email"].split("@")[0] for item in answer.json()["items"]} == found, state
+    assert (await service.client.get("/api/v1/users?state=asleep", headers=admin.bearer)).status_code == 422

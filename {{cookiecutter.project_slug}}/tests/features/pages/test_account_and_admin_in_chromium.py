@@ -84,6 +84,39 @@ async def test_the_pages_of_a_client_are_for_everybody(chromium: Browser, site: 
         assert await flaws(page) == []
 
 
+async def test_a_client_is_asked_for_what_its_kind_needs(chromium: Browser, site: Site) -> None:
+    """A program has roles, and no page to come back to; what is wrong is shown whatever the kind. Without script."""
+    admin = await site.person(Role.ADMIN)
+    session = await site.signed_in(admin)
+    async with visiting(chromium, site.url, storage_state=session, java_script_enabled=False) as (page, _):
+        await page.goto("/admin/clients/new")
+        addresses, roles = page.get_by_label("Redirect addresses"), page.get_by_role("group", name="Roles")
+        await expect(addresses).to_be_visible()
+        await expect(roles).to_be_hidden()
+        await addresses.fill("https://client.example/back")
+        await page.get_by_label("A program").check()
+        await expect(addresses).to_be_hidden()
+        await expect(roles).to_be_visible()
+        await page.get_by_role("textbox", name="Name").fill("Nightly")
+        await page.get_by_role("group", name="Scope").get_by_label("account:read").check()
+        await roles.get_by_label("member").check()
+        await page.get_by_role("button", name="Register").click()
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await expect(addresses).to_be_visible()
+
+
+async def test_on_a_phone_the_section_is_one_row(chromium: Browser, site: Site) -> None:
+    """Its list of pages is scrolled, and the rows of the trail stand below each other: nothing is cut off."""
+    admin = await site.person(Role.ADMIN)
+    async with visiting(chromium, site.url, viewport=PHONE, storage_state=await site.signed_in(admin)) as (page, _):
+        await page.goto("/admin/audit")
+        pages = page.get_by_role("navigation", name="Administration").get_by_role("link")
+        assert len(await pages.evaluate_all("links => [...new Set(links.map(e => e.getBoundingClientRect().y))]")) == 1
+        cells = page.locator("tbody tr").first.locator("td")
+        assert len(await cells.evaluate_all("cells => [...new Set(cells.map(e => e.getBoundingClientRect().x))]")) == 1
+        assert await page.locator(".table").evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
 async def test_with_the_keyboard_alone(chromium: Browser, site: Site) -> None:
     """The first stop leads to the content, and every stop can be seen."""
     session = await site.signed_in(await site.person())

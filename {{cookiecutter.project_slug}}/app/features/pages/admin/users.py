@@ -14,7 +14,7 @@ from app.core.errors import NotFound
 from app.core.pagination import CursorText, PageParams
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import Accounts, Administration, Roles
-from app.features.accounts.schemas import AccountRead, AccountUpdate, ProfileUpdate
+from app.features.accounts.schemas import AccountRead, AccountState, AccountUpdate, ProfileUpdate
 from app.features.pages.admin.roles import RolesForm, chosen_roles, role_choices, ticked
 from app.features.pages.kit.forms import FormBody, NoFields
 from app.features.pages.kit.notices import PagesNotice
@@ -39,6 +39,7 @@ class SearchForm(FormBody):
     """A text to find in addresses and names, and the part of the list; `done` is the notice of the page before."""
 
     q: Annotated[str, Field(max_length=100)] | None = None
+    state: AccountState | None = None
     cursor: Annotated[str, Field(max_length=200)] | None = None
     done: str | None = None
 
@@ -59,11 +60,14 @@ User = Annotated[AccountRead, Depends(_user)]
 
 @router.page("", Allow(UserPermission.USERS_READ))
 async def users_page(page: CurrentPage, administration: Administration, roles: Roles) -> Response:
-    """List accounts, newest first: all of them, or those whose address or name contains a text."""
-    async with page.form(SearchForm, "admin_users.html", users=[], next_path=None) as asked:
-        rows, cursor = await administration.list_accounts(PageParams(cursor=asked.cursor, search=asked.q))
+    """List accounts, newest first: all of them, or those in a state, or whose address or name contains a text."""
+    async with page.form(SearchForm, "admin_users.html", users=[], count=None, next_path=None) as asked:
+        params = PageParams(cursor=asked.cursor, search=asked.q)
+        rows, cursor = await administration.list_accounts(params, asked.state)
+        count = await administration.count_accounts(asked.q, asked.state)
     users = [AccountRead.of(row, roles) for row in rows]
-    return page.show("admin_users.html", users=users, next_path=page.next_path(cursor, q=asked.q))
+    next_path = page.next_path(cursor, q=asked.q, state=asked.state)
+    return page.show("admin_users.html", users=users, count=count, next_path=next_path)
 
 
 @router.page("/invite", _WRITES)

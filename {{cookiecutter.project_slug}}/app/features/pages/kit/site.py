@@ -58,6 +58,8 @@ class AccountLink(NamedTuple):
 
     path: str
     label: str
+    icon: str = "page"
+    """One of those in `static/icons.svg`."""
 
 
 class Site:

@@ -155,7 +155,7 @@ async def test_says_what_is_wrong_and_keeps_the_rest(service: Service, changes: 
     assert said in page.text
     if "name" not in changes:
         assert 'value="Photo Prints"' in page.text
-    assert "There is no client." in text_of(await browser.get(CLIENTS))
+    assert "There is no client yet." in text_of(await browser.get(CLIENTS))
 
 
 @pytest.mark.asvs("8.2.1")

@@ -36,12 +36,27 @@ async def test_finds_by_address_and_name(service: Service) -> None:
     assert "Nobody was found." in text_of(await admin.get(PATH, params={"q": "nobody"}))
 
 
+async def test_finds_by_state_and_counts(service: Service) -> None:
+    """The list has those of the state alone, and says how many they are; the box keeps the state."""
+    ann = await service.person(email="ann@people.example")
+    _, admin = await with_browser(service, Role.ADMIN)
+    await admin.post(f"{PATH}/{ann.id}/disable")
+    assert await found(admin, state="disabled") == [str(ann.id)]
+    page = await admin.get(PATH, params={"state": "disabled"})
+    assert "1 account, newest first" in text_of(page)
+    assert "<option selected>disabled</option>" in page.text
+    assert "0 accounts" in text_of(await admin.get(PATH, params={"q": "ann", "state": "active"}))
+    assert "2 accounts" in text_of(await admin.get(PATH))
+    shows_again(await admin.get(PATH, params={"state": "asleep"}), 422)
+
+
 async def test_lists_in_parts_that_keep_the_search(service: Service) -> None:
     """The next part is of the same search; a cursor of another one is refused, and said on the page."""
     for number in range(52):
         await service.person(email=f"p{number}@many.example")
     _, admin = await with_browser(service, Role.ADMIN)
-    first = await admin.get(PATH, params={"q": "many"})
+    first = await admin.get(PATH, params={"q": "many", "state": "active"})
+    assert "52 accounts" in text_of(first)
     link = re.search(r'href="(/admin/users\?[^"]+)" rel="next"', first.text)
     assert link is not None
     path = link[1].replace("&amp;", "&")

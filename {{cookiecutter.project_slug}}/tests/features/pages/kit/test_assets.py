@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from app.features.pages.kit.site import Assets
+from app.access.roles import Role
+from app.features.pages.kit.site import FOLDER, Assets
+from tests.support.pages.browser import with_browser
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -43,3 +45,15 @@ async def test_nothing_else_is_served(service: Service, path: str) -> None:
     answer = await service.client.get(f"/assets{path}")
     assert answer.status_code == 404
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_every_icon_is_drawn(service: Service) -> None:
+    """A page that names one which is not in the file would show a gap, without a word in any log."""
+    _, admin = await with_browser(service, Role.ADMIN)
+    drawn = set(re.findall(r'<symbol id="([a-z]+)"', (FOLDER / "icons.svg").read_text("utf-8")))
+    file = service[Assets].url("icons.svg")
+    for path in ("/", "/account", "/admin"):
+        named = re.findall(r'<use href="([^"]+)#([a-z]+)"', (await admin.get(path)).text)
+        assert named, path
+        assert {address for address, _ in named} == {file}
+        assert {name for _, name in named} <= drawn

@@ -111,7 +111,8 @@ async def test_authorize_gets_a_token_by_code_and_pkce(chromium: Chromium, site:
     async with visiting(chromium, site.url, viewport=PHONE, color_scheme="dark") as (page, _):
         await page.goto("/docs")
         await page.get_by_role("button", name="Authorize").first.click()
-        dialog = page.locator(".auth-container", has_text="signIn")
+        dialog = page.locator(".auth-container").first
+        await expect(dialog).to_contain_text("signIn")
         assert await dialog.locator("input:checked").count() == 1  # account:read
         async with page.expect_popup() as opening:
             await dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
