@@ -19,7 +19,7 @@ from app.core.errors import Problem
 from app.core.events import UpkeepEvent
 from app.core.limits import Limiter
 from app.core.mail.delivery import MailDelivery
-from app.core.mail.transport import DeliveryError, mail_transport
+from app.core.mail.transport import DeliveryError, FolderTransport, mail_transport
 from app.core.private_files import sqlite_path
 from app.core.services import Services
 from app.core.settings.model import Settings, source_of
@@ -94,11 +94,10 @@ async def _counters(services: Services) -> str:
 
 async def _mail_server(services: Services) -> str:
     transport = mail_transport(services[Settings])
-    try:
-        await transport.connect()
-    finally:
-        await transport.close()
-    return "takes our sign-in" if services[Settings].smtp_url else "none: files in var/mail (no SMTP_URL)"
+    if isinstance(transport, FolderTransport):
+        return "none: files in var/mail (no SMTP_URL)"
+    async with transport.connected():
+        return "takes our sign-in"
 
 
 async def _disk(services: Services) -> str:

@@ -74,7 +74,7 @@ class MailServer:
     """A server of the test's own. `answer` decides what it says to a recipient, `after_data` to a message.
 
     At whom `hang_up` says so, it closes the connection without a word; at whom `silent` does, it never answers. It
-    takes `most` mails over one connection, and messages of up to `size` bytes.
+    takes messages of up to `size` bytes, and counts the `most_at_once` that it was given.
     """
 
     port: int = 0
@@ -85,10 +85,11 @@ class MailServer:
     after_data: Callable[[], str | None] = lambda: None
     hang_up: Callable[[str], bool] = lambda _: False
     silent: Callable[[str], bool] = lambda _: False
-    most: int = 1000
     size: int = 1024 * 1024
     stall: asyncio.Event | None = None
     delay: float = 0
+    at_once: int = 0
+    most_at_once: int = 0
 
     @property
     def recipients(self) -> list[str]:
@@ -113,15 +114,6 @@ class MailServer:
 
     # What aiosmtpd calls.
 
-    async def handle_MAIL(  # noqa: N802  # aiosmtpd's name
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        """Take the sender, unless the connection has had its share of mails."""
-        if self.sessions.count(session) >= self.most:
-            _close(server)
-        envelope.mail_from = address
-        return "250 OK"
-
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
@@ -140,7 +132,10 @@ class MailServer:
         """Keep the message, or stall, or say what the test wants."""
         if self.stall is not None:
             await self.stall.wait()
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(self.delay)
+        self.at_once -= 1
         refusal = self.after_data()
         if refusal is None:
             self.accepted.append(envelope)

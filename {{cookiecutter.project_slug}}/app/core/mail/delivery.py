@@ -5,10 +5,11 @@ A mail that this process added is delivered at once; a query every few seconds f
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 import structlog
 
@@ -60,8 +61,7 @@ class MailDelivery:
         self._pace = pace or Pace()
         self._queue = MailQueue(database, self._pace.lease)
         self._outbox = outbox
-        self._new_transport = transport
-        self._idle: list[MailTransport] = []
+        self._transport = cache(transport)  # for TLS it reads the system's certificates, so not before it is needed
         self._under_way: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._limits: set[asyncio.Timeout] = set()
@@ -94,7 +94,6 @@ class MailDelivery:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=self._pace.grace / 2)
-        await self._close_idle()
 
     async def _run(self) -> None:
         while not self._stop.is_set():
@@ -111,22 +110,16 @@ class MailDelivery:
         """Deliver until nothing is due; return false if delivery does not work at the moment."""
         try:
             while not self._stop.is_set() and (claimed := await self._queue.claim()):
-                transport = self._idle.pop() if self._idle else self._new_transport()
-                problem = await self._attempt(transport.connect())
-                if problem:
-                    await self._record(claimed, problem)
-                elif await self._deliver_beside(claimed, transport):
-                    continue
-                return False
-            await self._close_idle()
+                if not await self._deliver_beside(claimed):
+                    return False
         except Exception as error:  # noqa: BLE001  # whatever the database raises, the delivery goes on later
             self._report_outage(error)
             return False
         return True
 
-    async def _deliver_beside(self, claimed: ClaimedMail, transport: MailTransport) -> bool:
+    async def _deliver_beside(self, claimed: ClaimedMail) -> bool:
         """Start a delivery, and wait until the next one may start; return false if the server cannot be reached."""
-        task = asyncio.create_task(self._deliver(claimed, transport), name="mail")
+        task = asyncio.create_task(self._deliver(claimed), name="mail")
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         await asyncio.wait({task}, timeout=self._pace.patience)
@@ -134,34 +127,26 @@ class MailDelivery:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         return not (task.done() and self._failures)
 
-    async def _deliver(self, claimed: ClaimedMail, transport: MailTransport) -> None:
-        problem = await self._attempt(self._send(claimed, transport))
-        self._idle.append(transport)
+    async def _deliver(self, claimed: ClaimedMail) -> None:
+        problem = await self._attempt(claimed)
         try:
             await self._record(claimed, problem)
         except Exception as error:  # noqa: BLE001  # as in `_drain`
             self._report_outage(error)
-
-    async def _close_idle(self) -> None:
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*(transport.close() for transport in idle))
 
     def _report_outage(self, error: Exception) -> None:
         self._failures += 1
         # Without the text of the error, which may hold values.
         _log.error("mail_outbox_unavailable", error=type(error).__name__)
 
-    async def _send(self, claimed: ClaimedMail, transport: MailTransport) -> None:
+    async def _attempt(self, claimed: ClaimedMail) -> DeliveryError | None:
+        """Deliver within the deadline; return what prevented it. The mail is not lost, whatever that is."""
         if claimed.attempts > self._pace.most_attempts:
-            raise RefusedError("Abandoned")  # each process that took it died
-        await transport.deliver(claimed, self._outbox.open(claimed.id, claimed.sealed))
-
-    async def _attempt(self, action: Awaitable[None]) -> DeliveryError | None:
-        """Await the action within the deadline; return what prevented it. The mail is not lost, whatever that is."""
+            return RefusedError("Abandoned")  # each process that took it died
         try:
             async with asyncio.timeout(self._pace.deadline) as limit:
                 self._limits.add(limit)
-                await action
+                await self._transport().deliver(claimed, self._outbox.open(claimed.id, claimed.sealed))
         except DeliveryError as error:
             return error
         except Exception as error:  # noqa: BLE001  # too slow, a bug, or a key that is gone: try again later

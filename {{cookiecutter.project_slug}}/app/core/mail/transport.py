@@ -7,7 +7,8 @@ import asyncio
 import os
 import re
 import ssl
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from email.header import Header
 from email.message import EmailMessage
@@ -30,7 +31,6 @@ from app.core.settings.model import Settings
 MAIL_FOLDER = Path("var/mail")
 
 _CONNECT_SECONDS = 60
-_CLOSING = 421
 _PERMANENT = 500
 _TOO_LARGE = 552
 # RFC 4954 §6: about the sign-in, even if they answer a recipient.
@@ -104,7 +104,7 @@ class UnreachableError(DeliveryError):
 
 
 class SmtpTransport:
-    """Delivers mails over one connection, which is kept while there is mail.
+    """Delivers each mail over a connection of its own.
 
     `smtp://` demands STARTTLS, `smtps://` begins with TLS. The certificate is verified, against the authorities of the
     system or those in `SSL_CERT_FILE` (ASVS 12.3.2). `?tls=off` is in the clear.
@@ -114,8 +114,8 @@ class SmtpTransport:
         parts = urlsplit(url.get_secret_value())
         clear = parts.query == "tls=off"
         self._sender = sender
-        self._used = False
-        self._client = smtp.SMTP(
+        self._new_client = partial(
+            smtp.SMTP,
             hostname=parts.hostname,
             port=parts.port,
             username=unquote(parts.username) if parts.username else None,
@@ -127,66 +127,47 @@ class SmtpTransport:
             tls_context=None if clear else ssl.create_default_context(),
         )
 
-    async def connect(self) -> None:
-        """Connect and sign in, unless that is done; raises `UnreachableError`."""
-        if self._client.is_connected:
-            return
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[smtp.SMTP]:
+        """Connect and sign in; raises `UnreachableError`."""
+        client, problem = self._new_client(), None
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                await self._client.connect()
-                self._used = False
-        except (smtp.SMTPException, OSError) as error:
-            self._client.close()
-            problem = UnreachableError(type(error).__name__, getattr(error, "code", None))
-        except BaseException:
-            self._client.close()
-            raise
-        else:
-            return
-        raise problem
+            try:
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    await client.connect()
+            except (smtp.SMTPException, OSError) as error:
+                problem = UnreachableError(type(error).__name__, getattr(error, "code", None))
+            if problem:
+                # Not in a handler, here and below: the exceptions of the library hold the address.
+                raise problem
+            yield client
+            with suppress(smtp.SMTPException, OSError):
+                await client.quit(timeout=1)
+        finally:
+            client.close()
 
     async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
         """Hand the mail over to the server; raises `DeliveryError`."""
         message = compose(mail, self._sender, claimed.id, claimed.created_at)
-        to = recipient(mail.to)
-        was_used = self._used
-        problem = await self._send(to, message)
-        if was_used and problem and problem.code in {None, _CLOSING} and not self._client.is_connected:
-            # A server may limit the mails of one connection: that says nothing about this mail.
-            problem = await self._send(to, message)
+        async with self.connected() as client:
+            problem = await self._send(client, recipient(mail.to), message)
         if problem:
-            # Not in a handler: the exceptions of the library hold the address.
             raise problem
 
-    async def _send(self, to: str, message: bytes) -> DeliveryError | None:
-        """Send it once; return what prevented that."""
-        await self.connect()
-        self._used = True
+    async def _send(self, client: smtp.SMTP, to: str, message: bytes) -> DeliveryError | None:
+        """Send it; return what prevented that."""
         options = [] if to.isascii() else ["SMTPUTF8"]
         try:
-            await self._client.sendmail(self._sender.address, [to], message, mail_options=options)
+            await client.sendmail(self._sender.address, [to], message, mail_options=options)
         except (smtp.SMTPRecipientsRefused, smtp.SMTPDataError, smtp.SMTPNotSupported) as error:
             return _about_mail(error)
         except smtp.SMTPSenderRefused as error:
-            self._client.close()
             kind = PostponedError if options or error.code == _TOO_LARGE else UnreachableError
             return kind(type(error).__name__, error.code)
         except (smtp.SMTPException, OSError) as error:
             # It hung up or does not answer, perhaps because of this mail alone.
-            self._client.close()
             return PostponedError(type(error).__name__)
-        except BaseException:
-            # Cut off in the middle of a command: the server's next line would not answer ours.
-            self._client.close()
-            raise
         return None
-
-    async def close(self) -> None:
-        """Say QUIT, if the server is quick, and close the connection. May be called at any time."""
-        with suppress(smtp.SMTPException, OSError):
-            if self._client.is_connected:
-                await self._client.quit(timeout=1)
-        self._client.close()
 
 
 def _about_mail(error: smtp.SMTPException) -> DeliveryError:
@@ -207,9 +188,6 @@ class FolderTransport:
         self._folder = folder
         self._sender = sender
 
-    async def connect(self) -> None:
-        """Nothing to do."""
-
     async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
         """Write the file, whole or not at all; raises `UnreachableError`."""
         message = compose(mail, self._sender, claimed.id, claimed.created_at)
@@ -219,9 +197,6 @@ class FolderTransport:
         except OSError as error:
             raise UnreachableError(type(error).__name__) from None
         _log.info("mail_written", mail_id=claimed.id, path=path)
-
-    async def close(self) -> None:
-        """Nothing is open."""
 
 
 def _write_private(path: Path, content: bytes) -> None:

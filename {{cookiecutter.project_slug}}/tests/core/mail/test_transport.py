@@ -3,8 +3,6 @@
 import socket
 import stat
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -45,14 +43,9 @@ def server() -> MailServer:
     return MailServer()
 
 
-@asynccontextmanager
-async def connection(make_settings: MakeSettings, url: str) -> AsyncIterator[MailTransport]:
+def transport_to(make_settings: MakeSettings, url: str) -> MailTransport:
     """The transport to that server."""
-    transport = mail_transport(make_settings(smtp_url=url, app_name="Sécure API"))
-    try:
-        yield transport
-    finally:
-        await transport.close()
+    return mail_transport(make_settings(smtp_url=url, app_name="Sécure API"))
 
 
 async def deliver(transport: MailTransport, letter: Mail | None = None) -> None:
@@ -69,13 +62,12 @@ async def test_delivers_over_tls_after_a_sign_in(
     async with running_smtp(server, authority.server("localhost"), implicit=implicit, login=True):
         url = server.url("smtps" if implicit else "smtp", user=True)
         assert PASSWORD not in url
-        async with connection(make_settings, url) as transport:
-            await deliver(transport)
-            await deliver(transport, mail("bob@people.example"))
+        transport = transport_to(make_settings, url)
+        await deliver(transport)
+        await deliver(transport, mail("bob@people.example"))
     assert server.recipients == ["ada@people.example", "bob@people.example"]
     assert all(session.authenticated for session in server.sessions)
     assert implicit or all(session.ssl for session in server.sessions)
-    assert server.sessions[0] is server.sessions[1]
     assert server.accepted[0].mail_from == "operator@service.example"
     assert bodies(server.messages[0]) == (mail().text, mail().html)
 
@@ -89,10 +81,8 @@ async def test_a_certificate_that_does_not_hold_gets_nothing(
     """For another name, or by an authority that nobody trusts: neither a mail nor a password."""
     vouching = authority if host == "other.example" else Authority(authority.file.parent / "unknown")
     wrong = vouching.server(host)
-    async with (
-        running_smtp(server, wrong, implicit=implicit, login=True),
-        connection(make_settings, server.url("smtps" if implicit else "smtp", user=True)) as transport,
-    ):
+    async with running_smtp(server, wrong, implicit=implicit, login=True):
+        transport = transport_to(make_settings, server.url("smtps" if implicit else "smtp", user=True))
         with pytest.raises(UnreachableError) as caught:
             await deliver(transport)
     assert (server.attempts, server.accepted) == (0, [])
@@ -102,7 +92,8 @@ async def test_a_certificate_that_does_not_hold_gets_nothing(
 @pytest.mark.asvs("12.3.1")
 async def test_a_server_without_starttls_gets_nothing(make_settings: MakeSettings, server: MailServer) -> None:
     """Whoever strips the offer from the server's greeting gets no mail in the clear."""
-    async with running_smtp(server), connection(make_settings, server.url()) as transport:
+    async with running_smtp(server):
+        transport = transport_to(make_settings, server.url())
         with pytest.raises(UnreachableError):
             await deliver(transport)
     assert (server.attempts, server.accepted) == (0, [])
@@ -114,12 +105,12 @@ async def test_a_wrong_password_is_no_fault_of_the_mail(
     """It can be delivered once the setting is right."""
     url = "smtp://other:wrong@localhost:{}"
     async with running_smtp(server, authority.server("localhost"), login=True):
-        async with connection(make_settings, url.format(server.port)) as transport:
-            with pytest.raises(UnreachableError) as caught:
-                await deliver(transport)
-        async with connection(make_settings, server.url()) as transport:
-            with pytest.raises(UnreachableError) as anonymous:
-                await deliver(transport)
+        transport = transport_to(make_settings, url.format(server.port))
+        with pytest.raises(UnreachableError) as caught:
+            await deliver(transport)
+        transport = transport_to(make_settings, server.url())
+        with pytest.raises(UnreachableError) as anonymous:
+            await deliver(transport)
     assert (caught.value.cause, caught.value.code) == ("SMTPAuthenticationError", 535)
     assert anonymous.value.code == 530
     assert server.accepted == []
@@ -136,9 +127,10 @@ async def test_a_wrong_password_is_no_fault_of_the_mail(
 async def test_what_a_server_says_about_a_recipient(
     make_settings: MakeSettings, server: MailServer, answer: str, kind: type[DeliveryError]
 ) -> None:
-    """Never, later, or not about the recipient at all; the next mail goes out over the same connection."""
+    """Never, later, or not about the recipient at all; the next mail goes out."""
     server.answer = lambda address: answer if address.startswith("canary") else None
-    async with running_smtp(server), connection(make_settings, server.url(query=CLEAR)) as transport:
+    async with running_smtp(server):
+        transport = transport_to(make_settings, server.url(query=CLEAR))
         with pytest.raises(DeliveryError) as caught:
             await deliver(transport, mail("canary@people.example"))
         await deliver(transport)
@@ -156,21 +148,10 @@ async def test_what_a_server_says_about_a_message(
 ) -> None:
     """After it has read it."""
     server.after_data = lambda: answer
-    async with running_smtp(server), connection(make_settings, server.url(query=CLEAR)) as transport:
+    async with running_smtp(server):
+        transport = transport_to(make_settings, server.url(query=CLEAR))
         with pytest.raises(kind):
             await deliver(transport)
-
-
-async def test_a_server_that_takes_few_mails_over_one_connection(
-    make_settings: MakeSettings, server: MailServer
-) -> None:
-    """The mail at which it closes the connection is sent over a new one, and not later."""
-    server.most = 2
-    async with running_smtp(server), connection(make_settings, server.url(query=CLEAR)) as transport:
-        for _ in range(5):
-            await deliver(transport)
-    assert len(server.accepted) == 5
-    assert len(set(map(id, server.sessions))) == 3
 
 
 async def test_a_mail_that_is_too_large_is_no_reason_to_wait_with_others(
@@ -178,7 +159,8 @@ async def test_a_mail_that_is_too_large_is_no_reason_to_wait_with_others(
 ) -> None:
     """The server says so when it hears the sender (RFC 1870), but it is not about the sender."""
     server.size = 5_000
-    async with running_smtp(server), connection(make_settings, server.url(query=CLEAR)) as transport:
+    async with running_smtp(server):
+        transport = transport_to(make_settings, server.url(query=CLEAR))
         with pytest.raises(PostponedError) as caught:
             await deliver(transport, mail(note="x" * 5_000))
         await deliver(transport)
@@ -192,9 +174,9 @@ async def test_a_server_that_does_not_greet_is_unreachable(
     monkeypatch.setattr("app.core.mail.transport._CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"smtp://127.0.0.1:{silent.getsockname()[1]}{CLEAR}"
-        async with connection(make_settings, url) as transport:
-            with pytest.raises(UnreachableError, match="TimeoutError"):
-                await deliver(transport)
+        transport = transport_to(make_settings, url)
+        with pytest.raises(UnreachableError, match="TimeoutError"):
+            await deliver(transport)
 
 
 async def test_a_server_that_is_not_there_or_goes_away(make_settings: MakeSettings, server: MailServer) -> None:
@@ -202,21 +184,19 @@ async def test_a_server_that_is_not_there_or_goes_away(make_settings: MakeSettin
     async with running_smtp(server):
         transport = mail_transport(make_settings(smtp_url=server.url(query=CLEAR)))
         await deliver(transport)
-    await transport.close()
     with pytest.raises(UnreachableError) as caught:
         await deliver(transport)
     assert caught.value.cause == "SMTPConnectError"
     async with running_smtp(server):
         await deliver(transport)
-        await transport.close()
-        await transport.close()
     assert len(server.accepted) == 2
 
 
 async def test_addresses_of_every_script(make_settings: MakeSettings, server: MailServer) -> None:
     """A domain goes out as IDNA to any server; a local part needs one with SMTPUTF8, and is refused by others."""
     letter = mail("jürgen@bücher.example", "Grüße 🎉", "你好")
-    async with running_smtp(server), connection(make_settings, server.url(query=CLEAR)) as transport:
+    async with running_smtp(server):
+        transport = transport_to(make_settings, server.url(query=CLEAR))
         await deliver(transport, letter)
         await deliver(transport, mail("ada@bücher.example"))
     assert server.recipients == ["jürgen@xn--bcher-kva.example", "ada@xn--bcher-kva.example"]
@@ -225,7 +205,8 @@ async def test_addresses_of_every_script(make_settings: MakeSettings, server: Ma
     assert server.messages[0]["From"] == "Sécure API <operator@service.example>"
     assert bodies(server.messages[0]) == (letter.text, letter.html)
     old = MailServer()
-    async with running_smtp(old, utf8=False), connection(make_settings, old.url(query=CLEAR)) as transport:
+    async with running_smtp(old, utf8=False):
+        transport = transport_to(make_settings, old.url(query=CLEAR))
         with pytest.raises(RefusedError) as caught:
             await deliver(transport, letter)
         await deliver(transport, mail("ada@bücher.example"))
@@ -241,7 +222,8 @@ async def test_the_server_sees_one_recipient_and_our_headers_alone(
     subject = "=?utf-8?q?=0D=0ABcc:_eve@evil.example=0D=0A=0D=0Aforged?="
     body = "\r\n.\r\nMAIL FROM:<eve@evil.example>\r\nRCPT TO:<eve@evil.example>\r\nDATA\r\nBcc: eve@evil.example\n"
     letter = Mail(to="ada@people.example", subject=subject, text=body, html=body)
-    async with running_smtp(server), connection(make_settings, server.url(query=CLEAR)) as transport:
+    async with running_smtp(server):
+        transport = transport_to(make_settings, server.url(query=CLEAR))
         await deliver(transport, letter)
     assert server.recipients == ["ada@people.example"]
     head, _, _ = server.content().partition(b"\r\n\r\n")
@@ -259,7 +241,6 @@ async def test_a_file_is_whole_and_private(make_settings: MakeSettings, tmp_path
     claimed = ClaimedMail(uuid4(), uuid4(), utc_now(), 1, b"")
     await transport.deliver(claimed, mail())
     await transport.deliver(claimed, mail())
-    await transport.close()
     (path,) = folder.iterdir()
     assert path.suffix == ".eml"
     if sys.platform != "win32":
