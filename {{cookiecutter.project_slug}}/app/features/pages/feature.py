@@ -17,7 +17,7 @@ from app.feature import Feature
 from app.features.oauth.clients.registered import DOCS_CLIENT
 from app.features.oauth.clients.service import ClientService
 from app.features.pages.account.routes import router as account_router
-from app.features.pages.admin import audit, clients, overview, system, users
+from app.features.pages.admin import audit, clients, overview, users
 from app.features.pages.entry import authorize, mailed, signin
 from app.features.pages.kit.forms import FormRefused
 from app.features.pages.kit.notices import PagesNotice
@@ -68,7 +68,6 @@ PAGES = Feature(
         authorize.router,
         account_router,
         overview.router,
-        system.router,
         users.router,
         clients.router,
         audit.router,

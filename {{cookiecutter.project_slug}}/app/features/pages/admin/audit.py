@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, Field, NaiveDatetime
 from starlette.responses import Response, StreamingResponse
 
 from app.access.policies import Allow
@@ -35,7 +35,6 @@ from app.features.pages.kit.page import CurrentPage, HtmlPage, PageRouter
 router = PageRouter(__name__, "/admin/audit")
 
 _TEMPLATE = "admin_audit.html"
-_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?)?", re.ASCII)
 # With the full-width forms, which some programs read as the plain ones.
 _FORMULA = "=+@＝＋－＠-"  # noqa: RUF001  # meant
 _BEGINS_A_FORMULA = (*_FORMULA, "\t", "\r", "\n")
@@ -49,17 +48,8 @@ class PagesEvent(SecurityEvent):
     AUDIT_EXPORTED = "audit_exported", ACTOR
 
 
-def _in_utc(text: object) -> datetime:
-    """Read a day, or a day and a time, as browsers send it; in UTC, as every time of the page is."""
-    try:
-        if isinstance(text, str) and _TIME.fullmatch(text):
-            return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
-        pass
-    raise ValueError("is no time such as 2026-01-31T12:00")
-
-
-Moment = Annotated[datetime, BeforeValidator(_in_utc)]
+Moment = Annotated[NaiveDatetime, AfterValidator(lambda time: time.replace(tzinfo=UTC))]
+"""A day, or a day and a time, as browsers send it; in UTC, as every time of the page is."""
 Person = Annotated[str, Field(max_length=LONGEST_ADDRESS)]
 """The id or the address of an account, or the id of something else."""
 
@@ -76,9 +66,7 @@ class FilterForm(FormBody):
     async def filters(self, page: HtmlPage, accounts: AccountService) -> Filters:
         """Return the same for the trail; raises `Unprocessable` for who is nobody."""
         actor, target = [await _id_of(page, accounts, name, getattr(self, name)) for name in ("actor", "target")]
-        return Filters(
-            actor=actor, target=str(target) if target else None, action=self.action, since=self.since, until=self.until
-        )
+        return Filters(actor, str(target) if target else None, self.action, self.since, self.until)
 
 
 class AuditForm(FilterForm):

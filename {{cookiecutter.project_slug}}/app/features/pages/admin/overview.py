@@ -1,50 +1,33 @@
-"""The start of the administration: what the last days were like, and what needs attention."""
+"""The start of the administration: what the last days were like, and what needs attention; routes, and health."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, time, timedelta
-from typing import NamedTuple
+from time import perf_counter
 
 from starlette.responses import Response
 
+from app.access.guard import route_policies
 from app.access.policies import Allow
 from app.core.clock import utc_now
+from app.core.database.database import Database
 from app.core.events import UpkeepEvent
+from app.core.limits import Limiter
 from app.core.mail.delivery import MailDelivery
 from app.core.services import services_of
+from app.core.settings.model import Settings
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.permissions import UserPermission
 from app.features.audit.permissions import TrailPermission
 from app.features.audit.service import AuditTrail
 from app.features.pages.kit.page import CurrentPage, PageRouter
 from app.features.signin.events import SignInEvent
+from app.features.system.permissions import SystemPermission
 
 router = PageRouter(__name__, "/admin")
 
 _DAYS = 14
-_TALLEST = 40
 _PURGE_OVERDUE = timedelta(days=2)
-
-
-class Figure(NamedTuple):
-    """How often something happened on each day, and which page shows more of it."""
-
-    label: str
-    path: str
-    counts: list[int]
-
-    @property
-    def heights(self) -> list[int]:
-        """The height of each day's bar: the highest is 40, and one that is not empty can be seen."""
-        highest = max(self.counts)
-        return [-(-count * _TALLEST // highest) if highest else 0 for count in self.counts]
-
-
-class Attention(NamedTuple):
-    """Something to look at, and the page that shows it."""
-
-    text: str
-    path: str
 
 
 @router.page("", Allow(UserPermission.USERS_READ))
@@ -61,31 +44,43 @@ async def overview(page: CurrentPage) -> Response:
         number[day, action] += count
         number[day, ""] += count if outcome != "success" else 0
     figures = [
-        Figure(label, path, [number[day, action] for day in days])
+        (label, path, [number[day, action] for day in days])
         for label, path, action in (
             ("Sign-ins", f"/admin/audit?action={SignInEvent.SIGNIN_SUCCEEDED}", SignInEvent.SIGNIN_SUCCEEDED),
             ("Failures and refusals", "/admin/audit", ""),
             ("New accounts", "/admin/users", AccountEvent.ACCOUNT_CREATED),
         )
     ]
-    totals = {action: sum(number[day, action] for day in days) for _, action in number}
     purge, mail = await trail.latest(UpkeepEvent.ROWS_PURGED), await services[MailDelivery].standing()
-    overdue = purge is None or now - purge.created_at > _PURGE_OVERDUE
-    attention = list(_attention(totals, failed=mail.failed, overdue=overdue))
+    attention = {
+        "reused": sum(number[day, SignInEvent.TOKEN_REUSED] for day in days),
+        "limited": sum(number[day, AccountEvent.SIGNIN_LIMITED] for day in days),
+        "failed": mail.failed,
+        "overdue": purge is None or now - purge.created_at > _PURGE_OVERDUE,
+    }
     return page.show("admin.html", days=days, figures=figures, attention=attention)
 
 
-def _attention(totals: dict[str, int], *, failed: int, overdue: bool) -> Iterable[Attention]:
-    reused, limited = totals.get(SignInEvent.TOKEN_REUSED, 0), totals.get(AccountEvent.SIGNIN_LIMITED, 0)
-    if reused:
-        path = f"/admin/audit?action={SignInEvent.TOKEN_REUSED}"
-        yield Attention(f"A refresh token came twice, {reused} in 14 days: somebody may have a copy of it.", path)
-    if limited:
-        path = f"/admin/audit?action={AccountEvent.SIGNIN_LIMITED}"
-        yield Attention(
-            f"A limit of the sign-in was reached, {limited} in 14 days: somebody may guess passwords.", path
-        )
-    if failed:
-        yield Attention(f"Mails that could not be delivered: {failed}.", "/admin/health")
-    if overdue:
-        yield Attention("Nothing was purged for two days: let manage purge run daily.", "/admin/health")
+@router.page("/routes", Allow(SystemPermission.DOCS_READ))
+async def routes_page(page: CurrentPage) -> Response:
+    """Show the policy of every method of every path, as `manage routes` does."""
+    return page.show("admin_routes.html", routes=route_policies(page.request.app))
+
+
+@router.page("/health", Allow(SystemPermission.DOCS_READ))
+async def health_page(page: CurrentPage) -> Response:
+    """Show the state of the database, the counters and the mail. If one of the first two is down, answer 503."""
+    services = services_of(page.request.app)
+    return page.show(
+        "admin_health.html",
+        database=await _milliseconds(services[Database].ping),
+        counters=await _milliseconds(services[Limiter].ping),
+        shared=services[Settings].redis_url is not None,
+        mail=await services[MailDelivery].standing(),
+    )
+
+
+async def _milliseconds(ask: Callable[[], Awaitable[None]]) -> str:
+    begin = perf_counter()
+    await ask()
+    return f"{(perf_counter() - begin) * 1000:.1f} ms"

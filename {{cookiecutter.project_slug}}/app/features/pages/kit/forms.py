@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from starlette.responses import Response
 
 from app.core.errors import Problem, Unprocessable
-from app.features.pages.kit.messages import words_with_time
+from app.features.pages.kit.words import words_with_time
 
 LONGEST_SHOWN = 2000
 

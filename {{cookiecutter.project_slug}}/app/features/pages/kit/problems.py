@@ -12,9 +12,9 @@ from starlette.types import Scope
 from app.core.database.database import UNAVAILABLE_ERRORS
 from app.core.errors import Problem, Unauthenticated, Unprocessable, problem_document
 from app.features.pages.kit.forms import FormRefused
-from app.features.pages.kit.messages import again_in, error_text, own_words
 from app.features.pages.kit.page import SEE_OTHER, HtmlPage, signed_in_user
 from app.features.pages.kit.urls import HOME, asked_page, with_next
+from app.features.pages.kit.words import again_in, own_words
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -54,7 +54,7 @@ def _page(problem: Problem, request: Request) -> Response:
         return RedirectResponse(with_next(path, asked_page(request) or HOME), status_code=SEE_OTHER)
     return HtmlPage(request, signed_in=getattr(request.state, "signed_in", None)).show(
         "error.html", status=problem.status, headers=problem.headers, problem=problem,
-        said=error_text(problem), detail=own_words(problem), again=again_in(problem.headers.get("Retry-After")),
+        detail=own_words(problem), again=again_in(problem.headers.get("Retry-After")),
         request_id=request.scope.get("state", {}).get("request_id"),
     )  # fmt: skip
 

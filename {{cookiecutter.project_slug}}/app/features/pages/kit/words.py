@@ -1,14 +1,16 @@
-"""Texts of others, times and events as pages show them.
+"""Texts of others, times, events and problems as pages show them.
 
 A text is bounded, and without characters that reorder the text around it.
 """
 
 import re
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from markupsafe import Markup
 
 from app.core.clock import utc_now
+from app.core.errors import Problem
 from app.core.logging.redaction import escape
 
 LONGEST_SHOWN = 120
@@ -33,6 +35,7 @@ _SYSTEMS = (
 )
 _LONGEST_DEVICE = 40
 _WEEK = timedelta(days=7)
+_UNITS = ((1, "second"), (60, "minute"), (3600, "hour"))
 _AGES = {"day": timedelta(days=1), "hour": timedelta(hours=1), "minute": timedelta(minutes=1)}
 
 
@@ -70,3 +73,31 @@ def when(time: datetime | None) -> Markup:
         ages = ((age // length, unit) for unit, length in _AGES.items())
         words = next((f"{number} {unit}{'s' * (number > 1)} ago" for number, unit in ages if number), "just now")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(utc.isoformat(timespec="seconds"), exact, words)
+
+
+def own_words(problem: Problem) -> str | None:
+    """Return the detail, or None if it only names the status, or is that of a crash."""
+    phrase = f"{HTTPStatus(problem.status).phrase}."
+    detail = _without_later(problem)
+    silent = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR or detail.lower() == phrase.lower()
+    return None if silent else detail
+
+
+def words_with_time(problem: Problem) -> str:
+    """Return the detail, and when to try again."""
+    again = again_in(problem.headers.get("Retry-After"))
+    return problem.detail if again is None else f"{_without_later(problem)} {again}"
+
+
+def again_in(seconds: str | None) -> str | None:
+    """Say when to try again; `seconds` is the value of `Retry-After`."""
+    if seconds is None:
+        return None
+    size, unit = next((each for each in reversed(_UNITS) if int(seconds) >= each[0]), _UNITS[0])
+    number = -(-int(seconds) // size)
+    return f"Try again in {number} {unit if number == 1 else f'{unit}s'}."
+
+
+def _without_later(problem: Problem) -> str:
+    """Return the detail without what `again_in` says better."""
+    return problem.detail.removesuffix(" Try again later.") if "Retry-After" in problem.headers else problem.detail

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from app.core.database.database import Database
-from app.core.errors import Unprocessable
+from app.core.errors import Problem, Unprocessable
 from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.pages.kit.problems import present
 from app.http.middleware.security_headers import security_headers
@@ -201,3 +201,9 @@ async def test_a_path_is_not_repeated(service: Service) -> None:
     assert_page(answer, 404, "There is no such page")
     assert "svg onload" not in answer.text
     assert "canary" not in answer.text
+
+
+async def test_every_status_has_a_title(service: Service) -> None:
+    """One that nobody has written a text for has its own name."""
+    scope = http_scope(headers=[("accept", "text/html")], app=service.app)
+    assert b"<h1>I&#39;m a Teapot</h1>" in present(Problem("Short and stout.", status=418), scope).body

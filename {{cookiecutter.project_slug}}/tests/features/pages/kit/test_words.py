@@ -1,11 +1,12 @@
-"""Times and events as pages say them."""
+"""Times, events and problems as pages say them."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
 
-from app.features.pages.kit.words import event_words, when
+from app.core.errors import Forbidden, NotFound, Problem
+from app.features.pages.kit.words import again_in, event_words, own_words, when
 
 NOW = datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
 
@@ -43,3 +44,28 @@ def test_what_never_was_is_never() -> None:
 def test_an_event_is_told_in_words(action: str, words: str) -> None:
     """Its name without underscores; a template escapes it."""
     assert event_words(action) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, None),
+        ("1", "Try again in 1 second."),
+        ("59", "Try again in 59 seconds."),
+        ("60", "Try again in 1 minute."),
+        ("61", "Try again in 2 minutes."),
+        ("3599", "Try again in 60 minutes."),
+        ("3600", "Try again in 1 hour."),
+        ("3601", "Try again in 2 hours."),
+    ],
+)
+def test_waiting_is_said_in_the_unit_that_fits(seconds: str | None, said: str | None) -> None:
+    """Never less than there is to wait."""
+    assert again_in(seconds) == said
+
+
+def test_the_name_of_a_status_is_no_explanation() -> None:
+    """What a problem says is shown where it says more than its status does, and never for a crash."""
+    assert own_words(NotFound("Not Found.")) is None
+    assert own_words(Forbidden("Nobody can register here.")) == "Nobody can register here."
+    assert own_words(Problem("The service failed.")) is None
