@@ -17,9 +17,9 @@ from app.core.database.personal_data import DataExport
 from app.core.events import EventCatalog, KeyEvent, UpkeepEvent
 from app.core.limits import Limiter
 from app.core.mail.delivery import MailDelivery
-from app.core.mail.outbox import MailFolders, MailKey, Outbox, OutboxMail, finished
+from app.core.mail.outbox import MAIL_KEY, MailFolders, Outbox, OutboxMail, finished
 from app.core.mail.transport import mail_transport
-from app.core.pagination import CursorKey
+from app.core.pagination import CURSOR_KEY
 from app.core.services import Services
 from app.core.settings import model
 from app.core.settings.model import FeatureSettings, Settings
@@ -46,7 +46,7 @@ CORE = Feature(
     provide=provide,
     tables=(OutboxMail,),
     events=(AccessEvent, HttpEvent, KeyEvent, UpkeepEvent),
-    keys=(CursorKey, MailKey),
+    keys=(CURSOR_KEY, MAIL_KEY),
     purge=(RetentionJob("mail", lambda _: RowPurge(OutboxMail, finished)),),
     reseal=(ResealJob("mail", lambda services: services[Outbox]),),
 )

@@ -74,7 +74,7 @@ class Feature:
     mails: Mapping[Path, Iterable[MailTemplate]] = field(default_factory=dict)
     grants: Grants = field(default_factory=dict)
     events: tuple[type[SecurityEvent], ...] = ()
-    keys: tuple[type[Purpose], ...] = ()
+    keys: tuple[Purpose, ...] = ()
     purge: tuple[RetentionJob, ...] = ()
     reseal: tuple[ResealJob, ...] = ()
     personal_data: tuple[PersonalData, ...] = ()
@@ -89,7 +89,7 @@ def check_features(features: Iterable[Feature]) -> None:
     for feature in features:
         granted = {type(permission) for permission in feature.grants}
         kinds: Mapping[str, Iterable[Iterable[str]]]
-        kinds = {"permission": granted, "event": feature.events, "key": feature.keys}
+        kinds = {"permission": granted, "event": feature.events, "key": [feature.keys]}
         kinds |= {"setting": [kind.model_fields for kind in feature.settings], "mail": feature.mails.values()}
         for kind, names in kinds.items():
             for name in (str(member) for members in names for member in members):

@@ -12,8 +12,8 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from enum import StrEnum
 from os import urandom
+from typing import NewType
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -27,8 +27,8 @@ _NONCE_BYTES = 12
 _HEAD_BYTES = KEY_ID_BYTES + _NONCE_BYTES
 
 
-class Purpose(StrEnum):
-    """What a derived key is for, as `name/version`: a part of the derivation, so it is never reused or changed."""
+Purpose = NewType("Purpose", str)
+"""What a derived key is for, as `name/version`: a part of the derivation, so it is never reused or changed."""
 
 
 def derive_key(secret: SecretStr, purpose: Purpose) -> bytes:

@@ -16,13 +16,7 @@ from app.core.crypto import KeyRing, Purpose
 from app.core.database.database import Database
 from app.core.errors import Unprocessable
 
-
-class CursorKey(Purpose):
-    """Keys of cursors."""
-
-    CURSOR = "cursor/v1"
-
-
+CURSOR_KEY = Purpose("cursor/v1")
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 
@@ -55,7 +49,7 @@ class Cursors:
     """Signs and reads the cursors of one list. The columns of `select` are those of `fields`, in their order."""
 
     def __init__(self, keys: KeyRing, name: str, fields: Fields = _BY_TIME) -> None:
-        self._keys = keys.all(CursorKey.CURSOR)
+        self._keys = keys.all(CURSOR_KEY)
         self._name = name.encode()
         self._fields = fields
 

@@ -102,20 +102,9 @@ def test_what_does_not_go_together_stops_the_boot(feature: Feature, message: str
 
 def test_a_purpose_has_one_owner() -> None:
     """Two features with one key could read what the other sealed."""
+    key = Purpose("same/v1")
     with pytest.raises(FeatureError, match="The key same/v1 is declared by one and by two"):
-        check_features((Feature(name="one", keys=(Same,)), Feature(name="two", keys=(AlsoSame,))))
-
-
-class Same(Purpose):
-    """A key."""
-
-    KEY = "same/v1"
-
-
-class AlsoSame(Purpose):
-    """The same key."""
-
-    KEY = "same/v1"
+        check_features((Feature(name="one", keys=(key,)), Feature(name="two", keys=(key,))))
 
 
 def test_a_missing_service_stops_the_boot_with_its_name(make_settings: MakeSettings) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.commands.secret_key import rotate as rotate_secret_key
 from app.core.crypto import KeyRing, Sealer
 from app.core.database.database import Base, Database
-from app.core.pagination import CursorKey
+from app.core.pagination import CURSOR_KEY
 from app.feature import ResealJob
 from app.manage import main
 
@@ -39,7 +39,7 @@ class Notes:
     """Keeps texts, sealed for their row."""
 
     def __init__(self, keys: KeyRing) -> None:
-        self._sealer = Sealer(keys, CursorKey.CURSOR)
+        self._sealer = Sealer(keys, CURSOR_KEY)
 
     async def add(self, db: AsyncSession, text: str) -> None:
         """Keep a text."""
@@ -80,7 +80,7 @@ async def read_notes(database: Database, *keys: Any) -> list[str]:
 
 async def count_sealed(database: Database, key: Any) -> int:
     """How many rows the key has sealed."""
-    sealer = Sealer(KeyRing(key), CursorKey.CURSOR)
+    sealer = Sealer(KeyRing(key), CURSOR_KEY)
     async with database.read() as db:
         return sum(sealed.startswith(sealer.key_id) for sealed in await db.scalars(select(Note.sealed)))
 

@@ -29,7 +29,7 @@ from app.core.services import Services
 from app.core.settings import model as configuration
 from app.core.settings.model import Settings, source_of
 from app.features.audit.service import AuditTrail
-from app.features.audit.trail.chain import TrailKey
+from app.features.audit.trail.chain import TRAIL_KEY
 
 _KEY_BYTES = 64
 _BATCH = 200
@@ -184,4 +184,4 @@ async def _tell(
 
 
 def _name(keys: KeyRing) -> str:
-    return key_id(keys.current(TrailKey.AUDIT)).hex()
+    return key_id(keys.current(TRAIL_KEY)).hex()

@@ -68,12 +68,7 @@ def finished(before: datetime) -> ColumnElement[bool]:
     return OutboxMail.finished_at < before
 
 
-class MailKey(Purpose):
-    """Keys of mail in the outbox."""
-
-    MAIL = "mail/v1"
-
-
+MAIL_KEY = Purpose("mail/v1")
 LONGEST_SUBJECT = 300
 LONGEST_BODY = 256 * 1024
 
@@ -133,7 +128,7 @@ class Outbox:
     """Where mail waits for its delivery. `added` is set whenever this process has committed a new one."""
 
     def __init__(self, keys: KeyRing) -> None:
-        self._sealer = Sealer(keys, MailKey.MAIL)
+        self._sealer = Sealer(keys, MAIL_KEY)
         self.added = asyncio.Event()
 
     async def add(self, db: AsyncSession, mail: Mail) -> None:

@@ -23,7 +23,7 @@ from app.core.email_address import ADDRESS_TAKEN, EmailAddress, parse_email_addr
 from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.events import emit_event
 from app.core.pagination import Cursors, PageParams
-from app.features.accounts.events import AccountEnd, AccountEvent
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail, MailKind
 from app.features.accounts.mailed.tokens import AccountTokens, MailLimits, TokenKind, too_many
@@ -178,7 +178,7 @@ class AccountAdministration:
                 if change.disabled:
                     keep_one(administrators, user)
                     user.disabled_at = utc_now()
-                    await self._tokens.end_access(db, user_id, AccountEnd.ACCOUNT_DISABLED)
+                    await self._tokens.end_access(db, user_id, "account disabled")
                     await self._mail.alert(db, Alert.ACCOUNT_DISABLED, user_id)
                 else:
                     user.disabled_at = None
@@ -198,7 +198,7 @@ class AccountAdministration:
             if Role.ADMIN not in wanted:
                 keep_one(administrators, user)
             user.roles = wanted
-            await self._tokens.end_access(db, user_id, AccountEnd.ROLES_CHANGED)
+            await self._tokens.end_access(db, user_id, "roles changed")
             await self._mail.alert(db, Alert.ROLES_CHANGED, user_id, roles=", ".join(sorted(wanted)))
             fields = {"target_id": user_id, "before": sorted(before), "after": sorted(wanted)}
             emit_event(AccountEvent.ROLES_CHANGED, outcome="success", user_id=actor.user_id, **fields)

@@ -1,7 +1,6 @@
 """Security events of accounts, their passwords and their mail."""
 
 from app.core.events import ACTOR, SUBJECT, SecurityEvent
-from app.features.sessions.events import EndReason
 
 
 class AccountEvent(SecurityEvent):
@@ -27,12 +26,3 @@ class AccountEvent(SecurityEvent):
     REGISTRATION_REPEATED = "registration_repeated", SUBJECT
     ROLES_CHANGED = "roles_changed", ACTOR
     SIGNIN_LIMITED = "signin_limited", ACTOR
-
-
-class AccountEnd(EndReason):
-    """Why a change of the account ends its sessions."""
-
-    PASSWORD_CHANGED = "password changed"  # noqa: S105  # a reason, not a secret
-    PASSWORD_RESET = "password reset"  # noqa: S105  # a reason, not a secret
-    ROLES_CHANGED = "roles changed"
-    ACCOUNT_DISABLED = "account disabled"

@@ -16,7 +16,7 @@ from app.core.email_address import ADDRESS_TAKEN, parse_email_address
 from app.core.errors import Conflict
 from app.core.events import SecurityEvent, emit_event
 from app.features.accounts.administration import Authority, keep_one
-from app.features.accounts.events import AccountEnd, AccountEvent
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.mails import AccountMail, MailKind
 from app.features.accounts.mailed.tokens import AccountTokens, MailLimits, TokenKind, taken_back
 from app.features.accounts.models import User
@@ -67,7 +67,7 @@ class OwnAccountService:
             user = await _lock_confirmed(db, confirmed)
             await self._authority.sessions.require_alive(db, principal)
             user.password_hash = new_hash
-            await self._tokens.end_access(db, user.id, AccountEnd.PASSWORD_CHANGED, keep=principal.session_id)
+            await self._tokens.end_access(db, user.id, "password changed", keep=principal.session_id)
             await (await db.connection()).run_sync(forget_other_homes, user.id, ip)
             await self._mail.notify(db, MailKind.PASSWORD_CHANGED, user)
             _emit_event(AccountEvent.PASSWORD_CHANGED, principal)

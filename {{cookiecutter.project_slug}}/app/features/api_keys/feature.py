@@ -9,7 +9,7 @@ from app.core.services import Services
 from app.feature import Feature, ResealJob, RetentionJob
 from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.api_keys.events import ApiKeyEvent
-from app.features.api_keys.keys import ApiKeyPurpose
+from app.features.api_keys.keys import API_KEY_SEAL
 from app.features.api_keys.models import ApiKey
 from app.features.api_keys.routes import router
 from app.features.api_keys.service import ApiKeyMail, ApiKeyService
@@ -33,7 +33,7 @@ API_KEYS = Feature(
     tables=(ApiKey,),
     mails={Path(__file__).with_name("templates"): ApiKeyMail},
     events=(ApiKeyEvent,),
-    keys=(ApiKeyPurpose,),
+    keys=(API_KEY_SEAL,),
     personal_data=(PersonalData(name="api_keys", table=ApiKey),),
     purge=(RetentionJob("API keys", lambda _: RowPurge(ApiKey, lambda before: ApiKey.expires_at < before)),),
     reseal=(ResealJob("API keys", lambda services: services[ApiKeyService]),),

@@ -14,10 +14,7 @@ PREFIX = "ak_"
 _SHAPE = re.compile(rf"{PREFIX}[0-9a-f]{{104}}", re.ASCII)
 
 
-class ApiKeyPurpose(Purpose):
-    """Keys that seal what is stored of API keys."""
-
-    API_KEY = "api-key/v1"
+API_KEY_SEAL = Purpose("api-key/v1")
 
 
 def new_key(key_id: UUID) -> str:

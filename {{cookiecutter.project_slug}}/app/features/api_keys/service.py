@@ -33,7 +33,7 @@ from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.tokens import taken_back
 from app.features.accounts.service import AccountService, with_account
 from app.features.api_keys.events import ApiKeyEvent
-from app.features.api_keys.keys import PREFIX, ApiKeyPurpose, id_in, new_key
+from app.features.api_keys.keys import API_KEY_SEAL, PREFIX, id_in, new_key
 from app.features.api_keys.models import ApiKey
 from app.features.api_keys.schemas import ApiKeyCreate
 from app.features.sessions.client import Client
@@ -66,7 +66,7 @@ class ApiKeyService:
         self._database, self._sessions, self._mail = services[Database], services[SessionService], services[AccountMail]
         self._accounts, self._most = services[AccountService], settings.items_per_user
         self._limiter, self._limit = services[Limiter], parse_limit(settings.rate_limit_signin)
-        self._sealer, self._cursors = Sealer(keys, ApiKeyPurpose.API_KEY), Cursors(keys, "api keys")
+        self._sealer, self._cursors = Sealer(keys, API_KEY_SEAL), Cursors(keys, "api keys")
 
     def takes(self, request: Request) -> bool:
         """Take a request whose one `Authorization` header has what begins as an API key does."""

@@ -13,7 +13,7 @@ from app.features.audit.models import AuditEvent, AuditHead
 from app.features.audit.permissions import TrailPermission
 from app.features.audit.routes import router
 from app.features.audit.service import AuditTrail
-from app.features.audit.trail.chain import TrailKey
+from app.features.audit.trail.chain import TRAIL_KEY
 from app.http.middleware.audit import Recorder
 
 _CHAIN = ("shard", "place", "seen")
@@ -38,7 +38,7 @@ AUDIT = Feature(
     tables=(AuditEvent, AuditHead),
     grants={TrailPermission.AUDIT_READ: AUDITORS},
     events=(TrailEvent,),
-    keys=(TrailKey,),
+    keys=(TRAIL_KEY,),
     personal_data=(
         PersonalData(name="actions", table=AuditEvent, owner="actor_id", without=_CHAIN),
         # What somebody else did is shown without who it was, and from where.

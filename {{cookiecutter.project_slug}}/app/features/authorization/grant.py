@@ -20,7 +20,7 @@ from app.core.database.database import Database
 from app.core.events import emit_event
 from app.features.accounts.service import AccountService
 from app.features.authorization.models import AuthorizationCode
-from app.features.authorization.service import ConsentEnd, ConsentEvent
+from app.features.authorization.service import ConsentEvent
 from app.features.oauth.clients.registered import AnyClient, GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.errors import UnauthorizedClient
@@ -87,7 +87,7 @@ class AuthorizationCodeGrant:
         started: UUID | None = code.started_session_id
         ends = started is not None and _is_proved(code, presented)
         if started is not None and ends:
-            await self._sessions.end(db, ConsentEnd.CODE_REUSED, id=started)
+            await self._sessions.end(db, "authorization code reused", id=started)
         emit_event(ConsentEvent.CODE_REUSED, outcome="denied", session_id=started, ended=ends)
 
     async def _exchange(

@@ -23,7 +23,6 @@ from app.features.oauth.clients.redirect_uris import proves_its_owner
 from app.features.oauth.clients.registered import RegisteredClient
 from app.features.oauth.clients.service import ClientService
 from app.features.sessions.client import Client
-from app.features.sessions.events import EndReason
 from app.features.sessions.service import SessionService
 
 
@@ -34,13 +33,6 @@ class ConsentEvent(SecurityEvent):
     CONSENT_DENIED = "consent_denied", ACTOR
     CONSENT_GIVEN = "consent_given", ACTOR
     CONSENT_REVOKED = "consent_revoked", ACTOR
-
-
-class ConsentEnd(EndReason):
-    """Why a user or a misuse ends the sessions of a client."""
-
-    CODE_REUSED = "authorization code reused"
-    CONSENT_REVOKED = "consent revoked"
 
 
 CODE_LIFETIME = timedelta(seconds=60)
@@ -169,8 +161,7 @@ class AuthorizationService:
             client_id = await db.scalar(delete(Consent).where(*mine).returning(Consent.client_id))
             client = client_id and (await self._clients.by_ids(db, {client_id})).get(client_id)
             if client:
-                reason = ConsentEnd.CONSENT_REVOKED
-                await self._sessions.end(db, reason, client_id=client.client_id, user_id=user_id)
+                await self._sessions.end(db, "consent revoked", client_id=client.client_id, user_id=user_id)
                 theirs = (AuthorizationCode.client_id == client_id, AuthorizationCode.user_id == user_id)
                 await db.execute(delete(AuthorizationCode).where(*theirs))
                 _emit_event(ConsentEvent.CONSENT_REVOKED, user_id, client)

@@ -9,7 +9,7 @@ from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.service import AccountService
 from app.features.browser.cookie import CookieAuthenticator
 from app.features.browser.events import BrowserEvent
-from app.features.browser.service import BrowserKey, BrowserSession, BrowserSessions
+from app.features.browser.service import BROWSER_KEY, BrowserSession, BrowserSessions
 from app.features.sessions.service import SessionService
 
 
@@ -29,6 +29,6 @@ BROWSER = Feature(
     provide=provide,
     tables=(BrowserSession,),
     events=(BrowserEvent,),
-    keys=(BrowserKey,),
+    keys=(BROWSER_KEY,),
     reseal=(ResealJob("browser sessions", lambda services: services[BrowserSessions]),),
 )

@@ -20,7 +20,7 @@ from app.core.database.database import Base, Database
 from app.core.events import emit_event
 from app.features.accounts.service import Account, AccountService
 from app.features.browser.events import BrowserEvent
-from app.features.sessions.events import SessionEnd, SessionEvent
+from app.features.sessions.events import ENDED_BY_USER, SessionEvent
 from app.features.sessions.service import NewSession, SessionService
 
 
@@ -38,12 +38,7 @@ _SEEN_EVERY = timedelta(minutes=1)
 
 _rows = BrowserSession.__table__
 _FIND = select(_rows.c.session_id, _rows.c.sealed).where(_rows.c.id_hash == bindparam("id_hash"))
-
-
-class BrowserKey(Purpose):
-    """Keys of browser sessions."""
-
-    BROWSER_SESSION = "browser-session/v1"
+BROWSER_KEY = Purpose("browser-session/v1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,7 @@ class BrowserSessions:
         self._database = database
         self._sessions = sessions
         self._accounts = accounts
-        self._sealer = Sealer(keys, BrowserKey.BROWSER_SESSION)
+        self._sealer = Sealer(keys, BROWSER_KEY)
 
     def attach(self, connection: Connection, session: NewSession) -> str:
         """Let a cookie open a session that has just been started; returns the value of the cookie."""
@@ -125,7 +120,7 @@ class BrowserSessions:
         """End the session of a browser, at its own wish."""
         async with self._database.transaction() as db:
             user_id, session_id = principal.user_id, principal.session_id
-            if await self._sessions.end(db, SessionEnd.ENDED_BY_USER, id=session_id, user_id=user_id):
+            if await self._sessions.end(db, ENDED_BY_USER, id=session_id, user_id=user_id):
                 emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:

@@ -1,7 +1,5 @@
 """Security events of sessions."""
 
-from enum import StrEnum
-
 from app.core.events import ACTOR, ON_SESSION, SUBJECT, SecurityEvent
 
 
@@ -12,13 +10,5 @@ class SessionEvent(SecurityEvent):
     SIGNED_OUT = "signed_out", ACTOR, ON_SESSION
 
 
-class EndReason(StrEnum):
-    """Why a session ended. A feature that ends sessions declares its own reasons in a subclass."""
-
-
-class SessionEnd(EndReason):
-    """Why the user or a limit ended a session."""
-
-    ENDED_BY_USER = "ended by user"
-    REVOKED = "revoked"
-    TOO_MANY = "too many sessions"
+ENDED_BY_USER = "ended by user"
+"""Why a session ended, in up to 32 characters; who ends one for another reason writes that there."""

@@ -20,7 +20,7 @@ from app.core.pagination import Cursors, PageParams
 from app.core.settings.model import Settings
 from app.features.sessions.client import Client
 from app.features.sessions.devices import LONGEST_USER_AGENT, device_of
-from app.features.sessions.events import EndReason, SessionEnd, SessionEvent
+from app.features.sessions.events import ENDED_BY_USER, SessionEvent
 from app.features.sessions.models import Session
 
 _sessions = table_of(Session)
@@ -112,8 +112,8 @@ class SessionService:
         theirs = {"user_id": user_id, "client_id": client_id, "kept": self._most - 1, **self._now()}
         for session_id in connection.execute(_BEYOND, theirs).scalars().all():
             ending = update(_sessions).where(_sessions.c.id == session_id)
-            connection.execute(ending.values(ended_at=utc_now(), ended_reason=SessionEnd.TOO_MANY))
-            _emit_ended(session_id, user_id, SessionEnd.TOO_MANY)
+            connection.execute(ending.values(ended_at=utc_now(), ended_reason="too many sessions"))
+            _emit_ended(session_id, user_id, "too many sessions")
 
     async def lock(self, db: AsyncSession, session_id: UUID) -> str | None:
         """Lock the session until the transaction ends, and return the client that has it."""
@@ -177,7 +177,7 @@ class SessionService:
         """End one session of the actor; raises `NotFound` for another user's session."""
         async with self._database.transaction() as db:
             await self.require_alive(db, actor)
-            ended = await self.end(db, SessionEnd.ENDED_BY_USER, id=session_id, user_id=actor.user_id)
+            ended = await self.end(db, ENDED_BY_USER, id=session_id, user_id=actor.user_id)
             if ended:
                 emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=actor.user_id, session_id=session_id)
         if not ended:
@@ -187,9 +187,9 @@ class SessionService:
         """End every session of the actor but the current one."""
         async with self._database.transaction() as db:
             await self.require_alive(db, actor)
-            await self.end_all(db, actor.user_id, SessionEnd.ENDED_BY_USER, keep=actor.session_id)
+            await self.end_all(db, actor.user_id, ENDED_BY_USER, keep=actor.session_id)
 
-    async def end(self, db: AsyncSession, reason: EndReason, **which: UUID | str | None) -> bool:
+    async def end(self, db: AsyncSession, reason: str, **which: UUID | str | None) -> bool:
         """End living sessions with these values of `id`, `user_id` and `client_id`; return whether there were any."""
         return await self._end(db, and_(*(_sessions.c[name] == value for name, value in which.items())), reason)
 
@@ -197,7 +197,7 @@ class SessionService:
         self,
         db: AsyncSession,
         user_id: UUID,
-        reason: EndReason,
+        reason: str,
         *,
         keep: UUID | None = None,
         keep_clients: Collection[str] = (),
@@ -218,7 +218,7 @@ class SessionService:
         """Return the condition that the session which a column of another table names was over before a time."""
         return exists().where(Session.id == session_id, self.over(before))
 
-    async def _end(self, db: AsyncSession, which: ColumnElement[bool], reason: EndReason) -> bool:
+    async def _end(self, db: AsyncSession, which: ColumnElement[bool], reason: str) -> bool:
         """End those of these sessions that are alive; return whether there were any."""
         ending = update(Session).where(which, self._alive()).values(ended_at=utc_now(), ended_reason=reason)
         ended = (await db.execute(ending.returning(Session.id, Session.user_id))).all()
@@ -235,5 +235,5 @@ class SessionService:
         return {"now": now, "idle_since": now - self._idle}
 
 
-def _emit_ended(session_id: UUID, user_id: UUID, reason: EndReason) -> None:
+def _emit_ended(session_id: UUID, user_id: UUID, reason: str) -> None:
     emit_event(SessionEvent.SESSION_ENDED, outcome="success", user_id=user_id, session_id=session_id, reason=reason)

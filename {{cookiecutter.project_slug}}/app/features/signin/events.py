@@ -1,7 +1,6 @@
 """Security events of sign-ins and tokens."""
 
 from app.core.events import ACTOR, NOBODY, ON_SESSION, SUBJECT, SecurityEvent
-from app.features.sessions.events import EndReason
 
 
 class SignInEvent(SecurityEvent):
@@ -13,9 +12,3 @@ class SignInEvent(SecurityEvent):
     TOKEN_REFRESHED = "token_refreshed", ACTOR
     TOKEN_REUSED = "token_reused", NOBODY, ON_SESSION
     TOKEN_REVOKED = "token_revoked", ACTOR, ON_SESSION
-
-
-class SignInEnd(EndReason):
-    """Why a misuse of tokens ends a session."""
-
-    REFRESH_TOKEN_REUSED = "refresh token reused"  # noqa: S105  # a reason, not a secret

@@ -21,7 +21,7 @@ from app.features.signin.models import RefreshToken
 from app.features.signin.password import PasswordSignIn
 from app.features.signin.routes import router
 from app.features.signin.service import SignInService
-from app.features.signin.tokens import AccessTokens, TokenKey
+from app.features.signin.tokens import TOKEN_KEY, AccessTokens
 
 
 def provide(services: Services) -> None:
@@ -51,6 +51,6 @@ SIGNIN = Feature(
     api=(router,),
     tables=(RefreshToken,),
     events=(SignInEvent,),
-    keys=(TokenKey,),
+    keys=(TOKEN_KEY,),
     purge=(RetentionJob("refresh tokens", refresh_token_purge),),
 )

@@ -12,11 +12,10 @@ from app.core.database.database import Database
 from app.core.events import emit_event
 from app.features.accounts.service import AccountService
 from app.features.sessions.client import Client
-from app.features.sessions.events import SessionEnd
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
 from app.features.signin import refresh
 from app.features.signin.errors import InvalidGrant, InvalidScope
-from app.features.signin.events import SignInEnd, SignInEvent
+from app.features.signin.events import SignInEvent
 from app.features.signin.password import PasswordSignIn
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens, TokenClaims
 
@@ -77,7 +76,7 @@ class SignInService:
             used = session_id and await refresh.use(db, token)
             renewed = used and await self._rotate(db, used, scope)
             if session_id and not used:
-                await self._sessions.end(db, SignInEnd.REFRESH_TOKEN_REUSED, id=session_id)
+                await self._sessions.end(db, "refresh token reused", id=session_id)
                 emit_event(SignInEvent.TOKEN_REUSED, outcome="denied", session_id=session_id)
         if not renewed:
             raise InvalidGrant("The refresh token is not valid.")
@@ -106,7 +105,7 @@ class SignInService:
             await self._sessions.require_alive(db, principal)
             session_id = await self._session_of(db, token)
             own = {"user_id": principal.user_id} | ({"client_id": of} if (of := principal.client_id) else {})
-            if session_id and await self._sessions.end(db, SessionEnd.REVOKED, id=session_id, **own):
+            if session_id and await self._sessions.end(db, "revoked", id=session_id, **own):
                 who = principal.user_id
                 emit_event(SignInEvent.TOKEN_REVOKED, outcome="success", user_id=who, session_id=session_id)
 
@@ -114,7 +113,7 @@ class SignInService:
         """End the session of one of the client's own tokens (RFC 7009); any other token changes nothing."""
         async with self._database.transaction() as db:
             session_id = await self._session_of(db, token)
-            if session_id and await self._sessions.end(db, SessionEnd.REVOKED, id=session_id, client_id=client_id):
+            if session_id and await self._sessions.end(db, "revoked", id=session_id, client_id=client_id):
                 who = client_id or FIRST_PARTY
                 emit_event(SignInEvent.TOKEN_REVOKED, outcome="success", session_id=session_id, client_id=who)
 

@@ -15,13 +15,7 @@ from app.core.crypto import KeyRing, Purpose
 from app.core.settings.model import Settings
 from app.features.sessions.service import NewSession
 
-
-class TokenKey(Purpose):
-    """Keys of access tokens."""
-
-    ACCESS_TOKEN = "access-token/v1"  # noqa: S105  # names the purpose, is no secret
-
-
+TOKEN_KEY = Purpose("access-token/v1")
 _ALGORITHM = "HS256"
 _HEADER = {"alg": _ALGORITHM, "typ": "at+jwt"}
 _LONGEST_TOKEN = 4096
@@ -65,7 +59,7 @@ class AccessTokens:
         self.issuer = settings.public_url
         self.expires_in = settings.access_token_minutes * 60
         self._verified: dict[bytes, TokenClaims] = {}
-        self._keys = [OctKey.import_key(key) for key in keys.all(TokenKey.ACCESS_TOKEN)]
+        self._keys = [OctKey.import_key(key) for key in keys.all(TOKEN_KEY)]
         self._registry = _Claims(
             now=lambda: int(utc_now().timestamp()),
             leeway=_LEEWAY_SECONDS,

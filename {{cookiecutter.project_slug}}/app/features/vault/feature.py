@@ -12,7 +12,7 @@ from app.features.vault.events import VaultEvent
 from app.features.vault.models import Secret
 from app.features.vault.permissions import VaultPermission
 from app.features.vault.routes import router
-from app.features.vault.service import VaultKey, VaultService
+from app.features.vault.service import VAULT_KEY, VaultService
 
 
 def provide(services: Services) -> None:
@@ -28,7 +28,7 @@ VAULT = Feature(
     tables=(Secret,),
     grants=dict.fromkeys(VaultPermission, EVERY_ROLE),
     events=(VaultEvent,),
-    keys=(VaultKey,),
+    keys=(VAULT_KEY,),
     personal_data=(
         PersonalData(
             name="secrets",

@@ -28,12 +28,7 @@ from app.features.vault.models import Secret
 from app.features.vault.schemas import RevealedSecret, SecretCreate, SecretRead, SecretUpdate
 
 _WITH_VALUES = undefer_group("values")
-
-
-class VaultKey(Purpose):
-    """Keys of secrets in the vault."""
-
-    VAULT = "vault/v1"
+VAULT_KEY = Purpose("vault/v1")
 
 
 class Unreadable(Problem):
@@ -49,7 +44,7 @@ class VaultService:
         self._database = database
         self._sessions = sessions
         self._items_per_user = settings.items_per_user
-        self._sealer = Sealer(keys, VaultKey.VAULT)
+        self._sealer = Sealer(keys, VAULT_KEY)
         self._cursors = Cursors(keys, "secrets")
 
     async def create(self, actor: Principal, new: SecretCreate) -> SecretRead:

@@ -13,7 +13,7 @@ from app.core.crypto import KeyRing, key_id
 from app.core.database.database import Database
 from app.features.audit.schemas import ExportedEvent
 from app.features.audit.service import AuditTrail, Filters
-from app.features.audit.trail.chain import TrailKey
+from app.features.audit.trail.chain import TRAIL_KEY
 from tests.support.command_line import CommandLine
 from tests.support.server import HOST, ServerProcess
 
@@ -56,7 +56,7 @@ def told(manage: CommandLine) -> list[tuple[str, Row]]:
 
 def name_of(key: str) -> str:
     """What the trail calls a key."""
-    return key_id(KeyRing(SecretStr(key)).current(TrailKey.AUDIT)).hex()
+    return key_id(KeyRing(SecretStr(key)).current(TRAIL_KEY)).hex()
 
 
 def test_every_change_of_the_keys_is_a_row(manage: CommandLine) -> None:

@@ -9,9 +9,9 @@ from pydantic import SecretStr
 
 from app.assembly import FEATURES
 from app.core.crypto import KeyRing, Purpose, derive_key
-from app.features.signin.tokens import TokenKey
+from app.features.signin.tokens import TOKEN_KEY
 
-PURPOSES = [purpose for feature in FEATURES for keys in feature.keys for purpose in keys]
+PURPOSES = [purpose for feature in FEATURES for purpose in feature.keys]
 
 
 def hkdf(secret: bytes, info: bytes) -> bytes:
@@ -25,7 +25,7 @@ def hkdf(secret: bytes, info: bytes) -> bytes:
 def test_a_key_is_derived_by_hkdf_with_its_purpose(purpose: Purpose) -> None:
     """As the RFC says, 32 bytes, another one for each purpose."""
     secret = secrets.token_urlsafe(64)
-    assert derive_key(SecretStr(secret), purpose) == hkdf(secret.encode(), purpose.value.encode())
+    assert derive_key(SecretStr(secret), purpose) == hkdf(secret.encode(), purpose.encode())
     others = {derive_key(SecretStr(secret), other) for other in PURPOSES}
     assert len(others) == len(PURPOSES)
 
@@ -34,6 +34,6 @@ def test_the_ring_makes_with_the_first_and_reads_with_all() -> None:
     """The current key comes first, the fallbacks in their order."""
     new, old, older = (SecretStr(secrets.token_urlsafe(64)) for _ in range(3))
     ring = KeyRing(new, (old, older))
-    expected = tuple(derive_key(secret, TokenKey.ACCESS_TOKEN) for secret in (new, old, older))
-    assert ring.current(TokenKey.ACCESS_TOKEN) == expected[0]
-    assert ring.all(TokenKey.ACCESS_TOKEN) == expected
+    expected = tuple(derive_key(secret, TOKEN_KEY) for secret in (new, old, older))
+    assert ring.current(TOKEN_KEY) == expected[0]
+    assert ring.all(TOKEN_KEY) == expected

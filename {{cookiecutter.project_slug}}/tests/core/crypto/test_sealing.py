@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.core.crypto import KeyRing, SealBrokenError, Sealer
-from app.core.pagination import CursorKey
-from app.features.signin.tokens import TokenKey
+from app.core.pagination import CURSOR_KEY
+from app.features.signin.tokens import TOKEN_KEY
 
 PLAIN = b"the value of a secret"
 PLACE = b"table|row|owner|column"
@@ -16,7 +16,7 @@ OLD, NEW = (SecretStr(secrets.token_urlsafe(64)) for _ in range(2))
 
 def sealer(*keys: SecretStr) -> Sealer:
     """A sealer with these keys, the current one first."""
-    return Sealer(KeyRing(keys[0], keys[1:]), CursorKey.CURSOR)
+    return Sealer(KeyRing(keys[0], keys[1:]), CURSOR_KEY)
 
 
 def test_opens_what_it_sealed_and_shows_nothing() -> None:
@@ -64,6 +64,6 @@ def test_a_rotated_key_still_opens_and_is_known_for_old() -> None:
 def test_each_purpose_has_a_key_of_its_own() -> None:
     """What one purpose sealed, another does not open."""
     ring = KeyRing(NEW)
-    sealed = Sealer(ring, CursorKey.CURSOR).seal(PLAIN, identity=PLACE)
+    sealed = Sealer(ring, CURSOR_KEY).seal(PLAIN, identity=PLACE)
     with pytest.raises(SealBrokenError):
-        Sealer(ring, TokenKey.ACCESS_TOKEN).open(sealed, identity=PLACE)
+        Sealer(ring, TOKEN_KEY).open(sealed, identity=PLACE)

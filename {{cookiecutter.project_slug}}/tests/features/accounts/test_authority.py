@@ -11,9 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.features.accounts.events import AccountEnd
 from app.features.accounts.models import User, UserRole
-from app.features.sessions.events import SessionEnd
+from app.features.sessions.events import ENDED_BY_USER
 from app.features.sessions.service import SessionService
 from tests.conftest import StartService
 from tests.support.meanwhile import while_it_waits
@@ -33,12 +32,12 @@ NEW_PASSWORD = "nine blue kites land"
 
 async def _disable(sessions: SessionService, db: AsyncSession, actor: Person) -> None:
     await db.execute(update(User).where(User.id == actor.id).values(disabled_at=utc_now()))
-    await sessions.end_all(db, actor.id, AccountEnd.ACCOUNT_DISABLED)
+    await sessions.end_all(db, actor.id, "account disabled")
 
 
 async def _demote(sessions: SessionService, db: AsyncSession, actor: Person) -> None:
     await _take_role(sessions, db, actor)
-    await sessions.end_all(db, actor.id, AccountEnd.ROLES_CHANGED)
+    await sessions.end_all(db, actor.id, "roles changed")
 
 
 async def _take_role(_: SessionService, db: AsyncSession, actor: Person) -> None:
@@ -51,7 +50,7 @@ async def _delete(_: SessionService, db: AsyncSession, actor: Person) -> None:
 
 
 async def _sign_out_everywhere(sessions: SessionService, db: AsyncSession, actor: Person) -> None:
-    await sessions.end_all(db, actor.id, SessionEnd.ENDED_BY_USER)
+    await sessions.end_all(db, actor.id, ENDED_BY_USER)
 
 
 WRITES: dict[str, tuple[str, str, Body]] = {
@@ -120,7 +119,7 @@ async def test_a_session_that_ends_while_its_write_waits_writes_nothing(start: S
         request = service.client.request(method, path, headers=stolen.bearer, json=body, data=form)
 
         async def end(db: AsyncSession) -> None:
-            await other[SessionService].end(db, SessionEnd.ENDED_BY_USER, id=UUID(ids[True]))
+            await other[SessionService].end(db, ENDED_BY_USER, id=UUID(ids[True]))
 
         answer = await while_it_waits(service, other, owner, request, end)
         assert answer.status_code == 401, answer.text

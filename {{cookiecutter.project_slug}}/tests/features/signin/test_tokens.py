@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import hashes, hmac
 
 from app.access.roles import Role
 from app.core.crypto import derive_key
-from app.core.pagination import CursorKey
+from app.core.pagination import CURSOR_KEY
 from app.core.settings.model import Settings
-from app.features.signin.tokens import TokenKey
+from app.features.signin.tokens import TOKEN_KEY
 from tests.conftest import PUBLIC_URL, StartService
 from tests.support.service import Service, Tokens
 
@@ -82,7 +82,7 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 def own_key(service: Service) -> bytes:
     """The key with which the service signs, which no attacker has: only what is changed can be the reason."""
-    return derive_key(service[Settings].secret_key, TokenKey.ACCESS_TOKEN)
+    return derive_key(service[Settings].secret_key, TOKEN_KEY)
 
 
 async def refused(service: Service, token: str) -> None:
@@ -134,7 +134,7 @@ async def test_other_keys_and_other_tokens_are_refused(service: Service) -> None
     settings = service[Settings]
     raised = encoded({**decoded(claims), "scope": "users:write"})
     forged = [
-        signed(HEADER, decoded(claims), derive_key(settings.secret_key, CursorKey.CURSOR)),
+        signed(HEADER, decoded(claims), derive_key(settings.secret_key, CURSOR_KEY)),
         signed(HEADER, decoded(claims), settings.secret_key.get_secret_value().encode()),
         signed(HEADER, decoded(claims), b""),
         f"{header}.{raised}.{signature}",

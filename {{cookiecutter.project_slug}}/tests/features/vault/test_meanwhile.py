@@ -7,7 +7,7 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.features.accounts.models import User
-from app.features.sessions.events import SessionEnd
+from app.features.sessions.events import ENDED_BY_USER
 from app.features.sessions.service import SessionService
 from tests.conftest import StartService
 from tests.features.vault.steps import PATH, keep, kept
@@ -33,7 +33,7 @@ async def test_a_session_that_ends_while_its_write_waits_keeps_and_changes_nothi
         (stolen,) = (UUID(session["id"]) for session in listed if session["current"])
 
         async def end(db: AsyncSession) -> None:
-            await other[SessionService].end(db, SessionEnd.ENDED_BY_USER, id=stolen)
+            await other[SessionService].end(db, ENDED_BY_USER, id=stolen)
 
         answer = await while_it_waits(service, other, person, request, end)
         assert answer.status_code == 401, answer.text

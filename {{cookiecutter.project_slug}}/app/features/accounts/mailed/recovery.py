@@ -29,7 +29,7 @@ from app.core.email_address import EmailAddress, parse_email_address
 from app.core.errors import Forbidden, Unavailable
 from app.core.events import Outcome, emit_event
 from app.core.limits import subscriber
-from app.features.accounts.events import AccountEnd, AccountEvent
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.mails import AccountMail, MailKind
 from app.features.accounts.mailed.tokens import RECOVERY, AccountTokens, MailLimits, TokenKind, lock_mailbox, taken_back
 from app.features.accounts.models import User
@@ -193,7 +193,7 @@ class RecoveryService:
                 user.verified_at, user.display_name = utc_now(), None
             user.password_hash = new_hash
             kept = [client for each in self.keep_or_end for client in await each(db, user.id, keep_applications)]
-            await self._tokens.end_access(db, user.id, AccountEnd.PASSWORD_RESET, keep_clients=kept)
+            await self._tokens.end_access(db, user.id, "password reset", keep_clients=kept)
             connection = await db.connection()
             await connection.run_sync(forget_other_homes, user.id, client.ip)
             await connection.run_sync(remember_home, user.id, client.ip)

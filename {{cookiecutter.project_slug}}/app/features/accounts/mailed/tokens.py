@@ -30,7 +30,6 @@ from app.core.events import emit_event
 from app.core.limits import Limiter, Verdict, subscriber
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import AccountToken, User
-from app.features.sessions.events import EndReason
 from app.features.sessions.service import SessionService
 
 _SHAPE = re.compile(r"(vrf|pwr|eml|inv)_[A-Za-z0-9_-]{43}", re.ASCII)
@@ -109,7 +108,7 @@ class AccountTokens:
         self,
         db: AsyncSession,
         user_id: UUID,
-        reason: EndReason,
+        reason: str,
         *,
         keep: UUID | None = None,
         keep_clients: Collection[str] = (),

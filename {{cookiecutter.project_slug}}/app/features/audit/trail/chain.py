@@ -20,13 +20,7 @@ import orjson
 from app.core.crypto import KeyRing, Purpose, key_id
 from app.features.audit.models import SHARDS
 
-
-class TrailKey(Purpose):
-    """Keys of the audit trail."""
-
-    AUDIT = "audit/v1"
-
-
+TRAIL_KEY = Purpose("audit/v1")
 FIRST_DIGEST = bytes(32)
 
 _ROW = b"audit row\0"
@@ -112,8 +106,8 @@ class ChainKeys:
     """Makes MACs with the current key, and confirms those of every key of the ring."""
 
     def __init__(self, keys: KeyRing) -> None:
-        self.current_id = key_id(keys.current(TrailKey.AUDIT))
-        self._keys = {key_id(key): key for key in keys.all(TrailKey.AUDIT)}
+        self.current_id = key_id(keys.current(TRAIL_KEY))
+        self._keys = {key_id(key): key for key in keys.all(TRAIL_KEY)}
 
     def following(self, head: Head | None) -> Self:
         """Return the same keys, but make MACs with the key of the head if it is in the ring."""

@@ -27,7 +27,7 @@ from app.core.pagination import Cursors, PageParams
 from app.features.accounts.administration import Authority, denied
 from app.features.accounts.service import add_service_account, lock_service_account, remove_service_account
 from app.features.oauth.clients.registered import OWN_CLIENTS, GrantType, RegisteredClient
-from app.features.oauth.events import ClientEnd, ClientEvent
+from app.features.oauth.events import ClientEvent
 from app.features.oauth.models import OAuthClient
 from app.features.oauth.schemas import ClientCreate
 from app.features.sessions.service import SessionService
@@ -142,7 +142,7 @@ class ClientService:
             changing = update(OAuthClient).where(_clients.c.id == id_).values(values).returning(*_clients.c)
             client = _client((await db.execute(changing)).one())
             if client.user_id is not None:
-                reason = ClientEnd.CLIENT_SECRET_ROTATED
+                reason = "client secret rotated"
                 await self._sessions.end(db, reason, client_id=client.client_id, user_id=client.user_id)
             _emit_event(ClientEvent.CLIENT_SECRET_ROTATED, actor, id_)
         return client, secret
@@ -179,7 +179,7 @@ class ClientService:
                 await db.execute(insert(OAuthClient), row)
 
     async def _discard(self, db: AsyncSession, client: RegisteredClient) -> None:
-        await self._sessions.end(db, ClientEnd.CLIENT_REMOVED, client_id=client.client_id)
+        await self._sessions.end(db, "client removed", client_id=client.client_id)
         await db.execute(delete(OAuthClient).where(_clients.c.id == client.id))
 
     async def _lock(self, db: AsyncSession, actor: Principal | None, id_: UUID) -> RegisteredClient:

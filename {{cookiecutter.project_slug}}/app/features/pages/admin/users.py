@@ -20,19 +20,12 @@ from app.features.pages.kit.forms import FormBody, NoFields
 from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import CurrentPage, PageRouter
 from app.features.sessions.client import RequestClient
-from app.features.sessions.events import EndReason
 from app.features.sessions.routes import Sessions
 
 router = PageRouter(__name__, "/admin/users")
 
 _WRITES = Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE)
 _ASSIGNS = Recent(STEP_UP_MINUTES, UserPermission.ROLES_ASSIGN)
-
-
-class PagesEnd(EndReason):
-    """Why a page ends a session."""
-
-    ENDED_BY_ADMINISTRATOR = "ended by administrator"
 
 
 class SearchForm(FormBody):
@@ -155,7 +148,7 @@ async def sessions_page(page: CurrentPage, user: User, sessions: Sessions, curso
 async def end_all(user_id: UUID, page: CurrentPage, administration: Administration, sessions: Sessions) -> Response:
     """End every session of the account; an administrator's own, but for this one."""
     async with administration.locked(page.principal, user_id) as (db, *_):
-        await sessions.end_all(db, user_id, PagesEnd.ENDED_BY_ADMINISTRATOR, keep=page.principal.session_id)
+        await sessions.end_all(db, user_id, "ended by administrator", keep=page.principal.session_id)
     return page.go(f"/admin/users/{user_id}/sessions", PagesNotice.SESSIONS_ENDED)
 
 
@@ -165,7 +158,7 @@ async def end_session(
 ) -> Response:
     """End one session of the account."""
     async with administration.locked(page.principal, user_id) as (db, *_):
-        ended = await sessions.end(db, PagesEnd.ENDED_BY_ADMINISTRATOR, id=session_id, user_id=user_id)
+        ended = await sessions.end(db, "ended by administrator", id=session_id, user_id=user_id)
     if not ended:
         raise NotFound("There is no such session.")
     return page.go(f"/admin/users/{user_id}/sessions", PagesNotice.SESSION_ENDED)

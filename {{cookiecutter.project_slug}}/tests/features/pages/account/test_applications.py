@@ -13,7 +13,7 @@ from app.core.database.database import Database
 from app.core.mail.outbox import OutboxMail
 from app.features.accounts.administration import lock_administrators
 from app.features.browser.service import BrowserSessions
-from app.features.sessions.events import SessionEnd
+from app.features.sessions.events import ENDED_BY_USER
 from app.features.sessions.service import SessionService
 from tests.conftest import PUBLIC_URL, StartService
 from tests.features.pages.entry.test_authorize import CALLBACK, address, answered, client_of, decide, exchange
@@ -74,7 +74,7 @@ async def test_a_browser_that_is_signed_out_while_it_waits_takes_nothing_back(st
             answer = asyncio.ensure_future(browser.post(found[0]))
             await asyncio.wait({answer}, timeout=0.5)
             assert not answer.done()
-            await other[SessionService].end(db, SessionEnd.ENDED_BY_USER, id=signed_in.principal.session_id)
+            await other[SessionService].end(db, ENDED_BY_USER, id=signed_in.principal.session_id)
         assert (await answer).status_code == 303
         assert (await answer).headers["Location"].startswith("/login")
         assert (await service.whoami(tokens)).status_code == 200
