@@ -7,13 +7,12 @@ reads every live key on every hit, the one in Redis needs two round trips and ca
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from math import ceil
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import structlog
 from limits import RateLimitItem
@@ -59,13 +58,7 @@ redis.call('DECR', KEYS[1])
 return 1
 """
 
-_Result = TypeVar("_Result")
-
 _log = structlog.get_logger("app")
-
-
-class CountersHang(Unavailable):
-    """The counters did not answer in time."""
 
 
 class Verdict(NamedTuple):
@@ -100,17 +93,12 @@ class _Advance:
 
 
 class Limiter:
-    """Counts in windows, for all replicas of `service`; it raises `Unavailable` if the counters cannot be used.
-
-    While Redis hangs, one request tries it again every `_RETRY_AFTER_SECONDS`.
-    """
+    """Counts in windows, for all replicas of `service`; it raises `Unavailable` if the counters cannot be used."""
 
     def __init__(self, redis_url: SecretStr | None, service: str) -> None:
         self._shared = _RedisCounters(redis_url, f"{service}/") if redis_url else None
         self._counters = _MemoryCounters()
         self._advances: dict[str, _Advance] = {}
-        self._hangs = False
-        self._retry_at = 0.0
 
     async def hit(self, limit: RateLimitItem, *key: str) -> Verdict:
         """Count one if it is within the limit, and say whether it is."""
@@ -133,7 +121,7 @@ class Limiter:
         if known:
             known.taken = 0  # others that ask meanwhile ask for one
         before, seconds_left, taken = await self._count(window, wanted)
-        if self._shared is not None and not self._hangs:
+        if self._shared is not None and not self._shared.hangs:
             self._advance(window, _Advance(now + seconds_left, taken, max(0, taken - 1), before + min(1, taken)))
         return _verdict(limit, before, seconds_left)
 
@@ -148,8 +136,7 @@ class Limiter:
 
     async def _count(self, window: _Window, wanted: int) -> tuple[int, float, int]:
         """Return the count before this hit, the seconds left, and how many were counted."""
-        counted = await self._ask_shared(lambda shared: shared.hit(window, wanted))
-        if counted is not None:
+        if self._shared is not None and (counted := await self._shared.hit(window, wanted)):
             return counted
         self._advances.clear()
         allowed = max(1, window.amount // _LOCAL_PART) if self._shared else window.amount
@@ -160,52 +147,28 @@ class Limiter:
     async def refund(self, limit: RateLimitItem, *key: str) -> bool:
         """Take one count back, if the window has not ended; return whether there was one."""
         window = _window(limit, key)
-        refunded = await self._ask_shared(lambda shared: shared.refund(window))
+        refunded = await self._shared.refund(window) if self._shared else None
         return self._counters.refund(window) if refunded is None else refunded
 
     async def clear(self, limit: RateLimitItem, *key: str) -> None:
         """Begin a count anew."""
         window = _window(limit, key)
         self._counters.clear(window)
-        await self._ask_shared(lambda shared: shared.clear(window))
+        if self._shared is not None:
+            await self._shared.clear(window)
 
     async def ping(self) -> None:
         """Return if the counters that replicas share count; raises `Unavailable` otherwise.
 
         It makes a hit: a server that is read-only or full answers a PING, and no hit.
         """
-        if self._shared is not None:
-            await self._watched(self._shared.hit(_PROBE))
+        if self._shared is not None and await self._shared.hit(_PROBE, anyway=True) is None:
+            raise Unavailable(_MESSAGE, retry_after=_RETRY_AFTER_SECONDS)
 
     async def close(self) -> None:
         """Close the connections."""
         if self._shared is not None:
             await self._shared.redis.aclose()
-
-    async def _ask_shared(self, ask: Callable[["_RedisCounters"], Awaitable[_Result]]) -> _Result | None:
-        """Return the answer of the counters that replicas share; None while this process counts."""
-        if self._shared is None or (self._hangs and monotonic() < self._retry_at):
-            return None
-        self._retry_at = monotonic() + _RETRY_AFTER_SECONDS
-        with suppress(CountersHang):
-            return await self._watched(ask(self._shared))
-        return None
-
-    async def _watched(self, call: Awaitable[_Result]) -> _Result:
-        """Await a call to the shared counters, and note whether they hang."""
-        try:
-            result = await call
-        except Unavailable as problem:
-            self._note(hangs=isinstance(problem, CountersHang))
-            raise
-        self._note(hangs=False)
-        return result
-
-    def _note(self, *, hangs: bool) -> None:
-        if hangs != self._hangs:
-            _log.warning("rate_limits_local" if hangs else "rate_limits_shared")
-        self._hangs = hangs
-        self._retry_at = monotonic() + _RETRY_AFTER_SECONDS
 
 
 class _MemoryCounters:
@@ -241,7 +204,10 @@ class _MemoryCounters:
 
 
 class _RedisCounters:
-    """Counters that replicas share, in keys with a prefix; a method raises `Unavailable` if Redis cannot be used."""
+    """Counters that replicas share, in keys with a prefix; a method raises `Unavailable` if Redis cannot be used.
+
+    While Redis hangs, a method returns None, and one request tries it again every `_RETRY_AFTER_SECONDS`.
+    """
 
     def __init__(self, url: SecretStr, prefix: str) -> None:
         self._prefix = prefix
@@ -254,29 +220,44 @@ class _RedisCounters:
         )
         self._hit = self.redis.register_script(_HIT)
         self._refund = self.redis.register_script(_REFUND)
+        self.hangs = False
+        self._retry_at = 0.0
 
-    async def hit(self, window: _Window, wanted: int = 1) -> tuple[int, float, int]:
-        """Count as `_MemoryCounters.hit`, up to `wanted` at once; return how many, too."""
-        arguments = [window.amount, window.seconds * 1000, wanted]
-        before, milliseconds, taken = await _answer(self._hit(keys=[self._prefix + window.key], args=arguments))
-        return int(before), milliseconds / 1000, int(taken)
+    async def hit(self, window: _Window, wanted: int = 1, *, anyway: bool = False) -> tuple[int, float, int] | None:
+        """Count as `_MemoryCounters.hit`, up to `wanted` at once; return how many, too. `anyway`: though it hangs."""
+        keys, arguments = [self._prefix + window.key], [window.amount, window.seconds * 1000, wanted]
+        answer = await self._ask(lambda: self._hit(keys=keys, args=arguments), anyway=anyway)
+        return answer and (int(answer[0]), answer[1] / 1000, int(answer[2]))
 
-    async def refund(self, window: _Window) -> bool:
-        return bool(await _answer(self._refund(keys=[self._prefix + window.key])))
+    async def refund(self, window: _Window) -> bool | None:
+        answer = await self._ask(lambda: self._refund(keys=[self._prefix + window.key]))
+        return None if answer is None else bool(answer)
 
     async def clear(self, window: _Window) -> None:
-        await _answer(self.redis.delete(self._prefix + window.key))
+        await self._ask(lambda: self.redis.delete(self._prefix + window.key))
 
+    async def _ask(self, command: Callable[[], Awaitable[Any]], *, anyway: bool = False) -> Any:
+        """Await the answer of Redis, within `_REDIS_SECONDS` for everything: connect, greet, ask."""
+        if self.hangs and monotonic() < self._retry_at and not anyway:
+            return None
+        self._retry_at = monotonic() + _RETRY_AFTER_SECONDS
+        try:
+            async with asyncio.timeout(_REDIS_SECONDS):
+                answer = await command()
+        except (TimeoutError, RedisTimeoutError):
+            self._note(hangs=True)
+            return None
+        except (RedisError, OSError):
+            self._note(hangs=False)
+            raise Unavailable(_MESSAGE, retry_after=_RETRY_AFTER_SECONDS) from None
+        self._note(hangs=False)
+        return answer
 
-async def _answer(command: Awaitable[Any]) -> Any:
-    """Await the answer of Redis, within `_REDIS_SECONDS` for everything: connect, greet, ask."""
-    try:
-        async with asyncio.timeout(_REDIS_SECONDS):
-            return await command
-    except (TimeoutError, RedisTimeoutError):
-        raise CountersHang(_MESSAGE, retry_after=_RETRY_AFTER_SECONDS) from None
-    except (RedisError, OSError):
-        raise Unavailable(_MESSAGE, retry_after=_RETRY_AFTER_SECONDS) from None
+    def _note(self, *, hangs: bool) -> None:
+        if hangs != self.hangs:
+            _log.warning("rate_limits_local" if hangs else "rate_limits_shared")
+        self.hangs = hangs
+        self._retry_at = monotonic() + _RETRY_AFTER_SECONDS
 
 
 def _verdict(limit: RateLimitItem, before: int, seconds_left: float) -> Verdict:
