@@ -59,15 +59,11 @@ def _message(error: BaseException) -> str:
 
 def _frames(traceback: TracebackType | None) -> list[str]:
     """Return the outermost and the innermost places, and how many are left out between them."""
-    outer: list[str] = []
-    inner: deque[str] = deque(maxlen=INNER_FRAMES)
-    count = 0
-    for frame, line in walk_tb(traceback):
-        place = f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}"
-        (outer if count < OUTER_FRAMES else inner).append(place)
-        count += 1
-    left_out = count - len(outer) - len(inner)
-    return [*outer, *([f"({left_out} frames left out)"] if left_out else []), *inner]
+    places = [f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}" for frame, line in walk_tb(traceback)]
+    left_out = len(places) - OUTER_FRAMES - INNER_FRAMES
+    if left_out > 0:
+        places[OUTER_FRAMES:-INNER_FRAMES] = [f"({left_out} frames left out)"]
+    return places
 
 
 def render_json(line: Line) -> bytes:

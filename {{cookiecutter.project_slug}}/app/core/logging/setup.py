@@ -17,7 +17,7 @@ import structlog
 from app.core.clock import utc_now
 from app.core.logging.lines import Renderer, describe, render_console, render_json, wants_colours
 from app.core.logging.redaction import redact_fields, redact_text
-from app.core.logging.writer import Gap, LogWriter
+from app.core.logging.writer import LogWriter
 from app.core.settings.model import LogFormat, Settings
 
 _OWN_LOGGER = "app"
@@ -70,7 +70,6 @@ class _Pipe(logging.Handler):
         super().__init__()
         self.renderer = renderer
         self._stream = stream
-        self._gap = Gap(lambda lost: self._render(__name__, "warning", {"event": "log_lines_dropped", "lines": lost}))
 
     def process(self, logger: Any, method: str, fields: MutableMapping[str, Any]) -> NoReturn:
         """Write the line, as structlog's last processor: no logger is to do more."""
@@ -95,7 +94,10 @@ class _Pipe(logging.Handler):
     def put(self, line: bytes) -> None:
         """Have the line written, without waiting for it. A closed stream takes nothing, and does not fail."""
         with suppress(Exception):
-            _writer.put(line, self._stream or sys.stdout, self._gap)
+            _writer.put(line, self._stream or sys.stdout, self._notice)
+
+    def _notice(self, lost: int) -> bytes:
+        return self._render(__name__, "warning", {"event": "log_lines_dropped", "lines": lost})
 
     def _render(self, logger: str, level: str, fields: Mapping[str, Any]) -> bytes:
         try:

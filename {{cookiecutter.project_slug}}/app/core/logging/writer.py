@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import NamedTuple, TextIO
 
 MOST_WAITING = 4 * 1024 * 1024  # bytes, for each process
@@ -25,17 +24,8 @@ _RETRY_SECONDS = 0.05
 _GATHER_SECONDS = 0.005
 
 
-@dataclass
-class Gap:
-    """The number of lines of one log that were lost and not yet reported; `notice` makes the line that reports it."""
-
-    notice: Callable[[int], bytes]
-    lines: int = 0
-
-
 class _Entry(NamedTuple):
     file: io.RawIOBase
-    gap: Gap
     data: bytes
     lines: int  # how many lines are lost with it
 
@@ -56,25 +46,28 @@ class LogWriter:
         self._waiting: deque[_Entry] = deque()
         self._size = 0
         self._writing = False
+        self.untold = 0  # lines that were lost since the last report
         self.dropped = 0  # lines; a report that is lost counts those that it was about once more
         self._thread: threading.Thread | None = None
 
-    def put(self, line: bytes, stream: TextIO, gap: Gap) -> None:
-        """Queue the line for the file below the stream, if there is room; write to a stream in memory at once."""
+    def put(self, line: bytes, stream: TextIO, notice: Callable[[int], bytes]) -> None:
+        """Queue the line for the file below the stream, if there is room; write to a stream in memory at once.
+
+        `notice` makes the line that tells how many lines were lost before.
+        """
         file = _file_of(stream)
         if file is None:
             _write_text(stream, line)
             return
         with self._changed:
             # After a loss, further lines are lost until half of the queue is written: few long gaps, not many short.
-            if self._size + len(line) > (MOST_WAITING // 2 if gap.lines else MOST_WAITING):
-                gap.lines += 1
-                self.dropped += 1
+            if self._size + len(line) > (MOST_WAITING // 2 if self.untold else MOST_WAITING):
+                self._lose(1)
                 return
-            if gap.lines:
-                lost, gap.lines = gap.lines, 0
-                self._append(_Entry(file, gap, gap.notice(lost) + b"\n", lost))
-            self._append(_Entry(file, gap, line + b"\n", 1))
+            if self.untold:
+                lost, self.untold = self.untold, 0
+                self._append(_Entry(file, notice(lost) + b"\n", lost))
+            self._append(_Entry(file, line + b"\n", 1))
             self._changed.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -89,43 +82,37 @@ class LogWriter:
         self._waiting.append(entry)
         self._size += len(entry.data)
 
+    def _lose(self, lines: int) -> None:
+        self.untold += lines
+        self.dropped += lines
+
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
                 self._writing = True
             time.sleep(_GATHER_SECONDS)
-            while self._write_some():
-                pass
-
-    def _write_some(self) -> bool:
-        """Write the first lines that wait; return whether there were any."""
-        with self._changed:
-            entries = self._take()
-            if not entries:
-                self._writing = False
-                self._changed.notify_all()
-                return False
-        written = _write(entries[0].file, b"".join(entry.data for entry in entries))
-        with self._changed:
-            for entry in entries:
-                written -= len(entry.data)
-                lost = entry.lines if written < 0 else 0
-                entry.gap.lines += lost
-                self.dropped += lost
-        return True
+            while entries := self._take():
+                written = _write(entries[0].file, b"".join(entry.data for entry in entries))
+                with self._changed:
+                    for entry in entries:
+                        written -= len(entry.data)
+                        self._lose(entry.lines if written < 0 else 0)
 
     def _take(self) -> list[_Entry]:
-        """Take the first lines, as many as go out in one piece."""
+        """Take the first lines, as many as go out in one piece; without one, everything is written."""
         entries: list[_Entry] = []
         size = 0
-        while self._waiting:
-            first = self._waiting[0]
-            size += len(first.data)
-            if entries and (size > _MOST_AT_ONCE or first.file is not entries[0].file):
-                break
-            entries.append(self._waiting.popleft())
-            self._size -= len(first.data)
+        with self._changed:
+            while self._waiting:
+                first = self._waiting[0]
+                size += len(first.data)
+                if entries and (size > _MOST_AT_ONCE or first.file is not entries[0].file):
+                    break
+                entries.append(self._waiting.popleft())
+                self._size -= len(first.data)
+            self._writing = bool(entries)
+            self._changed.notify_all()
         return entries
 
 

@@ -160,12 +160,12 @@ class MailDelivery:
         self._failures = self._failures + 1 if unreachable else 0
         log = _log.bind(mail_id=claimed.id, attempts=claimed.attempts)
         if problem is None:
-            await self._queue.sent(claimed)
+            await self._queue.finish(claimed)
             log.info("mail_sent")
         elif self._stop.is_set() and not isinstance(problem, RefusedError):
             await self._queue.released(claimed)
         elif isinstance(problem, RefusedError) or self._is_last(claimed, unreachable=unreachable):
-            await self._queue.failed(claimed, problem.cause, problem.code)
+            await self._queue.finish(claimed, problem.cause, problem.code)
             log.error("mail_failed", error=problem.cause, smtp_code=problem.code)
         else:
             # Due at once, for whichever process reaches the server first: each of them pauses by itself.

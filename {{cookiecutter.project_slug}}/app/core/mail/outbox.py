@@ -222,13 +222,10 @@ class MailQueue:
         waiting, oldest = found.get(MailStatus.QUEUED, (0, None))
         return MailStanding(waiting, oldest, found.get(MailStatus.FAILED, (0, None))[0])
 
-    async def sent(self, mail: ClaimedMail) -> None:
-        """Record that it was delivered, and empty it."""
-        await self._finish(mail, MailStatus.SENT, None, None)
-
-    async def failed(self, mail: ClaimedMail, error: str, code: int | None) -> None:
-        """Record that it cannot be delivered, and why, and empty it."""
-        await self._finish(mail, MailStatus.FAILED, error, code)
+    async def finish(self, mail: ClaimedMail, error: str | None = None, code: int | None = None) -> None:
+        """Record that it was delivered, or the error for which it cannot be, and empty it."""
+        status = MailStatus.FAILED if error else MailStatus.SENT
+        await self._settle(mail, status=status, sealed=None, finished_at=utc_now(), error=error, smtp_code=code)
 
     async def postponed(
         self, mail: ClaimedMail, error: str, code: int | None, seconds: float, *, counts: bool = True
@@ -240,9 +237,6 @@ class MailQueue:
     async def released(self, mail: ClaimedMail) -> None:
         """Have it tried again at once, by any process: its delivery was cut off."""
         await self._settle(mail, due_at=utc_now())
-
-    async def _finish(self, mail: ClaimedMail, status: MailStatus, error: str | None, code: int | None) -> None:
-        await self._settle(mail, status=status, sealed=None, finished_at=utc_now(), error=error, smtp_code=code)
 
     async def _settle(self, mail: ClaimedMail, **values: Any) -> None:
         mine = and_(OutboxMail.id == mail.id, OutboxMail.claim == mail.claim)

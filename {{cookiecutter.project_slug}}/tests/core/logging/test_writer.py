@@ -14,7 +14,7 @@ from typing import TextIO
 import pytest
 
 from app.core.logging import writer as subject
-from app.core.logging.writer import Gap, LogWriter
+from app.core.logging.writer import LogWriter
 from tests.support.server import environment
 
 pytestmark = pytest.mark.asvs("16.5.2")
@@ -79,23 +79,23 @@ def test_never_waits_and_loses_nothing_within_the_bound() -> None:
     """More than a pipe takes is put at once, and comes out whole and in order when somebody reads."""
     lines = [str(number).encode().rjust(999) for number in range(1000)]
     with _pipe() as (reader, stream):
-        writer, gap = LogWriter(), Gap(_notice)
+        writer = LogWriter()
         started = time.monotonic()
         for line in lines:
-            writer.put(line, stream, gap)
+            writer.put(line, stream, _notice)
         assert time.monotonic() - started < 1
         assert not writer.flush(0.1)
         assert _read(reader, 1000 * 1000).splitlines() == lines
         assert writer.flush()
-        assert gap.lines == 0
+        assert writer.untold == 0
 
 
 def test_what_has_gathered_is_written_in_one_go(tmp_path: Path) -> None:
     """The thread waits for lines to gather once, and not before each piece: it keeps up with thousands a second."""
     with (tmp_path / "log").open("w", encoding="utf-8") as stream:
-        writer, gap = LogWriter(), Gap(_notice)
+        writer = LogWriter()
         for _ in range(4000):
-            writer.put(_LINE, stream, gap)
+            writer.put(_LINE, stream, _notice)
         assert writer.flush(3)
     assert (tmp_path / "log").stat().st_size == 4000 * (len(_LINE) + 1)
 
@@ -104,42 +104,42 @@ def test_what_has_no_room_is_counted_and_told_of_in_its_place(monkeypatch: pytes
     """The line that tells how many are missing stands where they would be, and once for all of them."""
     monkeypatch.setattr(subject, "MOST_WAITING", 10_000)
     with _pipe() as (reader, stream):
-        writer, gap = LogWriter(), Gap(_notice)
+        writer = LogWriter()
         kept = 0
         while writer.flush(1):  # until the pipe is full: from then on, nothing leaves the queue
-            writer.put(_LINE, stream, gap)
+            writer.put(_LINE, stream, _notice)
             kept += 1
         for _ in range(100):
-            writer.put(_LINE, stream, gap)
-        lost = gap.lines
+            writer.put(_LINE, stream, _notice)
+        lost = writer.untold
         kept += 100 - lost
         assert _read(reader, 1000 * kept).splitlines() == [_LINE] * kept
         assert writer.flush()
-        writer.put(b"after it", stream, gap)
+        writer.put(b"after it", stream, _notice)
         assert writer.flush()
         assert os.read(reader, 1000) == f"{lost} lost\nafter it\n".encode()
-        assert gap.lines == 0
+        assert writer.untold == 0
 
 
 def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Long lines count for what they take: one that is larger than all of the room is lost."""
     monkeypatch.setattr(subject, "MOST_WAITING", 10_000)
     with _pipe() as (_, stream):
-        writer, gap = LogWriter(), Gap(_notice)
-        writer.put(b"x" * 10_001, stream, gap)
-        assert gap.lines == 1
+        writer = LogWriter()
+        writer.put(b"x" * 10_001, stream, _notice)
+        assert writer.untold == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is there on Linux alone")
 def test_a_full_disk_is_told_of_when_it_has_room_again(tmp_path: Path) -> None:
     """Lines that could not be written count as lost, and the next one that can tells of them."""
-    gap, writer = Gap(_notice), LogWriter()
+    writer = LogWriter()
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         for _ in range(3):
-            writer.put(_LINE, full, gap)
+            writer.put(_LINE, full, _notice)
             assert writer.flush()
     with (tmp_path / "log").open("w", encoding="utf-8") as file:
-        writer.put(b"again", file, gap)
+        writer.put(b"again", file, _notice)
         assert writer.flush()
     assert (tmp_path / "log").read_text() == "3 lost\nagain\n"
 
@@ -148,21 +148,21 @@ def test_a_pipe_that_does_not_block_is_waited_for() -> None:
     """Another process that shares the pipe may have made it non-blocking: no line is lost for that."""
     with _pipe() as (reader, stream):
         os.set_blocking(stream.fileno(), False)
-        writer, gap = LogWriter(), Gap(_notice)
+        writer = LogWriter()
         for _ in range(200):
-            writer.put(_LINE, stream, gap)
+            writer.put(_LINE, stream, _notice)
         assert _read(reader, 200 * 1000).splitlines() == [_LINE] * 200
         assert writer.flush()
-        assert gap.lines == 0
+        assert writer.untold == 0
 
 
 def test_an_unbuffered_stream_is_written_by_the_thread_too() -> None:
     """With `PYTHONUNBUFFERED`, as in containers, `sys.stdout` has no buffer between it and the file."""
     with _pipe() as (reader, piped), open(piped.fileno(), "wb", buffering=0, closefd=False) as raw:
-        writer, gap = LogWriter(), Gap(_notice)
+        writer = LogWriter()
         stream = io.TextIOWrapper(raw, write_through=True)
         for _ in range(200):
-            writer.put(_LINE, stream, gap)
+            writer.put(_LINE, stream, _notice)
         assert _read(reader, 200 * 1000).splitlines() == [_LINE] * 200
         assert writer.flush()
         stream.detach()

@@ -38,10 +38,10 @@ async def test_a_claim_ends_by_itself(make_settings: MakeSettings) -> None:
             taken = await queue.claim()
         assert taken is not None
         assert (taken.id, taken.attempts) == (lost.id, 2)
-        await queue.failed(lost, "Late", None)
-        await queue.sent(lost)
+        await queue.finish(lost, "Late", None)
+        await queue.finish(lost)
         assert (await office.row()).status == MailStatus.QUEUED
-        await queue.sent(taken)
+        await queue.finish(taken)
         assert (await office.row()).status == MailStatus.SENT
 
 
@@ -56,8 +56,8 @@ async def test_tells_where_the_mail_stands(make_settings: MakeSettings) -> None:
         sent, failed = await queue.claim(), await queue.claim()
         assert sent is not None
         assert failed is not None
-        await queue.sent(sent)
-        await queue.failed(failed, "Refused", 550)
+        await queue.finish(sent)
+        await queue.finish(failed, "Refused", 550)
         standing = await queue.standing()
         assert (standing.waiting, standing.failed) == (2, 1)
 
@@ -71,8 +71,8 @@ async def test_what_is_done_with_is_emptied(make_settings: MakeSettings) -> None
         sent, failed = await queue.claim(), await queue.claim()
         assert sent
         assert failed
-        await queue.sent(sent)
-        await queue.failed(failed, "SMTPRecipientRefused", 550)
+        await queue.finish(sent)
+        await queue.finish(failed, "SMTPRecipientRefused", 550)
         rows = {row.status: row for row in await office.rows()}
         for row in rows.values():
             assert (row.sealed, row.claim, row.attempts) == (None, None, 1)
