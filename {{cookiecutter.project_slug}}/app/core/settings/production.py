@@ -6,7 +6,7 @@ Each takes a value in its one form, and of the settings that stand above it in t
 from collections.abc import Callable, Iterable, Mapping
 from ipaddress import collapse_addresses, ip_network
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from limits import parse as parse_limit
 from pydantic import SecretStr, ValidationInfo
@@ -52,12 +52,7 @@ def _parts(url: SecretStr | None) -> SplitResult:
 
 
 def _has_known_password(url: SecretStr | None) -> bool:
-    parts = _parts(url)
-    return parts.password is not None and is_known_password(unquote(parts.password), parts.username, parts.hostname)
-
-
-def _has_known_database_password(url: SecretStr) -> bool:
-    parts = make_url(url.get_secret_value())
+    parts = make_url(url.get_secret_value() if url else "none://")
     names = (parts.username, parts.database, *hosts_of(parts))
     return parts.password is not None and is_known_password(parts.password, *names)
 
@@ -112,7 +107,7 @@ _REFUSED: tuple[tuple[str, str, Callable[[Any, Mapping[str, Any]], bool]], ...] 
     ),
 )
 _REFUSED_IN_PRODUCTION: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
-    ("database_url", _KNOWN, _has_known_database_password),
+    ("database_url", _KNOWN, _has_known_password),
     ("redis_url", "holds no password", _lets_others_in),
     ("redis_url", _KNOWN, _has_known_password),
     ("redis_url", "cannot switch the verification of the certificate off in production", _skips_verification),
