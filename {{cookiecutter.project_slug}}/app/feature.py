@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 
 from app.access.roles import Grants
 from app.core.crypto import Purpose
-from app.core.database.batches import Purgeable, Resealable
+from app.core.database.batches import Resealable, RowPurge
 from app.core.database.database import Base
 from app.core.database.personal_data import PersonalData
 from app.core.events import SecurityEvent
@@ -32,7 +32,7 @@ class RetentionJob:
     """Rows that `manage purge` deletes after some time: what people call them, and the service that does it."""
 
     name: str
-    service: Callable[[Services], Purgeable]
+    service: Callable[[Services], RowPurge]
 
 
 @dataclass(frozen=True, slots=True)

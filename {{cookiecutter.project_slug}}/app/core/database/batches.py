@@ -4,11 +4,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, delete, inspect, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.database.database import Base, Database
 
@@ -17,15 +16,6 @@ Batch = Callable[[AsyncSession], Awaitable[int]]
 
 _SHORTEST_PAUSE_SECONDS = 0.01
 _FOUND_AT_ONCE = 10_000
-
-Key = TypeVar("Key")
-
-
-class Purgeable(Protocol):
-    """A service with rows that are worth nothing after some time."""
-
-    async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
-        """Delete up to `limit` rows that were over before that time; return how many, 0 if there are none."""
 
 
 class Resealable(Protocol):
@@ -40,40 +30,31 @@ Over = Callable[[datetime], ColumnElement[bool]]
 
 
 class RowPurge:
-    """Deletes the rows of a table that were over before a time."""
+    """Deletes the rows of a table that were over before a time.
 
-    def __init__(self, model: type[Base], over: Over) -> None:
+    With a `database` it finds many at once, for a long search, which holds no lock: a row that is over must stay so.
+    """
+
+    def __init__(self, model: type[Base], over: Over, database: Database | None = None) -> None:
         self._model = model
         self._over = over
+        self._database = database
+        self._found: list[Any] = []
 
     async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
         """Delete up to `limit` rows that were over before that time; return how many, 0 if there are none."""
         key = inspect(self._model).primary_key
-        found = select(*key).where(self._over(before)).limit(limit)
-        deleted = await db.execute(delete(self._model).where(tuple_(*key).in_(found)).returning(*key))
-        return len(deleted.all())
-
-
-class ReadAheadPurge(Generic[Key]):
-    """Deletes rows that a long search finds, which reads ahead and holds no lock: a row that is over must stay so."""
-
-    def __init__(self, database: Database, key: InstrumentedAttribute[Key], over: Over) -> None:
-        self._database = database
-        self._key = key
-        self._over = over
-        self._found: list[Key] = []
-
-    async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
-        """Delete up to `limit` rows that were over before that time; return how many, 0 if there are none."""
+        over = select(*key).where(self._over(before))
         while True:
-            if not self._found:
-                wanted = select(self._key).where(self._over(before)).limit(_FOUND_AT_ONCE)
-                async with self._database.read() as reader:
-                    self._found = list(await reader.scalars(wanted))
-            keys, self._found = self._found[:limit], self._found[limit:]
-            deleting = delete(self._key.class_).where(self._key.in_(keys)).returning(self._key)
-            deleted = len((await db.scalars(deleting)).all()) if keys else 0
-            if deleted or not keys:
+            keys: Any = over.limit(limit)
+            if self._database is not None:
+                if not self._found:
+                    async with self._database.read() as reader:
+                        self._found = list(await reader.execute(over.limit(_FOUND_AT_ONCE)))
+                keys, self._found = self._found[:limit], self._found[limit:]
+            deleting = delete(self._model).where(tuple_(*key).in_(keys)).returning(*key)
+            deleted = len((await db.execute(deleting)).all())
+            if deleted or self._database is None or not keys:
                 return deleted
             # Another process has deleted these.
 

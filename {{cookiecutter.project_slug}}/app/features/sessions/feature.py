@@ -2,7 +2,7 @@
 
 from app.access.roles import EVERY_ROLE
 from app.core.crypto import KeyRing
-from app.core.database.batches import ReadAheadPurge, RowPurge
+from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
@@ -30,9 +30,7 @@ SESSIONS = Feature(
     events=(SessionEvent,),
     personal_data=(PersonalData(name="sessions", table=Session), PersonalData(name="home_networks", table=HomeNetwork)),
     purge=(
-        RetentionJob(
-            "sessions", lambda services: ReadAheadPurge(services[Database], Session.id, services[SessionService].over)
-        ),
+        RetentionJob("sessions", lambda services: RowPurge(Session, services[SessionService].over, services[Database])),
         RetentionJob("home networks", lambda services: RowPurge(HomeNetwork, unused_homes(services[Settings]))),
     ),
 )

@@ -4,7 +4,7 @@ from limits import parse as parse_limit
 
 from app.access.guard import Authentication
 from app.core.crypto import KeyRing
-from app.core.database.batches import ReadAheadPurge
+from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.limits import Limiter
 from app.core.services import Services
@@ -36,12 +36,10 @@ def provide(services: Services) -> None:
     services[RecoveryService].unlock = limits.unlock
 
 
-def refresh_token_purge(services: Services) -> ReadAheadPurge[bytes]:
+def refresh_token_purge(services: Services) -> RowPurge:
     """Make the purge of refresh tokens. Used ones stay while their session is alive: a reuse must be noticed."""
     sessions = services[SessionService]
-    return ReadAheadPurge(
-        services[Database], RefreshToken.token_hash, lambda before: sessions.is_over(RefreshToken.session_id, before)
-    )
+    return RowPurge(RefreshToken, lambda before: sessions.is_over(RefreshToken.session_id, before), services[Database])
 
 
 SIGNIN = Feature(
