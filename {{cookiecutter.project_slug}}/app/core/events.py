@@ -32,15 +32,8 @@ class UserIs(Enum):
     NOBODY = ""
 
 
-class SessionIs(Enum):
-    """What the field `session_id` of an event says."""
-
-    ASKING = "the session of the request"
-    TARGET = "what it was done to"
-
-
 ACTOR, SUBJECT, NOBODY = UserIs
-ON_SESSION = SessionIs.TARGET
+ON_SESSION = True
 
 
 class SecurityEvent(StrEnum):
@@ -51,12 +44,12 @@ class SecurityEvent(StrEnum):
     """
 
     user_is: UserIs
-    session_is: SessionIs
+    on_session: bool
 
-    def __new__(cls, name: str, user_is: UserIs = NOBODY, session_is: SessionIs = SessionIs.ASKING) -> Self:
+    def __new__(cls, name: str, user_is: UserIs = NOBODY, on_session: bool = False) -> Self:  # noqa: FBT001, FBT002  # by place
         """Make a member of its name."""
         member = str.__new__(cls, name)
-        member._value_, member.user_is, member.session_is = name, user_is, session_is
+        member._value_, member.user_is, member.on_session = name, user_is, on_session
         return member
 
 

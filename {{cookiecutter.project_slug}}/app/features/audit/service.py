@@ -2,23 +2,24 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from operator import eq, ge, lt
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Row, Select, String, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.errors import Conflict
-from app.core.events import EventRecord, events_to
+from app.core.events import EventName, EventRecord, events_to
 from app.core.pagination import Cursors, PageParams
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent
+from app.features.audit.schemas import Moment
 from app.features.audit.trail.append import Appender, lock_heads, unavailable
 from app.features.audit.trail.archive import ArchiveFile, archived_through, remove_through, rows_before
 from app.features.audit.trail.chain import Anchor
@@ -28,21 +29,20 @@ from app.features.audit.trail.verification import Report, Verification
 _BATCH = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Filters:
+class Filters(BaseModel):
     """Which rows the caller wants; a filter that is None takes all. `since` is included, `until` is not."""
 
-    actor: UUID | None = None
-    target: str | None = None
-    action: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    actor: UUID | None = Field(default=None, description="Only what this user did.")
+    target: UUID | None = Field(default=None, description="Only what happened to this user, session or thing.")
+    action: EventName | None = Field(default=None, description="Only this event.")
+    since: Moment | None = Field(default=None, description="Only from this time on.")
+    until: Moment | None = Field(default=None, description="Only before this time.")
 
     def apply(self, statement: Select[Any]) -> Select[Any]:
         """Narrow the statement to these rows."""
         wanted = (
             (AuditEvent.actor_id, eq, self.actor),
-            (AuditEvent.target_id, eq, self.target),
+            (AuditEvent.target_id, eq, self.target and str(self.target)),
             (AuditEvent.action, eq, self.action),
             (AuditEvent.created_at, ge, self.since),
             (AuditEvent.created_at, lt, self.until),
@@ -110,7 +110,10 @@ class AuditTrail:
 
     async def list_events(self, filters: Filters, params: PageParams) -> tuple[Sequence[AuditEvent], str | None]:
         """Return a page of events, newest first, and the next cursor, which is valid for the same filters alone."""
-        statement, params = filters.apply(select(AuditEvent)), params._replace(search=str(filters))
+        statement, params = (
+            filters.apply(select(AuditEvent)),
+            params._replace(search=str([getattr(filters, name) for name in Filters.model_fields])),
+        )
         return await self._cursors.fetch(self._database, statement, params, (AuditEvent.sequence,))
 
     async def export(self, filters: Filters) -> AsyncIterator[AuditEvent]:

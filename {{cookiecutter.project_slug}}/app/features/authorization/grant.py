@@ -23,7 +23,7 @@ from app.features.authorization.models import AuthorizationCode
 from app.features.authorization.service import ConsentEvent
 from app.features.oauth.clients.registered import AnyClient, GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
-from app.features.oauth.errors import UnauthorizedClient
+from app.features.oauth.errors import RefusedGrant
 from app.features.oauth.grants import granted_scope, required
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
@@ -56,7 +56,7 @@ class AuthorizationCodeGrant:
     async def __call__(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
         """Return tokens for a code of the client; raises `InvalidGrant`, whatever does not fit."""
         if not isinstance(client, RegisteredClient):
-            raise UnauthorizedClient("The client may not use this grant.")
+            raise RefusedGrant("unauthorized_client", "The client may not use this grant.")
         presented = _presented(form)
         async with self._database.transaction() as db:
             code = await self._locked(db, presented, client)

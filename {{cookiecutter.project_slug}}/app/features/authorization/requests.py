@@ -60,10 +60,6 @@ class Callback:
         answer = parameters | ({} if self.state is None else {"state": self.state}) | {"iss": self.issuer}
         return f"{self.redirect_uri}{'&' if '?' in self.redirect_uri else '?'}{urlencode(answer)}"
 
-    def deny(self) -> str:
-        """Return the URL that tells the client that it gets nothing."""
-        return self.answer(error="access_denied")
-
     def refuse(self, error: str, description: str) -> NoReturn:
         """Raise the `RefusedRequest` that tells the client of an error (RFC 6749 section 4.1.2.1)."""
         raise RefusedRequest(error, self.answer(error=error, error_description=description))

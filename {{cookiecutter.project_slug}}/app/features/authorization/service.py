@@ -120,7 +120,7 @@ class AuthorizationService:
             may = await self._accounts.active_roles(db, principal.user_id, lock=True) is not None
             held = may and await self._clients.hold(db, request.client)
             if not held or not await self._sessions.lock_alive(db, principal.session_id):
-                return request.deny()
+                return request.answer(error="access_denied")
             await db.execute(insert(AuthorizationCode), row)
             if not request.client.first_party:
                 await self._remember(db, principal.user_id, request.client, scope, origin)
@@ -137,7 +137,7 @@ class AuthorizationService:
         """Give the client nothing, as the user says."""
         scope = " ".join(sorted(request.scope))
         _emit_event(ConsentEvent.CONSENT_DENIED, principal.user_id, request.client, scope=scope)
-        return request.deny()
+        return request.answer(error="access_denied")
 
     async def consents(self, user_id: UUID) -> list[GivenConsent]:
         """Return the consents of the user, newest first."""

@@ -12,19 +12,9 @@ class InvalidClient(Unauthenticated):
         super().__init__(detail, challenge=CHALLENGE)
 
 
-class UnauthorizedClient(BadRequest):
-    """The client may not use this grant."""
+class RefusedGrant(BadRequest):
+    """The client gets no tokens: `oauth_error` is a code of RFC 6749 section 5.2, or `invalid_target` of RFC 8707."""
 
-    oauth_error = "unauthorized_client"
-
-
-class UnsupportedGrantType(BadRequest):
-    """The grant is unknown, or switched off."""
-
-    oauth_error = "unsupported_grant_type"
-
-
-class InvalidTarget(BadRequest):
-    """The resource is not this service (RFC 8707 section 2)."""
-
-    oauth_error = "invalid_target"
+    def __init__(self, oauth_error: str, detail: str) -> None:
+        super().__init__(detail)
+        self.oauth_error = oauth_error

@@ -10,7 +10,7 @@ from app.core.errors import BadRequest
 from app.features.accounts.service import AccountService
 from app.features.oauth.clients.registered import AnyClient, GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
-from app.features.oauth.errors import InvalidClient, UnauthorizedClient
+from app.features.oauth.errors import InvalidClient, RefusedGrant
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionOptions
@@ -52,14 +52,14 @@ class OwnGrants:
     async def client_credentials(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
         """Let a client act as its service account, for one access token's life (RFC 6749 section 4.4)."""
         if not isinstance(client, RegisteredClient) or not client.confidential or client.user_id is None:
-            raise UnauthorizedClient("The client has no account to act as.")
+            raise RefusedGrant("unauthorized_client", "The client has no account to act as.")
         asked = client.scope if form.scope is None else frozenset(form.scope.split())
         if not asked or not asked <= client.scope:
             raise InvalidScope("The scope asks for more than the client may have.")
         async with self._database.transaction() as db:
             roles = await self._accounts.active_roles(db, client.user_id, lock=True)
             if roles is None:
-                raise UnauthorizedClient("The account of the client is disabled.")
+                raise RefusedGrant("unauthorized_client", "The account of the client is disabled.")
             if not await self._clients.hold(db, client):
                 raise InvalidClient("The client was changed meanwhile.")
             scope, lifetime = granted_scope(asked & self._accounts.permissions_of(roles)), self._signin.shortest_session

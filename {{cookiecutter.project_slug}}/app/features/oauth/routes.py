@@ -13,7 +13,7 @@ from app.core.settings.model import Settings
 from app.features.accounts.routes import Roles
 from app.features.oauth.clients.authentication import Caller, ClientAuthentication
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, RegisteredClient
-from app.features.oauth.errors import InvalidClient, InvalidTarget, UnauthorizedClient, UnsupportedGrantType
+from app.features.oauth.errors import InvalidClient, RefusedGrant
 from app.features.oauth.events import ClientEvent
 from app.features.oauth.grants import GrantTable, is_own_resource
 from app.features.oauth.schemas import IntrospectionResponse, ServerMetadata, TokenForm, TokenInQuestion
@@ -60,14 +60,14 @@ async def _exchange(
     """Exchange the grant that the form names, if the client may use it."""
     exchange = grants.get(form.grant_type)
     if exchange is None:
-        raise UnsupportedGrantType("This grant type is not supported.")
+        raise RefusedGrant("unsupported_grant_type", "This grant type is not supported.")
     if form.grant_type not in client.grants:
         if client is BUILT_IN:
             raise InvalidClient("This grant needs a client.")
-        raise UnauthorizedClient("The client may not use this grant.")
+        raise RefusedGrant("unauthorized_client", "The client may not use this grant.")
     issuer = services_of(request.app)[Settings].public_url
     if not is_own_resource(list(filter(None, form.resource)), issuer):
-        raise InvalidTarget(f"The one resource is {issuer}")
+        raise RefusedGrant("invalid_target", f"The one resource is {issuer}")
     return await exchange(form, client, origin)
 
 

@@ -143,7 +143,7 @@ async def test_a_user_who_says_no_is_told_to_the_client(service: Service) -> Non
     """RFC 6749 section 4.1.2.1; nothing is remembered."""
     client, (_, browser) = await register(service), await service.signed_in()
     request = await service[RequestReader].read(query(client))
-    _, told = parameters(request.deny())
+    _, told = parameters(request.answer(error="access_denied"))
     assert told == {"error": "access_denied", "state": STATE, "iss": PUBLIC_URL}
     assert await is_asked(service, browser, client)
 

@@ -199,7 +199,7 @@ async def test_an_address_keeps_its_own_query(service: Service) -> None:
     uri = "https://app.example/cb?tenant=1"
     client = await register(service, redirect_uris=[uri])
     request = await check(service, query(client, redirect_uri=uri))
-    location = request.deny()
+    location = request.answer(error="access_denied")
     assert location.startswith(f"{uri}&error=access_denied&")
     assert parameters(location)[1] == {"tenant": "1", "error": "access_denied", "state": STATE, "iss": PUBLIC_URL}
 

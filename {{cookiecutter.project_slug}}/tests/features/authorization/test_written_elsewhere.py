@@ -73,4 +73,4 @@ async def test_oauthlib_reads_the_answers(service: Service) -> None:
     answer = await authorization.approve(await principal_of(service, browser), request, ORIGIN)
     assert client.parse_request_uri_response(answer, state="a state")["code"].startswith("ac_")
     with pytest.raises(AccessDeniedError):
-        client.parse_request_uri_response(request.deny(), state="a state")
+        client.parse_request_uri_response(request.answer(error="access_denied"), state="a state")

@@ -4,7 +4,7 @@ import pytest
 
 from app.core.errors import Unprocessable
 from app.features.oauth.clients.service import ClientService
-from app.features.oauth.errors import InvalidClient, UnauthorizedClient
+from app.features.oauth.errors import InvalidClient, RefusedGrant
 from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import ClientCreate, TokenForm
 from app.features.sessions.client import Client
@@ -27,7 +27,7 @@ async def test_a_client_that_was_changed_gets_no_token(service: Service, change:
     grant = service[GrantTable]["client_credentials"]
     await getattr(service[ClientService], change)(None, stale.id)
     # With a client that is removed its account goes too.
-    with pytest.raises(InvalidClient if change == "rotate_secret" else UnauthorizedClient):
+    with pytest.raises(InvalidClient if change == "rotate_secret" else RefusedGrant):
         await grant(TokenForm(grant_type="client_credentials"), stale, ORIGIN)
     assert (await actions(service)).count("token_issued") == 1
 

@@ -58,22 +58,14 @@ def is_count(text: str) -> bool:
     digits = "".join(character for character in text if character.isdecimal())
     if not digits.isascii() or without_padding(text):
         return False
-    starts = (digits[:width] for width in range(1, _LONGEST_NUMBER + 1))
-    return any(_count(int(start), step, len(digits)) == digits for start in starts if start for step in _STEPS)
+    starts = (int(digits[:width]) for width in range(1, _LONGEST_NUMBER + 1) if digits)
+    counts = ((start + step * number for number in range(len(digits))) for start in starts for step in _STEPS)
+    return any("".join(map(str, count)).startswith(digits) for count in counts)
 
 
 def _repeats(text: str) -> bool:
     units = range(1, min(_LONGEST_UNIT, len(text) // 2) + 1)
     return any(text.startswith(text[unit:]) for unit in units)
-
-
-def _count(start: int, step: int, length: int) -> str:
-    numbers = ""
-    number = start
-    while len(numbers) < length and number >= 0:
-        numbers += str(number)
-        number += step
-    return numbers[:length]
 
 
 def _without_walks(text: str) -> str:

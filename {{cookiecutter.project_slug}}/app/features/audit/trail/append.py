@@ -20,7 +20,7 @@ from app.core.clock import utc_now
 from app.core.crypto import KeyRing
 from app.core.database.database import table_of
 from app.core.errors import Unavailable
-from app.core.events import ON_SESSION, SUBJECT, EventRecord, Outcome, RequestOrigin, SecurityEvent, emit_recorded
+from app.core.events import SUBJECT, EventRecord, Outcome, RequestOrigin, SecurityEvent, emit_recorded
 from app.core.logging.redaction import redact_fields, redact_text
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import SHARDS, AuditEvent, AuditHead
@@ -108,7 +108,7 @@ def _target(event: SecurityEvent, fields: Mapping[str, object]) -> tuple[str | N
     if fields.get("target_id") is not None:
         kind = redact_text(str(fields.get("target_type") or "user"))[:_LONGEST_TARGET_TYPE]
         return kind, redact_text(str(fields["target_id"]))[:_LONGEST_TARGET]
-    for kind, is_target in (("session", event.session_is is ON_SESSION), ("user", event.user_is is SUBJECT)):
+    for kind, is_target in (("session", event.on_session), ("user", event.user_is is SUBJECT)):
         target = _id(fields.get(f"{kind}_id"))
         if is_target and target is not None:
             return kind, str(target)

@@ -8,7 +8,6 @@ import io
 import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -66,7 +65,7 @@ class FilterForm(FormBody):
     async def filters(self, page: HtmlPage, accounts: AccountService) -> Filters:
         """Return the same for the trail; raises `Unprocessable` for who is nobody."""
         actor, target = [await _id_of(page, accounts, name, getattr(self, name)) for name in ("actor", "target")]
-        return Filters(actor, str(target) if target else None, self.action, self.since, self.until)
+        return Filters(actor=actor, target=target, action=self.action, since=self.since, until=self.until)
 
 
 class AuditForm(FilterForm):
@@ -126,7 +125,7 @@ async def export(page: CurrentPage, trail: Audit, events: Events, accounts: Acco
     async with page.form(FilterForm, _TEMPLATE, **_nothing(events)) as asked:
         events.require(asked.action, "body", "action")
         filters = await asked.filters(page, accounts)
-    used = {name: str(value) for name, value in asdict(filters).items() if value is not None}
+    used = {name: str(value) for name, value in filters if value is not None}
     emit_event(PagesEvent.AUDIT_EXPORTED, outcome="success", user_id=page.principal.user_id, filters=used)
     name = f"audit-{datetime.now(UTC):%Y-%m-%d}.csv"
     return StreamingResponse(
