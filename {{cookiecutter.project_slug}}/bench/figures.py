@@ -115,10 +115,10 @@ def _ratio(database: str, name: str, rates: Sequence[Sequence[float]], goal: flo
 
 def _sign_ins(database: str, service: Service, seconds: float, rounds: int) -> Figure:
     """Sign-ins, with as many always under way, against bare verifications of the same hash, on all cores both."""
-    flood, sign_ins, raw = _signin(service), [], []
+    flood, sign_ins, raw = _signins(service), [], []
     for _ in range(rounds):
         raw.append(_verifications(seconds))
-        result = _run(load(service.server.port, flood, connections=SIGN_INS, seconds=seconds))
+        result = _run(load(service.server.port, *flood, connections=SIGN_INS, seconds=seconds))
         sign_ins.append(_rate(result, seconds))
     ratio = statistics.median(ours / theirs for ours, theirs in zip(sign_ins, raw, strict=True))
     measured = f"{statistics.median(sign_ins):.1f} sign-ins/s"
@@ -127,11 +127,11 @@ def _sign_ins(database: str, service: Service, seconds: float, rounds: int) -> F
 
 def _under_flood(database: str, service: Service, seconds: float, rounds: int) -> Figure:
     """Measure how long another route takes while sign-ins are always under way."""
-    port, ask, flood = service.server.port, _whoami(service), _signin(service)
+    port, ask, flood = service.server.port, _whoami(service), _signins(service)
 
     async def both() -> tuple[Result, Result]:
         return await asyncio.gather(
-            load(port, ask, connections=1, seconds=seconds), load(port, flood, connections=SIGN_INS, seconds=seconds)
+            load(port, ask, connections=1, seconds=seconds), load(port, *flood, connections=SIGN_INS, seconds=seconds)
         )
 
     ratios, busy_p99 = [], []
@@ -153,7 +153,7 @@ def _memory(database: str, service: Service, seconds: float) -> Figure:
     peak = _Peak(service.server)
     try:
         # Beyond what may wait, the answer is 503.
-        _run(load(service.server.port, _signin(service), connections=MANY_SIGN_INS, seconds=seconds))
+        _run(load(service.server.port, *_signins(service), connections=MANY_SIGN_INS, seconds=seconds))
     finally:
         grown = max(0, peak.stop() - idle) / MEBIBYTE
     name = f"Memory with {MANY_SIGN_INS} sign-ins under way, above idle"
@@ -264,5 +264,6 @@ def _whoami(service: Service) -> bytes:
     return http_request("GET", "/api/v1/users/me", f"Authorization: Bearer {service.access_token()}")
 
 
-def _signin(service: Service) -> bytes:
-    return http_request("POST", "/api/v1/signin", body=json.dumps(service.credentials).encode())
+def _signins(service: Service) -> list[bytes]:
+    everybody = [{**service.credentials, "email": email} for email in service.users]
+    return [http_request("POST", "/api/v1/signin", body=json.dumps(each).encode()) for each in everybody]

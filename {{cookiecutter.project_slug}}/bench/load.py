@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle, islice
 from time import perf_counter
 
 HOST = "127.0.0.1"
@@ -71,12 +73,12 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._request)
 
 
-async def load(port: int, request: bytes, *, connections: int, seconds: float) -> Result:
-    """Keep as many requests under way as there are connections, for some seconds."""
+async def load(port: int, *requests: bytes, connections: int, seconds: float) -> Result:
+    """Keep as many requests under way as there are connections, each of which has one of the requests, by turns."""
     loop, result, answered = asyncio.get_running_loop(), Result(), asyncio.Event()
     made = [
-        await loop.create_connection(lambda: _Connection(request, result, answered), HOST, port)
-        for _ in range(connections)
+        await loop.create_connection(partial(_Connection, request, result, answered), HOST, port)
+        for request in islice(cycle(requests), connections)
     ]
     await asyncio.sleep(seconds)
     async with asyncio.timeout(_MOST_SECONDS):

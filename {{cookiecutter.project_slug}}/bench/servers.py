@@ -1,5 +1,6 @@
 """Servers to measure: processes of their own, on a database of their own, with the options of `manage serve`."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -16,7 +17,13 @@ from functools import partial
 from pathlib import Path
 
 import psutil
+from pydantic import SecretStr
+from sqlalchemy import select
 
+from app.access.roles import Role
+from app.core.database.database import Database
+from app.core.settings.database_url import database_dsn
+from app.features.accounts.models import User
 from bench.load import HOST
 from tests.support.postgresql import PostgresqlDatabases, databases_on, running_postgresql
 from tests.support.server import free_port
@@ -24,6 +31,8 @@ from tests.support.valkey import running_valkey, url_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 EMAIL = "bench@service.example"
+USERS = 64
+"""Who signs in: rows of one account alone would be waited for, and its sessions would become thousands."""
 
 _START_SECONDS = 30
 _STOP_SECONDS = 15
@@ -64,10 +73,11 @@ class Server:
 
 @dataclass(frozen=True)
 class Service:
-    """The service, and somebody who can sign in."""
+    """The service, an administrator who can sign in, and the addresses of others with the same password."""
 
     server: Server
     credentials: dict[str, str]
+    users: list[str]
 
     def access_token(self) -> str:
         """Sign in."""
@@ -76,10 +86,11 @@ class Service:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a service starts with: settings, somebody who can sign in, and copies of the database, by their setting."""
+    """What a service starts with: settings, who can sign in, and copies of the database, by their setting."""
 
     environment: dict[str, str]
     credentials: dict[str, str]
+    users: list[str]
     copy: Callable[[], AbstractContextManager[str]]
 
 
@@ -101,7 +112,27 @@ def prepared_service(database: str = SQLITE) -> Iterator[Prepared]:
             subprocess.run(
                 command, cwd=folder, env=environment, input=password.encode(), capture_output=True, check=True
             )
-        yield Prepared(environment, {"email": EMAIL, "password": password}, copy)
+        emails = asyncio.run(_add_users(environment["DATABASE_URL"]))
+        yield Prepared(environment, {"email": EMAIL, "password": password}, emails, copy)
+
+
+async def _add_users(url: str) -> list[str]:
+    """Add users with the password of the administrator, and return their addresses."""
+    emails = [f"user{number}@service.example" for number in range(USERS)]
+    async with Database(SecretStr(database_dsn(url))) as database, database.transaction() as db:
+        first = (await db.scalars(select(User))).one()
+        for email in emails:
+            db.add(
+                User(
+                    email=email,
+                    mailbox=email,
+                    password_hash=first.password_hash,
+                    created_at=first.created_at,
+                    verified_at=first.verified_at,
+                    roles=frozenset({Role.MEMBER}),
+                )
+            )
+    return emails
 
 
 @contextmanager
@@ -127,7 +158,7 @@ def running_service(prepared: Prepared, workers: int = 1, **settings: str) -> It
         port = free_port()
         serve = [*_MANAGE, "serve", "--host", HOST, "--port", str(port), "--workers", str(workers)]
         with _running(serve, port, environment, "/livez") as server:
-            yield Service(server, prepared.credentials)
+            yield Service(server, prepared.credentials, prepared.users)
 
 
 @contextmanager
@@ -145,7 +176,6 @@ def _environment() -> dict[str, str]:
         "ENVIRONMENT": "test",
         "ADMIN_EMAIL": EMAIL,
         "SECRET_KEY": secrets.token_urlsafe(64),
-        "SESSIONS_PER_USER": "10000",  # so that the flood does not end the session of the other route
         "RATE_LIMIT_DEFAULT": "100000000/minute",
         "RATE_LIMIT_SIGNIN": "100000000/minute",
         "LOG_FORMAT": "json",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -42,7 +42,8 @@ SELECT_ALIVE: Select[UUID, datetime, str, datetime, datetime] = select(
 _BEYOND = (
     select(_sessions.c.id)
     .where(_sessions.c.user_id == bindparam("user_id"), *_alive)
-    .where(_sessions.c.client_id.is_not_distinct_from(bindparam("client_id")))
+    # SQLite would prefer the index of the clients, which has every session of the own client under NULL.
+    .where(func.coalesce(_sessions.c.client_id, "") == func.coalesce(bindparam("client_id"), ""))
     .order_by(_sessions.c.last_seen_at.desc(), _sessions.c.id)
     .offset(bindparam("kept"))
 )

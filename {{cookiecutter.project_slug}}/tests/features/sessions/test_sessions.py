@@ -4,7 +4,10 @@ import asyncio
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import StaticPool, create_engine
 
+from app.core.database.database import Base
+from app.features.sessions.service import _BEYOND
 from tests.conftest import StartService
 from tests.support.server import PROJECT
 from tests.support.service import Service, tokens_of
@@ -46,6 +49,17 @@ async def test_one_session_more_ends_the_one_that_idles_for_longest(start: Start
         assert found == [200, 401, 200, 200]
         ended = [row for row in await stored(service) if row["action"] == "session_ended"]
         assert ["too many sessions" in row["details"] for row in ended] == [True]
+
+
+def test_a_sign_in_reads_the_sessions_of_its_own_user_alone() -> None:
+    """SQLite does not know how many rows an index has for a value: it took the one with everybody's sessions."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    Base.metadata.create_all(engine)
+    statement = _BEYOND.compile(engine)
+    with engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", (1,) * len(statement.positiontup or ()))
+        assert "ix_sessions_user_id (user_id=?)" in plan.all()[0].detail
+    engine.dispose()
 
 
 @pytest.mark.asvs("7.1.2", "15.4.2")

@@ -77,6 +77,43 @@ async def test_a_pool_that_is_closed_keeps_nobody_waiting() -> None:
     assert all(task.cancelled() for task in waiting)
 
 
+async def test_while_many_wait_they_go_on_in_groups_with_others_in_between() -> None:
+    """The first goes on when 16 are hashed, and each has a turn of the event loop of its own."""
+    pool, hashed, turns, gone_on = HashingPool(queue_length=50), [0], [0], []
+
+    def work() -> None:
+        time.sleep(0.002)
+        hashed[0] += 1
+
+    async def sign_in() -> None:
+        await pool.run(work)
+        gone_on.append((turns[0], hashed[0]))
+
+    async def other_requests() -> None:
+        while len(gone_on) < 40:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    await asyncio.wait_for(asyncio.gather(*(sign_in() for _ in range(40)), other_requests()), timeout=20)
+    pool.close()
+    assert gone_on[0][1] >= 16
+    assert len({turn for turn, _ in gone_on}) == 40
+
+
+async def test_a_caller_that_is_cancelled_in_a_group_holds_up_no_other() -> None:
+    """The rest of the group goes on."""
+    pool, over = HashingPool(queue_length=50), threading.Event()
+    blocked = [asyncio.create_task(pool.run(over.wait)) for _ in range(CORES - 1)]
+    tasks = [asyncio.create_task(pool.run(partial(time.sleep, 0.01))) for _ in range(20)]
+    await asyncio.sleep(0.03)
+    for task in tasks[::2]:
+        task.cancel()
+    over.set()
+    outcomes = await asyncio.wait_for(asyncio.gather(*tasks, *blocked, return_exceptions=True), timeout=20)
+    pool.close()
+    assert outcomes[1:20:2] == [None] * 10
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="niceness belongs to a thread on Linux alone")
 async def test_the_threads_give_way_to_the_event_loop() -> None:
     """Theirs is another niceness than that of the loop, which keeps its own."""
