@@ -1,7 +1,5 @@
-"""Cursor pagination: a signed cursor names the last row of a page, so inserts and deletions shift nothing."""
+"""Cursor pagination: a sealed cursor names the last row of a page, so inserts and deletions shift nothing."""
 
-import hashlib
-import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -12,7 +10,7 @@ from fastapi import Query
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.crypto import KeyRing, Purpose
+from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
 from app.core.database.database import Database
 from app.core.errors import Unprocessable
 
@@ -26,8 +24,6 @@ SearchText = Annotated[
     str | None,
     Query(min_length=1, max_length=100, description="A text to search for, in any case; `%` is a percent sign."),
 ]
-
-_SIGNATURE_BYTES = 32
 
 Row = TypeVar("Row")
 Column = InstrumentedAttribute[Any]
@@ -46,11 +42,11 @@ class PageParams(NamedTuple):
 
 
 class Cursors:
-    """Signs and reads the cursors of one list. The columns of `select` are those of `fields`, in their order."""
+    """Makes and reads the cursors of one list. The columns of `select` are those of `fields`, in their order."""
 
     def __init__(self, keys: KeyRing, name: str, fields: Fields = _BY_TIME) -> None:
-        self._keys = keys.all(CURSOR_KEY)
-        self._name = name.encode()
+        self._sealer = Sealer(keys, CURSOR_KEY)
+        self._name = name
         self._fields = fields
 
     async def fetch(
@@ -73,25 +69,22 @@ class Cursors:
             return rows, None
         rows = rows[: params.limit]
         payload = "|".join(str(getattr(rows[-1], field)) for field in self._fields).encode()
-        return rows, _encode(self._sign(self._keys[0], payload, params.search) + payload)
+        return rows, _encode(self._sealer.seal(payload, identity=self._place(params.search)))
 
     def _read(self, cursor: str, search: str | None) -> tuple[object, ...]:
         try:
             raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        except ValueError:
-            raw = b""
-        signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
-        signed = any(hmac.compare_digest(self._sign(key, payload, search), signature) for key in self._keys)
+            payload = self._sealer.open(raw, identity=self._place(search))
+        except (ValueError, SealBrokenError):
+            raw = payload = b""
         # The decoder ignores some characters and bits: a cursor has one spelling.
-        if not signed or _encode(raw) != cursor:
+        if not payload or _encode(raw) != cursor:
             raise Unprocessable("The cursor is not one that this list gave.")
         texts = payload.decode().split("|")
         return tuple(read(text) for read, text in zip(self._fields.values(), texts, strict=True))
 
-    def _sign(self, key: bytes, payload: bytes, search: str | None) -> bytes:
-        # A digest has a fixed length, so the end of the search cannot pass for the beginning of the payload.
-        searched = hashlib.sha256(repr(search).encode()).digest()
-        return hmac.digest(key, self._name + b"\0" + searched + payload, "sha256")
+    def _place(self, search: str | None) -> bytes:
+        return f"{self._name}|{search!r}".encode()
 
 
 def _encode(raw: bytes) -> str:
