@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
+from fastapi.routing import iter_route_contexts
 
 Service = TypeVar("Service")
 
@@ -77,8 +77,8 @@ def services_of(app: FastAPI) -> Services:
 
 def require_services(app: FastAPI) -> None:
     """Raise `MissingServiceError` if a handler names a service that no feature provides."""
-    for route in app.routes:
-        for call in dependencies_of(route.dependant) if isinstance(route, APIRoute) else ():
+    for context in iter_route_contexts(app.routes):
+        for call in dependencies_of(context.dependant):
             if isinstance(call, _Provided):
                 _ = services_of(app)[call.kind]  # raises
 

@@ -1,9 +1,11 @@
 """What features declare: of each thing one owner, and no more use of each other than they say."""
 
 from pathlib import Path
+from typing import Annotated
 
 import grimp
 import pytest
+from fastapi import APIRouter, FastAPI
 
 from app.access.roles import EVERY_ROLE, Permission
 from app.assembly import FEATURES, make_services
@@ -11,7 +13,7 @@ from app.core.crypto import Purpose
 from app.core.database.database import Base
 from app.core.events import SecurityEvent
 from app.core.mail.outbox import MailTemplate
-from app.core.services import MissingServiceError, Services
+from app.core.services import MissingServiceError, Services, provided, require_services
 from app.core.settings.model import FeatureSettings
 from app.feature import Feature, FeatureError, check_features
 from app.features.installed import FEATURES as INSTALLED
@@ -118,6 +120,25 @@ def test_a_missing_service_stops_the_boot_with_its_name(make_settings: MakeSetti
 
     with pytest.raises(MissingServiceError, match="Nowhere is needed, and no feature before has provided it"):
         make_services(make_settings(), (*FEATURES, Feature(name="notes", provide=provide)))
+
+
+def test_a_missing_service_of_a_handler_stops_the_boot_too() -> None:
+    """However deep its router is included in others."""
+
+    class Nowhere:
+        """A service that nothing provides."""
+
+    inner, outer, app = APIRouter(), APIRouter(), FastAPI(openapi_url=None)
+
+    @inner.get("/notes")
+    async def read_notes(service: Annotated[Nowhere, provided(Nowhere)]) -> None:
+        """Never called."""
+
+    outer.include_router(inner)
+    app.router.routes.extend(outer.routes)
+    app.state.services = Services()
+    with pytest.raises(MissingServiceError, match="Nowhere is needed, and no feature before has provided it"):
+        require_services(app)
 
 
 def test_what_belongs_to_a_user_is_in_the_copy_of_their_data() -> None:
