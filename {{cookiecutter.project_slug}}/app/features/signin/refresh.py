@@ -1,27 +1,25 @@
 """Refresh tokens: one-time, opaque, stored hashed; those of one session are a family (RFC 9700 section 4.14.2)."""
 
-import hashlib
 import re
-import secrets
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, false, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
+from app.core.crypto import digest, new_token
 from app.core.database.database import table_of
 from app.features.signin.models import RefreshToken
 
 PREFIX = "rt_"
-_RANDOM_BYTES = 32
 _ISSUE = insert(table_of(RefreshToken))
 _SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
 def issue(connection: Connection, session_id: UUID) -> str:
     """Add a refresh token of 256 random bits to the family, on the connection of a transaction."""
-    token = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
-    connection.execute(_ISSUE, {"token_hash": _digest(token), "session_id": session_id, "created_at": utc_now()})
+    token = new_token(PREFIX)
+    connection.execute(_ISSUE, {"token_hash": digest(token), "session_id": session_id, "created_at": utc_now()})
     return token
 
 
@@ -43,8 +41,4 @@ async def family(db: AsyncSession, token: str) -> UUID | None:
 
 def _is(token: str) -> ColumnElement[bool]:
     """Match the row of a token; a text that is no refresh token matches none."""
-    return RefreshToken.token_hash == _digest(token) if _SHAPE.fullmatch(token) else false()
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    return RefreshToken.token_hash == digest(token) if _SHAPE.fullmatch(token) else false()
