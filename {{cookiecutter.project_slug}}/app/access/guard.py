@@ -92,12 +92,9 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             limit_body(request.scope, self.body_limit)
-            if self.policy.needs_principal:
-                require(self.policy, await principal_of(request, self.authenticate))
-            elif self.policy.needs_caller and any(
-                scheme_and_credentials(value)[0] == "bearer" for value in request.headers.getlist("Authorization")
-            ):
-                # A bearer token, valid or not, is checked before the body is read.
+            schemes = [scheme_and_credentials(value)[0] for value in request.headers.getlist("Authorization")]
+            # A bearer token, valid or not, is checked before the body is read.
+            if self.policy.needs_principal or (self.policy.needs_caller and "bearer" in schemes):
                 require(self.policy, await principal_of(request, self.authenticate))
             strict = StrictRequest(request.scope, request.receive)
             await self.load(strict)

@@ -5,6 +5,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
 
 from app.access.guard import Authentication, route_policies
 from app.access.policies import Allow, OwnSession, Policy, Recent
@@ -13,39 +15,37 @@ from app.core.errors import OAUTH_PREFIX
 from app.core.events import EventCatalog
 from app.core.services import services_of
 
+
+class Reason(BaseModel):
+    """Where a rule is broken, and why."""
+
+    location: list[str | int]
+    reason: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str | None
+    errors: list[Reason] | None = Field(default=None, description="Where and why, in a 422.")
+
+
+class OAuthError(BaseModel):
+    """RFC 6749 section 5.2."""
+
+    error: str
+    error_description: str
+
+
 _TEXT = {"type": "string"}
-_PROBLEM = {
-    "type": "object",
-    "title": "Problem",
-    "description": "RFC 9457 problem details.",
-    "required": ["type", "title", "status", "detail", "instance", "request_id"],
-    "properties": {
-        **dict.fromkeys(("type", "title", "detail", "instance"), _TEXT),
-        "status": {"type": "integer"},
-        "request_id": {"type": ["string", "null"]},
-        "errors": {
-            "type": "array",
-            "description": "Where and why, in a 422.",
-            "items": {
-                "type": "object",
-                "required": ["location", "reason"],
-                "properties": {
-                    "location": {"type": "array", "items": {"type": ["string", "integer"]}},
-                    "reason": _TEXT,
-                },
-            },
-        },
-    },
-}
-_OAUTH_ERROR = {
-    "type": "object",
-    "title": "OAuthError",
-    "description": "RFC 6749 section 5.2.",
-    "required": ["error", "error_description"],
-    "properties": {"error": _TEXT, "error_description": _TEXT},
-}
 _BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"}
 _CLIENT = {"type": "http", "scheme": "basic", "description": "An OAuth 2 client (RFC 6749 section 2.3.1)."}
+_SCHEMA = "#/components/schemas/{model}"
 _AUTHORIZE, _TOKEN = f"{OAUTH_PREFIX}authorize", f"{OAUTH_PREFIX}token"
 
 _ALWAYS = {
@@ -68,7 +68,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    schemas.update(Problem=_PROBLEM, OAuthError=_OAUTH_ERROR)
+    _, errors = models_json_schema([(Problem, "validation"), (OAuthError, "validation")], ref_template=_SCHEMA)
+    schemas.update(errors["$defs"])
     # Their members are declared by the features.
     schemas["Permission"] = _TEXT | {"title": "Permission", "enum": list(services_of(app)[RoleTable].permissions)}
     events = list(map(str, services_of(app)[EventCatalog].events))

@@ -1,7 +1,7 @@
 """Cursor pagination: a sealed cursor names the last row of a page, so inserts and deletions shift nothing."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple, TypeVar
 from uuid import UUID
@@ -42,7 +42,7 @@ class PageParams(NamedTuple):
 
 
 class Cursors:
-    """Makes and reads the cursors of one list. The columns of `select` are those of `fields`, in their order."""
+    """Makes and reads the cursors of one list. The columns of `fetch` are those of `fields`, in their order."""
 
     def __init__(self, keys: KeyRing, name: str, fields: Fields = _BY_TIME) -> None:
         self._sealer = Sealer(keys, CURSOR_KEY)
@@ -53,18 +53,12 @@ class Cursors:
         self, database: Database, statement: Select[Row], params: PageParams, order: tuple[Column, ...]
     ) -> tuple[list[Row], str | None]:
         """Fetch the rows of one page, newest first, and make the cursor of the next one."""
-        async with database.read() as db:
-            rows, next_cursor = self.page((await db.scalars(self.select(statement, params, order))).all(), params)
-        return list(rows), next_cursor
-
-    def select(self, statement: Select[Any], params: PageParams, order: tuple[Column, ...]) -> Select[Any]:
-        """Narrow the statement to one page, newest first, with one row more that shows whether there is a next page."""
         if params.cursor is not None:
             statement = statement.where(tuple_(*order) < self._read(params.cursor, params.search))
-        return statement.order_by(*(column.desc() for column in order)).limit(params.limit + 1)
-
-    def page(self, rows: Sequence[Row], params: PageParams) -> tuple[Sequence[Row], str | None]:
-        """Return the rows of the page and the cursor of the next one."""
+        # One row more shows whether there is a next page.
+        statement = statement.order_by(*(column.desc() for column in order)).limit(params.limit + 1)
+        async with database.read() as db:
+            rows = list(await db.scalars(statement))
         if len(rows) <= params.limit:
             return rows, None
         rows = rows[: params.limit]

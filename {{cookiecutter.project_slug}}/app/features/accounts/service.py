@@ -208,21 +208,10 @@ class AccountService:
     def identity_in(self, rows: Sequence[Row[Any]]) -> Identity:
         """Return the identity in rows of `with_account`, which have `authenticated_at` and `methods`."""
         first, roles = rows[0], _roles_in(rows)
-        return Identity(
-            account=Account(
-                id=first.user_id,
-                email=first.email,
-                display_name=first.display_name,
-                created_at=first.created_at,
-                verified_at=first.verified_at,
-                disabled_at=first.disabled_at,
-                roles=roles,
-                permissions=self._roles.permissions_of(roles),
-                muted_alerts=parse_alerts(first.muted),
-            ),
-            authenticated_at=first.authenticated_at,
-            methods=tuple(first.methods.split()),
-        )
+        profile: dict[str, Any] = {name: getattr(first, name) for name in _PROFILE}
+        allowed, muted = self._roles.permissions_of(roles), parse_alerts(profile.pop("muted"))
+        account = Account(id=first.user_id, roles=roles, permissions=allowed, muted_alerts=muted, **profile)
+        return Identity(account, first.authenticated_at, tuple(first.methods.split()))
 
 
 def _roles_in(rows: Iterable[Row[Any]]) -> frozenset[Role]:

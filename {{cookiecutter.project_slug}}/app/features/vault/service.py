@@ -126,14 +126,11 @@ class VaultService:
         name = None
         with suppress(Unreadable):
             name = self._open(secret, "name")
-        return SecretRead(
-            id=secret.id,
-            name=name and name.decode(),
-            secret_string=MASK if secret.has_string else None,
-            secret_bytes=MASK if secret.has_bytes else None,
-            created_at=secret.created_at,
-            updated_at=secret.updated_at,
-        )
+        masks = {
+            "secret_string": MASK if secret.has_string else None,
+            "secret_bytes": MASK if secret.has_bytes else None,
+        }
+        return SecretRead.model_validate(vars(secret) | masks | {"name": name and name.decode()})
 
     def _seal(self, secret: Secret, values: Mapping[str, Any]) -> None:
         """Seal each value into its column; None clears the column."""

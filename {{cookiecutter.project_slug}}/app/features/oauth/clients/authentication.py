@@ -43,10 +43,6 @@ _EMPTY = (
 )
 
 
-class _EmptySecretError(ValueError):
-    """HTTP Basic with a name and an empty secret, as some libraries send it for a public client."""
-
-
 class _Given(NamedTuple):
     """The credentials of a client."""
 
@@ -67,10 +63,8 @@ class ClientAuthentication:
         ip = client_ip_of(request.scope)
         try:
             given = _given(request.headers.getlist("Authorization"), await request.form())
-        except _EmptySecretError:
-            raise await self._refusal(ip, None, _EMPTY) from None
-        except ValueError:
-            raise await self._refusal(ip, None) from None
+        except ValueError as error:
+            raise await self._refusal(ip, None, _EMPTY if str(error) == _EMPTY else _WRONG) from None
         if given is None or given == (BUILT_IN.client_id, None):
             return given and BUILT_IN
         client = await self._clients.find(given.client_id) if _SHAPE.fullmatch(given.client_id) else None
@@ -140,8 +134,8 @@ def _basic(value: str) -> _Given:
     name, separator, secret = text.partition(":")
     if not separator or not name or _BAD_ESCAPE.search(text):
         raise ValueError
-    if not secret:
-        raise _EmptySecretError
+    if not secret:  # as some libraries send it for a public client
+        raise ValueError(_EMPTY)
     return _Given(unquote_plus(name, errors="strict"), SecretStr(unquote_plus(secret, errors="strict")))
 
 

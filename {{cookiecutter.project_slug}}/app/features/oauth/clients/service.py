@@ -108,11 +108,9 @@ class ClientService:
 
     async def list_clients(self, params: PageParams) -> tuple[list[RegisteredClient], str | None]:
         """Return registered clients, newest first, and the cursor of the next part; none of the service itself."""
-        registered = select(_clients).where(_clients.c.client_id.not_in(OWN_CLIENTS))
-        statement = self._cursors.select(registered, params, (OAuthClient.created_at, OAuthClient.id))
-        async with self._database.read() as db:
-            rows = (await db.execute(statement)).all()
-        rows, next_cursor = self._cursors.page(rows, params)
+        registered = select(OAuthClient).where(_clients.c.client_id.not_in(OWN_CLIENTS))
+        order = (OAuthClient.created_at, OAuthClient.id)
+        rows, next_cursor = await self._cursors.fetch(self._database, registered, params, order)
         return [_client(row) for row in rows], next_cursor
 
     async def by_ids(self, db: AsyncSession, ids: set[UUID]) -> dict[UUID, RegisteredClient]:
@@ -209,13 +207,13 @@ def _require_scope(actor: Principal | None, scope: Collection[str], *, first_par
         )
 
 
-def _client(row: Row[Any]) -> RegisteredClient:
+def _client(row: Row[Any] | OAuthClient) -> RegisteredClient:
     lists = {
         "grants": frozenset(row.grants.split()),
         "redirect_uris": tuple(row.redirect_uris.split()),
         "scope": frozenset(row.scope.split()),
     }
-    return RegisteredClient(**row._asdict() | lists)
+    return RegisteredClient(**{column.name: getattr(row, column.name) for column in _clients.c} | lists)
 
 
 def _require_found(client: RegisteredClient | None) -> RegisteredClient:
