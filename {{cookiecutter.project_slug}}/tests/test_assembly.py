@@ -46,7 +46,7 @@ async def test_settings_of_a_feature_are_read_as_all_others(sources: Sources) ->
     sources.secret("NOTES_KEY", CANARY).dotenv("NOTES_MOST=3\n")
     settings = load_settings(settings_of((CORE, NOTES)))
     services = make_services(settings, (CORE, NOTES))
-    await services.close()
+    await services.aclose()
     own = services[NotesSettings]
     assert (own.notes_key.get_secret_value(), own.notes_most, own.notes_from) == (CANARY, 3, PRODUCTION["ADMIN_EMAIL"])
     assert services[Settings].admin_email == PRODUCTION["ADMIN_EMAIL"]
@@ -88,4 +88,4 @@ async def test_mails_of_a_feature_are_tried_at_the_start(
         (tmp_path / "note_deleted.txt").write_text(text, encoding="utf-8")
     features = (*FEATURES, Feature(name="notes", mails={tmp_path: NotesMail}))
     with pytest.raises(error) if error else nullcontext():
-        await make_services(make_settings(), features).close()
+        await make_services(make_settings(), features).aclose()

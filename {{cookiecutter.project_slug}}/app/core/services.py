@@ -1,7 +1,7 @@
 """The registry of services: one object of each type, found by its type."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,12 +16,15 @@ class MissingServiceError(Exception):
     """A service is missing. The boot stops."""
 
 
-class Services(AbstractAsyncContextManager["Services"]):
-    """The services of an application. Each feature adds its own, and uses those of earlier features."""
+class Services(AsyncExitStack):
+    """The services of an application. Each feature adds its own, and uses those of earlier features.
+
+    They are closed in reverse order.
+    """
 
     def __init__(self) -> None:
+        super().__init__()
         self._by_type: dict[type, object] = {}
-        self._closing = AsyncExitStack()
 
     def add(
         self, service: Service, *, kind: type | None = None, close: Callable[[], Awaitable[None]] | None = None
@@ -35,7 +38,7 @@ class Services(AbstractAsyncContextManager["Services"]):
             raise ValueError(f"There are two services of the type {kind.__name__}.")
         self._by_type[kind] = service
         if close is not None:
-            self._closing.push_async_callback(close)
+            self.push_async_callback(close)
         return service
 
     def __getitem__(self, kind: type[Service]) -> Service:
@@ -44,14 +47,6 @@ class Services(AbstractAsyncContextManager["Services"]):
             return self._by_type[kind]  # type: ignore[return-value]  # `add` holds key and value together
         except KeyError:
             raise MissingServiceError(f"{kind.__name__} is needed, and no feature before has provided it.") from None
-
-    async def close(self) -> None:
-        """Close the services in reverse order."""
-        await self._closing.aclose()
-
-    async def __aexit__(self, *_: object) -> None:
-        """Close the services."""
-        await self.close()
 
 
 @dataclass(frozen=True)

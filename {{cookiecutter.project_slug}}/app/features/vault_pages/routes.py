@@ -41,10 +41,7 @@ async def vault_page(page: CurrentPage, vault: Vault, cursor: CursorText = None)
     return page.show("vault.html", secrets=secrets, next_path=page.next_path(cursor))
 
 
-router.show("/new", Allow(VaultPermission.SECRETS_WRITE), "vault_new.html")
-
-
-@router.form("/new", Allow(VaultPermission.SECRETS_WRITE), max_body_size=LARGEST_SECRET)
+@router.form("/new", Allow(VaultPermission.SECRETS_WRITE), page="vault_new.html", max_body_size=LARGEST_SECRET)
 async def create_secret(page: CurrentPage, vault: Vault) -> Response:
     """Keep a secret. Forms send CRLF: lines are stored with a line feed."""
     async with page.form(SecretForm, "vault_new.html") as typed:

@@ -23,6 +23,7 @@ router = PageRouter(__name__, "/account")
 _READS = Allow(AccountPermission.ACCOUNT_READ)
 _RECENT = Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE)
 _OWN = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE)
+_OWN_READS = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_READ)
 _BESIDE = {"current_password": Forbidden}
 
 
@@ -55,10 +56,7 @@ async def change_alerts(page: CurrentPage, own: OwnAccount) -> Response:
     return page.go("/account", PagesNotice.ALERTS)
 
 
-router.show("/password", _RECENT, "account_password.html")
-
-
-@router.form("/password", _RECENT)
+@router.form("/password", _RECENT, page="account_password.html")
 async def change_password(page: CurrentPage, own: OwnAccount, browsers: Browsers, client: RequestClient) -> Response:
     """Change my password. Every other session ends, and so does a copy of this one's cookie: it gets a new id."""
     async with page.form(PasswordChange, "account_password.html", _BESIDE) as typed:
@@ -69,10 +67,7 @@ async def change_password(page: CurrentPage, own: OwnAccount, browsers: Browsers
     return response
 
 
-router.show("/email", _RECENT, "account_email.html")
-
-
-@router.form("/email", _RECENT)
+@router.form("/email", _RECENT, page="account_email.html")
 async def change_email(page: CurrentPage, own: OwnAccount, client: RequestClient) -> Response:
     """Ask for another e-mail address; it counts when the token that is mailed there comes back."""
     async with page.form(EmailChange, "account_email.html", _BESIDE) as typed:
@@ -80,20 +75,13 @@ async def change_email(page: CurrentPage, own: OwnAccount, client: RequestClient
     return page.go("/account", PagesNotice.EMAIL)
 
 
-_OWN_READS = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_READ)
-router.show("/data", _OWN_READS, "account_data.html")
-
-
-@router.form("/data", _OWN_READS)
+@router.form("/data", _OWN_READS, page="account_data.html")
 async def export_data(page: CurrentPage, export: Exports) -> Response:
     """Send all that is kept about me as a file."""
     return exported(export, page.principal)
 
 
-router.show("/delete", _RECENT, "account_delete.html")
-
-
-@router.form("/delete", _RECENT)
+@router.form("/delete", _RECENT, page="account_delete.html")
 async def delete_account(page: CurrentPage, own: OwnAccount) -> Response:
     """Delete my account with all that belongs to it, and sign this browser out."""
     async with page.form(AccountDeletion, "account_delete.html", _BESIDE) as typed:

@@ -93,10 +93,7 @@ async def verify(page: CurrentPage, registrations: Registrations) -> Response:
     return page.show("done.html", purpose="verify" if kept else "choose")
 
 
-router.show("/forgot", Public(), "forgot.html")
-
-
-@router.form("/forgot", Public())
+@router.form("/forgot", Public(), page="forgot.html")
 async def forgot(page: CurrentPage, recoveries: Recoveries, client: RequestClient) -> Response:
     """Mail a token. The answer is the same for every address; the rest comes by mail (ASVS 6.3.8)."""
     async with page.form(ForgottenPassword, "forgot.html") as typed:

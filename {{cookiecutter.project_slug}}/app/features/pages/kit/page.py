@@ -151,8 +151,13 @@ class PageRouter(GuardedRouter):
         """Add a page under a policy."""
         return lambda handler: self.get(path)(policy(rule)(handler))
 
-    def form(self, path: str, rule: Policy, **options: Any) -> Callable[[_Handler], _Handler]:
-        """Add the target of a form under a policy; `options` are those of the route, such as `max_body_size`."""
+    def form(self, path: str, rule: Policy, *, page: str = "", **options: Any) -> Callable[[_Handler], _Handler]:
+        """Add the target of a form under a policy, and the page with the form if that is a template alone.
+
+        `options` are those of the route, such as `max_body_size`.
+        """
+        if page:
+            self.show(path, rule, page)
         return lambda handler: self.post(path, **options)(policy(rule)(handler))
 
     def show(self, path: str, rule: Policy, template: str, **options: Any) -> None:
