@@ -234,7 +234,8 @@ def test_whatever_agents_md_names_is_there(bake: Bake, pages: str) -> None:
     assert [name for name in named if not (project.path / name).exists()] == []
     targets = set(re.findall(r"^([\w-]+):", project.text("Makefile"), re.MULTILINE))
     assert set(re.findall(r"`make ([\w-]+)`", text)) <= targets
-    known = set(re.findall(r"import (\w+)$", project.text("app/manage.py"), re.MULTILINE))
+    imports = re.findall(r"import ([\w, ]+)$", project.text("app/manage.py"), re.MULTILINE)
+    known = {name for names in imports for name in names.split(", ")}
     assert {name.replace("-", "_") for name in re.findall(r"uv run manage ([\w-]+)", text)} <= known
     for page, title in re.findall(r'`(docs/[\w.-]+)`, "([^"]+)"', text):
         assert f"## {title}\n" in project.text(page)

@@ -11,8 +11,7 @@ from app.commands.doctor import doctor
 from app.commands.migrate import migrate
 from app.commands.new_feature.command import new_feature
 from app.commands.purge import purge
-from app.commands.roles import roles
-from app.commands.routes import routes
+from app.commands.routes import roles, routes
 from app.commands.secret_key.rotate import rotate_secret_key
 from app.commands.serve import serve
 from app.commands.support import prepare_streams

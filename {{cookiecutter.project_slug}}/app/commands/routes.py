@@ -1,10 +1,11 @@
-"""`manage routes`: print the table of routes, their policies and roles."""
+"""`manage routes` and `manage roles`: the tables of who may call and do what."""
 
 from fastapi import FastAPI
 
 from app.access.guard import guarded_routes
 from app.access.policies import Policy, Public
-from app.access.roles import Role, RoleTable
+from app.access.roles import Grants, Role, RoleTable
+from app.assembly import FEATURES
 from app.commands.support import say, settings_or_exit
 from app.core.services import services_of
 from app.http.request.body_limit import KIB, SMALL_BODY
@@ -16,6 +17,7 @@ ASKERS = (None, *Role)
 _METHOD_WIDTH = 8
 _COLUMNS = "".join(f"{asker or 'nobody':<9}" for asker in ASKERS)
 HEADER = f"{'method':<{_METHOD_WIDTH}}{'path':<56}{'policy':<36}{_COLUMNS}{'key':<6}body"
+ROLES_HEADER = f"{'permission':<24}" + "".join(f"{role:<9}" for role in Role) + "description"
 
 
 def routes() -> None:
@@ -51,3 +53,19 @@ def line_of(method: str, path: str, policy: Policy, body_limit: int, roles: Role
     # Pages take the session cookie alone.
     key = "yes" if policy.takes_api_keys and path.startswith(("/api/", "/openapi")) else "-"
     return f"{method:<{_METHOD_WIDTH}}{path:<56}{policy!s:<36}{cells}{key:<6}{size}".rstrip()
+
+
+def roles() -> None:
+    """Print every permission: which roles have it, and what it allows."""
+    say(ROLES_HEADER)
+    for line in sorted(line for feature in FEATURES for line in lines_of(feature.grants)):
+        say(line)
+
+
+def lines_of(grants: Grants) -> list[str]:
+    """Return the lines of the permissions that a feature grants."""
+    lines = []
+    for permission in sorted(grants):
+        cells = "".join(f"{'yes' if role in grants[permission] else '-':<9}" for role in Role)
+        lines.append(f"{permission:<24}{cells}{permission.description}")
+    return lines

@@ -11,8 +11,7 @@ import time_machine
 from app.access.guard import route_policies
 from app.access.policies import ClientOrUser, Policy, Recent
 from app.access.roles import Role
-from app.commands import roles
-from app.commands.routes import ASKERS, HEADER, may_call, table_of
+from app.commands.routes import ASKERS, HEADER, ROLES_HEADER, lines_of, may_call, table_of
 from app.features.installed import FEATURES as INSTALLED
 from tests.conftest import StartService
 from tests.support.access import ROLES
@@ -67,9 +66,7 @@ async def test_the_routes_are_those_on_record(start: StartService, request: pyte
 @pytest.mark.asvs("8.1.1")
 def test_the_roles_are_those_on_record(request: pytest.FixtureRequest) -> None:
     """A change of what a role may do shows as a change of the `roles.txt` of a feature."""
-    changed = recorded(
-        request, "roles.txt", roles.HEADER, {each.name: roles.lines_of(each.grants) for each in INSTALLED}
-    )
+    changed = recorded(request, "roles.txt", ROLES_HEADER, {each.name: lines_of(each.grants) for each in INSTALLED})
     assert not changed, "\n".join(changed) + HINT
 
 

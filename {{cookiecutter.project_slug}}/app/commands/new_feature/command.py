@@ -9,21 +9,20 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module, invalidate_caches
 from pathlib import Path
 from string import Template
 from typing import Annotated, Any
 
 import typer
 
-from app.access.policies import Allow
-from app.access.roles import EVERY_ROLE, Grants, Permission, RoleTable
-from app.commands import roles
-from app.commands.routes import HEADER, line_of
+from app.access.roles import RoleTable
+from app.commands.routes import HEADER, ROLES_HEADER, line_of, lines_of
 from app.commands.support import fail, say
 from app.core.database.database import Base
 from app.core.database.migrations import MIGRATIONS
+from app.feature import API_PREFIX
 from app.features.installed import FEATURES
-from app.http.request.body_limit import KIB
 
 _TEMPLATES = Path(__file__).parent
 _PROJECT = MIGRATIONS.parent
@@ -50,11 +49,10 @@ def new_feature(many: _Many, one: _One = None) -> None:
     taken = [path for path in files if path.exists()]
     if taken:
         fail(f"{taken[0].relative_to(_PROJECT)} exists; nothing was written.")
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        say(str(path.relative_to(_PROJECT)))
-    _install([many, f"{many}_pages"] if (_TEMPLATES / "pages").is_dir() else [many])
+    _write(files)
+    features = [many, f"{many}_pages"] if (_TEMPLATES / "pages").is_dir() else [many]
+    _write(dict(_tables(features)))
+    _install(features)
     _format([_INSTALLED, *(path for path in files if path.suffix == ".py")])
     say("app/features/installed.py has it. Next: manage migrate, make check, and change it to what you need.")
 
@@ -73,7 +71,7 @@ def _require_free(many: str, one: str) -> None:
 
 def _files(names: dict[str, str]) -> Iterator[tuple[Path, str]]:
     """Yield what is to be written, and its text."""
-    many, tests = names["many"], _PROJECT / "tests" / "features"
+    many = names["many"]
     migration = MIGRATIONS / "versions" / f"{names['revision']}_{many}.py"
     yield migration, _filled(_TEMPLATES / "feature" / "migration.py.txt", names)
     yield _PROJECT / "docs" / "features" / f"{many}.md", _filled(_TEMPLATES / "feature" / "docs.md.txt", names)
@@ -84,34 +82,31 @@ def _files(names: dict[str, str]) -> Iterator[tuple[Path, str]]:
                 name = template.relative_to(folder).as_posix().removesuffix(".txt")
                 name = name.replace("MANY", many).replace("ONE", names["one"])
                 yield _PROJECT / part / "features" / feature / name, _filled(template, names)
-        for routes in (_TEMPLATES / kind).glob("routes.txt"):
-            yield tests / feature / routes.name, _routes(routes, names)
-    yield tests / many / "roles.txt", "\n".join([roles.HEADER, *roles.lines_of(_grants(names)), ""])
+
+
+def _write(files: dict[Path, str]) -> None:
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        say(str(path.relative_to(_PROJECT)))
 
 
 def _filled(template: Path, names: dict[str, str]) -> str:
     return Template(template.read_text(encoding="utf-8")).substitute(names)
 
 
-def _grants(names: dict[str, str]) -> Grants:
-    """Return the permissions of the new feature, as its `permissions.py` has them."""
-    many = names["many"]
-    members = {
-        "READ": (f"{many}:read", f"See your {many}"),
-        "WRITE": (f"{many}:write", f"Write, change and delete your {many}"),
-    }
-    rights: Any = Permission("Right", members)  # type: ignore[arg-type]  # members with a description
-    return dict.fromkeys(rights, EVERY_ROLE)
-
-
-def _routes(template: Path, names: dict[str, str]) -> str:
-    """Write the table of the routes in a template (method, path, permission, KiB), as `test_routes.py` expects it."""
-    table = RoleTable(_grants(names))
-    rows = [line.split() for line in _filled(template, names).splitlines()]
-    lines = (
-        line_of(verb, path, Allow(table.permissions[right]), int(kib) * KIB, table) for verb, path, right, kib in rows
-    )
-    return "\n".join([HEADER, *lines, ""])
+def _tables(names: list[str]) -> Iterator[tuple[Path, str]]:
+    """Yield the tables of the features that were written, as `tests/access/test_routes.py` expects them."""
+    invalidate_caches()
+    features: list[Any] = [getattr(import_module(f"app.features.{name}.feature"), name.upper()) for name in names]
+    grants, tests = features[0].grants, _PROJECT / "tests" / "features"
+    yield tests / names[0] / "roles.txt", "\n".join([ROLES_HEADER, *lines_of(grants), ""])
+    for feature in features:
+        routers = [*((API_PREFIX, router) for router in feature.api), *(("", router) for router in feature.root)]
+        routes = [(prefix + route.path, *route.methods, route) for prefix, router in routers for route in router.routes]
+        table = RoleTable(grants)
+        lines = [line_of(verb, path, it.policy, it.body_limit, table) for path, verb, it in sorted(routes)]
+        yield tests / feature.name / "routes.txt", "\n".join([HEADER, *lines, ""])
 
 
 def _install(features: list[str]) -> None:
