@@ -1,6 +1,7 @@
 """`make bench`: ratios, each of two measurements in one run. Exit code 1 if one misses its bound."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.seconds <= 0 or arguments.rounds < 1:
         parser.error("--seconds and --rounds must be above zero")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # which ends the servers, too
     figures = []
     for database in arguments.database or (SQLITE, POSTGRESQL):
         for figure in measure(database, arguments.seconds, arguments.rounds):

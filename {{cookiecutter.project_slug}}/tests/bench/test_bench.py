@@ -2,11 +2,14 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import psutil
 import pytest
 
 from bench.__main__ import main
@@ -52,6 +55,24 @@ def test_measures_and_judges_every_figure(tmp_path: Path) -> None:
     assert [text for text in texts if text in {name.replace("`", "") for name in NAMES}] == [
         name.replace("`", "") for name in NAMES
     ]
+
+
+def test_a_bench_that_is_ended_leaves_no_server() -> None:
+    """SIGTERM, as of `timeout`, while it measures: the service and the bare route end with it."""
+    bench = psutil.Popen([sys.executable, "-m", "bench", "--database", SQLITE, "--seconds", "60"], cwd=PROJECT)
+    try:
+        deadline = time.monotonic() + 60
+        while len(servers := [each for each in bench.children() if "serve" in " ".join(each.cmdline())]) < 2:
+            assert time.monotonic() < deadline
+            assert bench.poll() is None
+            time.sleep(0.1)
+        time.sleep(2)  # until both answer, and the load begins
+        bench.terminate()
+        assert bench.wait(30) == 128 + signal.SIGTERM
+        assert psutil.wait_procs(servers, timeout=0)[1] == []
+    finally:
+        for process in (*bench.children(recursive=True), bench) if bench.is_running() else ():
+            process.kill()
 
 
 def test_serves_sqlite_with_workers() -> None:

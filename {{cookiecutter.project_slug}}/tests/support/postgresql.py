@@ -48,6 +48,14 @@ class PostgresqlServer:
         """Start it again, at the same port."""
         self._ask("start")
 
+    def hang(self) -> None:
+        """Have it accept connections and answer nothing."""
+        self._ask("hang")
+
+    def wake(self) -> None:
+        """Have it answer again."""
+        self._ask("wake")
+
     def follow(self) -> str:
         """Start a standby of it, and return how the superuser connects to that."""
         return self._ask("follow")

@@ -1,10 +1,10 @@
 """A PostgreSQL server for as long as somebody holds the other end of standard input.
 
-Run as a process of its own by `tests/support/postgresql.py`: it says how the superuser connects and obeys `stop` and
-`start`. If its first argument is `replicated`, it also obeys `follow` (start a standby, and say how to connect to that)
-and `promote` (have the standby take writes). With two more arguments it is another server than the package's, and
-speaks TLS: the folder of its programs, and a file with a certificate and its key. When its input ends, the servers and
-their files go, so that nothing stays whichever way the tests end.
+Run as a process of its own by `tests/support/postgresql.py`: it says how the superuser connects and obeys `stop`,
+`start`, `hang` and `wake`. If its first argument is `replicated`, it also obeys `follow` (start a standby, and say how
+to connect to that) and `promote` (have the standby take writes). With two more arguments it is another server than the
+package's, and speaks TLS: the folder of its programs, and a file with a certificate and its key. When its input ends,
+the servers and their files go, so that nothing stays whichever way the tests end.
 """
 
 import os
@@ -16,10 +16,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from copy import copy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
@@ -69,6 +72,22 @@ class Server:
     def stop(self) -> None:
         """Stop it as a crash does: connections break."""
         self._run("pg_ctl", "stop", "--wait", "--mode", "immediate")
+
+    def hang(self) -> None:
+        """Stop every process of it: connections stay, the system accepts new ones, and none is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let them go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        server = psutil.Process(int((self.data / "postmaster.pid").read_text().splitlines()[0]))
+        # The one that makes others first, so that none is missed.
+        server.send_signal(number)
+        for process in server.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it has just ended
+                process.send_signal(number)
 
     def follow(self) -> "Server":
         """Start a standby of it."""
@@ -146,7 +165,9 @@ def obey(servers: list[Server], commands: Iterable[str]) -> None:
         if command == "follow":
             servers.append(servers[0].follow())
         else:
-            {"start": servers[0].start, "stop": servers[0].stop, "promote": servers[-1].promote}[command]()
+            first, last = servers[0], servers[-1]
+            acts = {"start": first.start, "stop": first.stop, "hang": first.hang, "wake": first.wake}
+            (acts | {"promote": last.promote})[command]()
         print(servers[-1].url, flush=True)  # noqa: T201  # the answer
 
 

@@ -260,7 +260,6 @@ def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine
             "statement_timeout": "30s",
         },
         answer_seconds=40,
-        pool_pre_ping=True,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
         max_overflow=0,
     )

@@ -17,7 +17,7 @@ import structlog
 from fastapi import FastAPI, Request
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext, make_url
-from sqlalchemy.exc import OperationalError, TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import InvalidatePoolError, OperationalError, TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from starlette.responses import Response
 
@@ -35,7 +35,8 @@ _RETRY_AFTER_SECONDS = 5
 
 _log = structlog.get_logger("app")
 POOLER_OPTION = "pgbouncer"
-_CONNECT_SECONDS = 10
+_CONNECT_SECONDS = 4
+_PING_SECONDS = 2
 # Asks asyncpg and SQLAlchemy for statements without a name, each of which is parsed in the message that runs it.
 _NO_NAMES = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
 
@@ -100,11 +101,20 @@ def postgresql_engine(
         url.difference_update_query([POOLER_OPTION]), hide_parameters=True, connect_args=connect_args, **options
     )
     unify_outages(engine)
+    event.listen(engine.sync_engine, "checkout", _ping)
     if pooled and limits and options.get("isolation_level") != "AUTOCOMMIT":
         # In effect until the transaction ends.
         calls = ", ".join(f"set_config('{name}', '{limit}', true)" for name, limit in limits.items())
         event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(f"SELECT {calls}"))
     return engine
+
+
+def _ping(connection: Any, *_: object) -> None:
+    """See that a connection of the pool answers; SQLAlchemy's `pool_pre_ping` takes three round trips, and any time."""
+    try:
+        connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=_PING_SECONDS))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise InvalidatePoolError from error
 
 
 async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
