@@ -20,6 +20,7 @@ from tests.support.server import free_port
 
 CONNECTIONS = 8
 SIGN_INS = 64
+FEW_SIGN_INS = 8
 MANY_SIGN_INS = 200
 MEBIBYTE = 1024 * 1024
 
@@ -82,7 +83,7 @@ def measure(database: str, seconds: float, rounds: int) -> Iterator[Figure]:
             yield _under_flood(database, service, seconds, rounds)
         with running_service(prepared) as service:
             yield _memory(database, service, seconds)
-            yield _sign_ins(database, service, seconds, rounds)
+            yield from _sign_ins(database, service, seconds, rounds)
         with running_service(prepared) as one, running_service(prepared, workers=2) as two:
             rates = _rates({two.server.port: _whoami(two), one.server.port: _whoami(one)}, seconds, rounds)
             yield _ratio(database, "Two workers ÷ one", rates, 1.8, 1.1)
@@ -113,16 +114,20 @@ def _ratio(database: str, name: str, rates: Sequence[Sequence[float]], goal: flo
     return Figure(database, name, ratio, f"{statistics.median(rates[0]):.0f} requests/s", goal, bound)
 
 
-def _sign_ins(database: str, service: Service, seconds: float, rounds: int) -> Figure:
+def _sign_ins(database: str, service: Service, seconds: float, rounds: int) -> Iterator[Figure]:
     """Sign-ins, with as many always under way, against bare verifications of the same hash, on all cores both."""
-    flood, sign_ins, raw = _signins(service), [], []
+    flood = _signins(service)
+    rates: dict[int, list[float]] = {SIGN_INS: [], FEW_SIGN_INS: []}
+    raw = []
     for _ in range(rounds):
         raw.append(_verifications(seconds))
-        result = _run(load(service.server.port, *flood, connections=SIGN_INS, seconds=seconds))
-        sign_ins.append(_rate(result, seconds))
-    ratio = statistics.median(ours / theirs for ours, theirs in zip(sign_ins, raw, strict=True))
-    measured = f"{statistics.median(sign_ins):.1f} sign-ins/s"
-    return Figure(database, "Sign-ins ÷ bare argon2id on the same cores", ratio, measured, 0.95, 0.9)
+        for at_once, measured in rates.items():
+            result = _run(load(service.server.port, *flood, connections=at_once, seconds=seconds))
+            measured.append(_rate(result, seconds))
+    for (at_once, measured), goal, bound in zip(rates.items(), (0.95, 0.92), (0.9, 0.87), strict=True):
+        ratio = statistics.median(ours / theirs for ours, theirs in zip(measured, raw, strict=True))
+        name = f"{at_once} sign-ins under way ÷ bare argon2id on the same cores"
+        yield Figure(database, name, ratio, f"{statistics.median(measured):.1f} sign-ins/s", goal, bound)
 
 
 def _under_flood(database: str, service: Service, seconds: float, rounds: int) -> Figure:
