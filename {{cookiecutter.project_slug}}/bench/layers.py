@@ -1,7 +1,7 @@
 """Where the time of a request goes: `uv run python -m bench.layers` prints what each layer takes, without a server.
 
 The application is called in this process, so what is left out is the server and the network. The microseconds are those
-of the processor, the least of several rounds; they belong to this machine. A sign-in comes last, with and without others.
+of the processor, the least of several rounds; they belong to this machine. Sign-ins come last.
 """
 
 import argparse
