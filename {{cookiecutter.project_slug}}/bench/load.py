@@ -73,13 +73,20 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._request)
 
 
-async def load(port: int, *requests: bytes, connections: int, seconds: float) -> Result:
-    """Keep as many requests under way as there are connections, each of which has one of the requests, by turns."""
+async def load(port: int, *requests: bytes, connections: int, seconds: float, before: float = 0) -> Result:
+    """Keep as many requests under way as there are connections, each of which has one of the requests, by turns.
+
+    What is answered in the seconds `before` does not count: the first answers of slow requests come late.
+    """
     loop, result, answered = asyncio.get_running_loop(), Result(), asyncio.Event()
     made = [
         await loop.create_connection(partial(_Connection, request, result, answered), HOST, port)
         for request in islice(cycle(requests), connections)
     ]
+    await asyncio.sleep(before)
+    result.seconds.clear()
+    result.statuses.clear()
+    answered.clear()
     await asyncio.sleep(seconds)
     async with asyncio.timeout(_MOST_SECONDS):
         await answered.wait()  # a machine can be so busy that not one was answered yet
