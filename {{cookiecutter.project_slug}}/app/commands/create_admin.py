@@ -11,7 +11,7 @@ from app.access.roles import Role
 from app.commands.support import fail, run_with_services, say
 from app.core.errors import Problem
 from app.core.services import Services
-from app.features.accounts.service import AccountService
+from app.features.accounts.service import AccountService, AccountSettings
 from app.features.audit.service import AuditTrail
 
 _RANDOM_PASSWORD_BYTES = 18
@@ -27,15 +27,17 @@ def create_admin(*, email: _Email, password_stdin: _FromStdin = False) -> None:
     """Create an administrator. Without --password-stdin, a random password is made and shown once."""
     password = _read_password() if password_stdin else SecretStr(secrets.token_urlsafe(_RANDOM_PASSWORD_BYTES))
 
-    def show() -> None:
+    def show(services: Services) -> None:
         say(f"Administrator: {email}")
         if not password_stdin:
             say(f"Password, shown this once: {password.get_secret_value()}")
+        if Role.ADMIN in services[AccountSettings].require_second_factor_for:
+            say("Sign in, and add a second factor first: the role demands one.")
 
     async def create(services: Services) -> None:
         async with services[AuditTrail].recording():
             # Shown before the commit, so that no account has a password that nobody has seen.
-            await services[AccountService].create(email, password, [Role.ADMIN], before_commit=show)
+            await services[AccountService].create(email, password, [Role.ADMIN], before_commit=lambda: show(services))
 
     try:
         run_with_services(create)

@@ -6,6 +6,7 @@ from app.features.api_keys_pages.feature import API_KEYS_PAGES
 from app.features.audit.feature import AUDIT
 from app.features.authorization.feature import AUTHORIZATION
 from app.features.browser.feature import BROWSER
+from app.features.factors.feature import FACTORS
 from app.features.metrics.feature import METRICS
 from app.features.oauth.feature import OAUTH
 from app.features.pages.feature import PAGES
@@ -22,6 +23,7 @@ FEATURES = (
     SYSTEM,
     SESSIONS,
     ACCOUNTS,
+    FACTORS,
     SIGNIN,
     API_KEYS,
     METRICS,

@@ -103,6 +103,7 @@ def test_unusable_settings_are_errors_that_show_no_value(run: Run) -> None:
         ({"SECRET_KEY_FALLBACKS": EARLIER_KEY}, ["deploy.I002"]),
         ({"RATE_LIMIT_DEFAULT": "1000000/second"}, ["deploy.W012"]),
         ({"HSTS_INCLUDE_SUBDOMAINS": "false"}, ["deploy.I003"]),
+        ({"REQUIRE_SECOND_FACTOR_FOR": "none"}, ["deploy.W014"]),
     ],
     ids=repr,
 )

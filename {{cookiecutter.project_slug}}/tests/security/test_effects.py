@@ -14,6 +14,7 @@ from app.access.guard import route_policies
 from app.access.policies import Recent
 from app.access.roles import Role
 from app.core.database.database import Base, Database
+from tests.features.factors.steps import challenged, enrol, sign_in_with_app
 from tests.support.oauth import Registered, issue_to, register
 from tests.support.samples import SAMPLES
 from tests.support.service import Person, Service, Tokens
@@ -61,12 +62,15 @@ async def world_of(service: Service) -> World:
     actor, target = await service.person(Role.ADMIN, password=PASSWORD), await service.person()
     await service.person(Role.ADMIN)
     tokens, target_tokens = await service.sign_in(actor), await service.sign_in(target)
-    await service.sign_in(actor)
+    enrolled = await enrol(service, actor, tokens)
+    await sign_in_with_app(service, enrolled)
     client = await register(service)
     await issue_to(service, client, target)
     listed = (await service.client.get("/api/v1/sessions", headers=tokens.bearer)).json()["items"]
     other = next(item["id"] for item in listed if not item["current"])
     names = {"user_id": str(target.id), "client_id": str(client.client.id), "session_id": other}
+    names |= {"challenge": await challenged(service, actor), "code": enrolled.app.fresh()}
+    names["factor_id"] = enrolled.factor_id
     for samples in SAMPLES:
         names |= await samples.names(service, tokens)
     return World(service, actor, tokens, target, target_tokens, client, names)
@@ -81,6 +85,12 @@ def bodies(world: World) -> dict[str, dict[str, Any]]:
         "POST /api/v1/clients": CLIENT,
         "POST /api/v1/invitations": {"email": mail},
         "POST /api/v1/signin": {"email": world.target.email, "password": world.target.password},
+        "POST /api/v1/signin/factor": {
+            "kind": "totp",
+            "code": world.names["code"],
+            "challenge": world.names["challenge"],
+        },
+        "POST /api/v1/users/me/factors": {"kind": "recovery_codes"},
         "DELETE /api/v1/users/me": {"current_password": PASSWORD},
         "PATCH /api/v1/users/me": {"display_name": "Ann"},
         "POST /api/v1/users/me/email": {"new_email": mail, "current_password": PASSWORD},

@@ -21,12 +21,14 @@ PASSWORD = "five wet stones roll"
 # What makes the rest of a body right, so that the text gets as far as it can. A new field needs a line.
 RIGHT: Mapping[str, Any] = {
     **{field: value for samples in SAMPLES for body in samples.bodies.values() for field, value in body.items()},
+    "challenge": "unknown",
     "client_id": "first-party",
     "current_password": PASSWORD,
     "disabled": False,
     "display_name": "Name",
     "grant_type": "refresh_token",
     "grants": ["authorization_code"],
+    "kind": "totp",
     "name": "Name",
     "new_password": "nine blue kites land",
     "password": PASSWORD,
@@ -42,6 +44,7 @@ LEFT_OUT = {
     "client_secret",
     "code",
     "code_verifier",
+    "enrolment",
     "confidential",
     "first_party",
     "muted_alerts",

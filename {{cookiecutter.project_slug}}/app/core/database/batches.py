@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, delete, inspect, select, tuple_
+from sqlalchemy import ColumnElement, LargeBinary, delete, func, inspect, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core.crypto import SealBrokenError, Sealer
 from app.core.database.database import Base, Database
 
 Batch = Callable[[AsyncSession], Awaitable[int]]
@@ -23,6 +24,19 @@ class Resealable(Protocol):
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` rows anew that another key than the current one sealed; return how many, 0 for none."""
+
+
+async def reseal_rows(db: AsyncSession, model: Any, sealer: Sealer, place: Callable[[Any], bytes], limit: int) -> int:
+    """Seal up to `limit` values `sealed` of earlier keys anew; return how many. A row that does not open is deleted."""
+    older = func.substr(model.sealed, 1, len(sealer.key_id), type_=LargeBinary) != sealer.key_id
+    wanted = select(model).where(older).order_by(*inspect(model).primary_key).limit(limit).with_for_update()
+    rows = (await db.scalars(wanted)).all()
+    for row in rows:
+        try:
+            row.sealed = sealer.seal(sealer.open(row.sealed, identity=place(row)), identity=place(row))
+        except SealBrokenError:
+            await db.delete(row)
+    return len(rows)
 
 
 Over = Callable[[datetime], ColumnElement[bool]]

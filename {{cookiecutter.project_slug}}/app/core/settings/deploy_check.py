@@ -155,6 +155,8 @@ def _of_mail_and_tokens(settings: Settings) -> Iterator[Finding]:
         yield finding("deploy.E004", "SMTP_URL", message, hint)
     if settings.mail_from != settings.admin_email and settings.mail_from.endswith(_NOBODYS_DOMAINS):
         yield finding("deploy.W010", "MAIL_FROM", "is an address that cannot exist", "Set one of your own domain")
+    if settings.model_dump(exclude_unset=True).get("require_second_factor_for") == ():
+        yield finding("deploy.W014", "REQUIRE_SECOND_FACTOR_FOR", "is none (ASVS 6.3.3)", "Name a role, such as admin")
     if settings.oauth_password_grant:
         message = "is on: RFC 9700 and OWASP ASVS 10.4.4 ban the grant"
         yield finding("deploy.W009", "OAUTH_PASSWORD_GRANT", message, "Let clients sign in at /api/v1/signin")

@@ -25,7 +25,7 @@ from app.features.accounts.passwords.hasher import PasswordHasher
 from app.features.accounts.passwords.policy import PasswordPolicy, Passwords
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import router
-from app.features.accounts.service import AccountService
+from app.features.accounts.service import AccountService, AccountSettings
 from app.features.sessions.service import SessionService
 
 
@@ -36,7 +36,8 @@ def provide(services: Services) -> None:
     hasher = PasswordHasher()
     services.add(hasher, close=hasher.close)
     passwords = Passwords(PasswordPolicy.of(settings), hasher)
-    services.add(AccountService(database, passwords, roles))
+    demanding = services[AccountSettings].require_second_factor_for
+    services.add(AccountService(database, passwords, roles, demanding))
     authority = services.add(Authority(sessions, roles))
     tokens = services.add(AccountTokens(sessions))
     api_url, mails = f"{settings.public_url}{API_PREFIX}", services[MailFolders]
@@ -54,6 +55,7 @@ def provide(services: Services) -> None:
 ACCOUNTS = Feature(
     name="accounts",
     uses=("sessions",),
+    settings=(AccountSettings,),
     provide=provide,
     api=(router,),
     tables=(AccountToken, User, UserRole),

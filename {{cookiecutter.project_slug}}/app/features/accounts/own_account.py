@@ -1,14 +1,11 @@
 """The own account: change the profile, the password or the e-mail address, delete the account."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from starlette.requests import Request
-from starlette.responses import Response
 
 from app.access.policies import Principal
 from app.core.database.database import Database
@@ -25,9 +22,7 @@ from app.features.accounts.passwords.policy import Passwords
 from app.features.accounts.schemas import OwnProfileUpdate
 from app.features.accounts.service import replace_unconfirmed
 from app.features.sessions.devices import forget_other_homes
-
-RenewCookie = Callable[[Request, Response, Principal], Awaitable[None]]
-"""Gives a browser that sent a session cookie another one in the response, and ends every copy of the old one."""
+from app.features.sessions.service import SetCookie
 
 
 @dataclass(eq=False)
@@ -41,8 +36,6 @@ class OwnAccountService:
     _tokens: AccountTokens
     _mail: AccountMail
     _limits: MailLimits
-    renew_cookie: RenewCookie | None = None
-    """Set by the feature that issues session cookies: each change of password renews one (ASVS 7.2.4)."""
 
     async def change_profile(self, actor: Principal, change: OwnProfileUpdate) -> User:
         """Set the name of the actor, and which alerts they get by mail; what is left out of `change` stays as it is."""
@@ -59,7 +52,7 @@ class OwnAccountService:
                 emit_event(AccountEvent.ALERTS_CHANGED, outcome="success", user_id=user_id, muted=muted)
         return user
 
-    async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr, *, ip: str) -> None:
+    async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr, *, ip: str) -> SetCookie:
         """Change the password; end every other session and home network, and all mailed tokens (ASVS 6.2.3, 7.4.3)."""
         confirmed = await self._confirmation.require(principal, current, AccountEvent.PASSWORD_CHANGED)
         new_hash = await self._passwords.hash(new, email=confirmed.email, display_name=confirmed.display_name)
@@ -71,6 +64,7 @@ class OwnAccountService:
             await (await db.connection()).run_sync(forget_other_homes, user.id, ip)
             await self._mail.notify(db, MailKind.PASSWORD_CHANGED, user)
             _emit_event(AccountEvent.PASSWORD_CHANGED, principal)
+            return await self._authority.sessions.renew_cookie(db, principal)
 
     async def request_email_change(self, principal: Principal, new_email: str, password: SecretStr, *, ip: str) -> None:
         """Mail a token to the new address, and word to the old one, while the change can still be stopped.

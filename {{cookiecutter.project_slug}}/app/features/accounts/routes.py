@@ -117,18 +117,11 @@ async def export_my_data(export: Exports, principal: CurrentPrincipal) -> Stream
 
 @router.post("/users/me/password", status_code=204)
 @policy(Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE))
-async def change_my_password(  # noqa: PLR0913, PLR0917  # one for each thing that a change of password touches
-    request: Request,
-    response: Response,
-    change: PasswordChange,
-    own: OwnAccount,
-    principal: CurrentPrincipal,
-    client: RequestClient,
+async def change_my_password(
+    response: Response, change: PasswordChange, own: OwnAccount, principal: CurrentPrincipal, client: RequestClient
 ) -> None:
     """Change my password; every other session of mine ends, and so does a copy of the session cookie."""
-    await own.change_password(principal, change.current_password, change.new_password, ip=client.ip)
-    if own.renew_cookie is not None:
-        await own.renew_cookie(request, response, principal)
+    (await own.change_password(principal, change.current_password, change.new_password, ip=client.ip))(response)
 
 
 async def _searched(limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None, q: SearchText = None) -> PageParams:

@@ -3,17 +3,18 @@
 A service account cannot sign in: it has no password, and no address that gets mail (RFC 2606).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from sqlalchemy import Connection, Row, Select, Subquery, and_, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access.policies import CLIENT_SECRET, MFA, Principal
 from app.access.roles import Permission, Role, RoleTable
 from app.core.clock import utc_now
 from app.core.database.cache import ReadCache
@@ -22,12 +23,16 @@ from app.core.email_address import ADDRESS_TAKEN, parse_email_address
 from app.core.errors import Conflict, NotFound
 from app.core.events import emit_event
 from app.core.limits import subscriber
+from app.core.settings.model import FeatureSettings
+from app.core.settings.production import default
+from app.core.settings.rules import refuse
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords.hasher import Verification
 from app.features.accounts.passwords.policy import Passwords
 from app.features.sessions.devices import at_home
+from app.features.sessions.permissions import AccountPermission
 from app.features.sessions.service import SELECT_ALIVE
 
 SERVICE_DOMAIN = "clients.invalid"
@@ -93,6 +98,12 @@ class Identity:
     account: Account
     authenticated_at: datetime
     methods: tuple[str, ...]
+    needs_factor: bool
+
+    def principal(self, session_id: UUID, may: frozenset[Permission], client_id: str | None = None) -> Principal:
+        """Return the principal of a session with these permissions."""
+        who, since, methods = self.account, self.authenticated_at, self.methods
+        return Principal(who.id, session_id, who.roles, may, since, methods, client_id, self.needs_factor)
 
 
 async def replace_unconfirmed(db: AsyncSession, mailbox: str) -> None:
@@ -102,10 +113,28 @@ async def replace_unconfirmed(db: AsyncSession, mailbox: str) -> None:
         emit_event(AccountEvent.ACCOUNT_DELETED, outcome="success", target_id=user_id, reason="never confirmed")
 
 
+def _demanded(value: Any) -> Any:
+    """Read roles with commas between them; `none` alone is no role."""
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if names != ["none"] and not set(Role).issuperset(names):
+        refuse(f"names a role that does not exist; the roles are {', '.join(Role)}, and none is for no role")
+    return () if names == ["none"] else tuple(map(Role, names))
+
+
+class AccountSettings(FeatureSettings):
+    """The settings of the accounts."""
+
+    require_second_factor_for: Annotated[tuple[Role, ...], BeforeValidator(_demanded)] = Field(
+        default_factory=default((Role.ADMIN,), ()), examples=["admin"]
+    )
+    """Roles that demand a second factor before anything else. `none`: no role. Unset: `admin` in production alone."""
+
+
 class AccountService:
     """Creates, finds and changes accounts."""
 
-    def __init__(self, database: Database, passwords: Passwords, roles: RoleTable) -> None:
+    def __init__(self, database: Database, passwords: Passwords, roles: RoleTable, demanding: Sequence[Role]) -> None:
+        self._demanding = demanding
         self._database = database
         self._passwords = passwords
         self._roles = roles
@@ -191,6 +220,20 @@ class AccountService:
         rows = (await db.execute(statement, {"user_id": user_id})).all()
         return _roles_in(rows) if rows else None
 
+    def lock_active(self, connection: Connection, user_id: UUID) -> frozenset[Role] | None:
+        """Lock an active account, and return its roles; None if it is not active."""
+        rows = connection.execute(_LOCK_ACTIVE_ROLES, {"user_id": user_id}).all()
+        return _roles_in(rows) if rows else None
+
+    def needs_factor(self, roles: frozenset[Role], methods: Collection[str]) -> bool:
+        """Return whether a role demands a second factor, and a sign-in by these methods used none."""
+        return not roles.isdisjoint(self._demanding) and MFA not in methods and CLIENT_SECRET not in methods
+
+    def permitted(self, roles: frozenset[Role], methods: Collection[str]) -> frozenset[Permission]:
+        """Return what the roles allow a session; without a factor that they demand, no more than to add it."""
+        allowed = self.permissions_of(roles)
+        return allowed.intersection(AccountPermission) if self.needs_factor(roles, methods) else allowed
+
     def permissions_of(self, roles: Iterable[Role]) -> frozenset[Permission]:
         """Return everything that the roles allow together."""
         return self._roles.permissions_of(roles)
@@ -208,10 +251,11 @@ class AccountService:
     def identity_in(self, rows: Sequence[Row[Any]]) -> Identity:
         """Return the identity in rows of `with_account`, which have `authenticated_at` and `methods`."""
         first, roles = rows[0], _roles_in(rows)
+        methods = tuple(first.methods.split())
         profile: dict[str, Any] = {name: getattr(first, name) for name in _PROFILE}
-        allowed, muted = self._roles.permissions_of(roles), parse_alerts(profile.pop("muted"))
+        allowed, muted = self.permitted(roles, methods), parse_alerts(profile.pop("muted"))
         account = Account(id=first.user_id, roles=roles, permissions=allowed, muted_alerts=muted, **profile)
-        return Identity(account, first.authenticated_at, tuple(first.methods.split()))
+        return Identity(account, first.authenticated_at, methods, self.needs_factor(roles, methods))
 
 
 def _roles_in(rows: Iterable[Row[Any]]) -> frozenset[Role]:

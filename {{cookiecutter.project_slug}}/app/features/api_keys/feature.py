@@ -27,7 +27,7 @@ def provide(services: Services) -> None:
 
 API_KEYS = Feature(
     name="api_keys",
-    uses=("accounts", "sessions"),
+    uses=("accounts", "factors", "sessions"),
     provide=provide,
     api=(router,),
     tables=(ApiKey,),

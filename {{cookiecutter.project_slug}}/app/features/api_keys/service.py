@@ -12,13 +12,14 @@ from uuid import UUID, uuid4
 
 from fastapi import Request
 from limits import parse as parse_limit
-from sqlalchemy import LargeBinary, bindparam, delete, func, literal, or_, select, update
+from sqlalchemy import bindparam, case, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guard import AccessEvent
-from app.access.policies import API_KEY, Principal
+from app.access.policies import API_KEY, MFA, Principal
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, SealBrokenError, Sealer, digest
+from app.core.database.batches import reseal_rows
 from app.core.database.database import Database, table_of
 from app.core.errors import Conflict, NotFound, TooManyRequests, Unauthenticated
 from app.core.events import emit_event
@@ -36,6 +37,7 @@ from app.features.api_keys.events import ApiKeyEvent
 from app.features.api_keys.keys import API_KEY_SEAL, PREFIX, id_in, new_key
 from app.features.api_keys.models import ApiKey
 from app.features.api_keys.schemas import ApiKeyCreate
+from app.features.factors.service import Factor
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionService
 from app.http.request.base import scheme_and_credentials
@@ -44,7 +46,9 @@ from app.http.request.proxies import client_ip_of, is_trusted
 _NOTED_EVERY = timedelta(minutes=1)
 _keys = table_of(ApiKey)
 _READ = (_keys.c[name] for name in ("id", "user_id", "sealed", "scope", "networks", "last_used_at"))
-_ALIVE = select(*_READ, _keys.c.created_at.label("authenticated_at"), literal(API_KEY).label("methods"))
+# A key of an account with a second factor was made by a sign-in with it, or has outlived the one that had none.
+_methods = case((exists().where(Factor.user_id == _keys.c.user_id), f"{API_KEY} {MFA}"), else_=API_KEY)
+_ALIVE = select(*_READ, _keys.c.created_at.label("authenticated_at"), _methods.label("methods"))
 _ALIVE = _ALIVE.where(_keys.c.id == bindparam("key_id"), _keys.c.expires_at > bindparam("now"))
 _IDENTIFY = with_account(_ALIVE.subquery())
 _users = next(iter(_keys.c.user_id.foreign_keys)).column.table
@@ -91,7 +95,7 @@ class ApiKeyService:
                 await db.execute(using.values(last_used_at=now, last_used_ip=ip))
         request.state.account = account = identity.account
         permissions = frozenset(each for each in account.permissions if each in row.scope.split())
-        return Principal(account.id, row.id, account.roles, permissions, identity.authenticated_at, identity.methods)
+        return identity.principal(row.id, permissions)
 
     async def _refusal(self, ip: str, reason: str, **about: object) -> Unauthenticated:
         """Count a refusal for the network, and return the error, which never says what is wrong with the key."""
@@ -175,16 +179,7 @@ class ApiKeyService:
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` digests of earlier keys anew; return how many. One that does not open is deleted."""
-        key_id = self._sealer.key_id
-        older = func.substr(ApiKey.sealed, 1, len(key_id), type_=LargeBinary) != key_id
-        rows = (await db.scalars(select(ApiKey).where(older).order_by(ApiKey.id).limit(limit).with_for_update())).all()
-        for row in rows:
-            opened = self._opened(row)
-            if opened:
-                row.sealed = self._sealer.seal(opened, identity=_place(row))
-            else:
-                await db.delete(row)
-        return len(rows)
+        return await reseal_rows(db, ApiKey, self._sealer, _place, limit)
 
     async def _lock(self, db: AsyncSession, actor: Principal, key_id: UUID) -> ApiKey:
         await self._sessions.require_alive(db, actor)

@@ -6,7 +6,9 @@ too, but for Safari, which wants HTTPS (`make certificate`). `middleware/cross_o
 
 import re
 from dataclasses import dataclass
+from functools import partial
 
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,6 +17,7 @@ from app.access.policies import Principal
 from app.core.errors import Unauthenticated
 from app.core.events import emit_event
 from app.features.browser.service import BrowserSessions
+from app.features.sessions.service import SetCookie
 
 NAME = "__Host-session"
 
@@ -30,10 +33,11 @@ def session_cookie(request: Request) -> str | None:
     return value if _VALUE.fullmatch(value) else None
 
 
-def set_session_cookie(response: Response, value: str | None) -> None:
-    """Give the browser a session, if there is one, until it is closed; this service keeps it within its limits."""
+def set_session_cookie(response: Response, value: str | None) -> Response:
+    """Give the browser a session, if there is one, until it is closed, and return the response."""
     if value is not None:
         response.set_cookie(NAME, value, path="/", secure=True, httponly=True, samesite="lax")
+    return response
 
 
 def clear_session_cookie(response: Response) -> None:
@@ -67,7 +71,6 @@ class CookieAuthenticator:
         request.state.account = signed_in.account
         return signed_in.principal
 
-    async def renew(self, request: Request, response: Response, principal: Principal) -> None:
-        """Put another cookie into the response if the request was authenticated by one: the old one is dead."""
-        value = await self._browsers.confirm(principal) if self.takes(request) else None
-        set_session_cookie(response, value)
+    async def renew(self, db: AsyncSession, principal: Principal) -> SetCookie:
+        """Make another cookie, if its session has one, for what a principal is by now."""
+        return partial(set_session_cookie, value=await self._browsers.renew(db, principal))

@@ -5,7 +5,6 @@ from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.services import Services
 from app.feature import Feature, ResealJob
-from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.service import AccountService
 from app.features.browser.cookie import CookieAuthenticator
 from app.features.browser.events import BrowserEvent
@@ -20,7 +19,7 @@ def provide(services: Services) -> None:
     )
     cookies = services.add(CookieAuthenticator(browsers))
     services[Authentication].prefer(cookies)
-    services[OwnAccountService].renew_cookie = cookies.renew
+    services[SessionService].renew_cookie = cookies.renew
 
 
 BROWSER = Feature(

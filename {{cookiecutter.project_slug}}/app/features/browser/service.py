@@ -4,18 +4,19 @@ Only its hash is stored (ASVS 7.2.3). Every sign-in and confirmation of the pass
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Connection, ForeignKey, LargeBinary, Row, bindparam, func, insert, select, update
+from sqlalchemy import Connection, ForeignKey, LargeBinary, Row, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.access.policies import Principal
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest, new_token
+from app.core.database.batches import reseal_rows
 from app.core.database.database import Base, Database
 from app.core.events import emit_event
 from app.features.accounts.service import Account, AccountService
@@ -89,15 +90,7 @@ class BrowserSessions:
                 user_id, session_id = identity.account.id, row.session_id
                 emit_event(BrowserEvent.SESSION_FORGED, outcome="denied", user_id=user_id, session_id=session_id)
             return None
-        principal = Principal(
-            user_id=identity.account.id,
-            session_id=row.session_id,
-            roles=identity.account.roles,
-            permissions=identity.account.permissions,
-            authenticated_at=identity.authenticated_at,
-            methods=identity.methods,
-        )
-        return SignedInUser(principal, identity.account)
+        return SignedInUser(identity.principal(row.session_id, identity.account.permissions), identity.account)
 
     async def seen(self, signed_in: SignedInUser) -> None:
         """Record that the session is in use, at most once a minute: an idle session ends."""
@@ -110,10 +103,15 @@ class BrowserSessions:
             now = await self._sessions.authenticated_again(db, session_id)
             if now is None:
                 return None
-            value, columns = self._new_cookie(session_id, _claims(user_id, now, principal.methods))
-            mine = update(BrowserSession).where(BrowserSession.session_id == session_id)
-            has_cookie = await db.scalar(mine.values(columns).returning(BrowserSession.session_id)) is not None
             emit_event(BrowserEvent.PASSWORD_CONFIRMED, outcome="success", user_id=user_id, session_id=session_id)
+            return await self.renew(db, replace(principal, authenticated_at=now))
+
+    async def renew(self, db: AsyncSession, principal: Principal) -> str | None:
+        """Give the session of a principal another cookie, for what it is by now; None if it has none."""
+        claims = _claims(principal.user_id, principal.authenticated_at, principal.methods)
+        value, columns = self._new_cookie(principal.session_id, claims)
+        mine = update(BrowserSession).where(BrowserSession.session_id == principal.session_id)
+        has_cookie = await db.scalar(mine.values(columns).returning(BrowserSession.session_id)) is not None
         return value if has_cookie else None
 
     async def end(self, principal: Principal) -> None:
@@ -124,20 +122,10 @@ class BrowserSessions:
                 emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
-        """Seal up to `limit` rows of earlier keys with the current one; returns how many, 0 if there are none."""
-        key_id = self._sealer.key_id
-        other = func.substr(BrowserSession.sealed, 1, len(key_id), type_=LargeBinary) != key_id
-        wanted = select(BrowserSession).where(other).order_by(BrowserSession.session_id).limit(limit).with_for_update()
-        rows = (await db.scalars(wanted)).all()
-        for row in rows:
-            place = _place(row.session_id, row.id_hash)
-            claims = self._opened(row.sealed, place)
-            if claims is None:
-                # It opens nothing any more: the user has to sign in again.
-                await db.delete(row)
-            else:
-                row.sealed = self._sealer.seal(claims, identity=place)
-        return len(rows)
+        """Seal up to `limit` rows of earlier keys with the current one; return how many. What does not open goes."""
+        return await reseal_rows(
+            db, BrowserSession, self._sealer, lambda row: _place(row.session_id, row.id_hash), limit
+        )
 
     def _opened(self, sealed: bytes, place: bytes) -> bytes | None:
         try:

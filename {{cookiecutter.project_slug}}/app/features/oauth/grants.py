@@ -15,6 +15,7 @@ from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionOptions
 from app.features.signin.errors import InvalidGrant, InvalidScope, WrongCredentialsError
+from app.features.signin.password import GRANT
 from app.features.signin.service import SignInService, TokenPair
 
 GrantHandler = Callable[[TokenForm, AnyClient, Client], Awaitable[TokenPair]]
@@ -45,9 +46,12 @@ class OwnGrants:
         """Exchange a password (RFC 6749 section 4.3), which RFC 9700 bans: only a setting switches it on."""
         username, password = required(form.username, "username"), required(form.password, "password")
         try:
-            return await self._signin.sign_in(username, password, origin)
+            result = await self._signin.sign_in(username, password, origin, GRANT)
         except WrongCredentialsError:
             raise InvalidGrant("The e-mail address or the password is wrong.") from None
+        if not isinstance(result, TokenPair):
+            raise InvalidGrant("The account needs a second factor, which this grant cannot ask for.")
+        return result
 
     async def client_credentials(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
         """Let a client act as its service account, for one access token's life (RFC 6749 section 4.4)."""

@@ -20,7 +20,7 @@ from app.features.oauth.schemas import IntrospectionResponse, ServerMetadata, To
 from app.features.sessions.client import Client, RequestClient
 from app.features.signin.routes import SignIns, TokenResponse
 from app.features.signin.service import TokenPair
-from app.features.signin.tokens import TokenClaims
+from app.features.signin.tokens import TokenClaims, acr_of
 
 router = GuardedRouter(prefix="/oauth", tags=["oauth"])
 metadata_router = GuardedRouter(tags=["oauth"])
@@ -72,7 +72,7 @@ async def _exchange(
 
 
 @router.post("/revoke", status_code=200, response_class=Response)
-@policy(ClientOrUser())
+@policy(ClientOrUser(enrols=True))
 async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, caller: CurrentCaller) -> Response:
     """Revoke a token of the calling client or user, and the session that it belongs to (RFC 7009)."""
     if isinstance(caller, Principal):
@@ -111,6 +111,9 @@ async def introspect(
         aud=settings.public_url if is_access else None,
         iss=settings.public_url,
         jti=found.token_id,
+        auth_time=found.authenticated_at,
+        amr=list(found.methods),
+        acr=acr_of(found.methods),
     )
 
 

@@ -62,6 +62,9 @@ class IntrospectionResponse(ResponseBody):
     aud: str | None = None
     iss: str | None = None
     jti: str | None = None
+    auth_time: int | None = None
+    amr: list[str] | None = None
+    acr: str | None = None
 
 
 def _scope(text: str) -> str:

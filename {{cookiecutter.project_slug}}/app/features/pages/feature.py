@@ -16,6 +16,7 @@ from app.core.settings.model import Settings
 from app.feature import Feature
 from app.features.oauth.clients.registered import DOCS_CLIENT
 from app.features.oauth.clients.service import ClientService
+from app.features.pages.account.factors import router as factors_router
 from app.features.pages.account.routes import router as account_router
 from app.features.pages.admin import audit, clients, overview, users
 from app.features.pages.entry import authorize, mailed, signin
@@ -57,7 +58,7 @@ async def run(services: Services) -> AsyncIterator[None]:
 
 PAGES = Feature(
     name="pages",
-    uses=("accounts", "audit", "authorization", "browser", "oauth", "sessions", "signin", "system"),
+    uses=("accounts", "audit", "authorization", "browser", "factors", "oauth", "sessions", "signin", "system"),
     provide=provide,
     install=install,
     run=run,
@@ -67,6 +68,7 @@ PAGES = Feature(
         mailed.router,
         authorize.router,
         account_router,
+        factors_router,
         overview.router,
         users.router,
         clients.router,

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
+from starlette.responses import Response
 
 from app.access.guard import AccessEvent
 from app.access.policies import API_KEY, Principal
@@ -72,6 +73,14 @@ class SessionOptions:
     lifetime: timedelta | None = None
 
 
+SetCookie = Callable[[Response], Response]
+"""Puts the new cookie of a session into a response (ASVS 7.2.4), and returns it."""
+
+
+async def _no_cookie(_: AsyncSession, __: Principal) -> SetCookie:
+    return lambda response: response
+
+
 class SessionService:
     """Starts, refreshes, lists and ends sessions."""
 
@@ -83,6 +92,8 @@ class SessionService:
         self._cursors = Cursors(keys, "sessions")
         self.lock_key: Callable[[AsyncSession, Principal], Awaitable[bool]] | None = None
         """Locks the API key of a principal whose account is locked, if it is alive; returns whether it is."""
+        self.renew_cookie: Callable[[AsyncSession, Principal], Awaitable[SetCookie]] = _no_cookie
+        """Gives the session of a principal another cookie, if it has one, and ends every copy of the old one."""
 
     def start(self, connection: Connection, user_id: UUID, client: Client, options: SessionOptions) -> NewSession:
         """Add a session for a locked user; one with a lifetime of its own makes no room: it dies within minutes."""
@@ -164,6 +175,10 @@ class SessionService:
         proved = update(Session).where(Session.id == session_id, self._alive())
         proved = proved.values(authenticated_at=now, last_seen_at=now)
         return now if await db.scalar(proved.returning(Session.id)) else None
+
+    async def prove(self, db: AsyncSession, session_id: UUID, methods: str, scope: str) -> None:
+        """Note the methods that the user of a session has proved by now, and what the session may do for it."""
+        await db.execute(update(Session).where(Session.id == session_id).values(methods=methods, scope=scope))
 
     def alive(self, session_id: UUID) -> dict[str, object]:
         """Return the parameters of `SELECT_ALIVE` for a session at this moment."""

@@ -41,15 +41,9 @@ class BearerAuthenticator:
         if identity is None or identity.account.id != claims.user_id:
             raise _refused("session ended", "The session has ended.", _INVALID_TOKEN)
         request.state.account = identity.account
-        return Principal(
-            user_id=identity.account.id,
-            session_id=claims.session_id,
-            roles=identity.account.roles,
-            permissions=frozenset(each for each in identity.account.permissions if each in claims.scope),
-            authenticated_at=identity.authenticated_at,
-            methods=identity.methods,
-            client_id=None if claims.client_id == FIRST_PARTY else claims.client_id,
-        )
+        permissions = frozenset(each for each in identity.account.permissions if each in claims.scope)
+        client_id = None if claims.client_id == FIRST_PARTY else claims.client_id
+        return identity.principal(claims.session_id, permissions, client_id)
 
 
 def _refused(reason: str, detail: str, challenge: str) -> Unauthenticated:

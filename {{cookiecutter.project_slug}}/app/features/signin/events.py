@@ -7,6 +7,7 @@ class SignInEvent(SecurityEvent):
     """Security events of sign-ins and tokens."""
 
     SIGNIN_FAILED = "signin_failed", SUBJECT
+    SIGNIN_CHALLENGED = "signin_challenged", SUBJECT
     SIGNIN_SUCCEEDED = "signin_succeeded", ACTOR
     TOKEN_ISSUED = "token_issued", SUBJECT
     TOKEN_REFRESHED = "token_refreshed", ACTOR

@@ -6,19 +6,22 @@ from app.access.guard import Authentication
 from app.core.crypto import KeyRing
 from app.core.database.batches import RowPurge
 from app.core.database.database import Database
+from app.core.database.personal_data import PersonalData
 from app.core.limits import Limiter
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature, RetentionJob
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.recovery import RecoveryService
+from app.features.accounts.mailed.tokens import AccountTokens
 from app.features.accounts.service import AccountService
+from app.features.factors.service import FactorService
 from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator
 from app.features.signin.events import SignInEvent
 from app.features.signin.limits import SignInLimits
-from app.features.signin.models import RefreshToken
-from app.features.signin.password import PasswordSignIn
+from app.features.signin.models import RefreshToken, UnfinishedSignIn
+from app.features.signin.password import PasswordSignIn, end_unfinished
 from app.features.signin.routes import router
 from app.features.signin.service import SignInService
 from app.features.signin.tokens import TOKEN_KEY, AccessTokens
@@ -30,10 +33,12 @@ def provide(services: Services) -> None:
     accounts, sessions = services[AccountService], services[SessionService]
     tokens = services.add(AccessTokens(settings, services[KeyRing]))
     limits = services.add(SignInLimits(services[Limiter], parse_limit(settings.rate_limit_signin)))
-    passwords = services.add(PasswordSignIn(database, accounts, sessions, limits, services[AccountMail]))
+    factors, mail = services[FactorService], services[AccountMail]
+    passwords = services.add(PasswordSignIn(database, accounts, sessions, factors, limits, mail))
     services.add(SignInService(database, accounts, sessions, tokens, passwords))
     services[Authentication].prefer(BearerAuthenticator(tokens, sessions, accounts))
     services[RecoveryService].unlock = limits.unlock
+    services[AccountTokens].revocations.append(end_unfinished)
 
 
 def refresh_token_purge(services: Services) -> RowPurge:
@@ -44,11 +49,18 @@ def refresh_token_purge(services: Services) -> RowPurge:
 
 SIGNIN = Feature(
     name="signin",
-    uses=("accounts", "sessions"),
+    uses=("accounts", "factors", "sessions"),
     provide=provide,
     api=(router,),
-    tables=(RefreshToken,),
+    tables=(RefreshToken, UnfinishedSignIn),
     events=(SignInEvent,),
     keys=(TOKEN_KEY,),
-    purge=(RetentionJob("refresh tokens", refresh_token_purge),),
+    personal_data=(PersonalData(name="unfinished_sign_ins", table=UnfinishedSignIn),),
+    purge=(
+        RetentionJob("refresh tokens", refresh_token_purge),
+        RetentionJob(
+            "unfinished sign-ins",
+            lambda _: RowPurge(UnfinishedSignIn, lambda before: UnfinishedSignIn.expires_at < before),
+        ),
+    ),
 )

@@ -7,8 +7,9 @@ those, a network gets 429 unchecked, until the window ends; a reset by mail give
 """
 
 import hashlib
+from uuid import UUID
 
-from limits import RateLimitItem
+from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
 
 from app.core.errors import TooManyRequests
 from app.core.events import emit_event
@@ -20,6 +21,9 @@ _BEYOND = 2
 
 _AFTER_RESET = 5
 """How many more attempts a reset gives to its mailbox in its network, if the limit is no lower."""
+
+_ANSWERS, _ANSWERS_A_DAY = RateLimitItemPerMinute(5, 15), RateLimitItemPerDay(20)
+"""How many wrong answers of a second factor a network may give for an account, and all networks together."""
 
 
 class Attempt:
@@ -72,6 +76,17 @@ class SignInLimits:
                 if beyond and not await self._limiter.refund(self._limit, "signin", "reset", digest, network):
                     attempt.refuse_over()
                 break
+        return attempt
+
+    async def count_answer(self, user_id: UUID, ip: str, *, at_home: bool) -> Attempt:
+        """Count a code of a second factor before it is checked; raises `TooManyRequests`."""
+        attempt, user = Attempt(self._limiter), str(user_id)
+        for limit, key in ((_ANSWERS, ("answer", user, subscriber(ip))), (_ANSWERS_A_DAY, ("answer", user))):
+            verdict = await attempt.count(limit, *key)
+            # At home the owner is still heard: who knows the password cannot keep them out.
+            if not verdict.allowed and not (at_home and limit is _ANSWERS_A_DAY):
+                attempt.over = verdict, "account"
+                attempt.refuse_over()
         return attempt
 
     async def unlock(self, mailbox: str, ip: str) -> None:

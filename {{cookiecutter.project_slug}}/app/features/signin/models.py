@@ -1,9 +1,9 @@
-"""The table of the refresh tokens."""
+"""The tables of the refresh tokens and of the unfinished sign-ins."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary
+from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.database import Base
@@ -18,3 +18,14 @@ class RefreshToken(Base):
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class UnfinishedSignIn(Base):
+    """A sign-in that lacks a second factor, as the SHA-256 of its challenge; `channel` is where it began."""
+
+    __tablename__ = "unfinished_sign_ins"
+
+    challenge_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    channel: Mapped[str] = mapped_column(String(16))
+    expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -1,47 +1,91 @@
-"""Signing in with a password, within the limits of `limits.py`."""
+"""Signing in with a password and, if the account has one, a second factor; the session is opened once, at the end.
 
-from collections.abc import Callable
+A sign-in that lacks a factor has a challenge, which opens nothing but the next step: 256 random bits, stored hashed,
+for five minutes, one account and the channel in which it began (ASVS 2.3.1). `limits.py` has the limits.
+"""
+
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core.database.database import UNAVAILABLE_ERRORS, Database
+from app.access.policies import MFA
+from app.access.roles import Role
+from app.core.clock import utc_now
+from app.core.crypto import digest, new_token
+from app.core.database.database import UNAVAILABLE_ERRORS, Database, table_of
 from app.core.email_address import parse_email_address
-from app.core.errors import Unavailable
+from app.core.errors import Unauthenticated, Unavailable
 from app.core.events import emit_event
+from app.core.limits import subscriber
+from app.core.schemas import ResponseBody
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService, Credentials
+from app.features.factors.schemas import FactorAnswer
+from app.features.factors.service import FactorService
 from app.features.sessions.client import Client
-from app.features.sessions.devices import is_new_device, remember_home
+from app.features.sessions.devices import at_home, is_new_device, remember_home
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
 from app.features.signin.errors import WrongCredentialsError
 from app.features.signin.events import SignInEvent
 from app.features.signin.limits import SignInLimits
+from app.features.signin.models import UnfinishedSignIn
+
+GRANT = "grant"  # the channel of OAuth's password grant, which has no second step
 
 _BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
 _ASCII_WHITESPACE = "\t\n\f\r "
+_LIFETIME = timedelta(minutes=5)
+_ENDED = "The sign-in has ended. Begin again."
 
-IssueCredential = Callable[[Connection, NewSession], str]
-"""Issues what opens a session that has just been started, such as a cookie, in the session's transaction."""
+_unfinished = table_of(UnfinishedSignIn)
+
+
+class Channel(NamedTuple):
+    """How and from where a user signs in, and what issues a credential, such as a cookie, as a session is started."""
+
+    name: str
+    client: Client
+    issue: Callable[[Connection, NewSession], str]
+
+
+class Challenge(ResponseBody):
+    """A sign-in that lacks a second factor: a code of the `kind` of one of `factors` completes it."""
+
+    status: Literal["factor_required"] = "factor_required"
+    challenge: str
+    expires_in: int = int(_LIFETIME.total_seconds())
+    factors: list[dict[str, str]]
+
+
+class Opened(NamedTuple):
+    """A session that was opened, its credential, and whether a mail waits to be delivered."""
+
+    session: NewSession
+    credential: str
+    alerted: bool
 
 
 @dataclass(eq=False)
 class PasswordSignIn:
-    """Starts sessions of users who know their password."""
+    """Starts sessions of users who know their password and have the factor that is asked for."""
 
     _database: Database
     _accounts: AccountService
     _sessions: SessionService
+    _factors: FactorService
     _limits: SignInLimits
     _mail: AccountMail
 
-    async def open_session(
-        self, email: str, password: SecretStr, client: Client, issue: IssueCredential
-    ) -> tuple[NewSession, str]:
-        """Start a session for a user who knows the password, and return it with what `issue` made.
+    async def open_session(self, email: str, password: SecretStr, channel: Channel) -> Opened | Challenge:
+        """Start a session for a user who knows the password, or ask for a second factor.
 
         Raises `WrongCredentialsError` (unknown, wrong, disabled, unverified alike), `Unavailable`, `TooManyRequests`.
         """
@@ -51,50 +95,110 @@ class PasswordSignIn:
             mailbox = parse_email_address(email).mailbox
         except ValueError:
             mailbox = email.casefold()
-        attempt = await self._limits.count(mailbox, client.ip)
+        attempt = await self._limits.count(mailbox, channel.client.ip)
         try:
-            credentials = await self._accounts.credentials(mailbox, client.ip)
+            credentials = await self._accounts.credentials(mailbox, channel.client.ip)
             admissible = credentials and credentials.active and (attempt.over is None or credentials.at_home)
             # If the sign-in cannot succeed, the check takes as long, and tells nothing.
             verification = await self._accounts.verify(password, credentials if admissible else None)
         except (Unavailable, *UNAVAILABLE_ERRORS):
             await attempt.give_back()
             raise
-        opened = None
+        result = None
         if credentials and verification.valid:
-            opening = partial(self._open_session, credentials, verification.new_hash, client, issue)
-            opened = await self._database.run_in_transaction(opening)
-        if opened is None:
+            opening = partial(self._admit, credentials, verification.new_hash, channel)
+            result = await self._database.run_in_transaction(opening)
+        if result is None:
             attempt.refuse_over()
             user_id = credentials and credentials.user_id
             emit_event(SignInEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
             raise WrongCredentialsError
         await attempt.give_back()
-        session, credential, alerted = opened
-        if alerted:
+        if isinstance(result, Opened) and result.alerted:
             self._mail.deliver()
-        return session, credential
+        return result
 
-    def _open_session(
-        self,
-        credentials: Credentials,
-        new_hash: str | None,
-        client: Client,
-        issue: IssueCredential,
-        connection: Connection,
-    ) -> tuple[NewSession, str, bool] | None:
-        """Return what `open_session` does, and whether a mail waits; None if the account changed meanwhile."""
+    async def asks(self, challenge: str, channel: Channel) -> bool:
+        """Return whether a challenge is alive."""
+        return bool(await self._database.fetch_all(_living(challenge, channel), {}))
+
+    async def ask_again(self, user_id: UUID, channel: Channel) -> Challenge:
+        """Ask a signed-in user, who has given the password once more, for a second factor."""
+        beginning = partial(_challenge, user_id=user_id, kinds=(), channel=channel)
+        return await self._database.run_in_transaction(beginning)
+
+    async def answer(self, challenge: str, answer: FactorAnswer, channel: Channel) -> Opened:
+        """Start the session of a challenge if the answer is right; raises `Unauthenticated` or `TooManyRequests`."""
+        found = await self._database.fetch_all(_living(challenge, channel), {})
+        if not found:
+            raise Unauthenticated(_ENDED)
+        user_id = found[0].user_id
+        attempt = await self._limits.count_answer(user_id, channel.client.ip, at_home=found[0].at_home)
+
+        def advance(connection: Connection) -> Opened | Unauthenticated:
+            roles = self._accounts.lock_active(connection, user_id)
+            if roles is None or not connection.execute(_living(challenge, channel)).all():
+                return Unauthenticated(_ENDED)
+            method = self._factors.use(connection, user_id, answer, channel.client)
+            if method is None:
+                return Unauthenticated("The answer is wrong, or was used before.")
+            connection.execute(delete(_unfinished).where(_unfinished.c.challenge_hash == digest(challenge)))
+            return self._open(connection, user_id, roles, (_BY_PASSWORD, method, MFA), channel)
+
+        result = await self._database.run_in_transaction(advance)
+        if isinstance(result, Unauthenticated):
+            raise result
+        await attempt.give_back()
+        self._mail.deliver()
+        return result
+
+    def _admit(
+        self, credentials: Credentials, new_hash: str | None, channel: Channel, connection: Connection
+    ) -> Opened | Challenge | None:
+        """Open the session, or ask for the factor that is due; None if the account changed meanwhile."""
         roles = self._accounts.admit(connection, credentials, new_hash)
         if roles is None:
             return None
-        user_id = credentials.user_id
+        user_id, methods = credentials.user_id, (_BY_PASSWORD,)
+        kinds = self._factors.kinds_of(connection, user_id)
+        if kinds or (channel.name == GRANT and self._accounts.needs_factor(roles, methods)):
+            emit_event(SignInEvent.SIGNIN_CHALLENGED, outcome="success", user_id=user_id, method=_BY_PASSWORD)
+            return _challenge(connection, user_id, kinds, channel)
+        return self._open(connection, user_id, roles, methods, channel)
+
+    def _open(
+        self, connection: Connection, user_id: UUID, roles: frozenset[Role], methods: tuple[str, ...], channel: Channel
+    ) -> Opened:
+        """Open the session of a locked account."""
+        client, method = channel.client, " ".join(methods)
         alerted = is_new_device(connection, user_id, client) and self._mail.put_alert(
             connection, Alert.NEW_DEVICE, user_id, client, {}
         )
-        options = SessionOptions(" ".join(sorted(self._accounts.permissions_of(roles))), _BY_PASSWORD)
+        options = SessionOptions(" ".join(sorted(self._accounts.permitted(roles, methods))), method)
         session = self._sessions.start(connection, user_id, client, options)
         remember_home(connection, user_id, client.ip)
-        credential = issue(connection, session)
-        event = {"user_id": user_id, "session_id": session.id, "method": _BY_PASSWORD}
+        credential = channel.issue(connection, session)
+        event = {"user_id": user_id, "session_id": session.id, "method": method}
         emit_event(SignInEvent.SIGNIN_SUCCEEDED, outcome="success", **event)
-        return session, credential, alerted
+        return Opened(session, credential, alerted)
+
+
+async def end_unfinished(db: AsyncSession, user_id: UUID) -> None:
+    """End the unfinished sign-ins of an account whose password, roles or factors changed."""
+    await db.execute(delete(_unfinished).where(_unfinished.c.user_id == user_id))
+
+
+def _challenge(connection: Connection, user_id: UUID, kinds: Iterable[str], channel: Channel) -> Challenge:
+    """Make the challenge of a user who has given the password."""
+    challenge, now = new_token("sc_"), utc_now()
+    connection.execute(delete(_unfinished).where(_unfinished.c.user_id == user_id, _unfinished.c.expires_at < now))
+    row = {"challenge_hash": digest(challenge), "user_id": user_id, "channel": channel.name}
+    connection.execute(insert(_unfinished), {**row, "expires_at": now + _LIFETIME})
+    return Challenge(challenge=challenge, factors=[{"kind": kind} for kind in kinds])
+
+
+def _living(challenge: str, channel: Channel) -> Select[Any]:
+    """Select whose a living challenge of the channel is, and whether the client is at home there."""
+    of_channel = (_unfinished.c.challenge_hash == digest(challenge), _unfinished.c.channel == channel.name)
+    found = select(_unfinished.c.user_id, at_home(_unfinished.c.user_id).label("at_home")).where(*of_channel)
+    return found.where(_unfinished.c.expires_at > utc_now()).params(of_network=subscriber(channel.client.ip))

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import utc_now
 from app.core.crypto import digest, new_token
 from app.core.database.database import table_of
+from app.features.sessions.service import NewSession
 from app.features.signin.models import RefreshToken
 
 PREFIX = "rt_"
@@ -16,10 +17,10 @@ _ISSUE = insert(table_of(RefreshToken))
 _SHAPE = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 
 
-def issue(connection: Connection, session_id: UUID) -> str:
-    """Add a refresh token of 256 random bits to the family, on the connection of a transaction."""
+def issue(connection: Connection, session: NewSession) -> str:
+    """Add a refresh token of 256 random bits to the family of a session, on the connection of a transaction."""
     token = new_token(PREFIX)
-    connection.execute(_ISSUE, {"token_hash": digest(token), "session_id": session_id, "created_at": utc_now()})
+    connection.execute(_ISSUE, {"token_hash": digest(token), "session_id": session.id, "created_at": utc_now()})
     return token
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from app.access.guard import GuardedRouter
 from app.access.policies import Public, policy
@@ -10,8 +10,10 @@ from app.core.errors import Unauthenticated
 from app.core.schemas import RequestBody, ResponseBody
 from app.core.services import provided
 from app.features.accounts.passwords.hasher import GivenPassword
+from app.features.factors.schemas import FactorAnswer
 from app.features.sessions.client import RequestClient
 from app.features.signin.errors import WrongCredentialsError
+from app.features.signin.password import Challenge
 from app.features.signin.service import SignInService
 
 router = GuardedRouter(tags=["sign-in"])
@@ -38,11 +40,25 @@ class TokenResponse(ResponseBody):
     scope: str
 
 
+class SecondStep(FactorAnswer):
+    """The challenge of a sign-in, and the answer of a second factor."""
+
+    challenge: Annotated[SecretStr, Field(min_length=1, max_length=128)]
+
+
 @router.post("/signin", responses={401: {"description": _WRONG}})
 @policy(Public())
-async def sign_in(body: SignIn, signins: SignIns, client: RequestClient) -> TokenResponse:
-    """Sign in with address and password: for the service's own clients. Others use OAuth 2."""
+async def sign_in(body: SignIn, signins: SignIns, client: RequestClient) -> TokenResponse | Challenge:
+    """Sign in, for the service's own clients. If the account has a second factor, the answer is a challenge."""
     try:
-        return TokenResponse.model_validate(await signins.sign_in(body.email, body.password, client))
+        result = await signins.sign_in(body.email, body.password, client)
     except WrongCredentialsError:
         raise Unauthenticated(_WRONG) from None
+    return result if isinstance(result, Challenge) else TokenResponse.model_validate(result)
+
+
+@router.post("/signin/factor", responses={401: {"description": "The challenge or the answer does not hold"}})
+@policy(Public())
+async def answer_factor(body: SecondStep, signins: SignIns, client: RequestClient) -> TokenResponse:
+    """Complete a sign-in with a second factor; the answer is that of the sign-in."""
+    return TokenResponse.model_validate(await signins.answer(body.challenge.get_secret_value(), body, client))

@@ -11,12 +11,13 @@ from app.access.policies import Principal
 from app.core.database.database import Database
 from app.core.events import emit_event
 from app.features.accounts.service import AccountService
+from app.features.factors.schemas import FactorAnswer
 from app.features.sessions.client import Client
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
 from app.features.signin import refresh
 from app.features.signin.errors import InvalidGrant, InvalidScope
 from app.features.signin.events import SignInEvent
-from app.features.signin.password import PasswordSignIn
+from app.features.signin.password import Challenge, Channel, Opened, PasswordSignIn
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens, TokenClaims
 
 
@@ -41,13 +42,17 @@ class SignInService:
     _tokens: AccessTokens
     _passwords: PasswordSignIn
 
-    async def sign_in(self, email: str, password: SecretStr, client: Client) -> TokenPair:
+    async def sign_in(
+        self, email: str, password: SecretStr, client: Client, name: str = "api"
+    ) -> TokenPair | Challenge:
         """Start a session for a user who knows the password, and return its tokens; raises as `open_session` does."""
-        return self._pair(
-            *await self._passwords.open_session(
-                email, password, client, lambda connection, session: refresh.issue(connection, session.id)
-            )
-        )
+        result = await self._passwords.open_session(email, password, Channel(name, client, refresh.issue))
+        return self._pair(result.session, result.credential) if isinstance(result, Opened) else result
+
+    async def answer(self, challenge: str, answer: FactorAnswer, client: Client) -> TokenPair:
+        """Return the tokens of a sign-in that a factor completes; raises as `PasswordSignIn.answer` does."""
+        opened = await self._passwords.answer(challenge, answer, Channel("api", client, refresh.issue))
+        return self._pair(opened.session, opened.credential)
 
     @property
     def shortest_session(self) -> timedelta:
@@ -60,7 +65,7 @@ class SignInService:
         """Start a session for an OAuth client; one with a lifetime of its own cannot be refreshed."""
         connection = await db.connection()
         session = await connection.run_sync(self._sessions.start, user_id, client, options)
-        refresh_token = await connection.run_sync(refresh.issue, session.id) if options.lifetime is None else None
+        refresh_token = await connection.run_sync(refresh.issue, session) if options.lifetime is None else None
         who = {"user_id": user_id, "session_id": session.id, "client_id": options.client_id}
         emit_event(SignInEvent.TOKEN_ISSUED, outcome="success", **who, grant_type=grant_type)
         return self._pair(session, refresh_token)
@@ -84,11 +89,13 @@ class SignInService:
 
     async def _rotate(self, db: AsyncSession, session_id: UUID, scope: str | None) -> tuple[NewSession, str] | None:
         session = await self._sessions.refresh(db, session_id)
-        if session is None or await self._accounts.active_roles(db, session.user_id) is None:
+        roles = await self._accounts.active_roles(db, session.user_id) if session else None
+        if session is None or roles is None:
             return None
-        who, since, narrowed = session.user_id, session.authenticated_at, _narrow(session.scope, scope)
+        granted = self._accounts.permitted(roles, session.methods.split()).intersection(session.scope.split())
+        who, since, narrowed = session.user_id, session.authenticated_at, _narrow(" ".join(sorted(granted)), scope)
         renewed = NewSession(session.id, who, since, narrowed, session.methods, session.client_id)
-        refresh_token = await (await db.connection()).run_sync(refresh.issue, session.id)
+        refresh_token = await (await db.connection()).run_sync(refresh.issue, renewed)
         emit_event(SignInEvent.TOKEN_REFRESHED, outcome="success", user_id=who, session_id=session.id)
         return renewed, refresh_token
 
@@ -125,7 +132,7 @@ class SignInService:
         identity = await self._accounts.identify(self._sessions.alive(claims.session_id)) if claims else None
         if claims is None or identity is None or identity.account.id != claims.user_id:
             return None
-        return replace(claims, scope=claims.scope & identity.account.permissions)
+        return replace(claims, scope=claims.scope & identity.account.permissions, methods=identity.methods)
 
     async def _look_at_refresh_token(self, token: str) -> TokenClaims | None:
         async with self._database.read() as db:
@@ -137,11 +144,13 @@ class SignInService:
         return TokenClaims(
             user_id=session.user_id,
             session_id=session.id,
-            scope=self._accounts.permissions_of(roles).intersection(session.scope.split()),
+            scope=self._accounts.permitted(roles, session.methods.split()).intersection(session.scope.split()),
             client_id=session.client_id or FIRST_PARTY,
             token_id=None,
             issued_at=int(found.created_at.timestamp()),
             expires_at=int(self._sessions.ends_at(session).timestamp()),
+            authenticated_at=int(session.authenticated_at.timestamp()),
+            methods=tuple(session.methods.split()),
         )
 
     async def _session_of(self, db: AsyncSession, token: str) -> UUID | None:

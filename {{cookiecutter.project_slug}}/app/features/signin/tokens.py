@@ -1,5 +1,6 @@
 """Access tokens: JWTs after RFC 9068, signed with the key of their purpose; they hold while their session does."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -10,6 +11,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from joserfc.jwt import JWTClaimsRegistry
 
+from app.access.policies import MFA
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose
 from app.core.settings.model import Settings
@@ -42,6 +44,13 @@ class TokenClaims:
     token_id: str | None
     issued_at: int
     expires_at: int
+    authenticated_at: int
+    methods: tuple[str, ...]
+
+
+def acr_of(methods: Iterable[str]) -> str:
+    """Return `acr` (RFC 9470): two factors, as those of `aal2` in NIST SP 800-63B, or one."""
+    return "aal2" if MFA in methods else "aal1"
 
 
 class _Claims(JWTClaimsRegistry):
@@ -80,6 +89,7 @@ class AccessTokens:
             "exp": int(now.timestamp()) + self.expires_in,
             "auth_time": int(session.authenticated_at.timestamp()),
             "amr": session.methods.split(),
+            "acr": acr_of(session.methods.split()),
             "scope": session.scope,
             "client_id": session.client_id or FIRST_PARTY,
         }
@@ -125,6 +135,8 @@ class AccessTokens:
                 token_id=_text(claims["jti"]),
                 issued_at=claims["iat"],
                 expires_at=claims["exp"],
+                authenticated_at=claims["auth_time"],
+                methods=tuple(claims["amr"]),
             )
         except (JoseError, ValueError, TypeError, AttributeError):
             return None

@@ -22,6 +22,7 @@ from app.features.api_keys.service import ApiKeyService
 from tests.conftest import StartService
 from tests.features.accounts.test_equal_work import statements
 from tests.features.api_keys.steps import PATH, START, bearer, created, listed, opens, report, rotate, wrongly
+from tests.features.factors.steps import enrol, sign_in_with_app
 from tests.support.meanwhile import while_it_waits
 from tests.support.oauth import register
 from tests.support.service import Service
@@ -67,6 +68,25 @@ async def test_an_administrators_key_opens_no_route_that_takes_none(service: Ser
             asked += 1
     assert asked > 30
     assert await opens(service, key) == 200
+
+
+@pytest.mark.asvs("6.3.3", "6.3.4")
+async def test_a_role_that_demands_a_second_factor_demands_it_of_the_owner_of_a_key(start: StartService) -> None:
+    """Without one, the key opens what a sign-in without one does; with one again, what it opened before."""
+    async with start(require_second_factor_for="admin") as service:
+        person, tokens = await service.signed_in(Role.ADMIN)
+        enrolled = await enrol(service, person, tokens)
+        tokens = await sign_in_with_app(service, enrolled)
+        key = (await created(service, tokens, scopes=["account:read", "users:read"]))["key"]
+        other, theirs = await service.signed_in(Role.ADMIN)
+        admin = await sign_in_with_app(service, await enrol(service, other, theirs))
+        users = partial(service.client.get, "/api/v1/users", headers=bearer(key))
+        assert (await users()).status_code == 200
+        reset = await service.client.delete(f"{ME[:-3]}/{person.id}/factors", headers=admin.bearer)
+        assert reset.status_code == 204
+        assert ((await users()).status_code, await opens(service, key)) == (403, 403)
+        await enrol(service, person, await service.sign_in(person))
+        assert ((await users()).status_code, await opens(service, key)) == (200, 200)
 
 
 @pytest.mark.asvs("7.2.2", "9.2.2", "14.2.1")

@@ -24,7 +24,8 @@ async def test_a_client_learns_what_an_access_token_says(service: Service) -> No
     found = await introspect(service, tokens.access, client.basic)
     assert found["exp"] - found["iat"] == 600
     assert found.pop("jti")
-    del found["exp"], found["iat"]
+    assert found["iat"] - found["auth_time"] <= 1
+    del found["exp"], found["iat"], found["auth_time"]
     assert found == {
         "active": True,
         "scope": "account:read account:write",
@@ -33,6 +34,8 @@ async def test_a_client_learns_what_an_access_token_says(service: Service) -> No
         "sub": str(person.id),
         "aud": PUBLIC_URL,
         "iss": PUBLIC_URL,
+        "amr": ["pwd"],
+        "acr": "aal1",
     }
 
 
@@ -52,7 +55,7 @@ async def test_a_refresh_token_is_told_apart_from_an_access_token(service: Servi
     client = await register(service)
     tokens = await issue_to(service, client, await service.person())
     found = await introspect(service, tokens.refresh, client.basic)
-    assert set(found) == {"active", "scope", "client_id", "exp", "iat", "sub", "iss"}
+    assert set(found) == {"active", "scope", "client_id", "exp", "iat", "sub", "iss", "auth_time", "amr", "acr"}
     assert found["exp"] - found["iat"] == 14 * 24 * 3600
     await service.client.post(
         "/oauth/token", data={"grant_type": "refresh_token", "refresh_token": tokens.refresh} | client.form

@@ -19,6 +19,7 @@ ACCOUNT = (
     "/account/sessions",
     "/account/applications",
     "/account/password",
+    "/account/factors",
     "/account/email",
     "/account/data",
     "/account/delete",

@@ -10,10 +10,10 @@ from app.core.pagination import CursorText, PageParams
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.routes import Exports, OwnAccount, Roles, exported
 from app.features.accounts.schemas import AccountDeletion, EmailChange, OwnProfileUpdate, PasswordChange, ProfileUpdate
-from app.features.browser.cookie import clear_session_cookie, set_session_cookie
+from app.features.browser.cookie import clear_session_cookie
 from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.notices import PagesNotice
-from app.features.pages.kit.page import Authorization, Browsers, CurrentPage, PageRouter
+from app.features.pages.kit.page import Authorization, CurrentPage, PageRouter
 from app.features.sessions.client import RequestClient
 from app.features.sessions.permissions import AccountPermission
 from app.features.sessions.routes import Sessions
@@ -57,14 +57,12 @@ async def change_alerts(page: CurrentPage, own: OwnAccount) -> Response:
 
 
 @router.form("/password", _RECENT, page="account_password.html")
-async def change_password(page: CurrentPage, own: OwnAccount, browsers: Browsers, client: RequestClient) -> Response:
+async def change_password(page: CurrentPage, own: OwnAccount, client: RequestClient) -> Response:
     """Change my password. Every other session ends, and so does a copy of this one's cookie: it gets a new id."""
     async with page.form(PasswordChange, "account_password.html", _BESIDE) as typed:
-        await own.change_password(page.principal, typed.current_password, typed.new_password, ip=client.ip)
-    value = await browsers.confirm(page.principal)
-    response = page.go("/account", PagesNotice.PASSWORD)
-    set_session_cookie(response, value)
-    return response
+        passwords = typed.current_password, typed.new_password
+        set_cookie = await own.change_password(page.principal, *passwords, ip=client.ip)
+    return set_cookie(page.go("/account", PagesNotice.PASSWORD))
 
 
 @router.form("/email", _RECENT, page="account_email.html")

@@ -15,6 +15,7 @@ from app.core.pagination import CursorText, PageParams
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import Accounts, Administration, Roles
 from app.features.accounts.schemas import AccountRead, AccountState, AccountUpdate, ProfileUpdate
+from app.features.factors.routes import Factors
 from app.features.pages.admin.roles import RolesForm, chosen_roles, role_choices, ticked
 from app.features.pages.kit.forms import FormBody, NoFields
 from app.features.pages.kit.notices import PagesNotice
@@ -105,6 +106,14 @@ async def enable(page: CurrentPage, user: User, administration: Administration) 
     async with page.form(NoFields, "admin_user.html", user=user):
         await administration.change(page.principal, user.id, AccountUpdate(disabled=False))
     return page.go(f"/admin/users/{user.id}", PagesNotice.USER_ENABLED)
+
+
+@router.form("/{user_id}/factors/reset", _WRITES)
+async def reset_factors(page: CurrentPage, user: User, factors: Factors) -> Response:
+    """Remove all second factors of an account that has lost them; its sessions end."""
+    async with page.form(NoFields, "admin_user.html", user=user):
+        await factors.reset(page.principal, user.id)
+    return page.go(f"/admin/users/{user.id}", PagesNotice.FACTORS_RESET)
 
 
 @router.page("/{user_id}/roles", _ASSIGNS)

@@ -24,7 +24,7 @@ from app.features.authorization.service import AuthorizationService
 from app.features.oauth.events import ClientEvent
 from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.page import Authorization, CurrentPage, HtmlPage, PageRouter, content_security_policy
-from app.features.pages.kit.urls import LONGEST_PATH, safe_next_path, with_next
+from app.features.pages.kit.urls import FACTORS, LONGEST_PATH, safe_next_path, with_next
 from app.features.sessions.client import Client, RequestClient
 from app.http.request.body_limit import KIB
 
@@ -119,6 +119,10 @@ async def _without_asking(
         if silent:
             asked.refuse("login_required", "The user has to sign in.")
         return with_next("/confirm" if signed_in else "/login", f"{AUTHORIZE}?{_once_signed_in(query)}")
+    if signed_in.principal.needs_factor:
+        if silent:
+            asked.refuse("login_required", "The user has to add a second factor.")
+        return FACTORS
     authorization.require_grantable(signed_in.principal, asked)
     if await authorization.needs_consent(signed_in.principal, asked):
         if silent:

@@ -1,4 +1,4 @@
-"""Signing in and out with a browser, and confirming the password."""
+"""Signing in and out with a browser, and confirming that it is the user still; a challenge is a cookie of its own."""
 
 from typing import Annotated, Any
 
@@ -6,26 +6,36 @@ from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
-from app.access.policies import Authenticated, Public
+from app.access.policies import MFA, Authenticated, Public
 from app.core.errors import Forbidden, Unauthenticated
 from app.core.services import provided
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.hasher import GivenPassword
 from app.features.browser.cookie import clear_session_cookie, session_cookie, set_session_cookie
 from app.features.browser.events import BrowserEvent
+from app.features.browser.service import BrowserSessions
+from app.features.factors.kinds import RECOVERY
+from app.features.factors.schemas import FactorAnswer
 from app.features.pages.entry.authorize import headers_for
 from app.features.pages.kit.forms import FormBody
-from app.features.pages.kit.page import Browsers, CurrentPage, PageRouter
-from app.features.pages.kit.urls import HOME, page_before, safe_next_path
-from app.features.sessions.client import RequestClient
+from app.features.pages.kit.notices import PagesNotice
+from app.features.pages.kit.page import Browsers, CurrentPage, HtmlPage, PageRouter
+from app.features.pages.kit.urls import HOME, page_before, safe_next_path, with_query
+from app.features.sessions.client import Client, RequestClient
 from app.features.signin.errors import WrongCredentialsError
-from app.features.signin.password import PasswordSignIn
+from app.features.signin.password import Challenge, Channel, Opened, PasswordSignIn
 from app.http.request.body_limit import KIB
 
 router = PageRouter(__name__)
 
+_SECOND_STEP, _CHALLENGE = "/login/factor", "__Host-signin"
+
 SignIns = Annotated[PasswordSignIn, provided(PasswordSignIn)]
 Confirmation = Annotated[PasswordConfirmation, provided(PasswordConfirmation)]
+
+
+def _channel(browsers: BrowserSessions, client: Client) -> Channel:
+    return Channel("browser", client, browsers.attach)
 
 
 class ConfirmForm(FormBody):
@@ -44,7 +54,13 @@ class SignInForm(FormBody):
     next: str = HOME
 
 
-async def _onward(page: CurrentPage, path: str | None) -> dict[str, Any]:
+class FactorForm(FactorAnswer):
+    """The code of a second factor, and the page to go on to."""
+
+    next: str = HOME
+
+
+async def _onward(page: HtmlPage, path: str | None) -> dict[str, Any]:
     """Return the page to go on to, and the headers of a page whose form leads there."""
     path = safe_next_path(path) or HOME
     return {"next_path": path, "headers": await headers_for(page.request, path)}
@@ -73,13 +89,52 @@ async def login(page: CurrentPage, browsers: Browsers, signins: SignIns, client:
     onward = await _onward(page, str((await page.request.form()).get("next", "")))
     async with page.form(SignInForm, "login.html", cookie_lost=False, **onward) as typed:
         try:
-            _, value = await signins.open_session(typed.email, typed.password, client, browsers.attach)
+            result = await signins.open_session(typed.email, typed.password, _channel(browsers, client))
         except WrongCredentialsError:
             raise Unauthenticated("The e-mail address or the password is wrong.") from None
+    return await _go_on(page, browsers, onward, result)
+
+
+async def _go_on(
+    page: HtmlPage, browsers: BrowserSessions, onward: dict[str, Any], result: Opened | Challenge
+) -> Response:
+    """Go on with a new session, in place of the one that the browser had, or to the second step."""
+    if isinstance(result, Challenge):
+        response = page.go(with_query(_SECOND_STEP, next=onward["next_path"]), headers=onward["headers"])
+        response.set_cookie(_CHALLENGE, result.challenge, result.expires_in, secure=True, httponly=True, samesite="lax")
+        return response
     if page.signed_in:
         await browsers.end(page.signed_in.principal)
-    response = page.go(onward["next_path"], headers=onward["headers"])
-    set_session_cookie(response, value)
+    return set_session_cookie(page.go(onward["next_path"], headers=onward["headers"]), result.credential)
+
+
+@router.page(_SECOND_STEP, Public())
+async def factor_page(page: CurrentPage, browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
+    """Ask for the code of a second factor."""
+    query = page.request.query_params
+    onward = await _onward(page, query.get("next"))
+    if not await signins.asks(page.request.cookies.get(_CHALLENGE, ""), _channel(browsers, client)):
+        return _begin_again(page, onward)
+    return page.show("login_factor.html", recovery=query.get("kind") == RECOVERY, **onward)
+
+
+def _begin_again(page: HtmlPage, onward: dict[str, Any]) -> Response:
+    return page.go(with_query("/login", next=onward["next_path"], done=PagesNotice.SIGNIN_ENDED))
+
+
+@router.form(_SECOND_STEP, Public(), max_body_size=16 * KIB)
+async def factor(page: CurrentPage, browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
+    """Complete the sign-in. A session that the browser had before ends, and its id is never used again."""
+    sent, challenge = await page.request.form(), page.request.cookies.get(_CHALLENGE, "")
+    onward, recovery = await _onward(page, str(sent.get("next", ""))), sent.get("kind") == RECOVERY
+    channel = _channel(browsers, client)
+    if not await signins.asks(challenge, channel):
+        return _begin_again(page, onward)
+    beside = {"code": Unauthenticated}
+    async with page.form(FactorForm, "login_factor.html", beside, recovery=recovery, **onward) as typed:
+        opened = await signins.answer(challenge, typed, channel)
+    response = await _go_on(page, browsers, onward, opened)
+    response.delete_cookie(_CHALLENGE, path="/", secure=True, httponly=True, samesite="lax")
     return response
 
 
@@ -99,19 +154,23 @@ async def logout(page: CurrentPage, browsers: Browsers) -> Response:
     return response
 
 
-@router.page("/confirm", Authenticated())
+@router.page("/confirm", Authenticated(enrols=True))
 async def confirm_page(page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
     """Ask for the password once more."""
     return page.show("confirm.html", **await _onward(page, next))
 
 
-@router.form("/confirm", Authenticated(), max_body_size=16 * KIB)
-async def confirm(page: CurrentPage, browsers: Browsers, confirmation: Confirmation) -> Response:
+@router.form("/confirm", Authenticated(enrols=True), max_body_size=16 * KIB)
+async def confirm(
+    page: CurrentPage, browsers: Browsers, confirmation: Confirmation, signins: SignIns, client: RequestClient
+) -> Response:
     """Record that it is still the same person, and give the browser a new id (ASVS 7.2.4, 7.5.3)."""
     onward = await _onward(page, str((await page.request.form()).get("next", "")))
     async with page.form(ConfirmForm, "confirm.html", {"password": Forbidden}, **onward) as typed:
         await confirmation.require(page.principal, typed.password, BrowserEvent.PASSWORD_CONFIRMED)
+    if MFA in page.principal.methods:
+        # Who signed in with a second factor needs it once more, which opens another session.
+        challenge = await signins.ask_again(page.principal.user_id, _channel(browsers, client))
+        return await _go_on(page, browsers, onward, challenge)
     value = await browsers.confirm(page.principal)
-    response = page.go(onward["next_path"], headers=onward["headers"])
-    set_session_cookie(response, value)
-    return response
+    return set_session_cookie(page.go(onward["next_path"], headers=onward["headers"]), value)

@@ -19,9 +19,12 @@ class Notice(StrEnum):
 class PagesNotice(Notice):
     """What was done on these pages."""
 
+    SIGNIN_ENDED = "signin-ended", "That took too long, or there were too many tries. Sign in again."
     PROFILE = "profile", "Your name has been changed."
     ALERTS = "alerts", "We have noted which mails you want."
     PASSWORD = "password", "Your password has been changed. Every other session of yours has ended."
+    FACTORS = "factors", "Your second factors have changed. Every other session of yours has ended."
+    FACTORS_RESET = "factors-reset", "The second factors have been removed, and the sessions of the account have ended."
     EMAIL = "email", "We have written to the new address. It counts when you open the link in that mail."
     SESSION_ENDED = "session-ended", "The session has ended."
     SESSIONS_ENDED = "sessions-ended", "All other sessions have ended."

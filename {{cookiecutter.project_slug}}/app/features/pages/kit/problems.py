@@ -9,11 +9,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Scope
 
+from app.access.policies import FactorRequired
 from app.core.database.database import UNAVAILABLE_ERRORS
 from app.core.errors import Problem, Unauthenticated, Unprocessable, problem_document
 from app.features.pages.kit.forms import FormRefused
 from app.features.pages.kit.page import SEE_OTHER, HtmlPage, signed_in_user
-from app.features.pages.kit.urls import HOME, asked_page, with_next
+from app.features.pages.kit.urls import FACTORS, HOME, asked_page, with_next
 from app.features.pages.kit.words import again_in, own_words
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
@@ -52,6 +53,8 @@ def _page(problem: Problem, request: Request) -> Response:
         proof = _NEEDS_PROOF in problem.headers.get("WWW-Authenticate", "")
         path = "/confirm" if proof else "/login"
         return RedirectResponse(with_next(path, asked_page(request) or HOME), status_code=SEE_OTHER)
+    if isinstance(problem, FactorRequired):
+        return RedirectResponse(FACTORS, status_code=SEE_OTHER)
     return HtmlPage(request, signed_in=getattr(request.state, "signed_in", None)).show(
         "error.html", status=problem.status, headers=problem.headers, problem=problem,
         detail=own_words(problem), again=again_in(problem.headers.get("Retry-After")),

@@ -135,7 +135,7 @@ class Navigation:
         if principal is None:
             return False
         try:
-            policy.enforce(principal)
+            policy.check(principal)
         except Forbidden:
             return False
         except Unauthenticated:

@@ -5,6 +5,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from starlette.requests import Request
 
 HOME = "/account"
+FACTORS = "/account/factors"
 LONGEST_PATH = 4000
 
 

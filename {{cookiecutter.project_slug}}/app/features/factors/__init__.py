@@ -1,0 +1,1 @@
+"""Second factors: what else than the password a sign-in asks for."""

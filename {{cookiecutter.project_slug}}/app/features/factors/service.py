@@ -1,0 +1,234 @@
+"""The factors of each user: each state sealed to row, user and kind, and used while the account is locked.
+
+The sessions of a user with a factor have `mfa` among their methods, and those of a user without one have not: a change
+of factors ends every other session, and gives its own the methods that it has proved (ASVS 7.4.3).
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from pydantic import SecretStr
+from sqlalchemy import (
+    Connection,
+    ForeignKey,
+    LargeBinary,
+    Row,
+    String,
+    bindparam,
+    delete,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.access.policies import MFA, Principal
+from app.core.clock import utc_now
+from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
+from app.core.database.batches import reseal_rows
+from app.core.database.database import Base, Database
+from app.core.errors import BadRequest, Conflict, Forbidden, NotFound
+from app.core.events import emit_event
+from app.core.services import Services
+from app.core.settings.model import Settings
+from app.features.accounts.administration import AccountAdministration, denied
+from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.mailed.tokens import AccountTokens
+from app.features.accounts.service import AccountService
+from app.features.factors import kinds
+from app.features.factors.events import FactorEvent, FactorMail
+from app.features.factors.kinds import APP, KINDS, RECOVERY, FactorKind
+from app.features.factors.schemas import EnrolmentRead, FactorAnswer, FactorRead
+from app.features.sessions.client import Client
+from app.features.sessions.service import SessionService, SetCookie
+
+_ENROLMENT_LIFETIME = timedelta(minutes=15)
+_MOST_FACTORS = 10
+
+
+class Factor(Base):
+    """A factor of a user besides the password; `sealed` is the state that its kind reads (`kinds.py`)."""
+
+    __tablename__ = "factors"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    name: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+FACTOR_KEY = Purpose("factor/v1")
+
+_OF_USER = select(Factor).where(Factor.user_id == bindparam("of_user")).order_by(Factor.created_at)
+
+
+class FactorService:
+    """Keeps factors. Of what takes a connection, the caller has locked the account."""
+
+    def __init__(self, services: Services) -> None:
+        self._database, self._accounts = services[Database], services[AccountService]
+        self._sessions, self._tokens = services[SessionService], services[AccountTokens]
+        self._mail, self._issuer = services[AccountMail], services[Settings].app_name
+        self._sealer = Sealer(services[KeyRing], FACTOR_KEY)
+        self._administration = services[AccountAdministration]
+
+    def kinds_of(self, connection: Connection, user_id: UUID) -> list[str]:
+        """Return the kinds of a user's factors: one indexed look-up for every sign-in."""
+        return list(dict.fromkeys(row.kind for row in connection.execute(_OF_USER, {"of_user": user_id})))
+
+    def use(self, connection: Connection, user_id: UUID, answer: FactorAnswer, client: Client) -> str | None:
+        """Check an answer, and note its use; return its method (`amr`) if it is right."""
+        for row in connection.execute(_OF_USER, {"of_user": user_id}).all():
+            used = kinds.use_code(answer.kind, self._open(row), answer.code) if row.kind == answer.kind else None
+            if used is not None:
+                values = {"sealed": self._seal(row, used), "last_used_at": utc_now()}
+                connection.execute(update(Factor).where(Factor.id == row.id).values(values))
+                if answer.kind == RECOVERY:
+                    left = {"left": str(len(used) // kinds.DIGEST_BYTES)}
+                    self._mail.put_alert(connection, FactorMail.RECOVERY_CODE_USED, user_id, client, left)
+                return KINDS[answer.kind].method
+        emit_event(FactorEvent.FACTOR_FAILED, outcome="failure", user_id=user_id, kind=answer.kind)
+        return None
+
+    async def list_own(self, user_id: UUID) -> list[FactorRead]:
+        """Return what a user sees of their factors, the oldest first."""
+        async with self._database.read() as db:
+            return [self._read(row) for row in await db.scalars(_OF_USER, {"of_user": user_id})]
+
+    async def begin(self, actor: Principal, again: SecretStr | None = None) -> EnrolmentRead:
+        """Make an authenticator app, sealed for `add` to this session: nothing is stored. Or show that of `again`."""
+        if again is None:
+            ends = int((utc_now() + _ENROLMENT_LIFETIME).timestamp())
+            sealed = self._sealer.seal(ends.to_bytes(8) + uuid4().bytes + kinds.new_app(), identity=_enrolment(actor))
+            again = SecretStr(urlsafe_b64encode(sealed).decode())
+        state, user = self._enrolled(actor, again)[1], await self._accounts.get(actor.user_id)
+        secret, uri = kinds.app_secret(state, user.email, self._issuer)
+        text, lifetime = again.get_secret_value(), int(_ENROLMENT_LIFETIME.total_seconds())
+        return EnrolmentRead(kind=APP, enrolment=text, expires_in=lifetime, secret=secret, otpauth_uri=uri)
+
+    async def add(
+        self, actor: Principal, enrolment: SecretStr, code: SecretStr | None, name: str | None, client: Client
+    ) -> tuple[FactorRead, SetCookie]:
+        """Add the app of an enrolment, once, and recovery codes; raises `BadRequest`, `Forbidden` or `Conflict`."""
+        factor_id, new = self._enrolled(actor, enrolment)
+        state = kinds.use_code(APP, new, code)
+        if state is None:
+            who = {"user_id": actor.user_id, "session_id": actor.session_id}
+            emit_event(FactorEvent.FACTOR_ADDED, outcome="failure", **who, kind=APP)
+            raise Forbidden("The answer is wrong. Use the newest one.")
+        async with self._database.transaction() as db:
+            rows = await self._locked(db, actor)
+            if len(rows) >= _MOST_FACTORS or any(row.id == factor_id for row in rows):
+                raise Conflict("This factor was added already, or there are too many.")
+            row, codes = self._new(actor.user_id, APP, state, factor_id), None
+            row.name = name or row.name
+            db.add(row)
+            if not rows:
+                recovery, codes = kinds.new_recovery_codes()
+                db.add(self._new(actor.user_id, RECOVERY, recovery))
+            methods = tuple(dict.fromkeys((*actor.methods, KINDS[APP].method, MFA)))
+            set_cookie = await self._changed(db, replace(actor, methods=methods), FactorEvent.FACTOR_ADDED, row, client)
+        return self._read(row, codes), set_cookie
+
+    async def remake_codes(self, actor: Principal, client: Client) -> tuple[FactorRead, SetCookie]:
+        """Replace the recovery codes; raises `Conflict` if the actor has no other factor."""
+        async with self._database.transaction() as db:
+            if all(row.kind == RECOVERY for row in await self._locked(db, actor)):
+                raise Conflict("Recovery codes stand in for another factor: add one first.")
+            await db.execute(delete(Factor).where(Factor.user_id == actor.user_id, Factor.kind == RECOVERY))
+            state, codes = kinds.new_recovery_codes()
+            row = self._new(actor.user_id, RECOVERY, state)
+            db.add(row)
+            set_cookie = await self._changed(db, actor, FactorEvent.FACTOR_ADDED, row, client)
+        return self._read(row, codes), set_cookie
+
+    async def remove(self, actor: Principal, factor_id: UUID, client: Client) -> SetCookie:
+        """Remove a factor, with the last one the recovery codes; raises `NotFound`, `Conflict` if a role demands it."""
+        async with self._database.transaction() as db:
+            rows = await self._locked(db, actor)
+            row = next((row for row in rows if row.id == factor_id), None)
+            if row is None:
+                raise NotFound("There is no such factor.")
+            last = all(other.kind == RECOVERY for other in rows if other is not row)
+            now = replace(actor, methods=("pwd",)) if last else actor
+            if last and self._accounts.needs_factor(actor.roles, now.methods):
+                raise Conflict("Your role demands a second factor: add another one first.")
+            await db.execute(delete(Factor).where(Factor.user_id == actor.user_id if last else Factor.id == factor_id))
+            return await self._changed(db, now, FactorEvent.FACTOR_REMOVED, row, client)
+
+    async def reset(self, actor: Principal, user_id: UUID) -> None:
+        """Remove all factors of another account, for an administrator; its sessions end."""
+        if user_id == actor.user_id:
+            raise denied("An administrator resets the factors of others. Remove your own in your account.")
+        async with self._administration.locked(actor, user_id) as (db, _, _):
+            await db.execute(delete(Factor).where(Factor.user_id == user_id))
+            await self._tokens.end_access(db, user_id, "factors changed")
+            await self._mail.alert(db, FactorMail.FACTOR_REMOVED, user_id, factor="all of them, by an administrator")
+            emit_event(FactorEvent.FACTORS_RESET, outcome="success", user_id=actor.user_id, target_id=user_id)
+
+    async def reseal(self, db: AsyncSession, *, limit: int) -> int:
+        """Seal up to `limit` rows of earlier keys with the current one; return how many. What does not open goes."""
+        return await reseal_rows(db, Factor, self._sealer, _place, limit)
+
+    async def _locked(self, db: AsyncSession, actor: Principal) -> Sequence[Factor]:
+        """Lock the account and its session, and return its factors; raises `Unauthenticated`, or `Conflict`."""
+        await self._sessions.require_alive(db, actor)
+        rows = (await db.scalars(_OF_USER, {"of_user": actor.user_id})).all()
+        if rows and MFA not in actor.methods:  # The same session has added the first one meanwhile.
+            raise Conflict("Your second factors have just changed. Try again.")
+        return rows
+
+    async def _changed(
+        self, db: AsyncSession, now: Principal, event: FactorEvent, row: Factor, client: Client
+    ) -> SetCookie:
+        """End what was opened before but this session, which is what `now` says; tell the owner."""
+        await self._tokens.end_access(db, now.user_id, "factors changed", keep=now.session_id)
+        scope = " ".join(sorted(self._accounts.permitted(now.roles, now.methods)))
+        await self._sessions.prove(db, now.session_id, " ".join(now.methods), scope)
+        await self._mail.alert(db, FactorMail[event.name], now.user_id, client, factor=row.name)
+        emit_event(event, outcome="success", user_id=now.user_id, session_id=now.session_id, kind=row.kind)
+        return await self._sessions.renew_cookie(db, now)
+
+    def _new(self, user_id: UUID, kind: FactorKind, state: bytes, factor_id: UUID | None = None) -> Factor:
+        row = Factor(id=factor_id or uuid4(), user_id=user_id, kind=kind, name=KINDS[kind].label, created_at=utc_now())
+        row.sealed = self._seal(row, state)
+        return row
+
+    def _read(self, row: Factor, codes: list[str] | None = None) -> FactorRead:
+        state = self._open(row) if row.kind == RECOVERY else None
+        left = None if state is None else len(state) // kinds.DIGEST_BYTES
+        return FactorRead.model_validate(row).model_copy(update={"remaining": left, "recovery_codes": codes})
+
+    def _enrolled(self, actor: Principal, enrolment: SecretStr) -> tuple[UUID, bytes]:
+        """Return id and state of the factor that an enrolment is for; raises `BadRequest`."""
+        with suppress(ValueError, SealBrokenError):
+            sealed = urlsafe_b64decode(enrolment.get_secret_value())
+            plain = self._sealer.open(sealed, identity=_enrolment(actor))
+            if int.from_bytes(plain[:8]) > utc_now().timestamp():
+                return UUID(bytes=plain[8:24]), plain[24:]
+        raise BadRequest("The enrolment has expired, or is of another session. Begin again.")
+
+    def _seal(self, row: Row[Any] | Factor, state: bytes) -> bytes:
+        return self._sealer.seal(state, identity=_place(row))
+
+    def _open(self, row: Row[Any] | Factor) -> bytes | None:
+        with suppress(SealBrokenError):
+            return self._sealer.open(row.sealed, identity=_place(row))
+        return None
+
+
+def _place(row: Row[Any] | Factor) -> bytes:
+    """Return the place of a state: moved to another row, user or kind, it does not open."""
+    return b"factors|%b|%b|%b" % (row.id.bytes, row.user_id.bytes, row.kind.encode())
+
+
+def _enrolment(actor: Principal) -> bytes:
+    return b"enrolment|%b|%b" % (actor.user_id.bytes, actor.session_id.bytes)
