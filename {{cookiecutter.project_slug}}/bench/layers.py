@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,7 @@ def main() -> int:
     """Measure and report."""
     parser = argparse.ArgumentParser(prog="python -m bench.layers", description="Print what each layer takes.")
     parser.add_argument("--database", choices=(SQLITE, POSTGRESQL), default=SQLITE)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # which ends the servers, too
     with (
         prepared_service(parser.parse_args().database) as prepared,
         _environment(prepared.environment),
