@@ -109,7 +109,7 @@ async def _disk(services: Services) -> str:
 
 
 async def _upkeep(services: Services) -> str:
-    trail, mails = services[AuditTrail], await services[MailDelivery].standing()
+    trail, mails = services[AuditTrail], await services[MailDelivery].queue.standing()
     rows = [await trail.latest(event) for event in (UpkeepEvent.BACKUP_MADE, UpkeepEvent.ROWS_PURGED)]
     backup, purge = (f"{row.created_at:%Y-%m-%d %H:%M} UTC" if row else "never" for row in rows)
     counts = f"about {await trail.count()} rows in the audit trail, {mails.waiting} mails wait, {mails.failed} failed"

@@ -15,7 +15,7 @@ import structlog
 
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.mail.outbox import ClaimedMail, MailQueue, MailStanding, Outbox
+from app.core.mail.outbox import ClaimedMail, MailQueue, Outbox
 from app.core.mail.transport import DeliveryError, MailTransport, PostponedError, RefusedError, UnreachableError
 
 _RANDOM = random.SystemRandom()
@@ -59,17 +59,13 @@ class MailDelivery:
         self, database: Database, outbox: Outbox, transport: Callable[[], MailTransport], pace: Pace | None = None
     ) -> None:
         self._pace = pace or Pace()
-        self._queue = MailQueue(database, self._pace.lease)
+        self.queue = MailQueue(database, self._pace.lease)
         self._outbox = outbox
         self._transport = cache(transport)  # for TLS it reads the system's certificates, so not before it is needed
         self._under_way: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._limits: set[asyncio.Timeout] = set()
         self._failures = 0
-
-    async def standing(self) -> MailStanding:
-        """Count the mails that wait and that failed, for every process."""
-        return await self._queue.standing()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -109,7 +105,7 @@ class MailDelivery:
     async def _drain(self) -> bool:
         """Deliver until nothing is due; return false if delivery does not work at the moment."""
         try:
-            while not self._stop.is_set() and (claimed := await self._queue.claim()):
+            while not self._stop.is_set() and (claimed := await self.queue.claim()):
                 if not await self._deliver_beside(claimed):
                     return False
         except Exception as error:  # noqa: BLE001  # whatever the database raises, the delivery goes on later
@@ -160,17 +156,17 @@ class MailDelivery:
         self._failures = self._failures + 1 if unreachable else 0
         log = _log.bind(mail_id=claimed.id, attempts=claimed.attempts)
         if problem is None:
-            await self._queue.finish(claimed)
+            await self.queue.finish(claimed)
             log.info("mail_sent")
         elif self._stop.is_set() and not isinstance(problem, RefusedError):
-            await self._queue.released(claimed)
+            await self.queue.released(claimed)
         elif isinstance(problem, RefusedError) or self._is_last(claimed, unreachable=unreachable):
-            await self._queue.finish(claimed, problem.cause, problem.code)
+            await self.queue.finish(claimed, problem.cause, problem.code)
             log.error("mail_failed", error=problem.cause, smtp_code=problem.code)
         else:
             # Due at once, for whichever process reaches the server first: each of them pauses by itself.
             seconds = 0.0 if unreachable else self._pace.backoff(claimed.attempts, self._pace.longest_retry)
-            await self._queue.postponed(claimed, problem.cause, problem.code, seconds, counts=not unreachable)
+            await self.queue.postponed(claimed, problem.cause, problem.code, seconds, counts=not unreachable)
             log.warning("mail_postponed", error=problem.cause, smtp_code=problem.code, retry_seconds=round(seconds))
 
     def _is_last(self, claimed: ClaimedMail, *, unreachable: bool) -> bool:

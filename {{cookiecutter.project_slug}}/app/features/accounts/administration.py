@@ -85,11 +85,11 @@ class Authority:
 def _matching(search: str | None, state: AccountState | None) -> Iterator[ColumnElement[bool]]:
     if search is not None:
         yield or_(*(column.icontains(search, autoescape=True) for column in (User.email, User.display_name)))
-    if state is AccountState.DISABLED:
+    if state == "disabled":
         yield User.disabled_at.is_not(None)
     elif state is not None:
         confirmed = User.verified_at.is_not(None)
-        yield and_(User.disabled_at.is_(None), confirmed if state is AccountState.ACTIVE else ~confirmed)
+        yield and_(User.disabled_at.is_(None), confirmed if state == "active" else ~confirmed)
 
 
 def keep_one(administrators: set[UUID], user: User) -> None:

@@ -1,7 +1,6 @@
 """The requests and responses about accounts."""
 
-from enum import StrEnum
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
@@ -14,13 +13,8 @@ from app.features.accounts.models import User
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
 from app.features.accounts.service import Account
 
-
-class AccountState(StrEnum):
-    """The states of accounts by which they are listed; a disabled one is that alone."""
-
-    ACTIVE = "active"
-    UNCONFIRMED = "unconfirmed"
-    DISABLED = "disabled"
+AccountState = Literal["active", "unconfirmed", "disabled"]
+"""The states of accounts by which they are listed; a disabled one is that alone."""
 
 
 class AccountRead(ResponseBody):

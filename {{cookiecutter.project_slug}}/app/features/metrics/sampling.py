@@ -68,7 +68,7 @@ async def _measure_stores(services: Services) -> None:
     with suppress(Exception):
         async with asyncio.timeout(_STORES_TIMEOUT_SECONDS):
             await services[SharedCheck]()
-            mails = await services[MailDelivery].standing()
+            mails = await services[MailDelivery].queue.standing()
             measures.MAILS.labels("waiting").set(mails.waiting)
             measures.MAILS.labels("failed").set(mails.failed)
             measures.OLDEST_MAIL.set((utc_now() - mails.oldest).total_seconds() if mails.oldest else 0)

@@ -6,12 +6,12 @@ from app.core.limits import Limiter
 from app.core.services import Services
 from app.feature import Feature
 from app.features.system.permissions import SystemPermission
-from app.features.system.routes import docs_router, health_router, readiness, router
+from app.features.system.routes import READY_SECONDS, SharedCheck, docs_router, health_router, router
 
 
 def provide(services: Services) -> None:
     """Provide the check behind `/readyz`."""
-    services.add(readiness(services[Database], services[Limiter]))
+    services.add(SharedCheck(services[Database].ping, services[Limiter].ping, seconds=READY_SECONDS))
 
 
 SYSTEM = Feature(

@@ -10,9 +10,8 @@ from fastapi.responses import JSONResponse
 
 from app.access.guard import GuardedRouter
 from app.access.policies import Allow, Authenticated, Policy, Public, policy
-from app.core.database.database import UNAVAILABLE_ERRORS, Database
+from app.core.database.database import UNAVAILABLE_ERRORS
 from app.core.errors import Unavailable
-from app.core.limits import Limiter
 from app.core.schemas import ResponseBody
 from app.core.services import provided
 from app.core.settings.model import Settings
@@ -27,10 +26,13 @@ READY_SECONDS = 0.25
 
 
 class SharedCheck:
-    """Runs a check once for all concurrent callers, and repeats a success for `seconds`; a failure is not repeated."""
+    """Runs checks once for all concurrent callers, so that a flood of them costs no more (ASVS 15.2.2).
 
-    def __init__(self, check: Callable[[], Awaitable[object]], *, seconds: float) -> None:
-        self._check = check
+    It repeats a success for `seconds`; a failure is not repeated.
+    """
+
+    def __init__(self, *checks: Callable[[], Awaitable[object]], seconds: float) -> None:
+        self._checks = checks
         self._seconds = seconds
         self._running: asyncio.Task[None] | None = None
         self._good_until = 0.0
@@ -46,7 +48,8 @@ class SharedCheck:
         await asyncio.shield(self._running)
 
     async def _run(self) -> None:
-        await self._check()
+        for check in self._checks:
+            await check()
         self._good_until = asyncio.get_running_loop().time() + self._seconds
 
 
@@ -82,16 +85,6 @@ async def readyz(readiness_check: Annotated[SharedCheck, provided(SharedCheck)])
             "The database does not answer, or takes no writes.", retry_after=_RETRY_AFTER_SECONDS
         ) from None
     return Health()
-
-
-def readiness(database: Database, limiter: Limiter) -> SharedCheck:
-    """Make the check of `/readyz`, which concurrent probes share, so that a flood costs no more (ASVS 15.2.2)."""
-
-    async def check() -> None:
-        await database.ping()
-        await limiter.ping()
-
-    return SharedCheck(check, seconds=READY_SECONDS)
 
 
 @router.get("/info")

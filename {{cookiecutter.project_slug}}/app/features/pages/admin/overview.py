@@ -51,7 +51,7 @@ async def overview(page: CurrentPage) -> Response:
             ("New accounts", "/admin/users", AccountEvent.ACCOUNT_CREATED),
         )
     ]
-    purge, mail = await trail.latest(UpkeepEvent.ROWS_PURGED), await services[MailDelivery].standing()
+    purge, mail = await trail.latest(UpkeepEvent.ROWS_PURGED), await services[MailDelivery].queue.standing()
     attention = {
         "reused": sum(number[day, SignInEvent.TOKEN_REUSED] for day in days),
         "limited": sum(number[day, AccountEvent.SIGNIN_LIMITED] for day in days),
@@ -76,7 +76,7 @@ async def health_page(page: CurrentPage) -> Response:
         database=await _milliseconds(services[Database].ping),
         counters=await _milliseconds(services[Limiter].ping),
         shared=services[Settings].redis_url is not None,
-        mail=await services[MailDelivery].standing(),
+        mail=await services[MailDelivery].queue.standing(),
     )
 
 

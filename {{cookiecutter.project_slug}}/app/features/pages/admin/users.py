@@ -56,8 +56,7 @@ User = Annotated[AccountRead, Depends(_user)]
 async def users_page(page: CurrentPage, administration: Administration, roles: Roles) -> Response:
     """List accounts, newest first: all of them, or those in a state, or whose address or name contains a text."""
     async with page.form(SearchForm, "admin_users.html", users=[], count=None, next_path=None) as asked:
-        params = PageParams(cursor=asked.cursor, search=asked.q)
-        rows, cursor = await administration.list_accounts(params, asked.state)
+        rows, cursor = await administration.list_accounts(PageParams(cursor=asked.cursor, search=asked.q), asked.state)
         count = await administration.count_accounts(asked.q, asked.state)
     users = [AccountRead.of(row, roles) for row in rows]
     next_path = page.next_path(cursor, q=asked.q, state=asked.state)
