@@ -125,14 +125,14 @@ def test_all_bad_answers_are_named_at_once(bake_cli: Bake) -> None:
 
 def test_an_answer_typed_at_the_prompt_may_hold_jinja(bake_cli: Bake) -> None:
     """What is typed is data: it is not run, and arrives as it was typed."""
-    baked = bake_cli("-v", stdin="{{ 7 * 7 }} API\ntyped\n\n\n\n1\n1\ny\ny\nn\nn\n1\n1\n")
+    baked = bake_cli("-v", stdin="{{ 7 * 7 }} API\ntyped\n\n\n\n1\n1\ny\ny\nn\nn\nn\n1\n1\n")
     assert baked.exit_code == 0, baked.terminal
     assert texts_of(baked)[0] == "{{ 7 * 7 }} API"
 
 
 def test_the_prompts_read_like_questions(bake_cli: Bake) -> None:
     """Each prompt has words for people, and each choice says what it changes."""
-    baked = bake_cli("-v", stdin="\n" * 13)
+    baked = bake_cli("-v", stdin="\n" * 14)
     assert baked.exit_code == 0, baked.terminal
     for words in (
         "What is the service called?",
@@ -143,6 +143,7 @@ def test_the_prompts_read_like_questions(bake_cli: Bake) -> None:
         "Should it have a sample feature?",
         "no: only what every service needs",
         "Should programs act for users with API keys?",
+        "Should people sign in with identity providers too?",
         "Should it send traces and crashes to collectors?",
         "What is it deployed with?",
         "Where are its tests run?",

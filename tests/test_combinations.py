@@ -42,6 +42,7 @@ class Option(NamedTuple):
     must_name: frozenset[str]
     # Where such a word means something else: texts that the redaction of logs leaves readable, and code of others.
     may_name: frozenset[str] = frozenset()
+    needs_pages: bool = False
 
     def __str__(self) -> str:
         """Its name in the list of tests."""
@@ -84,6 +85,16 @@ API_KEYS = Option(
     frozenset({"app/features/installed.py", "README.md", "SECURITY.md", "docs/features/api-keys.md"}),
     frozenset({"app/features/pages/kit/static/swagger/swagger-ui-bundle.js"}),
 )
+IDENTITY = Option(
+    "identity_providers",
+    ("yes",),
+    re.compile(
+        r"(?i:features[./]identity\b|/account/identities|login/(?:with|callback)/|identity_(?:linked|unlinked|provider)|idp_"
+        r"|identity providers?\b|linked sign-in)|IDENTITY,"
+    ),
+    frozenset({"app/features/installed.py", "README.md", "SECURITY.md", "docs/settings.md"}),
+    needs_pages=True,
+)
 TELEMETRY = Option(
     "telemetry",
     ("yes",),
@@ -96,7 +107,13 @@ GITHUB = Option(
     re.compile(r"(?i:\.github/|dependabot|attestation|on github\b|github actions)"),
     frozenset({"README.md", ".github/dependabot.yml", ".github/workflows/check.yml"}),
 )
-GITLAB = Option("ci", ("gitlab",), re.compile(r"(?i:gitlab)"), frozenset({"README.md", ".gitlab-ci.yml"}))
+GITLAB = Option(
+    "ci",
+    ("gitlab",),
+    re.compile(r"(?i:gitlab)"),
+    frozenset({"README.md", ".gitlab-ci.yml"}),
+    frozenset({"docs/features/identity.md"}),  # people sign in with it
+)
 DOCKER = Option(
     "deployment",
     ("docker", "kubernetes"),
@@ -111,7 +128,7 @@ KUBERNETES = Option(
     # The name of a variable that every pod has, and that no message may take for a misspelt setting.
     frozenset({"tests/core/settings/test_report.py"}),
 )
-NAMED_OPTIONS = (PAGES, VAULT, API_KEYS, TELEMETRY, GITHUB, GITLAB, DOCKER, KUBERNETES)
+NAMED_OPTIONS = (PAGES, VAULT, API_KEYS, IDENTITY, TELEMETRY, GITHUB, GITLAB, DOCKER, KUBERNETES)
 # Where Python's own formatting, or the way to update a project, needs them.
 MAY_HOLD_BRACES = {".py"}
 # Templates that the service, Prometheus or Grafana renders itself, and GitHub's expressions.
@@ -223,7 +240,8 @@ def test_database_changes_only_the_skin(bake: Bake) -> None:
 def test_no_means_no_trace(project: BakedProject, option: Option) -> None:
     """Neither a file nor a line names what was left out; where it was chosen, many do."""
     named = {name for name in project.names() if holds(option.words, name) or holds(option.words, project.text(name))}
-    if project.answers[option.prompt] in option.answers:
+    has_pages = not option.needs_pages or project.answers["browser_pages"] == "yes"
+    if project.answers[option.prompt] in option.answers and has_pages:
         assert named >= option.must_name
     else:
         assert named <= option.may_name

@@ -45,12 +45,19 @@ def test_fails_loudly_where_the_placeholder_is_not_there_once(hook: ModuleType, 
 
 # The features that an option has for itself, and what its files elsewhere are called.
 FEATURES = {
-    "browser_pages": ("api_keys_pages", "authorization", "browser", "pages", "vault_pages"),
+    "browser_pages": ("api_keys_pages", "authorization", "browser", "identity", "pages", "vault_pages"),
     "sample_vault": ("vault", "vault_pages"),
     "api_keys": ("api_keys", "api_keys_pages"),
+    "identity_providers": ("identity",),
     "telemetry": ("telemetry",),
 }
-NAMED = {"browser_pages": "browser", "sample_vault": "vault", "api_keys": "api_keys", "telemetry": "telemetry"}
+NAMED = {
+    "browser_pages": "browser",
+    "sample_vault": "vault",
+    "api_keys": "api_keys",
+    "identity_providers": "identit",
+    "telemetry": "telemetry",
+}
 SETS = [left_out for count in (1, 2) for left_out in permutations(FEATURES, count)]
 EVERY_ANSWER = {**dict.fromkeys(FEATURES, True), "deployment": "kubernetes", "ci": "github"}
 

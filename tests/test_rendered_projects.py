@@ -108,11 +108,12 @@ def test_the_default_project_passes_its_own_lint_and_tests(tmp_path: Path) -> No
 @pytest.mark.rendered
 def test_what_is_asked_for_passes_its_own_tests(tmp_path: Path) -> None:
     """What the default project leaves out, together: lint, types and contracts of the whole, and the tests of each."""
-    project = bake_into(tmp_path, {"api_keys": "yes", "telemetry": "yes"}).project
+    project = bake_into(tmp_path, {"api_keys": "yes", "identity_providers": "yes", "telemetry": "yes"}).project
     make(project, "setup", "lint")
     tests = (
         "tests/features/api_keys",
         "tests/features/api_keys_pages",
+        "tests/features/identity",
         "tests/features/telemetry",
         "tests/core/settings/test_reference.py",
         "tests/access",
@@ -130,7 +131,7 @@ def test_what_is_asked_for_passes_its_own_tests(tmp_path: Path) -> None:
         {"database": "postgresql", "license": "Proprietary", "browser_pages": "no", "sample_vault": "no"},
         {"browser_pages": "no", "api_keys": "yes"},
         {"sample_vault": "no", "api_keys": "yes"},
-        {"api_keys": "yes", "telemetry": "yes"},
+        {"api_keys": "yes", "identity_providers": "yes", "telemetry": "yes"},
     ],
     ids=["smallest", "API keys without pages", "API keys without vault", "largest"],
 )

@@ -164,7 +164,7 @@ def _settings(**overrides: Any) -> Settings:
         "log_format": "json",
         **overrides,
     }
-    return SETTINGS(**values)
+    return SETTINGS.with_named()(**values)
 
 
 @pytest.fixture

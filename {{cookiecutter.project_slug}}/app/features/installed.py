@@ -7,6 +7,7 @@ from app.features.audit.feature import AUDIT
 from app.features.authorization.feature import AUTHORIZATION
 from app.features.browser.feature import BROWSER
 from app.features.factors.feature import FACTORS
+from app.features.identity.feature import IDENTITY
 from app.features.metrics.feature import METRICS
 from app.features.oauth.feature import OAUTH
 from app.features.pages.feature import PAGES
@@ -31,6 +32,7 @@ FEATURES = (
     AUTHORIZATION,
     BROWSER,
     PAGES,
+    IDENTITY,
     API_KEYS_PAGES,
     VAULT,
     VAULT_PAGES,

@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("challenge_hash", sa.LargeBinary(32), nullable=False),
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("channel", sa.String(16), nullable=False),
+        sa.Column("method", sa.String(16), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_unfinished_sign_ins_user_id_users", ondelete="CASCADE"

@@ -82,7 +82,8 @@ def run_program(name: str, *arguments: str, url: SecretStr | None = None) -> str
     if program is None:
         hint = "An image of the service has none: docs/backup.md says how to make the same file beside the server."
         fail(f"{name} is not on the PATH. Install PostgreSQL's client programs, not older than the server. {hint}")
-    own = {key: value for key, value in os.environ.items() if key.lower() not in SETTINGS.model_fields}
+    settings = SETTINGS.with_named().model_fields
+    own = {key: value for key, value in os.environ.items() if key.lower() not in settings}
     variables = own | (_variables(url) if url else {})
     done = subprocess.run(  # noqa: S603  # no shell, and no argument of a stranger
         [program, *arguments], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False

@@ -10,7 +10,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from pickle import PicklingError
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -92,6 +92,11 @@ class FeatureSettings(BaseSettings):
     def __getstate__(self) -> NoReturn:
         """Refuse to be pickled: a pickle would hold every secret in plain text."""
         raise PicklingError("settings are not pickled")
+
+    @classmethod
+    def with_named(cls) -> type[Self]:
+        """Return the class with those settings too whose names others give: a feature that has such overrides it."""
+        return cls
 
     @classmethod
     def settings_customise_sources(
@@ -238,6 +243,7 @@ class Settings(FeatureSettings):
 
 def load_settings(kind: type[Settings] = Settings, **overrides: Any) -> Settings:
     """Read and check every setting; raises `SettingsError`, which lists every problem and holds no value."""
+    kind = kind.with_named()
     try:
         return kind(**overrides)
     except ValidationError as error:

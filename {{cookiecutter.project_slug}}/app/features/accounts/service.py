@@ -270,8 +270,14 @@ def _is_alive(row: Row[Any], session: Mapping[str, Any]) -> bool:
 
 async def add_service_account(db: AsyncSession, client_id: str, name: str, roles: Iterable[Role]) -> UUID:
     """Add the account of a client, in the caller's transaction."""
-    now, address, given = utc_now(), f"{client_id}@{SERVICE_DOMAIN}", frozenset(roles)
-    user = User(email=address, mailbox=address, display_name=name, created_at=now, verified_at=now, roles=given)
+    address = f"{client_id}@{SERVICE_DOMAIN}"
+    return await add_account(db, address, address, name, roles)
+
+
+async def add_account(db: AsyncSession, email: str, mailbox: str, name: str | None, roles: Iterable[Role]) -> UUID:
+    """Add a verified account without a password, in the caller's transaction."""
+    now, given = utc_now(), frozenset(roles)
+    user = User(email=email, mailbox=mailbox, display_name=name, created_at=now, verified_at=now, roles=given)
     db.add(user)
     await db.flush()
     emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(given))

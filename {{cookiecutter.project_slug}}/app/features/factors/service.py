@@ -158,7 +158,7 @@ class FactorService:
             if row is None:
                 raise NotFound("There is no such factor.")
             last = all(other.kind == RECOVERY for other in rows if other is not row)
-            now = replace(actor, methods=("pwd",)) if last else actor
+            now = replace(actor, methods=actor.methods[:1]) if last else actor
             if last and self._accounts.needs_factor(actor.roles, now.methods):
                 raise Conflict("Your role demands a second factor: add another one first.")
             await db.execute(delete(Factor).where(Factor.user_id == actor.user_id if last else Factor.id == factor_id))

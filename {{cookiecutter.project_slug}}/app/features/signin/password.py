@@ -6,7 +6,7 @@ for five minutes, one account and the channel in which it began (ASVS 2.3.1). `l
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
@@ -54,6 +54,7 @@ class Channel(NamedTuple):
     name: str
     client: Client
     issue: Callable[[Connection, NewSession], str]
+    since: datetime | None = None  # when the user proved who they are, if that was before
 
 
 class Challenge(ResponseBody):
@@ -124,7 +125,7 @@ class PasswordSignIn:
 
     async def ask_again(self, user_id: UUID, channel: Channel) -> Challenge:
         """Ask a signed-in user, who has given the password once more, for a second factor."""
-        beginning = partial(_challenge, user_id=user_id, kinds=(), channel=channel)
+        beginning = partial(_challenge, user_id=user_id, kinds=(), channel=channel, method=_BY_PASSWORD)
         return await self._database.run_in_transaction(beginning)
 
     async def answer(self, challenge: str, answer: FactorAnswer, channel: Channel) -> Opened:
@@ -143,7 +144,7 @@ class PasswordSignIn:
             if method is None:
                 return Unauthenticated("The answer is wrong, or was used before.")
             connection.execute(delete(_unfinished).where(_unfinished.c.challenge_hash == digest(challenge)))
-            return self._open(connection, user_id, roles, (_BY_PASSWORD, method, MFA), channel)
+            return self._open(connection, user_id, roles, (found[0].method, method, MFA), channel)
 
         result = await self._database.run_in_transaction(advance)
         if isinstance(result, Unauthenticated):
@@ -157,14 +158,17 @@ class PasswordSignIn:
     ) -> Opened | Challenge | None:
         """Open the session, or ask for the factor that is due; None if the account changed meanwhile."""
         roles = self._accounts.admit(connection, credentials, new_hash)
-        if roles is None:
-            return None
-        user_id, methods = credentials.user_id, (_BY_PASSWORD,)
+        return None if roles is None else self.proceed(connection, credentials.user_id, roles, _BY_PASSWORD, channel)
+
+    def proceed(
+        self, connection: Connection, user_id: UUID, roles: frozenset[Role], method: str, channel: Channel
+    ) -> Opened | Challenge:
+        """Go on with a locked account whose user has passed the first method: the end of every way to sign in."""
         kinds = self._factors.kinds_of(connection, user_id)
-        if kinds or (channel.name == GRANT and self._accounts.needs_factor(roles, methods)):
-            emit_event(SignInEvent.SIGNIN_CHALLENGED, outcome="success", user_id=user_id, method=_BY_PASSWORD)
-            return _challenge(connection, user_id, kinds, channel)
-        return self._open(connection, user_id, roles, methods, channel)
+        if kinds or (channel.name == GRANT and self._accounts.needs_factor(roles, (method,))):
+            emit_event(SignInEvent.SIGNIN_CHALLENGED, outcome="success", user_id=user_id, method=method)
+            return _challenge(connection, user_id, kinds, channel, method)
+        return self._open(connection, user_id, roles, (method,), channel)
 
     def _open(
         self, connection: Connection, user_id: UUID, roles: frozenset[Role], methods: tuple[str, ...], channel: Channel
@@ -174,7 +178,8 @@ class PasswordSignIn:
         alerted = is_new_device(connection, user_id, client) and self._mail.put_alert(
             connection, Alert.NEW_DEVICE, user_id, client, {}
         )
-        options = SessionOptions(" ".join(sorted(self._accounts.permitted(roles, methods))), method)
+        scope = " ".join(sorted(self._accounts.permitted(roles, methods)))
+        options = SessionOptions(scope, method, authenticated_at=channel.since)
         session = self._sessions.start(connection, user_id, client, options)
         remember_home(connection, user_id, client.ip)
         credential = channel.issue(connection, session)
@@ -188,11 +193,11 @@ async def end_unfinished(db: AsyncSession, user_id: UUID) -> None:
     await db.execute(delete(_unfinished).where(_unfinished.c.user_id == user_id))
 
 
-def _challenge(connection: Connection, user_id: UUID, kinds: Iterable[str], channel: Channel) -> Challenge:
-    """Make the challenge of a user who has given the password."""
+def _challenge(connection: Connection, user_id: UUID, kinds: Iterable[str], channel: Channel, method: str) -> Challenge:
+    """Make the challenge of a user who has passed the first method."""
     challenge, now = new_token("sc_"), utc_now()
     connection.execute(delete(_unfinished).where(_unfinished.c.user_id == user_id, _unfinished.c.expires_at < now))
-    row = {"challenge_hash": digest(challenge), "user_id": user_id, "channel": channel.name}
+    row = {"challenge_hash": digest(challenge), "user_id": user_id, "channel": channel.name, "method": method}
     connection.execute(insert(_unfinished), {**row, "expires_at": now + _LIFETIME})
     return Challenge(challenge=challenge, factors=[{"kind": kind} for kind in kinds])
 
@@ -200,5 +205,6 @@ def _challenge(connection: Connection, user_id: UUID, kinds: Iterable[str], chan
 def _living(challenge: str, channel: Channel) -> Select[Any]:
     """Select whose a living challenge of the channel is, and whether the client is at home there."""
     of_channel = (_unfinished.c.challenge_hash == digest(challenge), _unfinished.c.channel == channel.name)
-    found = select(_unfinished.c.user_id, at_home(_unfinished.c.user_id).label("at_home")).where(*of_channel)
-    return found.where(_unfinished.c.expires_at > utc_now()).params(of_network=subscriber(channel.client.ip))
+    found = select(_unfinished.c.user_id, _unfinished.c.method, at_home(_unfinished.c.user_id).label("at_home"))
+    found = found.where(*of_channel, _unfinished.c.expires_at > utc_now())
+    return found.params(of_network=subscriber(channel.client.ip))

@@ -133,7 +133,7 @@ async def test_my_copy_of_my_data_names_my_factors_without_their_secrets(service
     copy = answer.json()
     assert sorted(row["kind"] for row in copy["factors"]) == ["recovery_codes", "totp"]
     assert set(copy["factors"][0]) == {"id", "kind", "name", "created_at", "last_used_at"}
-    assert [set(row) for row in copy["unfinished_sign_ins"]] == [{"channel", "expires_at"}]
+    assert [set(row) for row in copy["unfinished_sign_ins"]] == [{"channel", "method", "expires_at"}]
     for secret in (enrolled.app.secret, challenge, *enrolled.codes):
         assert secret not in answer.text
 

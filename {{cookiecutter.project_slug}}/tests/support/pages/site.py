@@ -63,7 +63,7 @@ class Site:
     async def _accounts(self) -> AsyncIterator[AccountService]:
         """The accounts of the service's database, as a command of `manage` has them."""
         given = {name.lower(): value for name, value in self._settings.items()}
-        settings = SETTINGS(environment="test", admin_email="operator@service.example", **given)  # type: ignore[arg-type]  # it parses
+        settings = SETTINGS.with_named()(environment="test", admin_email="operator@service.example", **given)  # type: ignore[arg-type]  # it parses
         async with opened(settings) as services, services[AuditTrail].recording():
             yield services[AccountService]
 

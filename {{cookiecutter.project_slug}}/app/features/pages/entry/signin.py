@@ -34,7 +34,8 @@ SignIns = Annotated[PasswordSignIn, provided(PasswordSignIn)]
 Confirmation = Annotated[PasswordConfirmation, provided(PasswordConfirmation)]
 
 
-def _channel(browsers: BrowserSessions, client: Client) -> Channel:
+def channel_of(browsers: BrowserSessions, client: Client) -> Channel:
+    """Return the channel of a browser."""
     return Channel("browser", client, browsers.attach)
 
 
@@ -60,7 +61,7 @@ class FactorForm(FactorAnswer):
     next: str = HOME
 
 
-async def _onward(page: HtmlPage, path: str | None) -> dict[str, Any]:
+async def onward_from(page: HtmlPage, path: str | None) -> dict[str, Any]:
     """Return the page to go on to, and the headers of a page whose form leads there."""
     path = safe_next_path(path) or HOME
     return {"next_path": path, "headers": await headers_for(page.request, path)}
@@ -72,7 +73,7 @@ async def login_page(page: CurrentPage, next: str | None = None) -> Response:  #
     if page.signed_in:
         return page.go(safe_next_path(next) or HOME)
     lost = next is not None and _may_have_lost_its_cookie(page.request)
-    return page.show("login.html", cookie_lost=lost, **await _onward(page, next))
+    return page.show("login.html", cookie_lost=lost, **await onward_from(page, next))
 
 
 def _may_have_lost_its_cookie(request: Request) -> bool:
@@ -86,16 +87,16 @@ def _may_have_lost_its_cookie(request: Request) -> bool:
 @router.form("/login", Public(), max_body_size=16 * KIB)
 async def login(page: CurrentPage, browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
     """Sign in. A session that the browser had before ends, and its id is never used again."""
-    onward = await _onward(page, str((await page.request.form()).get("next", "")))
+    onward = await onward_from(page, str((await page.request.form()).get("next", "")))
     async with page.form(SignInForm, "login.html", cookie_lost=False, **onward) as typed:
         try:
-            result = await signins.open_session(typed.email, typed.password, _channel(browsers, client))
+            result = await signins.open_session(typed.email, typed.password, channel_of(browsers, client))
         except WrongCredentialsError:
             raise Unauthenticated("The e-mail address or the password is wrong.") from None
-    return await _go_on(page, browsers, onward, result)
+    return await go_on(page, browsers, onward, result)
 
 
-async def _go_on(
+async def go_on(
     page: HtmlPage, browsers: BrowserSessions, onward: dict[str, Any], result: Opened | Challenge
 ) -> Response:
     """Go on with a new session, in place of the one that the browser had, or to the second step."""
@@ -112,8 +113,8 @@ async def _go_on(
 async def factor_page(page: CurrentPage, browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
     """Ask for the code of a second factor."""
     query = page.request.query_params
-    onward = await _onward(page, query.get("next"))
-    if not await signins.asks(page.request.cookies.get(_CHALLENGE, ""), _channel(browsers, client)):
+    onward = await onward_from(page, query.get("next"))
+    if not await signins.asks(page.request.cookies.get(_CHALLENGE, ""), channel_of(browsers, client)):
         return _begin_again(page, onward)
     return page.show("login_factor.html", recovery=query.get("kind") == RECOVERY, **onward)
 
@@ -126,14 +127,14 @@ def _begin_again(page: HtmlPage, onward: dict[str, Any]) -> Response:
 async def factor(page: CurrentPage, browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
     """Complete the sign-in. A session that the browser had before ends, and its id is never used again."""
     sent, challenge = await page.request.form(), page.request.cookies.get(_CHALLENGE, "")
-    onward, recovery = await _onward(page, str(sent.get("next", ""))), sent.get("kind") == RECOVERY
-    channel = _channel(browsers, client)
+    onward, recovery = await onward_from(page, str(sent.get("next", ""))), sent.get("kind") == RECOVERY
+    channel = channel_of(browsers, client)
     if not await signins.asks(challenge, channel):
         return _begin_again(page, onward)
     beside = {"code": Unauthenticated}
     async with page.form(FactorForm, "login_factor.html", beside, recovery=recovery, **onward) as typed:
         opened = await signins.answer(challenge, typed, channel)
-    response = await _go_on(page, browsers, onward, opened)
+    response = await go_on(page, browsers, onward, opened)
     response.delete_cookie(_CHALLENGE, path="/", secure=True, httponly=True, samesite="lax")
     return response
 
@@ -157,7 +158,7 @@ async def logout(page: CurrentPage, browsers: Browsers) -> Response:
 @router.page("/confirm", Authenticated(enrols=True))
 async def confirm_page(page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
     """Ask for the password once more."""
-    return page.show("confirm.html", **await _onward(page, next))
+    return page.show("confirm.html", **await onward_from(page, next))
 
 
 @router.form("/confirm", Authenticated(enrols=True), max_body_size=16 * KIB)
@@ -165,12 +166,12 @@ async def confirm(
     page: CurrentPage, browsers: Browsers, confirmation: Confirmation, signins: SignIns, client: RequestClient
 ) -> Response:
     """Record that it is still the same person, and give the browser a new id (ASVS 7.2.4, 7.5.3)."""
-    onward = await _onward(page, str((await page.request.form()).get("next", "")))
+    onward = await onward_from(page, str((await page.request.form()).get("next", "")))
     async with page.form(ConfirmForm, "confirm.html", {"password": Forbidden}, **onward) as typed:
         await confirmation.require(page.principal, typed.password, BrowserEvent.PASSWORD_CONFIRMED)
     if MFA in page.principal.methods:
         # Who signed in with a second factor needs it once more, which opens another session.
-        challenge = await signins.ask_again(page.principal.user_id, _channel(browsers, client))
-        return await _go_on(page, browsers, onward, challenge)
+        challenge = await signins.ask_again(page.principal.user_id, channel_of(browsers, client))
+        return await go_on(page, browsers, onward, challenge)
     value = await browsers.confirm(page.principal)
     return set_session_cookie(page.go(onward["next_path"], headers=onward["headers"]), value)

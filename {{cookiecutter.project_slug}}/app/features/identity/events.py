@@ -1,0 +1,17 @@
+"""Security events of identities and the mail about them."""
+
+from app.core.events import ACTOR, SecurityEvent
+from app.core.mail.outbox import MailTemplate
+
+
+class IdentityEvent(SecurityEvent):
+    """Security events of identities."""
+
+    IDENTITY_LINKED = "identity_linked", ACTOR
+    IDENTITY_UNLINKED = "identity_unlinked", ACTOR
+
+
+class IdentityMail(MailTemplate):
+    """The mail about an identity, which nobody can switch off."""
+
+    IDENTITY_LINKED = "identity_linked", "A sign-in was linked to your account", "provider", "ip"

@@ -1,0 +1,168 @@
+"""Identities: who an issuer says that somebody is, linked to an account: sign in with one, link, unlink.
+
+An identity is issuer and subject (OpenID Connect Core section 5.7), never an address. One links nothing by itself, and
+makes an account only if it is of nobody, for who may register, and verified by the provider.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access.policies import Principal
+from app.access.roles import Role
+from app.core.clock import utc_now
+from app.core.database.database import Database
+from app.core.email_address import parse_email_address
+from app.core.errors import Conflict, Forbidden, NotFound
+from app.core.events import emit_event
+from app.core.services import Services
+from app.core.settings.model import Registration, Settings
+from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.mailed.tokens import AccountTokens
+from app.features.accounts.service import AccountService, add_account
+from app.features.identity.events import IdentityEvent, IdentityMail
+from app.features.identity.models import Identity
+from app.features.identity.settings import Provider
+from app.features.sessions.client import Client
+from app.features.sessions.service import SessionService
+from app.features.signin.password import Challenge, Channel, Opened, PasswordSignIn
+
+FEDERATED = "fed"
+"""The method of a session (`amr`) that a provider vouches for. RFC 8176 has none for it; this is Microsoft Entra's."""
+
+_MOST_IDENTITIES = 10
+_UNKNOWN = "No account is linked with it. Sign in in another way, and link it in your account."
+_HAS_ACCOUNT = (
+    "There is an account with your e-mail address already. Sign in with your password, and link it in your account."
+)
+_UNVERIFIED = "No account is linked with it, and the provider has not verified an e-mail address of yours."
+_CLOSED_ACCOUNT = "This account cannot be signed in to."
+
+
+class RefusedIdentity(Forbidden):
+    """An identity opens no account; `user_id` is that of the account that it would open."""
+
+    def __init__(self, detail: str, user_id: UUID | None = None) -> None:
+        super().__init__(detail)
+        self.user_id = user_id
+
+
+class IdentityService:
+    """Keeps the identities of users, and signs in with them."""
+
+    def __init__(self, services: Services) -> None:
+        self._database, self._accounts = services[Database], services[AccountService]
+        self._sessions, self._tokens = services[SessionService], services[AccountTokens]
+        self._passwords, self._mail = services[PasswordSignIn], services[AccountMail]
+        self._may_register = services[Settings].registration is Registration.OPEN
+
+    async def sign_in(self, provider: Provider, claims: dict[str, Any], channel: Channel) -> Opened | Challenge:
+        """Go on as a password does, with the account of an identity or a new one; raises `Forbidden`, `Conflict`."""
+        async with self._transaction() as db:
+            identity = await _find(db, provider, claims)
+            if identity is None:
+                user_id = await self._register(db, claims)
+                identity = await self._add(db, user_id, provider, claims, channel.client)
+            identity.last_used_at = utc_now()
+            channel = channel._replace(since=_authenticated_at(claims))
+            result = await (await db.connection()).run_sync(self._proceed, identity.user_id, channel)
+            if result is None:
+                raise RefusedIdentity(_CLOSED_ACCOUNT, identity.user_id)
+        self._mail.deliver()
+        return result
+
+    async def link(self, actor: Principal, provider: Provider, claims: dict[str, Any], client: Client) -> None:
+        """Link an identity to the actor's account; raises `Conflict`, `Unauthenticated` if the session has ended."""
+        async with self._transaction() as db:
+            await self._sessions.require_alive(db, actor)
+            identity = await _find(db, provider, claims)
+            if identity is not None:
+                raise Conflict("This sign-in is linked already, with this account or with another one.")
+            if len(await _own(db, actor.user_id)) >= _MOST_IDENTITIES:
+                raise Conflict("There are too many linked sign-ins. Unlink one first.")
+            await self._add(db, actor.user_id, provider, claims, client)
+
+    async def unlink(self, actor: Principal, identity_id: UUID) -> None:
+        """Unlink an identity of the actor, and end what was opened elsewhere; raises `NotFound`, `Conflict`."""
+        has_password = (await self._accounts.get(actor.user_id)).password_hash is not None
+        async with self._database.transaction() as db:
+            await self._sessions.require_alive(db, actor)
+            own = await _own(db, actor.user_id)
+            identity = next((row for row in own if row.id == identity_id), None)
+            if identity is None:
+                raise NotFound("There is no such linked sign-in.")
+            if len(own) == 1 and not has_password:
+                raise Conflict("It is your only way to sign in. Sign out, and ask for a password by mail, first.")
+            await db.delete(identity)
+            await self._tokens.end_access(db, actor.user_id, "identity unlinked", keep=actor.session_id)
+            _emit(IdentityEvent.IDENTITY_UNLINKED, identity)
+
+    async def list_own(self, user_id: UUID) -> list[Identity]:
+        """Return the identities of a user, the oldest first."""
+        async with self._database.read() as db:
+            return await _own(db, user_id)
+
+    def _proceed(self, connection: Connection, user_id: UUID, channel: Channel) -> Opened | Challenge | None:
+        roles = self._accounts.lock_active(connection, user_id)
+        return None if roles is None else self._passwords.proceed(connection, user_id, roles, FEDERATED, channel)
+
+    async def _register(self, db: AsyncSession, claims: dict[str, Any]) -> UUID:
+        """Add the account of a new user; raises `Forbidden`. Only its verified owner learns that an address has one."""
+        if not self._may_register:
+            raise RefusedIdentity(_UNKNOWN)
+        try:
+            address = parse_email_address(claims["email"]) if claims.get("email_verified") is True else None
+        except (KeyError, TypeError, ValueError):
+            address = None
+        if address is None:
+            raise RefusedIdentity(_UNVERIFIED)
+        try:
+            return await add_account(db, address.address, address.mailbox, None, [Role.MEMBER])
+        except IntegrityError:
+            raise RefusedIdentity(_HAS_ACCOUNT) from None
+
+    async def _add(
+        self, db: AsyncSession, user_id: UUID, provider: Provider, claims: dict[str, Any], client: Client
+    ) -> Identity:
+        identity = Identity(user_id=user_id, issuer=provider.issuer, subject=claims["sub"], created_at=utc_now())
+        db.add(identity)
+        await db.flush()
+        await self._mail.alert(db, IdentityMail.IDENTITY_LINKED, user_id, client, provider=provider.label)
+        _emit(IdentityEvent.IDENTITY_LINKED, identity)
+        return identity
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncSession]:
+        try:
+            async with self._database.transaction() as db:
+                yield db
+        except IntegrityError:
+            raise Conflict("The same is being done at this moment. Begin again.") from None
+
+
+async def _find(db: AsyncSession, provider: Provider, claims: dict[str, Any]) -> Identity | None:
+    return await db.scalar(
+        select(Identity).where(Identity.issuer == provider.issuer, Identity.subject == claims["sub"])
+    )
+
+
+async def _own(db: AsyncSession, user_id: UUID) -> list[Identity]:
+    own = select(Identity).where(Identity.user_id == user_id).order_by(Identity.created_at, Identity.id)
+    return list(await db.scalars(own))
+
+
+def _authenticated_at(claims: dict[str, Any]) -> datetime | None:
+    """Return when the provider saw the person, if it says so: its own session may be old."""
+    seconds = claims.get("auth_time") or 0
+    return datetime.fromtimestamp(seconds, UTC) if 0 < seconds < utc_now().timestamp() else None
+
+
+def _emit(event: IdentityEvent, identity: Identity) -> None:
+    about = {"target_type": "identity", "target_id": identity.id, "issuer": identity.issuer}
+    emit_event(event, outcome="success", user_id=identity.user_id, **about)

@@ -1,0 +1,120 @@
+"""What is linked with my account: the page, linking and unlinking, and what of it is kept about me."""
+
+import pytest
+
+from app.features.accounts.service import AccountService
+from tests.conftest import StartService
+from tests.features.identity.issuer import Issuer
+from tests.features.identity.steps import (
+    IDENTITIES,
+    at_provider,
+    begin,
+    identity_ids,
+    last_event,
+    link,
+    linked,
+    sign_in,
+)
+from tests.support.mail import Mailbox, bodies
+from tests.support.pages.browser import Browser, text_of, with_browser
+from tests.support.pages.counterparts import compare
+from tests.support.service import Service
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.asvs("6.3.7", "16.3.3")
+async def test_linking_is_told_and_on_record(service: Service, good: Issuer, mailbox: Mailbox) -> None:
+    """The provider has to ask the person (`max_age`); the owner gets a mail; page and copy of the data have it."""
+    person, browser = await linked(service, good)
+    assert good.queries[-1]["max_age"] == "0"
+    action, who, details = await last_event(service)
+    assert (action, who, details) == ("identity_linked", str(person.id), {"issuer": good.url})
+    (mail,) = await mailbox.wait(person.email, 1)
+    assert all("with Good was linked to your account" in " ".join(body.split()) for body in bodies(mail))
+    page = text_of(await browser.get(IDENTITIES))
+    assert good.person["sub"] in page
+    assert "not used yet" in page
+    tokens = await service.sign_in(person)
+    copy = (await service.client.get("/api/v1/users/me/export", headers=tokens.bearer)).json()
+    assert [(each["issuer"], each["subject"]) for each in copy["identities"]] == [(good.url, good.person["sub"])]
+    await sign_in(Browser(service))
+    assert "not used yet" not in text_of(await browser.get(IDENTITIES))
+
+
+@pytest.mark.asvs("7.5.1", "8.2.2")
+async def test_an_identity_is_linked_with_one_account(service: Service, good: Issuer) -> None:
+    """Neither somebody else, nor the same person once more, links it."""
+    await linked(service, good)
+    _, other = await with_browser(service)
+    for browser in (other, other):
+        answer = await link(browser)
+        assert answer.status_code == 409
+        assert "linked already" in text_of(answer)
+    assert await identity_ids(other) == []
+
+
+@pytest.mark.asvs("10.2.1", "7.2.4")
+async def test_a_link_is_for_the_session_that_began_it(service: Service, good: Issuer) -> None:
+    """A browser in which somebody else has signed in meanwhile, or nobody is, links nothing."""
+    _, browser = await with_browser(service)
+    path = await at_provider(await begin(browser, f"{IDENTITIES}/link/good"))
+    person = await service.person()
+    await browser.sign_in(person)
+    assert (await browser.get(path)).status_code == 400
+    assert await identity_ids(browser) == []
+    path = await at_provider(await begin(browser, f"{IDENTITIES}/link/good"))
+    await browser.post("/logout")
+    assert (await browser.get(path)).status_code == 400
+    assert browser.cookie is None
+    assert (await sign_in(Browser(service))).status_code == 403
+
+
+@pytest.mark.asvs("7.4.3", "16.3.3")
+async def test_what_is_unlinked_opens_nothing(service: Service, good: Issuer) -> None:
+    """Its sessions elsewhere end; somebody else's is not there."""
+    person, browser = await linked(service, good)
+    elsewhere = Browser(service)
+    await sign_in(elsewhere)
+    (identity_id,) = await identity_ids(browser)
+    _, other = await with_browser(service)
+    assert (await other.post(f"{IDENTITIES}/{identity_id}/unlink")).status_code == 404
+    answer = await browser.post(f"{IDENTITIES}/{identity_id}/unlink")
+    assert answer.headers["Location"] == f"{IDENTITIES}?done=identity-unlinked"
+    action, who, _ = await last_event(service)
+    assert (action, who) in {("identity_unlinked", str(person.id)), ("session_ended", str(person.id))}
+    assert "You have none yet." in text_of(await browser.get(IDENTITIES))
+    assert (await elsewhere.get("/account")).status_code == 303
+    assert (await sign_in(Browser(service))).status_code == 403
+
+
+async def test_the_last_way_to_sign_in_stays(service: Service, issuers: dict[str, Issuer]) -> None:
+    """An account without a password keeps one identity, until it has a password."""
+    for issuer in issuers.values():
+        issuer.person |= {"email": "only.here@people.example", "email_verified": True}
+    browser = Browser(service)
+    await sign_in(browser)
+    await link(browser, "other")
+    first, second = await identity_ids(browser)
+    assert (await browser.post(f"{IDENTITIES}/{first}/unlink")).status_code == 303
+    answer = await browser.post(f"{IDENTITIES}/{second}/unlink")
+    assert answer.status_code == 409
+    assert "your only way to sign in" in text_of(answer)
+    assert await identity_ids(browser) == [second]
+    user_id = await service[AccountService].find("only.here@people.example")
+    assert user_id is not None
+    assert (await service[AccountService].get(user_id)).password_hash is None
+
+
+@pytest.mark.asvs("7.5.3")
+async def test_changes_take_a_recent_sign_in(start: StartService, good: Issuer) -> None:
+    """No page asks for less than the others of the account do; the API has nothing of the kind."""
+    async with start() as service:
+        counterparts = {
+            f"GET {IDENTITIES}": "GET /api/v1/users/me",
+            f"POST {IDENTITIES}/link/{{name}}": "POST /api/v1/users/me/factors",
+            f"POST {IDENTITIES}/{{identity_id}}/unlink": "DELETE /api/v1/users/me/factors/{factor_id}",
+            "POST /login/with/{name}": None,
+            "GET /login/callback/{name}": None,
+        }
+        assert compare(service.app, "identity", counterparts) == ([], [])
