@@ -1,6 +1,7 @@
 """`make bench`: ratios, each of two measurements in one run. Exit code 1 if one misses its bound."""
 
 import argparse
+import asyncio
 import signal
 import sys
 from pathlib import Path
@@ -8,6 +9,19 @@ from pathlib import Path
 from bench.figures import measure
 from bench.report import write
 from bench.servers import POSTGRESQL, PROJECT, SQLITE
+
+
+_ENDED = 128 + signal.SIGTERM
+
+
+def _end(*_: object) -> None:
+    """End at SIGTERM, with the servers: by a cancellation, for uvloop keeps an exception of its callbacks to itself."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        sys.exit(_ENDED)
+    for task in asyncio.all_tasks(loop):
+        loop.call_soon_threadsafe(task.cancel)
 
 
 def main() -> int:
@@ -27,12 +41,15 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.seconds <= 0 or arguments.rounds < 1:
         parser.error("--seconds and --rounds must be above zero")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # which ends the servers, too
+    signal.signal(signal.SIGTERM, _end)
     figures = []
-    for database in arguments.database or (SQLITE, POSTGRESQL):
-        for figure in measure(database, arguments.seconds, arguments.rounds):
-            print(figure, flush=True)
-            figures.append(figure)
+    try:
+        for database in arguments.database or (SQLITE, POSTGRESQL):
+            for figure in measure(database, arguments.seconds, arguments.rounds):
+                print(figure, flush=True)
+                figures.append(figure)
+    except asyncio.CancelledError:
+        return _ENDED
     if arguments.write is not None:
         write(arguments.write, figures)
     return 0 if all(figure.kept for figure in figures) else 1
