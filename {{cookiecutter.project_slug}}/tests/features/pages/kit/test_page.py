@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from app.assembly import FEATURES
 from app.features.pages.feature import FOLDER
 from app.features.pages.kit.page import content_security_policy
 from app.features.pages.kit.site import Site
@@ -11,7 +12,12 @@ from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
 
-FILES = {path.name: path for path in sorted(FOLDER.parent.rglob("templates/*.html")) if "mailed" not in path.parts}
+MAILS = {folder for feature in FEATURES for folder in feature.mails}
+FILES = {
+    path.name: path
+    for path in sorted(FOLDER.parent.rglob("templates/*.html"))
+    if path.parent not in MAILS and "mailed" not in path.parts
+}
 # Jinja, and what it stands for, is no markup of the page's own.
 JINJA = re.compile(r"\{[%#{].*?[%#}]\}", re.DOTALL)
 
