@@ -10,7 +10,6 @@ from bench.figures import measure
 from bench.report import write
 from bench.servers import POSTGRESQL, PROJECT, SQLITE
 
-
 _ENDED = 128 + signal.SIGTERM
 
 
