@@ -14,7 +14,6 @@ from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
 from app.features.accounts.service import Account
 
 AccountState = Literal["active", "unconfirmed", "disabled"]
-"""The states of accounts by which they are listed; a disabled one is that alone."""
 
 
 class AccountRead(ResponseBody):

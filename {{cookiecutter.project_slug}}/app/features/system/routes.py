@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from app.access.guard import GuardedRouter
-from app.access.policies import Allow, Authenticated, Policy, Public, policy
+from app.access.policies import Allow, Authenticated, Public, policy
 from app.core.database.database import UNAVAILABLE_ERRORS
 from app.core.errors import Unavailable
 from app.core.schemas import ResponseBody
@@ -22,14 +22,10 @@ router = GuardedRouter(tags=["system"])
 
 _RETRY_AFTER_SECONDS = 5
 READY_SECONDS = 0.25
-"""How long a result of `/readyz` may be repeated."""
 
 
 class SharedCheck:
-    """Runs checks once for all concurrent callers, so that a flood of them costs no more (ASVS 15.2.2).
-
-    It repeats a success for `seconds`; a failure is not repeated.
-    """
+    """Runs checks once for all concurrent callers (ASVS 15.2.2); repeats a success for `seconds`, and no failure."""
 
     def __init__(self, *checks: Callable[[], Awaitable[object]], seconds: float) -> None:
         self._checks = checks
@@ -97,12 +93,10 @@ async def info(settings: Annotated[Settings, provided(Settings)]) -> Info:
 def docs_router(settings: Settings) -> APIRouter:
     """Make the route of the OpenAPI document: open in development, for `docs:read` in production (ASVS 13.4.5)."""
     docs = GuardedRouter()
-    rule: Policy = Allow(SystemPermission.DOCS_READ) if settings.production else Public()
 
     @docs.get("/openapi.json", include_in_schema=False)
-    @policy(rule)
+    @policy(Allow(SystemPermission.DOCS_READ) if settings.production else Public())
     async def openapi(request: Request) -> JSONResponse:
-        document: dict[str, Any] = request.app.openapi()
-        return JSONResponse(document)
+        return JSONResponse(request.app.openapi())
 
     return docs

@@ -1,8 +1,8 @@
 """Bounds on the size and the time of bodies (ASVS 5.2.1): `SMALL_BODY`, or what the route's `max_body_size=` says."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -35,12 +35,13 @@ class BodyLimitMiddleware(HttpMiddleware):
             raise BadRequest("Content-Length is not a number.")
         length = int(lengths[0]) if lengths else 0
         if length > self.max_bytes:
+            await _read_on(scope, receive)
             raise _too_large(self.max_bytes)
         limit_body(scope, self.max_bytes)
-        await self.app(scope, self._bounded(scope["state"], length, receive), send)
+        await self.app(scope, self._bounded(scope, length, receive), send)
 
-    def _bounded(self, state: dict[str, Any], length: int, receive: Receive) -> Receive:
-        received = 0
+    def _bounded(self, scope: Scope, length: int, receive: Receive) -> Receive:
+        state, received = scope["state"], 0
         complete = False
         deadline = asyncio.get_running_loop().time() + self.seconds
 
@@ -48,16 +49,15 @@ class BodyLimitMiddleware(HttpMiddleware):
             nonlocal received, complete
             if complete:
                 return await receive()
-            if length > state[_LIMIT]:
-                raise _too_large(state[_LIMIT])
             try:
                 async with asyncio.timeout_at(deadline):
-                    message = await receive()
+                    message: Message = {} if length > state[_LIMIT] else await receive()
             except TimeoutError:
                 headers = {"Connection": "close"}
                 raise Problem("The body did not arrive in time.", status=408, headers=headers) from None
             received += len(message.get("body", b""))
-            if received > state[_LIMIT]:
+            if max(length, received) > state[_LIMIT]:
+                await _read_on(scope, receive)
                 raise _too_large(state[_LIMIT])
             complete = not message.get("more_body", False)
             return message
@@ -68,6 +68,15 @@ class BodyLimitMiddleware(HttpMiddleware):
 def limit_body(scope: Scope, longest: int) -> None:
     """Bound the bytes of the request's body; reading more raises a `Problem` with status 413."""
     scope.setdefault("state", {})[_LIMIT] = longest
+
+
+async def _read_on(scope: Scope, receive: Receive) -> None:
+    """Read on for a second where the connection is to close: a reset would lose the answer (RFC 9112 section 9.6)."""
+    if header_values(scope, b"connection") == [b"close"] and not header_values(scope, b"expect"):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                while (await receive()).get("more_body"):
+                    pass
 
 
 def _too_large(longest: int) -> Problem:

@@ -54,12 +54,11 @@ class Assets:
 
 
 class AccountLink(NamedTuple):
-    """A page of the own account, for its navigation."""
+    """A page of the own account, for its navigation; `icon` is one of those in `static/icons.svg`."""
 
     path: str
     label: str
     icon: str = "page"
-    """One of those in `static/icons.svg`."""
 
 
 class Site:
