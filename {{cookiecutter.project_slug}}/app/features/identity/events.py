@@ -12,6 +12,7 @@ class IdentityEvent(SecurityEvent):
 
 
 class IdentityMail(MailTemplate):
-    """The mail about an identity, which nobody can switch off."""
+    """The mails about identities, which nobody can switch off."""
 
     IDENTITY_LINKED = "identity_linked", "A sign-in was linked to your account", "provider", "ip"
+    IDENTITY_UNLINKED = "identity_unlinked", "A sign-in was unlinked from your account", "provider", "ip"

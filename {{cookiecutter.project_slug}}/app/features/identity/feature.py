@@ -5,6 +5,7 @@ from pathlib import Path
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
 from app.feature import Feature
+from app.features.identity.api import router as api_router
 from app.features.identity.events import IdentityEvent, IdentityMail
 from app.features.identity.models import Identity
 from app.features.identity.routes import IDENTITIES, IDENTITY_ATTEMPT, IdentityNotice, Providers, router
@@ -33,6 +34,7 @@ IDENTITY = Feature(
     uses=("accounts", "pages", "sessions", "signin"),
     settings=(IdentitySettings,),
     provide=provide,
+    api=(api_router,),
     root=(router,),
     tables=(Identity,),
     mails={_FOLDER / "mails": IdentityMail},

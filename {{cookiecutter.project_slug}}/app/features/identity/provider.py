@@ -30,6 +30,9 @@ from app.features.identity.settings import Provider
 # Asymmetric ones alone: for HS256 the public key would be the secret (RFC 8725 section 3.1).
 _ALGORITHMS = [f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)]
 _KEY_TYPES = {"R": "RSA", "P": "RSA", "E": "EC"}
+FACTOR_SECONDS = 24 * 3600
+"""How long ago a provider may have asked for a second factor that counts here."""
+
 _LEEWAY_SECONDS = 60
 _LONGEST_TOKEN = 32 * 1024
 _FRESH_SECONDS = 3600
@@ -83,7 +86,9 @@ class ProviderClient:
         """
         async with self._client() as client:
             metadata = await self._discover(client)
-            more = {"nonce": attempt.part("nonce")} | ({"max_age": "0"} if again else {})
+            more = {"nonce": attempt.part("nonce")}
+            if again or self.provider.second_factor:  # Only who is asked for an age has to tell it.
+                more["max_age"] = "0" if again else str(FACTOR_SECONDS)
             state, verifier = attempt.part("state"), attempt.part("verifier")
             url, _ = client.create_authorization_url(metadata["authorization_endpoint"], state, verifier, **more)
         return str(url)

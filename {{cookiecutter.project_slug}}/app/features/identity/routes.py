@@ -17,7 +17,7 @@ from limits import RateLimitItemPerHour, parse as parse_limit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Public
+from app.access.policies import Public
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
 from app.core.errors import BadRequest, NotFound, Problem
@@ -25,8 +25,9 @@ from app.core.events import emit_event
 from app.core.limits import Limiter, subscriber
 from app.core.services import Services, provided
 from app.core.settings.model import Settings
+from app.features.identity.api import CHANGES, READS, Identities
 from app.features.identity.provider import Attempt, ProviderClient
-from app.features.identity.service import FEDERATED, IdentityService
+from app.features.identity.service import FEDERATED
 from app.features.identity.settings import IdentitySettings
 from app.features.pages.entry.signin import channel_of, go_on, onward_from
 from app.features.pages.kit.forms import FormBody
@@ -34,14 +35,11 @@ from app.features.pages.kit.notices import Notice
 from app.features.pages.kit.page import Browsers, CurrentPage, HtmlPage, PageRouter
 from app.features.pages.kit.urls import HOME
 from app.features.sessions.client import Client, RequestClient
-from app.features.sessions.permissions import AccountPermission
 from app.features.signin.events import SignInEvent
 from app.features.signin.limits import Attempt as CountedAttempt
 from app.http.request.body_limit import KIB
 
 IDENTITIES = "/account/identities"
-CHANGES = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE)
-
 IDENTITY_ATTEMPT = Purpose("identity-attempt/v1")
 _COOKIE, _LIFETIME = "__Host-identity", timedelta(minutes=10)
 _ONCE = RateLimitItemPerHour(1)
@@ -143,7 +141,6 @@ class Providers:
 
 
 Known = Annotated[Providers, provided(Providers)]
-Identities = Annotated[IdentityService, provided(IdentityService)]
 
 
 @router.form("/login/with/{name}", Public(), max_body_size=16 * KIB)
@@ -193,7 +190,7 @@ def _emit_failure(provider: str, problem: Problem) -> None:
     emit_event(SignInEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id, **about)
 
 
-@router.page(IDENTITIES, Allow(AccountPermission.ACCOUNT_READ))
+@router.page(IDENTITIES, READS)
 async def identities_page(page: CurrentPage, identities: Identities) -> Response:
     """List what is linked with my account."""
     return page.show(_PAGE, identities=await identities.list_own(page.principal.user_id))
@@ -206,7 +203,7 @@ async def link(name: str, page: CurrentPage, providers: Known) -> Response:
 
 
 @router.form(f"{IDENTITIES}/{{identity_id}}/unlink", CHANGES)
-async def unlink(identity_id: UUID, page: CurrentPage, identities: Identities) -> Response:
+async def unlink(identity_id: UUID, page: CurrentPage, identities: Identities, client: RequestClient) -> Response:
     """Unlink one of my identities."""
-    await identities.unlink(page.principal, identity_id)
+    await identities.unlink(page.principal, identity_id, client)
     return page.go(IDENTITIES, IdentityNotice.UNLINKED)

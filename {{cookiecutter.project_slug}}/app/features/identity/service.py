@@ -6,7 +6,7 @@ makes an account only if it is of nobody, for who may register, and verified by 
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.policies import Principal
+from app.access.policies import MFA, Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
@@ -28,7 +28,8 @@ from app.features.accounts.mailed.tokens import AccountTokens
 from app.features.accounts.service import AccountService, add_account
 from app.features.identity.events import IdentityEvent, IdentityMail
 from app.features.identity.models import Identity
-from app.features.identity.settings import Provider
+from app.features.identity.provider import FACTOR_SECONDS
+from app.features.identity.settings import IdentitySettings, Provider, domain_of
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionService
 from app.features.signin.password import Challenge, Channel, Opened, PasswordSignIn
@@ -37,6 +38,7 @@ FEDERATED = "fed"
 """The method of a session (`amr`) that a provider vouches for. RFC 8176 has none for it; this is Microsoft Entra's."""
 
 _MOST_IDENTITIES = 10
+_AHEAD = timedelta(minutes=1)
 _UNKNOWN = "No account is linked with it. Sign in in another way, and link it in your account."
 _HAS_ACCOUNT = (
     "There is an account with your e-mail address already. Sign in with your password, and link it in your account."
@@ -61,17 +63,19 @@ class IdentityService:
         self._sessions, self._tokens = services[SessionService], services[AccountTokens]
         self._passwords, self._mail = services[PasswordSignIn], services[AccountMail]
         self._may_register = services[Settings].registration is Registration.OPEN
+        self._labels = {provider.issuer: provider.label for provider in services[IdentitySettings].providers}
 
     async def sign_in(self, provider: Provider, claims: dict[str, Any], channel: Channel) -> Opened | Challenge:
         """Go on as a password does, with the account of an identity or a new one; raises `Forbidden`, `Conflict`."""
         async with self._transaction() as db:
             identity = await _find(db, provider, claims)
             if identity is None:
-                user_id = await self._register(db, claims)
+                user_id = await self._register(db, provider, claims)
                 identity = await self._add(db, user_id, provider, claims, channel.client)
             identity.last_used_at = utc_now()
             channel = channel._replace(since=_authenticated_at(claims))
-            result = await (await db.connection()).run_sync(self._proceed, identity.user_id, channel)
+            method = f"{FEDERATED} {MFA}" if _proved_more(provider, claims, channel.since) else FEDERATED
+            result = await (await db.connection()).run_sync(self._proceed, identity.user_id, method, channel)
             if result is None:
                 raise RefusedIdentity(_CLOSED_ACCOUNT, identity.user_id)
         self._mail.deliver()
@@ -88,7 +92,7 @@ class IdentityService:
                 raise Conflict("There are too many linked sign-ins. Unlink one first.")
             await self._add(db, actor.user_id, provider, claims, client)
 
-    async def unlink(self, actor: Principal, identity_id: UUID) -> None:
+    async def unlink(self, actor: Principal, identity_id: UUID, client: Client) -> None:
         """Unlink an identity of the actor, and end what was opened elsewhere; raises `NotFound`, `Conflict`."""
         has_password = (await self._accounts.get(actor.user_id)).password_hash is not None
         async with self._database.transaction() as db:
@@ -101,6 +105,8 @@ class IdentityService:
                 raise Conflict("It is your only way to sign in. Sign out, and ask for a password by mail, first.")
             await db.delete(identity)
             await self._tokens.end_access(db, actor.user_id, "identity unlinked", keep=actor.session_id)
+            label = self._labels.get(identity.issuer, identity.issuer)
+            await self._mail.alert(db, IdentityMail.IDENTITY_UNLINKED, actor.user_id, client, provider=label)
             _emit(IdentityEvent.IDENTITY_UNLINKED, identity)
 
     async def list_own(self, user_id: UUID) -> list[Identity]:
@@ -108,13 +114,18 @@ class IdentityService:
         async with self._database.read() as db:
             return await _own(db, user_id)
 
-    def _proceed(self, connection: Connection, user_id: UUID, channel: Channel) -> Opened | Challenge | None:
+    def _proceed(
+        self, connection: Connection, user_id: UUID, method: str, channel: Channel
+    ) -> Opened | Challenge | None:
         roles = self._accounts.lock_active(connection, user_id)
-        return None if roles is None else self._passwords.proceed(connection, user_id, roles, FEDERATED, channel)
+        return None if roles is None else self._passwords.proceed(connection, user_id, roles, method, channel)
 
-    async def _register(self, db: AsyncSession, claims: dict[str, Any]) -> UUID:
-        """Add the account of a new user; raises `Forbidden`. Only its verified owner learns that an address has one."""
-        if not self._may_register:
+    async def _register(self, db: AsyncSession, provider: Provider, claims: dict[str, Any]) -> UUID:
+        """Add the account of a new user; raises `Forbidden`. Only its verified owner learns that an address has one.
+
+        What else a provider says of an address, such as Google's `hd` or the tenant of Entra, proves nothing.
+        """
+        if not (provider.domains or self._may_register):
             raise RefusedIdentity(_UNKNOWN)
         try:
             address = parse_email_address(claims["email"]) if claims.get("email_verified") is True else None
@@ -122,6 +133,8 @@ class IdentityService:
             address = None
         if address is None:
             raise RefusedIdentity(_UNVERIFIED)
+        if provider.domains and domain_of(address) not in provider.domains:
+            raise RefusedIdentity(_UNKNOWN)
         try:
             return await add_account(db, address.address, address.mailbox, None, [Role.MEMBER])
         except IntegrityError:
@@ -159,8 +172,17 @@ async def _own(db: AsyncSession, user_id: UUID) -> list[Identity]:
 
 def _authenticated_at(claims: dict[str, Any]) -> datetime | None:
     """Return when the provider saw the person, if it says so: its own session may be old."""
-    seconds = claims.get("auth_time") or 0
-    return datetime.fromtimestamp(seconds, UTC) if 0 < seconds < utc_now().timestamp() else None
+    seconds, now = claims.get("auth_time") or 0, utc_now()
+    is_time = 0 < seconds < (now + _AHEAD).timestamp()  # its clock may be ahead
+    return min(datetime.fromtimestamp(seconds, UTC), now) if is_time else None
+
+
+def _proved_more(provider: Provider, claims: dict[str, Any], since: datetime | None) -> bool:
+    """Return whether the provider has asked for a second factor, in a way that the settings name, and not long ago."""
+    amr = claims.get("amr")
+    said = [claims.get("acr"), *(amr if isinstance(amr, list) else ())]
+    is_fresh = since is not None and utc_now() - since < timedelta(seconds=FACTOR_SECONDS)
+    return is_fresh and any(value in provider.second_factor for value in said)
 
 
 def _emit(event: IdentityEvent, identity: Identity) -> None:

@@ -6,12 +6,15 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, create_model
 from pydantic_settings import SettingsConfigDict
 
+from app.core.email_address import EmailAddress, parse_email_address
 from app.core.names import clean_name
 from app.core.settings.model import FeatureSettings
-from app.core.settings.rules import is_local, refuse_if, split_url
+from app.core.settings.rules import is_local, refuse, refuse_if, split_url
 
 _NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
-_PARTS = ("issuer", "client_id", "client_secret", "label", "private")
+_PARTS = ("issuer", "client_id", "client_secret", "label", "private", "domains", "second_factor")
+_ONE_FACTOR = frozenset({"0", "fed", "pwd"})
+"""What says that there was no second factor (OpenID Connect Core section 2, RFC 8176)."""
 
 
 def _names(value: Any) -> Any:
@@ -34,11 +37,39 @@ def _issuer(value: str, info: ValidationInfo) -> str:
     return value
 
 
+def _split(value: Any) -> Any:
+    return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+
+def domain_of(address: EmailAddress) -> str:
+    """Return the domain of an address in its one spelling."""
+    return address.mailbox.rpartition("@")[2]
+
+
+def _domain(value: str) -> str:
+    """Accept the domain of e-mail addresses; returns it in its one spelling."""
+    try:
+        return domain_of(parse_email_address(f"a@{value}"))
+    except ValueError:
+        refuse("is not the domain of e-mail addresses, such as example.com")
+
+
+def _factor(value: str) -> str:
+    """Accept a value of `acr`, or a member of `amr`."""
+    refuse_if(value in _ONE_FACTOR, "names what a sign-in with one factor says, too")
+    return value
+
+
 _Text = Annotated[str, Field(min_length=1, max_length=500)]
+_List = BeforeValidator(_split)
 
 
 class Provider(NamedTuple):
-    """An identity provider; `private` is whether its issuer may have an address that is not public."""
+    """An identity provider; `private` is whether its issuer may have an address that is not public.
+
+    If there are `domains`, verified addresses of these alone make accounts. `second_factor` are the values of `acr` and
+    members of `amr` that count as one.
+    """
 
     name: str
     issuer: str
@@ -46,6 +77,8 @@ class Provider(NamedTuple):
     client_secret: SecretStr
     label: str
     private: bool
+    domains: tuple[str, ...]
+    second_factor: tuple[str, ...]
 
 
 class IdentitySettings(FeatureSettings):
@@ -53,7 +86,7 @@ class IdentitySettings(FeatureSettings):
 
     identity_providers: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field((), examples=["google,keycloak"])
     """Names of the OpenID Connect providers that people can sign in with. Each needs `IDP_<NAME>_ISSUER`,
-    `IDP_<NAME>_CLIENT_ID` and `IDP_<NAME>_CLIENT_SECRET`, and may have `IDP_<NAME>_LABEL` and `IDP_<NAME>_PRIVATE`:
+    `IDP_<NAME>_CLIENT_ID` and `IDP_<NAME>_CLIENT_SECRET`, and may have more, such as `IDP_<NAME>_DOMAINS`:
     docs/features/identity.md."""
 
     @classmethod
@@ -71,6 +104,8 @@ class IdentitySettings(FeatureSettings):
                 (Annotated[SecretStr, Field(min_length=1)], Field()),
                 (Annotated[str, AfterValidator(clean_name), Field(max_length=50)], name.capitalize()),
                 (bool, False),
+                (Annotated[tuple[Annotated[str, AfterValidator(_domain)], ...], _List], ()),
+                (Annotated[tuple[Annotated[str, AfterValidator(_factor)], ...], _List], ()),
             )
             fields |= {f"idp_{name}_{part}": kind for part, kind in zip(_PARTS, own, strict=True)}
         kind = super().with_named()

@@ -164,11 +164,11 @@ class PasswordSignIn:
         self, connection: Connection, user_id: UUID, roles: frozenset[Role], method: str, channel: Channel
     ) -> Opened | Challenge:
         """Go on with a locked account whose user has passed the first method: the end of every way to sign in."""
-        kinds = self._factors.kinds_of(connection, user_id)
+        kinds = [] if MFA in method.split() else self._factors.kinds_of(connection, user_id)
         if kinds or (channel.name == GRANT and self._accounts.needs_factor(roles, (method,))):
             emit_event(SignInEvent.SIGNIN_CHALLENGED, outcome="success", user_id=user_id, method=method)
             return _challenge(connection, user_id, kinds, channel, method)
-        return self._open(connection, user_id, roles, (method,), channel)
+        return self._open(connection, user_id, roles, tuple(method.split()), channel)
 
     def _open(
         self, connection: Connection, user_id: UUID, roles: frozenset[Role], methods: tuple[str, ...], channel: Channel

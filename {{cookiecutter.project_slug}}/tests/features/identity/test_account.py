@@ -108,12 +108,14 @@ async def test_the_last_way_to_sign_in_stays(service: Service, issuers: dict[str
 
 @pytest.mark.asvs("7.5.3")
 async def test_changes_take_a_recent_sign_in(start: StartService, good: Issuer) -> None:
-    """No page asks for less than the others of the account do; the API has nothing of the kind."""
+    """No page asks for less than the API does, nor the API for less than the others of the account do."""
     async with start() as service:
         counterparts = {
-            f"GET {IDENTITIES}": "GET /api/v1/users/me",
+            f"GET {IDENTITIES}": "GET /api/v1/users/me/identities",
             f"POST {IDENTITIES}/link/{{name}}": "POST /api/v1/users/me/factors",
-            f"POST {IDENTITIES}/{{identity_id}}/unlink": "DELETE /api/v1/users/me/factors/{factor_id}",
+            f"POST {IDENTITIES}/{{identity_id}}/unlink": "DELETE /api/v1/users/me/identities/{identity_id}",
+            "GET /api/v1/users/me/identities": "GET /api/v1/users/me",
+            "DELETE /api/v1/users/me/identities/{identity_id}": "DELETE /api/v1/users/me/factors/{factor_id}",
             "POST /login/with/{name}": None,
             "GET /login/callback/{name}": None,
         }

@@ -33,13 +33,16 @@ def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, issuers: dict[str, 
 def test_a_provider_is_named_anywhere_settings_are(sources: Sources) -> None:
     """In the environment or in `.env`; no secret is shown."""
     assert load_settings().identity_providers == ()  # type: ignore[attr-defined]  # of this feature
-    sources.dotenv("".join(f"{name}={value}\n" for name, value in GOOGLE.items()))
+    more = {"IDP_GOOGLE_DOMAINS": "Example.com, bücher.example", "IDP_GOOGLE_SECOND_FACTOR": "mfa, https://a.example/2"}
+    sources.dotenv("".join(f"{name}={value}\n" for name, value in (GOOGLE | more).items()))
     settings = load_settings()
     assert isinstance(settings, IdentitySettings)
     (google,) = settings.providers
     assert google[:3] == ("google", "https://accounts.google.com", "id")
     assert (google.label, google.private) == ("Google", False)
     assert google.client_secret.get_secret_value() == CANARY
+    assert google.domains == ("example.com", "xn--bcher-kva.example")
+    assert google.second_factor == ("mfa", "https://a.example/2")
     assert CANARY not in repr(settings)
 
 
@@ -56,6 +59,15 @@ def test_a_provider_is_named_anywhere_settings_are(sources: Sources) -> None:
         ("IDP_GOOGLE_CLIENT_ID", "", "IDP_GOOGLE_CLIENT_ID: is missing"),
         ("IDP_GOOGLE_CLIENT_SECRET", "", "IDP_GOOGLE_CLIENT_SECRET: is missing"),
         ("IDP_GOOGLE_PRIVATE", CANARY, "IDP_GOOGLE_PRIVATE: "),
+        ("IDP_GOOGLE_DOMAINS", f"{CANARY}@example.com", "IDP_GOOGLE_DOMAINS: entry 1 is not the domain"),
+        ("IDP_GOOGLE_DOMAINS", "example.com;example.org", "IDP_GOOGLE_DOMAINS: entry 1 is not the domain"),
+        ("IDP_GOOGLE_DOMAINS", "*.example.com", "IDP_GOOGLE_DOMAINS: entry 1 is not the domain"),
+        ("IDP_GOOGLE_DOMAINS", "@example.com", "IDP_GOOGLE_DOMAINS: entry 1 is not the domain"),
+        (
+            "IDP_GOOGLE_SECOND_FACTOR",
+            "mfa,pwd",
+            "IDP_GOOGLE_SECOND_FACTOR: entry 2 names what a sign-in with one factor says",
+        ),
     ],
 )
 @pytest.mark.asvs("13.3.1")
