@@ -17,7 +17,7 @@ from app.core.database.personal_data import DataExport
 from app.core.events import EventCatalog, KeyEvent, UpkeepEvent
 from app.core.limits import Limiter
 from app.core.mail.delivery import MailDelivery
-from app.core.mail.outbox import MAIL_KEY, MailFolders, Outbox, OutboxMail, finished
+from app.core.mail.outbox import MAIL_KEY, MailFolders, Outbox, OutboxMail
 from app.core.mail.transport import mail_transport
 from app.core.pagination import CURSOR_KEY
 from app.core.services import Services
@@ -47,7 +47,7 @@ CORE = Feature(
     tables=(OutboxMail,),
     events=(AccessEvent, HttpEvent, KeyEvent, UpkeepEvent),
     keys=(CURSOR_KEY, MAIL_KEY),
-    purge=(RetentionJob("mail", lambda _: RowPurge(OutboxMail, finished)),),
+    purge=(RetentionJob("mail", lambda _: RowPurge(OutboxMail, lambda before: OutboxMail.finished_at < before)),),
     reseal=(ResealJob("mail", lambda services: services[Outbox]),),
 )
 FEATURES = (CORE, *INSTALLED)

@@ -5,7 +5,7 @@ It is no dependency: FastAPI parses the body before, and a caller without access
 
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.params import Form
@@ -131,17 +131,9 @@ def require(policy: Policy, principal: Principal) -> None:
         raise
 
 
-class RoutePolicy(NamedTuple):
-    """A line of the route table."""
-
-    method: str
-    path: str
-    policy: Policy
-
-
-def route_policies(app: FastAPI) -> list[RoutePolicy]:
-    """Return the policy of every operation, sorted by path; raises `PolicyError` as `guarded_routes` does."""
-    return [RoutePolicy(method, path, route.policy) for path, method, route in guarded_routes(app)]
+def route_policies(app: FastAPI) -> list[tuple[str, str, Policy]]:
+    """Return method, path and policy of every operation, sorted by path; raises as `guarded_routes` does."""
+    return [(method, path, route.policy) for path, method, route in guarded_routes(app)]
 
 
 def guarded_routes(app: FastAPI) -> list[tuple[str, str, GuardedRoute]]:

@@ -90,7 +90,7 @@ def _security_schemes(app: FastAPI) -> dict[str, Any]:
     """Return the security schemes; `signIn`, with relative URLs, only if there is an authorization endpoint."""
     schemes: dict[str, Any] = {"accessToken": _BEARER, "clientSecret": _CLIENT}
     schemes |= services_of(app)[Authentication].key_schemes
-    if any(line.path == _AUTHORIZE for line in route_policies(app)):
+    if any(path == _AUTHORIZE for _, path, _ in route_policies(app)):
         permissions = services_of(app)[RoleTable].permissions
         scopes = {name: permission.description for name, permission in permissions.items()}
         code = {"authorizationUrl": _AUTHORIZE, "tokenUrl": _TOKEN, "refreshUrl": _TOKEN, "scopes": scopes}

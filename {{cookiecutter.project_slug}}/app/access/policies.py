@@ -47,11 +47,6 @@ class Principal:
     needs_factor: bool = False
     """Whether a role demands a second factor, and the sign-in used none: only policies that `enrol` let it in."""
 
-    @property
-    def is_program(self) -> bool:
-        """Return whether an OAuth client acts for itself, without a user."""
-        return CLIENT_SECRET in self.methods
-
 
 async def current_principal(request: Request) -> Principal:
     """Return the principal of the request."""
@@ -177,7 +172,7 @@ class Recent(Policy):
 
     def require_person(self, principal: Principal) -> None:
         """Raise `Forbidden` for a client that acts for itself: it cannot sign in again."""
-        if principal.is_program:
+        if CLIENT_SECRET in principal.methods:
             raise Forbidden("This needs a person who has just signed in; a client that acts for itself is refused.")
 
     def __str__(self) -> str:

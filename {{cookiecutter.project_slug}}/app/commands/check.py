@@ -3,8 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from sqlalchemy import text
@@ -28,30 +27,24 @@ _MAY_CHANGE = text(
 _COLOURS = {Level.INFO: None, Level.WARNING: "yellow", Level.ERROR: "red"}
 
 
-class OutputFormat(StrEnum):
-    """How the findings are written."""
-
-    TEXT = "text"
-    JSON = "json"
-    SARIF = "sarif"
-
-
 def check(
     *,
     deploy: Annotated[
         bool, typer.Option("--deploy", help="Judge as for production, whatever ENVIRONMENT says.")
     ] = False,
     fail_level: Annotated[Level, typer.Option(help="The least level that makes the exit code 1.")] = Level.ERROR,
-    output: Annotated[OutputFormat, typer.Option("--format", help="How to write the findings.")] = OutputFormat.TEXT,
+    output: Annotated[
+        Literal["text", "json", "sarif"], typer.Option("--format", help="How to write the findings.")
+    ] = "text",
 ) -> None:
     """Check the settings, and who can read the files of the service.
 
     Exit code 1 if a finding is of --fail-level or above; no finding shows a secret.
     """
     findings = _findings(deploy=deploy)
-    if output is OutputFormat.JSON:
+    if output == "json":
         say(json.dumps([each._asdict() for each in findings], indent=2))
-    elif output is OutputFormat.SARIF:
+    elif output == "sarif":
         say(json.dumps(_sarif(findings), indent=2))
     else:
         for each in findings:

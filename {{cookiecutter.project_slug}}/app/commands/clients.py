@@ -9,10 +9,9 @@ from pydantic import SecretStr, ValidationError
 from app.access.roles import Role
 from app.commands.support import fail, run_with_services, say
 from app.core.errors import Problem
-from app.core.pagination import MAX_LIMIT, PageParams
+from app.core.pagination import PageParams
 from app.core.services import Services
-from app.features.audit.service import AuditTrail
-from app.features.oauth.clients.registered import GrantType, RegisteredClient
+from app.features.oauth.clients.registered import GrantType
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.schemas import ClientCreate
 
@@ -20,6 +19,7 @@ Result = TypeVar("Result")
 
 clients = typer.Typer(help="Register, list and remove OAuth 2 clients.", no_args_is_help=True)
 
+_MOST = 100_000  # clients that are listed
 _ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="What `add` and `list` show as client_id.")]
 
 
@@ -57,7 +57,8 @@ def add(  # noqa: PLR0913  # each is an option
 @clients.command(name="list")
 def list_clients() -> None:
     """Print every client: client_id, name, kind, grants, scope and redirect addresses."""
-    for client in _run(_list_all):
+    every, _ = _run(lambda service: service.list_clients(PageParams(_MOST)))
+    for client in every:
         kind = "confidential" if client.confidential else "public"
         kind += ", first-party" if client.first_party else ""
         lists = (sorted(client.grants), sorted(client.scope), client.redirect_uris)
@@ -67,23 +68,13 @@ def list_clients() -> None:
 @clients.command()
 def rotate(client_id: _ClientId) -> None:
     """Give a client another secret, shown once: the one before opens nothing more."""
-
-    async def rotated(service: ClientService) -> None:
-        await service.rotate_secret(None, (await service.get(client_id)).id, show=_show_secret)
-
-    _run(rotated)
+    _run(lambda service: service.rotate_secret(None, client_id, show=_show_secret))
 
 
 @clients.command()
 def remove(client_id: _ClientId) -> None:
     """Remove a client: every session that it has ends, and its service account is deleted."""
-
-    async def removed(service: ClientService) -> RegisteredClient:
-        client = await service.get(client_id)
-        await service.remove(None, client.id)
-        return client
-
-    say(f"Removed {_run(removed).name}.")
+    say(f"Removed {_run(lambda service: service.remove(None, client_id)).name}.")
 
 
 def _show(client_id: str, secret: SecretStr | None) -> None:
@@ -96,26 +87,17 @@ def _show_secret(secret: SecretStr) -> None:
     say(f"client_secret, shown this once: {secret.get_secret_value()}")
 
 
-async def _list_all(service: ClientService) -> list[RegisteredClient]:
-    found, cursor = await service.list_clients(PageParams(MAX_LIMIT))
-    while cursor is not None:
-        rows, cursor = await service.list_clients(PageParams(MAX_LIMIT, cursor))
-        found += rows
-    return found
-
-
 def _run(work: Callable[[ClientService], Awaitable[Result]]) -> Result:
     """Run `work` on the service; exits with 1 and a message if it raises a `Problem`."""
 
-    async def recorded(services: Services) -> Result:
-        async with services[AuditTrail].recording():
+    async def run(services: Services) -> Result:
+        try:
             return await work(services[ClientService])
+        except Problem as problem:
+            reasons = [_explained({"loc": error["location"], "msg": error["reason"]}) for error in problem.errors or ()]
+            fail("\n".join(reasons) or problem.detail)
 
-    try:
-        return run_with_services(recorded)
-    except Problem as problem:
-        reasons = [_explained({"loc": error["location"], "msg": error["reason"]}) for error in problem.errors or ()]
-        fail("\n".join(reasons) or problem.detail)
+    return run_with_services(run)
 
 
 def _explained(error: Any) -> str:

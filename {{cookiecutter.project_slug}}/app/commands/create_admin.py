@@ -9,10 +9,8 @@ from pydantic import SecretStr
 
 from app.access.roles import Role
 from app.commands.support import fail, run_with_services, say
-from app.core.errors import Problem
 from app.core.services import Services
 from app.features.accounts.service import AccountService, AccountSettings
-from app.features.audit.service import AuditTrail
 
 _RANDOM_PASSWORD_BYTES = 18
 _LONGEST_LINE = 4096
@@ -35,16 +33,13 @@ def create_admin(*, email: _Email, password_stdin: _FromStdin = False) -> None:
             say("Sign in, and add a second factor first: the role demands one.")
 
     async def create(services: Services) -> None:
-        async with services[AuditTrail].recording():
-            # Shown before the commit, so that no account has a password that nobody has seen.
-            await services[AccountService].create(email, password, [Role.ADMIN], before_commit=lambda: show(services))
+        # Shown before the commit, so that no account has a password that nobody has seen.
+        await services[AccountService].create(email, password, [Role.ADMIN], before_commit=lambda: show(services))
 
     try:
         run_with_services(create)
     except ValueError as error:
         fail(f"--email {error}. Example: --email admin@example.com")
-    except Problem as problem:
-        fail(problem.detail)
 
 
 def _read_password() -> SecretStr:

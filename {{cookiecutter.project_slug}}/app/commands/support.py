@@ -21,12 +21,14 @@ from app.assembly import load_settings, opened
 from app.core.database.batches import Batch, foreseen, in_batches
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.database.migrations import SchemaMismatchError
+from app.core.errors import Problem
 from app.core.logging.lines import wants_colours
 from app.core.logging.setup import configure_logging
 from app.core.private_files import sqlite_file_problem, sqlite_path
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.core.settings.report import SettingsError
+from app.features.audit.service import AuditTrail
 
 FAILED = 1
 
@@ -46,11 +48,11 @@ def settings_or_exit() -> Settings:
 
 
 def run_with_services(work: Callable[[Services], Awaitable[Result]], settings: Settings | None = None) -> Result:
-    """Run `work` on the services; exits with 1 and a message if the settings or the database cannot be used."""
+    """Run `work` on the services, and record its events; exits with 1 and a message if it raises a `Problem`, too."""
     settings = settings or settings_or_exit()
 
     async def run() -> Result:
-        async with opened(settings) as services:
+        async with opened(settings) as services, services[AuditTrail].recording():
             return await work(services)
 
     with database_faults():
@@ -59,10 +61,10 @@ def run_with_services(work: Callable[[Services], Awaitable[Result]], settings: S
 
 @contextmanager
 def database_faults() -> Iterator[None]:
-    """Exit with 1 and one line of text if the database cannot be used or has another schema."""
+    """Exit with 1 and one line of text for a `Problem`, or if the database cannot be used or has another schema."""
     try:
         yield
-    except SchemaMismatchError as error:
+    except (SchemaMismatchError, Problem) as error:
         fail(str(error))
     except (*UNAVAILABLE_ERRORS, DatabaseError) as error:
         cause = getattr(error, "orig", None)

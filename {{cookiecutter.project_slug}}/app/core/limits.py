@@ -65,8 +65,6 @@ class Verdict(NamedTuple):
     """Whether one more is allowed; `retry_after` is the number of seconds until the window ends."""
 
     allowed: bool
-    limit: int
-    remaining: int
     retry_after: int
 
 
@@ -261,8 +259,7 @@ class _RedisCounters:
 
 
 def _verdict(limit: RateLimitItem, before: int, seconds_left: float) -> Verdict:
-    remaining = max(0, limit.amount - before - 1)
-    return Verdict(before < limit.amount, limit.amount, remaining, retry_after=max(1, ceil(seconds_left)))
+    return Verdict(before < limit.amount, retry_after=max(1, ceil(seconds_left)))
 
 
 def _window(limit: RateLimitItem, key: tuple[str, ...]) -> _Window:

@@ -115,7 +115,7 @@ def test_the_census_sees_through_nested_routers() -> None:
     outer.include_router(inner)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(outer)
-    assert [(line.method, line.path) for line in route_policies(app)] == [
+    assert [(method, path) for method, path, _ in route_policies(app)] == [
         ("GET", "/outer/inner/x"),
         ("POST", "/outer/inner/x"),
     ]

@@ -101,7 +101,7 @@ async def test_an_old_sign_in_is_not_enough_where_a_recent_one_is_asked_for(star
         async with start() as service:
             _, admin = await service.signed_in(Role.ADMIN)
             cookie = await cookie_of(service, Role.ADMIN)
-            recent = [line for line in route_policies(service.app) if isinstance(line.policy, Recent)]
+            recent = [line for line in route_policies(service.app) if isinstance(line[2], Recent)]
             for minutes, refused in ((14, False), (16, True)):
                 clock.move_to(datetime(2026, 7, 1, tzinfo=UTC) + timedelta(minutes=minutes))
                 fresh = await service.refresh(admin.refresh)

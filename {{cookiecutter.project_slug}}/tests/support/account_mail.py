@@ -68,5 +68,6 @@ class Post:
 
 def with_the_texts_for_clients(post: Post) -> Post:
     """Have its mails say what a client of the API sends, as they do where nothing else takes their place."""
-    post.service[AccountMail].prefer(TEMPLATES)
+    mail = post.service[AccountMail]
+    mail.folders = (TEMPLATES, *mail.folders)
     return post

@@ -21,7 +21,7 @@ from sqlalchemy import select
 from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.mail.delivery import MailDelivery, Pace
-from app.core.mail.outbox import Mail, MailStatus, Outbox, OutboxMail
+from app.core.mail.outbox import Mail, Outbox, OutboxMail
 from app.core.mail.transport import mail_transport
 from app.core.settings.model import Settings
 
@@ -210,7 +210,7 @@ class PostOffice:
         (row,) = await self.rows()
         return row
 
-    async def wait_for(self, status: MailStatus) -> OutboxMail:
+    async def wait_for(self, status: str) -> OutboxMail:
         """Wait until the only mail stands there."""
         async with asyncio.timeout(_PATIENCE):
             while (row := await self.row()).status != status:  # noqa: ASYNC110  # another process may set it

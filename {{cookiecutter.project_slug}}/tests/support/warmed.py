@@ -7,14 +7,13 @@ from pydantic import SecretStr
 from uvicorn.loops.auto import auto_loop_factory
 
 from app.assembly import SETTINGS
-from app.core.settings.model import Environment
 from app.main import create_app
 
 # It is never started: what stays of it are imports, routes and compiled templates. Nobody's environment and files are
 # read for its settings.
 create_app(
     SETTINGS.model_construct(
-        environment=Environment.TEST,
+        environment="test",
         admin_email="operator@service.example",
         secret_key=SecretStr(secrets.token_urlsafe(64)),
         database_url=SecretStr("sqlite+aiosqlite:///never-made.db"),

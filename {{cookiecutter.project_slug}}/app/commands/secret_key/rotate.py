@@ -23,7 +23,6 @@ from app.commands.support import fail, forecast, note, run_with_services, say, s
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, key_id
 from app.core.database.database import Database
-from app.core.errors import Problem
 from app.core.events import KeyEvent, emit_event
 from app.core.services import Services
 from app.core.settings import model as configuration
@@ -175,8 +174,6 @@ async def _tell(
     try:
         async with services[Database].transaction(before_commit=replace):
             emit_event(event, outcome="success", **fields)
-    except Problem as problem:
-        fail(problem.detail)
     except SQLAlchemyError as error:
         if file is None or not file.replaced:
             raise

@@ -215,7 +215,7 @@ class Database(AbstractAsyncContextManager["Database"]):
         pools = zip(("read", "write", "record"), (engine.pool for engine in dict.fromkeys(self._engines)), strict=False)
         return {name: (pool.checkedout(), pool.size()) for name, pool in pools if isinstance(pool, QueuePool)}
 
-    async def close(self) -> None:
+    async def close(self, *_: object) -> None:
         """Close every connection."""
         if self._lease is not None:
             await self._lease.close()
@@ -224,9 +224,7 @@ class Database(AbstractAsyncContextManager["Database"]):
         if self._direct is not None:
             self._direct.close()
 
-    async def __aexit__(self, *_: object) -> None:
-        """Close every connection."""
-        await self.close()
+    __aexit__ = close
 
 
 def _rows(db: Session, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:

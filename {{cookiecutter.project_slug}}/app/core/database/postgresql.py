@@ -53,11 +53,6 @@ def install_outage_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, on_outage)
 
 
-def unify_outages(engine: AsyncEngine) -> None:
-    """Have the engine, and each one that shares its pool, raise `OperationalError` for every kind of outage."""
-    event.listen(engine.sync_engine, "handle_error", _as_operational_error)
-
-
 class StaleStatementError(OperationalError):
     """The schema has changed since the statement was prepared. It did not run; the next attempt prepares it anew."""
 
@@ -100,7 +95,7 @@ def postgresql_engine(
     engine = create_async_engine(
         url.difference_update_query([POOLER_OPTION]), hide_parameters=True, connect_args=connect_args, **options
     )
-    unify_outages(engine)
+    event.listen(engine.sync_engine, "handle_error", _as_operational_error)
     event.listen(engine.sync_engine, "checkout", _ping)
     if pooled and limits and options.get("isolation_level") != "AUTOCOMMIT":
         # In effect until the transaction ends.

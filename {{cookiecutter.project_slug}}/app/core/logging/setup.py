@@ -18,7 +18,7 @@ from app.core.clock import utc_now
 from app.core.logging.lines import Renderer, describe, render_console, render_json, wants_colours
 from app.core.logging.redaction import redact_fields, redact_text
 from app.core.logging.writer import LogWriter
-from app.core.settings.model import LogFormat, Settings
+from app.core.settings.model import Settings
 
 _OWN_LOGGER = "app"
 _LONGEST_EVENT = 64
@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
     """Send every line of this process through one pipe to `stream`: by default, whatever `sys.stdout` is then."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    as_json = settings.log_format is LogFormat.JSON
+    as_json = settings.log_format == "json"
     renderer = render_json if as_json else partial(render_console, colours=wants_colours(stream or sys.stdout))
     pipe = _Pipe(renderer, stream)
     structlog.configure(

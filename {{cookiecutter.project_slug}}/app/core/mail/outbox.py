@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID, uuid4
 
 import orjson
@@ -28,14 +28,6 @@ from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
 from app.core.database.database import Base, Database
 from app.core.email_address import LONGEST_ADDRESS
-
-
-class MailStatus(StrEnum):
-    """The state of a mail."""
-
-    QUEUED = "queued"
-    SENT = "sent"
-    FAILED = "failed"
 
 
 class OutboxMail(Base):
@@ -53,7 +45,7 @@ class OutboxMail(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     created_at: Mapped[datetime]
-    status: Mapped[str] = mapped_column(String(16))
+    status: Mapped[Literal["queued", "sent", "failed"]] = mapped_column(String(16))
     attempts: Mapped[int]
     due_at: Mapped[datetime]
     claim: Mapped[UUID | None]
@@ -61,11 +53,6 @@ class OutboxMail(Base):
     finished_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(String(64))
     smtp_code: Mapped[int | None]
-
-
-def finished(before: datetime) -> ColumnElement[bool]:
-    """Make the condition on mails that were delivered or have failed before a time."""
-    return OutboxMail.finished_at < before
 
 
 MAIL_KEY = Purpose("mail/v1")
@@ -140,7 +127,7 @@ class Outbox:
         """Add a mail in a transaction that has no ORM session; the caller sets `added` after the commit."""
         now, mail_id = utc_now(), uuid4()
         sealed = self._sealer.seal(orjson.dumps(mail), identity=_place(mail_id))
-        row = {"id": mail_id, "created_at": now, "status": MailStatus.QUEUED, "attempts": 0, "due_at": now}
+        row = {"id": mail_id, "created_at": now, "status": "queued", "attempts": 0, "due_at": now}
         connection.execute(insert(OutboxMail), row | {"sealed": sealed})
 
     def announce(self, db: AsyncSession) -> None:
@@ -217,14 +204,14 @@ class MailQueue:
         """Count the mails that wait and that failed."""
         counted = select(OutboxMail.status, func.count(), func.min(OutboxMail.created_at)).group_by(OutboxMail.status)
         async with self._database.read() as db:
-            rows = (await db.execute(counted.where(OutboxMail.status != MailStatus.SENT))).all()
+            rows = (await db.execute(counted.where(OutboxMail.status != "sent"))).all()
         found = {status: (count, oldest) for status, count, oldest in rows}
-        waiting, oldest = found.get(MailStatus.QUEUED, (0, None))
-        return MailStanding(waiting, oldest, found.get(MailStatus.FAILED, (0, None))[0])
+        waiting, oldest = found.get("queued", (0, None))
+        return MailStanding(waiting, oldest, found.get("failed", (0, None))[0])
 
     async def finish(self, mail: ClaimedMail, error: str | None = None, code: int | None = None) -> None:
         """Record that it was delivered, or the error for which it cannot be, and empty it."""
-        status = MailStatus.FAILED if error else MailStatus.SENT
+        status = "failed" if error else "sent"
         await self._settle(mail, status=status, sealed=None, finished_at=utc_now(), error=error, smtp_code=code)
 
     async def postponed(
@@ -245,4 +232,4 @@ class MailQueue:
 
 
 def _due(now: datetime) -> ColumnElement[bool]:
-    return and_(OutboxMail.status == MailStatus.QUEUED, OutboxMail.due_at <= now)
+    return and_(OutboxMail.status == "queued", OutboxMail.due_at <= now)

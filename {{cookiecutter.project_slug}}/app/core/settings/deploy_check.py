@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from app.core.private_files import sqlite_file_problem, sqlite_path
 from app.core.settings.database_url import VERIFIED, hosts_of
-from app.core.settings.model import Environment, LogFormat, LogLevel, Settings, load_settings, suspicious_variables
+from app.core.settings.model import Settings, load_settings, suspicious_variables
 from app.core.settings.report import SettingsError
 from app.core.settings.rules import is_local
 
@@ -82,7 +82,7 @@ def refused_in_production(settings: Settings, found: Iterable[Finding]) -> list[
         return []
     named = {each.setting for each in found if each.level is Level.ERROR}
     try:
-        load_settings(type(settings), environment=Environment.PRODUCTION)
+        load_settings(type(settings), environment="production")
     except SettingsError as error:
         return [finding("deploy.E005", *problem) for problem in error.problems if problem.setting not in named]
     return []
@@ -106,9 +106,9 @@ def _of_service(settings: Settings) -> Iterator[Finding]:
         yield finding("deploy.E002", "PUBLIC_URL", message, "Example: PUBLIC_URL=https://api.example.com")
     if any(host.startswith("*") for host in settings.allowed_hosts):
         yield finding("deploy.W001", "ALLOWED_HOSTS", "holds a wildcard", "Name each host that is served")
-    if settings.log_format is not LogFormat.JSON:
+    if settings.log_format != "json":
         yield finding("deploy.W003", "LOG_FORMAT", "is for people", "Set LOG_FORMAT=json for collectors")
-    if settings.log_level is LogLevel.DEBUG:
+    if settings.log_level == "debug":
         yield finding("deploy.W004", "LOG_LEVEL", "is debug, which tells too much", "Set LOG_LEVEL=info")
     if not settings.trusted_proxies:
         message = "is empty: behind a proxy every request seems to be plain http from one address, and is refused"

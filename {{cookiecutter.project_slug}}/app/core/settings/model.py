@@ -10,7 +10,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from pickle import PicklingError
-from typing import Annotated, Any, NoReturn, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -26,35 +26,11 @@ ENV_FILE = Path(".env")
 SECRETS_DIR = Path("/run/secrets")
 
 
-class Environment(StrEnum):
-    """Where the service runs."""
-
-    DEVELOPMENT = "development"
-    TEST = "test"
-    PRODUCTION = "production"
-
-
 class Registration(StrEnum):
     """Who can make themselves an account."""
 
     OPEN = "open"
     CLOSED = "closed"
-
-
-class LogLevel(StrEnum):
-    """The least important level that is written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """How a log line is written."""
-
-    CONSOLE = "console"
-    JSON = "json"
 
 
 def _split_at_commas(value: Any) -> Any:
@@ -119,7 +95,9 @@ class Settings(FeatureSettings):
     Features add theirs (`Feature.settings`): `app/assembly.py` puts all together.
     """
 
-    environment: Annotated[Environment, _AnyCase] = Field(Environment.PRODUCTION, examples=["development"])
+    environment: Annotated[Literal["development", "test", "production"], _AnyCase] = Field(
+        "production", examples=["development"]
+    )
     """Where the service runs. Unset means production, the strictest."""
 
     app_name: Annotated[str, AfterValidator(clean_name)] = Field(
@@ -196,11 +174,11 @@ class Settings(FeatureSettings):
     rate_limit_default: _RateLimit = Field("300/minute", examples=["300/minute"])
     """How many requests one client may make."""
 
-    log_level: Annotated[LogLevel, _AnyCase] = Field(LogLevel.INFO, examples=["info"])
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], _AnyCase] = Field("info", examples=["info"])
     """The least important level that is written."""
 
-    log_format: Annotated[LogFormat, _AnyCase] = Field(
-        default_factory=production.default(LogFormat.JSON, LogFormat.CONSOLE), examples=["json"]
+    log_format: Annotated[Literal["console", "json"], _AnyCase] = Field(
+        default_factory=production.default("json", "console"), examples=["json"]
     )
     """JSON for machines or console for people."""
 
@@ -238,7 +216,7 @@ class Settings(FeatureSettings):
     @property
     def production(self) -> bool:
         """Whether the service is open to the world."""
-        return self.environment is Environment.PRODUCTION
+        return self.environment == "production"
 
 
 def load_settings(kind: type[Settings] = Settings, **overrides: Any) -> Settings:

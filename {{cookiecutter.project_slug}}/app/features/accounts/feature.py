@@ -15,6 +15,7 @@ from app.core.settings.model import Settings
 from app.feature import API_PREFIX, Feature, RetentionJob
 from app.features.accounts.administration import AccountAdministration, Authority
 from app.features.accounts.events import AccountEvent
+from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import TEMPLATES, AccountMail, MailKind
 from app.features.accounts.mailed.recovery import RecoveryService, RegistrationService
 from app.features.accounts.mailed.tokens import AccountTokens, MailLimits, never_confirmed
@@ -34,7 +35,7 @@ def provide(services: Services) -> None:
     settings, database, limiter = services[Settings], services[Database], services[Limiter]
     sessions, roles, limit = services[SessionService], services[RoleTable], parse_limit(settings.rate_limit_signin)
     hasher = PasswordHasher()
-    services.add(hasher, close=hasher.close)
+    services.add(hasher, close=hasher.pool.close)
     passwords = Passwords(PasswordPolicy.of(settings), hasher)
     demanding = services[AccountSettings].require_second_factor_for
     services.add(AccountService(database, passwords, roles, demanding))
@@ -59,7 +60,7 @@ ACCOUNTS = Feature(
     provide=provide,
     api=(router,),
     tables=(AccountToken, User, UserRole),
-    mails={TEMPLATES: MailKind},
+    mails={TEMPLATES: (*MailKind, *Alert)},
     grants={
         UserPermission.ROLES_ASSIGN: ADMINISTRATORS,
         UserPermission.USERS_READ: AUDITORS,

@@ -153,26 +153,14 @@ class AccountService:
 
         Raises `ValueError` for the address, `Unprocessable` for the password, `Conflict` if the mailbox has an account.
         """
-        address, now = parse_email_address(email), utc_now()
+        address = parse_email_address(email)
         new_hash = await self._passwords.hash(password, address.address, display_name, field="password")
-        user = User(
-            email=address.address,
-            mailbox=address.mailbox,
-            display_name=display_name,
-            password_hash=new_hash,
-            created_at=now,
-            verified_at=now,
-            roles=frozenset(roles),
-        )
         try:
             async with self._database.transaction(before_commit=before_commit) as db:
                 await replace_unconfirmed(db, address.mailbox)
-                db.add(user)
-                await db.flush()
-                emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(user.roles))
+                return await add_account(db, *address, display_name, roles, password_hash=new_hash)
         except IntegrityError:
             raise Conflict(ADDRESS_TAKEN) from None
-        return user.id
 
     async def get(self, user_id: UUID) -> User:
         """Return the account with its roles; raises `NotFound`."""
@@ -200,7 +188,7 @@ class AccountService:
         if not rows:
             return None
         row = rows[0]
-        return Credentials(row.id, row.password_hash, bool(row.active), bool(row.at_home))
+        return Credentials(row.id, row.password_hash, row.active, row.at_home)
 
     async def verify(self, password: SecretStr, credentials: Credentials | None) -> Verification:
         """Check a password; if there are no credentials, it takes as long, and is wrong. Raises `Unavailable`."""
@@ -241,11 +229,12 @@ class AccountService:
     async def identify(self, session: Mapping[str, Any]) -> Identity | None:
         """Return whose living session it is, if the account is enabled; `session` is from `SessionService.alive`."""
         version, known = self._known.find(session["session_id"])
-        if known is None or not _is_alive(known[1], session):
+        # Time may have ended it. It may have been in use since the row was read.
+        if known and (known[1].expires_at <= session["now"] or known[1].last_seen_at <= session["idle_since"]):
             known = None
-            if rows := await self._database.fetch_all(_IDENTIFY, session):
-                known = self.identity_in(rows), rows[0]
-                self._known.keep(version, session["session_id"], rows[0].user_id, known)
+        if known is None and (rows := await self._database.fetch_all(_IDENTIFY, session)):
+            known = self.identity_in(rows), rows[0]
+            self._known.keep(version, session["session_id"], rows[0].user_id, known)
         return known and known[0]
 
     def identity_in(self, rows: Sequence[Row[Any]]) -> Identity:
@@ -263,21 +252,18 @@ def _roles_in(rows: Iterable[Row[Any]]) -> frozenset[Role]:
     return frozenset(Role(row.role) for row in rows if row.role)
 
 
-def _is_alive(row: Row[Any], session: Mapping[str, Any]) -> bool:
-    """Return whether time has not ended the session. It may have been in use since the row was read."""
-    return bool(row.expires_at > session["now"] and row.last_seen_at > session["idle_since"])
-
-
 async def add_service_account(db: AsyncSession, client_id: str, name: str, roles: Iterable[Role]) -> UUID:
     """Add the account of a client, in the caller's transaction."""
     address = f"{client_id}@{SERVICE_DOMAIN}"
     return await add_account(db, address, address, name, roles)
 
 
-async def add_account(db: AsyncSession, email: str, mailbox: str, name: str | None, roles: Iterable[Role]) -> UUID:
-    """Add a verified account without a password, in the caller's transaction."""
+async def add_account(
+    db: AsyncSession, email: str, mailbox: str, name: str | None, roles: Iterable[Role], **more: str
+) -> UUID:
+    """Add a verified account in the caller's transaction; `more` is the `password_hash` of one with a password."""
     now, given = utc_now(), frozenset(roles)
-    user = User(email=email, mailbox=mailbox, display_name=name, created_at=now, verified_at=now, roles=given)
+    user = User(email=email, mailbox=mailbox, display_name=name, created_at=now, verified_at=now, roles=given, **more)
     db.add(user)
     await db.flush()
     emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=sorted(given))

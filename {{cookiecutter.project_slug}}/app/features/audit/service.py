@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.errors import Conflict
-from app.core.events import EventName, EventRecord, events_to
+from app.core.events import EventName, events_to
 from app.core.pagination import Cursors, PageParams
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent
@@ -62,11 +62,8 @@ class AuditTrail:
         self._append = Appender(keys, follow=follow)
         self._recorder = Recorder(database, self._append)
         database.record_events_with(self._recorder.record_within)
+        self.record = self._recorder.record
         self._cursors = Cursors(keys, "audit", {"sequence": int})
-
-    async def record(self, event_records: Sequence[EventRecord]) -> None:
-        """Return when the events are committed; raises `Unavailable` if they are not."""
-        await self._recorder.record(event_records)
 
     @asynccontextmanager
     async def recording(self) -> AsyncIterator[None]:

@@ -57,7 +57,7 @@ async def test_a_server_that_hangs_is_waited_for_once(server: ValkeyServer) -> N
             assert await allowed(limiter) == 2
             assert monotonic() - began < 2.5
             refused = await limiter.hit(EIGHT, "key")
-            assert (refused.limit, refused.remaining) == (8, 0)
+            assert not refused.allowed
             assert 1 <= refused.retry_after <= 60
             await limiter.refund(EIGHT, "key")
             assert await allowed(limiter) == 1

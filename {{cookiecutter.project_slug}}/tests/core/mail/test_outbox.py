@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from app.assembly import CORE
 from app.core.clock import utc_now
 from app.core.crypto import SealBrokenError
-from app.core.database.batches import RowPurge
-from app.core.mail.outbox import LONGEST_BODY, Mail, MailStatus, OutboxMail, finished
+from app.core.mail.outbox import LONGEST_BODY, Mail, OutboxMail
+from app.core.services import Services
 from tests.conftest import MakeSettings
 from tests.support.mail import mail, post_office
 
@@ -97,7 +98,7 @@ async def test_a_mail_shares_the_fate_of_its_cause(make_settings: MakeSettings) 
             await office.outbox.add(db, mail())
             assert not office.outbox.added.is_set()
         assert office.outbox.added.is_set()
-        assert (await office.row()).status == MailStatus.QUEUED
+        assert (await office.row()).status == "queued"
 
 
 @pytest.mark.asvs("14.2.4")
@@ -131,22 +132,20 @@ async def test_purge_deletes_what_is_done_with_in_batches(make_settings: MakeSet
         async with office.database.transaction() as db:
             for row in rows:
                 if row is not waiting:
-                    status = MailStatus.FAILED if row is old else MailStatus.SENT
+                    status = "failed" if row is old else "sent"
                     await db.execute(
                         update(OutboxMail)
                         .where(OutboxMail.id == row.id)
                         .values(status=status, finished_at=utc_now() - week)
                     )
-        deleted = []
+        deleted, purge = [], CORE.purge[0].service(Services())
         for _ in range(4):
             async with office.database.transaction() as db:
-                deleted.append(
-                    await RowPurge(OutboxMail, finished).purge(db, before=utc_now() - timedelta(days=1), limit=2)
-                )
+                deleted.append(await purge.purge(db, before=utc_now() - timedelta(days=1), limit=2))
         assert deleted == [2, 2, 0, 0]
         assert (await office.row()).id == waiting.id
         async with office.database.transaction() as db:
-            assert await RowPurge(OutboxMail, finished).purge(db, before=utc_now() + week, limit=2) == 0
+            assert await purge.purge(db, before=utc_now() + week, limit=2) == 0
 
 
 @pytest.mark.asvs("11.2.2")

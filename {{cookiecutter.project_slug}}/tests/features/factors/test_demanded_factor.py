@@ -49,7 +49,7 @@ async def test_every_other_operation_of_the_api_is_refused(start: StartService) 
 
 async def test_who_may_go_before_a_factor_is_one_table(service: Service) -> None:
     """A new operation is refused unless its policy says otherwise."""
-    found = {(line.method, line.path) for line in route_policies(service.app) if line.policy.enrols}
+    found = {(method, path) for method, path, policy in route_policies(service.app) if policy.enrols}
     assert found <= ENROLS
     assert {place for place in ENROLS if place[1].startswith(("/api/", "/oauth/"))} <= found
 

@@ -1,15 +1,15 @@
 """Alerts: mails to the owner of an account that the owner can switch off."""
 
-from enum import StrEnum
+from app.core.mail.outbox import MailTemplate
 
 
-class Alert(StrEnum):
+class Alert(MailTemplate):
     """The alerts. Mails about passwords and factors are none: they cannot be switched off."""
 
-    NEW_DEVICE = "new_device"
-    ROLES_CHANGED = "roles_changed"
-    NEW_APPLICATION = "new_application"
-    ACCOUNT_DISABLED = "account_disabled"
+    NEW_DEVICE = "new_device", "A sign-in from a new device", "ip", "user_agent"
+    ROLES_CHANGED = "roles_changed", "Your roles were changed", "roles"
+    NEW_APPLICATION = "new_application", "An application may act for you", "application", "ip", "user_agent"
+    ACCOUNT_DISABLED = "account_disabled", "Your account was disabled"
 
 
 def parse_alerts(text: str | None) -> frozenset[Alert]:

@@ -19,7 +19,7 @@ from app.core.clock import utc_now
 from app.core.database.database import table_of
 from app.core.mail.outbox import Mail, MailFolders, MailTemplate, Outbox
 from app.core.settings.model import Settings
-from app.features.accounts.mailed.alerts import Alert, parse_alerts
+from app.features.accounts.mailed.alerts import parse_alerts
 from app.features.accounts.mailed.tokens import LIFETIMES, TokenKind
 from app.features.accounts.models import User
 from app.features.accounts.service import SERVICE_DOMAIN
@@ -52,13 +52,6 @@ class MailKind(MailTemplate):
     EMAIL_CHANGED = "email_changed", "Your e-mail address was changed"
     INVITATION = "invitation", "You are invited", "token"
     ACCOUNT_DELETED = "account_deleted", "Your account was deleted"
-    NEW_DEVICE = Alert.NEW_DEVICE.value, "A sign-in from a new device", "ip", "user_agent"
-    ROLES_CHANGED = Alert.ROLES_CHANGED.value, "Your roles were changed", "roles"
-    NEW_APPLICATION = Alert.NEW_APPLICATION.value, "An application may act for you", "application", "ip", "user_agent"
-    ACCOUNT_DISABLED = Alert.ACCOUNT_DISABLED.value, "Your account was disabled"
-
-
-AlertOrMail = Alert | MailTemplate
 
 
 @cache
@@ -79,8 +72,7 @@ class AccountMail:
 
     def __init__(self, outbox: Outbox, settings: Settings, api_url: str, mails: MailFolders) -> None:
         self._outbox = outbox
-        self._folders = tuple(reversed(mails))
-        self._kinds = tuple(kind for kinds in mails.values() for kind in kinds)
+        self.folders = tuple(reversed(mails))
         self._common: dict[str, Any] = {
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
@@ -89,12 +81,9 @@ class AccountMail:
             "hours": LIFETIMES[TokenKind.RESET].seconds // 3600,
             "days": LIFETIMES[TokenKind.INVITATION].days,
         }
-        self._try_all()
-
-    def prefer(self, folder: Path) -> None:
-        """Prefer the templates of a folder to those here."""
-        self._folders = (folder, *self._folders)
-        self._try_all()
+        # Render every mail: a template that is missing or broken stops the boot.
+        for kind in (kind for kinds in mails.values() for kind in kinds):
+            self._mail(kind, settings.admin_email, None, dict.fromkeys(("when", *kind.needs), "-"))
 
     async def send(
         self, db: AsyncSession, kind: MailKind, to: str, *, token: str | None = None, name: str | None = None
@@ -108,7 +97,7 @@ class AccountMail:
         await self.send(db, kind, user.email, token=token, name=user.display_name if user.verified_at else None)
 
     async def alert(
-        self, db: AsyncSession, alert: AlertOrMail, user_id: UUID, origin: Client | None = None, **about: str
+        self, db: AsyncSession, alert: MailTemplate, user_id: UUID, origin: Client | None = None, **about: str
     ) -> None:
         """Write to the owner of an account unless they muted it; the template shows the time, `origin` and `about`."""
         put = partial(self.put_alert, alert=alert, user_id=user_id, origin=origin, about=about)
@@ -116,7 +105,7 @@ class AccountMail:
             self._outbox.announce(db)
 
     def put_alert(
-        self, connection: Connection, alert: AlertOrMail, user_id: UUID, origin: Client | None, about: Mapping[str, str]
+        self, connection: Connection, alert: MailTemplate, user_id: UUID, origin: Client | None, about: dict[str, str]
     ) -> bool:
         """Do the same on a connection; return whether a mail waits for `deliver`."""
         owner = connection.execute(_OWNER, {"user_id": user_id}).one_or_none()
@@ -125,24 +114,18 @@ class AccountMail:
         said = {name: unlinked(value) for name, value in about.items()} | {"when": f"{utc_now():%Y-%m-%d %H:%M} UTC"}
         if origin is not None:
             said |= {"ip": origin.ip, "user_agent": unlinked(origin.user_agent)}
-        kind = MailKind[alert.name] if isinstance(alert, Alert) else alert
-        self._outbox.put(connection, self._mail(kind, owner.email, owner.display_name, said))
+        self._outbox.put(connection, self._mail(alert, owner.email, owner.display_name, said))
         return True
 
     def deliver(self) -> None:
         """Deliver what `put_alert` added, now that it is committed."""
         self._outbox.added.set()
 
-    def _try_all(self) -> None:
-        """Render every mail: a template that is missing or broken stops the boot."""
-        for kind in self._kinds:
-            self._mail(kind, self._common["admin_email"], None, dict.fromkeys(("when", *kind.needs), "-"))
-
     def _mail(self, kind: MailTemplate, to: str, name: str | None, about: Mapping[str, str]) -> Mail:
         """Render the mail as text and as HTML; fails if the template needs a value that is not given."""
         subject = f"{self._common['app_name'][:_LONGEST_NAME]}: {kind.subject}"
         values = {**self._common, "subject": subject, "display_name": name, **about}
-        templates = _templates(self._folders)
+        templates = _templates(self.folders)
         text, html = (templates.get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html"))
         return Mail(to=to, subject=subject, text=text, html=html)
 

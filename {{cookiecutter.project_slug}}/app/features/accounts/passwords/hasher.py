@@ -97,7 +97,7 @@ class HashingPool:
                 turn.set_result(None)
             asyncio.get_running_loop().call_soon(self._next_turn)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let the threads go; work that has not begun is cancelled."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -127,10 +127,6 @@ class PasswordHasher:
             return Verification(valid=False)
         weaker = self._hasher.check_needs_rehash(stored)
         return Verification(valid=True, new_hash=self._hasher.hash(password) if weaker else None)
-
-    async def close(self) -> None:
-        """Close the pool."""
-        self.pool.close()
 
 
 @cache

@@ -91,20 +91,15 @@ class ClientService:
             _emit_event(ClientEvent.CLIENT_CREATED, actor, row["id"], **_granted(new))
         return _client(added), secret
 
-    async def find(self, client_id: str) -> RegisteredClient | None:
-        """Return the client with this `client_id`, or None."""
+    async def find(self, which: UUID | str) -> RegisteredClient | None:
+        """Return the client with this id or `client_id`, or None."""
         async with self._database.read() as db:
-            row = (await db.execute(select(_clients).where(_clients.c.client_id == client_id))).one_or_none()
+            row = (await db.execute(select(_clients).where(_is(which)))).one_or_none()
         return None if row is None else _client(row)
 
-    async def get(self, client_id: str) -> RegisteredClient:
-        """Return the client with this `client_id`; raises `NotFound`."""
-        return _require_found(await self.find(client_id))
-
-    async def get_by_id(self, id_: UUID) -> RegisteredClient:
-        """Return the client; raises `NotFound`."""
-        async with self._database.read() as db:
-            return _require_found((await self.by_ids(db, {id_})).get(id_))
+    async def get(self, which: UUID | str) -> RegisteredClient:
+        """Return the client with this id or `client_id`; raises `NotFound`."""
+        return _require_found(await self.find(which))
 
     async def list_clients(self, params: PageParams) -> tuple[list[RegisteredClient], str | None]:
         """Return registered clients, newest first, and the cursor of the next part; none of the service itself."""
@@ -123,7 +118,7 @@ class ClientService:
         return await db.scalar(select(_clients.c.id).where(*same).with_for_update(read=True)) is not None
 
     async def rotate_secret(
-        self, actor: Principal | None, id_: UUID, *, show: Callable[[SecretStr], None] | None = None
+        self, actor: Principal | None, which: UUID | str, *, show: Callable[[SecretStr], None] | None = None
     ) -> tuple[RegisteredClient, SecretStr]:
         """Give the client another secret, unless `show` raises, and end the sessions of its service account.
 
@@ -132,27 +127,28 @@ class ClientService:
         """
         secret = SecretStr(new_token(_SECRET_PREFIX))
         async with self._database.transaction(before_commit=show and partial(show, secret)) as db:
-            client = await self._lock(db, actor, id_)
+            client = await self._lock(db, actor, which)
             _require_scope(actor, client.scope, first_party=client.first_party)
             if not client.confidential:
                 raise Conflict("A public client has no secret.")
             values = {"secret_hash": digest(secret.get_secret_value()), "secret_issued_at": utc_now()}
-            changing = update(OAuthClient).where(_clients.c.id == id_).values(values).returning(*_clients.c)
+            changing = update(OAuthClient).where(_is(client.id)).values(values).returning(*_clients.c)
             client = _client((await db.execute(changing)).one())
             if client.user_id is not None:
                 reason = "client secret rotated"
                 await self._sessions.end(db, reason, client_id=client.client_id, user_id=client.user_id)
-            _emit_event(ClientEvent.CLIENT_SECRET_ROTATED, actor, id_)
+            _emit_event(ClientEvent.CLIENT_SECRET_ROTATED, actor, client.id)
         return client, secret
 
-    async def remove(self, actor: Principal | None, id_: UUID) -> None:
+    async def remove(self, actor: Principal | None, which: UUID | str) -> RegisteredClient:
         """Remove client, service account and sessions; raises `NotFound`, `Forbidden` if its roles exceed the actor."""
         async with self._database.transaction() as db:
-            client = await self._lock(db, actor, id_)
+            client = await self._lock(db, actor, which)
             await self._discard(db, client)
             if client.user_id is not None:
                 await remove_service_account(db, client.user_id)
-            _emit_event(ClientEvent.CLIENT_REMOVED, actor, id_)
+            _emit_event(ClientEvent.CLIENT_REMOVED, actor, client.id)
+        return client
 
     async def keep_own(self, client_id: str, *, name: str, redirect_uri: str, scope: frozenset[str]) -> None:
         """Have a first-party client of the service itself; another redirect URI or scope makes a new one of it."""
@@ -178,20 +174,24 @@ class ClientService:
 
     async def _discard(self, db: AsyncSession, client: RegisteredClient) -> None:
         await self._sessions.end(db, "client removed", client_id=client.client_id)
-        await db.execute(delete(OAuthClient).where(_clients.c.id == client.id))
+        await db.execute(delete(OAuthClient).where(_is(client.id)))
 
-    async def _lock(self, db: AsyncSession, actor: Principal | None, id_: UUID) -> RegisteredClient:
+    async def _lock(self, db: AsyncSession, actor: Principal | None, which: UUID | str) -> RegisteredClient:
         """Lock the client after its service account; raises `Forbidden`, and `NotFound` for the own client too."""
-        which: ColumnElement[bool] = _clients.c.id == id_
         await self._authority.lock_actor(db, actor)
-        account = await db.scalar(select(_clients.c.user_id).where(which))
+        account = await db.scalar(select(_clients.c.user_id).where(_is(which)))
         if account is not None:
             roles = await lock_service_account(db, account)
             if actor and roles:
                 self._authority.require_to_give(actor, roles)
-        registered = select(_clients).where(which, _clients.c.client_id.not_in(OWN_CLIENTS)).with_for_update()
+        registered = select(_clients).where(_is(which), _clients.c.client_id.not_in(OWN_CLIENTS)).with_for_update()
         row = (await db.execute(registered)).one_or_none()
         return _require_found(None if row is None else _client(row))
+
+
+def _is(which: UUID | str) -> ColumnElement[bool]:
+    """Match the client with this id or `client_id`."""
+    return (_clients.c.id if isinstance(which, UUID) else _clients.c.client_id) == which
 
 
 def _require_scope(actor: Principal | None, scope: Collection[str], *, first_party: bool) -> None:

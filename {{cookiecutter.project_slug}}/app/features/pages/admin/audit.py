@@ -53,25 +53,20 @@ Person = Annotated[str, Field(max_length=LONGEST_ADDRESS)]
 """The id or the address of an account, or the id of something else."""
 
 
-class FilterForm(FormBody):
-    """Which events; an empty field filters nothing."""
+class AuditForm(FormBody):
+    """Which events, and which part of the list; an empty field filters nothing."""
 
     actor: Person | None = None
     target: Person | None = None
     action: Annotated[str, Field(max_length=100)] | None = None
     since: Moment | None = None
     until: Moment | None = None
+    cursor: Annotated[str, Field(max_length=200)] | None = None
 
     async def filters(self, page: HtmlPage, accounts: AccountService) -> Filters:
         """Return the same for the trail; raises `Unprocessable` for who is nobody."""
         actor, target = [await _id_of(page, accounts, name, getattr(self, name)) for name in ("actor", "target")]
         return Filters(actor=actor, target=target, action=self.action, since=self.since, until=self.until)
-
-
-class AuditForm(FilterForm):
-    """Which events, and the part of the list."""
-
-    cursor: Annotated[str, Field(max_length=200)] | None = None
 
 
 async def _id_of(page: HtmlPage, accounts: AccountService, field: str, person: str | None) -> UUID | None:
@@ -122,7 +117,7 @@ async def audit_page(page: CurrentPage, trail: Audit, events: Events, accounts: 
 @router.form("/export", Allow(TrailPermission.AUDIT_READ))
 async def export(page: CurrentPage, trail: Audit, events: Events, accounts: Accounts) -> Response:
     """Send the events as a file, oldest first. An event records the export before it starts."""
-    async with page.form(FilterForm, _TEMPLATE, **_nothing(events)) as asked:
+    async with page.form(AuditForm, _TEMPLATE, **_nothing(events)) as asked:
         events.require(asked.action, "body", "action")
         filters = await asked.filters(page, accounts)
     used = {name: str(value) for name, value in filters if value is not None}

@@ -1,9 +1,8 @@
 """The OAuth clients: which applications and programs may get tokens, and for what; a new secret, and removal."""
 
 from collections.abc import Iterable
-from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Depends
@@ -31,22 +30,12 @@ _ADDS = Recent(STEP_UP_MINUTES, ClientPermission.CLIENTS_WRITE)
 _CHANGES = OwnSession(STEP_UP_MINUTES, ClientPermission.CLIENTS_WRITE)
 
 
-class ClientKind(StrEnum):
-    """The kinds of clients, which decide what a client needs."""
-
-    WEB = "web"
-    """An application on a server: it keeps a secret, and acts for users."""
-    NATIVE = "native"
-    """An application on a device or in a browser: it can keep no secret, and acts for users."""
-    SERVICE = "service"
-    """A program: it keeps a secret, and acts for itself."""
-
-
 class ClientForm(RolesForm):
     """A client to register, with a field for each scope; the redirect URIs one on each line."""
 
     name: DisplayName
-    kind: ClientKind
+    kind: Literal["web", "native", "service"]
+    """On a server, it keeps a secret; on a device or in a browser it can keep none; a service acts for itself."""
     redirect_uris: Annotated[str, Field(max_length=8000)] = ""
     first_party: Checked = None
 
@@ -56,9 +45,9 @@ class ClientForm(RolesForm):
         typed = {
             "name": self.name,
             "scope": " ".join(name for name in scopes if getattr(self, _field(name))),
-            "grants": [GrantType.CLIENT_CREDENTIALS] if self.kind is ClientKind.SERVICE else for_users,
+            "grants": [GrantType.CLIENT_CREDENTIALS] if self.kind == "service" else for_users,
             "redirect_uris": self.redirect_uris.split(),
-            "confidential": self.kind is not ClientKind.NATIVE,
+            "confidential": self.kind != "native",
             "first_party": self.first_party is not None,
             "roles": ticked_roles(self),
         }
@@ -81,7 +70,7 @@ def _choices(roles: RoleTable) -> dict[str, Any]:
 
 
 async def _client(client_id: UUID, clients: Clients) -> RegisteredClient:
-    return await clients.get_by_id(client_id)
+    return await clients.get(client_id)
 
 
 Client = Annotated[RegisteredClient, Depends(_client)]
@@ -98,7 +87,7 @@ async def clients_page(page: CurrentPage, clients: Clients, cursor: CursorText =
 @router.page("/new", _ADDS)
 async def new_client_page(page: CurrentPage, roles: Roles) -> Response:
     """Ask for the client to register."""
-    return page.show("admin_client_new.html", values={"kind": ClientKind.WEB}, **_choices(roles))
+    return page.show("admin_client_new.html", values={"kind": "web"}, **_choices(roles))
 
 
 @router.form("/new", _ADDS, max_body_size=32 * KIB)

@@ -19,7 +19,7 @@ _REASONS = {
     "too_short": "Use at least {min_length} characters.",
     "too_long": "Use at most {max_length} characters.",
     "uuid_parsing": "This is not an id.",
-    "enum": "Choose one of the list.",
+    "literal_error": "Choose one of the list.",
     "string_pattern_mismatch": "This is not in the form that is asked for.",
 }
 

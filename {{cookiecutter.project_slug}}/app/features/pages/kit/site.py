@@ -16,7 +16,7 @@ from starlette.responses import Response
 from app.access.guard import route_policies
 from app.access.policies import Policy, Principal
 from app.core.errors import Forbidden, NotFound, Unauthenticated
-from app.core.settings.model import Environment, Registration, Settings
+from app.core.settings.model import Registration, Settings
 from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from app.features.pages.kit.notices import Notice
 from app.features.pages.kit.words import device, event_words, short, when
@@ -74,7 +74,7 @@ class Site:
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
             "asset": assets.url,
-            "development": settings.environment is Environment.DEVELOPMENT,
+            "development": settings.environment == "development",
             "registration_open": settings.registration is Registration.OPEN,
             "account_links": self._account_links,
             "goes_with_account": self._goes_with_account,
@@ -124,7 +124,7 @@ class Navigation:
 
     @cached_property
     def _policies(self) -> dict[str, Policy]:
-        return {line.path: line.policy for line in route_policies(self._app) if line.method == "GET"}
+        return {path: policy for method, path, policy in route_policies(self._app) if method == "GET"}
 
     def may_open(self, principal: Principal | None, path: str) -> bool:
         """Return whether a page has this path, as the route table writes it, and its policy lets the principal in."""

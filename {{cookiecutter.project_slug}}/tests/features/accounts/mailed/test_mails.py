@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
+from app.core.mail.outbox import MailFolders, Outbox
+from app.core.settings.model import Settings
+from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import TEMPLATES, AccountMail, MailKind
 from tests.conftest import PUBLIC_URL, StartService
 from tests.support.account_mail import PASSWORD, Post, with_the_texts_for_clients
@@ -86,7 +89,7 @@ async def test_every_name_of_the_service_fits_every_subject(start: StartService,
 async def test_every_mail_has_its_templates() -> None:
     """Text and HTML for each, and no file that is left over."""
     names = {path.name for path in TEMPLATES.iterdir()}
-    assert names == {f"{kind}.{suffix}" for kind in (*MailKind, "layout") for suffix in ("txt", "html")}
+    assert names == {f"{kind}.{suffix}" for kind in (*MailKind, *Alert, "layout") for suffix in ("txt", "html")}
 
 
 async def test_other_texts_come_first_and_a_broken_one_stops_the_boot(post: Post, tmp_path: Path) -> None:
@@ -96,12 +99,13 @@ async def test_other_texts_come_first_and_a_broken_one_stops_the_boot(post: Post
     folder.mkdir()
     for suffix in ("txt", "html"):
         (folder / f"verify.{suffix}").write_text("Welcome! {{ token }}\n", encoding="utf-8")
-    mail.prefer(folder)
+    mail.folders = (folder, *mail.folders)
     await post.register("ada@people.example")
     assert (await post.text("ada@people.example")).startswith("Welcome! vrf_")
     person = await post.service.person()
     await post.forgot(person.email)
     assert "Somebody has asked for a new password" in await post.text(person.email)
     (folder / "reset.txt").write_text("{{ nobody_knows }}", encoding="utf-8")
+    mails, settings = MailFolders({TEMPLATES: MailKind, folder: ()}), post.service[Settings]
     with pytest.raises(UndefinedError):
-        mail.prefer(folder)
+        AccountMail(post.service[Outbox], settings, PUBLIC_URL, mails)

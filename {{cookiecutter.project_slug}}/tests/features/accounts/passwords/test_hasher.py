@@ -101,7 +101,7 @@ async def test_no_more_hashes_run_at_once_than_there_are_cores() -> None:
     password = SecretStr(PASSWORD)
     right = await hasher.hash(AcceptedPassword(password))
     results = await asyncio.gather(*(hasher.verify(password, right) for _ in range(60)), return_exceptions=True)
-    await hasher.close()
+    await hasher.pool.close()
     refused = [result for result in results if isinstance(result, Unavailable)]
     assert len(refused) == 60 - 30 - CORES
     assert counting.done == 30 + CORES

@@ -27,7 +27,7 @@ async def test_each_gets_its_own_result_or_error() -> None:
         return number
 
     outcomes = await asyncio.gather(*(pool.run(partial(work, number)) for number in range(50)), return_exceptions=True)
-    pool.close()
+    await pool.close()
     for number, outcome in enumerate(outcomes):
         if number % 5 == 0:
             assert isinstance(outcome, ValueError)
@@ -53,7 +53,7 @@ async def test_whoever_goes_leaves_their_place_to_others() -> None:
     await asyncio.sleep(0)
     over.set()
     await asyncio.gather(*running, waiting[9], late)
-    pool.close()
+    await pool.close()
     assert sorted(done) == [9, 99]
 
 
@@ -70,7 +70,7 @@ async def test_a_pool_that_is_closed_keeps_nobody_waiting() -> None:
         await asyncio.to_thread(begun.acquire)
     waiting = [asyncio.create_task(pool.run(time.time)) for _ in range(3)]
     await asyncio.sleep(0)
-    pool.close()
+    await pool.close()
     await asyncio.wait(waiting, timeout=5)
     over.set()
     assert await asyncio.gather(*running) == [True] * CORES
@@ -95,7 +95,7 @@ async def test_while_many_wait_they_go_on_in_groups_with_others_in_between() -> 
             await asyncio.sleep(0)
 
     await asyncio.wait_for(asyncio.gather(*(sign_in() for _ in range(40)), other_requests()), timeout=20)
-    pool.close()
+    await pool.close()
     assert gone_on[0][1] >= 16
     assert len({turn for turn, _ in gone_on}) == 40
 
@@ -110,7 +110,7 @@ async def test_a_caller_that_is_cancelled_in_a_group_holds_up_no_other() -> None
         task.cancel()
     over.set()
     outcomes = await asyncio.wait_for(asyncio.gather(*tasks, *blocked, return_exceptions=True), timeout=20)
-    pool.close()
+    await pool.close()
     assert outcomes[1:20:2] == [None] * 10
 
 
@@ -119,5 +119,5 @@ async def test_the_threads_give_way_to_the_event_loop() -> None:
     """Theirs is another niceness than that of the loop, which keeps its own."""
     pool, own = HashingPool(queue_length=1), os.getpriority(os.PRIO_PROCESS, 0)
     theirs = await pool.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-    pool.close()
+    await pool.close()
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == own < theirs

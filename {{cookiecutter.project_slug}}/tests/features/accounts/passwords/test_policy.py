@@ -200,7 +200,7 @@ async def test_no_path_can_set_a_password_that_was_not_accepted() -> None:
     hasher = PasswordHasher()
     with pytest.raises(AttributeError):
         await hasher.hash(SecretStr("a text that nobody has judged"))  # type: ignore[arg-type]
-    await hasher.close()
+    await hasher.pool.close()
     sources = {
         path.relative_to(PROJECT).as_posix(): path.read_text("utf-8") for path in (PROJECT / "app").rglob("*.py")
     }

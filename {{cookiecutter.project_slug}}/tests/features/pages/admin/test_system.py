@@ -7,7 +7,7 @@ from app.access.guard import route_policies
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.mail.outbox import MailStatus, Outbox, OutboxMail
+from app.core.mail.outbox import Outbox, OutboxMail
 from tests.conftest import StartService
 from tests.support.mail import mail
 from tests.support.pages.browser import text_of, with_browser
@@ -42,7 +42,7 @@ async def test_counts_the_mail_that_does_not_arrive(start: StartService) -> None
             await service[Outbox].add(db, mail())
         assert "Mail that waits 2, the oldest just now" in text_of(await admin.get("/admin/health"))
         async with service[Database].transaction() as db:
-            await db.execute(update(OutboxMail).values(status=MailStatus.FAILED, sealed=None, finished_at=utc_now()))
+            await db.execute(update(OutboxMail).values(status="failed", sealed=None, finished_at=utc_now()))
         text = text_of(await admin.get("/admin/health"))
         assert "Mail that waits 0 Mail that failed 2 within the retention" in text
 

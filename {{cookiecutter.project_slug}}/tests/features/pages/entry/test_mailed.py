@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from app.access.roles import Role
+from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import MailKind
 from app.features.pages.feature import FOLDER
 from tests.conftest import PUBLIC_URL, StartService
@@ -232,7 +233,7 @@ def test_the_pages_have_a_text_for_every_mail_that_they_change() -> None:
     names = {path.name for path in (FOLDER / "mails").iterdir()}
     changed = {name.partition(".")[0] for name in names}
     assert names == {f"{kind}.{suffix}" for kind in changed for suffix in ("txt", "html")}
-    assert changed <= {kind.value for kind in MailKind}
+    assert changed <= {*MailKind, *Alert}
     assert changed == {
         "verify",
         "account_exists",
