@@ -45,7 +45,9 @@ FOLDER, FILE, LINK, OTHER = "a folder", "a file", "a link", "neither file nor fo
 MOST_NAMED = 5
 
 # Lists of which each line that is about a feature goes with it.
-LISTS = ("app/features/installed.py", "docs/logging.md", "docs/settings.md", "SECURITY.md")
+INSTALLED = Path("app/features/installed.py")
+IMPORT, ENTRY = re.compile(r"from app\.features\.\S+ import \w+\n"), re.compile(r"    \w+,\n")
+LISTS = (INSTALLED.as_posix(), "docs/logging.md", "docs/settings.md", "SECURITY.md")
 MIGRATIONS = Path("migrations/versions")
 # Which migration a file is, and which one it follows.
 IDENTITY = re.compile(r'^revision: str = ("\w+")\ndown_revision: str \| None = ("\w+"|None)$', re.MULTILINE)
@@ -80,11 +82,35 @@ def merge(mine: Path, here: Path, template: Collection[Path]) -> Iterator[str]:
         elif kind(mine) == kind(here) == FILE and here.parts[0] in CONFIGURATION:
             put_beside(mine, here)
         elif kind(mine) == kind(here) == FILE and (here in template or mine.read_bytes() == here.read_bytes()):
+            take_over(mine, here)
             mine.unlink()
         else:
             yield f"{mine} ({kind(mine)}, and there is {kind(here)} in its place)"
     except OSError as error:
         yield f"{mine} ({error.strerror})"
+
+
+def take_over(mine: Path, here: Path) -> None:
+    """Give the template's file what the owner's says of their own project: features, and the order of migrations.
+
+    A migration follows the one that it followed in the owner's project, whose database has both. So one that is new,
+    as an option's with a lower number, comes before none that the database has, and is applied.
+    """
+    owner, text = (path.read_bytes().decode(errors="replace") for path in (mine, here))
+    if here == INSTALLED:
+        added = set(owner.splitlines(keepends=True)) - set(text.splitlines(keepends=True))
+        before, middle, after = text.partition("\nFEATURES = (\n")
+        introduction, blank, imports = before.partition("\n\n")
+        imports += "".join(line for line in added if IMPORT.fullmatch(line))
+        entries, end, rest = after.partition(")\n")
+        entries += "".join(line for line in owner.splitlines(keepends=True) if line in added and ENTRY.fullmatch(line))
+        imports = "".join(sorted(imports.splitlines(keepends=True)))
+        text = introduction + blank + imports + middle + entries + end + rest
+    elif here.parent == MIGRATIONS and (followed := IDENTITY.search(owner)):
+        text = IDENTITY.sub(lambda line: followed[0] if followed[1] == line[1] else line[0], text)
+    else:
+        return
+    here.write_bytes(text.encode())
 
 
 def updates() -> list[Path]:

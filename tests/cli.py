@@ -40,13 +40,18 @@ Bake = Callable[..., Baked]
 
 
 def bake_into(
-    place: Path, answers: dict[str, str], *options: str, environment: dict[str, str] | None = None, stdin: str = ""
+    place: Path,
+    answers: dict[str, str],
+    *options: str,
+    environment: dict[str, str] | None = None,
+    stdin: str = "",
+    template: Path = ROOT,
 ) -> Baked:
     """Run Cookiecutter as a user does: as a program, with a home and a folder of its own."""
     home, folder, temporary = place / "home", place / "out", place / "tmp"
     for path in (home, folder, temporary):
         path.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "cookiecutter", "-o", str(folder), *(options or ["--no-input"]), str(ROOT)]
+    command = [sys.executable, "-m", "cookiecutter", "-o", str(folder), *(options or ["--no-input"]), str(template)]
     done = subprocess.run(
         [*command, *(f"{key}={value}" for key, value in answers.items())],
         cwd=place,

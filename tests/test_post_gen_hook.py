@@ -1,6 +1,5 @@
 """The functions of the post-generation hook."""
 
-import importlib.util
 import io
 import os
 import re
@@ -13,34 +12,23 @@ from types import ModuleType
 import pytest
 
 from scripts.trees import ASKED
-from tests.baked import ROOT, TEMPLATE
+from tests.baked import TEMPLATE
 
 
-@pytest.fixture(scope="module")
-def hook() -> ModuleType:
-    """The hook as it stands, unrendered: its functions take what they need as arguments."""
-    spec = importlib.util.spec_from_file_location("post_gen_project", ROOT / "hooks" / "post_gen_project.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_each_secret_is_drawn_for_itself(hook: ModuleType) -> None:
+def test_each_secret_is_drawn_for_itself(post_hook: ModuleType) -> None:
     """Key and password differ, and an answer that looks like the placeholder stays."""
     example = "APP_NAME='replace-me'\nSECRET_KEY=replace-me\nDATABASE_URL=postgresql://app:replace-me@h/app\n"
-    name, key, url = hook.fill_secrets(example, ("SECRET_KEY", "DATABASE_URL")).splitlines()
+    name, key, url = post_hook.fill_secrets(example, ("SECRET_KEY", "DATABASE_URL")).splitlines()
     assert name == "APP_NAME='replace-me'"
     assert "replace-me" not in key + url
     assert key.removeprefix("SECRET_KEY=") not in url
 
 
 @pytest.mark.parametrize("example", ["", "SECRET_KEY=\n", "SECRET_KEY=replace-me\nSECRET_KEY=replace-me\n"])
-def test_fails_loudly_where_the_placeholder_is_not_there_once(hook: ModuleType, example: str) -> None:
+def test_fails_loudly_where_the_placeholder_is_not_there_once(post_hook: ModuleType, example: str) -> None:
     """A template that lost its placeholder does not make projects with an empty key."""
-    with pytest.raises(hook.HookError, match="SECRET_KEY"):
-        hook.fill_secrets(example, ("SECRET_KEY",))
+    with pytest.raises(post_hook.HookError, match="SECRET_KEY"):
+        post_hook.fill_secrets(example, ("SECRET_KEY",))
 
 
 # The features that an option has for itself, and what its files elsewhere are called.
@@ -62,33 +50,33 @@ SETS = [left_out for count in (1, 2) for left_out in permutations(FEATURES, coun
 EVERY_ANSWER = {**dict.fromkeys(FEATURES, True), "deployment": "kubernetes", "ci": "github"}
 
 
-def paths(hook: ModuleType, prompts: Sequence[str]) -> list[Path]:
+def paths(post_hook: ModuleType, prompts: Sequence[str]) -> list[Path]:
     """What the answer "no" to these prompts leaves out."""
     asked = [each for each in ASKED["_options"] if each["prompt"] in FEATURES]
-    return list(hook.left_out({"_options": asked, **EVERY_ANSWER, **dict.fromkeys(prompts, False)}))
+    return list(post_hook.left_out({"_options": asked, **EVERY_ANSWER, **dict.fromkeys(prompts, False)}))
 
 
-def own(hook: ModuleType, prompts: Sequence[str]) -> set[str]:
+def own(post_hook: ModuleType, prompts: Sequence[str]) -> set[str]:
     """The files of the template that belong to options."""
-    gone = paths(hook, prompts)
+    gone = paths(post_hook, prompts)
     return {name for name in files_of_the_template() if any(Path(name).is_relative_to(path) for path in gone)}
 
 
 @pytest.fixture
-def project(tmp_path: Path, hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, post_hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the hook finds of the options in a new project, which is the working directory."""
     names = {path.relative_to(TEMPLATE).as_posix() for path in (TEMPLATE / "migrations" / "versions").glob("*.py")}
-    for name in names | own(hook, list(FEATURES)) | set(hook.LISTS):
+    for name in names | own(post_hook, list(FEATURES)) | set(post_hook.LISTS):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((TEMPLATE / name).read_bytes())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def remove(hook: ModuleType, prompts: Sequence[str]) -> None:
+def remove(post_hook: ModuleType, prompts: Sequence[str]) -> None:
     """Remove options, as the hook does."""
-    gone = paths(hook, prompts)
-    hook.remove(gone, hook.own_files(gone))
+    gone = paths(post_hook, prompts)
+    post_hook.remove(gone, post_hook.own_files(gone))
 
 
 def contents(project: Path) -> dict[str, bytes]:
@@ -96,7 +84,7 @@ def contents(project: Path) -> dict[str, bytes]:
     return {path.relative_to(project).as_posix(): path.read_bytes() for path in project.rglob("*") if path.is_file()}
 
 
-def test_each_answer_leaves_out_what_belongs_to_the_others(hook: ModuleType) -> None:
+def test_each_answer_leaves_out_what_belongs_to_the_others(post_hook: ModuleType) -> None:
     """A file stays if the answer is one of those that it is for."""
     options = [
         {"prompt": "deployment", "answers": ["docker", "kubernetes"], "files": ["Dockerfile"]},
@@ -106,7 +94,7 @@ def test_each_answer_leaves_out_what_belongs_to_the_others(hook: ModuleType) -> 
 
     def left_out(deployment: str, *, pages: bool) -> list[str]:
         answers = {"_options": options, "deployment": deployment, "browser_pages": pages}
-        return [path.as_posix() for path in hook.left_out(answers)]
+        return [path.as_posix() for path in post_hook.left_out(answers)]
 
     assert left_out("kubernetes", pages=True) == []
     assert left_out("docker", pages=True) == ["deploy/kubernetes"]
@@ -114,76 +102,78 @@ def test_each_answer_leaves_out_what_belongs_to_the_others(hook: ModuleType) -> 
 
 
 @pytest.mark.parametrize("left_out", SETS, ids="-".join)
-def test_removes_options_and_their_empty_folders(hook: ModuleType, project: Path, left_out: tuple[str, ...]) -> None:
+def test_removes_options_and_their_empty_folders(
+    post_hook: ModuleType, project: Path, left_out: tuple[str, ...]
+) -> None:
     """In any order: files are gone, lines are gone from the others, and a second time there is nothing to remove."""
-    before, gone = contents(project), own(hook, left_out)
-    remove(hook, left_out)
+    before, gone = contents(project), own(post_hook, left_out)
+    remove(post_hook, left_out)
     left = contents(project)
     assert set(left) == set(before) - gone
     names = [name for prompt in left_out for name in FEATURES[prompt]]
     assert len(left["app/features/installed.py"]) < len(before["app/features/installed.py"])
-    for path in hook.LISTS:
+    for path in post_hook.LISTS:
         assert not re.search(rf"features[./]({'|'.join(names)})\b|\| ({'|'.join(names)}) \|", left[path].decode()), path
     assert all(any(folder.iterdir()) for folder in project.rglob("*") if folder.is_dir())
     for prompt in left_out:
-        with pytest.raises(hook.HookError, match="cannot be removed"):
-            remove(hook, [prompt])
+        with pytest.raises(post_hook.HookError, match="cannot be removed"):
+            remove(post_hook, [prompt])
     assert contents(project) == left
 
 
-def test_the_order_makes_no_difference(hook: ModuleType, project: Path) -> None:
+def test_the_order_makes_no_difference(post_hook: ModuleType, project: Path) -> None:
     """Whichever of them comes first, what is left is the same."""
     before, results = contents(project), []
     for options in permutations(FEATURES):
         for name, text in before.items():
             (project / name).parent.mkdir(parents=True, exist_ok=True)
             (project / name).write_bytes(text)
-        remove(hook, options)
+        remove(post_hook, options)
         results.append(contents(project))
     assert results == [results[0]] * len(results)
 
 
-def test_leaves_what_the_user_put_beside_it(hook: ModuleType, project: Path) -> None:
+def test_leaves_what_the_user_put_beside_it(post_hook: ModuleType, project: Path) -> None:
     """Rendering over a project removes no file that the template did not bring."""
     own = [project / folder / "mine.py" for folder in ("app/features/vault", "app/features/pages/kit/static")]
-    gone = paths(hook, list(FEATURES))
-    files = hook.own_files(gone)
+    gone = paths(post_hook, list(FEATURES))
+    files = post_hook.own_files(gone)
     for path in own:
         path.touch()
-    hook.remove(gone, files)
+    post_hook.remove(gone, files)
     assert [list(path.parent.iterdir()) for path in own] == [[path] for path in own]
 
 
-def test_a_feature_of_the_owner_stays_on_the_list(hook: ModuleType, project: Path) -> None:
+def test_a_feature_of_the_owner_stays_on_the_list(post_hook: ModuleType, project: Path) -> None:
     """One whose name begins as that of an option does, too."""
     path = project / "app/features/installed.py"
     own = ["from app.features.vault_extra.feature import VAULT_EXTRA\n", "    VAULT_EXTRA,\n"]
     path.write_text(
         path.read_text("utf-8").replace("FEATURES = (\n", f"{own[0]}FEATURES = (\n{own[1]}"), encoding="utf-8"
     )
-    remove(hook, list(FEATURES))
+    remove(post_hook, list(FEATURES))
     assert [line for line in path.read_text("utf-8").splitlines(keepends=True) if "VAULT" in line] == own
 
 
-def test_fails_loudly_where_something_is_not_there(hook: ModuleType, project: Path) -> None:
+def test_fails_loudly_where_something_is_not_there(post_hook: ModuleType, project: Path) -> None:
     """The message names what is missing, and nothing of any option is removed."""
     before = contents(project)
-    for name in {path.as_posix() for path in paths(hook, list(FEATURES))}:
+    for name in {path.as_posix() for path in paths(post_hook, list(FEATURES))}:
         Path(name).rename("elsewhere")
-        with pytest.raises(hook.HookError, match=name):
-            remove(hook, list(FEATURES))
+        with pytest.raises(post_hook.HookError, match=name):
+            remove(post_hook, list(FEATURES))
         Path("elsewhere").rename(name)
     assert contents(project) == before
 
 
-def test_names_every_file_of_the_options(hook: ModuleType) -> None:
+def test_names_every_file_of_the_options(post_hook: ModuleType) -> None:
     """A file that is added for an option is on its list, and none is on it that is not there."""
     tracked = files_of_the_template()
     for prompt, features in FEATURES.items():
         folders = tuple(f"{place}/features/{name}/" for place in ("app", "tests") for name in features)
         below = {file for file in tracked if file.startswith(folders) or NAMED[prompt] in file}
-        assert sorted(below - own(hook, [prompt])) == [], f"not on the list of {prompt}"
-        assert [path for path in paths(hook, [prompt]) if not (TEMPLATE / path).exists()] == [], prompt
+        assert sorted(below - own(post_hook, [prompt])) == [], f"not on the list of {prompt}"
+        assert [path for path in paths(post_hook, [prompt]) if not (TEMPLATE / path).exists()] == [], prompt
 
 
 def files_of_the_template() -> set[str]:
@@ -194,7 +184,7 @@ def files_of_the_template() -> set[str]:
 
 
 def test_configuration_that_the_owner_changed_is_kept_beside(
-    hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    post_hook: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What they changed is named, what they added is back in its place, and what is the same is there once."""
     monkeypatch.chdir(tmp_path)
@@ -206,47 +196,14 @@ def test_configuration_that_the_owner_changed_is_kept_beside(
         for name, text in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
-    hook.bring_back()
-    assert hook.keep_beside() == ["deploy/caddy/Caddyfile.before-update"]
+    post_hook.bring_back()
+    assert post_hook.keep_beside() == ["deploy/caddy/Caddyfile.before-update"]
     assert {name.removeprefix("deploy/"): text.decode() for name, text in contents(tmp_path).items()} == {
         "caddy/Caddyfile": "new",
         "caddy/Caddyfile.before-update": "mine",
         "nginx.conf": "same",
         "own.yaml": "own",
     }
-
-
-def migration(revision: str, follows: str) -> str:
-    """A migration as the template's are."""
-    return f'"""About it."""\n\nrevision: str = {revision}\ndown_revision: str | None = {follows}\n'
-
-
-def test_what_follows_a_migration_that_goes_follows_the_one_before(hook: ModuleType) -> None:
-    """The first, one in the middle, the last, one with two that follow, and one after the other."""
-    chain = {"1": migration('"1"', "None"), "2": migration('"2"', '"1"'), "3": migration('"3"', '"2"')}
-    assert hook.relinked(chain, ["1"]) == {"2": migration('"2"', "None"), "3": chain["3"]}
-    assert hook.relinked(chain, ["2"]) == {"1": chain["1"], "3": migration('"3"', '"1"')}
-    assert hook.relinked(chain, ["3"]) == {"1": chain["1"], "2": chain["2"]}
-    assert hook.relinked(chain, ["1", "2"]) == {"3": migration('"3"', "None")}
-    branch = {"4": migration('"4"', '"2"'), "mine": migration('"mine"', '"3"')}
-    left = {"1": chain["1"], "4": migration('"4"', '"1"'), "mine": migration('"mine"', '"1"')}
-    assert hook.relinked(chain | branch, ["2", "3"]) == left
-
-
-@pytest.mark.parametrize("text", ["", migration("'2'", '"1"'), migration('"2"', '("1", "x")')])
-def test_fails_loudly_where_a_migration_is_not_as_expected(hook: ModuleType, text: str) -> None:
-    """A line that is not there, or says more: the message names the file."""
-    chain = {"1": migration('"1"', "None"), "2": text, "3": migration('"3"', '"2"')}
-    with pytest.raises(hook.HookError, match="2"):
-        hook.relinked(chain, ["2"])
-
-
-def test_migrations_of_the_template_name_each_other_in_one_place() -> None:
-    """So what is left of them names none that an option has taken away."""
-    texts = {path.name[:4]: path.read_text("utf-8") for path in (TEMPLATE / "migrations" / "versions").glob("*.py")}
-    for revision, text in texts.items():
-        named = [quoted for quoted in re.findall(r'"(\d{4})"', text) if quoted != revision]
-        assert len(named) == (revision != "0001"), revision
 
 
 @pytest.fixture
@@ -257,25 +214,25 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_creates_a_private_file_once(hook: ModuleType, example: Path) -> None:
+def test_creates_a_private_file_once(post_hook: ModuleType, example: Path) -> None:
     """The second time nothing is touched."""
     path = example / ".env"
-    assert hook.write_env("sqlite")
+    assert post_hook.write_env("sqlite")
     first = path.read_bytes()
-    assert not hook.write_env("sqlite")
+    assert not post_hook.write_env("sqlite")
     assert path.read_bytes() == first
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_follows_no_link(hook: ModuleType, example: Path) -> None:
+def test_follows_no_link(post_hook: ModuleType, example: Path) -> None:
     """A dangling link is something that has the name."""
     (example / ".env").symlink_to(example / "target")
-    assert not hook.write_env("sqlite")
+    assert not post_hook.write_env("sqlite")
     assert not (example / "target").exists()
 
 
 def test_leaves_no_half_file_when_the_disk_is_full(
-    hook: ModuleType, example: Path, monkeypatch: pytest.MonkeyPatch
+    post_hook: ModuleType, example: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that fails leaves nothing behind that would be taken for finished."""
 
@@ -287,9 +244,9 @@ def test_leaves_no_half_file_when_the_disk_is_full(
         os.close(descriptor)
         return FullDisk()
 
-    monkeypatch.setattr(hook.os, "fdopen", full)
+    monkeypatch.setattr(post_hook.os, "fdopen", full)
     with pytest.raises(OSError, match="No space"):
-        hook.write_env("sqlite")
+        post_hook.write_env("sqlite")
     assert not (example / ".env").exists()
 
 
@@ -299,16 +256,16 @@ def test_leaves_no_half_file_when_the_disk_is_full(
     ids=["terminal", "NO_COLOR", "dumb", "pipe"],
 )
 def test_colour_is_for_terminals_that_want_it(
-    hook: ModuleType, environment: dict[str, str], *, terminal: bool, wanted: bool
+    post_hook: ModuleType, environment: dict[str, str], *, terminal: bool, wanted: bool
 ) -> None:
     """https://no-color.org."""
-    assert hook.wants_colour(environment, terminal=terminal) is wanted
+    assert post_hook.wants_colour(environment, terminal=terminal) is wanted
 
 
-def test_the_next_steps_name_what_to_type(hook: ModuleType) -> None:
+def test_the_next_steps_name_what_to_type(post_hook: ModuleType) -> None:
     """Folder, first command, and the way without make; PostgreSQL needs one more thing."""
-    steps = hook.next_steps("my-api", "postgresql", [], created=True, colour=False)
+    steps = post_hook.next_steps("my-api", "postgresql", [], created=True, colour=False)
     for words in ("cd my-api", "make run", "uv run manage", "give it to the role `app`"):
         assert words in steps
     assert "\x1b" not in steps
-    assert "\x1b[1m" in hook.next_steps("my-api", "sqlite", [], created=True, colour=True)
+    assert "\x1b[1m" in post_hook.next_steps("my-api", "sqlite", [], created=True, colour=True)

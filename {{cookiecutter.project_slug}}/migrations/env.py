@@ -42,13 +42,13 @@ def render_item(kind: str, item: object, _: object) -> str | Literal[False]:
 
 
 def number(context_: object, revision: object, directives: list[MigrationScript]) -> None:  # noqa: ARG001  # Alembic's
-    """Give a new migration the next number, as those before it have one; write none that changes nothing."""
+    """Give a new migration the next number from 1001: the template has those below. Write none that changes nothing."""
     for script in directives:
         if script.upgrade_ops is not None and script.upgrade_ops.is_empty() and autogenerates():
             directives.clear()
             return
         numbers = [int(path.name[:4]) for path in Path(context.script.versions).glob("[0-9][0-9][0-9][0-9]_*.py")]
-        script.rev_id = f"{max(numbers, default=0) + 1:04}"
+        script.rev_id = f"{max(1000, *numbers) + 1}"
 
 
 def autogenerates() -> bool:

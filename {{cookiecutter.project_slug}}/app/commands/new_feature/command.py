@@ -15,6 +15,7 @@ from string import Template
 from typing import Annotated, Any
 
 import typer
+from alembic.script import ScriptDirectory
 
 from app.access.roles import RoleTable
 from app.commands.routes import HEADER, ROLES_HEADER, line_of, lines_of
@@ -43,8 +44,9 @@ def new_feature(many: _Many, one: _One = None) -> None:
     names = {"many": many, "Many": many.capitalize(), "MANY": many.upper()}
     names |= {"one": one, "One": one.capitalize(), "ONE": one.upper()}
     _require_free(many, one)
-    latest = max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
-    names |= {"down_revision": latest, "revision": f"{int(latest) + 1:04}"}
+    numbers = [int(path.name[:4]) for path in (MIGRATIONS / "versions").glob("[0-9][0-9][0-9][0-9]_*.py")]
+    latest = max(ScriptDirectory(str(MIGRATIONS)).get_heads())
+    names |= {"down_revision": latest, "revision": str(max(1000, *numbers) + 1)}
     files = dict(_files(names))
     taken = [path for path in files if path.exists()]
     if taken:

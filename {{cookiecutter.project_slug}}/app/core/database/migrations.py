@@ -69,7 +69,7 @@ async def upgrade(database_url: SecretStr, serving_role: str | None = None) -> N
         if problem := sqlite_file_problem(path, migrates=True):
             raise OperationalError(None, None, sqlite3.OperationalError(problem))
         make_private_folder(path.parent)
-    await asyncio.to_thread(command.upgrade, alembic_config(database_url, serving_role), "head")
+    await asyncio.to_thread(command.upgrade, alembic_config(database_url, serving_role), "heads")
 
 
 async def require_current(database: Database) -> None:
