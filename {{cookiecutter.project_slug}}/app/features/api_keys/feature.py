@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app.access.guard import Authentication
+from app.access.roles import ADMINISTRATORS
 from app.core.database.batches import RowPurge
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
@@ -11,7 +12,8 @@ from app.features.accounts.mailed.recovery import RecoveryService
 from app.features.api_keys.events import ApiKeyEvent
 from app.features.api_keys.keys import API_KEY_SEAL
 from app.features.api_keys.models import ApiKey
-from app.features.api_keys.routes import router
+from app.features.api_keys.permissions import ApiKeyPermission
+from app.features.api_keys.routes import others, router
 from app.features.api_keys.service import ApiKeyMail, ApiKeyService
 from app.features.sessions.service import SessionService
 
@@ -29,9 +31,10 @@ API_KEYS = Feature(
     name="api_keys",
     uses=("accounts", "factors", "sessions"),
     provide=provide,
-    api=(router,),
+    api=(router, others),
     tables=(ApiKey,),
     mails={Path(__file__).with_name("templates"): ApiKeyMail},
+    grants=dict.fromkeys(ApiKeyPermission, ADMINISTRATORS),
     events=(ApiKeyEvent,),
     keys=(API_KEY_SEAL,),
     personal_data=(PersonalData(name="api_keys", table=ApiKey),),

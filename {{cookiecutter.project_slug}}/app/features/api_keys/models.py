@@ -12,7 +12,8 @@ from app.core.database.database import Base
 class ApiKey(Base):
     """A key of a user: its SHA-256, sealed to the row, and its last four characters, which are of the checksum.
 
-    `scope` and `networks` are separated by spaces. One that was replaced expires soon after.
+    `scope` and `networks` are separated by spaces. One that was replaced expires soon after. A `per_minute` of None is
+    `RATE_LIMIT_DEFAULT`. `made_by` gets the mails: an administrator for a service account; None is the owner.
     """
 
     __tablename__ = "api_keys"
@@ -24,6 +25,8 @@ class ApiKey(Base):
     last_four: Mapped[str] = mapped_column(String(4))
     scope: Mapped[str] = mapped_column(String(2000))
     networks: Mapped[str] = mapped_column(String(1000))
+    per_minute: Mapped[int | None]
+    made_by: Mapped[UUID | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     replaced_at: Mapped[datetime | None]

@@ -1,43 +1,88 @@
-"""My API keys, and the report of one that leaked."""
+"""My API keys, those of others for administrators, and the report of one that leaked."""
 
-from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
+
+from fastapi import Depends
 
 from app.access.guard import GuardedRouter
 from app.access.policies import STEP_UP_MINUTES, Allow, CurrentPrincipal, OwnSession, Public, policy
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
 from app.core.services import provided
+from app.features.api_keys.models import ApiKey
+from app.features.api_keys.permissions import ApiKeyPermission
 from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, ApiKeyRotation, LeakedKey
 from app.features.api_keys.service import ApiKeyService
 from app.features.sessions.client import RequestClient
 from app.features.sessions.permissions import AccountPermission
 
 router = GuardedRouter(prefix="/api-keys", tags=["API keys"])
+others = GuardedRouter(prefix="/users/{owner_id}/api-keys", tags=["API keys"])
 
 Keys = Annotated[ApiKeyService, provided(ApiKeyService)]
 CHANGES = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE)
+READS_ALL = Allow(ApiKeyPermission.KEYS_READ)
+CHANGES_ALL = OwnSession(STEP_UP_MINUTES, ApiKeyPermission.KEYS_WRITE)
+_CREATED: dict[int | str, dict[str, Any]] = {409: {"description": "API key limit reached"}}
+_ROTATED: dict[int | str, dict[str, Any]] = {409: {"description": "It was replaced, or has expired"}}
+
+
+async def _page(limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None) -> PageParams:
+    return PageParams(limit, cursor)
+
+
+Params = Annotated[PageParams, Depends(_page)]
+
+
+async def _of_owner(owner_id: UUID, owner_key_id: UUID) -> tuple[UUID, UUID]:
+    return owner_id, owner_key_id
+
+
+KeyOfOwner = Annotated[tuple[UUID, UUID], Depends(_of_owner)]
+
+
+def _shown(rows: list[ApiKey], next_cursor: str | None) -> Page[ApiKeyRead]:
+    return Page(items=[ApiKeyRead.of(row) for row in rows], next_cursor=next_cursor)
 
 
 @router.get("")
 @policy(Allow(AccountPermission.ACCOUNT_READ))
-async def list_api_keys(
-    keys: Keys, principal: CurrentPrincipal, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
-) -> Page[ApiKeyRead]:
+async def list_api_keys(keys: Keys, principal: CurrentPrincipal, params: Params) -> Page[ApiKeyRead]:
     """List my API keys, newest first, masked."""
-    rows, next_cursor = await keys.list_of(principal.user_id, PageParams(limit, cursor))
-    return Page(items=[ApiKeyRead.of(row) for row in rows], next_cursor=next_cursor)
+    return _shown(*await keys.list_keys(params, principal.user_id))
 
 
-@router.post("", status_code=201, responses={409: {"description": "API key limit reached"}})
+@router.get("/all")
+@policy(READS_ALL)
+async def list_all_api_keys(keys: Keys, params: Params) -> Page[ApiKeyRead]:
+    """List the API keys of all accounts, newest first, masked."""
+    return _shown(*await keys.list_keys(params))
+
+
+@others.get("")
+@policy(READS_ALL)
+async def list_api_keys_of_account(owner_id: UUID, keys: Keys, params: Params) -> Page[ApiKeyRead]:
+    """List the API keys of an account, newest first, masked."""
+    return _shown(*await keys.list_keys(params, owner_id))
+
+
+@router.post("", status_code=201, responses=_CREATED)
 @policy(CHANGES)
 async def create_api_key(
     new: ApiKeyCreate, keys: Keys, principal: CurrentPrincipal, origin: RequestClient
 ) -> ApiKeyCreated:
     """Make an API key, which only this answer shows; its scopes are among my permissions."""
-    row, key = await keys.create(principal, new, origin)
-    return ApiKeyCreated.of(row, key=key)
+    return ApiKeyCreated.of(*await keys.create(principal, new, origin))
+
+
+@others.post("", status_code=201, responses=_CREATED)
+@policy(CHANGES_ALL)
+async def create_api_key_of_service_account(
+    owner_id: UUID, new: ApiKeyCreate, keys: Keys, principal: CurrentPrincipal, origin: RequestClient
+) -> ApiKeyCreated:
+    """Make an API key of a service account, which only this answer shows."""
+    return ApiKeyCreated.of(*await keys.create(principal, new, origin, owner_id))
 
 
 @router.delete("/{key_id}", status_code=204)
@@ -47,14 +92,31 @@ async def revoke_api_key(key_id: UUID, keys: Keys, principal: CurrentPrincipal) 
     await keys.revoke(principal, key_id)
 
 
-@router.post("/{key_id}/rotate", responses={409: {"description": "It was replaced, or has expired"}})
+@others.delete("/{owner_key_id}", status_code=204)
+@policy(CHANGES_ALL)
+async def revoke_api_key_of_account(key: KeyOfOwner, keys: Keys, principal: CurrentPrincipal) -> None:
+    """End an API key of any account; whoever made it gets a mail."""
+    owner_id, key_id = key
+    await keys.revoke(principal, key_id, owner_id)
+
+
+@router.post("/{key_id}/rotate", responses=_ROTATED)
 @policy(CHANGES)
 async def rotate_api_key(
     key_id: UUID, rotation: ApiKeyRotation, keys: Keys, principal: CurrentPrincipal, origin: RequestClient
 ) -> ApiKeyCreated:
     """Replace one of my API keys; the old one works for some more hours."""
-    row, key = await keys.rotate(principal, key_id, timedelta(hours=rotation.overlap_hours), origin)
-    return ApiKeyCreated.of(row, key=key)
+    return ApiKeyCreated.of(*await keys.rotate(principal, key_id, rotation.overlap, origin))
+
+
+@others.post("/{owner_key_id}/rotate", responses=_ROTATED)
+@policy(CHANGES_ALL)
+async def rotate_api_key_of_service_account(
+    key: KeyOfOwner, rotation: ApiKeyRotation, keys: Keys, principal: CurrentPrincipal, origin: RequestClient
+) -> ApiKeyCreated:
+    """Replace an API key of a service account; the old one works for some more hours."""
+    owner_id, key_id = key
+    return ApiKeyCreated.of(*await keys.rotate(principal, key_id, rotation.overlap, origin, owner_id))
 
 
 @router.post("/leaked", status_code=202)

@@ -1,5 +1,6 @@
 """The requests and answers about API keys. A key is in clear in the JSON of the answer that makes it alone."""
 
+from datetime import timedelta
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -15,18 +16,27 @@ _Network = Annotated[str, Field(min_length=2, max_length=49), AfterValidator(lam
 
 
 class ApiKeyCreate(RequestBody):
-    """A key to make: what it may do, for how long, and from where; without `networks` from everywhere."""
+    """A key to make: what it may do, for how long, from where, and how often; without `networks` from everywhere.
+
+    Without `requests_per_minute`, as often as `RATE_LIMIT_DEFAULT` allows an address.
+    """
 
     name: DisplayName
     scopes: Annotated[list[_Scope], Field(min_length=1, max_length=50)]
     expires_in_days: Annotated[int, Field(ge=1, le=365)] = 90
     networks: Annotated[list[_Network], Field(default=[], max_length=20)]
+    requests_per_minute: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
 class ApiKeyRotation(RequestBody):
     """How long the old key works beside the new one."""
 
     overlap_hours: Annotated[int, Field(ge=0, le=168)] = 24
+
+    @property
+    def overlap(self) -> timedelta:
+        """The time for which both work."""
+        return timedelta(hours=self.overlap_hours)
 
 
 class LeakedKey(RequestBody):
@@ -39,10 +49,12 @@ class ApiKeyRead(ResponseBody):
     """A key without itself: `hint` has its prefix and its last four characters."""
 
     id: UUID
+    user_id: UUID
     name: str
     hint: str
     scopes: list[str]
     networks: list[str]
+    requests_per_minute: int | None
     created_at: Timestamp
     expires_at: Timestamp
     replaced_at: Timestamp | None
@@ -50,10 +62,10 @@ class ApiKeyRead(ResponseBody):
     last_used_ip: str | None
 
     @classmethod
-    def of(cls, row: ApiKey, **more: str) -> Self:
-        """Show a row."""
+    def of(cls, row: ApiKey, key: str | None = None) -> Self:
+        """Show a row; a new one with its key."""
         shown = {"hint": f"{PREFIX}…{row.last_four}", "scopes": row.scope.split(), "networks": row.networks.split()}
-        return cls.model_validate(vars(row) | shown | more)
+        return cls.model_validate(vars(row) | shown | {"requests_per_minute": row.per_minute, "key": key})
 
 
 class ApiKeyCreated(ApiKeyRead):

@@ -1,9 +1,11 @@
-"""API keys: made, replaced and ended by their owner, ended by whoever reports one as leaked, and checked at each use.
+"""API keys: made, replaced and ended by their owner or by administrators, reported as leaked, checked at each use.
 
 Stored is the SHA-256 of a key, sealed to row and owner: an HMAC could not be made anew for another `SECRET_KEY`.
+Administrators make keys of service accounts alone: with one of a person, they would act in that person's name.
 """
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from hmac import compare_digest
 from ipaddress import ip_network
@@ -11,28 +13,30 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from fastapi import Request
-from limits import parse as parse_limit
+from limits import RateLimitItemPerMinute, parse as parse_limit
 from sqlalchemy import bindparam, case, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.guard import AccessEvent
-from app.access.policies import API_KEY, MFA, Principal
+from app.access.policies import API_KEY, CLIENT_SECRET, MFA, Principal
+from app.access.roles import Permission
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, SealBrokenError, Sealer, digest
 from app.core.database.batches import reseal_rows
 from app.core.database.database import Database, table_of
 from app.core.errors import Conflict, NotFound, TooManyRequests, Unauthenticated
-from app.core.events import emit_event
-from app.core.limits import Limiter, subscriber
+from app.core.events import SecurityEvent, emit_event
+from app.core.limits import Limiter, Verdict, subscriber
 from app.core.mail.outbox import MailTemplate
 from app.core.pagination import Cursors, PageParams
 from app.core.services import Services
 from app.core.settings.model import Settings
-from app.features.accounts.administration import denied
+from app.features.accounts.administration import AccountAdministration, denied
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.tokens import taken_back
-from app.features.accounts.service import AccountService, with_account
+from app.features.accounts.models import User
+from app.features.accounts.service import SERVICE_DOMAIN, AccountService, with_account
 from app.features.api_keys.events import ApiKeyEvent
 from app.features.api_keys.keys import API_KEY_SEAL, PREFIX, id_in, new_key
 from app.features.api_keys.models import ApiKey
@@ -40,36 +44,44 @@ from app.features.api_keys.schemas import ApiKeyCreate
 from app.features.factors.service import Factor
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionService
-from app.http.request.base import scheme_and_credentials
+from app.http.request.base import HttpEvent, scheme_and_credentials
 from app.http.request.proxies import client_ip_of, is_trusted
 
 _NOTED_EVERY = timedelta(minutes=1)
 _keys = table_of(ApiKey)
-_READ = (_keys.c[name] for name in ("id", "user_id", "sealed", "scope", "networks", "last_used_at"))
+_users = table_of(User)
+_of_program = exists().where(_users.c.id == _keys.c.user_id, _users.c.email.endswith(f"@{SERVICE_DOMAIN}"))
 # A key of an account with a second factor was made by a sign-in with it, or has outlived the one that had none.
-_methods = case((exists().where(Factor.user_id == _keys.c.user_id), f"{API_KEY} {MFA}"), else_=API_KEY)
+_methods = case(
+    (_of_program, f"{API_KEY} {CLIENT_SECRET}"),
+    (exists().where(Factor.user_id == _keys.c.user_id), f"{API_KEY} {MFA}"),
+    else_=API_KEY,
+)
+_READ = (_keys.c[name] for name in ("id", "user_id", "sealed", "scope", "networks", "last_used_at", "per_minute"))
 _ALIVE = select(*_READ, _keys.c.created_at.label("authenticated_at"), _methods.label("methods"))
 _ALIVE = _ALIVE.where(_keys.c.id == bindparam("key_id"), _keys.c.expires_at > bindparam("now"))
 _IDENTIFY = with_account(_ALIVE.subquery())
-_users = next(iter(_keys.c.user_id.foreign_keys)).column.table
+_REPORTED = select(*(_keys.c[name] for name in ("id", "user_id", "sealed", "name", "made_by"))).with_for_update()
 _SOMEBODY = select(_users.c.id).where(_users.c.verified_at.is_not(None), _users.c.password_hash.is_not(None)).limit(1)
 
 
 class ApiKeyMail(MailTemplate):
     """The mails about API keys, which nobody can switch off."""
 
-    CREATED = "api_key_created", "A new API key", "name", "ip"
+    CREATED = "api_key_created", "A new API key", "name", "ip", "whose"
     LEAKED = "api_key_leaked", "An API key leaked, and has ended", "name"
+    REVOKED = "api_key_revoked", "An API key was ended", "name"
 
 
 class ApiKeyService:
-    """Makes, checks and ends the keys of each user. The owner is part of every query."""
+    """Makes, checks and ends keys. The owner is part of every query; None is the actor of the request."""
 
     def __init__(self, services: Services) -> None:
         settings, keys = services[Settings], services[KeyRing]
         self._database, self._sessions, self._mail = services[Database], services[SessionService], services[AccountMail]
-        self._accounts, self._most = services[AccountService], settings.items_per_user
-        self._limiter, self._limit = services[Limiter], parse_limit(settings.rate_limit_signin)
+        self._accounts, self._administration = services[AccountService], services[AccountAdministration]
+        self._most, self._limiter = settings.items_per_user, services[Limiter]
+        self._attempts, self._uses = map(parse_limit, (settings.rate_limit_signin, settings.rate_limit_default))
         self._sealer, self._cursors = Sealer(keys, API_KEY_SEAL), Cursors(keys, "api keys")
 
     def takes(self, request: Request) -> bool:
@@ -88,6 +100,8 @@ class ApiKeyService:
         row, identity, networks = rows[0], self._accounts.identity_in(rows), rows[0].networks.split()
         if networks and not is_trusted(ip, tuple(map(ip_network, networks))):
             raise await self._refusal(ip, "API key from another network", user_id=row.user_id, target_id=row.id)
+        limit = RateLimitItemPerMinute(row.per_minute) if row.per_minute else self._uses
+        _admit(await self._limiter.hit_often(limit, "api-key", "use", str(row.id)), HttpEvent.RATE_LIMITED)
         if row.last_used_at is None or row.last_used_at < now - _NOTED_EVERY:
             stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < now - _NOTED_EVERY)
             async with self._database.transaction() as db:
@@ -104,10 +118,8 @@ class ApiKeyService:
         return Unauthenticated("The API key is not valid.", challenge='Bearer error="invalid_token"')
 
     async def _count(self, what: str, ip: str) -> None:
-        verdict = await self._limiter.hit(self._limit, "api-key", what, subscriber(ip))
-        if not verdict.allowed:
-            emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by="API key")
-            raise TooManyRequests("Too many attempts. Try again later.", retry_after=verdict.retry_after)
+        verdict = await self._limiter.hit(self._attempts, "api-key", what, subscriber(ip))
+        _admit(verdict, AccountEvent.SIGNIN_LIMITED, by="API key")
 
     async def lock_alive(self, db: AsyncSession, actor: Principal) -> bool:
         """Lock the key of a principal whose account is locked; return whether it is alive, and may still do as much."""
@@ -116,92 +128,104 @@ class ApiKeyService:
         permitted = roles is not None and actor.permissions <= self._accounts.permissions_of(roles)
         return permitted and await db.scalar(alive) is not None
 
-    async def list_of(self, user_id: UUID, params: PageParams) -> tuple[list[ApiKey], str | None]:
-        """Return the user's keys, newest first, also those that have expired, until `manage purge` deletes them."""
-        own, order = select(ApiKey).where(ApiKey.user_id == user_id), (ApiKey.created_at, ApiKey.id)
-        return await self._cursors.fetch(self._database, own, params, order)
+    async def list_keys(self, params: PageParams, owner: UUID | None = None) -> tuple[list[ApiKey], str | None]:
+        """Return all keys, or those of an account, newest first; also expired ones, until `manage purge` runs."""
+        wanted = select(ApiKey) if owner is None else select(ApiKey).where(ApiKey.user_id == owner)
+        return await self._cursors.fetch(self._database, wanted, params, (ApiKey.created_at, ApiKey.id))
 
-    async def create(self, actor: Principal, new: ApiKeyCreate, origin: Client) -> tuple[ApiKey, str]:
-        """Make a key; raises `Forbidden` if it could do more than the actor, `Conflict` beyond `ITEMS_PER_USER`."""
-        if not frozenset(new.scopes) <= actor.permissions:
-            raise denied("A key may do nothing that you may not: choose its scopes from your own permissions.")
-        row = ApiKey(user_id=actor.user_id, name=new.name, expires_at=utc_now() + timedelta(days=new.expires_in_days))
+    async def create(
+        self, actor: Principal, new: ApiKeyCreate, origin: Client, owner: UUID | None = None
+    ) -> tuple[ApiKey, str]:
+        """Make a key; raises `Forbidden` if it could do more than its owner, `Conflict` beyond `ITEMS_PER_USER`."""
+        row = ApiKey(name=new.name, expires_at=utc_now() + timedelta(days=new.expires_in_days))
         row.scope, row.networks = (" ".join(sorted(set(texts))) for texts in (new.scopes, new.networks))
-        async with self._database.transaction() as db:
-            await self._sessions.require_alive(db, actor)
-            mine = (ApiKey.user_id == actor.user_id, ApiKey.replaced_at.is_(None), ApiKey.expires_at > utc_now())
-            if (await db.scalar(select(func.count()).where(*mine)) or 0) >= self._most:
-                raise Conflict(f"You have {self._most} API keys, and no more are allowed. End one first.")
-            key = await self._add(db, row, origin)
-            _emit_event(ApiKeyEvent.API_KEY_CREATED, row)
+        row.per_minute = new.requests_per_minute
+        async with self._changing(actor, owner, makes=True) as (db, row.user_id, permissions):
+            if not permissions.issuperset(new.scopes):
+                raise denied("A key may do nothing that its owner may not: choose its scopes from those permissions.")
+            theirs = (ApiKey.user_id == row.user_id, ApiKey.replaced_at.is_(None), ApiKey.expires_at > utc_now())
+            if (await db.scalar(select(func.count()).where(*theirs)) or 0) >= self._most:
+                raise Conflict(f"There are {self._most} API keys, and no more are allowed. End one first.")
+            key = await self._add(db, row, actor, origin)
+            _emit_event(ApiKeyEvent.API_KEY_CREATED, row, actor.user_id)
         return row, key
 
-    async def rotate(self, actor: Principal, key_id: UUID, overlap: timedelta, origin: Client) -> tuple[ApiKey, str]:
+    async def rotate(
+        self, actor: Principal, key_id: UUID, overlap: timedelta, origin: Client, owner: UUID | None = None
+    ) -> tuple[ApiKey, str]:
         """Make the one successor of a key, with its rights and lifetime; raises `NotFound` or `Conflict`."""
-        async with self._database.transaction() as db:
-            old, now = await self._lock(db, actor, key_id), utc_now()
+        async with self._changing(actor, owner, makes=True) as (db, owner_id, _):
+            old, now = await _lock(db, owner_id, key_id), utc_now()
             if old.replaced_at is not None or old.expires_at <= now:
                 raise Conflict("The key was replaced, or has expired. Make a new one.")
-            row = ApiKey(user_id=old.user_id, name=old.name, scope=old.scope, networks=old.networks)
-            row.expires_at = now + (old.expires_at - old.created_at)
+            kept = {name: getattr(old, name) for name in ("user_id", "name", "scope", "networks", "per_minute")}
+            row = ApiKey(**kept, expires_at=now + (old.expires_at - old.created_at))
             old.replaced_at, old.expires_at = now, min(old.expires_at, now + overlap)
-            key = await self._add(db, row, origin)
-            _emit_event(ApiKeyEvent.API_KEY_ROTATED, old, replaced_by=row.id)
+            key = await self._add(db, row, actor, origin)
+            _emit_event(ApiKeyEvent.API_KEY_ROTATED, old, actor.user_id, replaced_by=row.id)
         return row, key
 
-    async def revoke(self, actor: Principal, key_id: UUID) -> None:
-        """End a key of the actor; raises `NotFound`."""
-        async with self._database.transaction() as db:
-            await self._end(db, await self._lock(db, actor, key_id))
+    async def revoke(self, actor: Principal, key_id: UUID, owner: UUID | None = None) -> None:
+        """End a key, and mail whoever made it, unless it was the actor; raises `NotFound`."""
+        async with self._changing(actor, owner) as (db, owner_id, _):
+            row = await _lock(db, owner_id, key_id)
+            await _end(db, row, actor.user_id)
+            if (maker := row.made_by or owner_id) != actor.user_id:
+                await self._mail.alert(db, ApiKeyMail.REVOKED, maker, name=row.name)
+
+    @asynccontextmanager
+    async def _changing(
+        self, actor: Principal, owner: UUID | None, *, makes: bool = False
+    ) -> AsyncIterator[tuple[AsyncSession, UUID, frozenset[Permission]]]:
+        """Begin a change of keys; yields the transaction, whose keys they are, and what the owner may."""
+        if owner is None:
+            async with self._database.transaction() as db:
+                await self._sessions.require_alive(db, actor)
+                yield db, actor.user_id, actor.permissions
+            return
+        async with self._administration.locked(actor, owner) as (db, user, _):
+            if makes and not user.email.endswith(f"@{SERVICE_DOMAIN}"):
+                raise denied("Administrators make keys of service accounts alone. People make their own.")
+            yield db, owner, self._accounts.permissions_of(user.roles)
 
     async def keep_or_end(self, db: AsyncSession, user_id: UUID, keep: bool) -> frozenset[str]:  # noqa: FBT001
         """End the keys of a user whose password is reset by mail, unless they are to be kept."""
         for row in () if keep else await db.scalars(select(ApiKey).where(ApiKey.user_id == user_id)):
-            await self._end(db, row)
+            await _end(db, row, user_id)
         return frozenset()
 
     async def report(self, key: str, origin: Client) -> None:
         """End a key that was found somewhere, and mail its owner; the work is the same if it is none."""
         await self._count("leaked", origin.ip)
-        named = ApiKey.id == (id_in(key) or UUID(int=0))
+        named, nobody = _keys.c.id == (id_in(key) or UUID(int=0)), UUID(int=0)
         async with self._database.transaction() as db:
-            somebody = await db.scalar(_SOMEBODY) or UUID(int=0)
-            row = await db.scalar(select(ApiKey).where(named).with_for_update())
+            somebody = await db.scalar(_SOMEBODY) or nobody
+            row = (await db.execute(_REPORTED.where(named))).one_or_none()
             found = row if row is not None and self._is_of(row, key) else None
-            user_id, name = (found.user_id, found.name) if found else (somebody, "-")
             if found:
-                _emit_event(ApiKeyEvent.API_KEY_LEAKED, found)
+                _emit_event(ApiKeyEvent.API_KEY_LEAKED, found, found.user_id)
             else:
                 emit_event(ApiKeyEvent.API_KEY_LEAKED, outcome="failure")
             async with taken_back(db, unless=found is not None):
-                await db.execute(delete(ApiKey).where(named))
-                await self._mail.alert(db, ApiKeyMail.LEAKED, user_id, name=name)
+                await db.execute(delete(ApiKey).where(_keys.c.id == (found.id if found else nobody)))
+                teller, name = (found.made_by or found.user_id, found.name) if found else (somebody, "-")
+                await self._mail.alert(db, ApiKeyMail.LEAKED, teller, name=name)
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` digests of earlier keys anew; return how many. One that does not open is deleted."""
         return await reseal_rows(db, ApiKey, self._sealer, _place, limit)
 
-    async def _lock(self, db: AsyncSession, actor: Principal, key_id: UUID) -> ApiKey:
-        await self._sessions.require_alive(db, actor)
-        own = select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == actor.user_id)
-        if (row := await db.scalar(own.with_for_update())) is None:
-            raise NotFound("There is no such API key.")
-        return row
-
-    async def _add(self, db: AsyncSession, row: ApiKey, origin: Client) -> str:
-        """Add a row, mail its owner, and return its key."""
-        row.id, row.created_at = uuid4(), utc_now()
+    async def _add(self, db: AsyncSession, row: ApiKey, actor: Principal, origin: Client) -> str:
+        """Add a row, mail whoever makes it, and return its key."""
+        row.id, row.created_at, row.made_by = uuid4(), utc_now(), actor.user_id
         row.replaced_at = row.last_used_at = row.last_used_ip = None
         key = new_key(row.id)
         row.sealed, row.last_four = self._sealer.seal(digest(key), identity=_place(row)), key[-4:]
         db.add(row)
         await db.flush()
-        await self._mail.alert(db, ApiKeyMail.CREATED, row.user_id, origin, name=row.name)
+        whose = "you" if row.user_id == actor.user_id else "a service account"
+        await self._mail.alert(db, ApiKeyMail.CREATED, actor.user_id, origin, name=row.name, whose=whose)
         return key
-
-    async def _end(self, db: AsyncSession, row: ApiKey) -> None:
-        await db.delete(row)
-        _emit_event(ApiKeyEvent.API_KEY_REVOKED, row)
 
     def _is_of(self, row: Any, key: str) -> bool:
         """Return whether it is the key of the row, in a time that does not tell how much of it is right."""
@@ -218,5 +242,24 @@ def _place(row: Any) -> bytes:
     return f"api_keys|{row.id}|{row.user_id}".encode()
 
 
-def _emit_event(event: ApiKeyEvent, row: ApiKey, **more: UUID) -> None:
-    emit_event(event, outcome="success", user_id=row.user_id, target_type="api_key", target_id=row.id, **more)
+def _admit(verdict: Verdict, event: SecurityEvent, **about: str) -> None:
+    if not verdict.allowed:
+        emit_event(event, outcome="denied", **about)
+        raise TooManyRequests("Too many attempts. Try again later.", retry_after=verdict.retry_after)
+
+
+async def _lock(db: AsyncSession, owner: UUID, key_id: UUID) -> ApiKey:
+    row = await db.scalar(select(ApiKey).where(ApiKey.id == key_id, ApiKey.user_id == owner).with_for_update())
+    if row is None:
+        raise NotFound("There is no such API key.")
+    return row
+
+
+async def _end(db: AsyncSession, row: ApiKey, by: UUID) -> None:
+    await db.delete(row)
+    _emit_event(ApiKeyEvent.API_KEY_REVOKED, row, by)
+
+
+def _emit_event(event: ApiKeyEvent, row: Any, user_id: UUID, **more: UUID) -> None:
+    about = {"target_type": "api_key", "target_id": row.id, "owner_id": row.user_id}
+    emit_event(event, outcome="success", user_id=user_id, **about, **more)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from app.core.services import Services
 from app.feature import Feature
-from app.features.api_keys_pages.routes import ApiKeyNotice, router
-from app.features.pages.kit.site import AccountLink, Site
+from app.features.api_keys_pages.routes import ALL, OWN, ApiKeyNotice, admin_router, router
+from app.features.pages.kit.site import PageLink, Site
 
 _FOLDER = Path(__file__).parent
 
@@ -15,15 +15,15 @@ def provide(services: Services) -> None:
     services[Site].add(
         templates=_FOLDER / "templates",
         notices=ApiKeyNotice,
-        account_links=(AccountLink("/account/api-keys", "API keys", "key"),),
+        links=(PageLink(OWN, "API keys", "key"), PageLink(ALL, "API keys", "key")),
         goes_with_account=("your API keys",),
     )
 
 
 API_KEYS_PAGES = Feature(
     name="api_keys_pages",
-    uses=("api_keys", "pages", "sessions"),
+    uses=("accounts", "api_keys", "pages", "sessions"),
     provide=provide,
     mails={_FOLDER / "mails": ()},
-    root=(router,),
+    root=(router, admin_router),
 )

@@ -1,6 +1,5 @@
-"""The pages of the API keys: a key is shown by the answer to the form that makes it, and by no other."""
+"""The pages of API keys, mine and, for administrators, all: the answer to the form that makes a key alone shows it."""
 
-from datetime import timedelta
 from functools import cache
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,18 +8,21 @@ from pydantic import Field, create_model
 from starlette.responses import Response
 
 from app.access.policies import Allow
-from app.core.pagination import CursorText, PageParams
+from app.core.pagination import MAX_LIMIT, CursorText, PageParams
 from app.core.schemas import DisplayName
-from app.features.api_keys.routes import CHANGES, Keys
+from app.features.accounts.routes import Accounts, Administration
+from app.features.accounts.service import SERVICE_DOMAIN
+from app.features.api_keys.routes import CHANGES, CHANGES_ALL, READS_ALL, Keys
 from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyRead, ApiKeyRotation
 from app.features.pages.admin.roles import Checked
 from app.features.pages.kit.forms import FormBody, parse_fields
 from app.features.pages.kit.notices import Notice
 from app.features.pages.kit.page import CurrentPage, HtmlPage, PageRouter
-from app.features.sessions.client import RequestClient
+from app.features.sessions.client import Client, RequestClient
 from app.features.sessions.permissions import AccountPermission
 
-router = PageRouter(__name__, "/account/api-keys")
+OWN, ALL = "/account/api-keys", "/admin/api-keys"
+router, admin_router = PageRouter(__name__, OWN), PageRouter(__name__, ALL)
 
 _NEW = "api_keys_new.html"
 
@@ -32,17 +34,20 @@ class ApiKeyNotice(Notice):
 
 
 class ApiKeyForm(FormBody):
-    """A key to make, with a field for each scope; the networks separated by blanks."""
+    """A key to make, with a field for each scope; the networks separated by blanks; for a service account, its id."""
 
+    user_id: UUID | None = None
     name: DisplayName
     expires_in_days: int = 90
     networks: Annotated[str, Field(max_length=1000)] = ""
+    requests_per_minute: int | None = None
 
 
 @cache
-def _form(fields: tuple[str, ...]) -> type[ApiKeyForm]:
+def _form(fields: tuple[str, ...], *, of_program: bool) -> type[ApiKeyForm]:
     chosen: dict[str, Any] = dict.fromkeys(fields, (Checked, None))
-    return create_model("ApiKeyForm", __base__=ApiKeyForm, **chosen)
+    owner: dict[str, Any] = {"user_id": (UUID, ...)} if of_program else {}
+    return create_model("ApiKeyForm", __base__=ApiKeyForm, **chosen, **owner)
 
 
 def _scopes(page: HtmlPage) -> dict[str, Any]:
@@ -50,41 +55,96 @@ def _scopes(page: HtmlPage) -> dict[str, Any]:
     return {f"scope_{each.replace(':', '_')}": each for each in sorted(page.principal.permissions)}
 
 
+async def _programs(administration: Administration) -> dict[UUID, str]:
+    """Return the names of the service accounts, the newest ones."""
+    found, _ = await administration.list_accounts(PageParams(MAX_LIMIT, search=f"@{SERVICE_DOMAIN}"), "active")
+    return {user.id: user.display_name or user.email for user in found if user.email.endswith(SERVICE_DOMAIN)}
+
+
+async def _create(page: HtmlPage, keys: Keys, origin: Client, programs: dict[UUID, str] | None = None) -> Response:
+    scopes, here = _scopes(page), OWN if programs is None else ALL
+    kind = _form(tuple(scopes), of_program=programs is not None)
+    async with page.form(kind, _NEW, scopes=scopes, here=here, programs=programs) as typed:
+        wanted = typed.model_dump(include={"name", "expires_in_days", "requests_per_minute"})
+        wanted["scopes"] = [str(scope) for field, scope in scopes.items() if getattr(typed, field)]
+        new = parse_fields(ApiKeyCreate, wanted | {"networks": typed.networks.split()})
+        row, key = await keys.create(page.principal, new, origin, typed.user_id if programs is not None else None)
+    return page.show("api_key.html", row=row, key=key, hours=0, here=here)
+
+
 @router.page("", Allow(AccountPermission.ACCOUNT_READ))
 async def api_keys_page(page: CurrentPage, keys: Keys, cursor: CursorText = None) -> Response:
     """List my API keys, newest first, masked."""
-    rows, cursor = await keys.list_of(page.principal.user_id, PageParams(cursor=cursor))
+    rows, cursor = await keys.list_keys(PageParams(cursor=cursor), page.principal.user_id)
     shown = [ApiKeyRead.of(row) for row in rows]
-    return page.show("api_keys.html", keys=shown, next_path=page.next_path(cursor))
+    return page.show("api_keys.html", keys=shown, owners=None, here=OWN, next_path=page.next_path(cursor))
+
+
+@admin_router.page("", READS_ALL)
+async def all_api_keys_page(
+    page: CurrentPage, keys: Keys, accounts: Accounts, user_id: UUID | None = None, cursor: CursorText = None
+) -> Response:
+    """List the API keys of all accounts, or of one, newest first, masked."""
+    rows, cursor = await keys.list_keys(PageParams(cursor=cursor), user_id)
+    owners = await accounts.addresses(row.user_id for row in rows)
+    programs = {owner for owner, address in owners.items() if address.endswith(SERVICE_DOMAIN)}
+    shown, next_path = [ApiKeyRead.of(row) for row in rows], page.next_path(cursor, user_id=user_id)
+    return page.show("api_keys.html", keys=shown, owners=owners, programs=programs, here=ALL, next_path=next_path)
 
 
 @router.page("/new", CHANGES)
 async def new_api_key_page(page: CurrentPage) -> Response:
     """Ask for the key to make."""
-    return page.show(_NEW, scopes=_scopes(page))
+    return page.show(_NEW, scopes=_scopes(page), here=OWN, programs=None)
+
+
+@admin_router.page("/new", CHANGES_ALL)
+async def new_service_api_key_page(page: CurrentPage, administration: Administration) -> Response:
+    """Ask for the key of a service account to make."""
+    return page.show(_NEW, scopes=_scopes(page), here=ALL, programs=await _programs(administration))
 
 
 @router.form("/new", CHANGES)
 async def create_api_key(page: CurrentPage, keys: Keys, origin: RequestClient) -> Response:
     """Make an API key, which this page alone shows."""
-    scopes = _scopes(page)
-    async with page.form(_form(tuple(scopes)), _NEW, scopes=scopes) as typed:
-        wanted = {"name": typed.name, "expires_in_days": typed.expires_in_days, "networks": typed.networks.split()}
-        chosen = [str(scope) for field, scope in scopes.items() if getattr(typed, field)]
-        row, key = await keys.create(page.principal, parse_fields(ApiKeyCreate, wanted | {"scopes": chosen}), origin)
-    return page.show("api_key.html", row=row, key=key, hours=0)
+    return await _create(page, keys, origin)
+
+
+@admin_router.form("/new", CHANGES_ALL)
+async def create_service_api_key(
+    page: CurrentPage, keys: Keys, origin: RequestClient, administration: Administration
+) -> Response:
+    """Make an API key of a service account, which this page alone shows."""
+    return await _create(page, keys, origin, await _programs(administration))
 
 
 @router.form("/{key_id}/rotate", CHANGES)
 async def rotate_api_key(key_id: UUID, page: CurrentPage, keys: Keys, origin: RequestClient) -> Response:
     """Replace one of my API keys; this page alone shows the new one."""
-    hours = ApiKeyRotation().overlap_hours
-    row, key = await keys.rotate(page.principal, key_id, timedelta(hours=hours), origin)
-    return page.show("api_key.html", row=row, key=key, hours=hours)
+    rotation = ApiKeyRotation()
+    row, key = await keys.rotate(page.principal, key_id, rotation.overlap, origin)
+    return page.show("api_key.html", row=row, key=key, hours=rotation.overlap_hours, here=OWN)
+
+
+@admin_router.form("/{user_id}/{key_id}/rotate", CHANGES_ALL)
+async def rotate_service_api_key(
+    user_id: UUID, key_id: UUID, page: CurrentPage, keys: Keys, origin: RequestClient
+) -> Response:
+    """Replace an API key of a service account; this page alone shows the new one."""
+    rotation = ApiKeyRotation()
+    row, key = await keys.rotate(page.principal, key_id, rotation.overlap, origin, user_id)
+    return page.show("api_key.html", row=row, key=key, hours=rotation.overlap_hours, here=ALL)
 
 
 @router.form("/{key_id}/revoke", CHANGES)
 async def revoke_api_key(key_id: UUID, page: CurrentPage, keys: Keys) -> Response:
     """End one of my API keys."""
     await keys.revoke(page.principal, key_id)
-    return page.go("/account/api-keys", ApiKeyNotice.API_KEY_REVOKED)
+    return page.go(OWN, ApiKeyNotice.API_KEY_REVOKED)
+
+
+@admin_router.form("/{user_id}/{key_id}/revoke", CHANGES_ALL)
+async def revoke_any_api_key(user_id: UUID, key_id: UUID, page: CurrentPage, keys: Keys) -> Response:
+    """End an API key of any account."""
+    await keys.revoke(page.principal, key_id, user_id)
+    return page.go(ALL, ApiKeyNotice.API_KEY_REVOKED)

@@ -11,7 +11,7 @@ from app.features.identity.models import Identity
 from app.features.identity.routes import IDENTITIES, IDENTITY_ATTEMPT, IdentityNotice, Providers, router
 from app.features.identity.service import IdentityService
 from app.features.identity.settings import IdentitySettings
-from app.features.pages.kit.site import AccountLink, Site
+from app.features.pages.kit.site import PageLink, Site
 
 _FOLDER = Path(__file__).parent
 
@@ -24,7 +24,7 @@ def provide(services: Services) -> None:
     services[Site].add(
         templates=_FOLDER / "templates",
         notices=IdentityNotice,
-        account_links=(AccountLink(IDENTITIES, "Linked sign-ins"),),
+        links=(PageLink(IDENTITIES, "Linked sign-ins"),),
         goes_with_account=("your linked sign-ins",),
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from app.core.services import Services
 from app.feature import Feature
-from app.features.pages.kit.site import AccountLink, Site
+from app.features.pages.kit.site import PageLink, Site
 from app.features.vault_pages.routes import VaultNotice, router
 
 
@@ -13,7 +13,7 @@ def provide(services: Services) -> None:
     services[Site].add(
         templates=Path(__file__).with_name("templates"),
         notices=VaultNotice,
-        account_links=(AccountLink("/account/vault", "Vault", "key"),),
+        links=(PageLink("/account/vault", "Vault", "key"),),
         goes_with_account=("the secrets in your vault",),
     )
 

@@ -70,6 +70,8 @@ async def test_a_key_may_do_nothing_that_its_owner_may_not(service: Service, sco
         {"networks": ["localhost"]},
         {"networks": ["fe80::1%eth0"]},
         {"networks": ["10.0.0.0/8"] * 21},
+        {"requests_per_minute": 0},
+        {"requests_per_minute": 100_001},
         {"name": ""},
         {"key": "mine"},
     ],

@@ -89,6 +89,16 @@ async def test_a_role_that_demands_a_second_factor_demands_it_of_the_owner_of_a_
         assert ((await users()).status_code, await opens(service, key)) == (200, 200)
 
 
+@pytest.mark.asvs("7.4.3")
+async def test_a_factor_that_is_added_ends_no_key(service: Service) -> None:
+    """Sessions end, keys stay, as the page of the feature says: no program could use the factor."""
+    person, tokens = await service.signed_in()
+    other = await service.sign_in(person)
+    key = (await created(service, tokens))["key"]
+    await enrol(service, person, tokens)
+    assert ((await service.whoami(other)).status_code, await opens(service, key)) == (401, 200)
+
+
 @pytest.mark.asvs("7.2.2", "9.2.2", "14.2.1")
 async def test_a_key_is_nothing_in_the_place_of_another_credential(service: Service) -> None:
     """Nor is another credential a key: the whole matrix, and two headers."""
@@ -204,6 +214,27 @@ async def test_wrong_keys_are_counted_for_the_network_and_lock_no_right_one_out(
         assert [answer.status_code for answer in answers] == [202, 202, 202, 429, 429]
         assert int(answers[-1].headers["Retry-After"]) > 0
         assert await opens(service, key) == 200
+
+
+@pytest.mark.asvs("2.4.1")
+async def test_a_key_has_limits_of_its_own(start: StartService) -> None:
+    """From all addresses together: what was asked for, or what an address may; a successor has as much."""
+    async with start(trusted_proxies=["127.0.0.1"], rate_limit_default="60/minute") as service:
+        _, tokens = await service.signed_in()
+        few = await created(service, tokens, requests_per_minute=3)
+        many = await created(service, tokens)
+
+        async def used(key: str, times: int) -> list[int]:
+            sources = [bearer(key) | {"X-Forwarded-For": f"192.0.2.{each}"} for each in range(times)]
+            return [(await service.client.get(ME, headers=headers)).status_code for headers in sources]
+
+        assert await used(few["key"], 5) == [200] * 3 + [429] * 2
+        assert await used(many["key"], 62) == [200] * 60 + [429] * 2
+        assert [row["requests_per_minute"] for row in await listed(service, tokens)] == [None, 3]
+        answer = await service.client.get(ME, headers=bearer(few["key"]))
+        assert int(answer.headers["Retry-After"]) > 0
+        successor = (await rotate(service, tokens, few["id"])).json()
+        assert await used(successor["key"], 4) == [200] * 3 + [429]
 
 
 @pytest.mark.asvs("6.3.8", "11.2.4")

@@ -10,6 +10,7 @@ from app.access.roles import Role
 from tests.conftest import StartService
 from tests.features.api_keys.steps import opens
 from tests.support.mail import Mailbox, bodies
+from tests.support.oauth import register_machine
 from tests.support.pages.browser import Browser, text_of, with_browser
 from tests.support.pages.chromium import flaws, visiting
 from tests.support.pages.counterparts import compare
@@ -18,7 +19,7 @@ from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
 
-PATH = "/account/api-keys"
+PATH, ALL = "/account/api-keys", "/admin/api-keys"
 
 
 def key_in(page: str) -> str:
@@ -114,6 +115,37 @@ async def test_keys_of_others_are_not_there_and_names_are_text(service: Service)
     assert await opens(service, key) == 200
 
 
+@pytest.mark.asvs("8.2.1", "14.3.2")
+async def test_administrators_make_keys_of_service_accounts_and_end_any(service: Service, mailbox: Mailbox) -> None:
+    """Each key is shown once; those of people can be ended and not replaced; the mail leads to the page."""
+    _, owner = await with_browser(service)
+    theirs = await make(owner)
+    person, browser = await with_browser(service, Role.ADMIN)
+    assert "no service account" in text_of(await browser.get(f"{ALL}/new"))
+    machine = await register_machine(service, Role.AUDITOR, scope="users:read", name="Nightly job")
+    assert "Nightly job" in text_of(await browser.get(f"{ALL}/new"))
+    form = {"name": "nightly", "scope_users_read": "on", "requests_per_minute": "9"}
+    for wrong in (form, form | {"user_id": "nobody"}):
+        answer = await browser.post(f"{ALL}/new", **wrong)
+        assert (answer.status_code, 'aria-describedby="user_id-help"' in answer.text) == (422, True)
+    user_id = str(machine.client.user_id)
+    key = key_in((await browser.post(f"{ALL}/new", **form, user_id=user_id)).text)
+    (mail,) = await mailbox.wait(person.email)
+    assert all(f"https://service.example{ALL}" in body for body in bodies(mail))
+    page = await browser.get(ALL)
+    assert "9 a minute" in text_of(page)
+    assert (await browser.get(ALL, params={"user_id": user_id})).text.count("</strong> <code>ak_") == 1
+    (replace,) = re.findall(rf'action="({ALL}/[0-9a-f/-]+/rotate)"', page.text)
+    new = key_in((await browser.post(replace)).text)
+    assert [await opens(service, each) for each in (theirs, key, new)] == [200, 403, 403]
+    for path in re.findall(rf'action="({ALL}/[0-9a-f/-]+/revoke)"', (await browser.get(ALL)).text):
+        assert (await browser.post(path)).headers["Location"] == f"{ALL}?done=api-key-revoked"
+    assert "There is no API key." in text_of(await browser.get(ALL))
+    assert [await opens(service, each) for each in (theirs, key, new)] == [401, 401, 401]
+    assert ALL not in (await owner.get("/account")).text
+    assert (await owner.get(ALL)).status_code == 403
+
+
 async def test_in_a_browser(chromium: Chromium, site: Site) -> None:
     """Made, replaced and ended; nothing hinders anybody, and nothing is cut off."""
     session = await site.signed_in(await site.person())
@@ -130,17 +162,29 @@ async def test_in_a_browser(chromium: Chromium, site: Site) -> None:
         assert await flaws(page) == []
         await page.get_by_role("button", name="End the key for good").click()
         await expect(page.get_by_text("You have no API key.")).to_be_visible()
+    session = await site.signed_in(await site.person(Role.ADMIN))
+    async with visiting(chromium, site.url, storage_state=session) as (page, _):
+        for path in (ALL, f"{ALL}/new"):
+            await page.goto(path)
+            assert await flaws(page) == []
+            await expect(page.locator('nav [aria-current="page"]')).to_have_text("API keys")
 
 
 @pytest.mark.asvs("7.5.3", "8.2.1")
 async def test_no_page_asks_for_less_than_the_api(service: Service) -> None:
     """The policy of each is the one of the API's route, or stricter."""
     keys = "/api/v1/api-keys"
+    others = "/api/v1/users/{owner_id}/api-keys"
     counterparts = {
         f"GET {PATH}": f"GET {keys}",
         f"GET {PATH}/new": f"POST {keys}",
         f"POST {PATH}/new": f"POST {keys}",
         f"POST {PATH}/{{key_id}}/rotate": f"POST {keys}/{{key_id}}/rotate",
         f"POST {PATH}/{{key_id}}/revoke": f"DELETE {keys}/{{key_id}}",
+        f"GET {ALL}": f"GET {keys}/all",
+        f"GET {ALL}/new": f"POST {others}",
+        f"POST {ALL}/new": f"POST {others}",
+        f"POST {ALL}/{{user_id}}/{{key_id}}/rotate": f"POST {others}/{{owner_key_id}}/rotate",
+        f"POST {ALL}/{{user_id}}/{{key_id}}/revoke": f"DELETE {others}/{{owner_key_id}}",
     }
     assert compare(service.app, "api_keys_pages", counterparts) == ([], [])

@@ -53,8 +53,8 @@ class Assets:
         return Response(content, media_type=media_type, headers={"Cache-Control": _FOR_EVER})
 
 
-class AccountLink(NamedTuple):
-    """A page of the own account, for its navigation; `icon` is one of those in `static/icons.svg`."""
+class PageLink(NamedTuple):
+    """A page below `/account` or `/admin`, for the navigation there; `icon` is one of those in `static/icons.svg`."""
 
     path: str
     label: str
@@ -67,7 +67,7 @@ class Site:
     def __init__(self, settings: Settings, assets: Assets) -> None:
         self._reload = not settings.production
         self._folders: list[Path] = []
-        self._account_links: list[AccountLink] = []
+        self._links: list[PageLink] = []
         self._goes_with_account: list[str] = []
         self.notices: dict[str, str] = {}
         self.common: dict[str, Any] = {
@@ -76,7 +76,7 @@ class Site:
             "asset": assets.url,
             "development": settings.environment == "development",
             "registration_open": settings.registration is Registration.OPEN,
-            "account_links": self._account_links,
+            "links": self._links,
             "goes_with_account": self._goes_with_account,
         }
 
@@ -85,13 +85,13 @@ class Site:
         *,
         templates: Path,
         notices: Iterable[Notice] = (),
-        account_links: Iterable[AccountLink] = (),
+        links: Iterable[PageLink] = (),
         goes_with_account: tuple[str, ...] = (),
     ) -> None:
         """Add the part of a feature; each of `goes_with_account` completes "With the account go …"."""
         self._folders.append(templates)
         self.notices |= {str(notice): notice.text for notice in notices}
-        self._account_links += account_links
+        self._links += links
         self._goes_with_account += goes_with_account
 
     @property
