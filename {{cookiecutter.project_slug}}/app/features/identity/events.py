@@ -9,6 +9,7 @@ class IdentityEvent(SecurityEvent):
 
     IDENTITY_LINKED = "identity_linked", ACTOR
     IDENTITY_UNLINKED = "identity_unlinked", ACTOR
+    PROVIDER_LOGOUT_REFUSED = "provider_logout_refused"
 
 
 class IdentityMail(MailTemplate):

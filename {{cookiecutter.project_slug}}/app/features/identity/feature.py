@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from app.core.database.batches import RowPurge
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
-from app.feature import Feature
+from app.feature import Feature, RetentionJob
 from app.features.identity.api import router as api_router
 from app.features.identity.events import IdentityEvent, IdentityMail
-from app.features.identity.models import Identity
-from app.features.identity.routes import IDENTITIES, IDENTITY_ATTEMPT, IdentityNotice, Providers, router
+from app.features.identity.models import Identity, IdentitySession, never_answered
+from app.features.identity.routes import IDENTITIES, IDENTITY_ATTEMPT, IdentityNotice, Providers, logout_router, router
 from app.features.identity.service import IdentityService
 from app.features.identity.settings import IdentitySettings
 from app.features.pages.kit.site import PageLink, Site
@@ -35,10 +36,11 @@ IDENTITY = Feature(
     settings=(IdentitySettings,),
     provide=provide,
     api=(api_router,),
-    root=(router,),
-    tables=(Identity,),
+    root=(logout_router, router),
+    tables=(Identity, IdentitySession),
     mails={_FOLDER / "mails": IdentityMail},
     events=(IdentityEvent,),
     keys=(IDENTITY_ATTEMPT,),
+    purge=(RetentionJob("unfinished sign-ins with providers", lambda _: RowPurge(IdentitySession, never_answered)),),
     personal_data=(PersonalData(name="identities", table=Identity),),
 )

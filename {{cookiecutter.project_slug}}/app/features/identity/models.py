@@ -1,15 +1,13 @@
-"""The table of the identities."""
+"""The tables of the identities, and of the sessions that they opened."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, String, UniqueConstraint
+from sqlalchemy import ColumnElement, ForeignKey, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.database import Base
-
-LONGEST_SUBJECT = 255
-"""OpenID Connect Core section 2."""
+from app.features.identity.logout_token import LONGEST_CLAIM
 
 
 class Identity(Base):
@@ -21,6 +19,24 @@ class Identity(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     issuer: Mapped[str] = mapped_column(String(500))
-    subject: Mapped[str] = mapped_column(String(LONGEST_SUBJECT))
+    subject: Mapped[str] = mapped_column(String(LONGEST_CLAIM))
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
+
+
+class IdentitySession(Base):
+    """A session that an identity opened, which the provider calls `sid`; or a challenge, until it is answered."""
+
+    __tablename__ = "identity_sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    identity_id: Mapped[UUID] = mapped_column(ForeignKey("identities.id", ondelete="CASCADE"), index=True)
+    session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    challenge_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32), index=True)
+    sid: Mapped[str | None] = mapped_column(String(LONGEST_CLAIM), index=True)
+    created_at: Mapped[datetime]
+
+
+def never_answered(before: datetime) -> ColumnElement[bool]:
+    """Make the condition on challenges from before a time: all of them have ended."""
+    return IdentitySession.session_id.is_(None) & (IdentitySession.created_at < before)

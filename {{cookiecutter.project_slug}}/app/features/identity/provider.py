@@ -24,7 +24,7 @@ from app.core.clock import utc_now
 from app.core.crypto import new_token
 from app.core.errors import BadRequest, Problem, Unavailable
 from app.features.identity.fetch import SECONDS, ProviderTransport, RefusedFetchError
-from app.features.identity.models import LONGEST_SUBJECT
+from app.features.identity.logout_token import LOGOUT_TYPE, LogoutToken, RefusedLogout, is_claim
 from app.features.identity.settings import Provider
 
 # Asymmetric ones alone: for HS256 the public key would be the secret (RFC 8725 section 3.1).
@@ -39,6 +39,7 @@ _FRESH_SECONDS = 3600
 _KEYS_AGAIN_SECONDS = 60
 """How soon keys are fetched again for a token with a key that is not among them."""
 _RETRY_SECONDS = 30
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 _log = structlog.get_logger(__name__)
 
 
@@ -73,6 +74,8 @@ class Attempt(NamedTuple):
 class ProviderClient:
     """Speaks with one provider. Its documents and keys are kept for an hour."""
 
+    scope = "openid email"
+
     def __init__(self, provider: Provider, redirect_uri: str) -> None:
         self.provider = provider
         self._redirect_uri = redirect_uri
@@ -93,7 +96,7 @@ class ProviderClient:
             url, _ = client.create_authorization_url(metadata["authorization_endpoint"], state, verifier, **more)
         return str(url)
 
-    async def claims(self, attempt: Attempt, code: str, issuer: str | None) -> CodeIDToken:
+    async def claims(self, attempt: Attempt, code: str, issuer: str | None) -> dict[str, Any]:
         """Exchange a code for the verified claims about who signed in; `issuer` came with the code (RFC 9207).
 
         Raises `BadRequest` for another issuer, `Unavailable`, `ProviderFaultError`.
@@ -101,7 +104,7 @@ class ProviderClient:
         async with self._client() as client:
             metadata = await self._discover(client)
             demanded = metadata.get("authorization_response_iss_parameter_supported") is True
-            if issuer != self.provider.issuer and (issuer is not None or demanded):
+            if demanded if issuer is None else not self._accepts(issuer):
                 raise BadRequest("The answer is not from the provider that was asked.")
             methods = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
             client.token_endpoint_auth_method = (
@@ -111,6 +114,27 @@ class ProviderClient:
                 metadata["token_endpoint"], code=code, code_verifier=attempt.part("verifier")
             )
             return await self._verify(client, tokens, attempt.part("nonce"))
+
+    async def logout_claims(self, token: str) -> dict[str, Any]:
+        """Return what the verified logout token of the provider says.
+
+        Raises `RefusedLogout`, `Unavailable` if its keys cannot be fetched, `ProviderFaultError`.
+        """
+        try:
+            header = jws.extract_compact(token.encode()).headers()  # not verified yet
+            if header["typ"].lower().removeprefix("application/") != LOGOUT_TYPE:
+                raise RefusedLogout("it is no logout token")
+            async with self._client() as client:
+                keys = await self._keys_for(client, header.get("kid"))
+            decoded = jwt.decode(token, lambda signature: _key_of(signature, keys), algorithms=_ALGORITHMS)
+            params = {"client_id": self.provider.client_id}
+            claims = LogoutToken(decoded.claims, decoded.header, self._expected(), params)
+            claims.validate(int(utc_now().timestamp()), _LEEWAY_SECONDS)
+        except JoseError as error:
+            raise RefusedLogout(error.error) from None
+        except _UNREADABLE as error:
+            raise RefusedLogout(f"unreadable: {type(error).__name__}") from None
+        return dict(claims)
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[AsyncOAuth2Client]:
@@ -122,7 +146,7 @@ class ProviderClient:
                 AsyncOAuth2Client(
                     own.client_id,
                     own.client_secret.get_secret_value(),
-                    scope="openid email",
+                    scope=self.scope,
                     code_challenge_method="S256",
                     redirect_uri=self._redirect_uri,
                     transport=ProviderTransport(own),
@@ -138,21 +162,24 @@ class ProviderClient:
                 f"{label} does not answer. Sign in another way, or try again later.", retry_after=_RETRY_SECONDS
             ) from None
         except OAuthError as error:
-            if error.error == "invalid_grant":
+            if error.error in {"invalid_grant", "bad_verification_code"}:  # the second is GitHub's
                 raise BadRequest(f"{label} does not know this sign-in any more. Begin again.") from None
             raise ProviderFaultError(own, "the token endpoint refuses this service") from None
         except RefusedFetchError as error:
             raise ProviderFaultError(own, str(error)) from None
         except JoseError as error:
             raise ProviderFaultError(own, f"ID token: {error.error}") from None
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except _UNREADABLE as error:
             raise ProviderFaultError(own, f"unreadable: {type(error).__name__}") from None
+
+    def _accepts(self, issuer: str) -> bool:
+        return issuer == self.provider.issuer
 
     async def _discover(self, client: AsyncOAuth2Client) -> dict[str, Any]:
         """Return the discovery document of the issuer, and of no other (OpenID Connect Discovery section 4.3)."""
         if self._metadata is None or monotonic() - self._metadata[0] > _FRESH_SECONDS:
             url = f"{self.provider.issuer.removesuffix('/')}/.well-known/openid-configuration"
-            found = await _fetch(client, url)
+            found = await fetch(client, url)
             if found.get("issuer") != self.provider.issuer:
                 raise RefusedFetchError("the discovery document is of another issuer")
             self._require_address(found["authorization_endpoint"])
@@ -165,7 +192,7 @@ class ProviderClient:
         if not (url.startswith(f"{scheme}://") and url.isascii() and url.isprintable() and " " not in url):
             raise RefusedFetchError("the authorization endpoint is no https address")
 
-    async def _verify(self, client: AsyncOAuth2Client, tokens: dict[str, Any], nonce: str) -> CodeIDToken:
+    async def _verify(self, client: AsyncOAuth2Client, tokens: dict[str, Any], nonce: str) -> dict[str, Any]:
         """Check the ID token (OpenID Connect Core section 3.1.3.7)."""
         id_token = tokens["id_token"]
         if len(id_token) > _LONGEST_TOKEN:
@@ -173,27 +200,24 @@ class ProviderClient:
         header = jws.extract_compact(id_token.encode()).headers()  # not verified yet
         keys = await self._keys_for(client, header.get("kid"))
         decoded = jwt.decode(id_token, lambda signature: _key_of(signature, keys), algorithms=_ALGORITHMS)
-        own = self.provider
-        claims = CodeIDToken(
-            decoded.claims,
-            decoded.header,
-            {
-                name: {"essential": True, "value": value}
-                for name, value in (("iss", own.issuer), ("aud", own.client_id))
-            },
-            {"nonce": nonce, "client_id": own.client_id, "access_token": tokens.get("access_token")},
-        )
+        params = {"nonce": nonce, "client_id": self.provider.client_id, "access_token": tokens.get("access_token")}
+        claims = CodeIDToken(decoded.claims, decoded.header, self._expected(), params)
         claims.validate(now=int(utc_now().timestamp()), leeway=_LEEWAY_SECONDS)
-        if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= LONGEST_SUBJECT:
+        if not is_claim(claims["sub"]):
             raise RefusedFetchError("the subject is none")
-        return claims
+        return dict(claims)
+
+    def _expected(self) -> dict[str, Any]:
+        """Return the rules for whom a token is from and for."""
+        own = (("iss", self.provider.issuer), ("aud", self.provider.client_id))
+        return {name: {"essential": True, "value": value} for name, value in own}
 
     async def _keys_for(self, client: AsyncOAuth2Client, key_id: object) -> list[Key]:
         """Return the issuer's keys, fetched again if the key is not among them, but once a minute at most."""
         age = _FRESH_SECONDS + 1 if self._keys is None else monotonic() - self._keys[0]
         known = self._keys is not None and any(key.kid == key_id for key in self._keys[1])
         if age > _FRESH_SECONDS or (not known and age > _KEYS_AGAIN_SECONDS):
-            found = await _fetch(client, (await self._discover(client))["jwks_uri"])
+            found = await fetch(client, (await self._discover(client))["jwks_uri"])
             usable = [key for key in found["keys"] if key.get("use", "sig") == "sig" and key["kty"] in {"RSA", "EC"}]
             self._keys = monotonic(), [JWKRegistry.import_key(key) for key in usable]
         assert self._keys is not None  # noqa: S101  # for the type checker
@@ -208,12 +232,12 @@ def _key_of(signature: GuestProtocol, keys: list[Key]) -> Key:
     return key
 
 
-async def _fetch(client: AsyncOAuth2Client, url: str) -> dict[str, Any]:
-    """Return a JSON object."""
-    response = await client.request("GET", url, withhold_token=True)
+async def fetch(client: AsyncOAuth2Client, url: str, kind: type = dict, *, withhold_token: bool = True) -> Any:
+    """Return a JSON object, or a list."""
+    response = await client.request("GET", url, withhold_token=withhold_token)
     if response.is_server_error:
         response.raise_for_status()
     document = response.json() if response.is_success else None
-    if not isinstance(document, dict):
+    if not isinstance(document, kind):
         raise RefusedFetchError("a document is none")
     return document

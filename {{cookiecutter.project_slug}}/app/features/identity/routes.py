@@ -13,19 +13,25 @@ from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from limits import RateLimitItemPerHour, parse as parse_limit
+from fastapi import Form
+from limits import RateLimitItemPerHour, RateLimitItemPerMinute, parse as parse_limit
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.access.policies import Public
+from app.access.guard import GuardedRouter
+from app.access.policies import Public, policy
 from app.core.clock import utc_now
-from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
-from app.core.errors import BadRequest, NotFound, Problem
+from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest
+from app.core.errors import BadRequest, NotFound, Problem, TooManyRequests
 from app.core.events import emit_event
 from app.core.limits import Limiter, subscriber
 from app.core.services import Services, provided
 from app.core.settings.model import Settings
 from app.features.identity.api import CHANGES, READS, Identities
+from app.features.identity.events import IdentityEvent
+from app.features.identity.github import GitHubClient
+from app.features.identity.logout_token import RefusedLogout
 from app.features.identity.provider import Attempt, ProviderClient
 from app.features.identity.service import FEDERATED
 from app.features.identity.settings import IdentitySettings
@@ -42,7 +48,7 @@ from app.http.request.body_limit import KIB
 IDENTITIES = "/account/identities"
 IDENTITY_ATTEMPT = Purpose("identity-attempt/v1")
 _COOKIE, _LIFETIME = "__Host-identity", timedelta(minutes=10)
-_ONCE = RateLimitItemPerHour(1)
+_ONCE, _LOGOUTS = RateLimitItemPerHour(1), RateLimitItemPerMinute(60)
 # A cookie has 4,096 bytes, and base64 makes a path longer by a third.
 _LONGEST_NEXT = 2500
 _BEGIN_AGAIN = "This sign-in has expired, was used, or began in another browser. Begin again."
@@ -50,6 +56,7 @@ _BEGIN_AGAIN = "This sign-in has expired, was used, or began in another browser.
 _PAGE = "account_identities.html"
 
 router = PageRouter(__name__)
+logout_router = GuardedRouter(include_in_schema=False)
 
 
 class IdentityNotice(Notice):
@@ -82,7 +89,8 @@ class Providers:
         settings = services[Settings]
         callback = f"{settings.public_url}/login/callback/"
         named = services[IdentitySettings].providers
-        self._clients = {each.name: ProviderClient(each, callback + each.name) for each in named}
+        kinds = {each.name: GitHubClient if each.is_github else ProviderClient for each in named}
+        self._clients = {each.name: kinds[each.name](each, callback + each.name) for each in named}
         self._sealer = Sealer(services[KeyRing], IDENTITY_ATTEMPT)
         self._limiter, self._limit = services[Limiter], parse_limit(settings.rate_limit_signin)
 
@@ -126,7 +134,7 @@ class Providers:
             raise BadRequest(_BEGIN_AGAIN)
         if "code" not in query:
             raise BadRequest(f"{self[pending.provider].provider.label} has not signed you in. Begin again.")
-        return dict(await self[pending.provider].claims(attempt, query["code"], query.get("iss")))
+        return await self[pending.provider].claims(attempt, query["code"], query.get("iss"))
 
     @asynccontextmanager
     async def counted(self, client: Client) -> AsyncIterator[None]:
@@ -138,6 +146,26 @@ class Providers:
             attempt.refuse_over()
         yield
         await attempt.give_back()
+
+    async def logout_claims(self, name: str, token: str, client: Client) -> dict[str, Any]:
+        """Return what a logout token says that is right and new; raises `TooManyRequests` and as the client does."""
+        chosen, key = self[name], ("logout", name, subscriber(client.ip))
+        verdict = await self._limiter.hit(_LOGOUTS, *key)
+        if not verdict.allowed:
+            raise TooManyRequests("Too many logout tokens. Try again later.", retry_after=verdict.retry_after)
+        claims = await chosen.logout_claims(token)
+        if not (await self._limiter.hit(_ONCE, *_use_of(name, claims))).allowed:
+            raise RefusedLogout("it was used before")
+        await self._limiter.refund(_LOGOUTS, *key)
+        return claims
+
+    async def forget_logout(self, name: str, claims: dict[str, Any]) -> None:
+        """Let a logout token be used once more: it has ended nothing."""
+        await self._limiter.refund(_ONCE, *_use_of(name, claims))
+
+
+def _use_of(name: str, claims: dict[str, Any]) -> tuple[str, ...]:
+    return "logout", name, digest(claims["jti"]).hex()
 
 
 Known = Annotated[Providers, provided(Providers)]
@@ -182,6 +210,34 @@ async def come_back(  # noqa: PLR0913, PLR0917  # as many as FastAPI is to provi
             response = page.show("login.html", headers=headers, cookie_lost=False, **shown, **onward)
     response.delete_cookie(_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
     return response
+
+
+class LogoutForm(BaseModel):
+    """The parameter of a logout; others are ignored."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    logout_token: Annotated[SecretStr, Field(max_length=8 * KIB)]
+
+
+@logout_router.post("/oauth/backchannel-logout/{name}", max_body_size=16 * KIB)
+@policy(Public())
+async def back_channel_logout(
+    name: str, form: Annotated[LogoutForm, Form()], providers: Known, identities: Identities, client: RequestClient
+) -> Response:
+    """End the sessions that a provider's sign-in opened: they have ended there."""
+    try:
+        claims = await providers.logout_claims(name, form.logout_token.get_secret_value(), client)
+    except RefusedLogout as problem:
+        about = {"provider": name, "reason": problem.reason}
+        emit_event(IdentityEvent.PROVIDER_LOGOUT_REFUSED, outcome="denied", **about)
+        raise
+    try:
+        await identities.end_sessions(providers[name].provider, claims)
+    except Exception:
+        await providers.forget_logout(name, claims)
+        raise
+    return Response()
 
 
 def _emit_failure(provider: str, problem: Problem) -> None:

@@ -10,14 +10,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.policies import MFA, Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
-from app.core.database.database import Database
+from app.core.crypto import digest
+from app.core.database.database import Database, table_of
 from app.core.email_address import parse_email_address
 from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.events import emit_event
@@ -27,18 +28,21 @@ from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.tokens import AccountTokens
 from app.features.accounts.service import AccountService, add_account
 from app.features.identity.events import IdentityEvent, IdentityMail
-from app.features.identity.models import Identity
+from app.features.identity.logout_token import is_claim
+from app.features.identity.models import Identity, IdentitySession
 from app.features.identity.provider import FACTOR_SECONDS
 from app.features.identity.settings import IdentitySettings, Provider, domain_of
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionService
-from app.features.signin.password import Challenge, Channel, Opened, PasswordSignIn
+from app.features.signin.password import Challenge, Channel, Opened, PasswordSignIn, end_unfinished
 
 FEDERATED = "fed"
 """The method of a session (`amr`) that a provider vouches for. RFC 8176 has none for it; this is Microsoft Entra's."""
 
+_ENDED_BY_PROVIDER = "ended at its identity provider"
 _MOST_IDENTITIES = 10
 _AHEAD = timedelta(minutes=1)
+_identity_sessions = table_of(IdentitySession)
 _UNKNOWN = "No account is linked with it. Sign in in another way, and link it in your account."
 _HAS_ACCOUNT = (
     "There is an account with your e-mail address already. Sign in with your password, and link it in your account."
@@ -62,6 +66,7 @@ class IdentityService:
         self._database, self._accounts = services[Database], services[AccountService]
         self._sessions, self._tokens = services[SessionService], services[AccountTokens]
         self._passwords, self._mail = services[PasswordSignIn], services[AccountMail]
+        self._passwords.completed = _complete
         self._may_register = services[Settings].registration is Registration.OPEN
         self._labels = {provider.issuer: provider.label for provider in services[IdentitySettings].providers}
 
@@ -78,6 +83,7 @@ class IdentityService:
             result = await (await db.connection()).run_sync(self._proceed, identity.user_id, method, channel)
             if result is None:
                 raise RefusedIdentity(_CLOSED_ACCOUNT, identity.user_id)
+            db.add(_opened(identity, result, claims.get("sid")))
         self._mail.deliver()
         return result
 
@@ -113,6 +119,23 @@ class IdentityService:
         """Return the identities of a user, the oldest first."""
         async with self._database.read() as db:
             return await _own(db, user_id)
+
+    async def end_sessions(self, provider: Provider, claims: dict[str, Any]) -> None:
+        """End what the sign-ins with a provider opened or began, by the subject, the session or both that it names."""
+        columns = {"sub": Identity.subject, "sid": IdentitySession.sid}
+        named = [column == claims[name] for name, column in columns.items() if name in claims]
+        found = select(IdentitySession, Identity.user_id).join(Identity, Identity.id == IdentitySession.identity_id)
+        found = found.where(Identity.issuer == provider.issuer, *named)
+        async with self._database.transaction() as db:
+            for user_id in sorted({user_id for _, user_id in (await db.execute(found)).all()}):
+                # No challenge is answered meanwhile.
+                await self._accounts.active_roles(db, user_id, lock=True)
+            for row, user_id in (await db.execute(found.execution_options(populate_existing=True))).all():
+                if row.session_id is None:
+                    await end_unfinished(db, user_id)
+                else:
+                    await self._sessions.end(db, _ENDED_BY_PROVIDER, id=row.session_id)
+                await db.delete(row)
 
     def _proceed(
         self, connection: Connection, user_id: UUID, method: str, channel: Channel
@@ -183,6 +206,22 @@ def _proved_more(provider: Provider, claims: dict[str, Any], since: datetime | N
     said = [claims.get("acr"), *(amr if isinstance(amr, list) else ())]
     is_fresh = since is not None and utc_now() - since < timedelta(seconds=FACTOR_SECONDS)
     return is_fresh and any(value in provider.second_factor for value in said)
+
+
+def _opened(identity: Identity, result: Opened | Challenge, sid: object) -> IdentitySession:
+    """Make the row that knows what an identity opened, or what a second factor opens in its place."""
+    row = IdentitySession(identity_id=identity.id, sid=sid if is_claim(sid) else None, created_at=utc_now())
+    if isinstance(result, Opened):
+        row.session_id = result.session.id
+    else:
+        row.challenge_hash = digest(result.challenge)
+    return row
+
+
+def _complete(connection: Connection, challenge: str, session_id: UUID) -> None:
+    """Note which session the answer to a challenge has opened, if an identity began it."""
+    began = update(_identity_sessions).where(_identity_sessions.c.challenge_hash == digest(challenge))
+    connection.execute(began.values(session_id=session_id, challenge_hash=None))
 
 
 def _emit(event: IdentityEvent, identity: Identity) -> None:

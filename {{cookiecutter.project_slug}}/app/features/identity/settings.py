@@ -1,7 +1,7 @@
 """The settings of the identity providers: `IDENTITY_PROVIDERS` names them, and each has settings of its own name."""
 
 import re
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, create_model
 from pydantic_settings import SettingsConfigDict
@@ -11,8 +11,10 @@ from app.core.names import clean_name
 from app.core.settings.model import FeatureSettings
 from app.core.settings.rules import is_local, refuse, refuse_if, split_url
 
+GITHUB = "https://github.com"
+
 _NAME = re.compile(r"[a-z][a-z0-9]{0,19}")
-_PARTS = ("issuer", "client_id", "client_secret", "label", "private", "domains", "second_factor")
+_PARTS = ("issuer", "client_id", "client_secret", "label", "private", "domains", "second_factor", "kind")
 _ONE_FACTOR = frozenset({"0", "fed", "pwd"})
 """What says that there was no second factor (OpenID Connect Core section 2, RFC 8176)."""
 
@@ -79,6 +81,12 @@ class Provider(NamedTuple):
     private: bool
     domains: tuple[str, ...]
     second_factor: tuple[str, ...]
+    kind: str
+
+    @property
+    def is_github(self) -> bool:
+        """Whether it is GitHub, which has no OpenID Connect."""
+        return self.kind == "github" or self.issuer == GITHUB
 
 
 class IdentitySettings(FeatureSettings):
@@ -106,6 +114,7 @@ class IdentitySettings(FeatureSettings):
                 (bool, False),
                 (Annotated[tuple[Annotated[str, AfterValidator(_domain)], ...], _List], ()),
                 (Annotated[tuple[Annotated[str, AfterValidator(_factor)], ...], _List], ()),
+                (Literal["openid", "github"], "openid"),
             )
             fields |= {f"idp_{name}_{part}": kind for part, kind in zip(_PARTS, own, strict=True)}
         kind = super().with_named()

@@ -193,11 +193,9 @@ class SessionService:
         """End one session of the actor; raises `NotFound` for another user's session."""
         async with self._database.transaction() as db:
             await self.require_alive(db, actor)
-            ended = await self.end(db, ENDED_BY_USER, id=session_id, user_id=actor.user_id)
-            if ended:
-                emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=actor.user_id, session_id=session_id)
-        if not ended:
-            raise NotFound("There is no such session.")
+            if not await self.end(db, ENDED_BY_USER, id=session_id, user_id=actor.user_id):
+                raise NotFound("There is no such session.")
+            emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=actor.user_id, session_id=session_id)
 
     async def end_others(self, actor: Principal) -> None:
         """End every session of the actor but the current one."""

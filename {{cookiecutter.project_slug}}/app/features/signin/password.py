@@ -84,6 +84,7 @@ class PasswordSignIn:
     _factors: FactorService
     _limits: SignInLimits
     _mail: AccountMail
+    completed: Callable[[Connection, str, UUID], None] = lambda *_: None  # a challenge, and the session that it opens
 
     async def open_session(self, email: str, password: SecretStr, channel: Channel) -> Opened | Challenge:
         """Start a session for a user who knows the password, or ask for a second factor.
@@ -144,7 +145,9 @@ class PasswordSignIn:
             if method is None:
                 return Unauthenticated("The answer is wrong, or was used before.")
             connection.execute(delete(_unfinished).where(_unfinished.c.challenge_hash == digest(challenge)))
-            return self._open(connection, user_id, roles, (found[0].method, method, MFA), channel)
+            opened = self._open(connection, user_id, roles, (found[0].method, method, MFA), channel)
+            self.completed(connection, challenge, opened.session.id)
+            return opened
 
         result = await self._database.run_in_transaction(advance)
         if isinstance(result, Unauthenticated):
@@ -174,17 +177,16 @@ class PasswordSignIn:
         self, connection: Connection, user_id: UUID, roles: frozenset[Role], methods: tuple[str, ...], channel: Channel
     ) -> Opened:
         """Open the session of a locked account."""
-        client, method = channel.client, " ".join(methods)
+        client, amr = channel.client, " ".join(methods)
         alerted = is_new_device(connection, user_id, client) and self._mail.put_alert(
             connection, Alert.NEW_DEVICE, user_id, client, {}
         )
         scope = " ".join(sorted(self._accounts.permitted(roles, methods)))
-        options = SessionOptions(scope, method, authenticated_at=channel.since)
+        options = SessionOptions(scope, amr, authenticated_at=channel.since)
         session = self._sessions.start(connection, user_id, client, options)
         remember_home(connection, user_id, client.ip)
         credential = channel.issue(connection, session)
-        event = {"user_id": user_id, "session_id": session.id, "method": method}
-        emit_event(SignInEvent.SIGNIN_SUCCEEDED, outcome="success", **event)
+        emit_event(SignInEvent.SIGNIN_SUCCEEDED, outcome="success", user_id=user_id, session_id=session.id, method=amr)
         return Opened(session, credential, alerted)
 
 

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.features.identity.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, serving
+from tests.support.programs import PROGRAMS, Program
+
+PROGRAMS["npm"] = Program("npm", ("npm",), "npm")
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +30,9 @@ def _named(issuers: dict[str, Issuer], monkeypatch: pytest.MonkeyPatch) -> None:
 def good(issuers: dict[str, Issuer]) -> Issuer:
     """The provider that most tests sign in with."""
     return issuers["good"]
+
+
+@pytest.fixture
+def npm() -> str:
+    """Where npm is."""
+    return PROGRAMS["npm"].required_path()

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from tests.support.server import HOST, free_port
 
 CLIENT_ID, CLIENT_SECRET = "the-service", "a made-up secret of the client"
+LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 KEY, OTHER_KEY = (RSAKey.generate_key(2048, {"kid": "one"}) for _ in range(2))
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -52,6 +53,15 @@ class Issuer:
         """Sign as an issuer does."""
         return jwt.encode(header, claims, self.key, algorithms=["RS256"])
 
+    def logout_token(self, header: dict[str, Any] | None = None, **changes: Any) -> str:
+        """Say that a session has ended, or any lie about it; None leaves a claim out."""
+        now = int(time.time())
+        claims = {"iss": self.url, "aud": CLIENT_ID, "iat": now, "exp": now + 120, "jti": secrets.token_hex(8)}
+        claims |= {"events": {LOGOUT_EVENT: {}}, **changes}
+        said = {name: value for name, value in claims.items() if value is not None}
+        named = {"alg": "RS256", "kid": "one", "typ": "logout+jwt", **(header or {})}
+        return self.sign({name: value for name, value in named.items() if value is not None}, said)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         path, body = scope["path"], b""
@@ -61,16 +71,19 @@ class Issuer:
             if not message.get("more_body"):
                 break
         await asyncio.sleep(self.seconds)
-        own: dict[str, Callable[[], Answer]] = {
+        status, headers, content = (self.paths(scope, body) | self.answers)[path]()
+        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": pairs})
+        await send({"type": "http.response.body", "body": content})
+
+    def paths(self, scope: Scope, body: bytes) -> dict[str, Callable[[], Answer]]:
+        """What is asked for by which path."""
+        return {
             "/.well-known/openid-configuration": lambda: _json(self._metadata()),
             "/keys": lambda: _json({"keys": [key.as_dict(private=False) for key in self.keys]}),
             "/authorize": lambda: self._authorize(_pairs(scope["query_string"])),
             "/token": lambda: self._token(dict(scope["headers"]), _pairs(body)),
         }
-        status, headers, content = (own | self.answers)[path]()
-        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": status, "headers": pairs})
-        await send({"type": "http.response.body", "body": content})
 
     def _metadata(self) -> dict[str, Any]:
         own = {

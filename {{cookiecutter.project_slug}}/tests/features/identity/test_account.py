@@ -118,5 +118,6 @@ async def test_changes_take_a_recent_sign_in(start: StartService, good: Issuer) 
             "DELETE /api/v1/users/me/identities/{identity_id}": "DELETE /api/v1/users/me/factors/{factor_id}",
             "POST /login/with/{name}": None,
             "GET /login/callback/{name}": None,
+            "POST /oauth/backchannel-logout/{name}": None,
         }
         assert compare(service.app, "identity", counterparts) == ([], [])
