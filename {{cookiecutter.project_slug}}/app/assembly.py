@@ -14,7 +14,7 @@ from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.database.migrations import require_current
 from app.core.database.personal_data import DataExport
-from app.core.events import EventCatalog, KeyEvent, UpkeepEvent
+from app.core.events import EventCatalog, UpkeepEvent
 from app.core.limits import Limiter
 from app.core.mail.delivery import MailDelivery
 from app.core.mail.outbox import MAIL_KEY, MailFolders, Outbox, OutboxMail
@@ -45,7 +45,7 @@ CORE = Feature(
     settings=(Settings,),
     provide=provide,
     tables=(OutboxMail,),
-    events=(AccessEvent, HttpEvent, KeyEvent, UpkeepEvent),
+    events=(AccessEvent, HttpEvent, UpkeepEvent),
     keys=(CURSOR_KEY, MAIL_KEY),
     purge=(RetentionJob("mail", lambda _: RowPurge(OutboxMail, lambda before: OutboxMail.finished_at < before)),),
     reseal=(ResealJob("mail", lambda services: services[Outbox]),),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
 
@@ -27,16 +28,14 @@ class FeatureError(Exception):
     """Features do not go together. The boot stops."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionJob:
+class RetentionJob(NamedTuple):
     """Rows that `manage purge` deletes after some time: what people call them, and the service that does it."""
 
     name: str
     service: Callable[[Services], RowPurge]
 
 
-@dataclass(frozen=True, slots=True)
-class ResealJob:
+class ResealJob(NamedTuple):
     """Rows that `manage rotate-secret-key --reseal` seals anew: what people call them, and the service that does it."""
 
     name: str

@@ -51,7 +51,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.services = services
     app.router.route_class = GuardedRoute
-    _include_routes(app, settings)
+    roots = (router for feature in FEATURES for router in feature.root)
+    for router in (_api(), *(each if isinstance(each, APIRouter) else each(settings) for each in roots)):
+        # As they are: nothing of the application is to be added to them, and to make each anew takes time.
+        app.router.routes.extend(router.routes)
     install_error_handlers(app)
     install_outage_handlers(app)
     for feature in FEATURES:
@@ -61,14 +64,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     route_policies(app)
     require_services(app)
     return app
-
-
-def _include_routes(app: FastAPI, settings: Settings) -> None:
-    roots = (router for feature in FEATURES for router in feature.root)
-    routers = [router if isinstance(router, APIRouter) else router(settings) for router in roots]
-    for router in (_api(), *routers):
-        # As they are: nothing of the application is to be added to them, and to make each anew takes time.
-        app.router.routes.extend(router.routes)
 
 
 @cache

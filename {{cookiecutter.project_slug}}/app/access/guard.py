@@ -4,7 +4,6 @@ It is no dependency: FastAPI parses the body before, and a caller without access
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -42,6 +41,9 @@ class Authenticator(Protocol):
 class Authentication:
     """Authenticates a request with the first authenticator that takes it."""
 
+    caller_of: Callable[[Request], Awaitable[object]]
+    """Finds the OAuth client of a request, or the user in `request.state.principal`, or raises `Unauthenticated`."""
+
     def __init__(self) -> None:
         self._authenticators: list[Authenticator] = []
         self.key_schemes: dict[str, dict[str, str]] = {}
@@ -54,13 +56,6 @@ class Authentication:
     async def __call__(self, request: Request) -> Principal:
         """Make the principal of the request; raises `Unauthenticated`."""
         return await next(each for each in self._authenticators if each.takes(request))(request)
-
-
-@dataclass(frozen=True)
-class CallerAuthentication:
-    """Finds the OAuth client of a request, or the user in `request.state.principal`, or raises `Unauthenticated`."""
-
-    caller_of: Callable[[Request], Awaitable[object]]
 
 
 class GuardedRoute(APIRoute):
@@ -95,11 +90,14 @@ class GuardedRoute(APIRoute):
             schemes = [scheme_and_credentials(value)[0] for value in request.headers.getlist("Authorization")]
             # A bearer token, valid or not, is checked before the body is read.
             if self.policy.needs_principal or (self.policy.needs_caller and "bearer" in schemes):
-                require(self.policy, await principal_of(request, self.authenticate))
+                principal = await self.authenticate(request)
+                # For handlers, and for the log.
+                request.state.principal, request.state.principal_id = principal, str(principal.user_id)
+                require(self.policy, principal)
             strict = StrictRequest(request.scope, request.receive)
             await self.load(strict)
             if self.policy.needs_caller:
-                strict.state.caller = await services_of(request.app)[CallerAuthentication].caller_of(strict)
+                strict.state.caller = await services_of(request.app)[Authentication].caller_of(strict)
             return await handle(strict)
 
         return guarded
@@ -112,14 +110,6 @@ class GuardedRoute(APIRoute):
         """Read the body if the handler takes one: a form, or JSON."""
         if self.body_field is not None:
             await request.load(form=isinstance(self.body_field.field_info, Form))
-
-
-async def principal_of(request: Request, authenticate: Callable[[Request], Awaitable[Principal]]) -> Principal:
-    """Make the principal of the request, and note it for handlers and the log; raises `Unauthenticated`."""
-    principal = await authenticate(request)
-    request.state.principal = principal
-    request.state.principal_id = str(principal.user_id)
-    return principal
 
 
 def require(policy: Policy, principal: Principal) -> None:

@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
 from pydantic import TypeAdapter, ValidationError
 
 from app.commands.support import fail, run_with_services, say
 from app.core.errors import Problem
 from app.core.services import Services
-from app.features.audit.schemas import ExportedEvent, Moment
+from app.features.audit.schemas import Moment
 from app.features.audit.service import Anchor, AuditTrail, Filters, Report
 
 audit = typer.Typer(help="Prove that the audit trail is whole, and take it elsewhere.", no_args_is_help=True)
@@ -61,8 +60,8 @@ def export(since: _Since = None, until: _Until = None) -> None:
     )
 
     async def write(services: Services) -> None:
-        async for row in services[AuditTrail].export(filters):
-            say(orjson.dumps(ExportedEvent.model_validate(row).model_dump(mode="json")))
+        async for line in services[AuditTrail].export(filters):
+            say(line.rstrip())
 
     run_with_services(write)
 
@@ -85,7 +84,6 @@ def _require_whole(report: Report) -> None:
 async def _archive(services: Services, *, file: Path, before: datetime) -> int:
     trail = services[AuditTrail]
     verification = trail.verification(unfinished=True)
-    await verification.begin()
     _require_whole(await verification.run())
     begin = verification.archived
     try:

@@ -14,17 +14,17 @@ from app.core.database.database import UNAVAILABLE_ERRORS, Database
 from app.core.mail import transport as mail_transport
 from app.core.private_files import readable_by_others, sqlite_path
 from app.core.settings import deploy_check, model as configuration
-from app.core.settings.deploy_check import Finding, Level, finding
+from app.core.settings.deploy_check import LEVELS, Finding, Level, finding
 from app.core.settings.model import Settings
 from app.core.settings.report import SettingsError
 
-_SARIF_LEVELS = {Level.INFO: "note", Level.WARNING: "warning", Level.ERROR: "error"}
+_SARIF_LEVELS = {"info": "note", "warning": "warning", "error": "error"}
 _SECONDS = 5
 _MAY_CHANGE = text(
     "SELECT has_schema_privilege(current_schema(), 'CREATE')"
     " OR has_table_privilege(to_regclass('audit_events'), 'UPDATE, DELETE, TRUNCATE')"
 )
-_COLOURS = {Level.INFO: None, Level.WARNING: "yellow", Level.ERROR: "red"}
+_COLOURS = {"info": None, "warning": "yellow", "error": "red"}
 
 
 def check(
@@ -32,7 +32,7 @@ def check(
     deploy: Annotated[
         bool, typer.Option("--deploy", help="Judge as for production, whatever ENVIRONMENT says.")
     ] = False,
-    fail_level: Annotated[Level, typer.Option(help="The least level that makes the exit code 1.")] = Level.ERROR,
+    fail_level: Annotated[Level, typer.Option(help="The least level that makes the exit code 1.")] = "error",
     output: Annotated[
         Literal["text", "json", "sarif"], typer.Option("--format", help="How to write the findings.")
     ] = "text",
@@ -51,7 +51,7 @@ def check(
             say(f"{each.level:<8}{each.setting} {each.message}. {each.hint}", colour=_COLOURS[each.level])
         if not findings:
             say("Nothing to say against the settings.")
-    levels = list(Level)
+    levels = list(LEVELS.values())
     if any(levels.index(each.level) >= levels.index(fail_level) for each in findings):
         raise typer.Exit(1)
 

@@ -32,8 +32,12 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the application."""
-    if certificate is not None:
-        _require_usable(certificate)
+    try:
+        if certificate is not None:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate)
+    except OSError:
+        problem = "The file has no certificate in PEM with its key."
+        raise typer.BadParameter(problem, param_hint="--certificate") from None
     settings = settings_or_exit()
     if port and not settings.production and source_of("public_url") is None:
         # In the environment, where every process that serves finds it.
@@ -50,14 +54,6 @@ def serve(
             certificate=certificate,
             hsts_include_subdomains=settings.hsts_include_subdomains,
         )
-
-
-def _require_usable(certificate: Path) -> None:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate)
-    except OSError:
-        problem = "The file has no certificate in PEM with its key."
-        raise typer.BadParameter(problem, param_hint="--certificate") from None
 
 
 async def _prepare(settings: Settings) -> None:

@@ -53,18 +53,13 @@ class SecurityEvent(StrEnum):
         return member
 
 
-class KeyEvent(SecurityEvent):
-    """Security events of the secret key."""
-
-    KEY_ROTATED = "key_rotated"
-    KEYS_RETIRED = "keys_retired"
-
-
 class UpkeepEvent(SecurityEvent):
-    """Security events of the commands that look after the database."""
+    """Security events of the commands that look after the database and the secret key."""
 
     BACKUP_MADE = "backup_made"
     DATABASE_RESTORED = "database_restored"
+    KEY_ROTATED = "key_rotated"
+    KEYS_RETIRED = "keys_retired"
     ROWS_PURGED = "rows_purged"
 
 

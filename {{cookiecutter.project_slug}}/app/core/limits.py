@@ -148,13 +148,6 @@ class Limiter:
         refunded = await self._shared.refund(window) if self._shared else None
         return self._counters.refund(window) if refunded is None else refunded
 
-    async def clear(self, limit: RateLimitItem, *key: str) -> None:
-        """Begin a count anew."""
-        window = _window(limit, key)
-        self._counters.clear(window)
-        if self._shared is not None:
-            await self._shared.clear(window)
-
     async def ping(self) -> None:
         """Return if the counters that replicas share count; raises `Unavailable` otherwise.
 
@@ -190,9 +183,6 @@ class _MemoryCounters:
         if count:
             counts[window.key] = (count - 1, ends)
         return count > 0
-
-    def clear(self, window: _Window) -> None:
-        self._windows.get(window.seconds, {}).pop(window.key, None)
 
     def _live(self, seconds: int, now: float) -> dict[str, tuple[int, float]]:
         counts = self._windows.setdefault(seconds, {})
@@ -230,9 +220,6 @@ class _RedisCounters:
     async def refund(self, window: _Window) -> bool | None:
         answer = await self._ask(lambda: self._refund(keys=[self._prefix + window.key]))
         return None if answer is None else bool(answer)
-
-    async def clear(self, window: _Window) -> None:
-        await self._ask(lambda: self.redis.delete(self._prefix + window.key))
 
     async def _ask(self, command: Callable[[], Awaitable[Any]], *, anyway: bool = False) -> Any:
         """Await the answer of Redis, within `_REDIS_SECONDS` for everything: connect, greet, ask."""

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import httpx2
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
 
 from app.assembly import RETENTION_JOBS
 from app.core.clock import utc_now
@@ -119,6 +119,18 @@ def test_the_retention_is_a_setting(manage: CommandLine) -> None:
     assert manage(PURGE, RETENTION_ADDRESS_DAYS="10")[1] == report(0, 0, homes=1)
     code, _, err = manage(PURGE, RETENTION_DAYS="0")
     assert (code, "RETENTION_DAYS" in err) == (1, True)
+
+
+def test_a_trail_that_takes_no_row_is_told_in_one_line(manage: CommandLine) -> None:
+    """A command that cannot record what it did says so, and shows no traceback of Python's."""
+
+    async def lose_the_heads(database: Database) -> None:
+        async with database.transaction() as db:
+            await db.execute(text("ALTER TABLE audit_heads RENAME TO lost_heads"))
+
+    asyncio.run(with_database(manage, lose_the_heads))
+    code, _, err = manage(PURGE)
+    assert (code, err.splitlines()[-1], "Traceback" in err) == (1, "The audit trail cannot be written.", False)
 
 
 def test_a_large_forecast_is_bounded(manage: CommandLine) -> None:

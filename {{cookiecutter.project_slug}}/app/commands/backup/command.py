@@ -175,9 +175,7 @@ async def _verify(settings: Settings) -> None:
         async with services[Database].read() as db:
             names = (await db.scalars(select(AuditHead.key_id))).all()
         require_key(settings, names, "It is not verified.")
-        verification = services[AuditTrail].verification()
-        await verification.begin()
-        report = await verification.run()
+        report = await services[AuditTrail].verification().run()
         if report.flaw is not None:
             fail(f"The audit trail is not whole: {report.flaw}")
         say(f"The audit trail is whole: {report.rows} rows.")

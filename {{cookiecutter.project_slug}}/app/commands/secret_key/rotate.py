@@ -23,7 +23,7 @@ from app.commands.support import fail, forecast, note, run_with_services, say, s
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, key_id
 from app.core.database.database import Database
-from app.core.events import KeyEvent, emit_event
+from app.core.events import UpkeepEvent, emit_event
 from app.core.services import Services
 from app.core.settings import model as configuration
 from app.core.settings.model import Settings, source_of
@@ -90,7 +90,7 @@ def _rotate_key() -> None:
         left = run_with_services(partial(_rows_in_the_way, retire=False), settings)
         if left:
             fail(f"The last rotation is not finished: {left}. Run: manage rotate-secret-key --reseal")
-        tell = partial(_tell, event=KeyEvent.KEY_ROTATED, file=file, content=changed)
+        tell = partial(_tell, event=UpkeepEvent.KEY_ROTATED, file=file, content=changed)
         run_with_services(partial(tell, current=_name(KeyRing(SecretStr(key)))), settings)
     earlier = len(settings.secret_key_fallbacks) + 1
     say(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
@@ -115,7 +115,7 @@ def _retire_keys(*, yes: bool) -> None:
             note(_RISK)
             typer.confirm(question, abort=True)
         changed = without_fallbacks(file.content)
-        run_with_services(partial(_tell, event=KeyEvent.KEYS_RETIRED, file=file, content=changed), settings)
+        run_with_services(partial(_tell, event=UpkeepEvent.KEYS_RETIRED, file=file, content=changed), settings)
     say(_RETIRED)
 
 
@@ -154,22 +154,22 @@ async def _reseal_all(services: Services) -> None:
 async def _tell_missed(services: Services) -> None:
     """Record the last change of `.env` if its process was killed before it did."""
     trail = services[AuditTrail]
-    last = await trail.latest(KeyEvent.KEY_ROTATED, KeyEvent.KEYS_RETIRED)
+    last = await trail.latest(UpkeepEvent.KEY_ROTATED, UpkeepEvent.KEYS_RETIRED)
     name = _name(services[KeyRing])
     # The trail says that this key was put in, and that none was retired since.
     is_rotated = last is not None and orjson.loads(last.details).get("current") == name
     if services[Settings].secret_key_fallbacks and not is_rotated:
-        await _tell(services, KeyEvent.KEY_ROTATED, current=name, late=True)
+        await _tell(services, UpkeepEvent.KEY_ROTATED, current=name, late=True)
     elif is_rotated and not services[Settings].secret_key_fallbacks:
-        await _tell(services, KeyEvent.KEYS_RETIRED, late=True)
+        await _tell(services, UpkeepEvent.KEYS_RETIRED, late=True)
 
 
 async def _tell(
-    services: Services, event: KeyEvent, file: LockedFile | None = None, content: bytes = b"", **fields: object
+    services: Services, event: UpkeepEvent, file: LockedFile | None = None, content: bytes = b"", **fields: object
 ) -> None:
     """Record the event, with the key before a rotation, and replace the content of `.env` just before the commit."""
     # It records the events of this database from here on.
-    AuditTrail(services[Database], services[KeyRing], follow=event is KeyEvent.KEY_ROTATED)
+    AuditTrail(services[Database], services[KeyRing], follow=event is UpkeepEvent.KEY_ROTATED)
     replace = partial(file.replace, content) if file else None
     try:
         async with services[Database].transaction(before_commit=replace):

@@ -15,7 +15,7 @@ import structlog
 
 from app.core.clock import utc_now
 from app.core.database.database import Database
-from app.core.mail.outbox import ClaimedMail, MailQueue, Outbox
+from app.core.mail.outbox import MailQueue, Outbox, OutboxMail
 from app.core.mail.transport import DeliveryError, MailTransport, PostponedError, RefusedError, UnreachableError
 
 _RANDOM = random.SystemRandom()
@@ -113,7 +113,7 @@ class MailDelivery:
             return False
         return True
 
-    async def _deliver_beside(self, claimed: ClaimedMail) -> bool:
+    async def _deliver_beside(self, claimed: OutboxMail) -> bool:
         """Start a delivery, and wait until the next one may start; return false if the server cannot be reached."""
         task = asyncio.create_task(self._deliver(claimed), name="mail")
         self._under_way.add(task)
@@ -123,7 +123,7 @@ class MailDelivery:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         return not (task.done() and self._failures)
 
-    async def _deliver(self, claimed: ClaimedMail) -> None:
+    async def _deliver(self, claimed: OutboxMail) -> None:
         problem = await self._attempt(claimed)
         try:
             await self._record(claimed, problem)
@@ -135,14 +135,14 @@ class MailDelivery:
         # Without the text of the error, which may hold values.
         _log.error("mail_outbox_unavailable", error=type(error).__name__)
 
-    async def _attempt(self, claimed: ClaimedMail) -> DeliveryError | None:
+    async def _attempt(self, claimed: OutboxMail) -> DeliveryError | None:
         """Deliver within the deadline; return what prevented it. The mail is not lost, whatever that is."""
         if claimed.attempts > self._pace.most_attempts:
             return RefusedError("Abandoned")  # each process that took it died
         try:
             async with asyncio.timeout(self._pace.deadline) as limit:
                 self._limits.add(limit)
-                await self._transport().deliver(claimed, self._outbox.open(claimed.id, claimed.sealed))
+                await self._transport().deliver(claimed, self._outbox.open(claimed.id, claimed.sealed or b""))
         except DeliveryError as error:
             return error
         except Exception as error:  # noqa: BLE001  # too slow, a bug, or a key that is gone: try again later
@@ -151,7 +151,7 @@ class MailDelivery:
             self._limits.discard(limit)
         return None
 
-    async def _record(self, claimed: ClaimedMail, problem: DeliveryError | None) -> None:
+    async def _record(self, claimed: OutboxMail, problem: DeliveryError | None) -> None:
         unreachable = isinstance(problem, UnreachableError)
         self._failures = self._failures + 1 if unreachable else 0
         log = _log.bind(mail_id=claimed.id, attempts=claimed.attempts)
@@ -169,7 +169,7 @@ class MailDelivery:
             await self.queue.postponed(claimed, problem.cause, problem.code, seconds, counts=not unreachable)
             log.warning("mail_postponed", error=problem.cause, smtp_code=problem.code, retry_seconds=round(seconds))
 
-    def _is_last(self, claimed: ClaimedMail, *, unreachable: bool) -> bool:
+    def _is_last(self, claimed: OutboxMail, *, unreachable: bool) -> bool:
         if unreachable:
             return utc_now() - claimed.created_at > timedelta(seconds=self._pace.longest_outage)
         return claimed.attempts >= self._pace.most_attempts

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 from uuid import UUID, uuid4
 
 import orjson
@@ -159,19 +159,7 @@ def _place(mail_id: UUID) -> bytes:
     return f"outbox/{mail_id}/sealed".encode()
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedMail:
-    """A mail that this process delivers until its lease ends; `attempts` counts this one."""
-
-    id: UUID
-    claim: UUID
-    created_at: datetime
-    attempts: int
-    sealed: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class MailStanding:
+class MailStanding(NamedTuple):
     """How many mails wait, when the oldest was added, and how many failed and are not purged yet."""
 
     waiting: int
@@ -186,8 +174,8 @@ class MailQueue:
         self._database = database
         self._lease = timedelta(seconds=lease_seconds)
 
-    async def claim(self) -> ClaimedMail | None:
-        """Claim the mail that has been due for longest; return None if none is due."""
+    async def claim(self) -> OutboxMail | None:
+        """Claim the mail that has been due for longest until a lease ends; return None if none is due."""
         async with self._database.read() as db:  # most of the time nothing is due, and that takes no lock
             if await db.scalar(select(OutboxMail.id).where(_due(utc_now())).limit(1)) is None:
                 return None
@@ -198,7 +186,7 @@ class MailQueue:
             if row is None:
                 return None
             row.claim, row.due_at, row.attempts = uuid4(), now + self._lease, row.attempts + 1
-            return ClaimedMail(row.id, row.claim, row.created_at, row.attempts, row.sealed or b"")
+            return row
 
     async def standing(self) -> MailStanding:
         """Count the mails that wait and that failed."""
@@ -209,23 +197,23 @@ class MailQueue:
         waiting, oldest = found.get("queued", (0, None))
         return MailStanding(waiting, oldest, found.get("failed", (0, None))[0])
 
-    async def finish(self, mail: ClaimedMail, error: str | None = None, code: int | None = None) -> None:
+    async def finish(self, mail: OutboxMail, error: str | None = None, code: int | None = None) -> None:
         """Record that it was delivered, or the error for which it cannot be, and empty it."""
         status = "failed" if error else "sent"
         await self._settle(mail, status=status, sealed=None, finished_at=utc_now(), error=error, smtp_code=code)
 
     async def postponed(
-        self, mail: ClaimedMail, error: str, code: int | None, seconds: float, *, counts: bool = True
+        self, mail: OutboxMail, error: str, code: int | None, seconds: float, *, counts: bool = True
     ) -> None:
         """Have it tried again after some time; `counts` is whether this was one of its attempts."""
         due, attempts = utc_now() + timedelta(seconds=seconds), mail.attempts - (not counts)
         await self._settle(mail, due_at=due, attempts=attempts, error=error, smtp_code=code)
 
-    async def released(self, mail: ClaimedMail) -> None:
+    async def released(self, mail: OutboxMail) -> None:
         """Have it tried again at once, by any process: its delivery was cut off."""
         await self._settle(mail, due_at=utc_now())
 
-    async def _settle(self, mail: ClaimedMail, **values: Any) -> None:
+    async def _settle(self, mail: OutboxMail, **values: Any) -> None:
         mine = and_(OutboxMail.id == mail.id, OutboxMail.claim == mail.claim)
         async with self._database.transaction() as db:
             await db.execute(update(OutboxMail).where(mine).values(claim=None, **values))

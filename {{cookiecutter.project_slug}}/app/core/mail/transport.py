@@ -24,7 +24,7 @@ import aiosmtplib as smtp
 import structlog
 from pydantic import SecretStr
 
-from app.core.mail.outbox import ClaimedMail, Mail, recipient
+from app.core.mail.outbox import Mail, OutboxMail, recipient
 from app.core.private_files import make_private_folder
 from app.core.settings.model import Settings
 
@@ -49,11 +49,6 @@ class Sender(NamedTuple):
     name: str
     address: str
 
-    @property
-    def domain(self) -> str:
-        """The domain of the address."""
-        return self.address.rpartition("@")[2]
-
 
 def compose(mail: Mail, sender: Sender, mail_id: UUID, date: datetime) -> bytes:
     """Make the message, in ASCII unless the recipient is not (RFC 6531); a duplicate has the same `Message-ID`.
@@ -66,7 +61,7 @@ def compose(mail: Mail, sender: Sender, mail_id: UUID, date: datetime) -> bytes:
         "To": recipient(mail.to),
         "Subject": _words("Subject", mail.subject),
         "Date": format_datetime(date),
-        "Message-ID": f"<{mail_id}@{sender.domain}>",
+        "Message-ID": f"<{mail_id}@{sender.address.rpartition('@')[2]}>",
         "Auto-Submitted": "auto-generated",  # RFC 3834: no vacation answers to this
     }
     body = EmailMessage(policy=SMTP)
@@ -120,7 +115,7 @@ class SmtpTransport:
             port=parts.port,
             username=unquote(parts.username) if parts.username else None,
             password=unquote(parts.password) if parts.password else None,
-            local_hostname=sender.domain,
+            local_hostname=sender.address.rpartition("@")[2],
             timeout=60,
             use_tls=parts.scheme == "smtps",
             start_tls=parts.scheme == "smtp" and not clear,
@@ -146,7 +141,7 @@ class SmtpTransport:
         finally:
             client.close()
 
-    async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
+    async def deliver(self, claimed: OutboxMail, mail: Mail) -> None:
         """Hand the mail over to the server; raises `DeliveryError`."""
         message = compose(mail, self._sender, claimed.id, claimed.created_at)
         async with self.connected() as client:
@@ -188,7 +183,7 @@ class FolderTransport:
         self._folder = folder
         self._sender = sender
 
-    async def deliver(self, claimed: ClaimedMail, mail: Mail) -> None:
+    async def deliver(self, claimed: OutboxMail, mail: Mail) -> None:
         """Write the file, whole or not at all; raises `UnreachableError`."""
         message = compose(mail, self._sender, claimed.id, claimed.created_at)
         path = self._folder / f"{claimed.created_at:%Y%m%dT%H%M%S.%f}-{claimed.id}.eml"

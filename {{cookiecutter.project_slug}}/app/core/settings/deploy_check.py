@@ -3,9 +3,8 @@
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import structlog
@@ -25,15 +24,9 @@ _MOST_REQUESTS_A_SECOND = 100
 _READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-class Level(StrEnum):
-    """How much a finding matters, the least first."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-_LEVELS = {"I": Level.INFO, "W": Level.WARNING, "E": Level.ERROR}
+Level = Literal["info", "warning", "error"]
+LEVELS: dict[str, Level] = {"I": "info", "W": "warning", "E": "error"}
+"""How much a finding matters, the least first, by the letter in its id."""
 
 
 class Finding(NamedTuple):
@@ -48,7 +41,7 @@ class Finding(NamedTuple):
 
 def finding(code: str, setting: str, message: str, hint: str) -> Finding:
     """Make a finding; the letter in its id, as in `deploy.W001`, is its level."""
-    return Finding(code, _LEVELS[code.partition(".")[2][0]], setting, message, hint)
+    return Finding(code, LEVELS[code.partition(".")[2][0]], setting, message, hint)
 
 
 def variable_findings(settings: Settings) -> list[Finding]:
@@ -62,7 +55,7 @@ def log_findings(settings: Settings, env_file: Path) -> None:
     if settings.production:
         findings += deploy_findings(settings, env_file)
     for each in findings:
-        if each.level is not Level.INFO:
+        if each.level != "info":
             _log.warning("setting_suspicious", id=each.id, setting=each.setting, message=each.message)
 
 
@@ -80,7 +73,7 @@ def refused_in_production(settings: Settings, found: Iterable[Finding]) -> list[
     """Return the settings that production refuses and this environment allows, but those with an error already."""
     if settings.production:
         return []
-    named = {each.setting for each in found if each.level is Level.ERROR}
+    named = {each.setting for each in found if each.level == "error"}
     try:
         load_settings(type(settings), environment="production")
     except SettingsError as error:

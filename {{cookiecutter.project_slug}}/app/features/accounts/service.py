@@ -145,7 +145,6 @@ class AccountService:
         email: str,
         password: SecretStr,
         roles: Iterable[Role],
-        display_name: str | None = None,
         *,
         before_commit: Callable[[], object] | None = None,
     ) -> UUID:
@@ -154,11 +153,11 @@ class AccountService:
         Raises `ValueError` for the address, `Unprocessable` for the password, `Conflict` if the mailbox has an account.
         """
         address = parse_email_address(email)
-        new_hash = await self._passwords.hash(password, address.address, display_name, field="password")
+        new_hash = await self._passwords.hash(password, address.address, None, field="password")
         try:
             async with self._database.transaction(before_commit=before_commit) as db:
                 await replace_unconfirmed(db, address.mailbox)
-                return await add_account(db, *address, display_name, roles, password_hash=new_hash)
+                return await add_account(db, *address, None, roles, password_hash=new_hash)
         except IntegrityError:
             raise Conflict(ADDRESS_TAKEN) from None
 

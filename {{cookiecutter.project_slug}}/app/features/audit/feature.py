@@ -1,7 +1,5 @@
 """The audit trail, as a feature."""
 
-from contextlib import AbstractAsyncContextManager
-
 from app.access.roles import AUDITORS
 from app.core.crypto import KeyRing
 from app.core.database.database import Database
@@ -25,15 +23,10 @@ def provide(services: Services) -> None:
     services.add(Recorder(trail.record))
 
 
-def run(services: Services) -> AbstractAsyncContextManager[object]:
-    """Record the events of no request too."""
-    return services[AuditTrail].recording()
-
-
 AUDIT = Feature(
     name="audit",
     provide=provide,
-    run=run,
+    run=lambda services: services[AuditTrail].recording(),  # the events of no request, too
     api=(router,),
     tables=(AuditEvent, AuditHead),
     grants={TrailPermission.AUDIT_READ: AUDITORS},

@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from operator import eq, ge, lt
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import orjson
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Row, Select, String, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,7 +21,7 @@ from app.core.events import EventName, events_to
 from app.core.pagination import Cursors, PageParams
 from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent
-from app.features.audit.schemas import Moment
+from app.features.audit.schemas import ExportedEvent, Moment
 from app.features.audit.trail.append import Appender, lock_heads, unavailable
 from app.features.audit.trail.archive import ArchiveFile, archived_through, remove_through, rows_before
 from app.features.audit.trail.chain import Anchor
@@ -58,7 +60,7 @@ class AuditTrail:
 
     def __init__(self, database: Database, keys: KeyRing, *, follow: bool = False) -> None:
         self._database = database
-        self._keys = keys
+        self.verification = partial(Verification, database, keys)
         self._append = Appender(keys, follow=follow)
         self._recorder = Recorder(database, self._append)
         database.record_events_with(self._recorder.record_within)
@@ -113,23 +115,17 @@ class AuditTrail:
         )
         return await self._cursors.fetch(self._database, statement, params, (AuditEvent.sequence,))
 
-    async def export(self, filters: Filters) -> AsyncIterator[AuditEvent]:
-        """Yield events, oldest first, read in batches."""
+    async def export(self, filters: Filters) -> AsyncIterator[bytes]:
+        """Yield events, oldest first, read in batches: each as JSON on a line of its own, with what proves it."""
         last, more = 0, True
         statement = filters.apply(select(AuditEvent)).order_by(AuditEvent.sequence).limit(_BATCH)
         while more:
             async with self._database.read() as db:
                 rows = (await db.scalars(statement.where(AuditEvent.sequence > last))).all()
             for row in rows:
-                yield row
+                yield orjson.dumps(ExportedEvent.model_validate(row).model_dump(mode="json")) + b"\n"
                 last = row.sequence
             more = len(rows) == _BATCH
-
-    def verification(
-        self, anchor: Anchor | None = None, archives: Sequence[Path] = (), *, unfinished: bool = False
-    ) -> Verification:
-        """Make a `Verification` of this trail, with the same parameters."""
-        return Verification(self._database, self._keys, anchor, archives, unfinished=unfinished)
 
     async def archive(self, begin: Anchor, before: datetime, path: Path) -> Anchor:
         """Copy the rows behind `begin` and from before a time to a new file, record that, and return where they end.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
@@ -23,13 +23,12 @@ from app.features.authorization.models import AuthorizationCode
 from app.features.authorization.service import ConsentEvent
 from app.features.oauth.clients.registered import AnyClient, GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
-from app.features.oauth.errors import RefusedGrant
 from app.features.oauth.grants import granted_scope, required
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionOptions, SessionService
-from app.features.signin.errors import InvalidGrant
-from app.features.signin.service import SignInService, TokenPair
+from app.features.signin.errors import RefusedGrant
+from app.features.signin.service import SignInService, TokenResponse
 
 # RFC 7636 section 4.1.
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
@@ -53,8 +52,8 @@ class AuthorizationCodeGrant:
     _clients: ClientService
     _signin: SignInService
 
-    async def __call__(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
-        """Return tokens for a code of the client; raises `InvalidGrant`, whatever does not fit."""
+    async def __call__(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenResponse:
+        """Return tokens for a code of the client; raises `RefusedGrant`, whatever does not fit."""
         if not isinstance(client, RegisteredClient):
             raise RefusedGrant("unauthorized_client", "The client may not use this grant.")
         presented = _presented(form)
@@ -65,7 +64,7 @@ class AuthorizationCodeGrant:
             fits = code is not None and code.used_at is None and _fits(code, presented)
             pair = await self._exchange(db, code, client, origin) if code is not None and fits else None
         if pair is None:
-            raise InvalidGrant("The code is not valid.")
+            raise RefusedGrant("invalid_grant", "The code is not valid.")
         return pair
 
     async def _locked(self, db: AsyncSession, given: _Presented, client: RegisteredClient) -> AuthorizationCode | None:
@@ -92,14 +91,13 @@ class AuthorizationCodeGrant:
 
     async def _exchange(
         self, db: AsyncSession, code: AuthorizationCode, client: RegisteredClient, origin: Client
-    ) -> TokenPair:
+    ) -> TokenResponse:
         roles = await self._accounts.active_roles(db, code.user_id)
         scope = granted_scope(self._accounts.permissions_of(roles or ()).intersection(code.scope.split()))
         lifetime = None if GrantType.REFRESH_TOKEN in client.grants else self._signin.shortest_session
         options = SessionOptions(scope, code.methods, client.client_id, code.authenticated_at, lifetime)
         pair = await self._signin.open(db, code.user_id, options, origin, GrantType.AUTHORIZATION_CODE)
-        used = {"used_at": utc_now(), "started_session_id": pair.session_id}
-        await db.execute(update(AuthorizationCode).where(AuthorizationCode.code_hash == code.code_hash).values(used))
+        code.used_at, code.started_session_id = utc_now(), pair.session_id
         return pair
 
 

@@ -1,10 +1,11 @@
 """The tables of the authorization codes and of the consents."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import ForeignKey, LargeBinary, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.core.database.database import Base
 
@@ -43,4 +44,5 @@ class Consent(Base):
     updated_at: Mapped[datetime]
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     client_id: Mapped[UUID] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True)
+    client: Mapped[Any] = relationship("OAuthClient", lazy="joined", innerjoin=True)
     scope: Mapped[str] = mapped_column(String(2000))

@@ -1,8 +1,8 @@
 """The decisions of users about clients: a code or none, and the consents so far (ASVS 10.7.1, 10.7.3)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import delete, insert, select, update
@@ -41,15 +41,6 @@ CODE_LIFETIME = timedelta(seconds=60)
 _WAY_BACK = timedelta(minutes=1)
 _TIME_TO_DECIDE = timedelta(minutes=5)
 _CODE_PREFIX = "ac_"
-
-
-class GivenConsent(NamedTuple):
-    """The scope that a user has allowed a client, and since when."""
-
-    id: UUID
-    client: RegisteredClient
-    scope: frozenset[str]
-    created_at: datetime
 
 
 @dataclass(eq=False)
@@ -139,17 +130,11 @@ class AuthorizationService:
         _emit_event(ConsentEvent.CONSENT_DENIED, principal.user_id, request.client, scope=scope)
         return request.answer(error="access_denied")
 
-    async def consents(self, user_id: UUID) -> list[GivenConsent]:
+    async def consents(self, user_id: UUID) -> Sequence[Consent]:
         """Return the consents of the user, newest first."""
         mine = select(Consent).where(Consent.user_id == user_id).order_by(Consent.created_at.desc(), Consent.id)
         async with self._database.read() as db:
-            rows = (await db.scalars(mine)).all()
-            clients = await self._clients.by_ids(db, {row.client_id for row in rows})
-        return [
-            GivenConsent(row.id, clients[row.client_id], frozenset(row.scope.split()), row.created_at)
-            for row in rows
-            if row.client_id in clients
-        ]
+            return (await db.scalars(mine)).all()
 
     async def revoke_consent(self, actor: Principal, consent_id: UUID) -> None:
         """Take back a consent: the client's sessions and codes of the user end. Raises `NotFound`."""

@@ -4,6 +4,7 @@ Only its hash is stored (ASVS 7.2.3). Every sign-in and confirmation of the pass
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -83,14 +84,15 @@ class BrowserSessions:
         if row is None or identity is None:
             return None
         claims = _claims(identity.account.id, identity.authenticated_at, identity.methods)
-        if self._opened(row.sealed, _place(row.session_id, id_hash)) != claims:
-            # The cookie may have been replaced between the two queries (password confirmed): look again before
-            # reporting a forgery.
-            if await self._find(id_hash) == row:
-                user_id, session_id = identity.account.id, row.session_id
-                emit_event(BrowserEvent.SESSION_FORGED, outcome="denied", user_id=user_id, session_id=session_id)
-            return None
-        return SignedInUser(identity.principal(row.session_id, identity.account.permissions), identity.account)
+        with suppress(SealBrokenError):
+            if self._sealer.open(row.sealed, identity=_place(row.session_id, id_hash)) == claims:
+                return SignedInUser(identity.principal(row.session_id, identity.account.permissions), identity.account)
+        # The cookie may have been replaced between the two queries (password confirmed): look again before reporting a
+        # forgery.
+        if await self._find(id_hash) == row:
+            user_id, session_id = identity.account.id, row.session_id
+            emit_event(BrowserEvent.SESSION_FORGED, outcome="denied", user_id=user_id, session_id=session_id)
+        return None
 
     async def seen(self, signed_in: SignedInUser) -> None:
         """Record that the session is in use, at most once a minute: an idle session ends."""
@@ -126,12 +128,6 @@ class BrowserSessions:
         return await reseal_rows(
             db, BrowserSession, self._sealer, lambda row: _place(row.session_id, row.id_hash), limit
         )
-
-    def _opened(self, sealed: bytes, place: bytes) -> bytes | None:
-        try:
-            return self._sealer.open(sealed, identity=place)
-        except SealBrokenError:
-            return None
 
     async def _find(self, id_hash: bytes) -> Row[UUID, bytes] | None:
         async with self._database.read() as db:

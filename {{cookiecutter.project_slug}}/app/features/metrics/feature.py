@@ -1,7 +1,6 @@
 """Metrics, as a feature: without `METRICS_PORT` nothing is measured, and the library is not even imported."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from fastapi import FastAPI
 
@@ -18,16 +17,13 @@ def install(app: FastAPI) -> None:
         app.add_middleware(RequestMetricsMiddleware)
 
 
-@asynccontextmanager
-async def run(services: Services) -> AsyncIterator[None]:
+def run(services: Services) -> AbstractAsyncContextManager[None]:
     """Count the security events, and look at queues and tables again and again."""
     if services[Settings].metrics_port is None:
-        yield
-        return
+        return nullcontext()
     from app.features.metrics.sampling import sampling  # noqa: PLC0415  # it takes time
 
-    async with sampling(services):
-        yield
+    return sampling(services)
 
 
 METRICS = Feature(name="metrics", uses=("accounts", "audit", "system"), install=install, run=run)

@@ -2,7 +2,7 @@
 
 from limits import parse as parse_limit
 
-from app.access.guard import CallerAuthentication
+from app.access.guard import Authentication
 from app.access.roles import ADMINISTRATORS, RoleTable
 from app.core.crypto import KeyRing
 from app.core.database.database import Database
@@ -39,7 +39,7 @@ def provide(services: Services) -> None:
         grants[PASSWORD_GRANT] = own.password
     limit = parse_limit(settings.rate_limit_signin)
     authentication = services.add(ClientAuthentication(clients, services[Limiter], limit))
-    services.add(CallerAuthentication(authentication.caller))
+    services[Authentication].caller_of = authentication.caller
 
 
 OAUTH = Feature(

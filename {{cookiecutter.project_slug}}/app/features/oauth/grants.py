@@ -8,17 +8,17 @@ from app.access.policies import CLIENT_SECRET
 from app.core.database.database import Database
 from app.core.errors import BadRequest
 from app.features.accounts.service import AccountService
-from app.features.oauth.clients.registered import AnyClient, GrantType, RegisteredClient
+from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
-from app.features.oauth.errors import InvalidClient, RefusedGrant
+from app.features.oauth.errors import InvalidClient
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionOptions
-from app.features.signin.errors import InvalidGrant, InvalidScope, WrongCredentialsError
+from app.features.signin.errors import RefusedGrant, WrongCredentialsError
 from app.features.signin.password import GRANT
-from app.features.signin.service import SignInService, TokenPair
+from app.features.signin.service import SignInService, TokenResponse
 
-GrantHandler = Callable[[TokenForm, AnyClient, Client], Awaitable[TokenPair]]
+GrantHandler = Callable[[TokenForm, AnyClient, Client], Awaitable[TokenResponse]]
 """Exchanges a grant for tokens; the client is authenticated, and may use the grant. Raises a `Problem`."""
 
 _Value = TypeVar("_Value")
@@ -37,29 +37,30 @@ class OwnGrants:
     _clients: ClientService
     _signin: SignInService
 
-    async def refresh_token(self, form: TokenForm, client: AnyClient, _: Client) -> TokenPair:
+    async def refresh_token(self, form: TokenForm, client: AnyClient, _: Client) -> TokenResponse:
         """Exchange a refresh token (RFC 6749 section 6)."""
         token = required(form.refresh_token, "refresh_token")
-        return await self._signin.renew(token.get_secret_value(), form.scope, client.session_client)
+        client_id = None if client is BUILT_IN else client.client_id
+        return await self._signin.renew(token.get_secret_value(), form.scope, client_id)
 
-    async def password(self, form: TokenForm, _: AnyClient, origin: Client) -> TokenPair:
+    async def password(self, form: TokenForm, _: AnyClient, origin: Client) -> TokenResponse:
         """Exchange a password (RFC 6749 section 4.3), which RFC 9700 bans: only a setting switches it on."""
         username, password = required(form.username, "username"), required(form.password, "password")
         try:
             result = await self._signin.sign_in(username, password, origin, GRANT)
         except WrongCredentialsError:
-            raise InvalidGrant("The e-mail address or the password is wrong.") from None
-        if not isinstance(result, TokenPair):
-            raise InvalidGrant("The account needs a second factor, which this grant cannot ask for.")
+            raise RefusedGrant("invalid_grant", "The e-mail address or the password is wrong.") from None
+        if not isinstance(result, TokenResponse):
+            raise RefusedGrant("invalid_grant", "The account needs a second factor, which this grant cannot ask for.")
         return result
 
-    async def client_credentials(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenPair:
+    async def client_credentials(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenResponse:
         """Let a client act as its service account, for one access token's life (RFC 6749 section 4.4)."""
         if not isinstance(client, RegisteredClient) or not client.confidential or client.user_id is None:
             raise RefusedGrant("unauthorized_client", "The client has no account to act as.")
         asked = client.scope if form.scope is None else frozenset(form.scope.split())
         if not asked or not asked <= client.scope:
-            raise InvalidScope("The scope asks for more than the client may have.")
+            raise RefusedGrant("invalid_scope", "The scope asks for more than the client may have.")
         async with self._database.transaction() as db:
             roles = await self._accounts.active_roles(db, client.user_id, lock=True)
             if roles is None:
@@ -79,9 +80,9 @@ def required(value: _Value | None, name: str) -> _Value:
 
 
 def granted_scope(granted: frozenset[str]) -> str:
-    """Return the scope as tokens have it; raises `InvalidScope` if nothing is left of it."""
+    """Return the scope as tokens have it; raises `RefusedGrant` if nothing is left of it."""
     if not granted:
-        raise InvalidScope("Nothing of the scope is allowed to the account.")
+        raise RefusedGrant("invalid_scope", "Nothing of the scope is allowed to the account.")
     return " ".join(sorted(granted))
 
 

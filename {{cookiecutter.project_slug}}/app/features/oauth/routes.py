@@ -13,13 +13,14 @@ from app.core.settings.model import Settings
 from app.features.accounts.routes import Roles
 from app.features.oauth.clients.authentication import Caller, ClientAuthentication
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, RegisteredClient
-from app.features.oauth.errors import InvalidClient, RefusedGrant
+from app.features.oauth.errors import InvalidClient
 from app.features.oauth.events import ClientEvent
 from app.features.oauth.grants import GrantTable, is_own_resource
 from app.features.oauth.schemas import IntrospectionResponse, ServerMetadata, TokenForm, TokenInQuestion
 from app.features.sessions.client import Client, RequestClient
-from app.features.signin.routes import SignIns, TokenResponse
-from app.features.signin.service import TokenPair
+from app.features.signin.errors import RefusedGrant
+from app.features.signin.routes import SignIns
+from app.features.signin.service import TokenResponse
 from app.features.signin.tokens import TokenClaims, acr_of
 
 router = GuardedRouter(prefix="/oauth", tags=["oauth"])
@@ -47,7 +48,7 @@ async def token(
     """Exchange a grant for tokens (RFC 6749 section 3.2), as a client or, without one, as the service's own sign-in."""
     client = await services_of(request.app)[ClientAuthentication](request) or BUILT_IN
     try:
-        return TokenResponse.model_validate(await _exchange(form, request, grants, client, origin))
+        return await _exchange(form, request, grants, client, origin)
     except Problem as problem:
         # Any code, verifier or token that does not hold (ASVS 16.3.1).
         emit_event(ClientEvent.TOKEN_REFUSED, outcome="denied", error=problem.oauth_error, **_target_of(client))
@@ -56,7 +57,7 @@ async def token(
 
 async def _exchange(
     form: TokenForm, request: Request, grants: GrantTable, client: AnyClient, origin: Client
-) -> TokenPair:
+) -> TokenResponse:
     """Exchange the grant that the form names, if the client may use it."""
     exchange = grants.get(form.grant_type)
     if exchange is None:
@@ -78,7 +79,8 @@ async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, cal
     if isinstance(caller, Principal):
         await signins.revoke(form.token.get_secret_value(), caller)
     else:
-        await signins.revoke_of_client(form.token.get_secret_value(), caller.session_client)
+        client_id = None if caller is BUILT_IN else caller.client_id
+        await signins.revoke_of_client(form.token.get_secret_value(), client_id)
     return Response()
 
 

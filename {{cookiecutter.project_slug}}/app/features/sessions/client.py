@@ -1,15 +1,13 @@
 """Where a request comes from, as a session keeps it."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request
 
 from app.http.request.proxies import client_ip_of
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """The address that is believed, and what the client calls itself."""
 
     ip: str

@@ -1,8 +1,8 @@
 """Sessions: every sign-in as one row. A token or cookie holds for as long as its session is alive (ASVS 7.4.1)."""
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, insert, or_, select, update
@@ -50,8 +50,7 @@ _BEYOND = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NewSession:
+class NewSession(NamedTuple):
     """A session that has just begun, or is renewed: what a token or a cookie is issued for."""
 
     id: UUID
@@ -62,8 +61,7 @@ class NewSession:
     client_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
+class SessionOptions(NamedTuple):
     """What a session is started with. None: the own client, authenticated just now, the lifetime of the settings."""
 
     scope: str

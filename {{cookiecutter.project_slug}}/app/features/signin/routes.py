@@ -1,20 +1,20 @@
 """Sign-in for the service's own clients."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, SecretStr
 
 from app.access.guard import GuardedRouter
 from app.access.policies import Public, policy
 from app.core.errors import Unauthenticated
-from app.core.schemas import RequestBody, ResponseBody
+from app.core.schemas import RequestBody
 from app.core.services import provided
 from app.features.accounts.passwords.hasher import GivenPassword
 from app.features.factors.schemas import FactorAnswer
 from app.features.sessions.client import RequestClient
 from app.features.signin.errors import WrongCredentialsError
 from app.features.signin.password import Challenge
-from app.features.signin.service import SignInService
+from app.features.signin.service import SignInService, TokenResponse
 
 router = GuardedRouter(tags=["sign-in"])
 
@@ -30,16 +30,6 @@ class SignIn(RequestBody):
     password: GivenPassword
 
 
-class TokenResponse(ResponseBody):
-    """RFC 6749 section 5.1; `refresh_token` is left out if there is none."""
-
-    access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # RFC 6750's name of the type
-    expires_in: int
-    refresh_token: str | None = None
-    scope: str
-
-
 class SecondStep(FactorAnswer):
     """The challenge of a sign-in, and the answer of a second factor."""
 
@@ -51,14 +41,13 @@ class SecondStep(FactorAnswer):
 async def sign_in(body: SignIn, signins: SignIns, client: RequestClient) -> TokenResponse | Challenge:
     """Sign in, for the service's own clients. If the account has a second factor, the answer is a challenge."""
     try:
-        result = await signins.sign_in(body.email, body.password, client)
+        return await signins.sign_in(body.email, body.password, client)
     except WrongCredentialsError:
         raise Unauthenticated(_WRONG) from None
-    return result if isinstance(result, Challenge) else TokenResponse.model_validate(result)
 
 
 @router.post("/signin/factor", responses={401: {"description": "The challenge or the answer does not hold"}})
 @policy(Public())
 async def answer_factor(body: SecondStep, signins: SignIns, client: RequestClient) -> TokenResponse:
     """Complete a sign-in with a second factor; the answer is that of the sign-in."""
-    return TokenResponse.model_validate(await signins.answer(body.challenge.get_secret_value(), body, client))
+    return await signins.answer(body.challenge.get_secret_value(), body, client)

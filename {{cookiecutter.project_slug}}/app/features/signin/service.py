@@ -2,34 +2,36 @@
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Literal
 from uuid import UUID
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.policies import Principal
 from app.core.database.database import Database
 from app.core.events import emit_event
+from app.core.schemas import ResponseBody
 from app.features.accounts.service import AccountService
 from app.features.factors.schemas import FactorAnswer
 from app.features.sessions.client import Client
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
 from app.features.signin import refresh
-from app.features.signin.errors import InvalidGrant, InvalidScope
+from app.features.signin.errors import RefusedGrant
 from app.features.signin.events import SignInEvent
 from app.features.signin.password import Challenge, Channel, Opened, PasswordSignIn
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens, TokenClaims
 
 
-@dataclass(frozen=True, slots=True)
-class TokenPair:
-    """What a sign-in or a refresh gives."""
+class TokenResponse(ResponseBody):
+    """RFC 6749 section 5.1; `refresh_token` is left out if there is none, and `session_id` is never sent."""
 
     access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # RFC 6750's name of the type
     expires_in: int
-    refresh_token: str | None
+    refresh_token: str | None = None
     scope: str
-    session_id: UUID
+    session_id: UUID = Field(exclude=True)
 
 
 @dataclass(eq=False)
@@ -44,12 +46,12 @@ class SignInService:
 
     async def sign_in(
         self, email: str, password: SecretStr, client: Client, name: str = "api"
-    ) -> TokenPair | Challenge:
+    ) -> TokenResponse | Challenge:
         """Start a session for a user who knows the password, and return its tokens; raises as `open_session` does."""
         result = await self._passwords.open_session(email, password, Channel(name, client, refresh.issue))
         return self._pair(result.session, result.credential) if isinstance(result, Opened) else result
 
-    async def answer(self, challenge: str, answer: FactorAnswer, client: Client) -> TokenPair:
+    async def answer(self, challenge: str, answer: FactorAnswer, client: Client) -> TokenResponse:
         """Return the tokens of a sign-in that a factor completes; raises as `PasswordSignIn.answer` does."""
         opened = await self._passwords.answer(challenge, answer, Channel("api", client, refresh.issue))
         return self._pair(opened.session, opened.credential)
@@ -61,7 +63,7 @@ class SignInService:
 
     async def open(
         self, db: AsyncSession, user_id: UUID, options: SessionOptions, client: Client, grant_type: str
-    ) -> TokenPair:
+    ) -> TokenResponse:
         """Start a session for an OAuth client; one with a lifetime of its own cannot be refreshed."""
         connection = await db.connection()
         session = await connection.run_sync(self._sessions.start, user_id, client, options)
@@ -70,21 +72,24 @@ class SignInService:
         emit_event(SignInEvent.TOKEN_ISSUED, outcome="success", **who, grant_type=grant_type)
         return self._pair(session, refresh_token)
 
-    async def renew(self, token: str, scope: str | None, client_id: str | None = None) -> TokenPair:
+    async def renew(self, token: str, scope: str | None, client_id: str | None = None) -> TokenResponse:
         """Exchange a refresh token for new tokens; `scope` may narrow the access token, not widen it.
 
-        Raises `InvalidGrant` or `InvalidScope`. A token that was used before ends its family, and no error rolls that
+        Raises `RefusedGrant`. A token that was used before ends its family, and no error rolls that
         back; one of another client ends nothing (RFC 9700 section 4.14.2). `client_id` None is the own sign-in.
         """
         async with self._database.transaction() as db:
-            session_id = await self._locked_family(db, token, client_id)
+            session_id = await refresh.family(db, token)
+            # It is locked before the token, as deletions do.
+            if session_id and await self._sessions.lock(db, session_id) != client_id:
+                session_id = None
             used = session_id and await refresh.use(db, token)
             renewed = used and await self._rotate(db, used, scope)
             if session_id and not used:
                 await self._sessions.end(db, "refresh token reused", id=session_id)
                 emit_event(SignInEvent.TOKEN_REUSED, outcome="denied", session_id=session_id)
         if not renewed:
-            raise InvalidGrant("The refresh token is not valid.")
+            raise RefusedGrant("invalid_grant", "The refresh token is not valid.")
         return self._pair(*renewed)
 
     async def _rotate(self, db: AsyncSession, session_id: UUID, scope: str | None) -> tuple[NewSession, str] | None:
@@ -98,13 +103,6 @@ class SignInService:
         refresh_token = await (await db.connection()).run_sync(refresh.issue, renewed)
         emit_event(SignInEvent.TOKEN_REFRESHED, outcome="success", user_id=who, session_id=session.id)
         return renewed, refresh_token
-
-    async def _locked_family(self, db: AsyncSession, token: str, client_id: str | None) -> UUID | None:
-        """Return the session of the client's token, used or not; it is locked before the token, as deletions do."""
-        session_id = await refresh.family(db, token)
-        if session_id is None or await self._sessions.lock(db, session_id) != client_id:
-            return None
-        return session_id
 
     async def revoke(self, token: str, principal: Principal) -> None:
         """End the session of one of the principal's own tokens (RFC 7009); an application ends only what is its own."""
@@ -159,9 +157,14 @@ class SignInService:
         claims = self._tokens.verify(token)
         return claims.session_id if claims else None
 
-    def _pair(self, session: NewSession, refresh_token: str | None) -> TokenPair:
-        access_token, lifetime = self._tokens.issue(session), self._tokens.expires_in
-        return TokenPair(access_token, lifetime, refresh_token, session.scope, session.id)
+    def _pair(self, session: NewSession, refresh_token: str | None) -> TokenResponse:
+        return TokenResponse(
+            access_token=self._tokens.issue(session),
+            expires_in=self._tokens.expires_in,
+            refresh_token=refresh_token,
+            scope=session.scope,
+            session_id=session.id,
+        )
 
 
 def _narrow(granted: str, asked: str | None) -> str:
@@ -170,5 +173,5 @@ def _narrow(granted: str, asked: str | None) -> str:
         return granted
     wanted = set(asked.split())
     if not wanted or not wanted <= set(granted.split()):
-        raise InvalidScope("The scope asks for more than was granted.")
+        raise RefusedGrant("invalid_scope", "The scope asks for more than was granted.")
     return " ".join(sorted(wanted))

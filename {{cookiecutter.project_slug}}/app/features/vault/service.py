@@ -34,8 +34,6 @@ VAULT_KEY = Purpose("vault/v1")
 class Unreadable(Problem):
     """A sealed value does not open. The cause is in the log, as an event."""
 
-    status, title = 500, "Internal Server Error"
-
 
 class VaultService:
     """Keeps the secrets of each user. The owner is part of every query: another user's secret is not found."""

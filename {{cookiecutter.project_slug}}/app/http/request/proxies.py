@@ -56,11 +56,6 @@ def client_ip_of(scope: Scope) -> str:
     return address
 
 
-def is_client_unreadable(scope: Scope) -> bool:
-    """Return whether a trusted proxy names no address of a client: counted as the proxy, clients would share limits."""
-    return bool(scope.get("state", {}).get("client_unreadable"))
-
-
 @lru_cache(maxsize=1024)
 def is_trusted(address: str, networks: Networks) -> bool:
     """Return whether the address is one of a trusted proxy."""

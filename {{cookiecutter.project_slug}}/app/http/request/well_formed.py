@@ -5,7 +5,6 @@ import re
 from starlette.types import Scope
 
 from app.core.errors import BadRequest, Problem
-from app.http.request.proxies import is_client_unreadable
 
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 32 * 1024
@@ -47,7 +46,8 @@ def _check_headers(scope: Scope) -> None:
         raise Problem("The header fields are too many or too large.", status=431)
     if credentials > 1:
         raise BadRequest("There is more than one Authorization header.")
-    if is_client_unreadable(scope):
+    # Counted as the proxy, clients would share its limits.
+    if scope.get("state", {}).get("client_unreadable"):
         raise BadRequest("X-Forwarded-For names the client by something that is not an IP address.")
 
 

@@ -61,17 +61,6 @@ async def test_gives_back(limiter: Limiter) -> None:
     assert not (await limiter.hit(THREE, "refund")).allowed
 
 
-async def test_a_count_that_is_cleared_begins_anew(limiter: Limiter) -> None:
-    """It alone; and nothing is there to be cleared where nothing was counted."""
-    for key in ("cleared", "kept"):
-        for _ in range(3):
-            await limiter.hit(THREE, key)
-    await limiter.clear(THREE, "cleared")
-    await limiter.clear(THREE, "unknown")
-    assert [(await limiter.hit(THREE, "cleared")).allowed for _ in range(4)] == [True] * 3 + [False]
-    assert not (await limiter.hit(THREE, "kept")).allowed
-
-
 async def test_does_not_count_what_it_refuses(limiter: Limiter) -> None:
     """After many refusals, one refund is enough for one more."""
     for _ in range(10):
@@ -137,7 +126,7 @@ async def test_replicas_share_counters(redis_url: SecretStr) -> None:
 async def test_without_redis_nothing_is_allowed() -> None:
     """Where Redis does not answer, every question ends in 503, never in a yes."""
     limiter = Limiter(SecretStr(f"redis://127.0.0.1:{free_port()}/0"), "test")
-    for question in (limiter.hit(THREE, "x"), limiter.refund(THREE, "x"), limiter.clear(THREE, "x"), limiter.ping()):
+    for question in (limiter.hit(THREE, "x"), limiter.refund(THREE, "x"), limiter.ping()):
         with pytest.raises(Unavailable) as refusal:
             await question
         assert refusal.value.headers["Retry-After"] == "5"

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from app.core.clock import utc_now
-from app.core.mail.outbox import ClaimedMail, Mail
+from app.core.mail.outbox import Mail, OutboxMail
 from app.core.mail.transport import (
     DeliveryError,
     FolderTransport,
@@ -50,7 +50,7 @@ def transport_to(make_settings: MakeSettings, url: str) -> MailTransport:
 
 async def deliver(transport: MailTransport, letter: Mail | None = None) -> None:
     """Deliver one mail."""
-    await transport.deliver(ClaimedMail(uuid4(), uuid4(), utc_now(), 1, b""), letter or mail())
+    await transport.deliver(OutboxMail(id=uuid4(), created_at=utc_now()), letter or mail())
 
 
 @pytest.mark.asvs("12.3.1", "12.3.2")
@@ -238,7 +238,7 @@ async def test_a_file_is_whole_and_private(make_settings: MakeSettings, tmp_path
     folder = tmp_path / "mail"
     folder.mkdir(mode=0o755)
     transport = mail_transport(make_settings())
-    claimed = ClaimedMail(uuid4(), uuid4(), utc_now(), 1, b"")
+    claimed = OutboxMail(id=uuid4(), created_at=utc_now())
     await transport.deliver(claimed, mail())
     await transport.deliver(claimed, mail())
     (path,) = folder.iterdir()

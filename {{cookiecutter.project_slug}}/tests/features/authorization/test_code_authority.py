@@ -16,7 +16,7 @@ from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
-from app.features.signin.errors import InvalidGrant
+from app.features.signin.errors import RefusedGrant
 from tests.conftest import StartService
 from tests.features.authorization.steps import VERIFIER, code_for, exchange
 from tests.support.account_mail import Post
@@ -112,7 +112,7 @@ async def test_a_secret_that_was_changed_meanwhile_gets_nothing(service: Service
         redirect_uri=CALLBACK,
         code_verifier=SecretStr(VERIFIER),
     )
-    with pytest.raises(InvalidGrant):
+    with pytest.raises(RefusedGrant):
         await service[GrantTable]["authorization_code"](form, client.client, Client("127.0.0.1", "test"))
 
 

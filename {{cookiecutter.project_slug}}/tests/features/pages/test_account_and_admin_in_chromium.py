@@ -181,9 +181,9 @@ async def test_the_file_of_the_trail_is_a_download(chromium: Browser, site: Site
     async with visiting(chromium, site.url, storage_state=session) as (page, _):
         await page.goto("/admin/audit?action=signin_succeeded")
         async with page.expect_download() as download:
-            await page.get_by_role("button", name="Download as CSV").click()
+            await page.get_by_role("button", name="Download as JSON lines").click()
         file = await download.value
-        assert file.suggested_filename.endswith(".csv")
+        assert file.suggested_filename.endswith(".jsonl")
         text = (await file.path()).read_text(encoding="utf-8")
         assert '"signin_succeeded"' in text
         assert '"account_created"' not in text

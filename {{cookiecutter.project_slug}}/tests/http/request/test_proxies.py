@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from app.http.request.proxies import ProxiesMiddleware, client_ip_of, is_client_unreadable
+from app.http.request.proxies import ProxiesMiddleware, client_ip_of
 from tests.conftest import StartService
 from tests.support.asgi import Headers, Recorder, call, http_scope
 
@@ -109,11 +109,6 @@ async def test_a_client_without_a_readable_address_is_refused(start: StartServic
         assert (await service.client.get("/livez", headers={"X-Forwarded-For": line})).status_code == 200
     async with start() as service:
         assert (await service.client.get("/livez", headers={"X-Forwarded-For": entry})).status_code == 200
-
-
-async def test_the_lifespan_and_a_bare_scope_have_no_unreadable_client() -> None:
-    """What the middleware has not seen is not held against anybody."""
-    assert not is_client_unreadable({"type": "http"})
 
 
 @pytest.mark.asvs("6.3.1")

@@ -189,8 +189,9 @@ class MailLimits:
     async def allow_recovery(self, db: AsyncSession, user_id: UUID) -> None:
         """Begin the count of an account's resets anew: the tokens that used it up are revoked."""
         mailbox = await db.scalar(select(User.mailbox).where(User.id == user_id))
-        if mailbox is not None:
-            await self._limiter.clear(MAILS_PER_HOUR, "mail", RECOVERY, digest(mailbox).hex())
+        for _ in range(MAILS_PER_HOUR.amount):
+            if not (mailbox and await self._limiter.refund(MAILS_PER_HOUR, "mail", RECOVERY, digest(mailbox).hex())):
+                break
 
 
 def too_many(verdict: Verdict) -> TooManyRequests:

@@ -99,7 +99,9 @@ class Verification:
         return min(rows, self._newest)
 
     async def run(self, progress: Callable[[int], None] = lambda _: None) -> Report:
-        """Read up to the first flaw, after `begin`; `progress` is called for every row that is in order."""
+        """Read up to the first flaw; `progress` is called for every row that is in order. Raises as `begin` does."""
+        if not self._shards:
+            await self.begin()
         flaw = None
         async for flaw in self._judgements():
             if flaw is not None:

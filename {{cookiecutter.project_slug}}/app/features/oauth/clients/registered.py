@@ -52,11 +52,6 @@ class RegisteredClient:
         """Whether it is a part of the service itself, which nobody changes."""
         return self.client_id in OWN_CLIENTS
 
-    @property
-    def session_client(self) -> str | None:
-        """The name of the client in its sessions."""
-        return self.client_id
-
 
 @dataclass(frozen=True, slots=True)
 class BuiltInClient:
@@ -65,7 +60,6 @@ class BuiltInClient:
     client_id: str = FIRST_PARTY
     grants: frozenset[str] = frozenset({GrantType.REFRESH_TOKEN, PASSWORD_GRANT})
     confidential: bool = False
-    session_client: None = None
 
 
 AnyClient = RegisteredClient | BuiltInClient

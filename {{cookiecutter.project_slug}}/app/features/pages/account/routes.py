@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from pydantic import create_model
 from starlette.responses import Response
 
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent
@@ -27,13 +28,9 @@ _OWN_READS = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_READ)
 _BESIDE = {"current_password": Forbidden}
 
 
-class AlertsForm(FormBody):
-    """The alerts that I want by mail: one field for each."""
-
-    new_device: bool = False
-    roles_changed: bool = False
-    new_application: bool = False
-    account_disabled: bool = False
+AlertsForm: type[FormBody] = create_model(  # type: ignore[call-overload]  # the fields are made of the alerts
+    "AlertsForm", __base__=FormBody, __doc__="The alerts that I want by mail.", **dict.fromkeys(Alert, (bool, False))
+)
 
 
 router.show("", _READS, "account.html")
@@ -115,7 +112,7 @@ async def end_session(session_id: UUID, page: CurrentPage, sessions: Sessions) -
 async def applications_page(page: CurrentPage, authorization: Authorization, roles: Roles) -> Response:
     """List the clients that I have allowed to act for me, newest first."""
     consents = await authorization.consents(page.principal.user_id)
-    applications = [(consent, roles.describe(consent.scope)) for consent in consents]
+    applications = [(consent, roles.describe(consent.scope.split())) for consent in consents]
     return page.show("account_applications.html", applications=applications)
 
 

@@ -67,8 +67,6 @@ class Site:
     def __init__(self, settings: Settings, assets: Assets) -> None:
         self._reload = not settings.production
         self._folders: list[Path] = []
-        self._links: list[PageLink] = []
-        self._goes_with_account: list[str] = []
         self.notices: dict[str, str] = {}
         self.common: dict[str, Any] = {
             "app_name": settings.app_name,
@@ -76,8 +74,8 @@ class Site:
             "asset": assets.url,
             "development": settings.environment == "development",
             "registration_open": settings.registration is Registration.OPEN,
-            "links": self._links,
-            "goes_with_account": self._goes_with_account,
+            "links": [],
+            "goes_with_account": [],
         }
 
     def add(
@@ -91,8 +89,8 @@ class Site:
         """Add the part of a feature; each of `goes_with_account` completes "With the account go …"."""
         self._folders.append(templates)
         self.notices |= {str(notice): notice.text for notice in notices}
-        self._links += links
-        self._goes_with_account += goes_with_account
+        self.common["links"] += links
+        self.common["goes_with_account"] += goes_with_account
 
     @property
     def templates(self) -> Templates:
