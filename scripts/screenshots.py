@@ -38,7 +38,7 @@ from scripts.demo import (
 FOLDER = ROOT / "build" / "screenshots"
 IMAGES = ROOT / "docs" / "images"
 PORT = 8765
-COLOURS = 160
+COLOURS = 112
 LARGEST = 60_000
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -65,7 +65,7 @@ def fill(page: Page) -> None:
     """Do what leaves something to be seen: invite people, and keep secrets."""
     for email, name in PEOPLE:
         page.goto("/admin/users/invite")
-        page.get_by_label("E-mail address").fill(email)
+        page.get_by_role("textbox", name="E-mail address").fill(email)
         page.get_by_role("button", name="Invite").click()
         page.get_by_label(re.compile("What people see")).fill(name)
         page.get_by_role("button", name="Save").click()

@@ -39,6 +39,7 @@ class PageParams(NamedTuple):
     limit: int = DEFAULT_LIMIT
     cursor: str | None = None
     search: str | None = None
+    ascending: bool = False
 
 
 class Cursors:
@@ -54,9 +55,11 @@ class Cursors:
     ) -> tuple[list[Row], str | None]:
         """Fetch the rows of one page, newest first, and make the cursor of the next one."""
         if params.cursor is not None:
-            statement = statement.where(tuple_(*order) < self._read(params.cursor, params.search))
+            last, columns = self._read(params.cursor, params.search), tuple_(*order)
+            statement = statement.where(columns > last if params.ascending else columns < last)
         # One row more shows whether there is a next page.
-        statement = statement.order_by(*(column.desc() for column in order)).limit(params.limit + 1)
+        ordered = (column.asc() if params.ascending else column.desc() for column in order)
+        statement = statement.order_by(*ordered).limit(params.limit + 1)
         async with database.read() as db:
             rows = list(await db.scalars(statement))
         if len(rows) <= params.limit:
@@ -74,7 +77,7 @@ class Cursors:
         # The decoder ignores some characters and bits: a cursor has one spelling.
         if not payload or _encode(raw) != cursor:
             raise Unprocessable("The cursor is not one that this list gave.")
-        texts = payload.decode().split("|")
+        texts = payload.decode().rsplit("|", len(self._fields) - 1)
         return tuple(read(text) for read, text in zip(self._fields.values(), texts, strict=True))
 
     def _place(self, search: str | None) -> bytes:

@@ -82,7 +82,7 @@ async def test_no_credential_travels_in_a_query(service: Service) -> None:
     for operations in (await document(service))["paths"].values():
         for operation in operations.values():
             names = {each["name"] for each in operation.get("parameters", []) if each["in"] != "path"}
-            assert names <= {"limit", "cursor", "q", "state", "actor", "target", "action", "since", "until"}
+            assert names <= {"limit", "cursor", "q", "state", "actor", "target", "action", "since", "until", "sort"}
 
 
 async def test_authorizing_is_described_where_it_is_possible() -> None:

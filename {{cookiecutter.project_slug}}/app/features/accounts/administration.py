@@ -8,16 +8,19 @@ Every change locks in one order (no deadlock): administrators and actor by id, t
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import undefer
 
 from app.access.guard import AccessEvent
 from app.access.policies import Principal
 from app.access.roles import Role, RoleTable
 from app.core.clock import utc_now
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.email_address import ADDRESS_TAKEN, EmailAddress, parse_email_address
 from app.core.errors import Conflict, Forbidden, NotFound
@@ -29,7 +32,7 @@ from app.features.accounts.mailed.mails import AccountMail, MailKind
 from app.features.accounts.mailed.tokens import AccountTokens, MailLimits, TokenKind, too_many
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.permissions import UserPermission
-from app.features.accounts.schemas import AccountState, AccountUpdate
+from app.features.accounts.schemas import AccountSort, AccountState, AccountUpdate
 from app.features.sessions.service import SessionService
 
 _ADMINISTRATORS = (
@@ -113,14 +116,18 @@ class AccountAdministration:
     _tokens: AccountTokens
     _mail: AccountMail
     _limits: MailLimits
-    _cursors: Cursors
+    _keys: KeyRing
 
     async def list_accounts(
-        self, params: PageParams, state: AccountState | None = None
+        self, params: PageParams, state: AccountState | None = None, sort: AccountSort = "-created_at"
     ) -> tuple[list[User], str | None]:
-        """Return accounts whose address or name holds the search, newest first, and the cursor of the next part."""
-        statement = select(User).where(*_matching(params.search, state))
-        return await self._cursors.fetch(self._database, statement, params, (User.created_at, User.id))
+        """Return accounts whose address or name holds the search, and the cursor of the next part."""
+        name = sort.removeprefix("-").replace("email", "mailbox")  # which has an index, and addresses in one case
+        read = str if name == "mailbox" else datetime.fromisoformat
+        cursors = Cursors(self._keys, f"users {sort}", {name: read, "id": UUID})
+        statement = select(User).options(undefer(User.last_sign_in)).where(*_matching(params.search, state))
+        params = params._replace(ascending=not sort.startswith("-"))
+        return await cursors.fetch(self._database, statement, params, (getattr(User, name), User.id))
 
     async def count_accounts(self, search: str | None, state: AccountState | None) -> int:
         """Return how many accounts `list_accounts` has in all its parts."""

@@ -9,7 +9,6 @@ from app.core.database.database import Database
 from app.core.database.personal_data import PersonalData
 from app.core.limits import Limiter
 from app.core.mail.outbox import MailFolders, Outbox
-from app.core.pagination import Cursors
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import API_PREFIX, Feature, RetentionJob
@@ -47,7 +46,7 @@ def provide(services: Services) -> None:
     tokens.revocations.append(mail_limits.allow_recovery)
     mailing = (tokens, mail, mail_limits)
     confirmation = services.add(PasswordConfirmation(database, hasher, limiter, limit))
-    services.add(AccountAdministration(database, authority, *mailing, Cursors(services[KeyRing], "users")))
+    services.add(AccountAdministration(database, authority, *mailing, services[KeyRing]))
     services.add(OwnAccountService(database, authority, passwords, confirmation, *mailing))
     services.add(RegistrationService(database, passwords, *mailing))
     services.add(RecoveryService(database, passwords, *mailing))

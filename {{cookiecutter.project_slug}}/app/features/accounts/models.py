@@ -3,13 +3,14 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, LargeBinary, String
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import ForeignKey, LargeBinary, String, func, select
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from app.access.roles import Role
 from app.core.database.database import Base
 from app.core.email_address import LONGEST_ADDRESS, LONGEST_MAILBOX
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
+from app.features.sessions.models import Session
 
 
 class UserRole(Base):
@@ -34,10 +35,17 @@ class User(Base):
     mailbox: Mapped[str] = mapped_column(String(LONGEST_MAILBOX), unique=True)
     display_name: Mapped[str | None] = mapped_column(String(100))
     password_hash: Mapped[str | None] = mapped_column(String(255))
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column()
     verified_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
     muted: Mapped[str | None] = mapped_column(String(200))
+    last_sign_in: Mapped[datetime] = column_property(
+        select(func.coalesce(func.max(Session.created_at), created_at))
+        .where(Session.user_id == id)  # noqa: A003  # the column
+        .scalar_subquery(),
+        deferred=True,
+    )
+    """When the newest session that is kept began; without one, `created_at`. Lists of accounts load it."""
     role_rows: Mapped[list[UserRole]] = relationship(
         lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
     )

@@ -36,6 +36,7 @@ from app.features.accounts.schemas import (
     AccountCreate,
     AccountDeletion,
     AccountRead,
+    AccountSort,
     AccountState,
     AccountUpdate,
     Confirmation,
@@ -135,9 +136,10 @@ async def list_users(
     roles: Roles,
     params: Annotated[PageParams, Depends(_searched)],
     state: AccountState | None = None,
+    sort: AccountSort = "-created_at",
 ) -> Page[AccountRead]:
-    """List all accounts, or those in a state, or whose address or name holds `q`, newest first."""
-    users, next_cursor = await administration.list_accounts(params, state)
+    """List all accounts, or those in a state, or whose address or name holds `q`, in an order (`-`: descending)."""
+    users, next_cursor = await administration.list_accounts(params, state, sort)
     return Page(items=[AccountRead.of(user, roles) for user in users], next_cursor=next_cursor)
 
 

@@ -14,6 +14,7 @@ from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
 from app.features.accounts.service import Account
 
 AccountState = Literal["active", "unconfirmed", "disabled"]
+AccountSort = Literal["email", "-email", "created_at", "-created_at", "last_sign_in", "-last_sign_in"]
 
 
 class AccountRead(ResponseBody):

@@ -14,7 +14,7 @@ from app.core.errors import NotFound
 from app.core.pagination import CursorText, PageParams
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import Accounts, Administration, Roles
-from app.features.accounts.schemas import AccountRead, AccountState, AccountUpdate, ProfileUpdate
+from app.features.accounts.schemas import AccountRead, AccountSort, AccountState, AccountUpdate, ProfileUpdate
 from app.features.factors.routes import Factors
 from app.features.pages.admin.roles import RolesForm, chosen_roles, role_choices, ticked
 from app.features.pages.kit.forms import FormBody, NoFields
@@ -34,6 +34,7 @@ class SearchForm(FormBody):
 
     q: Annotated[str, Field(max_length=100)] | None = None
     state: AccountState | None = None
+    sort: AccountSort = "-created_at"
     cursor: Annotated[str, Field(max_length=200)] | None = None
     done: str | None = None
 
@@ -56,11 +57,13 @@ User = Annotated[AccountRead, Depends(_user)]
 async def users_page(page: CurrentPage, administration: Administration, roles: Roles) -> Response:
     """List accounts, newest first: all of them, or those in a state, or whose address or name contains a text."""
     async with page.form(SearchForm, "admin_users.html", users=[], count=None, next_path=None) as asked:
-        rows, cursor = await administration.list_accounts(PageParams(cursor=asked.cursor, search=asked.q), asked.state)
+        params = PageParams(cursor=asked.cursor, search=asked.q)
+        rows, cursor = await administration.list_accounts(params, asked.state, asked.sort)
         count = await administration.count_accounts(asked.q, asked.state)
+    seen = {row.id: row.last_sign_in for row in rows if row.last_sign_in != row.created_at}
+    next_path = page.next_path(cursor, q=asked.q, state=asked.state, sort=asked.sort)
     users = [AccountRead.of(row, roles) for row in rows]
-    next_path = page.next_path(cursor, q=asked.q, state=asked.state)
-    return page.show("admin_users.html", users=users, count=count, next_path=next_path)
+    return page.show("admin_users.html", users=users, seen=seen, count=count, next_path=next_path)
 
 
 @router.page("/invite", _WRITES)

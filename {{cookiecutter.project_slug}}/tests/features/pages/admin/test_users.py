@@ -68,6 +68,22 @@ async def test_lists_in_parts_that_keep_the_search(service: Service) -> None:
     assert "The cursor is not one that this list gave." in text_of(refused)
 
 
+async def test_sorts_by_links_in_the_head(service: Service) -> None:
+    """Each keeps the search, says which way the list is sorted, and turns it round; another order is refused."""
+    for name in ("zoe", "ann"):
+        await service.person(email=f"{name}@many.example")
+    _, admin = await with_browser(service, Role.ADMIN)
+    page = await admin.get(PATH, params={"q": "many"})
+    for way in ("ascending", "descending"):
+        (path,) = re.findall(r'href="([^"]+)">Address</a>', page.text)
+        page = await admin.get(path.replace("&amp;", "&"))
+        assert re.findall(r'<th scope="col" aria-sort="(\w+)">', page.text) == [way]
+        names = re.findall(r"(\w+)@many\.example", page.text)
+        assert names == sorted(names, reverse=way == "descending")
+        assert 'value="many"' in page.text
+    shows_again(await admin.get(PATH, params={"sort": "password_hash"}), 422)
+
+
 @pytest.mark.asvs("1.2.1")
 @pytest.mark.parametrize("q", ["<script>alert(1)</script>", "\"' onfocus=x", "\u202eabc", "x" * 3000])
 async def test_a_hostile_search_is_text(service: Service, q: str) -> None:
