@@ -102,6 +102,18 @@ async def test_a_second_factor_keeps_no_session_from_its_end(service: Service, g
         assert (await db.scalars(select(IdentitySession))).all() == []
 
 
+async def test_a_session_without_a_name_ends_by_its_subject_alone(service: Service, good: Issuer) -> None:
+    """What is no name of a session keeps nobody from signing in."""
+    await linked(service, good)
+    browsers = [await signed_in(service, good, sid) for sid in (None, "", "s" * 256)]
+    good.claims["sid"] = ["1"]
+    browsers.append(Browser(service))
+    await sign_in(browsers[-1])
+    assert await alive(*browsers) == [True] * 4
+    assert (await log_out(service, good.logout_token(sub=good.person["sub"]))).status_code == 200
+    assert await alive(*browsers) == [False] * 4
+
+
 async def test_what_is_unlinked_is_forgotten(service: Service, good: Issuer) -> None:
     """Who unlinks keeps the session, and the provider has no more to say about it."""
     await linked(service, good)
