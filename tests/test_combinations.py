@@ -106,6 +106,16 @@ GITHUB = Option(
     ("github",),
     re.compile(r"(?i:\.github/|dependabot|attestation|on github\b|github actions)"),
     frozenset({"README.md", ".github/dependabot.yml", ".github/workflows/check.yml"}),
+    frozenset(  # what authenticators may say of themselves (WebAuthn)
+        {
+            "app/features/factors/passkeys.py",
+            "app/features/pages/kit/static/passkeys.js",
+            "docs/features/factors.md",
+            "tests/features/factors/test_passkey_attacks.py",
+            "tests/features/factors/test_passkeys.py",
+            "tests/support/authenticator.py",
+        }
+    ),
 )
 GITLAB = Option(
     "ci",

@@ -24,6 +24,9 @@ CLIENT_SECRET = "client_secret"  # noqa: S105  # the name of a method
 API_KEY = "api_key"
 """The authentication method of a program with an API key of its owner."""
 
+PASSKEY = "pop"
+"""The authentication method of a passkey: proof of possession of a key (RFC 8176)."""
+
 MFA = "mfa"
 """The authentication method that says that more than one factor was used (RFC 8176)."""
 

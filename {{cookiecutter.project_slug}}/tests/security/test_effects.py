@@ -14,6 +14,7 @@ from app.access.guard import route_policies
 from app.access.policies import Recent
 from app.access.roles import Role
 from app.core.database.database import Base, Database
+from tests.features.factors.passkeys import add_passkey
 from tests.features.factors.steps import challenged, enrol, sign_in_with_app
 from tests.support.oauth import Registered, issue_to, register
 from tests.support.samples import SAMPLES
@@ -40,6 +41,7 @@ PROVED = {
 }
 # What no event tells of, and why.
 SILENT = {
+    "POST /api/v1/signin/passkey": "it asks for a proof, and nobody has given any yet",
     "POST /oauth/introspect": "it only looks",
 }
 
@@ -63,6 +65,7 @@ async def world_of(service: Service) -> World:
     await service.person(Role.ADMIN)
     tokens, target_tokens = await service.sign_in(actor), await service.sign_in(target)
     enrolled = await enrol(service, actor, tokens)
+    await add_passkey(service, actor, tokens)
     await sign_in_with_app(service, enrolled)
     client = await register(service)
     await issue_to(service, client, target)

@@ -44,6 +44,7 @@ LEFT_OUT = {
     "client_secret",
     "code",
     "code_verifier",
+    "credential",
     "enrolment",
     "confidential",
     "first_party",

@@ -52,7 +52,9 @@ class OwnAccountService:
                 emit_event(AccountEvent.ALERTS_CHANGED, outcome="success", user_id=user_id, muted=muted)
         return user
 
-    async def change_password(self, principal: Principal, current: SecretStr, new: SecretStr, *, ip: str) -> SetCookie:
+    async def change_password(
+        self, principal: Principal, current: SecretStr | None, new: SecretStr, *, ip: str
+    ) -> SetCookie:
         """Change the password; end every other session and home network, and all mailed tokens (ASVS 6.2.3, 7.4.3)."""
         confirmed = await self._confirmation.require(principal, current, AccountEvent.PASSWORD_CHANGED)
         new_hash = await self._passwords.hash(new, email=confirmed.email, display_name=confirmed.display_name)
@@ -66,7 +68,9 @@ class OwnAccountService:
             _emit_event(AccountEvent.PASSWORD_CHANGED, principal)
             return await self._authority.sessions.renew_cookie(db, principal)
 
-    async def request_email_change(self, principal: Principal, new_email: str, password: SecretStr, *, ip: str) -> None:
+    async def request_email_change(
+        self, principal: Principal, new_email: str, password: SecretStr | None, *, ip: str
+    ) -> None:
         """Mail a token to the new address, and word to the old one, while the change can still be stopped.
 
         Only the owner of the new address learns that it has an account (ASVS 6.3.8). Raises `TooManyRequests`.
@@ -105,7 +109,7 @@ class OwnAccountService:
         except IntegrityError:
             raise Conflict(ADDRESS_TAKEN) from None
 
-    async def delete(self, principal: Principal, password: SecretStr) -> None:
+    async def delete(self, principal: Principal, password: SecretStr | None) -> None:
         """Delete the account with all that belongs to it; raises `Conflict` for the last administrator."""
         confirmed = await self._confirmation.require(principal, password, AccountEvent.ACCOUNT_DELETED)
         async with self._database.transaction() as db:

@@ -81,16 +81,16 @@ class PasswordReset(MailedToken):
 
 
 class EmailChange(RequestBody):
-    """Another address for my account, with my password."""
+    """Another address for my account, with my password, if I have one."""
 
     new_email: EmailText
-    current_password: GivenPassword
+    current_password: GivenPassword | None = None
 
 
 class AccountDeletion(RequestBody):
-    """A deletion of my account, with my password."""
+    """A deletion of my account, with my password, if I have one."""
 
-    current_password: GivenPassword
+    current_password: GivenPassword | None = None
 
 
 class ProfileUpdate(RequestBody):
@@ -135,9 +135,9 @@ class AccountUpdate(ProfileUpdate):
 
 
 class PasswordChange(RequestBody):
-    """A change of my password, with the one that I have."""
+    """A change of my password, with the one that I have, if I have one."""
 
-    current_password: GivenPassword
+    current_password: GivenPassword | None = None
     new_password: NewPassword
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field, SecretStr
-from sqlalchemy import Connection, Row, Select, Subquery, and_, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Subquery, and_, bindparam, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -139,6 +139,8 @@ class AccountService:
         self._passwords = passwords
         self._roles = roles
         self._known: ReadCache[tuple[Identity, Row[Any]]] = ReadCache(database)
+        self.ways_in: list[ColumnElement[bool]] = [User.password_hash.is_not(None)]
+        """What each feature lets a `User` sign in by, if there is any of it."""
 
     async def create(
         self,
@@ -160,6 +162,13 @@ class AccountService:
                 return await add_account(db, *address, None, roles, password_hash=new_hash)
         except IntegrityError:
             raise Conflict(ADDRESS_TAKEN) from None
+
+    async def require_way_in(self, db: AsyncSession, user_id: UUID) -> None:
+        """Raise `Conflict` if the account has lost its last way to sign in."""
+        if await db.scalar(select(User.id).where(User.id == user_id, or_(*self.ways_in))) is None:
+            raise Conflict(
+                "It is your only way to sign in. Add another one, or sign out and ask for a password by mail."
+            )
 
     async def get(self, user_id: UUID) -> User:
         """Return the account with its roles; raises `NotFound`."""
@@ -207,7 +216,7 @@ class AccountService:
         rows = (await db.execute(statement, {"user_id": user_id})).all()
         return _roles_in(rows) if rows else None
 
-    def lock_active(self, connection: Connection, user_id: UUID) -> frozenset[Role] | None:
+    def lock_active(self, connection: Connection, user_id: UUID | None) -> frozenset[Role] | None:
         """Lock an active account, and return its roles; None if it is not active."""
         rows = connection.execute(_LOCK_ACTIVE_ROLES, {"user_id": user_id}).all()
         return _roles_in(rows) if rows else None

@@ -11,6 +11,8 @@ class FactorEvent(SecurityEvent):
     FACTOR_FAILED = "factor_failed", SUBJECT
     FACTOR_REMOVED = "factor_removed", ACTOR
     FACTORS_RESET = "factors_reset", ACTOR
+    PASSKEY_COPIED = "passkey_copied", SUBJECT
+    PASSWORD_REMOVED = "password_removed", ACTOR
 
 
 class FactorMail(MailTemplate):
@@ -18,4 +20,6 @@ class FactorMail(MailTemplate):
 
     FACTOR_ADDED = "factor_added", "A second factor was added", "factor"
     FACTOR_REMOVED = "factor_removed", "A second factor was removed", "factor"
+    PASSKEY_COPIED = "passkey_copied", "A passkey may have been copied", "factor", "ip", "user_agent"
+    PASSWORD_REMOVED = "password_removed", "Your password was removed", "factor"
     RECOVERY_CODE_USED = "recovery_code_used", "A recovery code was used", "left", "ip", "user_agent"

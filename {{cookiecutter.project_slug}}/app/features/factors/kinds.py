@@ -15,11 +15,13 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from pydantic import SecretStr
 
+from app.access import policies
 from app.core.clock import utc_now
 from app.core.crypto import digest
 
-FactorKind = Literal["totp", "recovery_codes"]
+FactorKind = Literal["totp", "passkey", "recovery_codes"]
 APP: FactorKind = "totp"
+PASSKEY: FactorKind = "passkey"
 RECOVERY: FactorKind = "recovery_codes"
 
 _SECONDS, _SECRET_BYTES, _STEP_BYTES = 30, 20, 8
@@ -76,6 +78,7 @@ def _use_recovery_code(state: bytes, code: str) -> bytes | None:
 
 KINDS: dict[FactorKind, Kind] = {
     APP: Kind("otp", "Authenticator app", _use_app),
+    PASSKEY: Kind(policies.PASSKEY, "Passkey", lambda _, __: None),  # its answer is no code: `passkeys.py`
     RECOVERY: Kind("recovery", "Recovery codes", _use_recovery_code),
 }
 

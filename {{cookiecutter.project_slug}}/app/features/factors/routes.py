@@ -15,11 +15,13 @@ from app.features.factors.schemas import EnrolmentRead, FactorCreate, FactorRead
 from app.features.factors.service import FactorService
 from app.features.sessions.client import RequestClient
 from app.features.sessions.permissions import AccountPermission
+from app.http.request.body_limit import KIB
 
 router = GuardedRouter(prefix="/users", tags=["factors"])
 
 READS_FACTORS = Allow(AccountPermission.ACCOUNT_READ, enrols=True)
 CHANGES_FACTORS = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE, enrols=True)
+CHANGES_PASSWORD = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE)
 
 Factors = Annotated[FactorService, provided(FactorService)]
 
@@ -33,6 +35,7 @@ async def list_factors(factors: Factors, principal: CurrentPrincipal) -> Page[Fa
 
 @router.post(
     "/me/factors",
+    max_body_size=16 * KIB,
     response_model_exclude_none=True,
     responses={201: {"model": FactorRead}, 409: {"description": "It was added already, or there are too many"}},
 )
@@ -44,9 +47,9 @@ async def add_factor(
     if body.kind == RECOVERY:
         added, set_cookie = await factors.remake_codes(principal, client)
     elif body.enrolment is None:
-        return await factors.begin(principal)
+        return await factors.begin(principal, body.kind)
     else:
-        added, set_cookie = await factors.add(principal, body.enrolment, body.code, body.name, client)
+        added, set_cookie = await factors.add(principal, body, client)
     response.status_code = 201
     set_cookie(response)
     return added
@@ -59,6 +62,15 @@ async def remove_factor(
 ) -> None:
     """Remove one of my factors; every other session of mine ends."""
     (await factors.remove(principal, factor_id, client))(response)
+
+
+@router.delete("/me/password", status_code=204, responses={409: {"description": "There is no passkey to sign in with"}})
+@policy(CHANGES_PASSWORD)
+async def drop_password(
+    response: Response, factors: Factors, principal: CurrentPrincipal, client: RequestClient
+) -> None:
+    """Sign in with passkeys alone from now on; every other session of mine ends."""
+    (await factors.drop_password(principal, client))(response)
 
 
 @router.delete("/{user_id}/factors", status_code=204)

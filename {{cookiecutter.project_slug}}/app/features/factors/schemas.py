@@ -1,6 +1,6 @@
 """The requests and responses about second factors."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, SecretStr
@@ -12,18 +12,17 @@ _Code = Annotated[SecretStr, Field(min_length=1, max_length=64)]
 
 
 class FactorAnswer(RequestBody):
-    """The code that an authenticator app shows, or a recovery code."""
+    """A `code`; or, of a passkey, the `credential` of the browser (`PublicKeyCredential`) as the text of its JSON."""
 
     kind: FactorKind
-    code: _Code
-
-
-class FactorCreate(RequestBody):
-    """A kind to add; an app is added by its `enrolment`, which the first answer has, and a `code` that it shows."""
-
-    kind: FactorKind
-    enrolment: Annotated[SecretStr, Field(min_length=1, max_length=512)] | None = None
     code: _Code | None = None
+    credential: Annotated[SecretStr, Field(min_length=1, max_length=8192)] | None = None
+
+
+class FactorCreate(FactorAnswer):
+    """A kind to add; it is added by its `enrolment`, which the first answer has, and what proves it."""
+
+    enrolment: Annotated[SecretStr, Field(min_length=1, max_length=512)] | None = None
     name: DisplayName | None = None
 
 
@@ -35,15 +34,17 @@ class FactorRead(ResponseBody):
     name: str
     created_at: Timestamp
     last_used_at: Timestamp | None
+    last_used_ip: str | None
     remaining: int | None = None
     recovery_codes: list[str] | None = None
 
 
 class EnrolmentRead(ResponseBody):
-    """What is needed to add an authenticator app: its secret, for people and for a QR code."""
+    """What is needed to add a factor: the secret of an app, or the `options` of `navigator.credentials.create`."""
 
     kind: str
     enrolment: str
     expires_in: int
-    secret: str
-    otpauth_uri: str
+    secret: str | None = None
+    otpauth_uri: str | None = None
+    options: dict[str, Any] | None = None

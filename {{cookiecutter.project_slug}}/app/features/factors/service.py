@@ -5,7 +5,7 @@ of factors ends every other session, and gives its own the methods that it has p
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,17 +21,19 @@ from sqlalchemy import (
     String,
     bindparam,
     delete,
+    exists,
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.access.policies import MFA, Principal
 from app.core.clock import utc_now
-from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
+from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest
 from app.core.database.batches import reseal_rows
-from app.core.database.database import Base, Database
+from app.core.database.database import Base, Database, table_of
 from app.core.errors import BadRequest, Conflict, Forbidden, NotFound
 from app.core.events import emit_event
 from app.core.services import Services
@@ -39,16 +41,19 @@ from app.core.settings.model import Settings
 from app.features.accounts.administration import AccountAdministration, denied
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.tokens import AccountTokens
+from app.features.accounts.models import User
 from app.features.accounts.service import AccountService
 from app.features.factors import kinds
 from app.features.factors.events import FactorEvent, FactorMail
-from app.features.factors.kinds import APP, KINDS, RECOVERY, FactorKind
-from app.features.factors.schemas import EnrolmentRead, FactorAnswer, FactorRead
+from app.features.factors.kinds import APP, KINDS, PASSKEY, RECOVERY, FactorKind
+from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, passkey_id
+from app.features.factors.schemas import EnrolmentRead, FactorAnswer, FactorCreate, FactorRead
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionService, SetCookie
 
 _ENROLMENT_LIFETIME = timedelta(minutes=15)
 _MOST_FACTORS = 10
+_ADDED = "This factor was added already, there are too many, or your factors have changed meanwhile."
 
 
 class Factor(Base):
@@ -62,12 +67,13 @@ class Factor(Base):
     name: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
+    last_used_ip: Mapped[str | None] = mapped_column(String(45))
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 FACTOR_KEY = Purpose("factor/v1")
 
-_OF_USER = select(Factor).where(Factor.user_id == bindparam("of_user")).order_by(Factor.created_at)
+OF_USER = select(table_of(Factor)).where(Factor.user_id == bindparam("of_user")).order_by(Factor.created_at)
 
 
 class FactorService:
@@ -77,19 +83,43 @@ class FactorService:
         self._database, self._accounts = services[Database], services[AccountService]
         self._sessions, self._tokens = services[SessionService], services[AccountTokens]
         self._mail, self._issuer = services[AccountMail], services[Settings].app_name
-        self._sealer = Sealer(services[KeyRing], FACTOR_KEY)
+        self._sealer, self._party = Sealer(services[KeyRing], FACTOR_KEY), RelyingParty(services[Settings])
         self._administration = services[AccountAdministration]
+        self._accounts.ways_in.append(exists().where(Factor.user_id == User.id, Factor.kind == PASSKEY))
 
-    def kinds_of(self, connection: Connection, user_id: UUID) -> list[str]:
-        """Return the kinds of a user's factors: one indexed look-up for every sign-in."""
-        return list(dict.fromkeys(row.kind for row in connection.execute(_OF_USER, {"of_user": user_id})))
+    def of_user(self, connection: Connection, user_id: UUID) -> Sequence[Row[Any]]:
+        """Return the factors of a user: one indexed look-up for every sign-in."""
+        return connection.execute(OF_USER, {"of_user": user_id}).all()
 
-    def use(self, connection: Connection, user_id: UUID, answer: FactorAnswer, client: Client) -> str | None:
+    def offered(self, rows: Sequence[Row[Any]] | None, challenge: str) -> list[dict[str, Any]]:
+        """Return the kinds that answer a challenge, a passkey with its options; any passkey, if there are no rows."""
+        options = {PASSKEY: {"options": self._party.request(challenge, self._passkeys(rows or ()))}}
+        kinds_of = (PASSKEY,) if rows is None else dict.fromkeys(row.kind for row in rows)
+        return [{"kind": kind, **options.get(kind, {})} for kind in kinds_of]
+
+    def owner(self, connection: Connection, answer: FactorAnswer) -> UUID | None:
+        """Return whose passkey an answer is of; None if it is of another kind, or of nobody."""
+        named = passkey_id(answer.credential) if answer.kind == PASSKEY else None
+        return connection.scalar(select(Factor.user_id).where(Factor.id == named, Factor.kind == PASSKEY))
+
+    def use(
+        self, connection: Connection, user_id: UUID, answer: FactorAnswer, challenge: str, client: Client
+    ) -> str | None:
         """Check an answer, and note its use; return its method (`amr`) if it is right."""
-        for row in connection.execute(_OF_USER, {"of_user": user_id}).all():
-            used = kinds.use_code(answer.kind, self._open(row), answer.code) if row.kind == answer.kind else None
+        for row in self.of_user(connection, user_id):
+            if row.kind != answer.kind or (state := self._open(row)) is None:
+                continue
+            try:
+                if answer.kind == PASSKEY:
+                    used = self._party.use(challenge, state, user_id, answer.credential)
+                else:
+                    used = kinds.use_code(answer.kind, state, answer.code)
+            except CopiedPasskeyError:
+                used = None
+                emit_event(FactorEvent.PASSKEY_COPIED, outcome="denied", user_id=user_id, target_id=row.id)
+                self._mail.put_alert(connection, FactorMail.PASSKEY_COPIED, user_id, client, {"factor": row.name})
             if used is not None:
-                values = {"sealed": self._seal(row, used), "last_used_at": utc_now()}
+                values = {"sealed": self._seal(row, used), "last_used_at": utc_now(), "last_used_ip": client.ip}
                 connection.execute(update(Factor).where(Factor.id == row.id).values(values))
                 if answer.kind == RECOVERY:
                     left = {"left": str(len(used) // kinds.DIGEST_BYTES)}
@@ -101,41 +131,52 @@ class FactorService:
     async def list_own(self, user_id: UUID) -> list[FactorRead]:
         """Return what a user sees of their factors, the oldest first."""
         async with self._database.read() as db:
-            return [self._read(row) for row in await db.scalars(_OF_USER, {"of_user": user_id})]
+            return [self._read(row) for row in await db.execute(OF_USER, {"of_user": user_id})]
 
-    async def begin(self, actor: Principal, again: SecretStr | None = None) -> EnrolmentRead:
-        """Make an authenticator app, sealed for `add` to this session: nothing is stored. Or show that of `again`."""
+    async def begin(self, actor: Principal, kind: FactorKind, again: SecretStr | None = None) -> EnrolmentRead:
+        """Begin to add a factor, sealed for `add` to this session: nothing is stored. Or show that of `again`."""
+        user = await self._accounts.get(actor.user_id)
+        async with self._database.read() as db:
+            rows = (await db.execute(OF_USER, {"of_user": actor.user_id})).all()
         if again is None:
             ends = int((utc_now() + _ENROLMENT_LIFETIME).timestamp())
-            sealed = self._sealer.seal(ends.to_bytes(8) + uuid4().bytes + kinds.new_app(), identity=_enrolment(actor))
+            new = kinds.new_app() if kind == APP else _together(rows)
+            sealed = self._sealer.seal(ends.to_bytes(8) + uuid4().bytes + new, identity=_enrolment(actor, kind))
             again = SecretStr(urlsafe_b64encode(sealed).decode())
-        state, user = self._enrolled(actor, again)[1], await self._accounts.get(actor.user_id)
-        secret, uri = kinds.app_secret(state, user.email, self._issuer)
+        state = self._enrolled(actor, kind, again)[1]
         text, lifetime = again.get_secret_value(), int(_ENROLMENT_LIFETIME.total_seconds())
-        return EnrolmentRead(kind=APP, enrolment=text, expires_in=lifetime, secret=secret, otpauth_uri=uri)
+        options = self._party.creation(text, user, self._passkeys(rows)) if kind == PASSKEY else None
+        secret, uri = kinds.app_secret(state, user.email, self._issuer) if kind == APP else (None, None)
+        shown: dict[str, Any] = {"secret": secret, "otpauth_uri": uri, "options": options}
+        return EnrolmentRead(kind=kind, enrolment=text, expires_in=lifetime, **shown)
 
-    async def add(
-        self, actor: Principal, enrolment: SecretStr, code: SecretStr | None, name: str | None, client: Client
-    ) -> tuple[FactorRead, SetCookie]:
-        """Add the app of an enrolment, once, and recovery codes; raises `BadRequest`, `Forbidden` or `Conflict`."""
-        factor_id, new = self._enrolled(actor, enrolment)
-        state = kinds.use_code(APP, new, code)
+    async def add(self, actor: Principal, body: FactorCreate, client: Client) -> tuple[FactorRead, SetCookie]:
+        """Add the factor of an enrolment, once, and recovery codes; raises `BadRequest`, `Forbidden` or `Conflict`."""
+        kind, enrolment = body.kind, body.enrolment or SecretStr("")
+        factor_id, new = self._enrolled(actor, kind, enrolment)
+        state = kinds.use_code(kind, new, body.code)
+        if kind == PASSKEY:
+            state = self._party.register(enrolment.get_secret_value(), body.credential)
+            factor_id = passkey_id(body.credential) or factor_id
         if state is None:
             who = {"user_id": actor.user_id, "session_id": actor.session_id}
-            emit_event(FactorEvent.FACTOR_ADDED, outcome="failure", **who, kind=APP)
+            emit_event(FactorEvent.FACTOR_ADDED, outcome="failure", **who, kind=kind)
             raise Forbidden("The answer is wrong. Use the newest one.")
-        async with self._database.transaction() as db:
-            rows = await self._locked(db, actor)
-            if len(rows) >= _MOST_FACTORS or any(row.id == factor_id for row in rows):
-                raise Conflict("This factor was added already, or there are too many.")
-            row, codes = self._new(actor.user_id, APP, state, factor_id), None
-            row.name = name or row.name
-            db.add(row)
-            if not rows:
-                recovery, codes = kinds.new_recovery_codes()
-                db.add(self._new(actor.user_id, RECOVERY, recovery))
-            methods = tuple(dict.fromkeys((*actor.methods, KINDS[APP].method, MFA)))
-            set_cookie = await self._changed(db, replace(actor, methods=methods), FactorEvent.FACTOR_ADDED, row, client)
+        try:
+            async with self._database.transaction() as db:
+                rows = await self._locked(db, actor)
+                if len(rows) >= _MOST_FACTORS or (kind == PASSKEY and new != _together(rows)):
+                    raise Conflict(_ADDED)
+                row, codes = self._new(actor.user_id, kind, state, factor_id), None
+                row.name = body.name or row.name
+                db.add(row)
+                if not rows:
+                    recovery, codes = kinds.new_recovery_codes()
+                    db.add(self._new(actor.user_id, RECOVERY, recovery))
+                now = replace(actor, methods=tuple(dict.fromkeys((*actor.methods, KINDS[kind].method, MFA))))
+                set_cookie = await self._changed(db, now, FactorEvent.FACTOR_ADDED, row, client)
+        except IntegrityError:
+            raise Conflict(_ADDED) from None
         return self._read(row, codes), set_cookie
 
     async def remake_codes(self, actor: Principal, client: Client) -> tuple[FactorRead, SetCookie]:
@@ -151,7 +192,7 @@ class FactorService:
         return self._read(row, codes), set_cookie
 
     async def remove(self, actor: Principal, factor_id: UUID, client: Client) -> SetCookie:
-        """Remove a factor, with the last one the recovery codes; raises `NotFound`, `Conflict` if a role demands it."""
+        """Remove a factor, with the last one the recovery codes; raises `NotFound`, or `Conflict` if it has to stay."""
         async with self._database.transaction() as db:
             rows = await self._locked(db, actor)
             row = next((row for row in rows if row.id == factor_id), None)
@@ -162,7 +203,17 @@ class FactorService:
             if last and self._accounts.needs_factor(actor.roles, now.methods):
                 raise Conflict("Your role demands a second factor: add another one first.")
             await db.execute(delete(Factor).where(Factor.user_id == actor.user_id if last else Factor.id == factor_id))
+            await self._accounts.require_way_in(db, actor.user_id)
             return await self._changed(db, now, FactorEvent.FACTOR_REMOVED, row, client)
+
+    async def drop_password(self, actor: Principal, client: Client) -> SetCookie:
+        """Forget the password of an actor who has signed in with a passkey; raises `Conflict` for any other."""
+        async with self._database.transaction() as db:
+            row = next((row for row in await self._locked(db, actor) if row.kind == PASSKEY), None)
+            if row is None or KINDS[PASSKEY].method not in actor.methods:
+                raise Conflict("Add a passkey, and sign in with it: then you need no password.")
+            await db.execute(update(User).where(User.id == actor.user_id).values(password_hash=None))
+            return await self._changed(db, actor, FactorEvent.PASSWORD_REMOVED, row, client)
 
     async def reset(self, actor: Principal, user_id: UUID) -> None:
         """Remove all factors of another account, for an administrator; its sessions end."""
@@ -178,16 +229,16 @@ class FactorService:
         """Seal up to `limit` rows of earlier keys with the current one; return how many. What does not open goes."""
         return await reseal_rows(db, Factor, self._sealer, _place, limit)
 
-    async def _locked(self, db: AsyncSession, actor: Principal) -> Sequence[Factor]:
+    async def _locked(self, db: AsyncSession, actor: Principal) -> Sequence[Row[Any]]:
         """Lock the account and its session, and return its factors; raises `Unauthenticated`, or `Conflict`."""
         await self._sessions.require_alive(db, actor)
-        rows = (await db.scalars(_OF_USER, {"of_user": actor.user_id})).all()
+        rows = (await db.execute(OF_USER, {"of_user": actor.user_id})).all()
         if rows and MFA not in actor.methods:  # The same session has added the first one meanwhile.
             raise Conflict("Your second factors have just changed. Try again.")
         return rows
 
     async def _changed(
-        self, db: AsyncSession, now: Principal, event: FactorEvent, row: Factor, client: Client
+        self, db: AsyncSession, now: Principal, event: FactorEvent, row: Row[Any] | Factor, client: Client
     ) -> SetCookie:
         """End what was opened before but this session, which is what `now` says; tell the owner."""
         await self._tokens.end_access(db, now.user_id, "factors changed", keep=now.session_id)
@@ -202,19 +253,23 @@ class FactorService:
         row.sealed = self._seal(row, state)
         return row
 
-    def _read(self, row: Factor, codes: list[str] | None = None) -> FactorRead:
+    def _read(self, row: Row[Any] | Factor, codes: list[str] | None = None) -> FactorRead:
         state = self._open(row) if row.kind == RECOVERY else None
         left = None if state is None else len(state) // kinds.DIGEST_BYTES
         return FactorRead.model_validate(row).model_copy(update={"remaining": left, "recovery_codes": codes})
 
-    def _enrolled(self, actor: Principal, enrolment: SecretStr) -> tuple[UUID, bytes]:
+    def _enrolled(self, actor: Principal, kind: FactorKind, enrolment: SecretStr) -> tuple[UUID, bytes]:
         """Return id and state of the factor that an enrolment is for; raises `BadRequest`."""
         with suppress(ValueError, SealBrokenError):
             sealed = urlsafe_b64decode(enrolment.get_secret_value())
-            plain = self._sealer.open(sealed, identity=_enrolment(actor))
+            plain = self._sealer.open(sealed, identity=_enrolment(actor, kind))
             if int.from_bytes(plain[:8]) > utc_now().timestamp():
                 return UUID(bytes=plain[8:24]), plain[24:]
         raise BadRequest("The enrolment has expired, or is of another session. Begin again.")
+
+    def _passkeys(self, rows: Iterable[Row[Any]]) -> list[bytes]:
+        """Return the states of the passkeys among factors."""
+        return [state for row in rows if row.kind == PASSKEY and (state := self._open(row))]
 
     def _seal(self, row: Row[Any] | Factor, state: bytes) -> bytes:
         return self._sealer.seal(state, identity=_place(row))
@@ -230,5 +285,10 @@ def _place(row: Row[Any] | Factor) -> bytes:
     return b"factors|%b|%b|%b" % (row.id.bytes, row.user_id.bytes, row.kind.encode())
 
 
-def _enrolment(actor: Principal) -> bytes:
-    return b"enrolment|%b|%b" % (actor.user_id.bytes, actor.session_id.bytes)
+def _enrolment(actor: Principal, kind: FactorKind) -> bytes:
+    return b"enrolment|%b|%b|%b" % (actor.user_id.bytes, actor.session_id.bytes, kind.encode())
+
+
+def _together(rows: Iterable[Row[Any]]) -> bytes:
+    """Return a digest of the factors that there are: an enrolment of a passkey ends with any change of them."""
+    return digest(" ".join(sorted(str(row.id) for row in rows)))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,6 +26,7 @@ from app.core.services import Services
 from app.core.settings.model import Registration, Settings
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.tokens import AccountTokens
+from app.features.accounts.models import User
 from app.features.accounts.service import AccountService, add_account
 from app.features.identity.events import IdentityEvent, IdentityMail
 from app.features.identity.logout_token import is_claim
@@ -67,6 +68,7 @@ class IdentityService:
         self._sessions, self._tokens = services[SessionService], services[AccountTokens]
         self._passwords, self._mail = services[PasswordSignIn], services[AccountMail]
         self._passwords.completed = _complete
+        self._accounts.ways_in.append(exists().where(Identity.user_id == User.id))
         self._may_register = services[Settings].registration is Registration.OPEN
         self._labels = {provider.issuer: provider.label for provider in services[IdentitySettings].providers}
 
@@ -100,16 +102,15 @@ class IdentityService:
 
     async def unlink(self, actor: Principal, identity_id: UUID, client: Client) -> None:
         """Unlink an identity of the actor, and end what was opened elsewhere; raises `NotFound`, `Conflict`."""
-        has_password = (await self._accounts.get(actor.user_id)).password_hash is not None
         async with self._database.transaction() as db:
             await self._sessions.require_alive(db, actor)
             own = await _own(db, actor.user_id)
             identity = next((row for row in own if row.id == identity_id), None)
             if identity is None:
                 raise NotFound("There is no such linked sign-in.")
-            if len(own) == 1 and not has_password:
-                raise Conflict("It is your only way to sign in. Sign out, and ask for a password by mail, first.")
             await db.delete(identity)
+            await db.flush()
+            await self._accounts.require_way_in(db, actor.user_id)
             await self._tokens.end_access(db, actor.user_id, "identity unlinked", keep=actor.session_id)
             label = self._labels.get(identity.issuer, identity.issuer)
             await self._mail.alert(db, IdentityMail.IDENTITY_UNLINKED, actor.user_id, client, provider=label)

@@ -78,10 +78,11 @@ class SignInLimits:
                 break
         return attempt
 
-    async def count_answer(self, user_id: UUID, ip: str, *, at_home: bool) -> Attempt:
-        """Count a code of a second factor before it is checked; raises `TooManyRequests`."""
-        attempt, user = Attempt(self._limiter), str(user_id)
-        for limit, key in ((_ANSWERS, ("answer", user, subscriber(ip))), (_ANSWERS_A_DAY, ("answer", user))):
+    async def count_answer(self, user_id: UUID | None, ip: str, *, at_home: bool) -> Attempt:
+        """Count an answer before it is checked, without a user for its network alone; raises `TooManyRequests`."""
+        attempt, user, network = Attempt(self._limiter), str(user_id), subscriber(ip)
+        limits = ((_ANSWERS, ("answer", user, network)), (_ANSWERS_A_DAY, ("answer", user)))
+        for limit, key in limits if user_id else ((self._limit, ("passkey", network)),):
             verdict = await attempt.count(limit, *key)
             # At home the owner is still heard: who knows the password cannot keep them out.
             if not verdict.allowed and not (at_home and limit is _ANSWERS_A_DAY):

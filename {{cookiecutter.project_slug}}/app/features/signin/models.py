@@ -21,12 +21,12 @@ class RefreshToken(Base):
 
 
 class UnfinishedSignIn(Base):
-    """A sign-in that lacks a second factor, as the SHA-256 of its challenge; it began in `channel` by `method`."""
+    """A sign-in that lacks a factor, as the SHA-256 of its challenge; that of nobody waits for any passkey."""
 
     __tablename__ = "unfinished_sign_ins"
 
     challenge_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     channel: Mapped[str] = mapped_column(String(16))
     method: Mapped[str] = mapped_column(String(16))
     expires_at: Mapped[datetime] = mapped_column(index=True)

@@ -4,7 +4,7 @@ A sign-in that lacks a factor has a challenge, which opens nothing but the next 
 for five minutes, one account and the channel in which it began (ASVS 2.3.1). `limits.py` has the limits.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import Connection, Row, Select, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.policies import MFA
@@ -29,7 +29,7 @@ from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService, Credentials
 from app.features.factors.schemas import FactorAnswer
-from app.features.factors.service import FactorService
+from app.features.factors.service import OF_USER, FactorService
 from app.features.sessions.client import Client
 from app.features.sessions.devices import at_home, is_new_device, remember_home
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
@@ -40,11 +40,14 @@ from app.features.signin.models import UnfinishedSignIn
 
 GRANT = "grant"  # the channel of OAuth's password grant, which has no second step
 
+_USER_VERIFIED = "user"
 _BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
 _ASCII_WHITESPACE = "\t\n\f\r "
 _LIFETIME = timedelta(minutes=5)
 _ENDED = "The sign-in has ended. Begin again."
+_WRONG = "The answer is wrong, or was used before."
 
+_Factors = Sequence[Row[Any]] | None
 _unfinished = table_of(UnfinishedSignIn)
 
 
@@ -58,12 +61,12 @@ class Channel(NamedTuple):
 
 
 class Challenge(ResponseBody):
-    """A sign-in that lacks a second factor: a code of the `kind` of one of `factors` completes it."""
+    """A sign-in that lacks a factor: one of `factors` completes it, a passkey by its `options`."""
 
     status: Literal["factor_required"] = "factor_required"
     challenge: str
     expires_in: int = int(_LIFETIME.total_seconds())
-    factors: list[dict[str, str]]
+    factors: list[dict[str, Any]]
 
 
 class Opened(NamedTuple):
@@ -120,40 +123,51 @@ class PasswordSignIn:
             self._mail.deliver()
         return result
 
-    async def asks(self, challenge: str, channel: Channel) -> bool:
-        """Return whether a challenge is alive."""
-        return bool(await self._database.fetch_all(_living(challenge, channel), {}))
+    async def offered(self, challenge: str, channel: Channel) -> list[dict[str, Any]] | None:
+        """Return the factors that answer a challenge; None if it is not alive."""
+        found = await self._database.fetch_all(_living(challenge, channel), {})
+        rows = await self._database.fetch_all(OF_USER, {"of_user": found[0].user_id}) if found else ()
+        return self._factors.offered(rows, challenge) if found else None
 
-    async def ask_again(self, user_id: UUID, channel: Channel) -> Challenge:
-        """Ask a signed-in user, who has given the password once more, for a second factor."""
-        beginning = partial(_challenge, user_id=user_id, kinds=(), channel=channel, method=_BY_PASSWORD)
+    async def ask(self, channel: Channel, user_id: UUID | None = None) -> Challenge:
+        """Ask a signed-in user, who has given the password once more, for a factor; or whoever it is, for a passkey."""
+        method, factors = (_BY_PASSWORD, ()) if user_id else (_USER_VERIFIED, None)
+        beginning = partial(self._challenge, user_id=user_id, factors=factors, channel=channel, method=method)
         return await self._database.run_in_transaction(beginning)
 
-    async def answer(self, challenge: str, answer: FactorAnswer, channel: Channel) -> Opened:
-        """Start the session of a challenge if the answer is right; raises `Unauthenticated` or `TooManyRequests`."""
+    async def answer(self, challenge: str, answer: FactorAnswer, channel: Channel, only: UUID | None = None) -> Opened:
+        """Start the session of a challenge if the answer is right, of the user `only` if one is given.
+
+        Raises `Unauthenticated` or `TooManyRequests`.
+        """
         found = await self._database.fetch_all(_living(challenge, channel), {})
         if not found:
             raise Unauthenticated(_ENDED)
-        user_id = found[0].user_id
-        attempt = await self._limits.count_answer(user_id, channel.client.ip, at_home=found[0].at_home)
+        asked = found[0]
+        attempt = await self._limits.count_answer(asked.user_id, channel.client.ip, at_home=bool(asked.at_home))
 
         def advance(connection: Connection) -> Opened | Unauthenticated:
-            roles = self._accounts.lock_active(connection, user_id)
-            if roles is None or not connection.execute(_living(challenge, channel)).all():
-                return Unauthenticated(_ENDED)
-            method = self._factors.use(connection, user_id, answer, channel.client)
+            user_id = asked.user_id or self._factors.owner(connection, answer)
+            roles = self._accounts.lock_active(connection, user_id) if only in {None, user_id} else None
+            if user_id is None or roles is None or not connection.execute(_living(challenge, channel)).all():
+                if asked.user_id is None:
+                    emit_event(SignInEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
+                return Unauthenticated(_ENDED if asked.user_id else _WRONG)
+            method = self._factors.use(connection, user_id, answer, challenge, channel.client)
             if method is None:
-                return Unauthenticated("The answer is wrong, or was used before.")
-            connection.execute(delete(_unfinished).where(_unfinished.c.challenge_hash == digest(challenge)))
-            opened = self._open(connection, user_id, roles, (found[0].method, method, MFA), channel)
+                return Unauthenticated(_WRONG)
+            used = delete(_unfinished).where(_unfinished.c.challenge_hash == digest(challenge))
+            if not connection.execute(used).rowcount:  # with a passkey of somebody else, at the same time
+                return Unauthenticated(_ENDED)
+            opened = self._open(connection, user_id, roles, (asked.method, method, MFA), channel)
             self.completed(connection, challenge, opened.session.id)
             return opened
 
         result = await self._database.run_in_transaction(advance)
+        self._mail.deliver()
         if isinstance(result, Unauthenticated):
             raise result
         await attempt.give_back()
-        self._mail.deliver()
         return result
 
     def _admit(
@@ -167,11 +181,21 @@ class PasswordSignIn:
         self, connection: Connection, user_id: UUID, roles: frozenset[Role], method: str, channel: Channel
     ) -> Opened | Challenge:
         """Go on with a locked account whose user has passed the first method: the end of every way to sign in."""
-        kinds = [] if MFA in method.split() else self._factors.kinds_of(connection, user_id)
-        if kinds or (channel.name == GRANT and self._accounts.needs_factor(roles, (method,))):
+        factors = () if MFA in method.split() else self._factors.of_user(connection, user_id)
+        if factors or (channel.name == GRANT and self._accounts.needs_factor(roles, (method,))):
             emit_event(SignInEvent.SIGNIN_CHALLENGED, outcome="success", user_id=user_id, method=method)
-            return _challenge(connection, user_id, kinds, channel, method)
+            return self._challenge(connection, user_id, factors, channel, method)
         return self._open(connection, user_id, roles, tuple(method.split()), channel)
+
+    def _challenge(
+        self, connection: Connection, user_id: UUID | None, factors: _Factors, channel: Channel, method: str
+    ) -> Challenge:
+        """Make the challenge of a user who has passed the first method."""
+        challenge, now = new_token("sc_"), utc_now()
+        connection.execute(delete(_unfinished).where(_unfinished.c.user_id == user_id, _unfinished.c.expires_at < now))
+        row = {"challenge_hash": digest(challenge), "user_id": user_id, "channel": channel.name, "method": method}
+        connection.execute(insert(_unfinished), {**row, "expires_at": now + _LIFETIME})
+        return Challenge(challenge=challenge, factors=self._factors.offered(factors, challenge))
 
     def _open(
         self, connection: Connection, user_id: UUID, roles: frozenset[Role], methods: tuple[str, ...], channel: Channel
@@ -193,15 +217,6 @@ class PasswordSignIn:
 async def end_unfinished(db: AsyncSession, user_id: UUID) -> None:
     """End the unfinished sign-ins of an account whose password, roles or factors changed."""
     await db.execute(delete(_unfinished).where(_unfinished.c.user_id == user_id))
-
-
-def _challenge(connection: Connection, user_id: UUID, kinds: Iterable[str], channel: Channel, method: str) -> Challenge:
-    """Make the challenge of a user who has passed the first method."""
-    challenge, now = new_token("sc_"), utc_now()
-    connection.execute(delete(_unfinished).where(_unfinished.c.user_id == user_id, _unfinished.c.expires_at < now))
-    row = {"challenge_hash": digest(challenge), "user_id": user_id, "channel": channel.name, "method": method}
-    connection.execute(insert(_unfinished), {**row, "expires_at": now + _LIFETIME})
-    return Challenge(challenge=challenge, factors=[{"kind": kind} for kind in kinds])
 
 
 def _living(challenge: str, channel: Channel) -> Select[Any]:

@@ -15,6 +15,7 @@ from app.features.sessions.client import RequestClient
 from app.features.signin.errors import WrongCredentialsError
 from app.features.signin.password import Challenge
 from app.features.signin.service import SignInService, TokenResponse
+from app.http.request.body_limit import KIB
 
 router = GuardedRouter(tags=["sign-in"])
 
@@ -31,7 +32,7 @@ class SignIn(RequestBody):
 
 
 class SecondStep(FactorAnswer):
-    """The challenge of a sign-in, and the answer of a second factor."""
+    """The challenge of a sign-in, and the answer of a factor."""
 
     challenge: Annotated[SecretStr, Field(min_length=1, max_length=128)]
 
@@ -46,8 +47,15 @@ async def sign_in(body: SignIn, signins: SignIns, client: RequestClient) -> Toke
         raise Unauthenticated(_WRONG) from None
 
 
-@router.post("/signin/factor", responses={401: {"description": "The challenge or the answer does not hold"}})
+@router.post("/signin/passkey")
+@policy(Public())
+async def begin_with_passkey(signins: SignIns, client: RequestClient) -> Challenge:
+    """Begin a sign-in with a passkey and without an address; `/signin/factor` takes its answer."""
+    return await signins.ask_for_passkey(client)
+
+
+@router.post("/signin/factor", max_body_size=16 * KIB, responses={401: {"description": "The answer does not hold"}})
 @policy(Public())
 async def answer_factor(body: SecondStep, signins: SignIns, client: RequestClient) -> TokenResponse:
-    """Complete a sign-in with a second factor; the answer is that of the sign-in."""
+    """Complete a sign-in with a second factor or a passkey; the answer is that of the sign-in."""
     return await signins.answer(body.challenge.get_secret_value(), body, client)

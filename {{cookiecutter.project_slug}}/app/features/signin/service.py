@@ -51,6 +51,10 @@ class SignInService:
         result = await self._passwords.open_session(email, password, Channel(name, client, refresh.issue))
         return self._pair(result.session, result.credential) if isinstance(result, Opened) else result
 
+    async def ask_for_passkey(self, client: Client) -> Challenge:
+        """Begin a sign-in with a passkey alone."""
+        return await self._passwords.ask(Channel("api", client, refresh.issue))
+
     async def answer(self, challenge: str, answer: FactorAnswer, client: Client) -> TokenResponse:
         """Return the tokens of a sign-in that a factor completes; raises as `PasswordSignIn.answer` does."""
         opened = await self._passwords.answer(challenge, answer, Channel("api", client, refresh.issue))

@@ -73,7 +73,7 @@ async def enrol(service: Service, person: Person, tokens: Tokens) -> Enrolled:
     answer = await confirm(service, tokens.bearer, begun, app.code(-1))
     assert answer.status_code == 201, answer.text
     added = answer.json()
-    return Enrolled(person, tokens, app, added["id"], added["recovery_codes"])
+    return Enrolled(person, tokens, app, added["id"], added.get("recovery_codes", []))
 
 
 async def with_app(service: Service, *roles: Role) -> Enrolled:

@@ -132,7 +132,7 @@ async def test_my_copy_of_my_data_names_my_factors_without_their_secrets(service
     answer = await service.client.get("/api/v1/users/me/export", headers=enrolled.tokens.bearer)
     copy = answer.json()
     assert sorted(row["kind"] for row in copy["factors"]) == ["recovery_codes", "totp"]
-    assert set(copy["factors"][0]) == {"id", "kind", "name", "created_at", "last_used_at"}
+    assert set(copy["factors"][0]) == {"id", "kind", "name", "created_at", "last_used_at", "last_used_ip"}
     assert [set(row) for row in copy["unfinished_sign_ins"]] == [{"channel", "method", "expires_at"}]
     for secret in (enrolled.app.secret, challenge, *enrolled.codes):
         assert secret not in answer.text

@@ -23,8 +23,8 @@ ENROLS = {
     ("GET", "/confirm"),
     ("POST", "/confirm"),
     ("GET", "/account/factors"),
-    ("POST", "/account/factors/app"),
-    ("POST", "/account/factors/app/confirm"),
+    ("POST", "/account/factors/add/{kind}"),
+    ("POST", "/account/factors/add/{kind}/confirm"),
     ("POST", "/account/factors/codes"),
     ("POST", "/account/factors/{factor_id}/remove"),
 }

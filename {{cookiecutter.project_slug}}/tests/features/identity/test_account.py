@@ -4,6 +4,7 @@ import pytest
 
 from app.features.accounts.service import AccountService
 from tests.conftest import StartService
+from tests.features.factors.steps import FACTORS
 from tests.features.identity.issuer import Issuer
 from tests.features.identity.steps import (
     IDENTITIES,
@@ -15,6 +16,7 @@ from tests.features.identity.steps import (
     linked,
     sign_in,
 )
+from tests.support.authenticator import Passkey
 from tests.support.mail import Mailbox, bodies
 from tests.support.pages.browser import Browser, text_of, with_browser
 from tests.support.pages.counterparts import compare
@@ -104,6 +106,21 @@ async def test_the_last_way_to_sign_in_stays(service: Service, issuers: dict[str
     user_id = await service[AccountService].find("only.here@people.example")
     assert user_id is not None
     assert (await service[AccountService].get(user_id)).password_hash is None
+
+
+async def test_a_passkey_is_a_way_in_beside_an_identity(service: Service, good: Issuer) -> None:
+    """With it, an account without a password needs the identity no more; then the passkey stays."""
+    good.person |= {"email": "only.here@people.example", "email_verified": True}
+    browser, own = Browser(service), {"Sec-Fetch-Site": "same-origin"}
+    await sign_in(browser)
+    begun = (await browser.client.post(FACTORS, json={"kind": "passkey"}, headers=own)).json()
+    body = {"enrolment": begun["enrolment"], "credential": Passkey().create(begun["options"]), "kind": "passkey"}
+    added = await browser.client.post(FACTORS, json=body, headers=own)
+    assert added.status_code == 201, added.text
+    (identity_id,) = await identity_ids(browser)
+    assert (await browser.post(f"{IDENTITIES}/{identity_id}/unlink")).status_code == 303
+    kept = await browser.client.delete(f"{FACTORS}/{added.json()['id']}", headers=own)
+    assert (kept.status_code, "your only way to sign in" in kept.json()["detail"]) == (409, True)
 
 
 @pytest.mark.asvs("7.5.3")

@@ -3,9 +3,9 @@
 from limits import RateLimitItem
 from pydantic import SecretStr
 
-from app.access.policies import Principal
+from app.access.policies import PASSKEY, STEP_UP_MINUTES, OwnSession, Principal
 from app.core.database.database import Database
-from app.core.errors import Forbidden, TooManyRequests
+from app.core.errors import Forbidden, TooManyRequests, Unprocessable
 from app.core.events import SecurityEvent, emit_event
 from app.core.limits import Limiter
 from app.features.accounts.events import AccountEvent
@@ -22,8 +22,10 @@ class PasswordConfirmation:
         self._limiter = limiter
         self._limit = limit
 
-    async def require(self, principal: Principal, password: SecretStr, purpose: SecurityEvent) -> User:
+    async def require(self, principal: Principal, password: SecretStr | None, purpose: SecurityEvent) -> User:
         """Return the account if the password is right; raises `Forbidden`, and emits `purpose` as a failure.
+
+        A recent sign-in with a passkey stands in for the password of an account that has none.
 
         Before that check, raises `TooManyRequests`, and `Forbidden` for OAuth clients: none can find the password out.
         """
@@ -39,7 +41,12 @@ class PasswordConfirmation:
             raise TooManyRequests("Too many attempts with a wrong password.", retry_after=verdict.retry_after)
         async with self._database.read() as db:
             user = await db.get_one(User, principal.user_id)
-        if not (await self._hasher.verify(password, user.password_hash)).valid:
+        if password is None and user.password_hash is None and PASSKEY in principal.methods:
+            OwnSession(STEP_UP_MINUTES).enforce(principal)
+        elif password is None:
+            missing = {"location": ["body", "current_password"], "reason": "Please fill this in."}
+            raise Unprocessable("The current password is missing.", errors=[missing])
+        elif not (await self._hasher.verify(password, user.password_hash)).valid:
             emit_event(purpose, outcome="failure", **who)
             raise Forbidden("The current password is wrong.")
         await self._limiter.refund(self._limit, *key)

@@ -1,6 +1,6 @@
-"""My second factors: the list, an authenticator app to add, recovery codes, which are shown once."""
+"""My second factors and passkeys: the list, what I can add, recovery codes, which are shown once."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import segno
@@ -8,13 +8,17 @@ from pydantic import SecretStr
 from starlette.responses import Response
 
 from app.core.errors import Forbidden
-from app.features.factors.routes import CHANGES_FACTORS, READS_FACTORS, Factors
+from app.features.factors.kinds import APP
+from app.features.factors.routes import CHANGES_FACTORS, CHANGES_PASSWORD, READS_FACTORS, Factors
 from app.features.factors.schemas import EnrolmentRead, FactorCreate, FactorRead
 from app.features.pages.kit.notices import PagesNotice
-from app.features.pages.kit.page import CurrentPage, HtmlPage, PageRouter
+from app.features.pages.kit.page import CurrentPage, HtmlPage, PageRouter, content_security_policy
 from app.features.pages.kit.urls import FACTORS
 from app.features.sessions.client import RequestClient
 from app.features.sessions.service import SetCookie
+from app.http.request.body_limit import KIB
+
+Added = Literal["totp", "passkey"]
 
 router = PageRouter(__name__, FACTORS)
 
@@ -25,25 +29,27 @@ async def factors_page(page: CurrentPage, factors: Factors) -> Response:
     return page.show("account_factors.html", factors=await factors.list_own(page.principal.user_id))
 
 
-@router.form("/app", CHANGES_FACTORS)
-async def begin(page: CurrentPage, factors: Factors) -> Response:
-    """Show the secret of a new authenticator app."""
-    return page.show("account_factor_app.html", **_shown(await factors.begin(page.principal)))
+@router.form("/add/{kind}", CHANGES_FACTORS)
+async def begin(kind: Added, page: CurrentPage, factors: Factors) -> Response:
+    """Show what is needed for another factor: the secret of an app, or the options of a passkey."""
+    return page.show(f"account_factor_{kind}.html", **_shown(await factors.begin(page.principal, kind)))
 
 
-@router.form("/app/confirm", CHANGES_FACTORS)
-async def add(page: CurrentPage, factors: Factors, client: RequestClient) -> Response:
-    """Add the app if it shows the right code; the first one comes with recovery codes."""
+@router.form("/add/{kind}/confirm", CHANGES_FACTORS, max_body_size=16 * KIB)
+async def add(kind: Added, page: CurrentPage, factors: Factors, client: RequestClient) -> Response:
+    """Add the factor if it is proved; the first one comes with recovery codes."""
     enrolment = SecretStr(str((await page.request.form()).get("enrolment", "")))
-    begun = await factors.begin(page.principal, enrolment)
-    async with page.form(FactorCreate, "account_factor_app.html", {"code": Forbidden}, **_shown(begun)) as typed:
-        added, set_cookie = await factors.add(page.principal, enrolment, typed.code, typed.name, client)
+    begun, beside = await factors.begin(page.principal, kind, enrolment), {"code": Forbidden} if kind == APP else {}
+    async with page.form(FactorCreate, f"account_factor_{kind}.html", beside, **_shown(begun)) as typed:
+        added, set_cookie = await factors.add(page.principal, typed, client)
     return _done(page, added, set_cookie)
 
 
-def _shown(enrolment: EnrolmentRead) -> dict[str, Any]:
-    code = segno.make(enrolment.otpauth_uri, error="m")
-    return {"enrolment": enrolment, "qr": code.svg_data_uri(scale=4, light="#fff")}
+def _shown(begun: EnrolmentRead) -> dict[str, Any]:
+    if begun.otpauth_uri is None:
+        return {"enrolment": begun, "policy": content_security_policy(scripts=True)}
+    code = segno.make(begun.otpauth_uri, error="m")
+    return {"enrolment": begun, "qr": code.svg_data_uri(scale=4, light="#fff")}
 
 
 @router.form("/codes", CHANGES_FACTORS)
@@ -57,6 +63,12 @@ def _done(page: HtmlPage, added: FactorRead, set_cookie: SetCookie) -> Response:
     codes = added.recovery_codes
     shown = page.show("account_codes.html", codes=codes) if codes else page.go(FACTORS, PagesNotice.FACTORS)
     return set_cookie(shown)
+
+
+@router.form("/alone", CHANGES_PASSWORD)
+async def drop_password(page: CurrentPage, factors: Factors, client: RequestClient) -> Response:
+    """Sign in with passkeys alone from now on."""
+    return (await factors.drop_password(page.principal, client))(page.go(FACTORS, PagesNotice.PASSWORD_REMOVED))
 
 
 @router.form("/{factor_id}/remove", CHANGES_FACTORS)

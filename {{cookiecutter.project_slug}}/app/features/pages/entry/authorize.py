@@ -140,7 +140,7 @@ def _once_signed_in(query: str) -> str:
     return query if rest == pairs else urlencode(rest)
 
 
-async def headers_for(request: Request, next_path: str) -> dict[str, str]:
+async def headers_for(request: Request, next_path: str, *, scripts: bool = False) -> dict[str, str]:
     """Return the headers of a page whose form leads to the path, which may lead on to an OAuth client.
 
     Browsers check every redirect after a form against `form-action`: it names the client's origin. A client may wait
@@ -156,7 +156,8 @@ async def headers_for(request: Request, next_path: str) -> dict[str, str]:
         redirect_uri = refused.location
     except BadRequest:
         return {}
-    policy = {"Content-Security-Policy": content_security_policy(form_action=[_source_of(redirect_uri)])}
+    allowed = content_security_policy(form_action=[_source_of(redirect_uri)], scripts=scripts)
+    policy = {"Content-Security-Policy": allowed}
     own = redirect_uri.startswith(f"{services[Settings].public_url}/")
     return policy if own else policy | {"Cross-Origin-Opener-Policy": "unsafe-none"}
 

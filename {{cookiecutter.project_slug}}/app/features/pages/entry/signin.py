@@ -1,10 +1,11 @@
 """Signing in and out with a browser, and confirming that it is the user still; a challenge is a cookie of its own."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Request
 from pydantic import Field
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from app.access.policies import MFA, Authenticated, Public
 from app.core.errors import Forbidden, Unauthenticated
@@ -14,12 +15,12 @@ from app.features.accounts.passwords.hasher import GivenPassword
 from app.features.browser.cookie import clear_session_cookie, session_cookie, set_session_cookie
 from app.features.browser.events import BrowserEvent
 from app.features.browser.service import BrowserSessions
-from app.features.factors.kinds import RECOVERY
+from app.features.factors.kinds import APP, PASSKEY, RECOVERY
 from app.features.factors.schemas import FactorAnswer
 from app.features.pages.entry.authorize import headers_for
 from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.notices import PagesNotice
-from app.features.pages.kit.page import Browsers, CurrentPage, HtmlPage, PageRouter
+from app.features.pages.kit.page import Browsers, CurrentPage, HtmlPage, PageRouter, content_security_policy
 from app.features.pages.kit.urls import HOME, page_before, safe_next_path, with_query
 from app.features.sessions.client import Client, RequestClient
 from app.features.signin.errors import WrongCredentialsError
@@ -28,7 +29,8 @@ from app.http.request.body_limit import KIB
 
 router = PageRouter(__name__)
 
-_SECOND_STEP, _CHALLENGE = "/login/factor", "__Host-signin"
+_SECOND_STEP, _CHALLENGE, _PASSKEY = "/login/factor", "__Host-signin", "__Host-passkey"
+_PREFERRED = (PASSKEY, APP, RECOVERY)
 
 SignIns = Annotated[PasswordSignIn, provided(PasswordSignIn)]
 Confirmation = Annotated[PasswordConfirmation, provided(PasswordConfirmation)]
@@ -56,7 +58,7 @@ class SignInForm(FormBody):
 
 
 class FactorForm(FactorAnswer):
-    """The code of a second factor, and the page to go on to."""
+    """The answer of a factor, and the page to go on to."""
 
     next: str = HOME
 
@@ -64,7 +66,8 @@ class FactorForm(FactorAnswer):
 async def onward_from(page: HtmlPage, path: str | None) -> dict[str, Any]:
     """Return the page to go on to, and the headers of a page whose form leads there."""
     path = safe_next_path(path) or HOME
-    return {"next_path": path, "headers": await headers_for(page.request, path)}
+    onward = await headers_for(page.request, path, scripts=True)
+    return {"next_path": path, "headers": {"Content-Security-Policy": content_security_policy(scripts=True), **onward}}
 
 
 @router.page("/login", Public())
@@ -109,14 +112,42 @@ async def go_on(
     return set_session_cookie(page.go(onward["next_path"], headers=onward["headers"]), result.credential)
 
 
+@router.form("/login/passkey/options", Public())
+async def passkey_options(browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
+    """Tell the script of the page how to ask for any passkey."""
+    asked = await signins.ask(channel_of(browsers, client))
+    response = JSONResponse(asked.factors[0]["options"])
+    response.set_cookie(_PASSKEY, asked.challenge, asked.expires_in, secure=True, httponly=True, samesite="lax")
+    return response
+
+
+@router.form("/login/passkey", Public(), max_body_size=16 * KIB)
+async def passkey(page: CurrentPage, browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
+    """Sign in with a passkey alone; whoever is signed in confirms with one of theirs that it is them still."""
+    onward = await onward_from(page, str((await page.request.form()).get("next", "")))
+    template, only = ("confirm.html", page.principal.user_id) if page.signed_in else ("login.html", None)
+    challenge = page.request.cookies.get(_PASSKEY, "")
+    async with page.form(FactorForm, template, cookie_lost=False, **onward) as typed:
+        opened = await signins.answer(challenge, typed, channel_of(browsers, client), only)
+    return await go_on(page, browsers, onward, opened)
+
+
 @router.page(_SECOND_STEP, Public())
 async def factor_page(page: CurrentPage, browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
-    """Ask for the code of a second factor."""
+    """Ask for a second factor."""
     query = page.request.query_params
     onward = await onward_from(page, query.get("next"))
-    if not await signins.asks(page.request.cookies.get(_CHALLENGE, ""), channel_of(browsers, client)):
-        return _begin_again(page, onward)
-    return page.show("login_factor.html", recovery=query.get("kind") == RECOVERY, **onward)
+    offered = await signins.offered(page.request.cookies.get(_CHALLENGE, ""), channel_of(browsers, client))
+    return (
+        page.show("login_factor.html", **_choice(offered, query), **onward) if offered else _begin_again(page, onward)
+    )
+
+
+def _choice(offered: list[dict[str, Any]], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which of the factors to ask for: the one that is asked for, or the best."""
+    options = {each["kind"]: each.get("options") for each in offered}
+    kind = asked.get("kind") if asked.get("kind") in options else min(options, key=_PREFERRED.index)
+    return {"chosen": kind, "offered": [*options], "options": options[kind]}
 
 
 def _begin_again(page: HtmlPage, onward: dict[str, Any]) -> Response:
@@ -127,12 +158,13 @@ def _begin_again(page: HtmlPage, onward: dict[str, Any]) -> Response:
 async def factor(page: CurrentPage, browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
     """Complete the sign-in. A session that the browser had before ends, and its id is never used again."""
     sent, challenge = await page.request.form(), page.request.cookies.get(_CHALLENGE, "")
-    onward, recovery = await onward_from(page, str(sent.get("next", ""))), sent.get("kind") == RECOVERY
-    channel = channel_of(browsers, client)
-    if not await signins.asks(challenge, channel):
+    onward, channel = await onward_from(page, str(sent.get("next", ""))), channel_of(browsers, client)
+    offered = await signins.offered(challenge, channel)
+    if not offered:
         return _begin_again(page, onward)
-    beside = {"code": Unauthenticated}
-    async with page.form(FactorForm, "login_factor.html", beside, recovery=recovery, **onward) as typed:
+    choice = _choice(offered, sent)
+    beside = {} if choice["chosen"] == PASSKEY else {"code": Unauthenticated}
+    async with page.form(FactorForm, "login_factor.html", beside, **choice, **onward) as typed:
         opened = await signins.answer(challenge, typed, channel)
     response = await go_on(page, browsers, onward, opened)
     response.delete_cookie(_CHALLENGE, path="/", secure=True, httponly=True, samesite="lax")
@@ -171,7 +203,7 @@ async def confirm(
         await confirmation.require(page.principal, typed.password, BrowserEvent.PASSWORD_CONFIRMED)
     if MFA in page.principal.methods:
         # Who signed in with a second factor needs it once more, which opens another session.
-        challenge = await signins.ask_again(page.principal.user_id, channel_of(browsers, client))
+        challenge = await signins.ask(channel_of(browsers, client), page.principal.user_id)
         return await go_on(page, browsers, onward, challenge)
     value = await browsers.confirm(page.principal)
     return set_session_cookie(page.go(onward["next_path"], headers=onward["headers"]), value)

@@ -23,6 +23,7 @@ class PagesNotice(Notice):
     PROFILE = "profile", "Your name has been changed."
     ALERTS = "alerts", "We have noted which mails you want."
     PASSWORD = "password", "Your password has been changed. Every other session of yours has ended."
+    PASSWORD_REMOVED = "password-removed", "You have no password any more. Your passkeys sign you in."
     FACTORS = "factors", "Your second factors have changed. Every other session of yours has ended."
     FACTORS_RESET = "factors-reset", "The second factors have been removed, and the sessions of the account have ended."
     EMAIL = "email", "We have written to the new address. It counts when you open the link in that mail."

@@ -101,13 +101,13 @@ async def test_pages_lead_to_the_enrolment_until_a_factor_is_there(start: StartS
         page = await browser.get("/account/factors")
         assert "Your role demands a second factor" in text_of(page)
         assert "/admin" not in re.findall(r'href="([^"]*)"', page.text)
-        shown = await browser.post("/account/factors/app")
+        shown = await browser.post("/account/factors/add/totp")
         values = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', shown.text))
         app = App(re.findall(r'href="(otpauth:[^"]*)"', shown.text)[0].replace("&amp;", "&"))
-        wrong = await browser.post("/account/factors/app/confirm", **values, code="000000")
+        wrong = await browser.post("/account/factors/add/totp/confirm", **values, code="000000")
         assert (wrong.status_code, "The answer is wrong" in text_of(wrong)) == (403, True)
         before = browser.cookie
-        added = await browser.post("/account/factors/app/confirm", **values, code=app.code())
+        added = await browser.post("/account/factors/add/totp/confirm", **values, code=app.code())
         assert (added.status_code, added.text.count("<li><code>")) == (200, 10)
         assert browser.cookie not in {None, before}
         assert (await browser.get("/admin/users")).status_code == 200

@@ -1,0 +1,104 @@
+"""Passkeys (WebAuthn Level 3): what a browser needs to make one or to use it, and the check of what it sends back.
+
+A challenge is derived from the token that the answer comes with, which is bound to a browser, and used once. The user
+must have been verified, so a passkey is two factors by itself (NIST SP 800-63B-4 section 3.2.5).
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import orjson
+from pydantic import SecretStr
+
+from app.core.crypto import digest
+from app.core.settings.model import Settings
+from app.features.accounts.models import User
+
+_ALGORITHMS = [-8, -7, -257]  # EdDSA, ES256, and RS256 for Windows Hello
+
+
+class CopiedPasskeyError(Exception):
+    """The answer is right, but the counter has gone back: somebody else may have a copy of the passkey."""
+
+
+class RelyingParty:
+    """What authenticators know the service as: the origin of `PUBLIC_URL`, with its host as the id."""
+
+    def __init__(self, settings: Settings) -> None:
+        # Browsers have no passkeys for an address: on this machine they are of its other name.
+        self._origin = settings.public_url.replace("//127.0.0.1", "//localhost")
+        self._id, self._name = urlsplit(self._origin).hostname, settings.app_name
+
+    def creation(self, token: str, user: User, states: Iterable[bytes]) -> dict[str, Any]:
+        """Return the options for another passkey of a user with `states` (`PublicKeyCredentialCreationOptionsJSON`)."""
+        return {
+            "rp": {"id": self._id, "name": self._name},
+            "user": {"id": _text(user.id.bytes), "name": user.email, "displayName": user.display_name or user.email},
+            "challenge": _text(_challenge(token)),
+            "pubKeyCredParams": [{"type": "public-key", "alg": algorithm} for algorithm in _ALGORITHMS],
+            "excludeCredentials": [orjson.loads(state)["descriptor"] for state in states],
+            "authenticatorSelection": {"residentKey": "required", "userVerification": "required"},
+            "attestation": "none",
+        }
+
+    def request(self, token: str, states: Iterable[bytes]) -> dict[str, Any]:
+        """Return the options to use one of `states`, or any passkey (`PublicKeyCredentialRequestOptionsJSON`)."""
+        allowed, challenge = [orjson.loads(state)["descriptor"] for state in states], _text(_challenge(token))
+        return {"rpId": self._id, "challenge": challenge, "allowCredentials": allowed, "userVerification": "required"}
+
+    def register(self, token: str, sent: SecretStr | None) -> bytes | None:
+        """Return the state of a new passkey; None if anything is wrong with it."""
+        from webauthn import verify_registration_response  # noqa: PLC0415  # it takes time
+
+        with suppress(Exception):  # Whatever the bytes of a stranger raise in a parser, the answer is wrong.
+            credential, expected = _parsed(sent), {**self._expected(token), "supported_pub_key_algs": _ALGORITHMS}
+            made = verify_registration_response(credential=credential, **expected)
+            transports = [str(each) for each in credential["response"].get("transports") or []]
+            descriptor = {"type": "public-key", "id": credential["id"], "transports": transports}
+            state = {"descriptor": descriptor, "key": _text(made.credential_public_key), "count": made.sign_count}
+            backup = {"backed_up": made.credential_backed_up, "device": made.credential_device_type}
+            return orjson.dumps({**state, **backup})
+        return None
+
+    def use(self, token: str, state: bytes, user_id: UUID, sent: SecretStr | None) -> bytes | None:
+        """Return the state to store if the answer is right, otherwise None; raises `CopiedPasskeyError`."""
+        from webauthn import verify_authentication_response  # noqa: PLC0415  # it takes time
+
+        known, now = orjson.loads(state), None
+        with suppress(Exception):  # as in `register`
+            credential, key = _parsed(sent), urlsafe_b64decode(f"{known['key']}==")
+            if credential["response"].get("userHandle") in {None, _text(user_id.bytes)}:
+                expected = {**self._expected(token), "credential_current_sign_count": 0}  # compared below
+                now = verify_authentication_response(credential=credential, credential_public_key=key, **expected)
+        if now is None:
+            return None
+        if known["count"] and now.new_sign_count <= known["count"]:
+            raise CopiedPasskeyError
+        return orjson.dumps({**known, "count": now.new_sign_count, "backed_up": now.credential_backed_up})
+
+    def _expected(self, token: str) -> dict[str, Any]:
+        about = {"expected_rp_id": self._id, "expected_origin": self._origin, "require_user_verification": True}
+        return {"expected_challenge": _challenge(token), **about}
+
+
+def passkey_id(sent: SecretStr | None) -> UUID | None:
+    """Return the id of the row of the passkey that an answer is of: from its digest, so each has one owner at most."""
+    with suppress(ValueError, LookupError, TypeError, AttributeError):
+        return UUID(bytes=digest(_parsed(sent)["id"])[:16])
+    return None
+
+
+def _parsed(sent: SecretStr | None) -> Any:
+    return orjson.loads(sent.get_secret_value() if sent else "")
+
+
+def _challenge(token: str) -> bytes:
+    return digest(f"webauthn|{token}")
+
+
+def _text(value: bytes) -> str:
+    return urlsafe_b64encode(value).decode().rstrip("=")
