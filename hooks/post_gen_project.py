@@ -82,7 +82,8 @@ def merge(mine: Path, here: Path, template: Collection[Path]) -> Iterator[str]:
         elif kind(mine) == kind(here) == FILE and here.parts[0] in CONFIGURATION:
             put_beside(mine, here)
         elif kind(mine) == kind(here) == FILE and (here in template or mine.read_bytes() == here.read_bytes()):
-            take_over(mine, here)
+            if here == INSTALLED:
+                keep_features(mine, here)
             mine.unlink()
         else:
             yield f"{mine} ({kind(mine)}, and there is {kind(here)} in its place)"
@@ -90,27 +91,16 @@ def merge(mine: Path, here: Path, template: Collection[Path]) -> Iterator[str]:
         yield f"{mine} ({error.strerror})"
 
 
-def take_over(mine: Path, here: Path) -> None:
-    """Give the template's file what the owner's says of their own project: features, and the order of migrations.
-
-    A migration follows the one that it followed in the owner's project, whose database has both. So one that is new,
-    as an option's with a lower number, comes before none that the database has, and is applied.
-    """
-    owner, text = (path.read_bytes().decode(errors="replace") for path in (mine, here))
-    if here == INSTALLED:
-        added = set(owner.splitlines(keepends=True)) - set(text.splitlines(keepends=True))
-        before, middle, after = text.partition("\nFEATURES = (\n")
-        introduction, blank, imports = before.partition("\n\n")
-        imports += "".join(line for line in added if IMPORT.fullmatch(line))
-        entries, end, rest = after.partition(")\n")
-        entries += "".join(line for line in owner.splitlines(keepends=True) if line in added and ENTRY.fullmatch(line))
-        imports = "".join(sorted(imports.splitlines(keepends=True)))
-        text = introduction + blank + imports + middle + entries + end + rest
-    elif here.parent == MIGRATIONS and (followed := IDENTITY.search(owner)):
-        text = IDENTITY.sub(lambda line: followed[0] if followed[1] == line[1] else line[0], text)
-    else:
-        return
-    here.write_bytes(text.encode())
+def keep_features(mine: Path, here: Path) -> None:
+    """Name the owner's features in the template's list, too, behind its own."""
+    owner, template = (path.read_bytes().decode(errors="replace").splitlines(keepends=True) for path in (mine, here))
+    added = [line for line in owner if line not in template]
+    before, middle, after = "".join(template).partition("\nFEATURES = (\n")
+    introduction, blank, imports = before.partition("\n\n")
+    listed = [*imports.splitlines(keepends=True), *(line for line in added if IMPORT.fullmatch(line))]
+    entries, end, rest = after.partition(")\n")
+    entries += "".join(line for line in added if ENTRY.fullmatch(line))
+    here.write_bytes("".join((introduction, blank, *sorted(listed), middle, entries, end, rest)).encode())
 
 
 def updates() -> list[Path]:

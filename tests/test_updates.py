@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from scripts.trees import ASKED
 from tests.baked import ROOT, TEMPLATE
 from tests.cli import bake_into
 from tests.test_first_feature import run
@@ -77,37 +78,16 @@ def test_migrations_of_the_template_name_each_other_in_one_place() -> None:
         assert len(named) == (revision != "0001"), revision
 
 
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """The owner's migration that waits, and the template's in the project, which is the working directory."""
-    monkeypatch.chdir(tmp_path)
-    mine, here = Path(".before-update/1") / VERSIONS / "0017_factors.py", VERSIONS / "0017_factors.py"
-    for path in (mine, here):
-        path.parent.mkdir(parents=True)
-    return mine, here
-
-
-@pytest.mark.parametrize(
-    ("owner", "follows"),
-    [
-        ('revision: str = "0017"\ndown_revision: str | None = "0015"\n', "0015"),
-        ('revision: str = "0017"\ndown_revision: str | None = "1001"\nadditive = False\n', "1001"),
-        ('revision: str = "0017"\ndown_revi', "0016"),
-        ('revision: str = "mine"\ndown_revision: str | None = "0015"\n', "0016"),
-        ("\x00\ufffd", "0016"),
-    ],
-    ids=["as rendered", "as the owner put it", "half written", "another one", "no text"],
-)
-def test_a_migration_follows_the_one_that_it_followed(
-    post_hook: ModuleType, files: tuple[Path, Path], owner: str, follows: str
-) -> None:
-    """The database has both of them; all else is the template's."""
-    mine, here = files
-    template = 'revision: str = "0017"\ndown_revision: str | None = "{}"\nadditive = True\n'
-    mine.write_text(owner, encoding="utf-8")
-    here.write_text(template.format("0016"), encoding="utf-8")
-    post_hook.take_over(mine, here)
-    assert here.read_text(encoding="utf-8") == template.format(follows)
+def test_each_migration_of_an_option_names_the_first_table_of_it() -> None:
+    """So one that a project gets later is applied below what its database has; others name none."""
+    option = re.compile(r'^option: str = "(\w+)"$', re.MULTILINE)
+    texts = {path.name: path.read_text("utf-8") for path in (TEMPLATE / VERSIONS).glob("*.py")}
+    paths = {Path(name) for each in ASKED["_options"] for name in each["files"]}
+    named = {name: found[1] for name, text in texts.items() if (found := option.search(text))}
+    assert {*named} == {path.name for path in paths if path.parent == VERSIONS}
+    for name, table in named.items():
+        (first, *_) = sorted(each for each, its in named.items() if its == table)
+        assert f'create_table(\n        "{table}"' in texts[first], name
 
 
 def test_the_owner_s_features_stay_on_the_list(
@@ -125,7 +105,7 @@ def test_the_owner_s_features_stay_on_the_list(
     changed = head.replace("\nFEATURES", "".join(imports) + "\nFEATURES") + entries + "    # of mine\n" + vault + tail
     mine.write_text(changed, encoding="utf-8")
     for _ in range(2):
-        post_hook.take_over(mine, here)
+        post_hook.keep_features(mine, here)
         text = here.read_text(encoding="utf-8")
         assert [line for line in text.splitlines(keepends=True) if line in imports] == [imports[0], *imports[:0:-1]]
         assert text.endswith(f"    VAULT_PAGES,\n{entries})\n")

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from alembic import context
+from alembic.operations import Operations
 from alembic.operations.ops import MigrationScript
 from pydantic import SecretStr
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -77,10 +78,25 @@ def migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         if not is_newer(connection, context.script):
+            catch_up(connection)
             context.run_migrations()
             mark_compatible(connection, context.script)
         if serving_role := context.config.attributes.get("serving_role"):
             grant_serving_rights(connection, serving_role)
+
+
+def catch_up(connection: Connection) -> None:
+    """Apply the migrations of an option that the project has got later, below what the database has.
+
+    Such a migration names in `option` the first table of its option: what is missing shows that none of them ran.
+    """
+    steps, there = context.get_context(), set(inspect(connection).get_table_names())
+    missing = {model.__tablename__ for model in MODELS} - there
+    below = context.script.iterate_revisions(steps.get_current_heads(), "base")
+    with Operations.context(steps):
+        for script in reversed([*below]):
+            if getattr(script.module, "option", None) in missing:
+                script.module.upgrade()
 
 
 async def main() -> None:

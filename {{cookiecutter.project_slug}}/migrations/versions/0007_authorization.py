@@ -9,6 +9,7 @@ revision: str = "0007"
 down_revision: str | None = "0006"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
+option: str = "consents"
 
 
 def upgrade() -> None:

@@ -9,6 +9,7 @@ revision: str = "0008"
 down_revision: str | None = "0007"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
+option: str = "browser_sessions"
 
 
 def upgrade() -> None:

@@ -9,6 +9,7 @@ revision: str = "0021"
 down_revision: str | None = "0020"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
+option: str = "api_keys"
 additive: bool = True
 
 
