@@ -3,14 +3,14 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ForeignKey, LargeBinary, String, func, select
+from sqlalchemy import ForeignKey, LargeBinary, String, func
 from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from app.access.roles import Role
 from app.core.database.database import Base
 from app.core.email_address import LONGEST_ADDRESS, LONGEST_MAILBOX
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
-from app.features.sessions.models import Session
+from app.features.sessions.devices import newest_session
 
 
 class UserRole(Base):
@@ -40,9 +40,7 @@ class User(Base):
     disabled_at: Mapped[datetime | None]
     muted: Mapped[str | None] = mapped_column(String(200))
     last_sign_in: Mapped[datetime] = column_property(
-        select(func.coalesce(func.max(Session.created_at), created_at))
-        .where(Session.user_id == id)  # noqa: A003  # the column
-        .scalar_subquery(),
+        func.coalesce(newest_session(id), created_at),  # noqa: A003  # the column
         deferred=True,
     )
     """When the newest session that is kept began; without one, `created_at`. Lists of accounts load it."""

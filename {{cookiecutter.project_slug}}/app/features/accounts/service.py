@@ -53,6 +53,13 @@ def with_account(alive: Subquery) -> Select[Any]:
     )
 
 
+def is_service_account(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Return the condition that an account is that of an OAuth client."""
+    return user_id.in_(select(_users.c.id).where(_users.c.email.endswith(f"@{SERVICE_DOMAIN}")))
+
+
+ANYBODY = select(_users.c.id).where(_users.c.verified_at.is_not(None), _users.c.password_hash.is_not(None)).limit(1)
+"""One account that gets mail: for work that has to be the same for nobody."""
 _IDENTIFY = with_account(SELECT_ALIVE.subquery())
 _CREDENTIALS = select(
     _users.c.id, _users.c.password_hash, and_(*_active).label("active"), at_home(_users.c.id).label("at_home")
@@ -139,8 +146,8 @@ class AccountService:
         self._passwords = passwords
         self._roles = roles
         self._known: ReadCache[tuple[Identity, Row[Any]]] = ReadCache(database)
-        self.ways_in: list[ColumnElement[bool]] = [User.password_hash.is_not(None)]
-        """What each feature lets a `User` sign in by, if there is any of it."""
+        self.ways_in: list[Callable[[ColumnElement[UUID]], ColumnElement[bool]]] = []
+        """The condition of each feature that an account can sign in without a password."""
 
     async def create(
         self,
@@ -165,10 +172,15 @@ class AccountService:
 
     async def require_way_in(self, db: AsyncSession, user_id: UUID) -> None:
         """Raise `Conflict` if the account has lost its last way to sign in."""
-        if await db.scalar(select(User.id).where(User.id == user_id, or_(*self.ways_in))) is None:
+        ways_in = or_(User.password_hash.is_not(None), *(way(_users.c.id) for way in self.ways_in))
+        if await db.scalar(select(User.id).where(User.id == user_id, ways_in)) is None:
             raise Conflict(
                 "It is your only way to sign in. Add another one, or sign out and ask for a password by mail."
             )
+
+    async def drop_password(self, db: AsyncSession, user_id: UUID) -> None:
+        """Forget the password of a locked account."""
+        await db.execute(update(User).where(User.id == user_id).values(password_hash=None))
 
     async def get(self, user_id: UUID) -> User:
         """Return the account with its roles; raises `NotFound`."""

@@ -35,8 +35,7 @@ from app.features.accounts.administration import AccountAdministration, denied
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.tokens import taken_back
-from app.features.accounts.models import User
-from app.features.accounts.service import SERVICE_DOMAIN, AccountService, with_account
+from app.features.accounts.service import ANYBODY, SERVICE_DOMAIN, AccountService, is_service_account, with_account
 from app.features.api_keys.events import ApiKeyEvent
 from app.features.api_keys.keys import API_KEY_SEAL, PREFIX, id_in, new_key
 from app.features.api_keys.models import ApiKey
@@ -49,11 +48,9 @@ from app.http.request.proxies import client_ip_of, is_trusted
 
 _NOTED_EVERY = timedelta(minutes=1)
 _keys = table_of(ApiKey)
-_users = table_of(User)
-_of_program = exists().where(_users.c.id == _keys.c.user_id, _users.c.email.endswith(f"@{SERVICE_DOMAIN}"))
 # A key of an account with a second factor was made by a sign-in with it, or has outlived the one that had none.
 _methods = case(
-    (_of_program, f"{API_KEY} {CLIENT_SECRET}"),
+    (is_service_account(_keys.c.user_id), f"{API_KEY} {CLIENT_SECRET}"),
     (exists().where(Factor.user_id == _keys.c.user_id), f"{API_KEY} {MFA}"),
     else_=API_KEY,
 )
@@ -62,7 +59,6 @@ _ALIVE = select(*_READ, _keys.c.created_at.label("authenticated_at"), _methods.l
 _ALIVE = _ALIVE.where(_keys.c.id == bindparam("key_id"), _keys.c.expires_at > bindparam("now"))
 _IDENTIFY = with_account(_ALIVE.subquery())
 _REPORTED = select(*(_keys.c[name] for name in ("id", "user_id", "sealed", "name", "made_by"))).with_for_update()
-_SOMEBODY = select(_users.c.id).where(_users.c.verified_at.is_not(None), _users.c.password_hash.is_not(None)).limit(1)
 
 
 class ApiKeyMail(MailTemplate):
@@ -199,7 +195,7 @@ class ApiKeyService:
         await self._count("leaked", origin.ip)
         named, nobody = _keys.c.id == (id_in(key) or UUID(int=0)), UUID(int=0)
         async with self._database.transaction() as db:
-            somebody = await db.scalar(_SOMEBODY) or nobody
+            somebody = await db.scalar(ANYBODY) or nobody
             row = (await db.execute(_REPORTED.where(named))).one_or_none()
             found = row if row is not None and self._is_of(row, key) else None
             if found:

@@ -16,7 +16,6 @@ from pydantic import SecretStr
 
 from app.core.crypto import digest
 from app.core.settings.model import Settings
-from app.features.accounts.models import User
 
 _ALGORITHMS = [-8, -7, -257]  # EdDSA, ES256, and RS256 for Windows Hello
 
@@ -33,11 +32,11 @@ class RelyingParty:
         self._origin = settings.public_url.replace("//127.0.0.1", "//localhost")
         self._id, self._name = urlsplit(self._origin).hostname, settings.app_name
 
-    def creation(self, token: str, user: User, states: Iterable[bytes]) -> dict[str, Any]:
+    def creation(self, token: str, user_id: UUID, names: tuple[str, str], states: Iterable[bytes]) -> dict[str, Any]:
         """Return the options for another passkey of a user with `states` (`PublicKeyCredentialCreationOptionsJSON`)."""
         return {
             "rp": {"id": self._id, "name": self._name},
-            "user": {"id": _text(user.id.bytes), "name": user.email, "displayName": user.display_name or user.email},
+            "user": {"id": _text(user_id.bytes), "name": names[0], "displayName": names[1]},
             "challenge": _text(_challenge(token)),
             "pubKeyCredParams": [{"type": "public-key", "alg": algorithm} for algorithm in _ALGORITHMS],
             "excludeCredentials": [orjson.loads(state)["descriptor"] for state in states],

@@ -41,7 +41,6 @@ from app.core.settings.model import Settings
 from app.features.accounts.administration import AccountAdministration, denied
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.tokens import AccountTokens
-from app.features.accounts.models import User
 from app.features.accounts.service import AccountService
 from app.features.factors import kinds
 from app.features.factors.events import FactorEvent, FactorMail
@@ -85,7 +84,7 @@ class FactorService:
         self._mail, self._issuer = services[AccountMail], services[Settings].app_name
         self._sealer, self._party = Sealer(services[KeyRing], FACTOR_KEY), RelyingParty(services[Settings])
         self._administration = services[AccountAdministration]
-        self._accounts.ways_in.append(exists().where(Factor.user_id == User.id, Factor.kind == PASSKEY))
+        self._accounts.ways_in.append(lambda user_id: exists().where(Factor.user_id == user_id, Factor.kind == PASSKEY))
 
     def of_user(self, connection: Connection, user_id: UUID) -> Sequence[Row[Any]]:
         """Return the factors of a user: one indexed look-up for every sign-in."""
@@ -145,7 +144,8 @@ class FactorService:
             again = SecretStr(urlsafe_b64encode(sealed).decode())
         state = self._enrolled(actor, kind, again)[1]
         text, lifetime = again.get_secret_value(), int(_ENROLMENT_LIFETIME.total_seconds())
-        options = self._party.creation(text, user, self._passkeys(rows)) if kind == PASSKEY else None
+        names = (user.email, user.display_name or user.email)
+        options = self._party.creation(text, user.id, names, self._passkeys(rows)) if kind == PASSKEY else None
         secret, uri = kinds.app_secret(state, user.email, self._issuer) if kind == APP else (None, None)
         shown: dict[str, Any] = {"secret": secret, "otpauth_uri": uri, "options": options}
         return EnrolmentRead(kind=kind, enrolment=text, expires_in=lifetime, **shown)
@@ -212,7 +212,7 @@ class FactorService:
             row = next((row for row in await self._locked(db, actor) if row.kind == PASSKEY), None)
             if row is None or KINDS[PASSKEY].method not in actor.methods:
                 raise Conflict("Add a passkey, and sign in with it: then you need no password.")
-            await db.execute(update(User).where(User.id == actor.user_id).values(password_hash=None))
+            await self._accounts.drop_password(db, actor.user_id)
             return await self._changed(db, actor, FactorEvent.PASSWORD_REMOVED, row, client)
 
     async def reset(self, actor: Principal, user_id: UUID) -> None:

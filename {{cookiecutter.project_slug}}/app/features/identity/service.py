@@ -26,7 +26,6 @@ from app.core.services import Services
 from app.core.settings.model import Registration, Settings
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.tokens import AccountTokens
-from app.features.accounts.models import User
 from app.features.accounts.service import AccountService, add_account
 from app.features.identity.events import IdentityEvent, IdentityMail
 from app.features.identity.logout_token import is_claim
@@ -68,7 +67,7 @@ class IdentityService:
         self._sessions, self._tokens = services[SessionService], services[AccountTokens]
         self._passwords, self._mail = services[PasswordSignIn], services[AccountMail]
         self._passwords.completed = _complete
-        self._accounts.ways_in.append(exists().where(Identity.user_id == User.id))
+        self._accounts.ways_in.append(lambda user_id: exists().where(Identity.user_id == user_id))
         self._may_register = services[Settings].registration is Registration.OPEN
         self._labels = {provider.issuer: provider.label for provider in services[IdentitySettings].providers}
 

@@ -8,6 +8,7 @@ password gets in from there alone (`signin/limits.py`), so that an attacker else
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, or_, select, update
@@ -34,6 +35,11 @@ _of_network = _homes.c.network == bindparam("of_network")
 def at_home(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     """Return the condition that `:of_network` is a home of the account."""
     return exists().where(_homes.c.user_id == user_id, _of_network)
+
+
+def newest_session(user_id: Any) -> Any:
+    """Return when the newest session of the account began that is kept."""
+    return select(func.max(_sessions.c.created_at)).where(_sessions.c.user_id == user_id).scalar_subquery()
 
 
 _own_homes = _homes.c.user_id == _of_user
