@@ -142,7 +142,7 @@ class Loop:
 
     async def is_held_briefly(self, ask: Ask, usual: float) -> bool:
         """Whether it takes little more than a usual request, which took so many seconds, does."""
-        for _ in range(TIMES):
+        for _ in range(3 * TIMES):
             # Other work may have slowed the machine meanwhile: then what the parser takes now is the measure.
             spent = await self._seconds(ask) - usual
             if spent < self._most or spent < most_seconds():
