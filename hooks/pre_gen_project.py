@@ -111,7 +111,9 @@ VIRAMA = 9
 SKIN_TONES = range(0x1F3FB, 0x1F400)
 MEANINGLESS = re.compile("[\u2065\ufdd0-\ufdef\ufff0-\ufff8\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]")
 NONCHARACTERS_END = 0xFFFE
-JOINED = re.compile(r"(?:l(?:m|vJ?+|(?<!J)J(?=[lmvu]))*+|em*+(?:J(?=[eu]))?+|u(?:m|vJ?+|(?<!J)J(?=[elmvu]))*+|[mv.])*+")
+JOINED = re.compile(
+    r"(?:(?=(l(?:m|vJ?|(?<!J)J(?=[lmvu]))*))\1|(?=(em*(?:J(?=[eu]))?))\2|(?=(u(?:m|vJ?|(?<!J)J(?=[elmvu]))*))\3|[mv.])*"
+)
 
 # Cookiecutter copies each of these whole, but for `deploy`, which it renders. A folder of that name that is there
 # already it would delete first, with what its owner has put there; docs/decisions/0002 says more.

@@ -118,6 +118,7 @@ def test_what_is_asked_for_passes_its_own_tests(tmp_path: Path) -> None:
         "tests/core/settings/test_reference.py",
         "tests/access",
         "tests/features/test_features.py",
+        "tests/security/test_effects.py",
     )
     command = ["uv", "run", "--no-sync", "pytest", "-q", "-n", "2", *tests]
     done = subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, check=False)

@@ -1,13 +1,14 @@
 """Where the template can come from: a path, `gh:org/repo`, and an update by cruft."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.baked import ROOT
+from tests.baked import ROOT, TEMPLATE
 from tests.cli import SLUG
 
 
@@ -98,3 +99,11 @@ def test_cruft_updates_the_code_and_leaves_the_secret_key(tmp_path: Path, reposi
     assert not list(project.rglob("*.rej"))
     state = json.loads((project / ".cruft.json").read_text(encoding="utf-8"))
     assert kept.decode().split("SECRET_KEY=")[1].split()[0] not in json.dumps(state)
+
+
+def test_no_group_of_a_pattern_is_possessive() -> None:
+    """Python 3.11 before 3.11.5, as in Debian 12, matches them wrongly: names were refused, and secrets cut short."""
+    possessive = re.compile(r"\)(?:[*+?]|\{+[0-9,]+\}+)\+")
+    files = [path for folder in (TEMPLATE / "app", ROOT / "hooks") for path in folder.rglob("*.py")]
+    assert len(files) > 200
+    assert [path.name for path in files if possessive.search(path.read_text(encoding="utf-8"))] == []

@@ -17,13 +17,12 @@ _NONCHARACTERS = "".join(chr(plane << 16 | end) for plane in range(17) for end i
 _MEANINGLESS = re.compile(
     f"[\u2065\ufdd0-\ufdef\ufff0-\ufff8\U000e0000-\U000e00ff\U000e01f0-\U000e0fff{_NONCHARACTERS}]"
 )
-# Each letter stands for a character; J for a joiner. Possessive, so that it takes as long as the text.
+# Each letter stands for a character; J for a joiner. What a group finds by looking ahead is taken whole, so it takes as
+# long as the text. Possessive quantifiers of groups do the same, and go wrong in Python 3.11 before 3.11.5.
 _JOINED = re.compile(
-    r"(?:l(?:m|vJ?+|(?<!J)J(?=[lmvu]))*+"  # Letters without case, and their marks: on both sides, or after a virama.
-    r"|e m*+(?:J(?=[eu]))?+"  # Pictures, on both sides.
-    r"|u(?:m|vJ?+|(?<!J)J(?=[elmvu]))*+"
-    r"|[mv.])*+",
-    re.VERBOSE,
+    r"(?:(?=(l(?:m|vJ?|(?<!J)J(?=[lmvu]))*))\1"  # Letters without case: on both sides, or after a virama.
+    r"|(?=(em*(?:J(?=[eu]))?))\2"  # Pictures, on both sides.
+    r"|(?=(u(?:m|vJ?|(?<!J)J(?=[elmvu]))*))\3|[mv.])*"
 )
 
 

@@ -16,8 +16,8 @@ _CANDIDATE = re.compile(rf"[^\w./{{}}-]|eyJ|{_PREFIX}")
 _QUOTED = r"""b?(?:"(?:[^"\\]|\\[\s\S])*(?:"|$)|'(?:[^'\\]|\\[\s\S])*(?:'|$))"""
 # Before these ends a value without quotes, which may have blanks in it: another name and its value, or an option.
 _NEXT = r"""(?:["'(\[{]{0,2}[\w.\[\]-]{1,40}["']?\s{0,4}(?:=|:(?!//))|--[a-z]|-[a-z]\s|HTTP/\d)"""
-_WORD = r"(?:[^\s&]++|&(?=\s))++"  # `&` ends the value in a form, and not where a blank follows
-_LIST = rf"(?:[(\[{{]\s{{0,40}}){{1,4}}{_QUOTED}(?:\s{{0,40}},\s{{0,40}}{_QUOTED}){{0,64}}+"  # on several lines, too
+_WORD = r"(?:[^\s&]++|&(?=\s))+"  # `&` ends the value in a form, and not where a blank follows
+_LIST = rf"(?:[(\[{{]\s{{0,40}}){{1,4}}{_QUOTED}(?:\s{{0,40}},\s{{0,40}}{_QUOTED}){{0,64}}"  # on several lines, too
 _VALUE = rf"(?:{_QUOTED}|{_LIST}|{_WORD}(?:[^\S\r\n]++(?!{_NEXT}){_WORD})*)"
 # Between a name and its value: `=`, `:`, `=>`, also quoted, or a comma in a pair such as `('password', 'x')`.
 _ASSIGNED = r"""(?:\\?["']?\s{0,4}(?:=>|=|:|%3[adAD]|&gt;)|\\?["']\s{0,4},)\s{0,40}\\?"""
