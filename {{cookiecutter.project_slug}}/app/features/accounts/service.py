@@ -174,9 +174,7 @@ class AccountService:
         """Raise `Conflict` if the account has lost its last way to sign in."""
         ways_in = or_(User.password_hash.is_not(None), *(way(_users.c.id) for way in self.ways_in))
         if await db.scalar(select(User.id).where(User.id == user_id, ways_in)) is None:
-            raise Conflict(
-                "It is your only way to sign in. Add another one, or sign out and ask for a password by mail."
-            )
+            raise Conflict("It is your only way to sign in. Add another, or sign out and ask for a password by mail.")
 
     async def drop_password(self, db: AsyncSession, user_id: UUID) -> None:
         """Forget the password of a locked account."""
