@@ -10,11 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.guard import Authentication, Authenticator
 from app.access.policies import Principal
 from app.core.database.database import Database
+from app.core.services import services_of
 from app.features.accounts.administration import lock_administrators
-from app.features.accounts.service import AccountService
-from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator
-from app.features.signin.tokens import AccessTokens
 from tests.support.service import Person, Service
 
 
@@ -28,9 +26,7 @@ async def while_it_waits(  # noqa: PLR0913, PLR0917  # who waits, for whom, and 
 ) -> httpx2.Response:
     """The answer to a request with a bearer token, or other credentials, that waits for what `other` does in `end`."""
     admitted = asyncio.Event()
-    bearer = authenticator or BearerAuthenticator(
-        service[AccessTokens], service[SessionService], service[AccountService]
-    )
+    bearer = authenticator or BearerAuthenticator(services_of(service.app))
 
     class TellsWhenAdmitted:
         def takes(self, _: Request) -> bool:

@@ -7,7 +7,6 @@ Every change locks in one order (no deadlock): administrators and actor by id, t
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -26,10 +25,11 @@ from app.core.email_address import ADDRESS_TAKEN, EmailAddress, parse_email_addr
 from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.events import emit_event
 from app.core.pagination import Cursors, PageParams
+from app.core.services import Services
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import Alert
-from app.features.accounts.mailed.mails import AccountMail, MailKind
-from app.features.accounts.mailed.tokens import AccountTokens, MailLimits, TokenKind, too_many
+from app.features.accounts.mailed.mails import AccountMail, MailKind, too_many
+from app.features.accounts.mailed.tokens import AccountTokens, TokenKind
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.schemas import AccountSort, AccountState, AccountUpdate
@@ -55,9 +55,8 @@ async def lock_administrators(db: AsyncSession, *others: UUID) -> set[UUID]:
 class Authority:
     """Checks what an actor may do to others, in the transaction that writes."""
 
-    def __init__(self, sessions: SessionService, roles: RoleTable) -> None:
-        self.sessions = sessions
-        self._roles = roles
+    def __init__(self, services: Services) -> None:
+        self.sessions, self._roles = services[SessionService], services[RoleTable]
 
     async def lock_actor(self, db: AsyncSession, actor: Principal | None) -> set[UUID]:
         """Lock the rights of the actor (None: the operator, by a command), and return those who can administrate.
@@ -107,16 +106,12 @@ def denied(message: str) -> Forbidden:
     return Forbidden(message)
 
 
-@dataclass(eq=False)
 class AccountAdministration:
     """Changes accounts on behalf of a principal; a change of rights ends the account's sessions and mailed tokens."""
 
-    _database: Database
-    _authority: Authority
-    _tokens: AccountTokens
-    _mail: AccountMail
-    _limits: MailLimits
-    _keys: KeyRing
+    def __init__(self, services: Services) -> None:
+        self._database, self._keys = services[Database], services[KeyRing]
+        self._authority, self._tokens, self._mail = services[Authority], services[AccountTokens], services[AccountMail]
 
     async def list_accounts(
         self, params: PageParams, state: AccountState | None = None, sort: AccountSort = "-created_at"
@@ -141,9 +136,9 @@ class AccountAdministration:
         """
         wanted = frozenset(roles)
         self._authority.require_to_give(actor, wanted)
-        await self._limits.admit_client(ip)
+        await self._mail.admit_client(ip)
         address = parse_email_address(email)
-        verdict = await self._limits.admit("invitation", address.mailbox)
+        verdict = await self._mail.admit("invitation", address.mailbox)
         if not verdict.allowed:
             raise too_many(verdict)
         try:

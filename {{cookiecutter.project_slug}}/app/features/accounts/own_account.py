@@ -1,7 +1,5 @@
 """The own account: change the profile, the password or the e-mail address, delete the account."""
 
-from dataclasses import dataclass
-
 from pydantic import SecretStr
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
@@ -12,10 +10,11 @@ from app.core.database.database import Database
 from app.core.email_address import ADDRESS_TAKEN, parse_email_address
 from app.core.errors import Conflict
 from app.core.events import SecurityEvent, emit_event
+from app.core.services import Services
 from app.features.accounts.administration import Authority, keep_one
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.mails import AccountMail, MailKind
-from app.features.accounts.mailed.tokens import AccountTokens, MailLimits, TokenKind, taken_back
+from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, taken_back
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.policy import Passwords
@@ -25,17 +24,13 @@ from app.features.sessions.devices import forget_other_homes
 from app.features.sessions.service import SetCookie
 
 
-@dataclass(eq=False)
 class OwnAccountService:
     """Changes the account of a principal. All but the profile asks for the password, as `PasswordConfirmation` does."""
 
-    _database: Database
-    _authority: Authority
-    _passwords: Passwords
-    _confirmation: PasswordConfirmation
-    _tokens: AccountTokens
-    _mail: AccountMail
-    _limits: MailLimits
+    def __init__(self, services: Services) -> None:
+        self._database, self._authority = services[Database], services[Authority]
+        self._passwords, self._confirmation = services[Passwords], services[PasswordConfirmation]
+        self._tokens, self._mail = services[AccountTokens], services[AccountMail]
 
     async def change_profile(self, actor: Principal, change: OwnProfileUpdate) -> User:
         """Set the name of the actor, and which alerts they get by mail; what is left out of `change` stays as it is."""
@@ -75,12 +70,12 @@ class OwnAccountService:
 
         Only the owner of the new address learns that it has an account (ASVS 6.3.8). Raises `TooManyRequests`.
         """
-        await self._limits.admit_client(ip)
+        await self._mail.admit_client(ip)
         address = parse_email_address(new_email)
         confirmed = await self._confirmation.require(principal, password, AccountEvent.EMAIL_CHANGE_REQUESTED)
-        mailable = (await self._limits.admit("email-change", str(principal.user_id), by="account")).allowed
+        mailable = (await self._mail.admit("email-change", str(principal.user_id), by="account")).allowed
         # Counted whether somebody holds the address or not, and heeded if somebody does.
-        tellable = (await self._limits.admit("address held", address.mailbox)).allowed
+        tellable = (await self._mail.admit("address held", address.mailbox)).allowed
         async with self._database.transaction() as db:
             user = await _lock_confirmed(db, confirmed)
             await self._authority.sessions.require_alive(db, principal)

@@ -29,7 +29,7 @@ from app.core.services import provided, services_of
 from app.core.settings.model import Registration, Settings
 from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.events import AccountEvent
-from app.features.accounts.mailed.recovery import RecoveryService, RegistrationService
+from app.features.accounts.mailed.recovery import MailboxService
 from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.schemas import (
@@ -68,8 +68,7 @@ async def require_open(request: Request) -> None:
 Accounts = Annotated[AccountService, provided(AccountService)]
 OwnAccount = Annotated[OwnAccountService, provided(OwnAccountService)]
 Administration = Annotated[AccountAdministration, provided(AccountAdministration)]
-Registrations = Annotated[RegistrationService, provided(RegistrationService)]
-Recoveries = Annotated[RecoveryService, provided(RecoveryService)]
+Mailboxes = Annotated[MailboxService, provided(MailboxService)]
 Exports = Annotated[DataExport, provided(DataExport)]
 Roles = Annotated[RoleTable, provided(RoleTable)]
 
@@ -190,9 +189,9 @@ async def list_roles(roles: Roles) -> Page[RoleRead]:
     responses={403: {"description": "Registration is closed"}},
 )
 @policy(Public())
-async def register(body: AccountCreate, registrations: Registrations, client: RequestClient) -> None:
+async def register(body: AccountCreate, mailboxes: Mailboxes, client: RequestClient) -> None:
     """Register an account. The answer is the same for every address; the rest comes by mail."""
-    await registrations.register(body.email, body.password, body.display_name, ip=client.ip)
+    await mailboxes.register(body.email, body.password, body.display_name, ip=client.ip)
 
 
 @router.post(
@@ -201,26 +200,26 @@ async def register(body: AccountCreate, registrations: Registrations, client: Re
     responses=_BAD_TOKEN | {403: {"description": "The password is not the one that was registered"}},
 )
 @policy(Public())
-async def verify(body: Confirmation, registrations: Registrations) -> None:
+async def verify(body: Confirmation, mailboxes: Mailboxes) -> None:
     """Confirm my e-mail address, which opens my account. A password must be the one that I registered."""
     if body.password is None:
-        await registrations.verify(body.token)
+        await mailboxes.verify(body.token)
     else:
-        await registrations.confirm(body.token, body.password)
+        await mailboxes.confirm(body.token, body.password)
 
 
 @router.post("/accounts/password/forgot", status_code=202)
 @policy(Public())
-async def forgot_password(body: ForgottenPassword, recoveries: Recoveries, client: RequestClient) -> None:
+async def forgot_password(body: ForgottenPassword, mailboxes: Mailboxes, client: RequestClient) -> None:
     """Ask for a mail to set a new password. The answer is the same for every address."""
-    await recoveries.forgot(body.email, ip=client.ip)
+    await mailboxes.forgot(body.email, ip=client.ip)
 
 
 @router.post("/accounts/password/reset", status_code=204, responses=_BAD_TOKEN)
 @policy(Public())
-async def reset_password(body: PasswordReset, recoveries: Recoveries, client: RequestClient) -> None:
+async def reset_password(body: PasswordReset, mailboxes: Mailboxes, client: RequestClient) -> None:
     """Set my password with the token of a mail, after forgetting it or being invited; every session of mine ends."""
-    await recoveries.reset(body.token, body.new_password, client, keep_applications=body.keep_applications)
+    await mailboxes.reset(body.token, body.new_password, client, keep_applications=body.keep_applications)
 
 
 @router.post("/users/me/email", status_code=202)

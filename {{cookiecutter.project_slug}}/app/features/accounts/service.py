@@ -23,6 +23,7 @@ from app.core.email_address import ADDRESS_TAKEN, parse_email_address
 from app.core.errors import Conflict, NotFound
 from app.core.events import emit_event
 from app.core.limits import subscriber
+from app.core.services import Services
 from app.core.settings.model import FeatureSettings
 from app.core.settings.production import default
 from app.core.settings.rules import refuse
@@ -62,7 +63,10 @@ ANYBODY = select(_users.c.id).where(_users.c.verified_at.is_not(None), _users.c.
 """One account that gets mail: for work that has to be the same for nobody."""
 _IDENTIFY = with_account(SELECT_ALIVE.subquery())
 _CREDENTIALS = select(
-    _users.c.id, _users.c.password_hash, and_(*_active).label("active"), at_home(_users.c.id).label("at_home")
+    _users.c.id.label("user_id"),
+    _users.c.password_hash,
+    and_(*_active).label("active"),
+    at_home(_users.c.id).label("at_home"),
 ).where(_users.c.mailbox == bindparam("mailbox"))
 _ACTIVE_ROLES = (
     select(_user_roles.c.role)
@@ -71,16 +75,6 @@ _ACTIVE_ROLES = (
 )
 _LOCK_ACTIVE_ROLES = _ACTIVE_ROLES.with_for_update(of=_users)
 _ADMIT = _LOCK_ACTIVE_ROLES.where(_users.c.password_hash == bindparam("password_hash"))
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What a sign-in is checked against; `at_home` is whether it comes from a home network of the account."""
-
-    user_id: UUID
-    password_hash: str | None
-    active: bool
-    at_home: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +134,10 @@ class AccountSettings(FeatureSettings):
 class AccountService:
     """Creates, finds and changes accounts."""
 
-    def __init__(self, database: Database, passwords: Passwords, roles: RoleTable, demanding: Sequence[Role]) -> None:
-        self._demanding = demanding
-        self._database = database
-        self._passwords = passwords
-        self._roles = roles
-        self._known: ReadCache[tuple[Identity, Row[Any]]] = ReadCache(database)
+    def __init__(self, services: Services) -> None:
+        self._demanding = services[AccountSettings].require_second_factor_for
+        self._database, self._passwords, self._roles = services[Database], services[Passwords], services[RoleTable]
+        self._known: ReadCache[tuple[Identity, Row[Any]]] = ReadCache(self._database)
         self.ways_in: list[Callable[[ColumnElement[UUID]], ColumnElement[bool]]] = []
         """The condition of each feature that an account can sign in without a password."""
 
@@ -200,19 +192,16 @@ class AccountService:
         async with self._database.read() as db:
             return await db.scalar(select(User.id).where(User.mailbox == mailbox))
 
-    async def credentials(self, mailbox: str, ip: str) -> Credentials | None:
-        """Return what a sign-in of the mailbox from the address is checked against."""
+    async def credentials(self, mailbox: str, ip: str) -> Row[Any] | None:
+        """Return what a sign-in of the mailbox from the address, which may be a home, is checked against."""
         rows = await self._database.fetch_all(_CREDENTIALS, {"mailbox": mailbox, "of_network": subscriber(ip)})
-        if not rows:
-            return None
-        row = rows[0]
-        return Credentials(row.id, row.password_hash, row.active, row.at_home)
+        return next(iter(rows), None)
 
-    async def verify(self, password: SecretStr, credentials: Credentials | None) -> Verification:
+    async def verify(self, password: SecretStr, credentials: Row[Any] | None) -> Verification:
         """Check a password; if there are no credentials, it takes as long, and is wrong. Raises `Unavailable`."""
         return await self._passwords.hasher.verify(password, credentials.password_hash if credentials else None)
 
-    def admit(self, connection: Connection, credentials: Credentials, new_hash: str | None) -> frozenset[Role] | None:
+    def admit(self, connection: Connection, credentials: Row[Any], new_hash: str | None) -> frozenset[Role] | None:
         """Lock the account and return its roles; None if it was disabled, deleted or given another password since."""
         found = {"user_id": credentials.user_id, "password_hash": credentials.password_hash}
         rows = connection.execute(_ADMIT, found).all()

@@ -8,7 +8,7 @@ from app.core.database.batches import RowPurge
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
 from app.feature import Feature, ResealJob, RetentionJob
-from app.features.accounts.mailed.recovery import RecoveryService
+from app.features.accounts.mailed.recovery import MailboxService
 from app.features.api_keys.events import ApiKeyEvent
 from app.features.api_keys.keys import API_KEY_SEAL
 from app.features.api_keys.models import ApiKey
@@ -22,7 +22,7 @@ def provide(services: Services) -> None:
     """Provide the keys, and let them say who sends a request."""
     keys = services.add(ApiKeyService(services))
     services[SessionService].lock_key = keys.lock_alive
-    services[RecoveryService].keep_or_end.append(keys.keep_or_end)
+    services[MailboxService].keep_or_end.append(keys.keep_or_end)
     services[Authentication].prefer(keys)
     services[Authentication].key_schemes["apiKey"] = {"type": "http", "scheme": "bearer", "bearerFormat": "API key"}
 

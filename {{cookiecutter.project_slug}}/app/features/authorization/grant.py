@@ -7,7 +7,6 @@ request that does not fit consumes nothing: a stolen code can be neither used no
 import hmac
 import re
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from app.core.clock import utc_now
 from app.core.crypto import digest
 from app.core.database.database import Database
 from app.core.events import emit_event
+from app.core.services import Services
 from app.features.accounts.service import AccountService
 from app.features.authorization.models import AuthorizationCode
 from app.features.authorization.service import ConsentEvent
@@ -42,15 +42,13 @@ class _Presented(NamedTuple):
     challenge: str
 
 
-@dataclass(eq=False)
 class AuthorizationCodeGrant:
     """Exchanges codes."""
 
-    _database: Database
-    _accounts: AccountService
-    _sessions: SessionService
-    _clients: ClientService
-    _signin: SignInService
+    def __init__(self, services: Services) -> None:
+        self._database, self._accounts = services[Database], services[AccountService]
+        self._sessions, self._clients = services[SessionService], services[ClientService]
+        self._signin = services[SignInService]
 
     async def __call__(self, form: TokenForm, client: AnyClient, origin: Client) -> TokenResponse:
         """Return tokens for a code of the client; raises `RefusedGrant`, whatever does not fit."""

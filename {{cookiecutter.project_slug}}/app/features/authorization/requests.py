@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 
 from app.access.policies import Principal
 from app.core.errors import BadRequest
+from app.core.services import Services
+from app.core.settings.model import Settings
 from app.features.oauth.clients.redirect_uris import LONGEST_URI, is_registered
 from app.features.oauth.clients.registered import GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
@@ -83,12 +85,11 @@ class AuthorizationRequest(Callback):
         return self.scope & principal.permissions
 
 
-@dataclass(frozen=True)
 class RequestReader:
     """Reads authorization requests."""
 
-    _clients: ClientService
-    _issuer: str
+    def __init__(self, services: Services) -> None:
+        self._clients, self._issuer = services[ClientService], services[Settings].public_url
 
     async def read(self, pairs: Sequence[tuple[str, str]]) -> AuthorizationRequest:
         """Read a query in order; raises `UntrustedRequest` for a page, `RefusedRequest` for a redirect."""

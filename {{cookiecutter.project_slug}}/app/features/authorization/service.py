@@ -1,7 +1,6 @@
 """The decisions of users about clients: a code or none, and the consents so far (ASVS 10.7.1, 10.7.3)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -14,6 +13,7 @@ from app.core.crypto import digest, new_token
 from app.core.database.database import Database
 from app.core.errors import NotFound
 from app.core.events import ACTOR, SecurityEvent, emit_event
+from app.core.services import Services
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService
@@ -43,15 +43,13 @@ _TIME_TO_DECIDE = timedelta(minutes=5)
 _CODE_PREFIX = "ac_"
 
 
-@dataclass(eq=False)
 class AuthorizationService:
     """Turns authorization requests into codes; each decision is the URL to send the browser to."""
 
-    _database: Database
-    _accounts: AccountService
-    _sessions: SessionService
-    _clients: ClientService
-    _mail: AccountMail
+    def __init__(self, services: Services) -> None:
+        self._database, self._accounts = services[Database], services[AccountService]
+        self._sessions, self._clients = services[SessionService], services[ClientService]
+        self._mail = services[AccountMail]
 
     def needs_sign_in(self, request: AuthorizationRequest, authenticated_at: datetime) -> bool:
         """Return whether the client wants a later sign-in than that (RFC 9470); one of the last minute will do.

@@ -1,11 +1,8 @@
 """Sessions of browsers, by a cookie, as a feature."""
 
 from app.access.guard import Authentication
-from app.core.crypto import KeyRing
-from app.core.database.database import Database
 from app.core.services import Services
 from app.feature import Feature, ResealJob
-from app.features.accounts.service import AccountService
 from app.features.browser.cookie import CookieAuthenticator
 from app.features.browser.events import BrowserEvent
 from app.features.browser.service import BROWSER_KEY, BrowserSession, BrowserSessions
@@ -14,10 +11,7 @@ from app.features.sessions.service import SessionService
 
 def provide(services: Services) -> None:
     """Provide browser sessions, and let their cookie say who sends a request without other credentials."""
-    browsers = services.add(
-        BrowserSessions(services[Database], services[SessionService], services[AccountService], services[KeyRing])
-    )
-    cookies = services.add(CookieAuthenticator(browsers))
+    cookies = services.add(CookieAuthenticator(services.add(BrowserSessions(services))))
     services[Authentication].prefer(cookies)
     services[SessionService].renew_cookie = cookies.renew
 

@@ -20,6 +20,7 @@ from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest, n
 from app.core.database.batches import reseal_rows
 from app.core.database.database import Base, Database
 from app.core.events import emit_event
+from app.core.services import Services
 from app.features.accounts.service import Account, AccountService
 from app.features.browser.events import BrowserEvent
 from app.features.sessions.events import ENDED_BY_USER, SessionEvent
@@ -54,11 +55,9 @@ class SignedInUser:
 class BrowserSessions:
     """Starts, finds and confirms the sessions of browsers. They are listed and ended as all sessions are."""
 
-    def __init__(self, database: Database, sessions: SessionService, accounts: AccountService, keys: KeyRing) -> None:
-        self._database = database
-        self._sessions = sessions
-        self._accounts = accounts
-        self._sealer = Sealer(keys, BROWSER_KEY)
+    def __init__(self, services: Services) -> None:
+        self._database, self._sealer = services[Database], Sealer(services[KeyRing], BROWSER_KEY)
+        self._sessions, self._accounts = services[SessionService], services[AccountService]
 
     def attach(self, connection: Connection, session: NewSession) -> str:
         """Let a cookie open a session that has just been started; returns the value of the cookie."""

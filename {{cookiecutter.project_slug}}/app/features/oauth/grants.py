@@ -1,12 +1,12 @@
 """The grants of the token endpoint. Features add theirs to one table, which the metadata lists."""
 
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from typing import TypeVar
 
 from app.access.policies import CLIENT_SECRET
 from app.core.database.database import Database
 from app.core.errors import BadRequest
+from app.core.services import Services
 from app.features.accounts.service import AccountService
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
@@ -28,14 +28,12 @@ class GrantTable(dict[str, GrantHandler]):
     """The grants that this service has, by the name of their `grant_type`."""
 
 
-@dataclass(eq=False)
 class OwnGrants:
     """The grants that need no page."""
 
-    _database: Database
-    _accounts: AccountService
-    _clients: ClientService
-    _signin: SignInService
+    def __init__(self, services: Services) -> None:
+        self._database, self._accounts = services[Database], services[AccountService]
+        self._clients, self._signin = services[ClientService], services[SignInService]
 
     async def refresh_token(self, form: TokenForm, client: AnyClient, _: Client) -> TokenResponse:
         """Exchange a refresh token (RFC 6749 section 6)."""

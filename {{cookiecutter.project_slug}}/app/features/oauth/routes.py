@@ -76,11 +76,9 @@ async def _exchange(
 @policy(ClientOrUser(enrols=True))
 async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, caller: CurrentCaller) -> Response:
     """Revoke a token of the calling client or user, and the session that it belongs to (RFC 7009)."""
-    if isinstance(caller, Principal):
-        await signins.revoke(form.token.get_secret_value(), caller)
-    else:
-        client_id = None if caller is BUILT_IN else caller.client_id
-        await signins.revoke_of_client(form.token.get_secret_value(), client_id)
+    client_id = None if caller is BUILT_IN else caller.client_id
+    user = caller if isinstance(caller, Principal) else None
+    await signins.revoke(form.token.get_secret_value(), client_id, user)
     return Response()
 
 

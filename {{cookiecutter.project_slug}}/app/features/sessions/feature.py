@@ -1,7 +1,6 @@
 """Sessions, as a feature."""
 
 from app.access.roles import EVERY_ROLE
-from app.core.crypto import KeyRing
 from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.database.personal_data import PersonalData
@@ -18,7 +17,7 @@ from app.features.sessions.service import SessionService
 
 def provide(services: Services) -> None:
     """Provide the sessions."""
-    services.add(SessionService(services[Database], services[Settings], services[KeyRing]))
+    services.add(SessionService(services))
 
 
 SESSIONS = Feature(

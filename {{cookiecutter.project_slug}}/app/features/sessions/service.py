@@ -18,6 +18,7 @@ from app.core.database.database import Database, table_of
 from app.core.errors import NotFound, Unauthenticated
 from app.core.events import emit_event
 from app.core.pagination import Cursors, PageParams
+from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.sessions.client import Client
 from app.features.sessions.devices import LONGEST_USER_AGENT, device_of
@@ -82,12 +83,12 @@ async def _no_cookie(_: AsyncSession, __: Principal) -> SetCookie:
 class SessionService:
     """Starts, refreshes, lists and ends sessions."""
 
-    def __init__(self, database: Database, settings: Settings, keys: KeyRing) -> None:
-        self._database = database
+    def __init__(self, services: Services) -> None:
+        settings = services[Settings]
+        self._database, self._cursors = services[Database], Cursors(services[KeyRing], "sessions")
         self._idle = timedelta(days=settings.session_idle_days)
         self._longest = timedelta(days=settings.session_max_days)
         self._most = settings.sessions_per_user
-        self._cursors = Cursors(keys, "sessions")
         self.lock_key: Callable[[AsyncSession, Principal], Awaitable[bool]] | None = None
         """Locks the API key of a principal whose account is locked, if it is alive; returns whether it is."""
         self.renew_cookie: Callable[[AsyncSession, Principal], Awaitable[SetCookie]] = _no_cookie
@@ -101,17 +102,12 @@ class SessionService:
         since, client_id = options.authenticated_at or now, options.client_id
         session = NewSession(uuid4(), user_id, since, options.scope, options.methods, client_id)
         row = {
-            "id": session.id,
-            "user_id": user_id,
+            **session._asdict(),
             "created_at": now,
-            "authenticated_at": session.authenticated_at,
             "last_seen_at": now,
             "expires_at": now + (options.lifetime or self._longest),
-            "scope": options.scope,
-            "methods": options.methods,
             "ip": client.ip,
             "user_agent": client.user_agent[:LONGEST_USER_AGENT],
-            "client_id": client_id,
             "device": None if client_id else device_of(user_id, client),
         }
         connection.execute(insert(_sessions), row)

@@ -6,6 +6,7 @@ from app.access.guard import AccessEvent
 from app.access.policies import Principal
 from app.core.errors import Unauthenticated
 from app.core.events import emit_event
+from app.core.services import Services
 from app.features.accounts.service import AccountService
 from app.features.sessions.service import SessionService
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens
@@ -17,10 +18,9 @@ _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's erro
 class BearerAuthenticator:
     """Makes the principal of a request; `access/guard.py` calls it if the policy needs one."""
 
-    def __init__(self, tokens: AccessTokens, sessions: SessionService, accounts: AccountService) -> None:
-        self._tokens = tokens
-        self._sessions = sessions
-        self._accounts = accounts
+    def __init__(self, services: Services) -> None:
+        self._tokens, self._sessions = services[AccessTokens], services[SessionService]
+        self._accounts = services[AccountService]
 
     def takes(self, _: Request) -> bool:
         """Take every request that no other authenticator takes."""

@@ -1,21 +1,13 @@
 """Signing in and staying signed in, as a feature."""
 
-from limits import parse as parse_limit
-
 from app.access.guard import Authentication
-from app.core.crypto import KeyRing
 from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.database.personal_data import PersonalData
-from app.core.limits import Limiter
 from app.core.services import Services
-from app.core.settings.model import Settings
 from app.feature import Feature, RetentionJob
-from app.features.accounts.mailed.mails import AccountMail
-from app.features.accounts.mailed.recovery import RecoveryService
+from app.features.accounts.mailed.recovery import MailboxService
 from app.features.accounts.mailed.tokens import AccountTokens
-from app.features.accounts.service import AccountService
-from app.features.factors.service import FactorService
 from app.features.sessions.service import SessionService
 from app.features.signin.authenticate import BearerAuthenticator
 from app.features.signin.events import SignInEvent
@@ -29,15 +21,11 @@ from app.features.signin.tokens import TOKEN_KEY, AccessTokens
 
 def provide(services: Services) -> None:
     """Provide sign-ins, and let access tokens say who sends a request."""
-    settings, database = services[Settings], services[Database]
-    accounts, sessions = services[AccountService], services[SessionService]
-    tokens = services.add(AccessTokens(settings, services[KeyRing]))
-    limits = services.add(SignInLimits(services[Limiter], parse_limit(settings.rate_limit_signin)))
-    factors, mail = services[FactorService], services[AccountMail]
-    passwords = services.add(PasswordSignIn(database, accounts, sessions, factors, limits, mail))
-    services.add(SignInService(database, accounts, sessions, tokens, passwords))
-    services[Authentication].prefer(BearerAuthenticator(tokens, sessions, accounts))
-    services[RecoveryService].unlock = limits.unlock
+    services.add(AccessTokens(services))
+    services[MailboxService].unlock = services.add(SignInLimits(services)).unlock
+    services.add(PasswordSignIn(services))
+    services.add(SignInService(services))
+    services[Authentication].prefer(BearerAuthenticator(services))
     services[AccountTokens].revocations.append(end_unfinished)
 
 

@@ -9,11 +9,13 @@ those, a network gets 429 unchecked, until the window ends; a reset by mail give
 import hashlib
 from uuid import UUID
 
-from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
+from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute, parse as parse_limit
 
 from app.core.errors import TooManyRequests
 from app.core.events import emit_event
 from app.core.limits import Limiter, Verdict, subscriber
+from app.core.services import Services
+from app.core.settings.model import Settings
 from app.features.accounts.events import AccountEvent
 
 _BEYOND = 2
@@ -57,9 +59,9 @@ class Attempt:
 class SignInLimits:
     """Counts the attempts to sign in."""
 
-    def __init__(self, limiter: Limiter, limit: RateLimitItem) -> None:
-        self._limiter = limiter
-        self._limit = limit
+    def __init__(self, services: Services) -> None:
+        self._limiter = services[Limiter]
+        self._limit = limit = parse_limit(services[Settings].rate_limit_signin)
         self._beyond = type(limit)(_BEYOND * limit.amount, limit.multiples)
 
     async def count(self, mailbox: str, ip: str) -> Attempt:

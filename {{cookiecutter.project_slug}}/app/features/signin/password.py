@@ -5,7 +5,6 @@ for five minutes, one account and the channel in which it began (ASVS 2.3.1). `l
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -25,9 +24,10 @@ from app.core.errors import Unauthenticated, Unavailable
 from app.core.events import emit_event
 from app.core.limits import subscriber
 from app.core.schemas import ResponseBody
+from app.core.services import Services
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
-from app.features.accounts.service import AccountService, Credentials
+from app.features.accounts.service import AccountService
 from app.features.factors.schemas import FactorAnswer
 from app.features.factors.service import OF_USER, FactorService
 from app.features.sessions.client import Client
@@ -38,6 +38,7 @@ from app.features.signin.events import SignInEvent
 from app.features.signin.limits import SignInLimits
 from app.features.signin.models import UnfinishedSignIn
 
+API = "api"  # the channel of the own clients
 GRANT = "grant"  # the channel of OAuth's password grant, which has no second step
 
 _USER_VERIFIED = "user"
@@ -77,17 +78,15 @@ class Opened(NamedTuple):
     alerted: bool
 
 
-@dataclass(eq=False)
 class PasswordSignIn:
     """Starts sessions of users who know their password and have the factor that is asked for."""
 
-    _database: Database
-    _accounts: AccountService
-    _sessions: SessionService
-    _factors: FactorService
-    _limits: SignInLimits
-    _mail: AccountMail
-    completed: Callable[[Connection, str, UUID], None] = lambda *_: None  # a challenge, and the session that it opens
+    def __init__(self, services: Services) -> None:
+        self._database, self._accounts = services[Database], services[AccountService]
+        self._sessions, self._factors = services[SessionService], services[FactorService]
+        self._limits, self._mail = services[SignInLimits], services[AccountMail]
+        self.completed: Callable[[Connection, str, UUID], None] = lambda *_: None
+        """Takes the challenge of a sign-in, and the session that it opens."""
 
     async def open_session(self, email: str, password: SecretStr, channel: Channel) -> Opened | Challenge:
         """Start a session for a user who knows the password, or ask for a second factor.
@@ -171,7 +170,7 @@ class PasswordSignIn:
         return result
 
     def _admit(
-        self, credentials: Credentials, new_hash: str | None, channel: Channel, connection: Connection
+        self, credentials: Row[Any], new_hash: str | None, channel: Channel, connection: Connection
     ) -> Opened | Challenge | None:
         """Open the session, or ask for the factor that is due; None if the account changed meanwhile."""
         roles = self._accounts.admit(connection, credentials, new_hash)

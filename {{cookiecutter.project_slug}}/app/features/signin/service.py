@@ -1,6 +1,6 @@
 """Tokens: given for a password or to an OAuth client, renewed by a refresh token, looked at, and revoked."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
@@ -12,6 +12,7 @@ from app.access.policies import Principal
 from app.core.database.database import Database
 from app.core.events import emit_event
 from app.core.schemas import ResponseBody
+from app.core.services import Services
 from app.features.accounts.service import AccountService
 from app.features.factors.schemas import FactorAnswer
 from app.features.sessions.client import Client
@@ -19,7 +20,7 @@ from app.features.sessions.service import NewSession, SessionOptions, SessionSer
 from app.features.signin import refresh
 from app.features.signin.errors import RefusedGrant
 from app.features.signin.events import SignInEvent
-from app.features.signin.password import Challenge, Channel, Opened, PasswordSignIn
+from app.features.signin.password import API, Challenge, Channel, Opened, PasswordSignIn
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens, TokenClaims
 
 
@@ -34,18 +35,18 @@ class TokenResponse(ResponseBody):
     session_id: UUID = Field(exclude=True)
 
 
-@dataclass(eq=False)
 class SignInService:
     """Gives, renews, looks at and revokes tokens."""
 
-    _database: Database
-    _accounts: AccountService
-    _sessions: SessionService
-    _tokens: AccessTokens
-    _passwords: PasswordSignIn
+    def __init__(self, services: Services) -> None:
+        self._database, self._accounts = services[Database], services[AccountService]
+        self._sessions, self._passwords = services[SessionService], services[PasswordSignIn]
+        self._tokens = services[AccessTokens]
+        self.shortest_session = timedelta(seconds=self._tokens.expires_in)
+        """The lifetime of a session that cannot be refreshed: that of its access token."""
 
     async def sign_in(
-        self, email: str, password: SecretStr, client: Client, name: str = "api"
+        self, email: str, password: SecretStr, client: Client, name: str = API
     ) -> TokenResponse | Challenge:
         """Start a session for a user who knows the password, and return its tokens; raises as `open_session` does."""
         result = await self._passwords.open_session(email, password, Channel(name, client, refresh.issue))
@@ -53,17 +54,12 @@ class SignInService:
 
     async def ask_for_passkey(self, client: Client) -> Challenge:
         """Begin a sign-in with a passkey alone."""
-        return await self._passwords.ask(Channel("api", client, refresh.issue))
+        return await self._passwords.ask(Channel(API, client, refresh.issue))
 
     async def answer(self, challenge: str, answer: FactorAnswer, client: Client) -> TokenResponse:
         """Return the tokens of a sign-in that a factor completes; raises as `PasswordSignIn.answer` does."""
-        opened = await self._passwords.answer(challenge, answer, Channel("api", client, refresh.issue))
+        opened = await self._passwords.answer(challenge, answer, Channel(API, client, refresh.issue))
         return self._pair(opened.session, opened.credential)
-
-    @property
-    def shortest_session(self) -> timedelta:
-        """The lifetime of a session that cannot be refreshed: that of its access token."""
-        return timedelta(seconds=self._tokens.expires_in)
 
     async def open(
         self, db: AsyncSession, user_id: UUID, options: SessionOptions, client: Client, grant_type: str
@@ -108,23 +104,20 @@ class SignInService:
         emit_event(SignInEvent.TOKEN_REFRESHED, outcome="success", user_id=who, session_id=session.id)
         return renewed, refresh_token
 
-    async def revoke(self, token: str, principal: Principal) -> None:
-        """End the session of one of the principal's own tokens (RFC 7009); an application ends only what is its own."""
-        async with self._database.transaction() as db:
-            await self._sessions.require_alive(db, principal)
-            session_id = await self._session_of(db, token)
-            own = {"user_id": principal.user_id} | ({"client_id": of} if (of := principal.client_id) else {})
-            if session_id and await self._sessions.end(db, "revoked", id=session_id, **own):
-                who = principal.user_id
-                emit_event(SignInEvent.TOKEN_REVOKED, outcome="success", user_id=who, session_id=session_id)
+    async def revoke(self, token: str, client_id: str | None, user: Principal | None = None) -> None:
+        """End the session of one of the caller's own tokens (RFC 7009); any other token changes nothing.
 
-    async def revoke_of_client(self, token: str, client_id: str | None) -> None:
-        """End the session of one of the client's own tokens (RFC 7009); any other token changes nothing."""
+        Without a user, the caller is a client (None: the own sign-in); with one, it may be an application of theirs.
+        """
+        own: dict[str, UUID | str | None] = {"client_id": client_id} if client_id or user is None else {}
+        who: dict[str, object] = {"user_id": user.user_id} if user else {"client_id": client_id or FIRST_PARTY}
         async with self._database.transaction() as db:
+            if user is not None:
+                await self._sessions.require_alive(db, user)
+                own["user_id"] = user.user_id
             session_id = await self._session_of(db, token)
-            if session_id and await self._sessions.end(db, "revoked", id=session_id, client_id=client_id):
-                who = client_id or FIRST_PARTY
-                emit_event(SignInEvent.TOKEN_REVOKED, outcome="success", session_id=session_id, client_id=who)
+            if session_id and await self._sessions.end(db, "revoked", id=session_id, **own):
+                emit_event(SignInEvent.TOKEN_REVOKED, outcome="success", session_id=session_id, **who)
 
     async def look_at(self, token: str) -> TokenClaims | None:
         """Return what a token is worth now (RFC 7662), by its session and the roles of its user; None if it is dead."""

@@ -14,6 +14,7 @@ from joserfc.jwt import JWTClaimsRegistry
 from app.access.policies import MFA
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose
+from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.sessions.service import NewSession
 
@@ -64,7 +65,8 @@ class _Claims(JWTClaimsRegistry):
 class AccessTokens:
     """Issues and verifies access tokens. `issuer`, the public URL, is the audience too; `expires_in` is in seconds."""
 
-    def __init__(self, settings: Settings, keys: KeyRing) -> None:
+    def __init__(self, services: Services) -> None:
+        settings, keys = services[Settings], services[KeyRing]
         self.issuer = settings.public_url
         self.expires_in = settings.access_token_minutes * 60
         self._verified: dict[bytes, TokenClaims] = {}

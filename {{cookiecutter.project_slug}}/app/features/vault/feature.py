@@ -1,13 +1,9 @@
 """The sample vault, as a feature."""
 
 from app.access.roles import EVERY_ROLE
-from app.core.crypto import KeyRing
-from app.core.database.database import Database
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
-from app.core.settings.model import Settings
 from app.feature import Feature, ResealJob
-from app.features.sessions.service import SessionService
 from app.features.vault.events import VaultEvent
 from app.features.vault.models import Secret
 from app.features.vault.permissions import VaultPermission
@@ -17,7 +13,7 @@ from app.features.vault.service import VAULT_KEY, VaultService
 
 def provide(services: Services) -> None:
     """Provide the vault."""
-    services.add(VaultService(services[Database], services[SessionService], services[Settings], services[KeyRing]))
+    services.add(VaultService(services))
 
 
 VAULT = Feature(

@@ -21,6 +21,7 @@ from app.core.errors import Conflict, NotFound, Problem
 from app.core.events import Outcome, emit_event
 from app.core.logging.secret_shapes import MASK
 from app.core.pagination import Cursors, PageParams
+from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.sessions.service import SessionService
 from app.features.vault.events import VaultEvent
@@ -38,12 +39,11 @@ class Unreadable(Problem):
 class VaultService:
     """Keeps the secrets of each user. The owner is part of every query: another user's secret is not found."""
 
-    def __init__(self, database: Database, sessions: SessionService, settings: Settings, keys: KeyRing) -> None:
-        self._database = database
-        self._sessions = sessions
-        self._items_per_user = settings.items_per_user
-        self._sealer = Sealer(keys, VAULT_KEY)
-        self._cursors = Cursors(keys, "secrets")
+    def __init__(self, services: Services) -> None:
+        self._database, self._sessions = services[Database], services[SessionService]
+        self._items_per_user = services[Settings].items_per_user
+        self._sealer = Sealer(services[KeyRing], VAULT_KEY)
+        self._cursors = Cursors(services[KeyRing], "secrets")
 
     async def create(self, actor: Principal, new: SecretCreate) -> SecretRead:
         """Keep a secret; raises `Conflict` if the actor has `ITEMS_PER_USER` secrets."""

@@ -2,6 +2,11 @@
 
 Links begin with `PUBLIC_URL`, whatever the `Host` (ASVS 1.1.2, 1.3.7). A mail greets by name only if the mailbox is
 confirmed: the name could be a stranger's message. Texts of others (user agents, client names) pass through `unlinked`.
+
+Requests for mail are limited by client, for a mailbox, and by account (ASVS 2.4.1). A client over its limit gets 429. A
+mailbox over its limit gets no more mail, and the same answer as ever. Each kind is counted apart for as long as a token
+lives: who uses up a limit has filled the mailbox with tokens that work. Revoking them begins the count of resets anew.
+A change of address counts for the account that asks: no stranger uses it up.
 """
 
 import re
@@ -12,19 +17,29 @@ from typing import Any
 from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from limits import RateLimitItemPerHour, parse as parse_limit
 from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
+from app.core.crypto import digest
 from app.core.database.database import table_of
+from app.core.errors import TooManyRequests
+from app.core.events import emit_event
+from app.core.limits import Limiter, Verdict, subscriber
 from app.core.mail.outbox import Mail, MailFolders, MailTemplate, Outbox
+from app.core.services import Services
 from app.core.settings.model import Settings
+from app.feature import API_PREFIX
+from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import parse_alerts
 from app.features.accounts.mailed.tokens import LIFETIMES, TokenKind
 from app.features.accounts.models import User
 from app.features.accounts.service import SERVICE_DOMAIN
 from app.features.sessions.client import Client
 
+MAILS_PER_HOUR = RateLimitItemPerHour(5)
+RECOVERY = "recovery"
 TEMPLATES = Path(__file__).with_name("templates")
 _LONGEST_NAME = 100
 _LONGEST_SHOWN = 200
@@ -68,22 +83,45 @@ def _templates(folders: tuple[Path, ...]) -> Environment:
 
 
 class AccountMail:
-    """Writes mails, and puts them into the outbox in the caller's transaction."""
+    """Writes mails, and puts them into the outbox in the caller's transaction; counts requests for them."""
 
-    def __init__(self, outbox: Outbox, settings: Settings, api_url: str, mails: MailFolders) -> None:
-        self._outbox = outbox
+    def __init__(self, services: Services) -> None:
+        settings, mails = services[Settings], services[MailFolders]
+        self._outbox, self._limiter = services[Outbox], services[Limiter]
+        self._per_client = parse_limit(settings.rate_limit_signin)
         self.folders = tuple(reversed(mails))
         self._common: dict[str, Any] = {
             "app_name": settings.app_name,
             "admin_email": settings.admin_email,
             "public_url": settings.public_url,
-            "api_url": api_url,
+            "api_url": f"{settings.public_url}{API_PREFIX}",
             "hours": LIFETIMES[TokenKind.RESET].seconds // 3600,
             "days": LIFETIMES[TokenKind.INVITATION].days,
         }
         # Render every mail: a template that is missing or broken stops the boot.
         for kind in (kind for kinds in mails.values() for kind in kinds):
             self._mail(kind, settings.admin_email, None, dict.fromkeys(("when", *kind.needs), "-"))
+
+    async def admit_client(self, ip: str) -> None:
+        """Count a request of a client; raises `TooManyRequests`."""
+        verdict = await self._limiter.hit(self._per_client, "mail", "client", subscriber(ip))
+        if not verdict.allowed:
+            emit_event(AccountEvent.MAIL_LIMITED, outcome="denied", by="client")
+            raise too_many(verdict)
+
+    async def admit(self, purpose: str, whose: str, *, by: str = "mailbox") -> Verdict:
+        """Count a request for mail to a mailbox, or of an account; the caller sends none if it is not allowed."""
+        verdict = await self._limiter.hit(MAILS_PER_HOUR, "mail", purpose, digest(whose).hex())
+        if not verdict.allowed:
+            emit_event(AccountEvent.MAIL_LIMITED, outcome="denied", by=by)
+        return verdict
+
+    async def allow_recovery(self, db: AsyncSession, user_id: UUID) -> None:
+        """Begin the count of an account's resets anew: the tokens that used it up are revoked."""
+        mailbox = await db.scalar(select(User.mailbox).where(User.id == user_id))
+        for _ in range(MAILS_PER_HOUR.amount):
+            if not (mailbox and await self._limiter.refund(MAILS_PER_HOUR, "mail", RECOVERY, digest(mailbox).hex())):
+                break
 
     async def send(
         self, db: AsyncSession, kind: MailKind, to: str, *, token: str | None = None, name: str | None = None
@@ -128,6 +166,11 @@ class AccountMail:
         templates = _templates(self.folders)
         text, html = (templates.get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html"))
         return Mail(to=to, subject=subject, text=text, html=html)
+
+
+def too_many(verdict: Verdict) -> TooManyRequests:
+    """Return the error that says when to try again."""
+    return TooManyRequests("Too many requests for mail. Try again later.", retry_after=verdict.retry_after)
 
 
 def unlinked(text: str) -> str:

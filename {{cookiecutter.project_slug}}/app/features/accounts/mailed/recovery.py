@@ -13,7 +13,6 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from pydantic import SecretStr
@@ -29,33 +28,38 @@ from app.core.email_address import EmailAddress, parse_email_address
 from app.core.errors import Forbidden, Unavailable
 from app.core.events import Outcome, emit_event
 from app.core.limits import subscriber
+from app.core.services import Services
 from app.features.accounts.events import AccountEvent
-from app.features.accounts.mailed.mails import AccountMail, MailKind
-from app.features.accounts.mailed.tokens import RECOVERY, AccountTokens, MailLimits, TokenKind, lock_mailbox, taken_back
+from app.features.accounts.mailed.mails import RECOVERY, AccountMail, MailKind
+from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, lock_mailbox, taken_back
 from app.features.accounts.models import User
+from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.policy import Passwords
 from app.features.sessions.client import Client
 from app.features.sessions.devices import forget_other_homes, remember_home
 
 _TRIES = 3
+_FOR_PASSWORDS = (TokenKind.RESET, TokenKind.INVITATION)
 
 
-@dataclass(eq=False)
-class RegistrationService:
-    """Registers and confirms accounts."""
+class MailboxService:
+    """Registers and confirms accounts, mails tokens for new passwords, and takes them."""
 
-    _database: Database
-    _passwords: Passwords
-    _tokens: AccountTokens
-    _mail: AccountMail
-    _limits: MailLimits
+    def __init__(self, services: Services) -> None:
+        self._database, self._passwords = services[Database], services[Passwords]
+        self._tokens, self._mail = services[AccountTokens], services[AccountMail]
+        self._confirmation = services[PasswordConfirmation]
+        self.unlock: Callable[[str, str], Awaitable[None]] | None = None
+        """Lets who resets a password sign in with the mailbox from the address, whatever limit it is over."""
+        self.keep_or_end: list[Callable[[AsyncSession, UUID, bool], Awaitable[frozenset[str]]]] = []
+        """Each returns the OAuth clients to be kept of a user, if any are; otherwise it ends what acts for the user."""
 
     async def register(self, email: str, password: SecretStr, display_name: str | None, *, ip: str) -> str:
         """Make an unconfirmed account, or mail the owner of the one that exists; return the `proof` for `confirm`.
 
         Raises `TooManyRequests` for the client, `Unavailable`, and no error that depends on the address.
         """
-        await self._limits.admit_client(ip)
+        await self._mail.admit_client(ip)
         address = parse_email_address(email)
         new_hash = await self._passwords.hash(password, address.address, display_name, field="password")
         account = {"email": address.address, "display_name": display_name, "password_hash": new_hash}
@@ -107,7 +111,7 @@ class RegistrationService:
         pending = owner.password_hash
         kept = pending is not None and hmac.compare_digest((proof or "").encode(), _proof(pending).encode())
         if pending is not None and not kept and password is not None:
-            await self._limits.admit_guess(owner.id)
+            await self._confirmation.admit("registered", str(owner.id), by="token", user_id=owner.id)
             if not (await self._passwords.hasher.verify(password, pending)).valid:
                 emit_event(AccountEvent.EMAIL_VERIFIED, outcome="failure", user_id=owner.id)
                 raise Forbidden("This is not the password that was registered. Leave it empty to choose one.")
@@ -129,41 +133,18 @@ class RegistrationService:
 
     async def _is_mailable(self, address: EmailAddress, ip: str) -> bool:
         """Count the request for mail; if the address has a tag, also the client's requests with any tag of it."""
-        allowed = (await self._limits.admit("registration", address.mailbox)).allowed
+        allowed = (await self._mail.admit("registration", address.mailbox)).allowed
         if address.inbox != address.mailbox:
             # By client: a client cannot use up the limit of another one.
-            tagged = await self._limits.admit("registration of tags", f"{address.inbox} {subscriber(ip)}")
+            tagged = await self._mail.admit("registration of tags", f"{address.inbox} {subscriber(ip)}")
             allowed = allowed and tagged.allowed
         return allowed
 
-
-def _proof(password_hash: str) -> str:
-    """Return what only the browser that registered gets: the hash has a random salt, so it reveals no password."""
-    return urlsafe_b64encode(digest(password_hash)).decode().rstrip("=")
-
-
-_KINDS = (TokenKind.RESET, TokenKind.INVITATION)
-
-
-@dataclass(eq=False)
-class RecoveryService:
-    """Mails tokens for new passwords, and takes them."""
-
-    _database: Database
-    _passwords: Passwords
-    _tokens: AccountTokens
-    _mail: AccountMail
-    _limits: MailLimits
-    unlock: Callable[[str, str], Awaitable[None]] | None = None
-    """Lets who resets a password sign in with the mailbox from the address, whatever limit it is over."""
-    keep_or_end: list[Callable[[AsyncSession, UUID, bool], Awaitable[frozenset[str]]]] = field(default_factory=list)
-    """Each returns the OAuth clients to be kept of a user, if any are; otherwise it ends what acts for the user."""
-
     async def forgot(self, email: str, *, ip: str) -> None:
         """Mail a token to the enabled account of the address; raises `TooManyRequests`, by the client alone."""
-        await self._limits.admit_client(ip)
+        await self._mail.admit_client(ip)
         address = parse_email_address(email)
-        mailable = (await self._limits.admit(RECOVERY, address.mailbox)).allowed
+        mailable = (await self._mail.admit(RECOVERY, address.mailbox)).allowed
         async with self._database.transaction() as db:
             known = await lock_mailbox(db, address.mailbox)
             found = known is not None and known.disabled_at is None
@@ -182,12 +163,12 @@ class RecoveryService:
         Raises `BadRequest` for a token that does not hold; a password that is refused leaves the token as it was.
         """
         async with self._database.read() as db:
-            owner = await self._tokens.owner(db, token, *_KINDS)
+            owner = await self._tokens.owner(db, token, *_FOR_PASSWORDS)
         new_hash = await self._passwords.hash(password, email=owner.email, display_name=owner.display_name)
         if self.unlock is not None:
             await self.unlock(owner.mailbox, client.ip)
         async with self._database.transaction() as db:
-            user, _ = await self._tokens.use(db, token, *_KINDS)
+            user, _ = await self._tokens.use(db, token, *_FOR_PASSWORDS)
             if user.verified_at is None:
                 # A stranger may have registered the mailbox: nothing that they chose stays.
                 user.verified_at, user.display_name = utc_now(), None
@@ -199,3 +180,8 @@ class RecoveryService:
             await connection.run_sync(remember_home, user.id, client.ip)
             await self._mail.notify(db, MailKind.PASSWORD_CHANGED, user)
             emit_event(AccountEvent.PASSWORD_RESET, outcome="success", user_id=user.id)
+
+
+def _proof(password_hash: str) -> str:
+    """Return what only the browser that registered gets: the hash has a random salt, so it reveals no password."""
+    return urlsafe_b64encode(digest(password_hash)).decode().rstrip("=")

@@ -1,12 +1,7 @@
-"""Tokens by mail: 256 random bits, SHA-256 at rest, one use, one purpose (ASVS 6.4.1, 6.6.2, 11.5.1); and their limits.
+"""Tokens by mail: 256 random bits, SHA-256 at rest, one use, one purpose (ASVS 6.4.1, 6.6.2, 11.5.1).
 
 The row of a token is deleted when it is used or replaced, and when the account is disabled or gets other roles, another
 password or address. The account is locked before its tokens.
-
-Requests for mail are limited by client, for a mailbox, and by account (ASVS 2.4.1). A client over its limit gets 429. A
-mailbox over its limit gets no more mail, and the same answer as ever. Each kind is counted apart for as long as a token
-lives: who uses up a limit has filled the mailbox with tokens that work. Revoking them begins the count of resets anew.
-A change of address counts for the account that asks: no stranger uses it up.
 """
 
 import re
@@ -16,7 +11,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from limits import RateLimitItem, RateLimitItemPerHour
 from pydantic import SecretStr
 from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,9 +19,9 @@ from sqlalchemy.orm import lazyload
 from app.core.clock import utc_now
 from app.core.crypto import digest, new_token
 from app.core.email_address import EmailAddress
-from app.core.errors import BadRequest, TooManyRequests
+from app.core.errors import BadRequest
 from app.core.events import emit_event
-from app.core.limits import Limiter, Verdict, subscriber
+from app.core.services import Services
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import AccountToken, User
 from app.features.sessions.service import SessionService
@@ -54,8 +48,8 @@ Revocation = Callable[[AsyncSession, UUID], Awaitable[None]]
 class AccountTokens:
     """The store of the tokens; every method works in the caller's transaction."""
 
-    def __init__(self, sessions: SessionService) -> None:
-        self._sessions = sessions
+    def __init__(self, services: Services) -> None:
+        self._sessions = services[SessionService]
         self.revocations: list[Revocation] = []
         """What is done besides, whenever all tokens of an account end."""
 
@@ -152,48 +146,3 @@ def _refused(kinds: tuple[TokenKind, ...]) -> BadRequest:
     purpose = kinds[0].name.lower().replace("_", " ")
     emit_event(AccountEvent.ACCOUNT_TOKEN_REFUSED, outcome="denied", purpose=purpose)
     return BadRequest("The token is not valid: it is unknown, used, replaced or expired.")
-
-
-MAILS_PER_HOUR = RateLimitItemPerHour(5)
-RECOVERY = "recovery"
-
-
-class MailLimits:
-    """Counts requests for mail."""
-
-    def __init__(self, limiter: Limiter, per_client: RateLimitItem) -> None:
-        self._limiter = limiter
-        self._per_client = per_client
-
-    async def admit_client(self, ip: str) -> None:
-        """Count a request of a client; raises `TooManyRequests`."""
-        verdict = await self._limiter.hit(self._per_client, "mail", "client", subscriber(ip))
-        if not verdict.allowed:
-            emit_event(AccountEvent.MAIL_LIMITED, outcome="denied", by="client")
-            raise too_many(verdict)
-
-    async def admit_guess(self, user_id: UUID) -> None:
-        """Count a password that is given with a token for an unconfirmed account; raises `TooManyRequests`."""
-        verdict = await self._limiter.hit(self._per_client, "password", "registered", str(user_id))
-        if not verdict.allowed:
-            emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by="token", user_id=user_id)
-            raise TooManyRequests("Too many attempts with a wrong password.", retry_after=verdict.retry_after)
-
-    async def admit(self, purpose: str, whose: str, *, by: str = "mailbox") -> Verdict:
-        """Count a request for mail to a mailbox, or of an account; the caller sends none if it is not allowed."""
-        verdict = await self._limiter.hit(MAILS_PER_HOUR, "mail", purpose, digest(whose).hex())
-        if not verdict.allowed:
-            emit_event(AccountEvent.MAIL_LIMITED, outcome="denied", by=by)
-        return verdict
-
-    async def allow_recovery(self, db: AsyncSession, user_id: UUID) -> None:
-        """Begin the count of an account's resets anew: the tokens that used it up are revoked."""
-        mailbox = await db.scalar(select(User.mailbox).where(User.id == user_id))
-        for _ in range(MAILS_PER_HOUR.amount):
-            if not (mailbox and await self._limiter.refund(MAILS_PER_HOUR, "mail", RECOVERY, digest(mailbox).hex())):
-                break
-
-
-def too_many(verdict: Verdict) -> TooManyRequests:
-    """Return the error that says when to try again."""
-    return TooManyRequests("Too many requests for mail. Try again later.", retry_after=verdict.retry_after)

@@ -1,6 +1,8 @@
 """Ask for the current password again, before what a stolen token must not do (ASVS 6.2.3, 7.5.1)."""
 
-from limits import RateLimitItem
+from uuid import UUID
+
+from limits import parse as parse_limit
 from pydantic import SecretStr
 
 from app.access.policies import PASSKEY, STEP_UP_MINUTES, OwnSession, Principal
@@ -8,6 +10,8 @@ from app.core.database.database import Database
 from app.core.errors import Forbidden, TooManyRequests, Unprocessable
 from app.core.events import SecurityEvent, emit_event
 from app.core.limits import Limiter
+from app.core.services import Services
+from app.core.settings.model import Settings
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User
 from app.features.accounts.passwords.hasher import PasswordHasher
@@ -16,11 +20,16 @@ from app.features.accounts.passwords.hasher import PasswordHasher
 class PasswordConfirmation:
     """Checks the current password within one limit for each session: a stolen one uses up no attempts of others."""
 
-    def __init__(self, database: Database, hasher: PasswordHasher, limiter: Limiter, limit: RateLimitItem) -> None:
-        self._database = database
-        self._hasher = hasher
-        self._limiter = limiter
-        self._limit = limit
+    def __init__(self, services: Services) -> None:
+        self._database, self._hasher, self._limiter = services[Database], services[PasswordHasher], services[Limiter]
+        self._limit = parse_limit(services[Settings].rate_limit_signin)
+
+    async def admit(self, *key: str, by: str, **who: UUID) -> None:
+        """Count an attempt with a password; raises `TooManyRequests`."""
+        verdict = await self._limiter.hit(self._limit, "password", *key)
+        if not verdict.allowed:
+            emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by=by, **who)
+            raise TooManyRequests("Too many attempts with a wrong password.", retry_after=verdict.retry_after)
 
     async def require(self, principal: Principal, password: SecretStr | None, purpose: SecurityEvent) -> User:
         """Return the account if the password is right; raises `Forbidden`, and emits `purpose` as a failure.
@@ -34,11 +43,8 @@ class PasswordConfirmation:
             emit_event(purpose, outcome="denied", **who)
             detail = "This needs a sign-in with the service itself; an application that acts for you is refused."
             raise Forbidden(detail)
-        key = ("password", "confirmation", str(principal.session_id))
-        verdict = await self._limiter.hit(self._limit, *key)
-        if not verdict.allowed:
-            emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by="session", **who)
-            raise TooManyRequests("Too many attempts with a wrong password.", retry_after=verdict.retry_after)
+        key = ("confirmation", str(principal.session_id))
+        await self.admit(*key, by="session", **who)
         async with self._database.read() as db:
             user = await db.get_one(User, principal.user_id)
         if password is None and user.password_hash is None and PASSKEY in principal.methods:
@@ -49,5 +55,5 @@ class PasswordConfirmation:
         elif not (await self._hasher.verify(password, user.password_hash)).valid:
             emit_event(purpose, outcome="failure", **who)
             raise Forbidden("The current password is wrong.")
-        await self._limiter.refund(self._limit, *key)
+        await self._limiter.refund(self._limit, "password", *key)
         return user

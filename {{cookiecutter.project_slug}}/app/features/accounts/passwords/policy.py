@@ -1,8 +1,7 @@
 """Which passwords may be set (NIST SP 800-63B-4 section 3.1.1.2, ASVS 6.2): `docs/passwords.md` explains the policy."""
 
 import re
-from collections.abc import Iterable
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from pydantic import SecretStr
 
@@ -27,14 +26,10 @@ _DIGITS = "0123456789"
 class PasswordPolicy:
     """Judges new passwords. Only what it accepts is hashed."""
 
-    def __init__(self, service_names: Iterable[str]) -> None:
-        self._service_names = _names_in(*service_names)
-
-    @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Make the policy that knows the names of the service, its host, its operator and its roles (ASVS 6.2.11)."""
+    def __init__(self, settings: Settings) -> None:
+        # The names of the service, its host, its operator and its roles (ASVS 6.2.11).
         host, operator = settings.public_url.split("/"), settings.admin_email.split("@")
-        return cls([settings.app_name, *host, *operator, *Role, "administrator"])
+        self._service_names = _names_in(settings.app_name, *host, *operator, *Role, "administrator")
 
     def check(
         self, password: SecretStr, *, email: str, display_name: str | None, field: str = "new_password"

@@ -8,12 +8,11 @@ import hmac
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from fastapi import Request
-from limits import RateLimitItem
+from limits import parse as parse_limit
 from pydantic import SecretStr
 
 from app.access.guard import AccessEvent
@@ -22,6 +21,8 @@ from app.core.crypto import digest
 from app.core.errors import BadRequest, TooManyRequests, Unauthenticated
 from app.core.events import emit_event
 from app.core.limits import Limiter, subscriber
+from app.core.services import Services
+from app.core.settings.model import Settings
 from app.features.accounts.events import AccountEvent
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, RegisteredClient
 from app.features.oauth.clients.service import ClientService
@@ -50,13 +51,12 @@ class _Given(NamedTuple):
     secret: SecretStr | None
 
 
-@dataclass(eq=False)
 class ClientAuthentication:
     """Authenticates clients (RFC 6749 section 2.3)."""
 
-    _clients: ClientService
-    _limiter: Limiter
-    _limit: RateLimitItem
+    def __init__(self, services: Services) -> None:
+        self._clients, self._limiter = services[ClientService], services[Limiter]
+        self._limit = parse_limit(services[Settings].rate_limit_signin)
 
     async def __call__(self, request: Request) -> AnyClient | None:
         """Return the client that is named, or None; raises `InvalidClient`, `BadRequest` or `TooManyRequests`."""

@@ -6,7 +6,6 @@ Rows are locked in one order: the actor (`accounts/administration.py`), the serv
 import secrets
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,11 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access.policies import Principal
 from app.access.roles import RoleTable
 from app.core.clock import utc_now
-from app.core.crypto import digest, new_token
+from app.core.crypto import KeyRing, digest, new_token
 from app.core.database.database import Database
 from app.core.errors import Conflict, NotFound, Unprocessable
 from app.core.events import SecurityEvent, emit_event
 from app.core.pagination import Cursors, PageParams
+from app.core.services import Services
 from app.features.accounts.administration import Authority, denied
 from app.features.accounts.service import add_service_account, lock_service_account, remove_service_account
 from app.features.oauth.clients.registered import OWN_CLIENTS, GrantType, RegisteredClient
@@ -39,16 +39,13 @@ _LONGEST_URI_TOLD = 300
 _clients = OAuthClient.__table__
 
 
-@dataclass(eq=False)
 class ClientService:
     """Keeps the clients. An `actor` of None is the operator, who runs a command and may do everything."""
 
-    _database: Database
-    _sessions: SessionService
-    _authority: Authority
-    _roles: RoleTable
-    _cursors: Cursors
-    _grants: Collection[str]
+    def __init__(self, services: Services, grants: Collection[str]) -> None:
+        self._database, self._sessions = services[Database], services[SessionService]
+        self._authority, self._roles = services[Authority], services[RoleTable]
+        self._cursors, self._grants = Cursors(services[KeyRing], "clients"), grants
 
     async def add(
         self, actor: Principal | None, new: ClientCreate, *, show: Callable[[str, SecretStr | None], None] | None = None

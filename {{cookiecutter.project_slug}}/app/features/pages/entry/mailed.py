@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.access.policies import Public
 from app.core.errors import BadRequest, Forbidden
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
-from app.features.accounts.routes import OwnAccount, Recoveries, Registrations, require_open
+from app.features.accounts.routes import Mailboxes, OwnAccount, require_open
 from app.features.accounts.schemas import AccountCreate, ForgottenPassword
 from app.features.browser.cookie import clear_session_cookie
 from app.features.pages.kit.forms import FormBody
@@ -66,11 +66,11 @@ async def register_page(page: CurrentPage) -> Response:
 
 
 @router.form("/register", Public())
-async def register(page: CurrentPage, registrations: Registrations, client: RequestClient) -> Response:
+async def register(page: CurrentPage, mailboxes: Mailboxes, client: RequestClient) -> Response:
     """Register. The answer is the same for every address; the rest comes by mail (ASVS 6.3.8)."""
     await require_open(page.request)
     async with page.form(AccountCreate, "register.html") as typed:
-        proof = await registrations.register(typed.email, typed.password, typed.display_name, ip=client.ip)
+        proof = await mailboxes.register(typed.email, typed.password, typed.display_name, ip=client.ip)
     response = page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="register")
     response.set_cookie(_REGISTERED, proof, max_age=_HOUR, path="/", secure=True, httponly=True, samesite="lax")
     return response
@@ -84,20 +84,20 @@ async def verify_page(page: CurrentPage) -> Response:
 
 
 @router.form("/verify", Public())
-async def verify(page: CurrentPage, registrations: Registrations) -> Response:
+async def verify(page: CurrentPage, mailboxes: Mailboxes) -> Response:
     """Confirm an address, which opens its account. A click alone keeps no password that another browser registered."""
     beside, options = {"token": BadRequest, "password": Forbidden}, {"policy": _WITH_TOKEN_SCRIPT}
     async with page.form(VerifyForm, "verify.html", beside, registered_here=False, **options) as typed:
         proof = page.request.cookies.get(_REGISTERED)
-        kept = await registrations.confirm(SecretStr(typed.token), typed.password, proof)
+        kept = await mailboxes.confirm(SecretStr(typed.token), typed.password, proof)
     return page.show("done.html", purpose="verify" if kept else "choose")
 
 
 @router.form("/forgot", Public(), page="forgot.html")
-async def forgot(page: CurrentPage, recoveries: Recoveries, client: RequestClient) -> Response:
+async def forgot(page: CurrentPage, mailboxes: Mailboxes, client: RequestClient) -> Response:
     """Mail a token. The answer is the same for every address; the rest comes by mail (ASVS 6.3.8)."""
     async with page.form(ForgottenPassword, "forgot.html") as typed:
-        await recoveries.forgot(typed.email, ip=client.ip)
+        await mailboxes.forgot(typed.email, ip=client.ip)
     return page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="forgot")
 
 
@@ -105,11 +105,11 @@ router.show("/reset", Public(), "reset.html", policy=_WITH_TOKEN_SCRIPT)
 
 
 @router.form("/reset", Public())
-async def reset(page: CurrentPage, recoveries: Recoveries, client: RequestClient) -> Response:
+async def reset(page: CurrentPage, mailboxes: Mailboxes, client: RequestClient) -> Response:
     """Set the password of the token's account; every session of it ends, this browser's too if it is one of them."""
     async with page.form(ResetForm, "reset.html", {"token": BadRequest}, policy=_WITH_TOKEN_SCRIPT) as typed:
         keep = typed.keep_applications
-        await recoveries.reset(SecretStr(typed.token), typed.new_password, client, keep_applications=keep)
+        await mailboxes.reset(SecretStr(typed.token), typed.new_password, client, keep_applications=keep)
     before, page.signed_in = page.signed_in, await signed_in_user(page.request)
     response = page.show("done.html", purpose="reset")
     if before and page.signed_in is None:

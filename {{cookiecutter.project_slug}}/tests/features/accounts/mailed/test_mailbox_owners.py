@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from app.features.accounts.mailed.tokens import MAILS_PER_HOUR
+from app.features.accounts.mailed.mails import MAILS_PER_HOUR
 from app.features.accounts.passwords.hasher import PasswordHasher, Verification
 from tests.conftest import StartService
 from tests.support.account_mail import PASSWORD, TOKEN, Post

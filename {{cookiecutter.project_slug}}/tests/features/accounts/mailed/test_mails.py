@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
+from app.core.limits import Limiter
 from app.core.mail.outbox import MailFolders, Outbox
+from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import TEMPLATES, AccountMail, MailKind
@@ -106,6 +108,9 @@ async def test_other_texts_come_first_and_a_broken_one_stops_the_boot(post: Post
     await post.forgot(person.email)
     assert "Somebody has asked for a new password" in await post.text(person.email)
     (folder / "reset.txt").write_text("{{ nobody_knows }}", encoding="utf-8")
-    mails, settings = MailFolders({TEMPLATES: MailKind, folder: ()}), post.service[Settings]
+    services = Services()
+    services.add(MailFolders({TEMPLATES: MailKind, folder: ()}))
+    for kind in (Limiter, Outbox, Settings):
+        services.add(post.service[kind], kind=kind)
     with pytest.raises(UndefinedError):
-        AccountMail(post.service[Outbox], settings, PUBLIC_URL, mails)
+        AccountMail(services)

@@ -10,7 +10,7 @@ import pytest
 
 from app.core.database.database import Database
 from app.core.errors import Problem, Unprocessable
-from app.features.accounts.mailed.recovery import RecoveryService
+from app.features.accounts.mailed.recovery import MailboxService
 from app.features.pages.kit.problems import present
 from app.http.middleware.security_headers import security_headers
 from tests.conftest import StartService
@@ -45,7 +45,7 @@ async def _type(service: Service, headers: dict[str, str]) -> httpx2.Response:
 
 
 async def _crash(service: Service, headers: dict[str, str]) -> httpx2.Response:
-    vars(service[RecoveryService]).clear()
+    vars(service[MailboxService]).clear()
     form = FORM | {"Content-Type": "application/x-www-form-urlencoded"}
     return await service.client.post("/forgot", content=b"email=a%40people.example", headers=form | headers)
 
