@@ -39,6 +39,15 @@ def _without_controls(text: str) -> str:
     return text
 
 
+def _required(value: Item | None) -> Item:
+    if value is None:
+        raise ValueError("must not be null")
+    return value
+
+
+NotNull = AfterValidator(_required)
+"""For a field that may be left out: null is no value of it."""
+
 DisplayName = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(clean_name)]
 """A name as people write it: 1 to 100 characters on one line (`core/names.py`)."""
 

@@ -3,11 +3,11 @@
 from typing import Annotated, Literal, Self, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, SecretStr
 
 from app.access.roles import PermissionName, Role, RoleTable
 from app.core.email_address import EmailText
-from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
+from app.core.schemas import DisplayName, NotNull, RequestBody, ResponseBody, Timestamp
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.models import User
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
@@ -124,14 +124,7 @@ class OwnProfileUpdate(ProfileUpdate):
 class AccountUpdate(ProfileUpdate):
     """What an administrator can change about an account."""
 
-    disabled: bool | None = Field(default=None)
-
-    @field_validator("disabled")
-    @classmethod
-    def _not_null(cls, disabled: bool | None) -> bool:  # noqa: FBT001  # pydantic calls it
-        if disabled is None:
-            raise ValueError("must be true or false")
-        return disabled
+    disabled: Annotated[bool | None, NotNull] = None
 
 
 class PasswordChange(RequestBody):

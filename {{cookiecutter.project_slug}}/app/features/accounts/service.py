@@ -259,12 +259,6 @@ def _roles_in(rows: Iterable[Row[Any]]) -> frozenset[Role]:
     return frozenset(Role(row.role) for row in rows if row.role)
 
 
-async def add_service_account(db: AsyncSession, client_id: str, name: str, roles: Iterable[Role]) -> UUID:
-    """Add the account of a client, in the caller's transaction."""
-    address = f"{client_id}@{SERVICE_DOMAIN}"
-    return await add_account(db, address, address, name, roles)
-
-
 async def add_account(
     db: AsyncSession, email: str, mailbox: str, name: str | None, roles: Iterable[Role], **more: str
 ) -> UUID:

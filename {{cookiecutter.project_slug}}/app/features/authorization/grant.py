@@ -7,7 +7,6 @@ request that does not fit consumes nothing: a stolen code can be neither used no
 import hmac
 import re
 from base64 import urlsafe_b64encode
-from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
@@ -27,19 +26,10 @@ from app.features.oauth.grants import granted_scope, required
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionOptions, SessionService
-from app.features.signin.errors import RefusedGrant
-from app.features.signin.service import SignInService, TokenResponse
+from app.features.signin.service import RefusedGrant, SignInService, TokenResponse
 
 # RFC 7636 section 4.1.
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
-
-
-class _Presented(NamedTuple):
-    """The parameters of a client; the challenge of a malformed verifier is empty, and fits no code."""
-
-    code_hash: bytes
-    redirect_uri: str
-    challenge: str
 
 
 class AuthorizationCodeGrant:
@@ -54,20 +44,24 @@ class AuthorizationCodeGrant:
         """Return tokens for a code of the client; raises `RefusedGrant`, whatever does not fit."""
         if not isinstance(client, RegisteredClient):
             raise RefusedGrant("unauthorized_client", "The client may not use this grant.")
-        presented = _presented(form)
+        code_hash = digest(required(form.code, "code").get_secret_value())
+        challenge = _challenge(required(form.code_verifier, "code_verifier").get_secret_value())
+        redirect_uri, pair = required(form.redirect_uri, "redirect_uri"), None
         async with self._database.transaction() as db:
-            code = await self._locked(db, presented, client)
+            code = await self._locked(db, code_hash, client)
+            # RFC 7636 section 4.6.
+            is_proved = code is not None and hmac.compare_digest(code.code_challenge, challenge)
             if code is not None and code.used_at is not None:
-                await self._note_reuse(db, code, presented)
-            fits = code is not None and code.used_at is None and _fits(code, presented)
-            pair = await self._exchange(db, code, client, origin) if code is not None and fits else None
+                await self._note_reuse(db, code, is_proved=is_proved)
+            elif code is not None and is_proved and code.expires_at > utc_now() and code.redirect_uri == redirect_uri:
+                pair = await self._exchange(db, code, client, origin)
         if pair is None:
             raise RefusedGrant("invalid_grant", "The code is not valid.")
         return pair
 
-    async def _locked(self, db: AsyncSession, given: _Presented, client: RegisteredClient) -> AuthorizationCode | None:
+    async def _locked(self, db: AsyncSession, code_hash: bytes, client: RegisteredClient) -> AuthorizationCode | None:
         """Lock user, client and session, then the client's code; None if one is gone, disabled, changed or ended."""
-        mine = (AuthorizationCode.code_hash == given.code_hash, AuthorizationCode.client_id == client.id)
+        mine = (AuthorizationCode.code_hash == code_hash, AuthorizationCode.client_id == client.id)
         columns = (AuthorizationCode.user_id, AuthorizationCode.session_id)
         owner = (await db.execute(select(*columns).where(*mine))).one_or_none()
         if owner is None or await self._accounts.active_roles(db, owner.user_id, lock=True) is None:
@@ -79,11 +73,11 @@ class AuthorizationCodeGrant:
         # A second use counts, even if the browser has signed out by now.
         return code if code is None or alive or code.used_at is not None else None
 
-    async def _note_reuse(self, db: AsyncSession, code: AuthorizationCode, presented: _Presented) -> None:
+    async def _note_reuse(self, db: AsyncSession, code: AuthorizationCode, *, is_proved: bool) -> None:
         """Record a second use; if it has the verifier, end the session that the first use started."""
         started: UUID | None = code.started_session_id
-        ends = started is not None and _is_proved(code, presented)
-        if started is not None and ends:
+        ends = started is not None and is_proved
+        if ends:
             await self._sessions.end(db, "authorization code reused", id=started)
         emit_event(ConsentEvent.CODE_REUSED, outcome="denied", session_id=started, ended=ends)
 
@@ -99,20 +93,6 @@ class AuthorizationCodeGrant:
         return pair
 
 
-def _presented(form: TokenForm) -> _Presented:
-    code = required(form.code, "code").get_secret_value()
-    verifier = required(form.code_verifier, "code_verifier").get_secret_value()
-    redirect_uri = required(form.redirect_uri, "redirect_uri")
-    verified = digest(verifier) if _VERIFIER.fullmatch(verifier) else b""
-    return _Presented(digest(code), redirect_uri, urlsafe_b64encode(verified).decode().rstrip("="))
-
-
-def _fits(code: AuthorizationCode, presented: _Presented) -> bool:
-    """Return whether the code is alive, and comes from the client that asked for it, with the same redirect URI."""
-    alive, same_address = code.expires_at > utc_now(), code.redirect_uri == presented.redirect_uri
-    return alive and same_address and _is_proved(code, presented)
-
-
-def _is_proved(code: AuthorizationCode, presented: _Presented) -> bool:
-    """Return whether the verifier belongs to the request for the code (RFC 7636 section 4.6)."""
-    return hmac.compare_digest(code.code_challenge, presented.challenge)
+def _challenge(verifier: str) -> str:
+    """Return the challenge of a verifier (RFC 7636 section 4.2); that of a malformed one is empty, and fits no code."""
+    return urlsafe_b64encode(digest(verifier) if _VERIFIER.fullmatch(verifier) else b"").decode().rstrip("=")

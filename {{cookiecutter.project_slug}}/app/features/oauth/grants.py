@@ -5,18 +5,16 @@ from typing import TypeVar
 
 from app.access.policies import CLIENT_SECRET
 from app.core.database.database import Database
-from app.core.errors import BadRequest
+from app.core.errors import BadRequest, Unauthenticated
 from app.core.services import Services
 from app.features.accounts.service import AccountService
-from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, RegisteredClient
+from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, InvalidClient, RegisteredClient
 from app.features.oauth.clients.service import ClientService
-from app.features.oauth.errors import InvalidClient
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionOptions
-from app.features.signin.errors import RefusedGrant, WrongCredentialsError
 from app.features.signin.password import GRANT
-from app.features.signin.service import SignInService, TokenResponse
+from app.features.signin.service import RefusedGrant, SignInService, TokenResponse
 
 GrantHandler = Callable[[TokenForm, AnyClient, Client], Awaitable[TokenResponse]]
 """Exchanges a grant for tokens; the client is authenticated, and may use the grant. Raises a `Problem`."""
@@ -46,8 +44,8 @@ class OwnGrants:
         username, password = required(form.username, "username"), required(form.password, "password")
         try:
             result = await self._signin.sign_in(username, password, origin, GRANT)
-        except WrongCredentialsError:
-            raise RefusedGrant("invalid_grant", "The e-mail address or the password is wrong.") from None
+        except Unauthenticated as wrong:
+            raise RefusedGrant("invalid_grant", wrong.detail) from None
         if not isinstance(result, TokenResponse):
             raise RefusedGrant("invalid_grant", "The account needs a second factor, which this grant cannot ask for.")
         return result

@@ -12,15 +12,13 @@ from app.core.services import provided, services_of
 from app.core.settings.model import Settings
 from app.features.accounts.routes import Roles
 from app.features.oauth.clients.authentication import Caller, ClientAuthentication
-from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, RegisteredClient
-from app.features.oauth.errors import InvalidClient
+from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, InvalidClient, RegisteredClient
 from app.features.oauth.events import ClientEvent
 from app.features.oauth.grants import GrantTable, is_own_resource
 from app.features.oauth.schemas import IntrospectionResponse, ServerMetadata, TokenForm, TokenInQuestion
 from app.features.sessions.client import Client, RequestClient
-from app.features.signin.errors import RefusedGrant
 from app.features.signin.routes import SignIns
-from app.features.signin.service import TokenResponse
+from app.features.signin.service import RefusedGrant, TokenResponse
 from app.features.signin.tokens import TokenClaims, acr_of
 
 router = GuardedRouter(prefix="/oauth", tags=["oauth"])

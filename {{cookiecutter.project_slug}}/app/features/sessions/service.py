@@ -197,9 +197,14 @@ class SessionService:
             await self.require_alive(db, actor)
             await self.end_all(db, actor.user_id, ENDED_BY_USER, keep=actor.session_id)
 
-    async def end(self, db: AsyncSession, reason: str, **which: UUID | str | None) -> bool:
+    async def end(self, db: AsyncSession, reason: str, *but: ColumnElement[bool], **which: UUID | str | None) -> bool:
         """End living sessions with these values of `id`, `user_id` and `client_id`; return whether there were any."""
-        return await self._end(db, and_(*(_sessions.c[name] == value for name, value in which.items())), reason)
+        mine = (_sessions.c[name] == value for name, value in which.items())
+        ending = update(Session).where(*mine, *but, self._alive()).values(ended_at=utc_now(), ended_reason=reason)
+        ended = (await db.execute(ending.returning(Session.id, Session.user_id))).all()
+        for session_id, user_id in ended:
+            _emit_ended(session_id, user_id, reason)
+        return bool(ended)
 
     async def end_all(
         self,
@@ -211,12 +216,10 @@ class SessionService:
         keep_clients: Collection[str] = (),
     ) -> None:
         """End every session of the user, but for the one to keep, and those of the OAuth clients to keep."""
-        which = [Session.user_id == user_id]
-        if keep is not None:
-            which.append(Session.id != keep)
+        others = [] if keep is None else [Session.id != keep]
         if keep_clients:
-            which.append(or_(Session.client_id.is_(None), Session.client_id.not_in(keep_clients)))
-        await self._end(db, and_(*which), reason)
+            others.append(or_(Session.client_id.is_(None), Session.client_id.not_in(keep_clients)))
+        await self.end(db, reason, *others, user_id=user_id)
 
     def over(self, before: datetime) -> ColumnElement[bool]:
         """Return the condition that a session was over before a time in the past. One that is alive never was."""
@@ -225,14 +228,6 @@ class SessionService:
     def is_over(self, session_id: InstrumentedAttribute[UUID], before: datetime) -> ColumnElement[bool]:
         """Return the condition that the session which a column of another table names was over before a time."""
         return exists().where(Session.id == session_id, self.over(before))
-
-    async def _end(self, db: AsyncSession, which: ColumnElement[bool], reason: str) -> bool:
-        """End those of these sessions that are alive; return whether there were any."""
-        ending = update(Session).where(which, self._alive()).values(ended_at=utc_now(), ended_reason=reason)
-        ended = (await db.execute(ending.returning(Session.id, Session.user_id))).all()
-        for session_id, user_id in ended:
-            _emit_ended(session_id, user_id, reason)
-        return bool(ended)
 
     def _alive(self) -> ColumnElement[bool]:
         now = utc_now()

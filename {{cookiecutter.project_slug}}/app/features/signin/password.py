@@ -33,7 +33,6 @@ from app.features.factors.service import OF_USER, FactorService
 from app.features.sessions.client import Client
 from app.features.sessions.devices import at_home, is_new_device, remember_home
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
-from app.features.signin.errors import WrongCredentialsError
 from app.features.signin.events import SignInEvent
 from app.features.signin.limits import SignInLimits
 from app.features.signin.models import UnfinishedSignIn
@@ -41,6 +40,7 @@ from app.features.signin.models import UnfinishedSignIn
 API = "api"  # the channel of the own clients
 GRANT = "grant"  # the channel of OAuth's password grant, which has no second step
 
+WRONG_CREDENTIALS = "The e-mail address or the password is wrong."
 _USER_VERIFIED = "user"
 _BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
 _ASCII_WHITESPACE = "\t\n\f\r "
@@ -91,7 +91,8 @@ class PasswordSignIn:
     async def open_session(self, email: str, password: SecretStr, channel: Channel) -> Opened | Challenge:
         """Start a session for a user who knows the password, or ask for a second factor.
 
-        Raises `WrongCredentialsError` (unknown, wrong, disabled, unverified alike), `Unavailable`, `TooManyRequests`.
+        Raises `Unauthenticated` for unknown, wrong, disabled and unverified alike: the reason is deliberately not
+        reported (ASVS 6.3.8). Raises `Unavailable`, `TooManyRequests`.
         """
         # Browsers strip the value of a field of the type `email` (HTML section 4.10.5.1.5).
         email = email.strip(_ASCII_WHITESPACE)
@@ -116,7 +117,7 @@ class PasswordSignIn:
             attempt.refuse_over()
             user_id = credentials and credentials.user_id
             emit_event(SignInEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
-            raise WrongCredentialsError
+            raise Unauthenticated(WRONG_CREDENTIALS)
         await attempt.give_back()
         if isinstance(result, Opened) and result.alerted:
             self._mail.deliver()

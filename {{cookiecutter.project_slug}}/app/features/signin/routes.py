@@ -6,20 +6,16 @@ from pydantic import Field, SecretStr
 
 from app.access.guard import GuardedRouter
 from app.access.policies import Public, policy
-from app.core.errors import Unauthenticated
 from app.core.schemas import RequestBody
 from app.core.services import provided
 from app.features.accounts.passwords.hasher import GivenPassword
 from app.features.factors.schemas import FactorAnswer
 from app.features.sessions.client import RequestClient
-from app.features.signin.errors import WrongCredentialsError
-from app.features.signin.password import Challenge
+from app.features.signin.password import WRONG_CREDENTIALS, Challenge
 from app.features.signin.service import SignInService, TokenResponse
 from app.http.request.body_limit import KIB
 
 router = GuardedRouter(tags=["sign-in"])
-
-_WRONG = "The e-mail address or the password is wrong."
 
 SignIns = Annotated[SignInService, provided(SignInService)]
 
@@ -37,14 +33,11 @@ class SecondStep(FactorAnswer):
     challenge: Annotated[SecretStr, Field(min_length=1, max_length=128)]
 
 
-@router.post("/signin", responses={401: {"description": _WRONG}})
+@router.post("/signin", responses={401: {"description": WRONG_CREDENTIALS}})
 @policy(Public())
 async def sign_in(body: SignIn, signins: SignIns, client: RequestClient) -> TokenResponse | Challenge:
     """Sign in, for the service's own clients. If the account has a second factor, the answer is a challenge."""
-    try:
-        return await signins.sign_in(body.email, body.password, client)
-    except WrongCredentialsError:
-        raise Unauthenticated(_WRONG) from None
+    return await signins.sign_in(body.email, body.password, client)
 
 
 @router.post("/signin/passkey")

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.policies import Principal
 from app.core.database.database import Database
+from app.core.errors import BadRequest
 from app.core.events import emit_event
 from app.core.schemas import ResponseBody
 from app.core.services import Services
@@ -18,10 +19,17 @@ from app.features.factors.schemas import FactorAnswer
 from app.features.sessions.client import Client
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
 from app.features.signin import refresh
-from app.features.signin.errors import RefusedGrant
 from app.features.signin.events import SignInEvent
 from app.features.signin.password import API, Challenge, Channel, Opened, PasswordSignIn
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens, TokenClaims
+
+
+class RefusedGrant(BadRequest):
+    """The client gets no tokens: `oauth_error` is a code of RFC 6749 section 5.2, or `invalid_target` of RFC 8707."""
+
+    def __init__(self, oauth_error: str, detail: str) -> None:
+        super().__init__(detail)
+        self.oauth_error = oauth_error
 
 
 class TokenResponse(ResponseBody):

@@ -9,18 +9,9 @@ from contextlib import suppress
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    SecretBytes,
-    SecretStr,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, PlainSerializer, SecretBytes, SecretStr, WithJsonSchema, model_validator
 
-from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
+from app.core.schemas import DisplayName, NotNull, RequestBody, ResponseBody, Timestamp
 from app.http.request.body_limit import KIB
 
 LONGEST_STRING = 10_000
@@ -69,16 +60,9 @@ RevealedBytes = Annotated[
 class SecretUpdate(RequestBody):
     """A change of a secret. A field that is left out stays as it is; null clears a value."""
 
-    name: DisplayName | None = None
+    name: Annotated[DisplayName | None, NotNull] = None
     secret_string: GivenString | None = None
     secret_bytes: GivenBytes | None = None
-
-    @field_validator("name")
-    @classmethod
-    def _named(cls, name: str | None) -> str:
-        if name is None:
-            raise ValueError("must not be null")
-        return name
 
 
 class SecretCreate(SecretUpdate):

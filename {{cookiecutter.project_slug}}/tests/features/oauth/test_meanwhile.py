@@ -3,12 +3,12 @@
 import pytest
 
 from app.core.errors import Unprocessable
+from app.features.oauth.clients.registered import InvalidClient
 from app.features.oauth.clients.service import ClientService
-from app.features.oauth.errors import InvalidClient
 from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import ClientCreate, TokenForm
 from app.features.sessions.client import Client
-from app.features.signin.errors import RefusedGrant
+from app.features.signin.service import RefusedGrant
 from tests.support.oauth import machine_token, register_machine
 from tests.support.service import Service
 from tests.support.trail import actions

@@ -8,7 +8,7 @@ import hmac
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote_plus
 
 from fastapi import Request
@@ -24,15 +24,16 @@ from app.core.limits import Limiter, subscriber
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.accounts.events import AccountEvent
-from app.features.oauth.clients.registered import BUILT_IN, AnyClient, RegisteredClient
+from app.features.oauth.clients.registered import BUILT_IN, CHALLENGE, AnyClient, InvalidClient, RegisteredClient
 from app.features.oauth.clients.service import ClientService
-from app.features.oauth.errors import CHALLENGE, InvalidClient
 from app.features.oauth.events import ClientEvent
 from app.http.request.base import scheme_and_credentials
 from app.http.request.proxies import client_ip_of
 
 Caller = Principal | AnyClient
 """The caller of an endpoint for both: a signed-in user, or a client."""
+
+_Credentials = tuple[str, SecretStr | None]  # `client_id` and secret
 
 _LONGEST_BASIC = 1024
 _SHAPE = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
@@ -42,13 +43,6 @@ _WRONG = "The client is unknown, or its credentials are wrong."
 _EMPTY = (
     "The secret in the Authorization header is empty. A public client sends client_id in the form, and no such header."
 )
-
-
-class _Given(NamedTuple):
-    """The credentials of a client."""
-
-    client_id: str
-    secret: SecretStr | None
 
 
 class ClientAuthentication:
@@ -67,8 +61,9 @@ class ClientAuthentication:
             raise await self._refusal(ip, None, _EMPTY if str(error) == _EMPTY else _WRONG) from None
         if given is None or given == (BUILT_IN.client_id, None):
             return given and BUILT_IN
-        client = await self._clients.find(given.client_id) if _SHAPE.fullmatch(given.client_id) else None
-        if client is None or not _shows_itself(client, given.secret):
+        client_id, secret = given
+        client = await self._clients.find(client_id) if _SHAPE.fullmatch(client_id) else None
+        if client is None or not _shows_itself(client, secret):
             raise await self._refusal(ip, client)
         return client
 
@@ -108,24 +103,20 @@ def _shows_itself(client: RegisteredClient, secret: SecretStr | None) -> bool:
     return hmac.compare_digest(digest(secret.get_secret_value()), client.secret_hash)
 
 
-def _given(authorization: Sequence[str], form: Mapping[str, Any]) -> _Given | None:
+def _given(authorization: Sequence[str], form: Mapping[str, Any]) -> _Credentials | None:
     """Read credentials; an empty parameter is missing (RFC 6749 section 3.2). Raises `ValueError` if malformed."""
     client_id, secret = form.get("client_id") or None, form.get("client_secret") or None
-    if not authorization:
-        if client_id is None:
-            if secret is None:
-                return None
-            raise ValueError
-        return _Given(client_id, secret and SecretStr(secret))
-    if len(authorization) > 1 or secret is not None:
-        raise _two_kinds()
-    basic = _basic(authorization[0])
-    if client_id not in {None, basic.client_id}:
-        raise _two_kinds()
-    return basic
+    if authorization:
+        basic = _basic(authorization[0]) if len(authorization) == 1 and secret is None else None
+        if basic is None or client_id not in {None, basic[0]}:
+            raise _two_kinds()
+        return basic
+    if client_id is None and secret is not None:
+        raise ValueError
+    return client_id and (client_id, secret and SecretStr(secret))
 
 
-def _basic(value: str) -> _Given:
+def _basic(value: str) -> _Credentials:
     """Read the credentials of HTTP Basic, of which both parts are form-encoded (RFC 6749 section 2.3.1)."""
     scheme, credentials = scheme_and_credentials(value)
     if scheme != "basic" or len(credentials) > _LONGEST_BASIC:
@@ -136,7 +127,7 @@ def _basic(value: str) -> _Given:
         raise ValueError
     if not secret:  # as some libraries send it for a public client
         raise ValueError(_EMPTY)
-    return _Given(unquote_plus(name, errors="strict"), SecretStr(unquote_plus(secret, errors="strict")))
+    return unquote_plus(name, errors="strict"), SecretStr(unquote_plus(secret, errors="strict"))
 
 
 def _two_kinds() -> BadRequest:

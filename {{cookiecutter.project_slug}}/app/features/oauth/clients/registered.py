@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from app.core.errors import Unauthenticated
 from app.features.signin.tokens import FIRST_PARTY
 
 
@@ -24,6 +25,16 @@ DOCS_CLIENT = "docs"
 
 OWN_CLIENTS = frozenset({DOCS_CLIENT})
 """Parts of the service itself: nobody registered them, and no list has them."""
+
+
+CHALLENGE = 'Basic realm="OAuth clients", charset="UTF-8"'
+
+
+class InvalidClient(Unauthenticated):
+    """The client is unknown, or its credentials are wrong or missing (RFC 6749 section 5.2)."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, challenge=CHALLENGE)
 
 
 @dataclass(frozen=True, slots=True)

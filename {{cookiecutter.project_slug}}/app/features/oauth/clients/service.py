@@ -25,7 +25,7 @@ from app.core.events import SecurityEvent, emit_event
 from app.core.pagination import Cursors, PageParams
 from app.core.services import Services
 from app.features.accounts.administration import Authority, denied
-from app.features.accounts.service import add_service_account, lock_service_account, remove_service_account
+from app.features.accounts.service import SERVICE_DOMAIN, add_account, lock_service_account, remove_service_account
 from app.features.oauth.clients.registered import OWN_CLIENTS, GrantType, RegisteredClient
 from app.features.oauth.events import ClientEvent
 from app.features.oauth.models import OAuthClient
@@ -83,7 +83,8 @@ class ClientService:
         async with self._database.transaction(before_commit=show and partial(show, client_id, secret)) as db:
             await self._authority.lock_actor(db, actor)
             if new.roles:
-                row["user_id"] = await add_service_account(db, client_id, new.name, set(new.roles))
+                address = f"{client_id}@{SERVICE_DOMAIN}"
+                row["user_id"] = await add_account(db, address, address, new.name, new.roles)
             added = (await db.execute(insert(OAuthClient).returning(*_clients.c), row)).one()
             _emit_event(ClientEvent.CLIENT_CREATED, actor, row["id"], **_granted(new))
         return _client(added), secret

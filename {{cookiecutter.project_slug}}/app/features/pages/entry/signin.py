@@ -23,7 +23,6 @@ from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import Browsers, CurrentPage, HtmlPage, PageRouter, content_security_policy
 from app.features.pages.kit.urls import HOME, page_before, safe_next_path, with_query
 from app.features.sessions.client import Client, RequestClient
-from app.features.signin.errors import WrongCredentialsError
 from app.features.signin.password import Challenge, Channel, Opened, PasswordSignIn
 from app.http.request.body_limit import KIB
 
@@ -92,10 +91,7 @@ async def login(page: CurrentPage, browsers: Browsers, signins: SignIns, client:
     """Sign in. A session that the browser had before ends, and its id is never used again."""
     onward = await onward_from(page, str((await page.request.form()).get("next", "")))
     async with page.form(SignInForm, "login.html", cookie_lost=False, **onward) as typed:
-        try:
-            result = await signins.open_session(typed.email, typed.password, channel_of(browsers, client))
-        except WrongCredentialsError:
-            raise Unauthenticated("The e-mail address or the password is wrong.") from None
+        result = await signins.open_session(typed.email, typed.password, channel_of(browsers, client))
     return await go_on(page, browsers, onward, result)
 
 
