@@ -16,7 +16,7 @@ from app.features.accounts.models import AccountToken, User, UserRole
 from app.features.accounts.own_account import OwnAccountService
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.hasher import PasswordHasher
-from app.features.accounts.passwords.policy import PasswordPolicy, Passwords
+from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import router
 from app.features.accounts.service import AccountService, AccountSettings
@@ -26,7 +26,7 @@ def provide(services: Services) -> None:
     """Provide the accounts, their passwords and their mail."""
     hasher = PasswordHasher()
     services.add(hasher, close=hasher.pool.close)
-    services.add(Passwords(PasswordPolicy(services[Settings]), hasher))
+    services.add(PasswordPolicy(services[Settings], hasher))
     services.add(AccountService(services))
     services.add(Authority(services))
     tokens, mail = services.add(AccountTokens(services)), services.add(AccountMail(services))

@@ -17,7 +17,7 @@ from app.features.accounts.mailed.mails import AccountMail, MailKind
 from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, taken_back
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
-from app.features.accounts.passwords.policy import Passwords
+from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.accounts.schemas import OwnProfileUpdate
 from app.features.accounts.service import replace_unconfirmed
 from app.features.sessions.devices import forget_other_homes
@@ -29,7 +29,7 @@ class OwnAccountService:
 
     def __init__(self, services: Services) -> None:
         self._database, self._authority = services[Database], services[Authority]
-        self._passwords, self._confirmation = services[Passwords], services[PasswordConfirmation]
+        self._passwords, self._confirmation = services[PasswordPolicy], services[PasswordConfirmation]
         self._tokens, self._mail = services[AccountTokens], services[AccountMail]
 
     async def change_profile(self, actor: Principal, change: OwnProfileUpdate) -> User:

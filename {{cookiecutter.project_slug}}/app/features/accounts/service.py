@@ -4,9 +4,8 @@ A service account cannot sign in: it has no password, and no address that gets m
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field, SecretStr
@@ -31,7 +30,7 @@ from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords.hasher import Verification
-from app.features.accounts.passwords.policy import Passwords
+from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.sessions.devices import at_home
 from app.features.sessions.permissions import AccountPermission
 from app.features.sessions.service import SELECT_ALIVE
@@ -77,8 +76,7 @@ _LOCK_ACTIVE_ROLES = _ACTIVE_ROLES.with_for_update(of=_users)
 _ADMIT = _LOCK_ACTIVE_ROLES.where(_users.c.password_hash == bindparam("password_hash"))
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """An account as it is at this moment."""
 
     id: UUID
@@ -92,8 +90,7 @@ class Account:
     muted_alerts: frozenset[Alert]
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """The account of a living session, and how the user authenticated."""
 
     account: Account
@@ -136,7 +133,7 @@ class AccountService:
 
     def __init__(self, services: Services) -> None:
         self._demanding = services[AccountSettings].require_second_factor_for
-        self._database, self._passwords, self._roles = services[Database], services[Passwords], services[RoleTable]
+        self._database, self._passwords, self._roles = services[Database], services[PasswordPolicy], services[RoleTable]
         self._known: ReadCache[tuple[Identity, Row[Any]]] = ReadCache(self._database)
         self.ways_in: list[Callable[[ColumnElement[UUID]], ColumnElement[bool]]] = []
         """The condition of each feature that an account can sign in without a password."""

@@ -5,8 +5,9 @@ Only its hash is stored (ASVS 7.2.3). Every sign-in and confirmation of the pass
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -44,8 +45,7 @@ _FIND = select(_rows.c.session_id, _rows.c.sealed).where(_rows.c.id_hash == bind
 BROWSER_KEY = Purpose("browser-session/v1")
 
 
-@dataclass(frozen=True, slots=True)
-class SignedInUser:
+class SignedInUser(NamedTuple):
     """The user who is signed in with a browser."""
 
     principal: Principal

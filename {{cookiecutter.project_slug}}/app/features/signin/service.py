@@ -1,6 +1,5 @@
 """Tokens: given for a password or to an OAuth client, renewed by a refresh token, looked at, and revoked."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
@@ -135,7 +134,7 @@ class SignInService:
         identity = await self._accounts.identify(self._sessions.alive(claims.session_id)) if claims else None
         if claims is None or identity is None or identity.account.id != claims.user_id:
             return None
-        return replace(claims, scope=claims.scope & identity.account.permissions, methods=identity.methods)
+        return claims._replace(scope=claims.scope & identity.account.permissions, methods=identity.methods)
 
     async def _look_at_refresh_token(self, token: str) -> TokenClaims | None:
         async with self._database.read() as db:

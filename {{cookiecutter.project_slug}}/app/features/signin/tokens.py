@@ -1,9 +1,8 @@
 """Access tokens: JWTs after RFC 9068, signed with the key of their purpose; they hold while their session does."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from joserfc import jwt
@@ -34,8 +33,7 @@ _REQUIRED: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TokenClaims:
+class TokenClaims(NamedTuple):
     """What a verified token says; times are in seconds since 1970. Only access tokens have a `token_id`."""
 
     user_id: UUID

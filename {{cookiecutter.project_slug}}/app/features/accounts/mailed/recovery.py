@@ -34,7 +34,7 @@ from app.features.accounts.mailed.mails import RECOVERY, AccountMail, MailKind
 from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, lock_mailbox, taken_back
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
-from app.features.accounts.passwords.policy import Passwords
+from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.sessions.client import Client
 from app.features.sessions.devices import forget_other_homes, remember_home
 
@@ -46,7 +46,7 @@ class MailboxService:
     """Registers and confirms accounts, mails tokens for new passwords, and takes them."""
 
     def __init__(self, services: Services) -> None:
-        self._database, self._passwords = services[Database], services[Passwords]
+        self._database, self._passwords = services[Database], services[PasswordPolicy]
         self._tokens, self._mail = services[AccountTokens], services[AccountMail]
         self._confirmation = services[PasswordConfirmation]
         self.unlock: Callable[[str, str], Awaitable[None]] | None = None

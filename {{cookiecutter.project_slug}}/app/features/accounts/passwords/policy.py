@@ -1,7 +1,6 @@
 """Which passwords may be set (NIST SP 800-63B-4 section 3.1.1.2, ASVS 6.2): `docs/passwords.md` explains the policy."""
 
 import re
-from typing import NamedTuple
 
 from pydantic import SecretStr
 
@@ -26,7 +25,8 @@ _DIGITS = "0123456789"
 class PasswordPolicy:
     """Judges new passwords. Only what it accepts is hashed."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hasher: PasswordHasher) -> None:
+        self.hasher = hasher
         # The names of the service, its host, its operator and its roles (ASVS 6.2.11).
         host, operator = settings.public_url.split("/"), settings.admin_email.split("@")
         self._service_names = _names_in(settings.app_name, *host, *operator, *Role, "administrator")
@@ -43,6 +43,12 @@ class PasswordPolicy:
             raise Unprocessable(detail, errors=[{"location": ["body", field], "reason": detail}])
         return AcceptedPassword(SecretStr(normalized(typed)))
 
+    async def hash(
+        self, password: SecretStr, email: str, display_name: str | None, *, field: str = "new_password"
+    ) -> str:
+        """Hash a password that is being set; raises what `check` and `PasswordHasher.hash` raise."""
+        return await self.hasher.hash(self.check(password, email=email, display_name=display_name, field=field))
+
     def _problem(self, text: str, user_names: frozenset[str]) -> str | None:
         """Return why a folded text of the right length is refused, if it is."""
         listed, names = password_list(), self._service_names | user_names
@@ -57,19 +63,6 @@ class PasswordPolicy:
         if any(_is_made_of(text, names | {word}) for word in listed.words_in(text)):
             return "is little more than one common password"
         return None
-
-
-class Passwords(NamedTuple):
-    """What the services of accounts need to set and check passwords."""
-
-    policy: PasswordPolicy
-    hasher: PasswordHasher
-
-    async def hash(
-        self, password: SecretStr, email: str, display_name: str | None, *, field: str = "new_password"
-    ) -> str:
-        """Hash a password that is being set; raises what `PasswordPolicy.check` and `PasswordHasher.hash` raise."""
-        return await self.hasher.hash(self.policy.check(password, email=email, display_name=display_name, field=field))
 
 
 def _length_problem(typed: str) -> str | None:

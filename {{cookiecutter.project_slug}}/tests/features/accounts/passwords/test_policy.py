@@ -36,7 +36,7 @@ def policy(make_settings: MakeSettings) -> PasswordPolicy:
     settings = make_settings(
         app_name="Rosebud Ledger", public_url="https://harbor.bluebird.example", admin_email="ops@fernhill.example"
     )
-    return PasswordPolicy(settings)
+    return PasswordPolicy(settings, PasswordHasher())
 
 
 def refusal(policy: PasswordPolicy, password: str) -> str:
