@@ -29,7 +29,6 @@ from app.core.settings.rules import refuse
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import Alert, parse_alerts
 from app.features.accounts.models import User, UserRole
-from app.features.accounts.passwords.hasher import Verification
 from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.sessions.devices import at_home
 from app.features.sessions.permissions import AccountPermission
@@ -133,7 +132,8 @@ class AccountService:
 
     def __init__(self, services: Services) -> None:
         self._demanding = services[AccountSettings].require_second_factor_for
-        self._database, self._passwords, self._roles = services[Database], services[PasswordPolicy], services[RoleTable]
+        self._database, self._passwords = services[Database], services[PasswordPolicy]
+        self.permissions_of = services[RoleTable].permissions_of
         self._known: ReadCache[tuple[Identity, Row[Any]]] = ReadCache(self._database)
         self.ways_in: list[Callable[[ColumnElement[UUID]], ColumnElement[bool]]] = []
         """The condition of each feature that an account can sign in without a password."""
@@ -194,10 +194,6 @@ class AccountService:
         rows = await self._database.fetch_all(_CREDENTIALS, {"mailbox": mailbox, "of_network": subscriber(ip)})
         return next(iter(rows), None)
 
-    async def verify(self, password: SecretStr, credentials: Row[Any] | None) -> Verification:
-        """Check a password; if there are no credentials, it takes as long, and is wrong. Raises `Unavailable`."""
-        return await self._passwords.hasher.verify(password, credentials.password_hash if credentials else None)
-
     def admit(self, connection: Connection, credentials: Row[Any], new_hash: str | None) -> frozenset[Role] | None:
         """Lock the account and return its roles; None if it was disabled, deleted or given another password since."""
         found = {"user_id": credentials.user_id, "password_hash": credentials.password_hash}
@@ -225,10 +221,6 @@ class AccountService:
         """Return what the roles allow a session; without a factor that they demand, no more than to add it."""
         allowed = self.permissions_of(roles)
         return allowed.intersection(AccountPermission) if self.needs_factor(roles, methods) else allowed
-
-    def permissions_of(self, roles: Iterable[Role]) -> frozenset[Permission]:
-        """Return everything that the roles allow together."""
-        return self._roles.permissions_of(roles)
 
     async def identify(self, session: Mapping[str, Any]) -> Identity | None:
         """Return whose living session it is, if the account is enabled; `session` is from `SessionService.alive`."""

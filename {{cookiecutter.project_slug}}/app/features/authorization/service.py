@@ -40,7 +40,6 @@ CODE_LIFETIME = timedelta(seconds=60)
 # From a new sign-in back to the page, and from the page to a decision.
 _WAY_BACK = timedelta(minutes=1)
 _TIME_TO_DECIDE = timedelta(minutes=5)
-_CODE_PREFIX = "ac_"
 
 
 class AuthorizationService:
@@ -91,7 +90,7 @@ class AuthorizationService:
         if self.needs_sign_in(request, principal.authenticated_at + _TIME_TO_DECIDE):
             request.refuse("login_required", "The user signed in too long ago.")
         scope = self.require_grantable(principal, request)
-        code, now = new_token(_CODE_PREFIX), utc_now()
+        code, now = new_token("ac_"), utc_now()
         row = {
             "code_hash": digest(code),
             "created_at": now,

@@ -27,6 +27,7 @@ from app.core.schemas import ResponseBody
 from app.core.services import Services
 from app.features.accounts.mailed.alerts import Alert
 from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.passwords.hasher import PasswordHasher
 from app.features.accounts.service import AccountService
 from app.features.factors.schemas import FactorAnswer
 from app.features.factors.service import OF_USER, FactorService
@@ -84,7 +85,7 @@ class PasswordSignIn:
     def __init__(self, services: Services) -> None:
         self._database, self._accounts = services[Database], services[AccountService]
         self._sessions, self._factors = services[SessionService], services[FactorService]
-        self._limits, self._mail = services[SignInLimits], services[AccountMail]
+        self._limits, self._mail, self._hasher = services[SignInLimits], services[AccountMail], services[PasswordHasher]
         self.completed: Callable[[Connection, str, UUID], None] = lambda *_: None
         """Takes the challenge of a sign-in, and the session that it opens."""
 
@@ -105,7 +106,8 @@ class PasswordSignIn:
             credentials = await self._accounts.credentials(mailbox, channel.client.ip)
             admissible = credentials and credentials.active and (attempt.over is None or credentials.at_home)
             # If the sign-in cannot succeed, the check takes as long, and tells nothing.
-            verification = await self._accounts.verify(password, credentials if admissible else None)
+            stored = credentials.password_hash if credentials and admissible else None
+            verification = await self._hasher.verify(password, stored)
         except (Unavailable, *UNAVAILABLE_ERRORS):
             await attempt.give_back()
             raise

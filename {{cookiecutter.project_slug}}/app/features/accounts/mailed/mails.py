@@ -88,6 +88,8 @@ class AccountMail:
     def __init__(self, services: Services) -> None:
         settings, mails = services[Settings], services[MailFolders]
         self._outbox, self._limiter = services[Outbox], services[Limiter]
+        self.deliver = self._outbox.added.set
+        """Delivers what `put_alert` added, once it is committed."""
         self._per_client = parse_limit(settings.rate_limit_signin)
         self.folders = tuple(reversed(mails))
         self._common: dict[str, Any] = {
@@ -154,10 +156,6 @@ class AccountMail:
             said |= {"ip": origin.ip, "user_agent": unlinked(origin.user_agent)}
         self._outbox.put(connection, self._mail(alert, owner.email, owner.display_name, said))
         return True
-
-    def deliver(self) -> None:
-        """Deliver what `put_alert` added, now that it is committed."""
-        self._outbox.added.set()
 
     def _mail(self, kind: MailTemplate, to: str, name: str | None, about: Mapping[str, str]) -> Mail:
         """Render the mail as text and as HTML; fails if the template needs a value that is not given."""

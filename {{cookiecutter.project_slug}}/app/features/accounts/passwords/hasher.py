@@ -29,8 +29,6 @@ GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 """A password that is being checked. The bound limits the work."""
 
 OWASP_ARGON2ID = Argon2Hasher(memory_cost=19456, time_cost=2, parallelism=1)
-_QUEUE_LENGTH = 100
-_RETRY_AFTER = 5  # seconds
 _NICENESS = 19
 _GROUP = 16  # sign-ins
 
@@ -72,7 +70,7 @@ class HashingPool:
         waiting = self._under_way - self._workers
         if waiting >= self._queue_length:
             emit_event(AccountEvent.HASHING_SHED, outcome="denied", waiting=waiting)
-            raise Unavailable("Too many sign-ins at once. Try again in a few seconds.", retry_after=_RETRY_AFTER)
+            raise Unavailable("Too many sign-ins at once. Try again in a few seconds.", retry_after=5)
         self._under_way += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -105,7 +103,7 @@ class HashingPool:
 class PasswordHasher:
     """Hashes and verifies passwords in a bounded pool, at OWASP's parameters unless told otherwise."""
 
-    def __init__(self, hasher: Argon2Hasher | None = None, queue_length: int = _QUEUE_LENGTH) -> None:
+    def __init__(self, hasher: Argon2Hasher | None = None, queue_length: int = 100) -> None:
         self._hasher = hasher or OWASP_ARGON2ID
         self.pool = HashingPool(queue_length)
         # For accounts without a password, so that timing does not reveal which accounts exist.

@@ -34,7 +34,6 @@ _LONGEST_IP = 45
 _LONGEST_USER_AGENT = 270  # and the mark of what was cut
 _LONGEST_TARGET_TYPE = 20
 _LONGEST_TARGET = 48
-_RETRY_AFTER_SECONDS = 5
 _GROWTH_STEP = 100_000
 _log = structlog.get_logger("app")
 # Made once, and of the tables: every transaction with an event uses them.
@@ -130,7 +129,7 @@ class _Tail(NamedTuple):
 
 def unavailable() -> Unavailable:
     """Return the error for an event that cannot be recorded: what has no record is not done."""
-    return Unavailable("The audit trail cannot be written.", retry_after=_RETRY_AFTER_SECONDS)
+    return Unavailable("The audit trail cannot be written.", retry_after=5)
 
 
 class Appender:

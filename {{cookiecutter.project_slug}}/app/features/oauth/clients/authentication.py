@@ -36,7 +36,6 @@ Caller = Principal | AnyClient
 _Credentials = tuple[str, SecretStr | None]  # `client_id` and secret
 
 _LONGEST_BASIC = 1024
-_SHAPE = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _WRONG = "The client is unknown, or its credentials are wrong."
@@ -62,7 +61,7 @@ class ClientAuthentication:
         if given is None or given == (BUILT_IN.client_id, None):
             return given and BUILT_IN
         client_id, secret = given
-        client = await self._clients.find(client_id) if _SHAPE.fullmatch(client_id) else None
+        client = await self._clients.find(client_id)
         if client is None or not _shows_itself(client, secret):
             raise await self._refusal(ip, client)
         return client

@@ -3,6 +3,7 @@
 Rows are locked in one order: the actor (`accounts/administration.py`), the service account, its client, its sessions.
 """
 
+import re
 import secrets
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -33,7 +34,7 @@ from app.features.oauth.schemas import ClientCreate
 from app.features.sessions.service import SessionService
 
 _SECRET_PREFIX = "cs_"  # noqa: S105  # what `core/logging/secret_shapes.py` knows a secret by
-_CLIENT_ID_BYTES = 16
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
 _LONGEST_URI_TOLD = 300
 
 _clients = OAuthClient.__table__
@@ -66,7 +67,7 @@ class ClientService:
         if actor and new.roles:
             self._authority.require_to_give(actor, frozenset(new.roles))
         _require_scope(actor, new.scope.split(), first_party=new.first_party)
-        client_id, now = secrets.token_hex(_CLIENT_ID_BYTES), utc_now()
+        client_id, now = secrets.token_hex(16), utc_now()
         secret = SecretStr(new_token(_SECRET_PREFIX)) if new.confidential else None
         row: dict[str, Any] = {
             "id": uuid4(),
@@ -91,6 +92,8 @@ class ClientService:
 
     async def find(self, which: UUID | str) -> RegisteredClient | None:
         """Return the client with this id or `client_id`, or None."""
+        if isinstance(which, str) and not _CLIENT_ID.fullmatch(which):
+            return None
         async with self._database.read() as db:
             row = (await db.execute(select(_clients).where(_is(which)))).one_or_none()
         return None if row is None else _client(row)
