@@ -1,6 +1,6 @@
 """The requests and responses about accounts."""
 
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -99,10 +99,7 @@ class ProfileUpdate(RequestBody):
     display_name: DisplayName | None = None
 
 
-_Kind = TypeVar("_Kind", Alert, Role)
-
-
-def _each_once(kinds: list[_Kind]) -> list[_Kind]:
+def _each_once(kinds: list[Any]) -> list[Any]:
     if len(set(kinds)) != len(kinds):
         raise ValueError("must name each once")
     return kinds

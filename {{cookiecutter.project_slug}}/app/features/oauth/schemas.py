@@ -12,6 +12,7 @@ from app.features.oauth.clients.redirect_uris import check_redirect_uri
 from app.features.oauth.clients.registered import GrantType, RegisteredClient
 
 _LONGEST_PARAMETER = 4096
+_MOST_REDIRECT_URIS = 10
 
 Parameter = Annotated[str, Field(max_length=_LONGEST_PARAMETER)]
 SecretParameter = Annotated[SecretStr, Field(max_length=_LONGEST_PARAMETER)]
@@ -83,9 +84,9 @@ class ClientCreate(RequestBody):
     grants: Annotated[
         list[Annotated[GrantType, Field(strict=False)]], Field(min_length=1, max_length=len(GrantType))
     ] = Field(default=[GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN])
-    redirect_uris: Annotated[list[Annotated[str, AfterValidator(check_redirect_uri)]], Field(max_length=10)] = Field(
-        default=[]
-    )
+    redirect_uris: Annotated[
+        list[Annotated[str, AfterValidator(check_redirect_uri)]], Field(max_length=_MOST_REDIRECT_URIS)
+    ] = Field(default=[])
     confidential: bool = True
     first_party: bool = False
     roles: Annotated[list[Annotated[Role, Field(strict=False)]], Field(max_length=len(Role))] = Field(default=[])
