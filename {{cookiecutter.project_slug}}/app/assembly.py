@@ -10,7 +10,6 @@ from pydantic import create_model
 from app.access.guard import AccessEvent, Authentication
 from app.access.roles import RoleTable
 from app.core.crypto import KeyRing
-from app.core.database.batches import RowPurge
 from app.core.database.database import Database
 from app.core.database.migrations import require_current
 from app.core.database.personal_data import DataExport
@@ -47,7 +46,7 @@ CORE = Feature(
     tables=(OutboxMail,),
     events=(AccessEvent, HttpEvent, UpkeepEvent),
     keys=(CURSOR_KEY, MAIL_KEY),
-    purge=(RetentionJob("mail", lambda _: RowPurge(OutboxMail, lambda before: OutboxMail.finished_at < before)),),
+    purge=(RetentionJob("mail", OutboxMail, lambda _, before: OutboxMail.finished_at < before),),
     reseal=(ResealJob("mail", lambda services: services[Outbox]),),
 )
 FEATURES = (CORE, *INSTALLED)

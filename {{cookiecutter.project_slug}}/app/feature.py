@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from fastapi import APIRouter, FastAPI
+from sqlalchemy import ColumnElement
 
 from app.access.roles import Grants
 from app.core.crypto import Purpose
-from app.core.database.batches import Resealable, RowPurge
+from app.core.database.batches import Resealable
 from app.core.database.database import Base
 from app.core.database.personal_data import PersonalData
 from app.core.events import SecurityEvent
@@ -29,10 +31,11 @@ class FeatureError(Exception):
 
 
 class RetentionJob(NamedTuple):
-    """Rows that `manage purge` deletes after some time: what people call them, and the service that does it."""
+    """Rows that `manage purge` deletes: what people call them, their table, and which were over before a time."""
 
     name: str
-    service: Callable[[Services], RowPurge]
+    table: type[Base]
+    over: Callable[[Services, datetime], ColumnElement[bool]]
 
 
 class ResealJob(NamedTuple):

@@ -9,6 +9,7 @@ import typer
 from app.assembly import RETENTION_JOBS
 from app.commands.support import forecast, run_with_services, say, treat_all
 from app.core.clock import utc_now
+from app.core.database.batches import purge_of
 from app.core.database.database import Database
 from app.core.events import UpkeepEvent, emit_event
 from app.core.services import Services
@@ -32,7 +33,8 @@ def purge(*, dry_run: _DryRun = False) -> None:
 async def _purge(services: Services, *, dry_run: bool) -> None:
     total, before = 0, utc_now() - timedelta(days=services[Settings].retention_days)
     for job in RETENTION_JOBS:
-        batch = partial(job.service(services).purge, before=before, limit=_LARGEST_FORECAST if dry_run else _BATCH)
+        limit = _LARGEST_FORECAST if dry_run else _BATCH
+        batch = purge_of(services[Database], job.table, job.over(services, before), limit)
         if dry_run:
             say(f"{job.name}: {await forecast(services, batch, most=_LARGEST_FORECAST) or 0} to delete")
         else:

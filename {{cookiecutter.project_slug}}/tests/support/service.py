@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from app.access.roles import Role
 from app.assembly import RETENTION_JOBS
+from app.core.database.batches import purge_of
 from app.core.database.database import Database
 from app.core.services import services_of
 from app.features.accounts.service import AccountService
@@ -56,7 +57,8 @@ class Service:
         """Delete one batch of what `manage purge` deletes under this name, and return how many rows those were."""
         job = next(job for job in RETENTION_JOBS if job.name == name)
         async with self[Database].transaction() as db:
-            return await job.service(services_of(self.app)).purge(db, before=before, limit=limit)
+            over = job.over(services_of(self.app), before)
+            return await purge_of(self[Database], job.table, over, limit)(db)
 
     async def person(self, *roles: Role, email: str | None = None, password: str | None = None) -> Person:
         """Give somebody an account; a member unless told otherwise."""

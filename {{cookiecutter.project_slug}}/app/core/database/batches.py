@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, LargeBinary, delete, func, inspect, select, tuple_
@@ -39,38 +38,25 @@ async def reseal_rows(db: AsyncSession, model: Any, sealer: Sealer, place: Calla
     return len(rows)
 
 
-Over = Callable[[datetime], ColumnElement[bool]]
-"""Makes the condition on rows that were over before a time."""
+def purge_of(database: Database, model: type[Base], over: ColumnElement[bool], limit: int) -> Batch:
+    """Make the batch that deletes up to `limit` rows that are over: a search, which may be long, holds no lock."""
+    key = inspect(model).primary_key
+    found: list[Any] = []
 
-
-class RowPurge:
-    """Deletes the rows of a table that were over before a time.
-
-    With a `database` it finds many at once, for a long search, which holds no lock: a row that is over must stay so.
-    """
-
-    def __init__(self, model: type[Base], over: Over, database: Database | None = None) -> None:
-        self._model = model
-        self._over = over
-        self._database = database
-        self._found: list[Any] = []
-
-    async def purge(self, db: AsyncSession, *, before: datetime, limit: int) -> int:
-        """Delete up to `limit` rows that were over before that time; return how many, 0 if there are none."""
-        key = inspect(self._model).primary_key
-        over = select(*key).where(self._over(before))
-        while True:
-            keys: Any = over.limit(limit)
-            if self._database is not None:
-                if not self._found:
-                    async with self._database.read() as reader:
-                        self._found = list(await reader.execute(over.limit(_FOUND_AT_ONCE)))
-                keys, self._found = self._found[:limit], self._found[limit:]
-            deleting = delete(self._model).where(tuple_(*key).in_(keys)).returning(*key)
+    async def purge(db: AsyncSession) -> int:
+        deleted = 0
+        while not deleted:  # others may have deleted or used what was found
+            if not found:
+                async with database.read() as reader:
+                    found.extend(await reader.execute(select(*key).where(over).limit(_FOUND_AT_ONCE)))
+            keys, found[:limit] = found[:limit], []
+            if not keys:
+                break
+            deleting = delete(model).where(tuple_(*key).in_(keys), over).returning(*key)
             deleted = len((await db.execute(deleting)).all())
-            if deleted or self._database is None or not keys:
-                return deleted
-            # Another process has deleted these.
+        return deleted
+
+    return purge
 
 
 async def in_batches(database: Database, batch: Batch) -> AsyncIterator[int]:

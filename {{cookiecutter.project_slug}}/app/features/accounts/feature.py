@@ -1,7 +1,6 @@
 """Accounts, as a feature."""
 
 from app.access.roles import ADMINISTRATORS, AUDITORS
-from app.core.database.batches import RowPurge
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
 from app.core.settings.model import Settings
@@ -57,9 +56,7 @@ ACCOUNTS = Feature(
         PersonalData(name="mailed_tokens", table=AccountToken),
     ),
     purge=(
-        RetentionJob(
-            "mailed tokens", lambda _: RowPurge(AccountToken, lambda before: AccountToken.expires_at < before)
-        ),
-        RetentionJob("unconfirmed accounts", lambda _: RowPurge(User, never_confirmed)),
+        RetentionJob("mailed tokens", AccountToken, lambda _, before: AccountToken.expires_at < before),
+        RetentionJob("unconfirmed accounts", User, never_confirmed),
     ),
 )

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from app.access.guard import Authentication
 from app.access.roles import ADMINISTRATORS
-from app.core.database.batches import RowPurge
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
 from app.feature import Feature, ResealJob, RetentionJob
@@ -38,6 +37,6 @@ API_KEYS = Feature(
     events=(ApiKeyEvent,),
     keys=(API_KEY_SEAL,),
     personal_data=(PersonalData(name="api_keys", table=ApiKey),),
-    purge=(RetentionJob("API keys", lambda _: RowPurge(ApiKey, lambda before: ApiKey.expires_at < before)),),
+    purge=(RetentionJob("API keys", ApiKey, lambda _, before: ApiKey.expires_at < before),),
     reseal=(ResealJob("API keys", lambda services: services[ApiKeyService]),),
 )

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from app.core.database.batches import RowPurge
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
 from app.feature import Feature, RetentionJob
@@ -41,6 +40,6 @@ IDENTITY = Feature(
     mails={_FOLDER / "mails": IdentityMail},
     events=(IdentityEvent,),
     keys=(IDENTITY_ATTEMPT,),
-    purge=(RetentionJob("unfinished sign-ins with providers", lambda _: RowPurge(IdentitySession, never_answered)),),
+    purge=(RetentionJob("unfinished sign-ins with providers", IdentitySession, never_answered),),
     personal_data=(PersonalData(name="identities", table=Identity),),
 )

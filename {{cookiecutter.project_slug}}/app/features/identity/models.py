@@ -37,6 +37,6 @@ class IdentitySession(Base):
     created_at: Mapped[datetime]
 
 
-def never_answered(before: datetime) -> ColumnElement[bool]:
+def never_answered(_: object, before: datetime) -> ColumnElement[bool]:
     """Make the condition on challenges from before a time: all of them have ended."""
     return IdentitySession.session_id.is_(None) & (IdentitySession.created_at < before)

@@ -6,7 +6,6 @@ password gets in from there alone (`signin/limits.py`), so that an attacker else
 """
 
 import re
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +16,7 @@ from app.core.clock import utc_now
 from app.core.crypto import digest
 from app.core.database.database import table_of
 from app.core.limits import subscriber
+from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.sessions.client import Client
 from app.features.sessions.models import HomeNetwork, Session
@@ -81,7 +81,6 @@ def forget_other_homes(connection: Connection, user_id: UUID, ip: str) -> None:
     connection.execute(_FORGET_OTHERS, {"of_user": user_id, "of_network": subscriber(ip)})
 
 
-def unused_homes(settings: Settings) -> Callable[[datetime], ColumnElement[bool]]:
+def unused_homes(services: Services, _: datetime) -> ColumnElement[bool]:
     """Return the condition for `manage purge`: networks have a retention time of their own, in days."""
-    kept = timedelta(days=settings.retention_address_days)
-    return lambda _: HomeNetwork.last_used_at < utc_now() - kept
+    return HomeNetwork.last_used_at < utc_now() - timedelta(days=services[Settings].retention_address_days)

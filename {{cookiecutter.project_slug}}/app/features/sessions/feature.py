@@ -1,11 +1,8 @@
 """Sessions, as a feature."""
 
 from app.access.roles import EVERY_ROLE
-from app.core.database.batches import RowPurge
-from app.core.database.database import Database
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
-from app.core.settings.model import Settings
 from app.feature import Feature, RetentionJob
 from app.features.sessions.devices import unused_homes
 from app.features.sessions.events import SessionEvent
@@ -29,7 +26,7 @@ SESSIONS = Feature(
     events=(SessionEvent,),
     personal_data=(PersonalData(name="sessions", table=Session), PersonalData(name="home_networks", table=HomeNetwork)),
     purge=(
-        RetentionJob("sessions", lambda services: RowPurge(Session, services[SessionService].over, services[Database])),
-        RetentionJob("home networks", lambda services: RowPurge(HomeNetwork, unused_homes(services[Settings]))),
+        RetentionJob("sessions", Session, lambda services, before: services[SessionService].over(before)),
+        RetentionJob("home networks", HomeNetwork, unused_homes),
     ),
 )

@@ -1,8 +1,10 @@
 """Signing in and staying signed in, as a feature."""
 
+from datetime import datetime
+
+from sqlalchemy import ColumnElement
+
 from app.access.guard import Authentication
-from app.core.database.batches import RowPurge
-from app.core.database.database import Database
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
 from app.feature import Feature, RetentionJob
@@ -29,10 +31,9 @@ def provide(services: Services) -> None:
     services[AccountTokens].revocations.append(end_unfinished)
 
 
-def refresh_token_purge(services: Services) -> RowPurge:
-    """Make the purge of refresh tokens. Used ones stay while their session is alive: a reuse must be noticed."""
-    sessions = services[SessionService]
-    return RowPurge(RefreshToken, lambda before: sessions.is_over(RefreshToken.session_id, before), services[Database])
+def refresh_tokens_over(services: Services, before: datetime) -> ColumnElement[bool]:
+    """Return the condition for `manage purge`. While a session is alive, used ones stay: a reuse must be noticed."""
+    return services[SessionService].is_over(RefreshToken.session_id, before)
 
 
 SIGNIN = Feature(
@@ -45,10 +46,7 @@ SIGNIN = Feature(
     keys=(TOKEN_KEY,),
     personal_data=(PersonalData(name="unfinished_sign_ins", table=UnfinishedSignIn),),
     purge=(
-        RetentionJob("refresh tokens", refresh_token_purge),
-        RetentionJob(
-            "unfinished sign-ins",
-            lambda _: RowPurge(UnfinishedSignIn, lambda before: UnfinishedSignIn.expires_at < before),
-        ),
+        RetentionJob("refresh tokens", RefreshToken, refresh_tokens_over),
+        RetentionJob("unfinished sign-ins", UnfinishedSignIn, lambda _, before: UnfinishedSignIn.expires_at < before),
     ),
 )

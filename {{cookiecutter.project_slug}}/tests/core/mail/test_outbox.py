@@ -10,6 +10,7 @@ from sqlalchemy import update
 from app.assembly import CORE
 from app.core.clock import utc_now
 from app.core.crypto import SealBrokenError
+from app.core.database.batches import purge_of
 from app.core.mail.outbox import LONGEST_BODY, Mail, OutboxMail
 from app.core.services import Services
 from tests.conftest import MakeSettings
@@ -138,14 +139,18 @@ async def test_purge_deletes_what_is_done_with_in_batches(make_settings: MakeSet
                         .where(OutboxMail.id == row.id)
                         .values(status=status, finished_at=utc_now() - week)
                     )
-        deleted, purge = [], CORE.purge[0].service(Services())
+        job, deleted = CORE.purge[0], []
+        purge, purge_later = (
+            purge_of(office.database, job.table, job.over(Services(), before), 2)
+            for before in (utc_now() - timedelta(days=1), utc_now() + week)
+        )
         for _ in range(4):
             async with office.database.transaction() as db:
-                deleted.append(await purge.purge(db, before=utc_now() - timedelta(days=1), limit=2))
+                deleted.append(await purge(db))
         assert deleted == [2, 2, 0, 0]
         assert (await office.row()).id == waiting.id
         async with office.database.transaction() as db:
-            assert await purge.purge(db, before=utc_now() + week, limit=2) == 0
+            assert await purge_later(db) == 0
 
 
 @pytest.mark.asvs("11.2.2")

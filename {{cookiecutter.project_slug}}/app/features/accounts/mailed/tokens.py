@@ -131,7 +131,7 @@ async def taken_back(db: AsyncSession, *, unless: bool) -> AsyncIterator[None]:
     await (savepoint.commit() if unless else savepoint.rollback())
 
 
-def never_confirmed(before: datetime) -> ColumnElement[bool]:
+def never_confirmed(_: object, before: datetime) -> ColumnElement[bool]:
     """Return the condition on accounts that were made before a time, and that no living token would confirm."""
     alive = exists().where(AccountToken.user_id == User.id, AccountToken.expires_at > utc_now())
     return User.verified_at.is_(None) & (User.created_at < before) & ~alive
