@@ -45,7 +45,6 @@ class OAuthError(BaseModel):
 _TEXT = {"type": "string"}
 _BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"}
 _CLIENT = {"type": "http", "scheme": "basic", "description": "An OAuth 2 client (RFC 6749 section 2.3.1)."}
-_SCHEMA = "#/components/schemas/{model}"
 _AUTHORIZE, _TOKEN = f"{OAUTH_PREFIX}authorize", f"{OAUTH_PREFIX}token"
 
 _ALWAYS = {
@@ -68,7 +67,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
-    _, errors = models_json_schema([(Problem, "validation"), (OAuthError, "validation")], ref_template=_SCHEMA)
+    template = "#/components/schemas/{model}"
+    _, errors = models_json_schema([(Problem, "validation"), (OAuthError, "validation")], ref_template=template)
     schemas.update(errors["$defs"])
     # Their members are declared by the features.
     schemas["Permission"] = _TEXT | {"title": "Permission", "enum": list(services_of(app)[RoleTable].permissions)}
@@ -88,18 +88,16 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 def _security_schemes(app: FastAPI) -> dict[str, Any]:
     """Return the security schemes; `signIn`, with relative URLs, only if there is an authorization endpoint."""
-    schemes: dict[str, Any] = {"accessToken": _BEARER, "clientSecret": _CLIENT}
-    schemes |= services_of(app)[Authentication].key_schemes
+    schemes: dict[str, Any] = {}
     if any(path == _AUTHORIZE for _, path, _ in route_policies(app)):
         permissions = services_of(app)[RoleTable].permissions
         scopes = {name: permission.description for name, permission in permissions.items()}
         code = {"authorizationUrl": _AUTHORIZE, "tokenUrl": _TOKEN, "refreshUrl": _TOKEN, "scopes": scopes}
         description = "RFC 6749 section 4.1 with PKCE (RFC 7636)."
         # First, for readers of the document offer them in this order, and here no token has to be pasted.
-        return {
-            "signIn": {"type": "oauth2", "description": description, "flows": {"authorizationCode": code}}
-        } | schemes
-    return schemes
+        schemes["signIn"] = {"type": "oauth2", "description": description, "flows": {"authorizationCode": code}}
+    schemes |= {"accessToken": _BEARER, "clientSecret": _CLIENT}
+    return schemes | services_of(app)[Authentication].key_schemes
 
 
 def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:

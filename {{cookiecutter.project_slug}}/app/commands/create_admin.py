@@ -12,9 +12,6 @@ from app.commands.support import fail, run_with_services, say
 from app.core.services import Services
 from app.features.accounts.service import AccountService, AccountSettings
 
-_RANDOM_PASSWORD_BYTES = 18
-_LONGEST_LINE = 4096
-
 _Email = Annotated[str, typer.Option("--email", help="The address that the administrator signs in with.")]
 _FromStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input, instead of making one.")
@@ -23,7 +20,7 @@ _FromStdin = Annotated[
 
 def create_admin(*, email: _Email, password_stdin: _FromStdin = False) -> None:
     """Create an administrator. Without --password-stdin, a random password is made and shown once."""
-    password = _read_password() if password_stdin else SecretStr(secrets.token_urlsafe(_RANDOM_PASSWORD_BYTES))
+    password = _read_password() if password_stdin else SecretStr(secrets.token_urlsafe(18))
 
     def show(services: Services) -> None:
         say(f"Administrator: {email}")
@@ -45,7 +42,7 @@ def create_admin(*, email: _Email, password_stdin: _FromStdin = False) -> None:
 def _read_password() -> SecretStr:
     """Read one line of standard input, without the byte order mark that PowerShell writes."""
     try:
-        return SecretStr(sys.stdin.buffer.readline(_LONGEST_LINE).decode("utf-8-sig").rstrip("\r\n"))
+        return SecretStr(sys.stdin.buffer.readline(4096).decode("utf-8-sig").rstrip("\r\n"))
     except UnicodeDecodeError:
         fail("The password on standard input is not UTF-8 text.")
     except OSError as error:

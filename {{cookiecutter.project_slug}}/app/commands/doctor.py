@@ -31,7 +31,6 @@ _LEAST_FREE_MEBIBYTES = 512
 _MOST_CLOCK_SECONDS = 10
 _OF_SQLITE = "SELECT sqlite_version()", "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
 _OF_POSTGRESQL = "SHOW server_version", "SELECT pg_database_size(current_database())"
-_NOW = "SELECT clock_timestamp() AS now"
 
 
 def doctor() -> None:
@@ -77,7 +76,7 @@ async def _database(services: Services) -> str:
     version_of, size_of = _OF_SQLITE if path else _OF_POSTGRESQL
     async with services[Database].read() as db:
         found, size = await db.scalar(text(version_of)), await db.scalar(text(size_of))
-        there = utc_now() if path else await db.scalar(text(_NOW).columns(now=UtcDateTime))
+        there = utc_now() if path else await db.scalar(text("SELECT clock_timestamp() AS now").columns(now=UtcDateTime))
     apart = abs((there - utc_now()).total_seconds())
     await services[Database].ping()
     await require_current(services[Database])

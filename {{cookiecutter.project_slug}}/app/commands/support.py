@@ -4,10 +4,8 @@ import asyncio
 import os
 import sqlite3
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NoReturn, TextIO, TypeVar
 
@@ -33,8 +31,6 @@ from app.features.audit.service import AuditTrail
 FAILED = 1
 
 Result = TypeVar("Result")
-Advance = Callable[[int], None]
-_SECONDS_BETWEEN_LINES = 5.0
 
 
 def settings_or_exit() -> Settings:
@@ -134,11 +130,14 @@ def _discard(stream: TextIO) -> None:
 
 
 async def treat_all(services: Services, name: str, batch: Batch) -> int:
-    """Treat every row, batch by batch, and show the progress; returns the number of rows."""
-    total = 0
-    with counted(name) as advance:
+    """Treat every row, batch by batch, with a bar on a terminal; returns the number of rows."""
+    # Rich leaves colours out if NO_COLOR is set (https://no-color.org), and does not move on a dumb terminal.
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} rows"))
+    console, hidden, total = Console(stderr=True), not sys.stderr.isatty(), 0
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=hidden) as progress:
+        task = progress.add_task(name, total=None)
         async for treated in in_batches(services[Database], batch):
-            advance(treated)
+            progress.advance(task, treated)
             total += treated
     return total
 
@@ -147,28 +146,3 @@ async def forecast(services: Services, batch: Batch, *, most: int) -> str:
     """Say how many rows the batch, which treats up to `most`, would treat; empty if there are none."""
     count = await foreseen(services[Database], batch)
     return f"{count} or more" if count == most else str(count or "")
-
-
-@contextmanager
-def counted(name: str, *, every: float = _SECONDS_BETWEEN_LINES) -> Iterator[Advance]:
-    """Show how many rows were treated, by a bar on a terminal; the block calls what it gets with each batch's size."""
-    if not sys.stderr.isatty():
-        yield _lines(name, every)
-        return
-    # Rich leaves colours out if NO_COLOR is set (https://no-color.org), and does not move on a dumb terminal.
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} rows"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as progress:
-        yield partial(progress.advance, progress.add_task(name, total=None))
-
-
-def _lines(name: str, every: float) -> Advance:
-    count, due = 0, time.monotonic() + every
-
-    def advance(size: int) -> None:
-        nonlocal count, due
-        count += size
-        if time.monotonic() >= due:
-            note(f"{name}: {count} rows so far")
-            due = time.monotonic() + every
-
-    return advance

@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
-_TOKEN_BYTES = 32
 KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
 _HEAD_BYTES = KEY_ID_BYTES + _NONCE_BYTES
@@ -62,7 +61,7 @@ class KeyRing:
 
 def new_token(prefix: str = "") -> str:
     """Make a secret to hand out: 256 random bits in base64url, after the prefix (ASVS 11.5.1)."""
-    return prefix + secrets.token_urlsafe(_TOKEN_BYTES)
+    return prefix + secrets.token_urlsafe(32)
 
 
 def digest(text: str) -> bytes:

@@ -32,7 +32,6 @@ from app.features.audit.models import AuditEvent, AuditHead
 from app.features.audit.service import AuditTrail
 from app.features.audit.trail.chain import ChainKeys
 
-BACKUP_FOLDER = Path("var/backup")
 _DUMP = ("--format=custom", f"--lock-wait-timeout={copies.LOCK_WAIT}")
 # Everything or nothing; what belongs to others, belongs to the role that restores.
 _RESTORE = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
@@ -49,7 +48,7 @@ def backup(
     source = sqlite_path(settings.database_url)
     if source is not None and not source.is_file():
         fail(f"DATABASE_URL names {source}, and there is no such file.")
-    place = (to or BACKUP_FOLDER).absolute()
+    place = (to or Path("var/backup")).absolute()
     if to is None or place.is_dir():
         place /= f"{utc_now():%Y%m%dT%H%M%SZ}.{'db' if source else 'dump'}"
     if place.exists():

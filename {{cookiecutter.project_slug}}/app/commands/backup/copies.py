@@ -26,7 +26,6 @@ SQLITE_BEGINS, DUMP_BEGINS = b"SQLite format 3\0", b"PGDMP"
 _BUSY_SECONDS = 5
 _MOST_ATTEMPTS = 20
 LOCK_WAIT = "10s"
-_LONGEST_MESSAGE = 1000
 
 
 @contextmanager
@@ -89,7 +88,7 @@ def run_program(name: str, *arguments: str, url: SecretStr | None = None) -> str
         [program, *arguments], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        fail(f"{name} failed: {redact_text(done.stderr.strip()[-_LONGEST_MESSAGE:])}")
+        fail(f"{name} failed: {redact_text(done.stderr.strip()[-1000:])}")
     return done.stdout
 
 

@@ -30,7 +30,6 @@ from app.core.settings.model import Settings, source_of
 from app.features.audit.service import AuditTrail
 from app.features.audit.trail.chain import TRAIL_KEY
 
-_KEY_BYTES = 64
 _BATCH = 200
 _MOST = 1000  # rows that are counted
 
@@ -40,7 +39,6 @@ SECRET_KEY in .env is another one now; SECRET_KEY_FALLBACKS begins with the one 
 2. manage rotate-secret-key --reseal
 3. After {minutes} minutes: manage rotate-secret-key --retire, and restart once more.
 Nobody is signed out. For more than one machine, docs/operations.md has the order."""
-_RETIRED = "SECRET_KEY_FALLBACKS in .env is empty now. Restart every process of the service."
 _IN_USE = (
     "Access tokens that an earlier key signed may be in use until {due} UTC, {minutes} minutes after .env was changed."
     " Run this again then."
@@ -85,7 +83,7 @@ def rotate_secret_key(*, reseal: _Reseal = False, retire: _Retire = False, yes: 
 
 def _rotate_key() -> None:
     with _env_file() as (file, settings):
-        key = secrets.token_urlsafe(_KEY_BYTES)
+        key = secrets.token_urlsafe(64)
         changed = with_new_key(file.content, key)
         left = run_with_services(partial(_rows_in_the_way, retire=False), settings)
         if left:
@@ -116,7 +114,7 @@ def _retire_keys(*, yes: bool) -> None:
             typer.confirm(question, abort=True)
         changed = without_fallbacks(file.content)
         run_with_services(partial(_tell, event=UpkeepEvent.KEYS_RETIRED, file=file, content=changed), settings)
-    say(_RETIRED)
+    say("SECRET_KEY_FALLBACKS in .env is empty now. Restart every process of the service.")
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from app.core.database.database import Base, Database
 Batch = Callable[[AsyncSession], Awaitable[int]]
 """Treats some rows in the transaction and returns their number, 0 if none is left."""
 
-_SHORTEST_PAUSE_SECONDS = 0.01
 _FOUND_AT_ONCE = 10_000
 
 
@@ -69,7 +68,7 @@ async def in_batches(database: Database, batch: Batch) -> AsyncIterator[int]:
             return
         yield treated
         # SQLite's lock is not fair: without a pause as long as the work, the service might never get its turn.
-        await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, time.monotonic() - begin))
+        await asyncio.sleep(max(0.01, time.monotonic() - begin))
 
 
 async def foreseen(database: Database, batch: Batch) -> int:

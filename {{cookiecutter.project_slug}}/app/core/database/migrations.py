@@ -33,7 +33,6 @@ _compatible = Table(
     info={SERVING_RIGHTS: "SELECT"},
 )
 _ALL_RIGHTS = "SELECT, INSERT, UPDATE, DELETE"
-_SEQUENCE_RIGHTS = "SELECT, USAGE, UPDATE"
 _OWNS = text("SELECT pg_has_role(oid, current_user, 'MEMBER') FROM pg_roles WHERE rolname = :role")
 # What others own, such as the views of an extension, is not ours to give.
 _OWN_RELATIONS = text(
@@ -119,7 +118,7 @@ def grant_serving_rights(connection: Connection, role: str) -> None:
     connection.exec_driver_sql(f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC, {role}")
     for name, is_sequence in connection.execute(_OWN_RELATIONS).all():
         what = f"{'SEQUENCE' if is_sequence else 'TABLE'} {schema}.{quote(name)}"
-        rights = _SEQUENCE_RIGHTS if is_sequence else narrow.get(name, _ALL_RIGHTS)
+        rights = "SELECT, USAGE, UPDATE" if is_sequence else narrow.get(name, _ALL_RIGHTS)
         connection.exec_driver_sql(f"REVOKE ALL ON {what} FROM {role}")
         connection.exec_driver_sql(f"GRANT {rights} ON {what} TO {role}")
 

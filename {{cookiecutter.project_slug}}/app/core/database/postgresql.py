@@ -37,8 +37,6 @@ _log = structlog.get_logger("app")
 POOLER_OPTION = "pgbouncer"
 _CONNECT_SECONDS = 4
 _PING_SECONDS = 2
-# Asks asyncpg and SQLAlchemy for statements without a name, each of which is parsed in the message that runs it.
-_NO_NAMES = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
 
 
 def install_outage_handlers(app: FastAPI) -> None:
@@ -90,8 +88,9 @@ def postgresql_engine(
         "timeout": _CONNECT_SECONDS,
         "command_timeout": answer_seconds,
         "server_settings": settings if pooled else {**settings, **limits},
-        **(_NO_NAMES if pooled else {}),
     }
+    if pooled:  # asyncpg and SQLAlchemy: statements without a name, each parsed in the message that runs it
+        connect_args |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
     engine = create_async_engine(
         url.difference_update_query([POOLER_OPTION]), hide_parameters=True, connect_args=connect_args, **options
     )

@@ -20,12 +20,9 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app.core.private_files import make_private_file
 
-_PREPARE = ("PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON")
 _RETRY_SECONDS = 0.01
-_PRIMARY_CODE = 0xFF  # of SQLite's result codes; the bits above it say more
 # The write lock is taken at once: a transaction that reads first could otherwise not upgrade its lock.
 BEGIN = "BEGIN IMMEDIATE"
-_ROWS_AT_A_TIME = 64  # of aiosqlite's own iteration, which is not used here
 _TRANSACTIONS_BEFORE_A_CHECKPOINT = 100
 
 
@@ -33,7 +30,7 @@ class _Connection(aiosqlite.Connection):
     """A connection whose cursors fetch at once; one that writes begins a transaction with the first statement."""
 
     def __init__(self, database: str, *, writes: bool, **options: Any) -> None:
-        super().__init__(lambda: open_connection(database, **options), _ROWS_AT_A_TIME)
+        super().__init__(lambda: open_connection(database, **options), iter_chunk_size=64)
         self._thread.daemon = True  # as SQLAlchemy does for connections that it makes itself
         self._writes = writes
         self._begun = False
@@ -118,7 +115,7 @@ def open_connection(database: str, *, timeout: float, checkpoints: bool = True, 
     connection: sqlite3.Connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, **options)
     try:
         _use_write_ahead_log(connection, timeout)
-        for pragma in _PREPARE:
+        for pragma in ("PRAGMA synchronous=NORMAL", "PRAGMA foreign_keys=ON"):
             connection.execute(pragma)
         if not checkpoints:
             connection.execute("PRAGMA wal_autocheckpoint=0")
@@ -146,7 +143,7 @@ def _use_write_ahead_log(connection: sqlite3.Connection, seconds: float) -> None
 
 def is_busy(error: sqlite3.OperationalError) -> bool:
     """Whether another connection holds the lock."""
-    return error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the bits above say more
 
 
 def _lower(value: Any) -> Any:

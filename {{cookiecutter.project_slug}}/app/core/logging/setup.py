@@ -22,7 +22,6 @@ from app.core.settings.model import Settings
 
 _OWN_LOGGER = "app"
 _LONGEST_EVENT = 64
-_LONGEST_STACK = 1500
 _OWN_KEYS = frozenset({"timestamp", "level", "event", "logger", "exception"})
 # What every record has; anything else was given as `extra`. uvicorn's `color_message` repeats the message.
 _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -88,7 +87,7 @@ class _Pipe(logging.Handler):
             fields["exc_info"] = record.exc_info
         if record.stack_info:
             # Its end is where the line was logged.
-            fields["stack"] = record.stack_info[-_LONGEST_STACK:]
+            fields["stack"] = record.stack_info[-1500:]
         self.put(self._render(record.name, record.levelname.lower(), fields))
 
     def put(self, line: bytes) -> None:

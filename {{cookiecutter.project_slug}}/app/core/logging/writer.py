@@ -20,8 +20,6 @@ END_SECONDS = 2  # for what waits at the end of the process; orchestrators allow
 # What a pipe takes in one piece (`PIPE_BUF` of Linux): lines of several processes do not mix.
 _MOST_AT_ONCE = 4096
 _RETRY_SECONDS = 0.05
-# To wake the thread for each line takes the event loop longer than to make the line.
-_GATHER_SECONDS = 0.005
 
 
 class _Entry(NamedTuple):
@@ -91,7 +89,8 @@ class LogWriter:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
                 self._writing = True
-            time.sleep(_GATHER_SECONDS)
+            # To wake the thread for each line takes the event loop longer than to make the line.
+            time.sleep(0.005)
             while entries := self._take():
                 written = _write(entries[0].file, b"".join(entry.data for entry in entries))
                 with self._changed:

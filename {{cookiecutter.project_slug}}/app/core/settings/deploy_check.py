@@ -1,6 +1,5 @@
 """What `manage check` finds: settings that cannot be used, and those that production should not have."""
 
-import stat
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,7 +20,6 @@ _log = structlog.get_logger("app")
 
 _NOBODYS_DOMAINS = ("@example.com", "@example.org", "@example.net")
 _MOST_REQUESTS_A_SECOND = 100
-_READABLE_BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 Level = Literal["info", "warning", "error"]
@@ -84,7 +82,7 @@ def refused_in_production(settings: Settings, found: Iterable[Finding]) -> list[
 def deploy_findings(settings: Settings, env_file: Path) -> list[Finding]:
     """Return what is not as production should have it, whatever `ENVIRONMENT` says."""
     findings = [*_of_service(settings), *_of_stores(settings), *_of_mail_and_tokens(settings)]
-    if sys.platform != "win32" and env_file.is_file() and env_file.stat().st_mode & _READABLE_BY_OTHERS:
+    if sys.platform != "win32" and env_file.is_file() and env_file.stat().st_mode & 0o077:
         message = "can be read by other users of this machine"
         findings.append(finding("deploy.E003", ".env", message, "Run: chmod 600 .env"))
     return findings

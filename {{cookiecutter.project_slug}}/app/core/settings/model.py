@@ -6,7 +6,6 @@ and production refuses weak configuration (ASVS 13.4.2).
 
 import os
 from collections.abc import Callable
-from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from pickle import PicklingError
@@ -26,24 +25,15 @@ ENV_FILE = Path(".env")
 SECRETS_DIR = Path("/run/secrets")
 
 
-class Registration(StrEnum):
-    """Who can make themselves an account."""
-
-    OPEN = "open"
-    CLOSED = "closed"
-
-
-def _split_at_commas(value: Any) -> Any:
-    return tuple(entry.strip() for entry in value.split(",") if entry.strip()) if isinstance(value, str) else value
-
-
 def _secret(rule: Callable[[str], str]) -> AfterValidator:
     """Apply a rule to the text inside a `SecretStr`."""
     return AfterValidator(lambda secret: SecretStr(rule(secret.get_secret_value())))
 
 
 _AnyCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
-_List = BeforeValidator(_split_at_commas)
+_List = BeforeValidator(
+    lambda value: tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+)
 _Key = Annotated[SecretStr, _secret(secret_key)]
 _Host = Annotated[str, AfterValidator(rules.host_pattern)]
 _Origin = Annotated[str, AfterValidator(rules.origin)]
@@ -75,18 +65,13 @@ class FeatureSettings(BaseSettings):
         return cls
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+    def settings_customise_sources(  # type: ignore[override]  # the library gives its sources by name
+        cls, settings_cls: type[BaseSettings], **given: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take each value from the first source that has one; files are read more strictly than by the library."""
-        del dotenv_settings, file_secret_settings
         files = (read_dotenv(ENV_FILE, cls.model_fields), read_secret_files(SECRETS_DIR, cls.model_fields))
-        return init_settings, env_settings, *(InitSettingsSource(settings_cls, dict(values)) for values in files)
+        read = (InitSettingsSource(settings_cls, dict(values)) for values in files)
+        return given["init_settings"], given["env_settings"], *read
 
 
 class Settings(FeatureSettings):
@@ -138,7 +123,7 @@ class Settings(FeatureSettings):
     """The address that mail comes from; unset, `ADMIN_EMAIL`."""
 
     public_url: Annotated[str, AfterValidator(rules.public_url)] = Field(
-        default_factory=production.default("", production.LOCAL_URL), examples=["https://api.example.com"]
+        default_factory=production.default("", "http://127.0.0.1:8000"), examples=["https://api.example.com"]
     )
     """Where clients reach the service: scheme, host and port. Required in production, there with https."""
 
@@ -158,8 +143,8 @@ class Settings(FeatureSettings):
     """Addresses and networks of reverse proxies: only their `X-Forwarded-For` and `X-Forwarded-Proto` are believed. An
     address may have a port or brackets."""
 
-    registration: Annotated[Registration, _AnyCase] = Field(
-        default_factory=production.default(Registration.CLOSED, Registration.OPEN), examples=["closed"]
+    registration: Annotated[Literal["open", "closed"], _AnyCase] = Field(
+        default_factory=production.default("closed", "open"), examples=["closed"]
     )
     """`open`: everybody can register. `closed`: an administrator invites. Unset: closed in production, open
     elsewhere."""

@@ -18,8 +18,6 @@ from app.core.settings.secrets import is_known_password
 
 _T = TypeVar("_T")
 
-LOCAL_URL = "http://127.0.0.1:8000"
-_LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 # Where proxies stand in networks of any size: private, shared, link-local and loopback addresses.
 _PRIVATE: tuple[Any, ...] = (
     *map(ip_network, ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12")),
@@ -40,7 +38,8 @@ def default(in_production: _T, elsewhere: _T) -> Callable[[dict[str, Any]], _T]:
 def default_hosts(settings: dict[str, Any]) -> tuple[str, ...]:
     """Allow the host of `PUBLIC_URL`; in development and test this machine's own names as well."""
     own = host_of(urlsplit(settings["public_url"]))
-    return (own,) if _in_production(settings) else tuple(dict.fromkeys((own, *_LOCAL_HOSTS)))
+    local = () if _in_production(settings) else ("localhost", "127.0.0.1", "[::1]")
+    return tuple(dict.fromkeys((own, *local)))
 
 
 def _in_production(settings: Mapping[str, Any]) -> bool:

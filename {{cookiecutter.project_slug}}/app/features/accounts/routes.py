@@ -26,7 +26,7 @@ from app.core.events import emit_event
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams, SearchText
 from app.core.schemas import Page
 from app.core.services import provided, services_of
-from app.core.settings.model import Registration, Settings
+from app.core.settings.model import Settings
 from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.recovery import MailboxService
@@ -61,7 +61,7 @@ _BAD_TOKEN: dict[int | str, dict[str, Any]] = {400: {"description": "The token i
 
 async def require_open(request: Request) -> None:
     """Raise `Forbidden` if `REGISTRATION` is closed, before the body is parsed."""
-    if services_of(request.app)[Settings].registration is Registration.CLOSED:
+    if services_of(request.app)[Settings].registration == "closed":
         raise Forbidden("Nobody can register here. An administrator invites.")
 
 

@@ -23,7 +23,7 @@ from app.core.email_address import parse_email_address
 from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.events import emit_event
 from app.core.services import Services
-from app.core.settings.model import Registration, Settings
+from app.core.settings.model import Settings
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.tokens import AccountTokens
 from app.features.accounts.service import AccountService, add_account
@@ -68,7 +68,7 @@ class IdentityService:
         self._passwords, self._mail = services[PasswordSignIn], services[AccountMail]
         self._passwords.completed = _complete
         self._accounts.ways_in.append(lambda user_id: exists().where(Identity.user_id == user_id))
-        self._may_register = services[Settings].registration is Registration.OPEN
+        self._may_register = services[Settings].registration == "open"
         self._labels = {provider.issuer: provider.label for provider in services[IdentitySettings].providers}
 
     async def sign_in(self, provider: Provider, claims: dict[str, Any], channel: Channel) -> Opened | Challenge:

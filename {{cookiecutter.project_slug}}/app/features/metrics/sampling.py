@@ -16,8 +16,6 @@ from app.features.metrics import measures
 from app.features.system.routes import SharedCheck
 
 _PROCESS_SECONDS = 0.25
-_STORES_SECONDS = 10.0
-_STORES_TIMEOUT_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -59,14 +57,14 @@ async def _watch_process(services: Services) -> None:
 async def _watch_stores(services: Services) -> None:
     while True:
         await _measure_stores(services)
-        await asyncio.sleep(_STORES_SECONDS)
+        await asyncio.sleep(10)
 
 
 async def _measure_stores(services: Services) -> None:
     """Look at the tables, and whether the service is ready; what the database raises is what is measured."""
     ready = False
     with suppress(Exception):
-        async with asyncio.timeout(_STORES_TIMEOUT_SECONDS):
+        async with asyncio.timeout(5):
             await services[SharedCheck]()
             mails = await services[MailDelivery].queue.standing()
             measures.MAILS.labels("waiting").set(mails.waiting)

@@ -9,7 +9,6 @@ from app.core.logging.redaction import redact_text
 from app.core.logging.setup import log_plain
 from app.http.request.base import HttpMiddleware, at_start
 from app.http.request.proxies import client_ip_of
-from app.http.request.request_id import request_id_of
 
 
 class AccessLogMiddleware(HttpMiddleware):
@@ -21,13 +20,14 @@ class AccessLogMiddleware(HttpMiddleware):
         try:
             await self.app(scope, receive, at_start(send, answer.update))
         finally:
+            state = scope.get("state", {})
             fields = {
                 "method": redact_text(scope["method"]),
                 "route": route_template(scope),
                 "status": answer.get("status"),
                 "duration_ms": round((perf_counter() - started) * 1000, 1),
-                "principal_id": scope.get("state", {}).get("principal_id"),
-                "request_id": request_id_of(scope),
+                "principal_id": state.get("principal_id"),
+                "request_id": state.get("request_id"),
                 "client": client_ip_of(scope),
             }
             log_plain("access", "request", fields)

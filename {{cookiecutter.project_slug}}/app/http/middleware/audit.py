@@ -12,7 +12,6 @@ from app.core.events import EventRecord, RequestOrigin, events_to
 from app.core.services import services_of
 from app.http.request.base import HttpMiddleware, header_values
 from app.http.request.proxies import client_ip_of
-from app.http.request.request_id import request_id_of
 
 # With these, a page of a listed origin can read the 503 that replaces an answer.
 _CORS_PREFIXES = (b"access-control-", b"cross-origin-resource-policy")
@@ -36,9 +35,10 @@ class _RequestEvents:
 
     def origin(self) -> RequestOrigin:
         """Return the client, and the principal if it is known by now."""
-        principal: Any = self._scope.get("state", {}).get("principal")
+        state: dict[str, Any] = self._scope.get("state", {})
+        principal = state.get("principal")
         return RequestOrigin(
-            request_id=request_id_of(self._scope),
+            request_id=state.get("request_id"),
             ip=client_ip_of(self._scope),
             user_agent=next((value.decode("latin-1") for value in header_values(self._scope, b"user-agent")), None),
             actor_id=principal and principal.user_id,

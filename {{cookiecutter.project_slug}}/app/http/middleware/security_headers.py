@@ -21,13 +21,11 @@ HEADERS = (
     # Answers depend on the caller, so no cache may keep them.
     (b"cache-control", b"no-store"),
 )
-_TWO_YEARS = b"max-age=63072000"
-_VARY = (b"vary", b"Authorization, Cookie, Origin")
 
 
 def security_headers(*, hsts_include_subdomains: bool) -> tuple[tuple[bytes, bytes], ...]:
-    """Return every header, with `Strict-Transport-Security` as `HSTS_INCLUDE_SUBDOMAINS` says (RFC 6797 §6.1)."""
-    hsts = _TWO_YEARS + (b"; includeSubDomains" if hsts_include_subdomains else b"")
+    """Return every header; `Strict-Transport-Security` (RFC 6797 §6.1) is for two years."""
+    hsts = b"max-age=63072000" + (b"; includeSubDomains" if hsts_include_subdomains else b"")
     return ((b"strict-transport-security", hsts), *HEADERS)
 
 
@@ -45,6 +43,6 @@ class SecurityHeadersMiddleware(HttpMiddleware):
             own = list(message.get("headers", ()))
             present = {name.lower() for name, _ in own}
             missing = [header for header in self.headers if header[0] not in present]
-            message["headers"] = [*own, *missing, _VARY]
+            message["headers"] = [*own, *missing, (b"vary", b"Authorization, Cookie, Origin")]
 
         await self.app(scope, receive, at_start(send, add))

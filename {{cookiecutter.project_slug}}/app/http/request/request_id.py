@@ -12,7 +12,6 @@ from app.http.request.proxies import Networks, client_ip_of, is_trusted
 
 HEADER = b"x-request-id"
 
-_ID_BYTES = 16
 _ACCEPTED = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 
 
@@ -47,10 +46,4 @@ class RequestIdMiddleware(HttpMiddleware):
 
 def new_request_id() -> str:
     """Make a random id."""
-    return urandom(_ID_BYTES).hex()
-
-
-def request_id_of(scope: Scope) -> str | None:
-    """Return the id of the request."""
-    request_id: str | None = scope.get("state", {}).get("request_id")
-    return request_id
+    return urandom(16).hex()

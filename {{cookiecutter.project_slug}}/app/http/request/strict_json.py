@@ -24,14 +24,9 @@ MAX_FORM_FIELDS = 50
 _LONGEST_NUMBER = 64
 _SMALLEST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
-_MANY_DIGITS = b"0" * 5
 _TOO_MANY = "The body holds too many values."
 _TOO_DEEP = "The body is nested too deeply."
 _UTF8: tuple[list[str], ...] = ([], ["charset=utf-8"], ['charset="utf-8"'])
-_JSON = "application/json"
-_FORM = "application/x-www-form-urlencoded"
-# The one parameter that a form may repeat (RFC 8707 section 2).
-_REPEATABLE = "resource"
 
 
 class StrictRequest(Request):
@@ -39,7 +34,8 @@ class StrictRequest(Request):
 
     async def load(self, *, form: bool) -> None:
         """Read and parse the body; raises a `Problem`."""
-        expected, values = _FORM if form else _JSON, self.headers.getlist("Content-Type")
+        expected = "application/x-www-form-urlencoded" if form else "application/json"
+        values = self.headers.getlist("Content-Type")
         # Space around a parameter and an empty parameter are allowed (RFC 9110 section 5.6.6).
         parts = [part.strip(" \t").lower() for part in values[0].split(";")] if len(values) == 1 else [""]
         is_utf8 = [part for part in parts[1:] if part] in _UTF8
@@ -59,7 +55,7 @@ def parse_json(content: bytes) -> Any:
     try:
         text = content.decode("utf-8-sig")
         # A call for each number doubles the time: only if one could be long. Each fourth of 20 digits: five.
-        parse_int = _parse_int if _MANY_DIGITS in content[::4].translate(_DIGITS) else None
+        parse_int = _parse_int if b"00000" in content[::4].translate(_DIGITS) else None
         value = json.loads(text, parse_constant=_refuse_number, parse_int=parse_int, parse_float=_parse_float)
     except RecursionError:
         raise Unprocessable(_TOO_DEEP) from None
@@ -84,7 +80,7 @@ def parse_form(content: bytes) -> FormData:
         if not separator or name in once:
             raise BadRequest("The form has a malformed field, or one twice.")
         fields.append((name, value))
-        if name != _REPEATABLE:
+        if name != "resource":  # which a form may repeat (RFC 8707 section 2)
             once.add(name)
     return FormData(fields)
 

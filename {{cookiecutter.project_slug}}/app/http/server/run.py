@@ -25,16 +25,11 @@ from app.http.server.protocol import CLIENT_SECONDS, DeadlineProtocol
 if sys.platform != "win32":
     import resource
 
-_KEEP_ALIVE_SECONDS = 10
 _GRACEFUL_SECONDS = 10
-# A worker that does not respond for so long is replaced: longer than a start takes on a busy machine.
-_SILENT_WORKER_SECONDS = 20
 _MOST_CONNECTIONS = 1024
 _MOST_BACKLOG = 2048
 # File descriptors that a process needs besides connections: database, log, event loop, imports.
 _OWN_FILES = 64
-_MOST_UNSENT_BYTES = 16 * 1024
-_CANNOT_LISTEN = 1
 _log = structlog.get_logger("server")
 _SOURCE = Path(__file__).resolve().parents[2]
 
@@ -99,9 +94,9 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
         access_log=False,
         log_config=None,
         backlog=backlog,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=10,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
-        timeout_worker_healthcheck=_SILENT_WORKER_SECONDS,
+        timeout_worker_healthcheck=20,  # longer than a start takes on a busy machine
     )
     try:
         _run(config, listener)
@@ -151,10 +146,10 @@ def listen(host: str, port: int, backlog: int, *, scheme: str, advice: str) -> s
         listener = socket.create_server(address[:2], family=family, backlog=backlog)
     except OSError as error:
         sys.stderr.write(f"Cannot listen on {host}:{port}: {error.strerror}. {advice}\n")
-        sys.exit(_CANNOT_LISTEN)
+        sys.exit(1)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # not on Windows
         # Connections inherit it: what a client does not read stays where `DeadlineProtocol` sees it.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT_BYTES)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 16 * 1024)
     shown = f"[{host}]" if family is socket.AF_INET6 else host
     _log.info("listening", url=f"{scheme}://{shown}:{listener.getsockname()[1]}")
     return listener

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 from structlog.contextvars import get_contextvars
 
-from app.http.request.request_id import RequestIdMiddleware, request_id_of
+from app.http.request.request_id import RequestIdMiddleware
 from tests.support.asgi import Recorder, call, http_scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.2.1")]
@@ -23,7 +23,7 @@ async def named(peer: str, *brought: str) -> str:
     answer = await call(app, http_scope(headers=headers, client=(peer, 1)))
     name = answer.header("x-request-id")
     assert name is not None
-    assert name == request_id_of(recorder.scope)
+    assert name == recorder.scope["state"]["request_id"]
     return name
 
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from app.access.guard import route_policies
 from app.access.policies import Policy, Principal
 from app.core.errors import Forbidden, NotFound, Unauthenticated
-from app.core.settings.model import Registration, Settings
+from app.core.settings.model import Settings
 from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from app.features.pages.kit.notices import Notice
 from app.features.pages.kit.words import device, event_words, short, when
@@ -73,7 +73,7 @@ class Site:
             "admin_email": settings.admin_email,
             "asset": assets.url,
             "development": settings.environment == "development",
-            "registration_open": settings.registration is Registration.OPEN,
+            "registration_open": settings.registration == "open",
             "links": [],
             "goes_with_account": [],
         }
