@@ -70,9 +70,7 @@ class GuardedRoute(APIRoute):
         self.policy = policy_of(endpoint)
         self.body_limit = SMALL_BODY if max_body_size is None else max_body_size
         if self.body_limit > MAX_BODY_BYTES:
-            raise PolicyError(
-                f"{path} would read {self.body_limit} bytes, and no body may have more than {MAX_BODY_BYTES}"
-            )
+            raise PolicyError(f"{path} would read {self.body_limit} bytes; no body may have more than {MAX_BODY_BYTES}")
         # Not passed to FastAPI, which would answer in plain text, and before a 401.
         super().__init__(path, endpoint, **{**options, "operation_id": endpoint.__name__})
         if not self.policy.needs_principal and current_principal in dependencies_of(self.dependant):

@@ -189,9 +189,7 @@ class OwnSession(Recent):
     def require_person(self, principal: Principal) -> None:
         """Raise `Forbidden` for every OAuth client."""
         if principal.client_id is not None:
-            raise Forbidden(
-                "This needs a sign-in with the service itself; an application that acts for you is refused."
-            )
+            raise Forbidden("This needs a sign-in with the service; an application that acts for you is refused.")
 
 
 def policy(rule: Policy) -> Callable[[_Endpoint], _Endpoint]:

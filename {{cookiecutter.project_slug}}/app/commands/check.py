@@ -29,13 +29,9 @@ _COLOURS = {"info": None, "warning": "yellow", "error": "red"}
 
 def check(
     *,
-    deploy: Annotated[
-        bool, typer.Option("--deploy", help="Judge as for production, whatever ENVIRONMENT says.")
-    ] = False,
+    deploy: Annotated[bool, typer.Option("--deploy", help="Judge as for production, whatever ENVIRONMENT is.")] = False,
     fail_level: Annotated[Level, typer.Option(help="The least level that makes the exit code 1.")] = "error",
-    output: Annotated[
-        Literal["text", "json", "sarif"], typer.Option("--format", help="How to write the findings.")
-    ] = "text",
+    output: Annotated[Literal["text", "json", "sarif"], typer.Option("--format", help="How to write them.")] = "text",
 ) -> None:
     """Check the settings, and who can read the files of the service.
 

@@ -14,7 +14,7 @@ from app.features.accounts.service import AccountService, AccountSettings
 
 _Email = Annotated[str, typer.Option("--email", help="The address that the administrator signs in with.")]
 _FromStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from standard input, instead of making one.")
+    bool, typer.Option("--password-stdin", help="Read it from standard input, instead of making one.")
 ]
 
 

@@ -50,12 +50,8 @@ _BY_HAND = (
     " it by hand; --reseal works wherever the keys come from."
 )
 
-_Reseal = Annotated[
-    bool, typer.Option("--reseal", help="Seal what is stored with the current key. Run it after the restart.")
-]
-_Retire = Annotated[
-    bool, typer.Option("--retire", help="Remove the earlier keys, unless something needs them. Restart afterwards.")
-]
+_Reseal = Annotated[bool, typer.Option("--reseal", help="Seal what is stored with the current key, after the restart.")]
+_Retire = Annotated[bool, typer.Option("--retire", help="Remove earlier keys, unless one is needed. Then restart.")]
 _Yes = Annotated[bool, typer.Option("--yes", help="With --retire: every process was restarted, do not ask.")]
 _UNRECORDED = (
     ".env is changed, but the database did not take the row of the audit trail that says so ({cause}). The next"

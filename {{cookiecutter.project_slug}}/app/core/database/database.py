@@ -38,7 +38,7 @@ SERVING_RIGHTS = "serving_rights"
 """The key in `info` of a table on which the role that serves has fewer rights than to read, add, change and delete."""
 
 # How long a transaction waits for a connection, and then for a lock; after that the answer is 503.
-_POOL_TIMEOUT_SECONDS = 5
+_POOL_SECONDS = 5
 _BUSY_SECONDS = 3
 _PING_SECONDS = 5
 _READS: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
@@ -159,11 +159,9 @@ class Database(AbstractAsyncContextManager["Database"]):
             return await db.run_sync(self._do, work, pending)
 
     @asynccontextmanager
-    async def _open(
-        self, sessions: async_sessionmaker[AsyncSession]
-    ) -> AsyncIterator[tuple[AsyncSession, PendingEvents]]:
+    async def _open(self, make: async_sessionmaker[AsyncSession]) -> AsyncIterator[tuple[AsyncSession, PendingEvents]]:
         with collect_events() as pending:
-            db = sessions()
+            db = make()
             db.sync_session.begin()
             try:
                 yield db, pending
@@ -238,9 +236,7 @@ def _sqlite_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine]:
     def make(*, writes: bool, **options: Any) -> AsyncEngine:
         creator = partial(connect, writes=writes)
         options |= {"connect_args": {"timeout": _BUSY_SECONDS, "async_creator_fn": creator}}
-        return create_async_engine(
-            dsn, hide_parameters=True, pool_timeout=_POOL_TIMEOUT_SECONDS, max_overflow=0, **options
-        )
+        return create_async_engine(dsn, hide_parameters=True, pool_timeout=_POOL_SECONDS, max_overflow=0, **options)
 
     return make(writes=False, pool_size=2, **_READS), make(writes=True, pool_size=1)
 
@@ -258,7 +254,7 @@ def _postgresql_engines(dsn: str) -> tuple[AsyncEngine, AsyncEngine, AsyncEngine
             "statement_timeout": "30s",
         },
         answer_seconds=40,
-        pool_timeout=_POOL_TIMEOUT_SECONDS,
+        pool_timeout=_POOL_SECONDS,
         max_overflow=0,
     )
     # Together as many connections as each process has at most.

@@ -35,9 +35,7 @@ class PersonalData:
         owner = columns[self.owner]
         key = next((column for column in columns if column.primary_key and column is not owner), owner)
         hidden = {self.owner, *self.without}
-        shown = [
-            column.key for column in columns if column.key not in hidden and not isinstance(column.type, LargeBinary)
-        ]
+        shown = [each.key for each in columns if each.key not in hidden and not isinstance(each.type, LargeBinary)]
         own = select(self.table).where(owner == (str(user_id) if isinstance(owner.type, String) else user_id))
         statement, more = own.order_by(key).limit(_BATCH), True
         while more:

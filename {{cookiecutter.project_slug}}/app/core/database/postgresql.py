@@ -124,6 +124,4 @@ async def _connect(*arguments: Any, **options: Any) -> asyncpg.Connection:
     except asyncpg.ProtocolViolationError as error:
         if "startup parameter" not in str(error):
             raise
-        raise asyncpg.ClientCannotConnectError(
-            f"this is PgBouncer: add ?{POOLER_OPTION}=true to DATABASE_URL"
-        ) from error
+        raise asyncpg.ClientCannotConnectError("this is PgBouncer: add ?pgbouncer=true to DATABASE_URL") from error

@@ -180,9 +180,7 @@ def _catch_uncaught() -> None:
             "thread_died", thread=died.thread and died.thread.name, exc_info=died.exc_value
         )
     if sys.unraisablehook is sys.__unraisablehook__:
-        sys.unraisablehook = lambda found: _log.error(
-            "unraisable_exception", source=found.object, exc_info=found.exc_value
-        )
+        sys.unraisablehook = lambda it: _log.error("unraisable_exception", source=it.object, exc_info=it.exc_value)
 
 
 def _on_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -202,9 +202,7 @@ class MailQueue:
         status = "failed" if error else "sent"
         await self._settle(mail, status=status, sealed=None, finished_at=utc_now(), error=error, smtp_code=code)
 
-    async def postponed(
-        self, mail: OutboxMail, error: str, code: int | None, seconds: float, *, counts: bool = True
-    ) -> None:
+    async def postponed(self, mail: OutboxMail, error: str, code: int | None, seconds: float, *, counts: bool) -> None:
         """Have it tried again after some time; `counts` is whether this was one of its attempts."""
         due, attempts = utc_now() + timedelta(seconds=seconds), mail.attempts - (not counts)
         await self._settle(mail, due_at=due, attempts=attempts, error=error, smtp_code=code)

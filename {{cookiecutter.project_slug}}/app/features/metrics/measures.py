@@ -25,9 +25,7 @@ LAG = Histogram(
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
 HASHING = Gauge("app_hashing_waiting", "Passwords that wait for a thread.", multiprocess_mode="livesum")
-CONNECTIONS = Gauge(
-    "app_database_connections", "Connections of a pool.", ("pool", "state"), multiprocess_mode="livesum"
-)
+CONNECTIONS = Gauge("app_database_connections", "Connections by pool.", ("pool", "state"), multiprocess_mode="livesum")
 MAILS = Gauge("app_outbox_mails", "Mails in the outbox.", ("status",), multiprocess_mode="livemostrecent")
 OLDEST_MAIL = Gauge("app_outbox_oldest_seconds", "Age of the mail that waits.", multiprocess_mode="livemostrecent")
 AUDIT_ROWS = Gauge("app_audit_rows", "Rows of the audit trail, about.", multiprocess_mode="livemostrecent")

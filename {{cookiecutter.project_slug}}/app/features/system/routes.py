@@ -20,7 +20,6 @@ from app.features.system.permissions import SystemPermission
 health_router = GuardedRouter(tags=["system"])
 router = GuardedRouter(tags=["system"])
 
-_RETRY_AFTER_SECONDS = 5
 READY_SECONDS = 0.25
 
 
@@ -77,9 +76,7 @@ async def readyz(readiness_check: Annotated[SharedCheck, provided(SharedCheck)])
     try:
         await readiness_check()
     except UNAVAILABLE_ERRORS:
-        raise Unavailable(
-            "The database does not answer, or takes no writes.", retry_after=_RETRY_AFTER_SECONDS
-        ) from None
+        raise Unavailable("The database does not answer, or takes no writes.", retry_after=5) from None
     return Health()
 
 

@@ -87,7 +87,7 @@ async def test_a_mail_that_is_postponed_or_released_is_due_again(make_settings: 
         await office.add(mail())
         claimed = await queue.claim()
         assert claimed
-        await queue.postponed(claimed, "SMTPDataError", 451, seconds=30)
+        await queue.postponed(claimed, "SMTPDataError", 451, seconds=30, counts=True)
         assert await queue.claim() is None
         with time_machine.travel(utc_now() + timedelta(seconds=31)):
             claimed = await queue.claim()
