@@ -54,6 +54,10 @@ def _mixes_alphabets(part: str) -> bool:
     return len(_LOOK_ALIKE.intersection(name.partition(" ")[0] for name in names)) > 1
 
 
-_Parses = AfterValidator(lambda text: parse_email_address(text) and text)
-EmailText = Annotated[str, Field(min_length=3, max_length=LONGEST_ADDRESS), _Parses]
+def _check(text: str) -> str:
+    parse_email_address(text)
+    return text
+
+
+EmailText = Annotated[str, Field(min_length=3, max_length=LONGEST_ADDRESS), AfterValidator(_check)]
 """An e-mail address in a body."""
