@@ -60,7 +60,7 @@ class Passkey:
     def _signed(self, kind: str, about: dict[str, Any], attested: bytes) -> tuple[bytes, bytes]:
         """The data of the authenticator and of the client; `about` says what is wrong in them, too."""
         self.count += self.counts
-        flags = about.get("flags", GOOD) | (ATTESTED if attested else 0)
+        flags = about.get("flags", GOOD if self.counts else GOOD | BACKUP_ELIGIBLE) | (ATTESTED if attested else 0)
         head = sha256(about["rp_id"].encode()).digest() + bytes([flags])
         client = {"type": f"webauthn.{kind}", "origin": ORIGIN, "crossOrigin": False}
         client |= {name: about[name] for name in ("type", "challenge", "origin") if name in about}

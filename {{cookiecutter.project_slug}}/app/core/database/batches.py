@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
+import structlog
 from sqlalchemy import ColumnElement, LargeBinary, delete, func, inspect, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,6 +15,7 @@ from app.core.database.database import Base, Database
 Batch = Callable[[AsyncSession], Awaitable[int]]
 """Treats some rows in the transaction and returns their number, 0 if none is left."""
 
+_log = structlog.get_logger("app")
 _FOUND_AT_ONCE = 10_000
 
 
@@ -25,16 +27,27 @@ class Resealable(Protocol):
 
 
 async def reseal_rows(db: AsyncSession, model: Any, sealer: Sealer, place: Callable[[Any], bytes], limit: int) -> int:
-    """Seal up to `limit` values `sealed` of earlier keys anew; return how many. A row that does not open is deleted."""
+    """Seal up to `limit` values `sealed` of earlier keys anew; return how many. One that does not open stays (a log).
+
+    Its key may come back; and without its row, a second factor would not be asked for any more.
+    """
+    (key,) = inspect(model).primary_key
     older = func.substr(model.sealed, 1, len(sealer.key_id), type_=LargeBinary) != sealer.key_id
-    wanted = select(model).where(older).order_by(*inspect(model).primary_key).limit(limit).with_for_update()
+    wanted = select(model).where(older).order_by(key).limit(limit).with_for_update()
+    resealed = broken = 0
     rows = (await db.scalars(wanted)).all()
-    for row in rows:
-        try:
-            row.sealed = sealer.seal(sealer.open(row.sealed, identity=place(row)), identity=place(row))
-        except SealBrokenError:
-            await db.delete(row)
-    return len(rows)
+    while rows:
+        for row in rows:
+            try:
+                row.sealed = sealer.seal(sealer.open(row.sealed, identity=place(row)), identity=place(row))
+                resealed += 1
+            except SealBrokenError:
+                broken += 1
+        after = getattr(rows[-1], key.key)
+        rows = [] if resealed else (await db.scalars(wanted.where(key > after))).all()
+    if broken and not resealed:
+        _log.error("sealed_rows_unreadable", table=model.__tablename__, rows=broken)
+    return resealed
 
 
 def purge_of(database: Database, model: type[Base], over: ColumnElement[bool], limit: int) -> Batch:

@@ -208,7 +208,7 @@ class ApiKeyService:
                 await self._mail.alert(db, ApiKeyMail.LEAKED, teller, name=name)
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
-        """Seal up to `limit` digests of earlier keys anew; return how many. One that does not open is deleted."""
+        """Seal up to `limit` digests of earlier keys anew; return how many. One that does not open stays."""
         return await reseal_rows(db, ApiKey, self._sealer, _place, limit)
 
     async def _add(self, db: AsyncSession, row: ApiKey, actor: Principal, origin: Client) -> str:

@@ -123,7 +123,7 @@ class BrowserSessions:
                 emit_event(SessionEvent.SIGNED_OUT, outcome="success", user_id=user_id, session_id=session_id)
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
-        """Seal up to `limit` rows of earlier keys with the current one; return how many. What does not open goes."""
+        """Seal up to `limit` rows of earlier keys with the current one; return how many."""
         return await reseal_rows(
             db, BrowserSession, self._sealer, lambda row: _place(row.session_id, row.id_hash), limit
         )

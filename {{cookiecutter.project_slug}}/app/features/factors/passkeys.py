@@ -73,7 +73,7 @@ class RelyingParty:
             if credential["response"].get("userHandle") in {None, _text(user_id.bytes)}:
                 expected = {**self._expected(token), "credential_current_sign_count": 0}  # compared below
                 now = verify_authentication_response(credential=credential, credential_public_key=key, **expected)
-        if now is None:
+        if now is None or now.credential_device_type != known["device"]:
             return None
         if known["count"] and now.new_sign_count <= known["count"]:
             raise CopiedPasskeyError
@@ -82,6 +82,13 @@ class RelyingParty:
     def _expected(self, token: str) -> dict[str, Any]:
         about = {"expected_rp_id": self._id, "expected_origin": self._origin, "require_user_verification": True}
         return {"expected_challenge": _challenge(token), **about}
+
+
+def names_its_user(sent: SecretStr | None) -> bool:
+    """Return whether an answer says whose it is, as it must where nobody was asked for (WebAuthn section 7.2)."""
+    with suppress(ValueError, LookupError, TypeError):
+        return bool(_parsed(sent)["response"]["userHandle"])
+    return False
 
 
 def passkey_id(sent: SecretStr | None) -> UUID | None:

@@ -34,7 +34,7 @@ from app.features.accounts.service import AccountService
 from app.features.factors import kinds
 from app.features.factors.events import FactorEvent, FactorMail
 from app.features.factors.kinds import APP, KINDS, PASSKEY, RECOVERY, FactorKind
-from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, passkey_id
+from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, names_its_user, passkey_id
 from app.features.factors.schemas import EnrolmentRead, FactorAnswer, FactorCreate, FactorRead
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionService, SetCookie
@@ -87,7 +87,8 @@ class FactorService:
 
     def owner(self, connection: Connection, answer: FactorAnswer) -> UUID | None:
         """Return whose passkey an answer is of; None if it is of another kind, or of nobody."""
-        named = passkey_id(answer.credential) if answer.kind == PASSKEY else None
+        is_whole = answer.kind == PASSKEY and names_its_user(answer.credential)
+        named = passkey_id(answer.credential) if is_whole else None
         return connection.scalar(select(Factor.user_id).where(Factor.id == named, Factor.kind == PASSKEY))
 
     def use(
@@ -215,7 +216,7 @@ class FactorService:
             emit_event(FactorEvent.FACTORS_RESET, outcome="success", user_id=actor.user_id, target_id=user_id)
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
-        """Seal up to `limit` rows of earlier keys with the current one; return how many. What does not open goes."""
+        """Seal up to `limit` rows of earlier keys with the current one; return how many."""
         return await reseal_rows(db, Factor, self._sealer, _place, limit)
 
     async def _locked(self, db: AsyncSession, actor: Principal) -> Sequence[Row[Any]]:

@@ -138,9 +138,9 @@ class Providers:
 
     @asynccontextmanager
     async def counted(self, client: Client) -> AsyncIterator[None]:
-        """Count an answer for its network, as a password is, unless it is right; raises `TooManyRequests`."""
+        """Count the answer to what a browser began for its network, unless it is right; raises `TooManyRequests`."""
         attempt = CountedAttempt(self._limiter)
-        verdict = await attempt.count(self._limit, "network", subscriber(client.ip))
+        verdict = await attempt.count(self._limit, "provider", subscriber(client.ip))
         if not verdict.allowed:
             attempt.over = verdict, "network"
             attempt.refuse_over()
@@ -187,8 +187,8 @@ async def come_back(  # noqa: PLR0913, PLR0917  # as many as FastAPI is to provi
     provider, pending, onward = providers[name].provider, None, await onward_from(page, None)
     channel = channel_of(browsers, client)
     try:
+        pending = providers.pending(page.request, name)
         async with providers.counted(client):
-            pending = providers.pending(page.request, name)
             claims = await providers.claims(pending, page.request)
             if pending.session_id is None:
                 onward = await onward_from(page, pending.next_path)

@@ -26,7 +26,7 @@ from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.tokens import AccountTokens
-from app.features.accounts.service import AccountService, add_account
+from app.features.accounts.service import AccountService, add_account, replace_unconfirmed
 from app.features.identity.events import IdentityEvent, IdentityMail
 from app.features.identity.logout_token import is_claim
 from app.features.identity.models import Identity, IdentitySession
@@ -158,6 +158,8 @@ class IdentityService:
             raise RefusedIdentity(_UNVERIFIED)
         if provider.domains and domain_of(address) not in provider.domains:
             raise RefusedIdentity(_UNKNOWN)
+        # Nobody has proved to have the mailbox before: what a stranger registered, or was invited, makes room.
+        await replace_unconfirmed(db, address.mailbox)
         try:
             return await add_account(db, address.address, address.mailbox, None, [Role.MEMBER])
         except IntegrityError:

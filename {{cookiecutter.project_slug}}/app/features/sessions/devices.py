@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, exists, func, insert, or_, select, update
 
+from app.access.policies import MFA
 from app.core.clock import utc_now
 from app.core.crypto import digest
 from app.core.database.database import table_of
@@ -60,6 +61,12 @@ def device_of(user_id: UUID, client: Client) -> bytes:
     """Return what the sessions of an account store of a device, to tell which have the same one."""
     program = _VERSION.sub("", client.user_agent[:LONGEST_USER_AGENT])
     return digest(f"{user_id}\0{subscriber(client.ip)}\0{program}")
+
+
+def has_proved_a_factor(user_id: UUID, client: Client) -> Select[Any]:
+    """Select whether the owner has used a second factor with this device: whoever resets the password has not."""
+    of_device = (_sessions.c.user_id == user_id, _sessions.c.device == device_of(user_id, client))
+    return select(exists().where(*of_device, _sessions.c.methods.contains(MFA)))
 
 
 def is_new_device(connection: Connection, user_id: UUID, client: Client) -> bool:

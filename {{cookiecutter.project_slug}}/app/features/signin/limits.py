@@ -80,14 +80,15 @@ class SignInLimits:
                 break
         return attempt
 
-    async def count_answer(self, user_id: UUID | None, ip: str, *, at_home: bool) -> Attempt:
+    async def count_answer(self, user_id: UUID | None, ip: str, *, is_known: bool) -> Attempt:
         """Count an answer before it is checked, without a user for its network alone; raises `TooManyRequests`."""
         attempt, user, network = Attempt(self._limiter), str(user_id), subscriber(ip)
         limits = ((_ANSWERS, ("answer", user, network)), (_ANSWERS_A_DAY, ("answer", user)))
         for limit, key in limits if user_id else ((self._limit, ("passkey", network)),):
             verdict = await attempt.count(limit, *key)
-            # At home the owner is still heard: who knows the password cannot keep them out.
-            if not verdict.allowed and not (at_home and limit is _ANSWERS_A_DAY):
+            # With a device that has proved a factor the owner is still heard: who knows the password, or sets another
+            # one by mail, cannot keep them out, and gets no more than the others.
+            if not verdict.allowed and not (is_known and limit is _ANSWERS_A_DAY):
                 attempt.over = verdict, "account"
                 attempt.refuse_over()
         return attempt

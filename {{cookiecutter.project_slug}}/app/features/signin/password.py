@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, Row, Select, delete, insert, select
+from sqlalchemy import Connection, Row, Select, delete, false, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.policies import MFA
@@ -22,7 +22,6 @@ from app.core.database.database import UNAVAILABLE_ERRORS, Database, table_of
 from app.core.email_address import parse_email_address
 from app.core.errors import Unauthenticated, Unavailable
 from app.core.events import emit_event
-from app.core.limits import subscriber
 from app.core.schemas import ResponseBody
 from app.core.services import Services
 from app.features.accounts.mailed.alerts import Alert
@@ -32,7 +31,7 @@ from app.features.accounts.service import AccountService
 from app.features.factors.schemas import FactorAnswer
 from app.features.factors.service import OF_USER, FactorService
 from app.features.sessions.client import Client
-from app.features.sessions.devices import at_home, is_new_device, remember_home
+from app.features.sessions.devices import has_proved_a_factor, is_new_device, remember_home
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
 from app.features.signin.events import SignInEvent
 from app.features.signin.limits import SignInLimits
@@ -146,7 +145,9 @@ class PasswordSignIn:
         if not found:
             raise Unauthenticated(_ENDED)
         asked = found[0]
-        attempt = await self._limits.count_answer(asked.user_id, channel.client.ip, at_home=bool(asked.at_home))
+        known = has_proved_a_factor(asked.user_id, channel.client) if asked.user_id else select(false())
+        is_known = (await self._database.fetch_all(known, {}))[0][0]
+        attempt = await self._limits.count_answer(asked.user_id, channel.client.ip, is_known=is_known)
 
         def advance(connection: Connection) -> Opened | Unauthenticated:
             user_id = asked.user_id or self._factors.owner(connection, answer)
@@ -222,8 +223,7 @@ async def end_unfinished(db: AsyncSession, user_id: UUID) -> None:
 
 
 def _living(challenge: str, channel: Channel) -> Select[Any]:
-    """Select whose a living challenge of the channel is, and whether the client is at home there."""
+    """Select whose a living challenge of the channel is, and by what method it was begun."""
     of_channel = (_unfinished.c.challenge_hash == digest(challenge), _unfinished.c.channel == channel.name)
-    found = select(_unfinished.c.user_id, _unfinished.c.method, at_home(_unfinished.c.user_id).label("at_home"))
-    found = found.where(*of_channel, _unfinished.c.expires_at > utc_now())
-    return found.params(of_network=subscriber(channel.client.ip))
+    found = select(_unfinished.c.user_id, _unfinished.c.method)
+    return found.where(*of_channel, _unfinished.c.expires_at > utc_now())

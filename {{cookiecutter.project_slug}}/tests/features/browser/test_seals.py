@@ -61,8 +61,8 @@ async def test_seals_in_batches_what_the_old_key_sealed(start: StartService) -> 
 
 
 @pytest.mark.anyio
-async def test_what_does_not_open_goes_and_holds_nothing_up(start: StartService) -> None:
-    """A row that nobody here sealed is no session any more; the others are sealed anew."""
+async def test_what_does_not_open_stays_closed_and_holds_nothing_up(start: StartService) -> None:
+    """A row that nobody here sealed opens no session; the others are sealed anew, and then none is left to seal."""
     async with start(secret_key=OLD) as service:
         cookies = await cookies_of(service, 3)
     async with start(secret_key=NEW, secret_key_fallbacks=[OLD]) as service:
@@ -72,7 +72,8 @@ async def test_what_does_not_open_goes_and_holds_nothing_up(start: StartService)
             values = {"sealed": b"\0" * 80, "id_hash": bytes(rows[0])}
             kinds = [bindparam(name, type_=LargeBinary()) for name in values]
             await db.execute(broken.bindparams(*kinds), values)
-        assert [await reseal(service, 2) for _ in range(3)] == [2, 1, 0]
+        assert sum([await reseal(service, 2) for _ in range(3)]) == 2
+        assert await reseal(service, 2) == 0
         assert sorted(await statuses(service, cookies)) == [200, 200, 401]
 
 

@@ -1,6 +1,7 @@
 """What somebody hostile tries who knows the password, or has a stolen session: races, changes in between, floods."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from tests.features.factors.steps import (
     sign_in_with_app,
     with_app,
 )
+from tests.support.account_mail import Post
+from tests.support.mail import Mailbox
 from tests.support.oauth import issue_to, register
 from tests.support.service import Service, tokens_of
 
@@ -111,6 +114,30 @@ async def test_a_flood_of_wrong_codes_keeps_out_the_attacker_and_not_the_owner(s
         assert (await answer_with(service, late, code, **elsewhere)).status_code == 429
         challenge = await challenged(service, enrolled.person, **home)
         assert (await answer_with(service, challenge, code, **home)).status_code == 200
+
+
+@pytest.mark.asvs("6.3.1", "6.4.3", "6.6.3")
+async def test_who_reads_the_mailbox_guesses_no_more_than_others_and_keeps_nobody_out(
+    start: StartService, mailbox: Mailbox
+) -> None:
+    """After resets from many networks they have twenty answers a day; the owner is heard where they used the factor."""
+    async with start(trusted_proxies="127.0.0.1") as service:
+        home = at("198.51.100.7")
+        enrolled = await with_app(service)
+        owner, post = enrolled.person, Post(service, mailbox)
+        first = await answer_with(service, await challenged(service, owner, **home), enrolled.app.fresh(), **home)
+        assert first.status_code == 200
+        statuses = []
+        for number in range(5):
+            there, password = at(f"203.0.113.{number}"), f"unrelated words of song {number}"
+            await post.forgot(owner.email)
+            assert await post.reset(await post.mailed_token(owner.email, number + 1), password, **there) == 204
+            owner = replace(owner, password=password)
+            challenge = await challenged(service, owner, **there)
+            statuses += [(await answer_with(service, challenge, "000000", **there)).status_code for _ in range(6)]
+        assert (statuses.count(401), statuses.count(429)) == (20, 10)
+        challenge = await challenged(service, owner, **home)
+        assert (await answer_with(service, challenge, enrolled.app.fresh(), **home)).status_code == 200
 
 
 @pytest.mark.asvs("7.5.1", "10.3.2")

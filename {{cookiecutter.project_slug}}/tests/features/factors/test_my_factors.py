@@ -210,6 +210,28 @@ async def test_a_sealed_factor_is_of_its_row_and_survives_a_new_key(start: Start
         moved = await answer_with(service, await challenged(service, theirs.person), mine.app.code())
         assert moved.status_code == 401
     async with start(secret_key=second, secret_key_fallbacks=first) as service, service[Database].transaction() as db:
-        assert await service[FactorService].reseal(db, limit=100) == 4
+        assert await service[FactorService].reseal(db, limit=100) == 3  # the moved one stays
     async with start(secret_key=second) as service:
         await sign_in_with_app(service, mine)
+
+
+@pytest.mark.asvs("6.3.3", "13.3.4")
+async def test_a_factor_that_no_key_opens_is_asked_for_still(
+    start: StartService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a new key without the earlier one, resealing takes no factor away; with the earlier one all work again."""
+    first, second = secrets.token_urlsafe(64), secrets.token_urlsafe(64)
+    async with start(secret_key=first) as service:
+        mine = await with_app(service)
+    async with start(secret_key=second) as service:
+        theirs = await with_app(service)
+        async with service[Database].transaction() as db:
+            assert await service[FactorService].reseal(db, limit=100) == 0
+        assert '"event":"sealed_rows_unreadable"' in capsys.readouterr().out
+        challenge = await challenged(service, mine.person)
+        assert (await answer_with(service, challenge, mine.app.code())).status_code == 401
+    async with start(secret_key=first, secret_key_fallbacks=second) as service:
+        async with service[Database].transaction() as db:
+            assert [await service[FactorService].reseal(db, limit=1) for _ in range(3)] == [1, 1, 0]
+        await sign_in_with_app(service, mine)
+        await sign_in_with_app(service, theirs)

@@ -21,7 +21,7 @@ from tests.features.factors.passkeys import (
     with_passkey,
 )
 from tests.features.factors.steps import FACTORS, App, answer_with, begin, confirm, enrol
-from tests.support.authenticator import PRESENT, VERIFIED, Passkey, text
+from tests.support.authenticator import BACKUP_ELIGIBLE, GOOD, PRESENT, VERIFIED, Passkey, text
 from tests.support.service import Service, tokens_of
 
 pytestmark = pytest.mark.anyio
@@ -286,3 +286,14 @@ async def test_a_challenge_tells_nothing_about_anybody(service: Service) -> None
     missing = f"sc_{secrets.token_urlsafe(32)}"
     answer = await answer_by(service, {"challenge": missing}, "{}")
     assert (answer.status_code, answer.json()["detail"]) == ENDED
+
+
+async def test_an_answer_says_whose_it_is_and_from_which_kind_of_device(service: Service) -> None:
+    """WebAuthn section 7.2: where nobody was asked for, the user is named; what could not be synchronised never can."""
+    owner = await with_passkey(service)
+    for wrong in ({"user": ""}, {"flags": GOOD | BACKUP_ELIGIBLE}):
+        challenge = await asked(service)
+        answer = await answer_by(service, challenge, owner.passkey.get(options_of(challenge), **wrong))
+        assert (answer.status_code, answer.json()["detail"]) == WRONG, wrong
+    challenge = await asked(service)
+    assert (await answer_by(service, challenge, owner.passkey.get(options_of(challenge)))).status_code == 200

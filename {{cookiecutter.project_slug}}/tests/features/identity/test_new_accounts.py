@@ -67,3 +67,30 @@ async def test_a_domain_takes_over_no_account_and_is_of_its_provider_alone(
         answer = await sign_in(Browser(service), "/login/with/other")
         assert answer.status_code == 403
         assert UNKNOWN in text_of(answer)
+
+
+@pytest.mark.asvs("6.8.1")
+async def test_what_was_never_confirmed_keeps_no_owner_out(start: StartService, good: Issuer) -> None:
+    """A stranger registers the address; its owner comes with a provider, and the stranger's password opens nothing."""
+    async with start(registration="open") as service:
+        registered = {"email": "victim@people.example", "password": "unrelated words of a song"}
+        assert (await service.client.post("/api/v1/accounts", json=registered)).status_code == 202
+        good.person |= {"email": registered["email"], "email_verified": True}
+        browser = Browser(service)
+        assert (await sign_in(browser)).status_code == 303
+        assert registered["email"] in (await browser.get("/account")).text
+        assert (await service.try_sign_in(*registered.values())).status_code == 401
+
+
+@pytest.mark.asvs("6.2.3", "7.5.1")
+async def test_an_account_without_a_password_can_be_deleted(start: StartService, good: Issuer) -> None:
+    """A recent sign-in with the provider stands in for the password; a wrong password does not."""
+    async with start(registration="open") as service:
+        good.person |= {"email": "new@people.example", "email_verified": True}
+        browser = Browser(service)
+        await sign_in(browser)
+        assert (await browser.post("/account/delete", current_password="anything")).status_code == 403
+        assert (await browser.post("/account/delete", current_password="")).headers[
+            "Location"
+        ] == "/?done=account-deleted"
+        assert (await browser.get("/account")).headers["Location"].startswith("/login")

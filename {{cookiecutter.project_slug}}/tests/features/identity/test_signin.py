@@ -163,13 +163,29 @@ async def test_an_old_session_of_the_provider_is_no_recent_sign_in(service: Serv
 
 @pytest.mark.asvs("6.3.1")
 async def test_wrong_answers_are_limited_by_network(start: StartService, good: Issuer) -> None:
-    """As wrong passwords are, and together with them."""
+    """As wrong passwords are, beside them; right ones are not counted."""
     async with start(rate_limit_signin="2/15minutes") as service:
-        browser = Browser(service)
-        codes = [(await browser.get("/login/callback/good?state=x&code=x")).status_code for _ in range(3)]
+        browser, codes = Browser(service), []
+        for _ in range(3):
+            await begin(browser)
+            codes.append((await browser.get("/login/callback/good?state=x&code=x")).status_code)
         assert codes == [400, 400, 429]
+        assert (await service.try_sign_in("a@people.example", "wrong")).status_code == 401
+        assert "/token" not in good.asked
+
+
+@pytest.mark.asvs("6.3.1")
+async def test_what_another_site_makes_a_browser_ask_for_keeps_nobody_out(start: StartService, good: Issuer) -> None:
+    """An answer to what no browser began counts for nobody: a picture on any site could send it."""
+    async with start(rate_limit_signin="2/15minutes") as service:
+        stranger = Browser(service)
+        codes = [(await stranger.get("/login/callback/good?state=x&code=x")).status_code for _ in range(5)]
+        assert codes == [400] * 5
         assert "signin_failed" not in await actions(service)
-        assert good.asked == []
+        _, browser = await linked(service, good)
+        await browser.post("/logout")
+        assert (await sign_in(browser)).headers["Location"] == "/account"
+        assert (await service.try_sign_in("a@people.example", "wrong")).status_code == 401
 
 
 @pytest.mark.asvs("7.2.4")

@@ -5,7 +5,7 @@ from uuid import UUID
 from limits import parse as parse_limit
 from pydantic import SecretStr
 
-from app.access.policies import PASSKEY, STEP_UP_MINUTES, OwnSession, Principal
+from app.access.policies import STEP_UP_MINUTES, OwnSession, Principal
 from app.core.database.database import Database
 from app.core.errors import Forbidden, TooManyRequests, Unprocessable
 from app.core.events import SecurityEvent, emit_event
@@ -34,7 +34,7 @@ class PasswordConfirmation:
     async def require(self, principal: Principal, password: SecretStr | None, purpose: SecurityEvent) -> User:
         """Return the account if the password is right; raises `Forbidden`, and emits `purpose` as a failure.
 
-        A recent sign-in with a passkey stands in for the password of an account that has none.
+        A recent sign-in, with whatever is used in its place, stands in for the password of an account that has none.
 
         Before that check, raises `TooManyRequests`, and `Forbidden` for OAuth clients: none can find the password out.
         """
@@ -47,7 +47,7 @@ class PasswordConfirmation:
         await self.admit(*key, by="session", **who)
         async with self._database.read() as db:
             user = await db.get_one(User, principal.user_id)
-        if password is None and user.password_hash is None and PASSKEY in principal.methods:
+        if password is None and user.password_hash is None:
             OwnSession(STEP_UP_MINUTES).enforce(principal)
         elif password is None:
             missing = {"location": ["body", "current_password"], "reason": "Please fill this in."}
