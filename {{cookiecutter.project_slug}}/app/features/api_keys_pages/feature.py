@@ -15,7 +15,10 @@ def provide(services: Services) -> None:
     services[Site].add(
         templates=_FOLDER / "templates",
         notices=ApiKeyNotice,
-        links=(PageLink(OWN, "API keys", "key"), PageLink(ALL, "API keys", "key")),
+        links=(
+            PageLink(OWN, "API keys", "key", "Which programs act for you."),
+            PageLink(ALL, "API keys", "key", "Which programs act with a key, and for whom."),
+        ),
         goes_with_account=("your API keys",),
     )
 

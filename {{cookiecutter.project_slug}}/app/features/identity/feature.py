@@ -24,7 +24,7 @@ def provide(services: Services) -> None:
     services[Site].add(
         templates=_FOLDER / "templates",
         notices=IdentityNotice,
-        links=(PageLink(IDENTITIES, "Linked sign-ins"),),
+        links=(PageLink(IDENTITIES, "Linked sign-ins", "enter", "With which other accounts you sign in."),),
         goes_with_account=("your linked sign-ins",),
     )
 

@@ -13,7 +13,7 @@ def provide(services: Services) -> None:
     services[Site].add(
         templates=Path(__file__).with_name("templates"),
         notices=VaultNotice,
-        links=(PageLink("/account/vault", "Vault", "key"),),
+        links=(PageLink("/account/vault", "Vault", "safe", "Your secrets, sealed."),),
         goes_with_account=("the secrets in your vault",),
     )
 

@@ -54,11 +54,15 @@ class Assets:
 
 
 class PageLink(NamedTuple):
-    """A page below `/account` or `/admin`, for the navigation there; `icon` is one of those in `static/icons.svg`."""
+    """A page below `/account` or `/admin`, for the navigation there; `icon` is one of those in `static/icons.svg`.
+
+    The overview of its part lists it with the `words`.
+    """
 
     path: str
     label: str
     icon: str = "page"
+    words: str = ""
 
 
 class Site:
