@@ -10,7 +10,6 @@ begins, and it ends by itself if its process dies. A process that has lost its c
 import asyncio
 import unicodedata
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -25,7 +24,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.clock import utc_now
-from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
+from app.core.crypto import KeyRing, Purpose, Sealer
+from app.core.database.batches import reseal_rows
 from app.core.database.database import Base, Database
 from app.core.email_address import LONGEST_ADDRESS
 
@@ -140,19 +140,8 @@ class Outbox:
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` rows anew that another key than the current one sealed; return how many, 0 for none."""
-        key_id = func.substr(OutboxMail.sealed, 1, len(self._sealer.key_id), type_=LargeBinary)
         # Locked, so that no delivery empties one meanwhile.
-        stale = select(OutboxMail).where(OutboxMail.sealed.is_not(None), key_id != self._sealer.key_id)
-        stale = stale.order_by(OutboxMail.id).limit(limit).with_for_update()
-        resealed, after = 0, UUID(int=0)
-        while not resealed and (rows := (await db.scalars(stale.where(OutboxMail.id > after))).all()):
-            for row in rows:
-                with suppress(SealBrokenError):  # no key of the ring opens it: the key may come back
-                    place = _place(row.id)
-                    row.sealed = self._sealer.seal(self._sealer.open(row.sealed or b"", identity=place), identity=place)
-                    resealed += 1
-            after = rows[-1].id
-        return resealed
+        return await reseal_rows(db, OutboxMail, self._sealer, lambda row: _place(row.id), limit)
 
 
 def _place(mail_id: UUID) -> bytes:

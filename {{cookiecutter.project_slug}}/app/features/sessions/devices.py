@@ -63,10 +63,10 @@ def device_of(user_id: UUID, client: Client) -> bytes:
     return digest(f"{user_id}\0{subscriber(client.ip)}\0{program}")
 
 
-def has_proved_a_factor(user_id: UUID, client: Client) -> Select[Any]:
-    """Select whether the owner has used a second factor with this device: whoever resets the password has not."""
+def session_with_factor(user_id: UUID, client: Client) -> Select[Any]:
+    """Select a session in which the owner used a second factor with this device: who resets the password has none."""
     of_device = (_sessions.c.user_id == user_id, _sessions.c.device == device_of(user_id, client))
-    return select(exists().where(*of_device, _sessions.c.methods.contains(MFA)))
+    return select(_sessions.c.id).where(*of_device, _sessions.c.methods.contains(MFA)).limit(1)
 
 
 def is_new_device(connection: Connection, user_id: UUID, client: Client) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, Row, Select, delete, false, insert, select
+from sqlalchemy import Connection, Row, Select, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.policies import MFA
@@ -31,7 +31,7 @@ from app.features.accounts.service import AccountService
 from app.features.factors.schemas import FactorAnswer
 from app.features.factors.service import OF_USER, FactorService
 from app.features.sessions.client import Client
-from app.features.sessions.devices import has_proved_a_factor, is_new_device, remember_home
+from app.features.sessions.devices import is_new_device, remember_home, session_with_factor
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
 from app.features.signin.events import SignInEvent
 from app.features.signin.limits import SignInLimits
@@ -145,8 +145,8 @@ class PasswordSignIn:
         if not found:
             raise Unauthenticated(_ENDED)
         asked = found[0]
-        known = has_proved_a_factor(asked.user_id, channel.client) if asked.user_id else select(false())
-        is_known = (await self._database.fetch_all(known, {}))[0][0]
+        known = session_with_factor(asked.user_id, channel.client) if asked.user_id else None
+        is_known = known is not None and bool(await self._database.fetch_all(known, {}))
         attempt = await self._limits.count_answer(asked.user_id, channel.client.ip, is_known=is_known)
 
         def advance(connection: Connection) -> Opened | Unauthenticated:
