@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from starlette.responses import Response
 
 from app.core.errors import Forbidden
+from app.features.accounts.routes import Accounts
 from app.features.factors.kinds import APP
 from app.features.factors.routes import CHANGES_FACTORS, CHANGES_PASSWORD, READS_FACTORS, Factors
 from app.features.factors.schemas import EnrolmentRead, FactorCreate, FactorRead
@@ -24,9 +25,17 @@ router = PageRouter(__name__, FACTORS)
 
 
 @router.page("", READS_FACTORS)
-async def factors_page(page: CurrentPage, factors: Factors) -> Response:
+async def factors_page(page: CurrentPage, factors: Factors, accounts: Accounts) -> Response:
     """List my second factors."""
-    return page.show("account_factors.html", factors=await factors.list_own(page.principal.user_id))
+    user = await accounts.get(page.principal.user_id)
+    mine, has_password = await factors.list_own(user.id), user.password_hash is not None
+    return page.show("account_factors.html", factors=mine, has_password=has_password)
+
+
+@router.page("/add/{kind}", READS_FACTORS)
+async def begin_again(page: CurrentPage) -> Response:
+    """Lead to the list who comes back to what a form had begun: it is shown once."""
+    return page.go(FACTORS)
 
 
 @router.form("/add/{kind}", CHANGES_FACTORS)

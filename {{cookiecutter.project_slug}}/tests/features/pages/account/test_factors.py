@@ -102,6 +102,7 @@ async def test_pages_lead_to_the_enrolment_until_a_factor_is_there(start: StartS
         assert "Your role demands a second factor" in text_of(page)
         assert "/admin" not in re.findall(r'href="([^"]*)"', page.text)
         shown = await browser.post("/account/factors/add/totp")
+        assert (await browser.get("/account/factors/add/totp")).headers["Location"] == "/account/factors"
         values = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', shown.text))
         app = App(re.findall(r'href="(otpauth:[^"]*)"', shown.text)[0].replace("&amp;", "&"))
         wrong = await browser.post("/account/factors/add/totp/confirm", **values, code="000000")

@@ -122,6 +122,7 @@ async def test_the_pages_let_a_password_go_and_come_back(service: Service) -> No
     assert "Without a password" in text_of(await browser.get("/account/factors"))
     done = await browser.post("/account/factors/alone")
     assert done.headers["Location"] == "/account/factors?done=password-removed"
+    assert "Without a password" not in text_of(await browser.get("/account/factors"))
     refused = await browser.post("/confirm", password=owner.person.password)
     assert (refused.status_code, "The current password is wrong." in text_of(refused)) == (403, True)
     assert (await sent(browser, owner, await begun(browser), next="/account")).status_code == 303

@@ -130,7 +130,7 @@ async def test_a_browser_that_keeps_no_cookie_is_told(service: Service) -> None:
 
 
 async def test_others_are_not_told_about_cookies(service: Service) -> None:
-    """Not on the way in over HTTPS, not from elsewhere, not after a mistake, and not with a cookie that is over."""
+    """Not on the way in over HTTPS, from elsewhere, after a mistake, with a cookie that is over, or after a second step."""
     browser, person = Browser(service), await service.person()
     path = "/login?next=/account"
     for referer in (
@@ -144,5 +144,6 @@ async def test_others_are_not_told_about_cookies(service: Service) -> None:
     came_from = {"Referer": "https://service.example/login"}
     assert LOST not in text_of(await browser.get("/login", headers=came_from))
     assert LOST not in text_of(await browser.post("/login", email=person.email, password="wrong"))
+    assert LOST not in text_of(await browser.get("/login?next=/account&done=signin-ended", headers=came_from))
     browser.cookie = "x" * 43
     assert LOST not in text_of(await browser.get(path, headers=came_from))
