@@ -1,5 +1,6 @@
 """An authenticator app, and people who have one."""
 
+import time
 from base64 import b32decode
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +17,7 @@ from tests.support.mail import Mailbox, bodies, until
 from tests.support.service import Person, Service, Tokens, tokens_of
 
 FACTORS = "/api/v1/users/me/factors"
+_STEP_SECONDS = 30
 
 
 @dataclass
@@ -32,8 +34,14 @@ class App:
 
     def code(self, steps: int = 0) -> str:
         """The code of this time step, or of one so many steps later."""
-        totp = TOTP(b32decode(self.secret), 6, SHA1(), 30)  # noqa: S303  # as RFC 6238 has it
-        return totp.generate(int((utc_now() + timedelta(seconds=30 * steps)).timestamp())).decode()
+        totp = TOTP(b32decode(self.secret), 6, SHA1(), _STEP_SECONDS)  # noqa: S303  # as RFC 6238 has it
+        return totp.generate(int((utc_now() + timedelta(seconds=_STEP_SECONDS * steps)).timestamp())).decode()
+
+    def oldest(self, seconds: float = 1) -> str:
+        """The code of the step before, with so many seconds to be used: at the end of this step it is soon too old."""
+        left = _STEP_SECONDS - utc_now().timestamp() % _STEP_SECONDS
+        time.sleep(left if left < seconds else 0)
+        return self.code(-1)
 
     def fresh(self) -> str:
         """A code that was not used yet: three of them are right at any moment."""
@@ -70,7 +78,7 @@ async def enrol(service: Service, person: Person, tokens: Tokens) -> Enrolled:
     """Add an authenticator app to somebody's account: the code of the step before, so that two more can be used."""
     begun = await begin(service, tokens.bearer)
     app = App(begun["otpauth_uri"])
-    answer = await confirm(service, tokens.bearer, begun, app.code(-1))
+    answer = await confirm(service, tokens.bearer, begun, app.oldest())
     assert answer.status_code == 201, answer.text
     added = answer.json()
     return Enrolled(person, tokens, app, added["id"], added.get("recovery_codes", []))

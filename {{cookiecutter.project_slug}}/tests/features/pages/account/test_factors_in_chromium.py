@@ -22,7 +22,7 @@ async def add_app(page: Page) -> App:
     await page.get_by_label("Code", exact=True).fill("000000")
     await page.get_by_role("button", name="Add", exact=True).click()
     await expect(page.get_by_text("The answer is wrong")).to_be_visible()
-    code = app.code(-1)
+    code = app.oldest(5)
     await page.get_by_label("Code", exact=True).fill(f"{code[:3]} {code[3:]}")
     await page.get_by_role("button", name="Add", exact=True).click()
     await expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
