@@ -16,6 +16,8 @@ from tests.pythons import further_pythons
 from tests.test_workflows import tool
 
 PYTHONS = further_pythons()
+# Coverage makes Python 3.11 spin now and then, when threads end at the same time; see the rendered README.
+FOR_COVERAGE = [*PYTHONS.values()][-1]
 # Made up, and always the same: in a few of a hundred random ones, the scanner sees a word of a list, and lets it pass.
 SECRET = f"client_secret = '{hashlib.sha256(b'made up').hexdigest()}'\n"
 
@@ -138,7 +140,7 @@ def test_what_is_asked_for_passes_its_own_tests(tmp_path: Path) -> None:
 )
 def test_what_was_left_out_is_not_missed(tmp_path: Path, answers: dict[str, str]) -> None:
     """Each option stands without the other, and the smallest by itself, on PostgreSQL as on SQLite."""
-    make(bake_into(tmp_path, answers).project, "check")
+    make(bake_into(tmp_path, answers).project, "check", python=FOR_COVERAGE)
 
 
 @pytest.mark.postgres
@@ -150,7 +152,7 @@ def test_the_default_project_passes_on_postgresql(tmp_path: Path) -> None:
 @pytest.mark.coverage
 def test_the_tests_of_the_default_project_reach_its_code(tmp_path: Path) -> None:
     """The second half of its `make check`."""
-    make(bake_into(tmp_path, {}).project, "coverage")
+    make(bake_into(tmp_path, {}).project, "coverage", python=FOR_COVERAGE)
 
 
 @pytest.mark.more
