@@ -23,6 +23,7 @@ ENROLS = {
     ("GET", "/confirm"),
     ("POST", "/confirm"),
     ("GET", "/account/factors"),
+    ("GET", "/account/factors/add/{kind}"),
     ("POST", "/account/factors/add/{kind}"),
     ("POST", "/account/factors/add/{kind}/confirm"),
     ("POST", "/account/factors/codes"),

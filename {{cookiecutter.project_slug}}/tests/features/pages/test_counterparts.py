@@ -62,6 +62,7 @@ COUNTERPARTS: dict[str, str | None] = {
             "/account/delete",
             "/account/email",
             "/account/email/confirm",
+            "/account/factors/add/{kind}",
             "/account/password",
             "/admin/clients/new",
             "/admin/users/invite",

@@ -130,7 +130,7 @@ async def test_a_browser_that_keeps_no_cookie_is_told(service: Service) -> None:
 
 
 async def test_others_are_not_told_about_cookies(service: Service) -> None:
-    """Not on the way in over HTTPS, from elsewhere, after a mistake, with a cookie that is over, or after a second step."""
+    """Not on the way in over HTTPS, from elsewhere, after a mistake or a second step, or with a cookie that is over."""
     browser, person = Browser(service), await service.person()
     path = "/login?next=/account"
     for referer in (
