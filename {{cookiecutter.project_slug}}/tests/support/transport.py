@@ -8,8 +8,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from app.http.server.connections import ConnectionLimit
-from app.http.server.protocol import DeadlineProtocol
+from app.http.server.protocol import ConnectionLimit, DeadlineProtocol
 
 
 class Transport(asyncio.Transport):

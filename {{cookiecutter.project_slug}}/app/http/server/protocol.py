@@ -8,6 +8,7 @@ parser error is answered like any other error (ASVS 4.2.1).
 import asyncio
 import socket
 import struct
+from collections import OrderedDict
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +20,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from app.core.errors import BadRequest, Problem, problem_response
 from app.http.middleware.security_headers import security_headers
 from app.http.request.request_id import HEADER, new_request_id
-from app.http.server.connections import ConnectionLimit
 
 CLIENT_SECONDS = 20.0
 MAX_HEAD_BYTES = 64 * 1024
@@ -32,6 +32,46 @@ MAX_PIPELINED = 64
 DRAIN_SECONDS = 0.5
 
 _log = structlog.get_logger("server")
+
+
+class ConnectionLimit:
+    """At most `most` open connections of a process, so that idle clients cannot lock others out (ASVS 15.2.2).
+
+    One more closes the connection whose client has been idle the longest.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: set[DeadlineProtocol] = set()
+        # In the order in which they began to wait for their clients.
+        self._waiting: OrderedDict[DeadlineProtocol, None] = OrderedDict()
+        self._is_full = False
+
+    def add(self, connection: "DeadlineProtocol") -> None:
+        """Count a new connection, which waits for its client. It may be closed itself if there are too many."""
+        self._open.add(connection)
+        self._waiting[connection] = None
+        if len(self._open) > self._most:
+            if not self._is_full:
+                self._is_full = True
+                _log.warning("connections_full", most=self._most)
+            longest = next(iter(self._waiting))
+            self.remove(longest)
+            longest.cut_off()
+
+    def set_waiting(self, connection: "DeadlineProtocol", *, waiting: bool) -> None:
+        """Note whether the connection waits for its client, or the client for the service."""
+        if not waiting:
+            self._waiting.pop(connection, None)
+        elif connection in self._open:
+            self._waiting.setdefault(connection)
+
+    def remove(self, connection: "DeadlineProtocol") -> None:
+        """Remove a connection that is closed."""
+        self._open.discard(connection)
+        self._waiting.pop(connection, None)
+        if len(self._open) <= self._most // 2:
+            self._is_full = False
 
 
 class DeadlineProtocol(HttpToolsProtocol):
@@ -250,7 +290,6 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _forget_reader(self) -> None:
         if self._reader_deadline is not None:
             self._reader_deadline.cancel()
-            self._reader_deadline = None
 
     def _is_under_way(self) -> bool:
         return self._current is not None and not self._current.response_complete

@@ -19,8 +19,7 @@ from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
-from app.http.server.connections import ConnectionLimit
-from app.http.server.protocol import CLIENT_SECONDS, DeadlineProtocol
+from app.http.server.protocol import CLIENT_SECONDS, ConnectionLimit, DeadlineProtocol
 
 if sys.platform != "win32":
     import resource

@@ -1,11 +1,11 @@
-"""`app/http/server/connections.py`: which connection is cut off. That it is, `test_raw_connections.py` shows."""
+"""`app/http/server/protocol.py`: which connection is cut off. That it is, `test_raw_connections.py` shows."""
 
 from structlog.testing import capture_logs
 
-from app.http.server.connections import ConnectionLimit
+from app.http.server.protocol import ConnectionLimit, DeadlineProtocol
 
 
-class Recorded:
+class Recorded(DeadlineProtocol):
     """A connection that knows whether it was cut off."""
 
     def __init__(self) -> None:
