@@ -17,8 +17,7 @@ from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.assembly import RESEAL_JOBS
-from app.commands.secret_key.env_file import FALLBACKS, KEY, EnvFileError, with_new_key, without_fallbacks
-from app.commands.secret_key.locked_file import LockedFile, LockedFileError, locked_file
+from app.commands.secret_key import env_file
 from app.commands.support import fail, forecast, note, run_with_services, say, settings_or_exit, treat_all
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, key_id
@@ -80,11 +79,11 @@ def rotate_secret_key(*, reseal: _Reseal = False, retire: _Retire = False, yes: 
 def _rotate_key() -> None:
     with _env_file() as (file, settings):
         key = secrets.token_urlsafe(64)
-        changed = with_new_key(file.content, key)
+        changed = env_file.with_new_key(file.content, key)
         left = run_with_services(partial(_rows_in_the_way, retire=False), settings)
         if left:
             fail(f"The last rotation is not finished: {left}. Run: manage rotate-secret-key --reseal")
-        tell = partial(_tell, event=UpkeepEvent.KEY_ROTATED, file=file, content=changed)
+        tell = partial(_tell, event=UpkeepEvent.KEY_ROTATED, file=file, new=changed)
         run_with_services(partial(tell, current=_name(KeyRing(SecretStr(key)))), settings)
     earlier = len(settings.secret_key_fallbacks) + 1
     say(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
@@ -108,22 +107,22 @@ def _retire_keys(*, yes: bool) -> None:
         if not yes:
             note(_RISK)
             typer.confirm(question, abort=True)
-        changed = without_fallbacks(file.content)
-        run_with_services(partial(_tell, event=UpkeepEvent.KEYS_RETIRED, file=file, content=changed), settings)
+        changed = env_file.without_fallbacks(file.content)
+        run_with_services(partial(_tell, event=UpkeepEvent.KEYS_RETIRED, file=file, new=changed), settings)
     say("SECRET_KEY_FALLBACKS in .env is empty now. Restart every process of the service.")
 
 
 @contextmanager
-def _env_file() -> Iterator[tuple[LockedFile, Settings]]:
+def _env_file() -> Iterator[tuple[env_file.LockedFile, Settings]]:
     """Lock `.env`, and load the settings from it; exits if the keys do not come from it."""
-    for name in (KEY, FALLBACKS):
+    for name in (env_file.KEY, env_file.FALLBACKS):
         source = source_of(name)
         if source not in {None, str(configuration.ENV_FILE)}:
             fail(_BY_HAND.format(name=name.upper(), source=source))
     try:
-        with locked_file(configuration.ENV_FILE) as file:
+        with env_file.locked_file(configuration.ENV_FILE) as file:
             yield file, settings_or_exit()
-    except (EnvFileError, LockedFileError) as error:
+    except env_file.EnvFileError as error:
         fail(f".env {error}.")
 
 
@@ -159,12 +158,12 @@ async def _tell_missed(services: Services) -> None:
 
 
 async def _tell(
-    services: Services, event: UpkeepEvent, file: LockedFile | None = None, content: bytes = b"", **fields: object
+    services: Services, event: UpkeepEvent, file: env_file.LockedFile | None = None, new: bytes = b"", **fields: object
 ) -> None:
     """Record the event, with the key before a rotation, and replace the content of `.env` just before the commit."""
     # It records the events of this database from here on.
     AuditTrail(services[Database], services[KeyRing], follow=event is UpkeepEvent.KEY_ROTATED)
-    replace = partial(file.replace, content) if file else None
+    replace = partial(file.replace, new) if file else None
     try:
         async with services[Database].transaction(before_commit=replace):
             emit_event(event, outcome="success", **fields)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from app.commands.secret_key.locked_file import LockedFileError, locked_file
+from app.commands.secret_key.env_file import EnvFileError, locked_file
 from tests.support.server import PROJECT
 
 NOBODY = 65534
@@ -25,8 +25,7 @@ NOBODY = 65534
 ROTATE_FOR_EVER = """
 import secrets, sys
 from pathlib import Path
-from app.commands.secret_key.env_file import with_new_key
-from app.commands.secret_key.locked_file import locked_file
+from app.commands.secret_key.env_file import locked_file, with_new_key
 
 while True:
     with locked_file(Path(sys.argv[1])) as file:
@@ -85,7 +84,7 @@ def test_no_link_is_followed(path: Path) -> None:
     """Neither the file itself, nor what somebody put where the new version is written."""
     link = path.with_name("link")
     link.symlink_to(path)
-    with pytest.raises(LockedFileError, match="symbolic link"), locked_file(link):
+    with pytest.raises(EnvFileError, match="symbolic link"), locked_file(link):
         pass
     beside = path.with_name("settings.env.replacement")
     target = path.with_name("target")
@@ -111,7 +110,7 @@ def test_a_link_that_comes_in_between_is_not_followed(path: Path) -> None:
     planter.start()
     try:
         for _ in range(200):
-            with suppress(LockedFileError):
+            with suppress(EnvFileError):
                 replace(path)
     finally:
         ended.set()
@@ -127,7 +126,7 @@ def test_refuses_what_is_no_plain_file(path: Path) -> None:
     os.mkfifo(pipe)
     second.hardlink_to(path)
     for refused in (folder, pipe, second, path.with_name("nothing"), path / "below"):
-        with pytest.raises(LockedFileError), locked_file(refused):
+        with pytest.raises(EnvFileError), locked_file(refused):
             pass
 
 
@@ -138,11 +137,11 @@ def test_refuses_what_may_not_be_written() -> None:
         path = folder / ".env"
         path.write_bytes(b"before")
         path.chmod(0o400)
-        with pytest.raises(LockedFileError, match="Permission denied"):
+        with pytest.raises(EnvFileError, match="Permission denied"):
             replace(path)
         path.chmod(0o600)
         folder.chmod(0o500)
-        with pytest.raises(LockedFileError, match="Permission denied"):
+        with pytest.raises(EnvFileError, match="Permission denied"):
             replace(path)
         assert path.read_bytes() == b"before"
         folder.chmod(0o700)
@@ -154,7 +153,7 @@ def test_refuses_what_may_not_be_written() -> None:
 def test_one_at_a_time(path: Path) -> None:
     """A second one is refused at once, and can when the first has ended."""
     with locked_file(path) as file:
-        with pytest.raises(LockedFileError, match="another process"):
+        with pytest.raises(EnvFileError, match="another process"):
             replace(path)
         file.replace(b"first")
     replace(path, b"second")
@@ -165,7 +164,7 @@ def test_what_an_editor_wrote_meanwhile_is_not_lost(path: Path) -> None:
     """The lock binds those who take it; a change by anybody else is seen, and kept."""
     with locked_file(path) as file:
         path.write_bytes(b"edited by hand")
-        with pytest.raises(LockedFileError, match="meanwhile"):
+        with pytest.raises(EnvFileError, match="meanwhile"):
             file.replace(b"after")
     assert path.read_bytes() == b"edited by hand"
     assert list(path.parent.iterdir()) == [path]
