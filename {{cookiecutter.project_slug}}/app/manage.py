@@ -3,7 +3,7 @@
 import typer
 
 from app.commands.audit import audit
-from app.commands.backup.command import backup, restore
+from app.commands.backup import backup, restore
 from app.commands.check import check
 from app.commands.clients import clients
 from app.commands.create_admin import create_admin

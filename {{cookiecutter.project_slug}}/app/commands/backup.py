@@ -1,14 +1,22 @@
-"""`manage backup` and `manage restore`: a copy of the database, and the proof that it is one."""
+"""`manage backup` and `manage restore`: a copy of the database, and the proof that it is one.
+
+SQLite is copied by its online backup, PostgreSQL by its own programs. A copy is made in a private folder beside its
+place, and moved there when it is whole.
+"""
 
 import asyncio
+import itertools
 import os
+import re
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from secrets import token_urlsafe
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -16,8 +24,7 @@ from pydantic import SecretStr
 from sqlalchemy import URL, inspect, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.assembly import RESEAL_JOBS, make_services, opened
-from app.commands.backup import copies
+from app.assembly import RESEAL_JOBS, SETTINGS, make_services, opened
 from app.commands.support import database_faults, fail, note, say, settings_or_exit
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing
@@ -26,13 +33,18 @@ from app.core.database.database import Database
 from app.core.database.migrations import upgrade
 from app.core.errors import Problem
 from app.core.events import UpkeepEvent, emit_event
-from app.core.private_files import make_private_file, sqlite_path
+from app.core.logging.redaction import redact_text
+from app.core.private_files import make_private_file, make_private_folder, sqlite_path
 from app.core.settings.model import Settings
 from app.features.audit.models import AuditEvent, AuditHead
 from app.features.audit.service import AuditTrail
 from app.features.audit.trail.chain import ChainKeys
 
-_DUMP = ("--format=custom", f"--lock-wait-timeout={copies.LOCK_WAIT}")
+_SQLITE_BEGINS, _DUMP_BEGINS = b"SQLite format 3\0", b"PGDMP"
+_BUSY_SECONDS = 5
+_MOST_ATTEMPTS = 20
+_LOCK_WAIT = "10s"
+_DUMP = ("--format=custom", f"--lock-wait-timeout={_LOCK_WAIT}")
 # Everything or nothing; what belongs to others, belongs to the role that restores.
 _RESTORE = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
 
@@ -73,7 +85,7 @@ def restore(
     """
     settings = settings_or_exit()
     target = sqlite_path(settings.database_url)
-    begins = copies.SQLITE_BEGINS if target else copies.DUMP_BEGINS
+    begins = _SQLITE_BEGINS if target else _DUMP_BEGINS
     with file.open("rb") as opened_file:
         if opened_file.read(len(begins)) != begins:
             fail(f"{file} is no backup of the kind of database that DATABASE_URL names. Nothing was changed.")
@@ -100,12 +112,12 @@ def _faults(what: str, state: str) -> Iterator[None]:
 
 
 def _write(settings: Settings, source: Path | None, place: Path) -> None:
-    with copies.beside(place) as file:
+    with _beside(place) as file:
         if source is not None:
-            copies.copy_sqlite(source, file)
-            copies.finish_sqlite(file)
+            _copy_sqlite(source, file)
+            _finish_sqlite(file)
         else:
-            copies.run_program("pg_dump", *_DUMP, f"--file={file}", url=settings.database_url)
+            _run_program("pg_dump", *_DUMP, f"--file={file}", url=settings.database_url)
         with file.open("rb+") as written:
             os.fsync(written.fileno())
         file.replace(place)
@@ -113,21 +125,21 @@ def _write(settings: Settings, source: Path | None, place: Path) -> None:
 
 def _restore_sqlite(settings: Settings, file: Path, target: Path, *, verify: bool) -> None:
     """Migrate and verify a copy, and only then replace what is there."""
-    with copies.beside(target) as copy:
+    with _beside(target) as copy:
         shutil.copyfile(file, copy)
-        copies.finish_sqlite(copy)
+        _finish_sqlite(copy)
         url = URL.create("sqlite+aiosqlite", database=str(copy)).render_as_string(hide_password=False)
         asyncio.run(accept(settings.model_copy(update={"database_url": SecretStr(url)}), verify=verify))
         make_private_file(target)
-        copies.copy_sqlite(copy, target)
+        _copy_sqlite(copy, target)
 
 
 def _restore_postgresql(settings: Settings, file: Path, *, verify: bool) -> None:
-    names = copies.key_ids_in(file)
+    names = _key_ids_in(file)
     if verify:
         require_key(settings, names, "Nothing was changed.")
     into = f"--dbname={make_url(settings.database_url.get_secret_value()).database}"
-    copies.run_program("pg_restore", *_RESTORE, into, str(file), url=settings.database_url)
+    _run_program("pg_restore", *_RESTORE, into, str(file), url=settings.database_url)
     asyncio.run(accept(settings, verify=verify))
 
 
@@ -191,3 +203,77 @@ async def _verify(settings: Settings) -> None:
 async def _tables(database: Database) -> set[str]:
     async with database.read() as db:
         return set(await (await db.connection()).run_sync(lambda connection: inspect(connection).get_table_names()))
+
+
+@contextmanager
+def _beside(place: Path) -> Iterator[Path]:
+    """Give the path of an empty private file on the same disk as `place`, which is gone after the block."""
+    make_private_folder(place.parent)
+    with TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as folder:
+        file = Path(folder, place.name)
+        make_private_file(file)
+        yield file
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    """Copy a database as it is at one moment into another file, in one transaction, while others use both.
+
+    Raises `sqlite3.Error`; then the target is as it was.
+    """
+    attempts = itertools.count(1)
+
+    def give_up(*_: int) -> None:
+        if next(attempts) > _MOST_ATTEMPTS:
+            raise sqlite3.OperationalError("another process holds its lock: stop the service")
+
+    with (
+        closing(sqlite3.connect(source, timeout=_BUSY_SECONDS)) as reader,
+        closing(sqlite3.connect(target, timeout=_BUSY_SECONDS)) as writer,
+    ):
+        reader.backup(writer, progress=give_up)
+
+
+def _finish_sqlite(file: Path) -> None:
+    """Make the file whole in itself, without a journal, and check it; raises `sqlite3.Error`."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+        problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise sqlite3.DatabaseError(problem)
+
+
+def _key_ids_in(dump: Path) -> list[bytes]:
+    """Return the names of the keys in the heads of the trail in a dump; exits with a message if it is no whole dump."""
+    rows = _run_program("pg_restore", "--data-only", "--table=audit_heads", "--file=-", str(dump))
+    found = re.search(r"^COPY \S*audit_heads \((.*)\) FROM stdin;\n((?:\d.*\n)+)", rows, re.MULTILINE)
+    if found is None:
+        return []
+    place = found[1].split(", ").index("key_id")
+    return [bytes.fromhex(line.split("\t")[place].removeprefix("\\\\x")) for line in found[2].splitlines()]
+
+
+def _run_program(name: str, *arguments: str, url: SecretStr | None = None) -> str:
+    """Run a program of PostgreSQL, and return what it says; it gets the password in its environment."""
+    program = shutil.which(name)
+    if program is None:
+        hint = "An image of the service has none: docs/backup.md says how to make the same file beside the server."
+        fail(f"{name} is not on the PATH. Install PostgreSQL's client programs, not older than the server. {hint}")
+    settings = SETTINGS.with_named().model_fields
+    own = {key: value for key, value in os.environ.items() if key.lower() not in settings}
+    variables = own | (_variables(url) if url else {})
+    done = subprocess.run(  # noqa: S603  # no shell, and no argument of a stranger
+        [program, *arguments], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        fail(f"{name} failed: {redact_text(done.stderr.strip()[-1000:])}")
+    return done.stdout
+
+
+def _variables(database_url: SecretStr) -> dict[str, str]:
+    """Translate `DATABASE_URL` to what libpq reads from the environment."""
+    url = make_url(database_url.get_secret_value())
+    _, options = url.get_dialect()().create_connect_args(url)
+    options["options"] = f"{options.get('options', '')} -c lock_timeout={_LOCK_WAIT}"
+    options["targetsessionattrs"] = options.pop("target_session_attrs", "any")
+    joined = {name: ",".join(map(str, each)) if isinstance(each, list) else str(each) for name, each in options.items()}
+    return {f"PG{name.upper()}": text for name, text in joined.items()}

@@ -1,1 +1,0 @@
-"""`manage backup` and `manage restore`."""
