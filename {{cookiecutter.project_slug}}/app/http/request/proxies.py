@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -21,31 +20,25 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 _SCHEMES = frozenset({"http", "https"})
 
 
-class _Hop(NamedTuple):
-    """The client in a list of addresses; `address` is None if the entry cannot be read."""
-
-    position: int
-    address: str | None
-
-
 @dataclass(eq=False)
 class ProxiesMiddleware(HttpMiddleware):
     """Sets the address of the client in `scope["state"]`, and the scheme of the request. It rejects nothing itself."""
 
     trusted: Networks
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the client and the scheme, and call the application."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.setdefault("state", {})
         peer = _peer(scope)
         state["client_ip"] = peer
         if self.trusted and is_trusted(peer, self.trusted):
-            hops = _members(scope, b"x-forwarded-for")
-            client = _client(hops, self.trusted)
-            if client is not None:
-                state["client_ip"] = client.address or peer
-                state["client_unreadable"] = client.address is None
-            scheme = _scheme(_members(scope, b"x-forwarded-proto"), len(hops), client)
+            hops, schemes = _members(scope, b"x-forwarded-for"), _members(scope, b"x-forwarded-proto")
+            position = 0
+            if hops:
+                position, address = _client(hops, self.trusted)
+                state["client_ip"], state["client_unreadable"] = address or peer, address is None
+            # If both lists have the same length, the client has the same position in both; otherwise the first entry is
+            # the client's. No link and no permission depends on it: a client that forges it affects itself alone.
+            scheme = schemes[position if len(schemes) == len(hops) else 0].lower() if schemes else None
             scope["scheme"] = scheme if scheme in _SCHEMES else scope["scheme"]
         await self.app(scope, receive, send)
 
@@ -63,27 +56,13 @@ def is_trusted(address: str, networks: Networks) -> bool:
     return parsed is not None and any(parsed in network for network in networks)
 
 
-def _client(hops: Sequence[str], trusted: Networks) -> _Hop | None:
-    """Find the last hop that is no trusted proxy; if all are, the first; `None` if the list is empty."""
+def _client(hops: Sequence[str], trusted: Networks) -> tuple[int, str | None]:
+    """Find the last hop that is no trusted proxy, else the first: its position, and its address if it can be read."""
     for position in reversed(range(len(hops))):
         parsed = _parse(hops[position])
-        if parsed is None:
-            return _Hop(position, None)
-        if position == 0 or not is_trusted(str(parsed), trusted):
-            return _Hop(position, str(parsed))
-    return None
-
-
-def _scheme(schemes: Sequence[str], hops: int, client: _Hop | None) -> str | None:
-    """Return the scheme that the client used, in lower case.
-
-    If both lists have the same length, the client has the same position in both; otherwise the first entry is the
-    client's. No link and no permission depends on the scheme: a client that forges it affects itself alone.
-    """
-    if not schemes:
-        return None
-    position = client.position if client is not None and len(schemes) == hops else 0
-    return schemes[position].lower()
+        if position == 0 or parsed is None or not is_trusted(str(parsed), trusted):
+            break
+    return position, None if parsed is None else str(parsed)
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
