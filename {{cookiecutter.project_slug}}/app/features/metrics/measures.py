@@ -36,8 +36,7 @@ LINES_DROPPED = Counter("app_log_lines_dropped", "Log lines that were dropped.")
 class RequestMetricsMiddleware(HttpMiddleware):
     """Counts each request and measures its time, by the template of its route."""
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, then count."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, answer = perf_counter(), dict[str, Any]()
         try:
             await self.app(scope, receive, at_start(send, answer.update))

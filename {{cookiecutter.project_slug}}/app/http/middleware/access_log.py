@@ -14,8 +14,7 @@ from app.http.request.proxies import client_ip_of
 class AccessLogMiddleware(HttpMiddleware):
     """Writes the line when the answer is complete, or the request failed."""
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, then log."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, answer = perf_counter(), dict[str, Any]()
         try:
             await self.app(scope, receive, at_start(send, answer.update))

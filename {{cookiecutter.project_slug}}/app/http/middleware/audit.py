@@ -57,8 +57,7 @@ class _RequestEvents:
 class AuditMiddleware(HttpMiddleware):
     """Delays the answer until the events of the request are committed."""
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Delay the response until its events are committed."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         events = _RequestEvents(scope)
         replaced = False
 

@@ -28,8 +28,7 @@ class CorsMiddleware(HttpMiddleware):
 
     origins: Collection[str]
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a preflight, or add the headers for a listed origin."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         origin = headers.get(b"origin", b"").decode("latin-1")
         if not origin:

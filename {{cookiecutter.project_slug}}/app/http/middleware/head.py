@@ -10,8 +10,7 @@ _SET_BY_ROUTING = ("route", "fastapi", "endpoint", "path_params")
 class HeadMiddleware(HttpMiddleware):
     """Calls the application with GET, and drops the content."""
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer HEAD as GET."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return

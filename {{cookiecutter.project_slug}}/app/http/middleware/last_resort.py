@@ -15,8 +15,7 @@ _log = structlog.get_logger("app")
 class LastResortMiddleware(HttpMiddleware):
     """Turns an exception into a 500. An answer that has begun is cut off, so that no client takes it for complete."""
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, also after an exception."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = dict[str, Any]()
         try:
             await self.app(scope, receive, at_start(send, started.update))

@@ -20,8 +20,7 @@ class RateLimitMiddleware(HttpMiddleware):
     limiter: Limiter
     limit: RateLimitItem
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count the request, and call the application if it is within the limit; raises a `Problem` otherwise."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in PROBES:
             verdict = await self.limiter.hit_often(self.limit, "requests", subscriber(client_ip_of(scope)))
             if not verdict.allowed:

@@ -36,8 +36,7 @@ class SecurityHeadersMiddleware(HttpMiddleware):
         super().__init__(app)
         self.headers = security_headers(hsts_include_subdomains=hsts_include_subdomains)
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the headers."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
 
         def add(message: Message) -> None:
             own = list(message.get("headers", ()))

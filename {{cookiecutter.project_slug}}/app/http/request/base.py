@@ -25,12 +25,12 @@ class HttpMiddleware(ABC):
     app: ASGIApp
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Call `handle` for a request."""
-        handle = self.handle if scope["type"] == "http" else self.app
+        """Call `_handle` for a request."""
+        handle = self._handle if scope["type"] == "http" else self.app
         return handle(scope, receive, send)
 
     @abstractmethod
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or call `self.app`."""
 
 
@@ -40,8 +40,7 @@ class ChecksMiddleware(HttpMiddleware):
 
     checks: Sequence[Callable[[Scope], None]]
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the problem that a check raises, or call the application."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             for check in self.checks:
                 check(scope)

@@ -28,8 +28,7 @@ class BodyLimitMiddleware(HttpMiddleware):
     max_bytes: int = MAX_BODY_BYTES
     seconds: float = BODY_SECONDS
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application with a bounded `receive`."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         lengths = header_values(scope, b"content-length")
         if lengths and not (len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) <= _LONGEST_LENGTH):
             raise BadRequest("Content-Length is not a number.")

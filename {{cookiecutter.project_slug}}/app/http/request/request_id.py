@@ -21,8 +21,7 @@ class RequestIdMiddleware(HttpMiddleware):
 
     trusted: Networks
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Set the id."""
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = self._sent_id(scope) or new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         header = (HEADER, request_id.encode())
