@@ -19,10 +19,10 @@ from app.core.mail.delivery import MailDelivery
 from app.core.mail.outbox import MAIL_KEY, MailFolders, Outbox, OutboxMail
 from app.core.mail.transport import mail_transport
 from app.core.pagination import CURSOR_KEY
-from app.core.services import Services
+from app.core.services import FeatureError, Services
 from app.core.settings import model
 from app.core.settings.model import FeatureSettings, Settings
-from app.feature import Feature, FeatureError, ResealJob, RetentionJob, check_features
+from app.feature import Feature, ResealJob, RetentionJob, check_features
 from app.features.installed import FEATURES as INSTALLED
 from app.http.request.base import HttpEvent
 
@@ -71,7 +71,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def make_services(settings: Settings, features: Iterable[Feature] = FEATURES) -> Services:
-    """Make every service once, in the order of the features; raises `FeatureError`, `MissingServiceError`."""
+    """Make every service once, in the order of the features; raises `FeatureError`."""
     features = tuple(features)
     check_features(features)
     services = Services()

@@ -17,17 +17,13 @@ from app.core.database.database import Base
 from app.core.database.personal_data import PersonalData
 from app.core.events import SecurityEvent
 from app.core.mail.outbox import MailTemplate
-from app.core.services import Services
+from app.core.services import FeatureError, Services
 from app.core.settings.model import FeatureSettings, Settings
 
 API_PREFIX = "/api/v1"
 
 Router = APIRouter | Callable[[Settings], APIRouter]
 """Routes, or what makes them of the settings."""
-
-
-class FeatureError(Exception):
-    """Features do not go together. The boot stops."""
 
 
 class RetentionJob(NamedTuple):

@@ -28,7 +28,7 @@ from app.http.stack import middleware
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Make the service; raises `SettingsError`, `PolicyError` for a route, `FeatureError`, `MissingServiceError`."""
+    """Make the service; raises `SettingsError`, `PolicyError` for a route, and `FeatureError`."""
     settings = settings or load_settings()
     configure_logging(settings)
     log_findings(settings, configuration.ENV_FILE)

@@ -9,9 +9,10 @@ from pydantic import Field, SecretStr
 
 from app.assembly import CORE, FEATURES, make_services, settings_of
 from app.core.mail.outbox import MailTemplate
+from app.core.services import FeatureError
 from app.core.settings.model import FeatureSettings, Settings, load_settings
 from app.core.settings.report import SettingsError
-from app.feature import Feature, FeatureError
+from app.feature import Feature
 from tests.conftest import MakeSettings
 from tests.support.sources import CANARY, PRODUCTION, Sources
 

@@ -12,8 +12,8 @@ from fastapi.routing import iter_route_contexts
 Service = TypeVar("Service")
 
 
-class MissingServiceError(Exception):
-    """A service is missing. The boot stops."""
+class FeatureError(Exception):
+    """Features do not go together: a service is missing, for example. The boot stops."""
 
 
 class Services(AsyncExitStack):
@@ -42,11 +42,11 @@ class Services(AsyncExitStack):
         return service
 
     def __getitem__(self, kind: type[Service]) -> Service:
-        """Return the service of this type; raises `MissingServiceError`."""
+        """Return the service of this type; raises `FeatureError`."""
         try:
             return self._by_type[kind]  # type: ignore[return-value]  # `add` holds key and value together
         except KeyError:
-            raise MissingServiceError(f"{kind.__name__} is needed, and no feature before has provided it.") from None
+            raise FeatureError(f"{kind.__name__} is needed, and no feature before has provided it.") from None
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def services_of(app: FastAPI) -> Services:
 
 
 def require_services(app: FastAPI) -> None:
-    """Raise `MissingServiceError` if a handler names a service that no feature provides."""
+    """Raise `FeatureError` if a handler names a service that no feature provides."""
     for context in iter_route_contexts(app.routes):
         for call in dependencies_of(context.dependant):
             if isinstance(call, _Provided):

@@ -13,9 +13,9 @@ from app.core.crypto import Purpose
 from app.core.database.database import Base
 from app.core.events import SecurityEvent
 from app.core.mail.outbox import MailTemplate
-from app.core.services import MissingServiceError, Services, provided, require_services
+from app.core.services import FeatureError, Services, provided, require_services
 from app.core.settings.model import FeatureSettings
-from app.feature import Feature, FeatureError, check_features
+from app.feature import Feature, check_features
 from app.features.installed import FEATURES as INSTALLED
 from app.features.oauth.models import OAuthClient
 from tests.conftest import MakeSettings
@@ -118,7 +118,7 @@ def test_a_missing_service_stops_the_boot_with_its_name(make_settings: MakeSetti
     def provide(services: Services) -> None:
         services[Nowhere].__str__()
 
-    with pytest.raises(MissingServiceError, match="Nowhere is needed, and no feature before has provided it"):
+    with pytest.raises(FeatureError, match="Nowhere is needed, and no feature before has provided it"):
         make_services(make_settings(), (*FEATURES, Feature(name="notes", provide=provide)))
 
 
@@ -137,7 +137,7 @@ def test_a_missing_service_of_a_handler_stops_the_boot_too() -> None:
     outer.include_router(inner)
     app.router.routes.extend(outer.routes)
     app.state.services = Services()
-    with pytest.raises(MissingServiceError, match="Nowhere is needed, and no feature before has provided it"):
+    with pytest.raises(FeatureError, match="Nowhere is needed, and no feature before has provided it"):
         require_services(app)
 
 
