@@ -11,7 +11,7 @@ import typer
 from sqlalchemy import text
 
 from app.assembly import make_services
-from app.commands.support import FAILED, say, settings_or_exit, why_unusable
+from app.commands.support import say, settings_or_exit, why_unusable
 from app.core.clock import utc_now
 from app.core.database.database import Database, UtcDateTime
 from app.core.database.migrations import SchemaMismatchError, require_current
@@ -43,7 +43,7 @@ def doctor() -> None:
         say(f"{name.upper():<26} {shown or 'not set'}  [{source_of(name) or 'default'}]")
     say("")
     if not asyncio.run(_examine(settings)):
-        raise typer.Exit(FAILED)
+        raise typer.Exit(1)
 
 
 async def _examine(settings: Settings) -> bool:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from app.commands.support import database_faults, fail, say, settings_or_exit
-from app.core.database.migrations import ServingRoleError, upgrade
+from app.commands.support import database_faults, say, settings_or_exit
+from app.core.database.migrations import upgrade
 
 _ServingRole = Annotated[
     str | None,
@@ -17,9 +17,6 @@ _ServingRole = Annotated[
 def migrate(*, serving_role: _ServingRole = None) -> None:
     """Bring the database schema up to date. The same as `alembic upgrade head`; safe when several run at once."""
     settings = settings_or_exit()
-    try:
-        with database_faults():
-            asyncio.run(upgrade(settings.database_url, serving_role))
-    except ServingRoleError as error:
-        fail(str(error))
+    with database_faults():
+        asyncio.run(upgrade(settings.database_url, serving_role))
     say("The schema is up to date." + (f" {serving_role} may serve." if serving_role else ""))

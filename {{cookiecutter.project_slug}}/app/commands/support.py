@@ -18,7 +18,7 @@ from sqlalchemy.exc import DatabaseError
 from app.assembly import load_settings, opened
 from app.core.database.batches import Batch, foreseen, in_batches
 from app.core.database.database import UNAVAILABLE_ERRORS, Database
-from app.core.database.migrations import SchemaMismatchError
+from app.core.database.migrations import SchemaMismatchError, ServingRoleError
 from app.core.errors import Problem
 from app.core.logging.lines import wants_colours
 from app.core.logging.setup import configure_logging
@@ -27,8 +27,6 @@ from app.core.services import Services
 from app.core.settings.model import Settings
 from app.core.settings.report import SettingsError
 from app.features.audit.service import AuditTrail
-
-FAILED = 1
 
 Result = TypeVar("Result")
 
@@ -60,7 +58,7 @@ def database_faults() -> Iterator[None]:
     """Exit with 1 and one line of text for a `Problem`, or if the database cannot be used or has another schema."""
     try:
         yield
-    except (SchemaMismatchError, Problem) as error:
+    except (SchemaMismatchError, ServingRoleError, Problem) as error:
         fail(str(error))
     except (*UNAVAILABLE_ERRORS, DatabaseError) as error:
         cause = getattr(error, "orig", None)
@@ -94,7 +92,7 @@ def say(line: str | bytes, *, colour: str | None = None) -> None:
     except OSError as error:
         _discard(sys.stdout)
         if isinstance(error, BrokenPipeError):
-            raise typer.Exit(FAILED) from None
+            raise typer.Exit(1) from None
         fail(f"Standard output cannot be written to: {error.strerror}.")
 
 
@@ -109,7 +107,7 @@ def note(line: str, *, colour: str | None = None) -> None:
 def fail(message: str) -> NoReturn:
     """Write the message to standard error, and exit with 1."""
     note(message, colour="red")
-    raise typer.Exit(FAILED)
+    raise typer.Exit(1)
 
 
 def prepare_streams() -> None:
