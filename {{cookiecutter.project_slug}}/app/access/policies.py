@@ -102,7 +102,6 @@ class Policy(ABC):
         return type(self).__name__
 
 
-@dataclass(frozen=True)
 class Public(Policy):
     """Every caller. Credentials are ignored."""
 
@@ -112,7 +111,6 @@ class Public(Policy):
         """Allow."""
 
 
-@dataclass(frozen=True)
 class Authenticated(Policy):
     """Every signed-in user."""
 
@@ -122,7 +120,6 @@ class Authenticated(Policy):
         """Allow: there is a principal."""
 
 
-@dataclass(frozen=True)
 class ClientOrUser(Policy):
     """An OAuth client with its own credentials, or a signed-in user; which is in `request.state.caller`."""
 

@@ -36,7 +36,6 @@ class _Connection(aiosqlite.Connection):
         self._begun = False
 
     def cursor(self) -> "_Cursor":  # type: ignore[override]  # SQLAlchemy enters it, and does not await it
-        """Make a cursor."""
         return _Cursor(self, self._conn.cursor())
 
     async def opened(self) -> aiosqlite.Connection:
@@ -65,13 +64,11 @@ class _Connection(aiosqlite.Connection):
         return cursor.fetchall() if cursor.description else []
 
     async def commit(self) -> None:
-        """Commit, if something has begun."""
         if self._begun:
             await super().commit()
             self._begun = False
 
     async def rollback(self) -> None:
-        """Roll back, if something has begun."""
         if self._begun:
             await super().rollback()
             self._begun = False
@@ -84,21 +81,17 @@ class _Cursor(aiosqlite.Cursor):
     _rows: list[Any]
 
     async def execute(self, sql: str, parameters: Any = ()) -> Self:
-        """Execute the statement and fetch its rows."""
         self._rows = await self._conn.run(self._cursor, partial(self._cursor.execute, sql, parameters))
         return self
 
     async def executemany(self, sql: str, parameters: Any) -> Self:
-        """Execute the statement once for each set of parameters."""
         self._rows = await self._conn.run(self._cursor, partial(self._cursor.executemany, sql, parameters))
         return self
 
     async def fetchall(self) -> list[Any]:
-        """Return the rows of the statement."""
         return self._rows
 
     async def close(self) -> None:
-        """Close the cursor."""
         self._cursor.close()
 
 

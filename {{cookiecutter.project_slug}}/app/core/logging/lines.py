@@ -15,6 +15,7 @@ OUTER_FRAMES = 5
 INNER_FRAMES = 20
 Line = Mapping[str, Any]
 Renderer = Callable[[Line], bytes]
+render_json: Renderer = orjson.dumps
 _BARE = re.compile(r"[\w./:@{}+*-]+", re.ASCII)
 _LEVEL_COLOURS = {"debug": "36", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
 
@@ -64,11 +65,6 @@ def _frames(traceback: TracebackType | None) -> list[str]:
     if left_out > 0:
         places[OUTER_FRAMES:-INNER_FRAMES] = [f"({left_out} frames left out)"]
     return places
-
-
-def render_json(line: Line) -> bytes:
-    """Write one JSON object on one line."""
-    return orjson.dumps(line)
 
 
 def render_console(line: Line, *, colours: bool = False) -> bytes:

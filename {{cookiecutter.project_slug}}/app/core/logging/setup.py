@@ -29,7 +29,7 @@ _RECORD_KEYS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime
 error_observers: list[Callable[[Mapping[str, Any], BaseException], None]] = []
 """Called, in any thread, with each line of an error that has an exception, and that exception; they must not raise."""
 
-_writer = LogWriter()
+writer = LogWriter()
 _log = structlog.get_logger(__name__)
 
 
@@ -47,11 +47,6 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     )
     _take_over(pipe, level)
     _catch_uncaught()
-
-
-def lines_dropped() -> int:
-    """Return how many lines of this process were dropped so far."""
-    return _writer.dropped
 
 
 def log_plain(logger: str, event: str, fields: Mapping[str, str | float | None]) -> None:
@@ -93,7 +88,7 @@ class _Pipe(logging.Handler):
     def put(self, line: bytes) -> None:
         """Have the line written, without waiting for it. A closed stream takes nothing, and does not fail."""
         with suppress(Exception):
-            _writer.put(line, self._stream or sys.stdout, self._notice)
+            writer.put(line, self._stream or sys.stdout, self._notice)
 
     def _notice(self, lost: int) -> bytes:
         return self._render(__name__, "warning", {"event": "log_lines_dropped", "lines": lost})

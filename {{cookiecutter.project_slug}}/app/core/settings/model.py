@@ -11,7 +11,7 @@ from pathlib import Path
 from pickle import PicklingError
 from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.names import clean_name
@@ -192,11 +192,7 @@ class Settings(FeatureSettings):
     """For how many days after its last use a network stays known as a home of the account: attacks from elsewhere do
     not lock its owner out there."""
 
-    @field_validator("*")
-    @classmethod
-    def _check(cls, value: Any, info: ValidationInfo) -> Any:
-        production.check(value, info)
-        return value
+    _check = field_validator("*")(production.check)
 
     @property
     def production(self) -> bool:

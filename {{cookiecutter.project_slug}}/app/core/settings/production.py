@@ -124,9 +124,10 @@ _REFUSED_IN_PRODUCTION: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
 )
 
 
-def check(value: object, info: ValidationInfo) -> None:
-    """Refuse the value of a setting that does not go with those above it."""
+def check(value: Any, info: ValidationInfo) -> Any:
+    """Refuse the value of a setting that does not go with those above it; else return it."""
     for name, message, is_wrong in _REFUSED:
         refuse_if(name == info.field_name and is_wrong(value, info.data), message)
     for name, message, is_weak in _REFUSED_IN_PRODUCTION if _in_production(info.data) else ():
         refuse_if(name == info.field_name and is_weak(value), message)
+    return value

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.events import OUTCOMES, EventCatalog, EventRecord, observers
-from app.core.logging.setup import lines_dropped
+from app.core.logging.setup import writer
 from app.core.mail.delivery import MailDelivery
 from app.core.services import Services
 from app.features.accounts.passwords.hasher import PasswordHasher
@@ -50,7 +50,7 @@ async def _watch_process(services: Services) -> None:
         for pool, (in_use, most) in services[Database].pools().items():
             measures.CONNECTIONS.labels(pool, "in_use").set(in_use)
             measures.CONNECTIONS.labels(pool, "most").set(most)
-        before, dropped = dropped, lines_dropped()
+        before, dropped = dropped, writer.dropped
         measures.LINES_DROPPED.inc(max(0, dropped - before))
 
 
