@@ -9,11 +9,10 @@ from app.core.limits import Limiter
 from app.core.settings.model import Settings
 from app.http.middleware.access_log import AccessLogMiddleware
 from app.http.middleware.audit import AuditMiddleware
-from app.http.middleware.checks import TrustedHostCheck, require_https, require_own_origin
+from app.http.middleware.checks import TrustedHostCheck, require_https, require_own_origin, require_within_limit
 from app.http.middleware.cors import CorsMiddleware
 from app.http.middleware.head import HeadMiddleware
 from app.http.middleware.last_resort import LastResortMiddleware
-from app.http.middleware.rate_limit import RateLimitMiddleware
 from app.http.middleware.security_headers import SecurityHeadersMiddleware
 from app.http.request.allowed_methods import require_known_method
 from app.http.request.base import ChecksMiddleware
@@ -27,6 +26,8 @@ def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:
     """Return the middleware of the service, outermost first."""
     https = [require_https] if settings.production else []
     own_hosts = TrustedHostCheck(allowed=settings.allowed_hosts)
+    own_origin = partial(require_own_origin, public_url=settings.public_url)
+    within_limit = partial(require_within_limit, limiter=limiter, limit=parse_limit(settings.rate_limit_default))
     return [
         # Answers nothing itself; everything below needs the address of the client.
         Middleware(ProxiesMiddleware, trusted=settings.trusted_proxies),
@@ -48,9 +49,8 @@ def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:
         Middleware(LastResortMiddleware),
         # Before anything reads the body.
         Middleware(BodyLimitMiddleware),
-        Middleware(ChecksMiddleware, checks=[partial(require_own_origin, public_url=settings.public_url)]),
-        # After the checks that cost nothing.
-        Middleware(RateLimitMiddleware, limiter=limiter, limit=parse_limit(settings.rate_limit_default)),
+        # The limit after the checks that cost nothing.
+        Middleware(ChecksMiddleware, checks=[own_origin, within_limit]),
         # Next to the routes, which have GET alone.
         Middleware(HeadMiddleware),
     ]

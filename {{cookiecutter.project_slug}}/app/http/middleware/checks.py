@@ -1,15 +1,18 @@
-"""Checks of a request before its body is read: HTTPS in production, a host of ours, no page of another origin."""
+"""Checks of a request before its body is read: HTTPS in production, a host of ours, no foreign page, not too many."""
 
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from limits import RateLimitItem
 from starlette.types import Scope
 
-from app.core.errors import BadRequest, Forbidden
+from app.core.errors import BadRequest, Forbidden, TooManyRequests
 from app.core.events import emit_event
+from app.core.limits import Limiter, subscriber
 from app.core.settings.rules import host_name
 from app.http.request.base import HttpEvent, header_values
+from app.http.request.proxies import client_ip_of
 
 PROBES = frozenset({"/livez", "/readyz"})
 """The health routes. An orchestrator calls them without TLS, and by the address of a container."""
@@ -73,3 +76,16 @@ def cross_origin_refusal() -> Forbidden:
     """Emit the event of a refused cross-origin request, and return the problem to answer with."""
     emit_event(HttpEvent.CROSS_ORIGIN_REFUSED, outcome="denied")
     return Forbidden("A page of another origin may not do this.")
+
+
+async def require_within_limit(scope: Scope, *, limiter: Limiter, limit: RateLimitItem) -> None:
+    """Count the request for its client's address (ASVS 2.4.1), but no probe; raise a `Problem` beyond the limit."""
+    if scope["path"] in PROBES:
+        return
+    verdict = await limiter.hit_often(limit, "requests", subscriber(client_ip_of(scope)))
+    if not verdict.allowed:
+        emit_event(HttpEvent.RATE_LIMITED, outcome="denied")
+        problem = TooManyRequests("Too many requests. Try again later.", retry_after=verdict.retry_after)
+        problem.headers["RateLimit-Policy"] = f'"default";q={limit.amount};w={limit.get_expiry()}'
+        problem.headers["RateLimit"] = f'"default";r=0;t={verdict.retry_after}'
+        raise problem

@@ -38,12 +38,13 @@ class HttpMiddleware(ABC):
 class ChecksMiddleware(HttpMiddleware):
     """Makes checks, one after the other, before the body is read: each raises a `Problem` to reject the request."""
 
-    checks: Sequence[Callable[[Scope], None]]
+    checks: Sequence[Callable[[Scope], Awaitable[None] | None]]
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             for check in self.checks:
-                check(scope)
+                if waits := check(scope):
+                    await waits
         except Problem as problem:
             await send_problem(problem, scope, receive, send)
         else:

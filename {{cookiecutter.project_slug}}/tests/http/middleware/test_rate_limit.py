@@ -1,4 +1,6 @@
-"""`app/http/middleware/rate_limit.py`: how often one address may ask."""
+"""`app/http/middleware/checks.py`: how often one address may ask."""
+
+from functools import partial
 
 import pytest
 from limits import parse
@@ -6,8 +8,8 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from app.core.limits import Limiter
-from app.http.middleware.last_resort import LastResortMiddleware
-from app.http.middleware.rate_limit import RateLimitMiddleware
+from app.http.middleware.checks import require_within_limit
+from app.http.request.base import ChecksMiddleware
 from tests.support.asgi import Recorder, ResponseBody, call, http_scope
 from tests.support.server import free_port
 
@@ -20,8 +22,8 @@ class Limited:
     """An application that lets two requests a minute pass."""
 
     def __init__(self, redis_url: SecretStr | None = None) -> None:
-        limited = RateLimitMiddleware(Recorder(), limiter=Limiter(redis_url, "test"), limit=parse("2/minute"))
-        self.app = LastResortMiddleware(limited)
+        check = partial(require_within_limit, limiter=Limiter(redis_url, "test"), limit=parse("2/minute"))
+        self.app = ChecksMiddleware(Recorder(), checks=[check])
 
     async def ask(self, client: str = ONE, path: str = "/") -> ResponseBody:
         """Ask once, from an address."""
