@@ -18,7 +18,6 @@ from app.core.names import clean_name
 from app.core.settings import production, rules
 from app.core.settings.database_url import database_dsn
 from app.core.settings.report import Problem, SettingsError, misspelt, problems_of, quoted
-from app.core.settings.secrets import secret_key
 from app.core.settings.sources import read_dotenv, read_secret_files
 
 ENV_FILE = Path(".env")
@@ -26,7 +25,6 @@ SECRETS_DIR = Path("/run/secrets")
 
 
 def _secret(rule: Callable[[str], str]) -> AfterValidator:
-    """Apply a rule to the text inside a `SecretStr`."""
     return AfterValidator(lambda secret: SecretStr(rule(secret.get_secret_value())))
 
 
@@ -34,7 +32,7 @@ _AnyCase = BeforeValidator(lambda value: value.lower() if isinstance(value, str)
 _List = BeforeValidator(
     lambda value: tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 )
-_Key = Annotated[SecretStr, _secret(secret_key)]
+_Key = Annotated[SecretStr, _secret(rules.secret_key)]
 _Host = Annotated[str, AfterValidator(rules.host_pattern)]
 _Origin = Annotated[str, AfterValidator(rules.origin)]
 _Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(rules.network)]

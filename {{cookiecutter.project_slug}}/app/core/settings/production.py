@@ -13,8 +13,7 @@ from pydantic import SecretStr, ValidationInfo
 from sqlalchemy.engine import make_url
 
 from app.core.settings.database_url import hosts_of
-from app.core.settings.rules import host_of, is_local, refuse_if
-from app.core.settings.secrets import is_known_password
+from app.core.settings.rules import host_of, is_known_password, is_local, refuse_if
 
 _T = TypeVar("_T")
 

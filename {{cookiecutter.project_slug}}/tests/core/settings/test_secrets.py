@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from app.core.settings.secrets import is_known_password, secret_key
+from app.core.settings.rules import is_known_password, secret_key
 from tests.support.sources import GOOD, PRODUCTION, Sources
 
 
