@@ -114,7 +114,6 @@ def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
 
 
 def _errors(operation: dict[str, Any], path: str, policy: Policy) -> dict[str, str]:
-    """Return the error answers of the operation, by status."""
     errors = dict(_ALWAYS)
     if policy.needs_principal or policy.needs_caller:
         errors["401"] = "Not signed in"

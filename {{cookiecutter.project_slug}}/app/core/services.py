@@ -51,8 +51,6 @@ class Services(AsyncExitStack):
 
 @dataclass(frozen=True)
 class _Provided:
-    """The dependency that finds the service of a type."""
-
     kind: type
 
     async def __call__(self, request: Request) -> object:

@@ -72,7 +72,6 @@ def _require_free(many: str, one: str) -> None:
 
 
 def _files(names: dict[str, str]) -> Iterator[tuple[Path, str]]:
-    """Yield what is to be written, and its text."""
     many = names["many"]
     migration = MIGRATIONS / "versions" / f"{names['revision']}_{many}.py"
     yield migration, _filled(_TEMPLATES / "feature" / "migration.py.txt", names)

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from starlette.responses import Response
 
 from app.core.errors import Unavailable, problem_response
-from app.core.settings.database_url import connect_arguments
+from app.core.settings.database_url import POOLER, connect_arguments
 
 # What a transaction raises when the database cannot be reached, is overloaded or does not answer in time.
 UNAVAILABLE_ERRORS = (OperationalError, PoolTimeoutError)
@@ -34,7 +34,6 @@ _SQLSTATES = ("08", "25006", "25P03", "28", "3D000", "40", "42501", "53", "55P03
 _RETRY_AFTER_SECONDS = 5
 
 _log = structlog.get_logger("app")
-POOLER_OPTION = "pgbouncer"
 _CONNECT_SECONDS = 4
 _PING_SECONDS = 2
 
@@ -80,7 +79,7 @@ def postgresql_engine(
     `answer_seconds` limits the wait for a server that does not answer.
     """
     url = make_url(dsn)
-    pooled = url.query.get(POOLER_OPTION) == "true"
+    pooled = url.query.get(POOLER) == "true"
     # PgBouncer follows these two from connection to connection.
     settings = {"application_name": application, "timezone": "UTC"}
     connect_args: dict[str, Any] = {
@@ -92,7 +91,7 @@ def postgresql_engine(
     if pooled:  # asyncpg and SQLAlchemy: statements without a name, each parsed in the message that runs it
         connect_args |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
     engine = create_async_engine(
-        url.difference_update_query([POOLER_OPTION]), hide_parameters=True, connect_args=connect_args, **options
+        url.difference_update_query([POOLER]), hide_parameters=True, connect_args=connect_args, **options
     )
     event.listen(engine.sync_engine, "handle_error", _as_operational_error)
     event.listen(engine.sync_engine, "checkout", _ping)

@@ -47,7 +47,6 @@ class _Connection(aiosqlite.Connection):
             raise
 
     async def run(self, cursor: sqlite3.Cursor, execute: Callable[[], object]) -> list[Any]:
-        """Execute a statement in the thread, and return its rows."""
         begins = self._writes and not self._begun
         # Set before it is done: a caller that is cancelled meanwhile has to roll it back.
         self._begun = self._writes

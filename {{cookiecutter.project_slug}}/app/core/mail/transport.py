@@ -150,7 +150,6 @@ class SmtpTransport:
             raise problem
 
     async def _send(self, client: smtp.SMTP, to: str, message: bytes) -> DeliveryError | None:
-        """Send it; return what prevented that."""
         options = [] if to.isascii() else ["SMTPUTF8"]
         try:
             await client.sendmail(self._sender.address, [to], message, mail_options=options)

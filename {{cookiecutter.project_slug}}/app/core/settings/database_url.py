@@ -27,13 +27,13 @@ _ASYNC_DRIVERS = {
 }
 # What belongs before the `?`, as the fields of SQLAlchemy's URL are called.
 _PLACES = {"user": "username", "password": "password", "dbname": "database", "database": "database"}
-_POOLER = "pgbouncer"
+POOLER = "pgbouncer"
 # With either of them at 0, asyncpg or SQLAlchemy caches no statement: what PgBouncer needs.
 _CACHES = ("statement_cache_size", "prepared_statement_cache_size")
 _VALUES = {
     "channel_binding": ("disable", "prefer", "require"),
     "gssencmode": ("disable", "prefer"),
-    _POOLER: ("false", "true"),
+    POOLER: ("false", "true"),
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", VERIFIED),
     "target_session_attrs": ("any", "primary", "standby", "read-write", "read-only", "prefer-standby"),
     **dict.fromkeys(_CACHES, ("0",)),
@@ -79,7 +79,7 @@ def hosts_of(url: URL) -> tuple[str | None, ...]:
 def connect_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     """Translate what SQLAlchemy makes of a URL of `database_dsn` to the arguments of `asyncpg.connect`."""
     arguments = dict(options)
-    if arguments.pop(_POOLER, None):
+    if arguments.pop(POOLER, None):
         arguments["statement_cache_size"] = 0
     mode, *files = (arguments.pop(name, None) for name in ("sslmode", *_FILES))
     if mode is not None:
@@ -129,8 +129,8 @@ def _options(url: URL) -> dict[str, str | tuple[str, ...]]:
     seconds = options.get("connect_timeout", "1")
     if not (re.fullmatch(r"[0-9]{1,2}", seconds) and 1 <= int(seconds) <= _MOST_SECONDS):
         refuse(f"has an option connect_timeout that is not a number of seconds from 1 to {_MOST_SECONDS}")
-    pooled = [options.pop(name, None) for name in (_POOLER, *_CACHES)]
-    return _with_tls({**options, _POOLER: "true"} if "true" in pooled or "0" in pooled else options)
+    pooled = [options.pop(name, None) for name in (POOLER, *_CACHES)]
+    return _with_tls({**options, POOLER: "true"} if "true" in pooled or "0" in pooled else options)
 
 
 def _with_tls(options: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,6 @@ def read_secret_files(folder: Path, fields: Collection[str]) -> dict[str, str]:
 
 
 def _read(path: Path) -> str:
-    """Read a small UTF-8 file."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_SECRET_BYTES + 1)

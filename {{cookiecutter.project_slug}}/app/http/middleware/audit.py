@@ -34,7 +34,6 @@ class _RequestEvents:
         self.waiting: list[EventRecord] = []
 
     def origin(self) -> RequestOrigin:
-        """Return the client, and the principal if it is known by now."""
         state: dict[str, Any] = self._scope.get("state", {})
         principal = state.get("principal")
         return RequestOrigin(

@@ -117,7 +117,6 @@ def _run(config: Config, listener: socket.socket) -> None:
 
 
 def _file_limit() -> int:
-    """Return how many file descriptors this process may open."""
     if sys.platform == "win32":
         return sys.maxsize
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
