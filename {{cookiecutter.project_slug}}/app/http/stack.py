@@ -32,7 +32,7 @@ def middleware(settings: Settings, limiter: Limiter) -> list[Middleware]:
         # Answers nothing itself; everything below needs the address of the client.
         Middleware(ProxiesMiddleware, trusted=settings.trusted_proxies),
         # Every log line and every answer below has the id.
-        Middleware(RequestIdMiddleware, trusted=settings.trusted_proxies),
+        Middleware(RequestIdMiddleware),
         # Logs what is sent in the end.
         Middleware(AccessLogMiddleware),
         # Outside of everything that answers or fails.

@@ -22,7 +22,7 @@ _SCHEMES = frozenset({"http", "https"})
 
 @dataclass(eq=False)
 class ProxiesMiddleware(HttpMiddleware):
-    """Sets the address of the client in `scope["state"]`, and the scheme of the request. It rejects nothing itself."""
+    """Sets the scheme, and in `scope["state"]` the client's address and `from_proxy`. It rejects nothing itself."""
 
     trusted: Networks
 
@@ -30,7 +30,8 @@ class ProxiesMiddleware(HttpMiddleware):
         state = scope.setdefault("state", {})
         peer = _peer(scope)
         state["client_ip"] = peer
-        if self.trusted and is_trusted(peer, self.trusted):
+        state["from_proxy"] = bool(self.trusted) and is_trusted(peer, self.trusted)
+        if state["from_proxy"]:
             hops, schemes = _members(scope, b"x-forwarded-for"), _members(scope, b"x-forwarded-proto")
             position = 0
             if hops:

@@ -1,28 +1,24 @@
 """The id of a request, on its answer and its log lines (ASVS 16.2.1). Only a trusted proxy may send one."""
 
 import re
-from dataclasses import dataclass
 from os import urandom
 
 from starlette.types import Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from app.http.request.base import HttpMiddleware, at_start, header_values
-from app.http.request.proxies import Networks, client_ip_of, is_trusted
+from app.http.request.proxies import client_ip_of
 
 HEADER = b"x-request-id"
 
 _ACCEPTED = re.compile(r"[A-Za-z0-9_-]{8,64}", re.ASCII)
 
 
-@dataclass(eq=False)
 class RequestIdMiddleware(HttpMiddleware):
     """Sets the id of the request, and binds it and the client's address to the log context."""
 
-    trusted: Networks
-
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = self._sent_id(scope) or new_request_id()
+        request_id = _sent_id(scope) or new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
         header = (HEADER, request_id.encode())
 
@@ -35,12 +31,11 @@ class RequestIdMiddleware(HttpMiddleware):
         finally:
             reset_contextvars(**bound)
 
-    def _sent_id(self, scope: Scope) -> str | None:
-        client = scope.get("client")
-        if not (self.trusted and client and is_trusted(client[0], self.trusted)):
-            return None
-        sent = [value.decode("latin-1") for value in header_values(scope, HEADER)]
-        return sent[0] if len(sent) == 1 and _ACCEPTED.fullmatch(sent[0]) else None
+
+def _sent_id(scope: Scope) -> str | None:
+    from_proxy = scope.get("state", {}).get("from_proxy")
+    sent = [value.decode("latin-1") for value in header_values(scope, HEADER)] if from_proxy else []
+    return sent[0] if len(sent) == 1 and _ACCEPTED.fullmatch(sent[0]) else None
 
 
 def new_request_id() -> str:

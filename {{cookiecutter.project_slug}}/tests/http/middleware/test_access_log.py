@@ -43,7 +43,7 @@ def log_of(log: Log) -> LogOf:
     outer.include_router(inner)
     app.include_router(outer)
     app.add_middleware(HeadMiddleware)
-    stack = RequestIdMiddleware(AccessLogMiddleware(app), trusted=())
+    stack = RequestIdMiddleware(AccessLogMiddleware(app))
 
     async def ask(method: str, path: str) -> dict[str, Any]:
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(stack), base_url="http://service") as client:

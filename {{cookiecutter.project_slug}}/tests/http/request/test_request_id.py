@@ -6,6 +6,7 @@ from ipaddress import ip_network
 import pytest
 from structlog.contextvars import get_contextvars
 
+from app.http.request.proxies import ProxiesMiddleware
 from app.http.request.request_id import RequestIdMiddleware
 from tests.support.asgi import Recorder, call, http_scope
 
@@ -18,7 +19,7 @@ OWN = re.compile(r"[0-9a-f]{32}")
 async def named(peer: str, *brought: str) -> str:
     """The id on the answer."""
     recorder = Recorder()
-    app = RequestIdMiddleware(recorder, trusted=(ip_network(PROXY),))
+    app = ProxiesMiddleware(RequestIdMiddleware(recorder), trusted=(ip_network(PROXY),))
     headers = [("x-request-id", value) for value in brought]
     answer = await call(app, http_scope(headers=headers, client=(peer, 1)))
     name = answer.header("x-request-id")
@@ -66,7 +67,7 @@ async def test_log_context() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         bound.update(get_contextvars())
 
-    await RequestIdMiddleware(app, trusted=())(http_scope(), None, None)  # type: ignore[arg-type]
+    await RequestIdMiddleware(app)(http_scope(), None, None)  # type: ignore[arg-type]
     assert bound["client"] == "203.0.113.7"
     assert OWN.fullmatch(str(bound["request_id"]))
     assert "request_id" not in get_contextvars()
