@@ -8,12 +8,11 @@ from app.commands.check import check
 from app.commands.clients import clients
 from app.commands.create_admin import create_admin
 from app.commands.doctor import doctor
-from app.commands.migrate import migrate
 from app.commands.new_feature.command import new_feature
 from app.commands.purge import purge
 from app.commands.routes import roles, routes
 from app.commands.secret_key.rotate import rotate_secret_key
-from app.commands.serve import serve
+from app.commands.serve import migrate, serve
 from app.commands.support import prepare_streams
 
 cli = typer.Typer(

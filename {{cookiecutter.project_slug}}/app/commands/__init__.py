@@ -1,1 +1,1 @@
-"""One module for each `manage` command."""
+"""The commands of `manage`."""

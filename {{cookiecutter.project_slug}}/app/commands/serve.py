@@ -1,4 +1,4 @@
-"""`manage serve`: the server, with the options that this service is tested with."""
+"""`manage serve`: the server, with the options that it is tested with; `manage migrate`: the schema that it needs."""
 
 import asyncio
 import os
@@ -8,12 +8,17 @@ from typing import Annotated
 
 import typer
 
-from app.commands.support import database_faults, settings_or_exit
+from app.commands.support import database_faults, say, settings_or_exit
 from app.core.database.database import Database
 from app.core.database.migrations import require_current, upgrade
 from app.core.settings.model import Settings, source_of
 from app.features.metrics.endpoint import metrics_endpoint
 from app.http.server.run import run_server
+
+_ServingRole = Annotated[
+    str | None,
+    typer.Option(help="A role of PostgreSQL that serves: it gets all rights that serving needs, and loses others."),
+]
 
 
 def serve(
@@ -62,3 +67,11 @@ async def _prepare(settings: Settings) -> None:
         await upgrade(settings.database_url)
     async with Database(settings.database_url) as database:
         await require_current(database)
+
+
+def migrate(*, serving_role: _ServingRole = None) -> None:
+    """Bring the database schema up to date. The same as `alembic upgrade head`; safe when several run at once."""
+    settings = settings_or_exit()
+    with database_faults():
+        asyncio.run(upgrade(settings.database_url, serving_role))
+    say("The schema is up to date." + (f" {serving_role} may serve." if serving_role else ""))
