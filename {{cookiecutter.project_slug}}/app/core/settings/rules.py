@@ -172,7 +172,7 @@ def secret_key(value: str) -> str:
     refuse_if(len(value.encode()) < MIN_KEY_BYTES, f"is shorter than {MIN_KEY_BYTES} bytes")
     letters = _letters(value)
     refuse_if(any(word in letters for word in PLACEHOLDERS), "is a placeholder")
-    if len(set(value)) < MIN_DISTINCT_CHARACTERS or _repeats(value) or _counts(value):
+    if len(set(value)) < MIN_DISTINCT_CHARACTERS or repeats(value) or _counts(value):
         refuse("is not random: it repeats itself or counts up")
     pairs = len(_FREQUENT_PAIRS.findall(letters))
     if _WORDS.fullmatch(value) or pairs / max(len(letters) - 1, 1) >= _SENTENCE_SHARE:
@@ -191,9 +191,9 @@ def _letters(value: str) -> str:
     return re.sub(r"[\W_]", "", value).casefold()
 
 
-def _repeats(value: str) -> bool:
-    """Whether the text is a shorter one written at least twice in a row."""
-    return any(value[period:] == value[:-period] for period in range(1, len(value) // 2 + 1))
+def repeats(text: str, longest: int | None = None) -> bool:
+    """Whether the text is a shorter one, of at most `longest` characters, written twice or more; the end may be cut."""
+    return any(text.startswith(text[unit:]) for unit in range(1, len(text) // 2 + 1)[:longest])
 
 
 def _counts(value: str) -> bool:

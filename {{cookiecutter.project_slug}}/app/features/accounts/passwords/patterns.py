@@ -2,6 +2,7 @@
 
 import re
 
+from app.core.settings.rules import repeats
 from app.features.accounts.passwords.text import without_padding
 
 _SHORTEST_WALK = 4
@@ -50,7 +51,7 @@ def essence(text: str) -> str:
 def is_repetition(text: str) -> bool:
     """Return whether the text, or its letters if they are most of it, repeats a unit of at most 14 characters."""
     core = without_padding(text)
-    return _repeats(text) or (len(core) * 2 > len(text) and _repeats(core))
+    return repeats(text, _LONGEST_UNIT) or (len(core) * 2 > len(text) and repeats(core, _LONGEST_UNIT))
 
 
 def is_count(text: str) -> bool:
@@ -61,11 +62,6 @@ def is_count(text: str) -> bool:
     starts = (int(digits[:width]) for width in range(1, _LONGEST_NUMBER + 1) if digits)
     counts = ((start + step * number for number in range(len(digits))) for start in starts for step in _STEPS)
     return any("".join(map(str, count)).startswith(digits) for count in counts)
-
-
-def _repeats(text: str) -> bool:
-    units = range(1, min(_LONGEST_UNIT, len(text) // 2) + 1)
-    return any(text.startswith(text[unit:]) for unit in units)
 
 
 def _without_walks(text: str) -> str:
