@@ -57,7 +57,7 @@ def _findings(*, deploy: bool) -> list[Finding]:
         settings = load_settings()
     except SettingsError as error:
         return [finding("settings.E001", *problem) for problem in error.problems]
-    findings = deploy_check.variable_findings(settings) + deploy_check.file_findings(settings)
+    findings = [*deploy_check.variable_findings(settings), *deploy_check.file_findings(settings)]
     if deploy:
         findings += deploy_check.deploy_findings(settings, configuration.ENV_FILE)
         findings += deploy_check.refused_in_production(settings, findings)

@@ -57,20 +57,16 @@ def log_findings(settings: Settings, env_file: Path) -> None:
             _log.warning("setting_suspicious", id=each.id, setting=each.setting, message=each.message)
 
 
-def file_findings(settings: Settings) -> list[Finding]:
+def file_findings(settings: Settings) -> Iterator[Finding]:
     """Say why the file of SQLite cannot be used."""
     path = sqlite_path(settings.database_url)
-    problem = None if path is None else sqlite_file_problem(path, migrates=True)
-    if problem is None:
-        return []
-    hint = "Name a file in a folder that the service can write to, or change who owns it"
-    return [finding("settings.E002", "DATABASE_URL", f"cannot be used: {problem}", hint)]
+    if path is not None and (problem := sqlite_file_problem(path, migrates=True)):
+        hint = "Name a file in a folder that the service can write to, or change who owns it"
+        yield finding("settings.E002", "DATABASE_URL", f"cannot be used: {problem}", hint)
 
 
 def refused_in_production(settings: Settings, found: Iterable[Finding]) -> list[Finding]:
     """Return the settings that production refuses and this environment allows, but those with an error already."""
-    if settings.production:
-        return []
     named = {each.setting for each in found if each.level == "error"}
     try:
         load_settings(type(settings), environment="production")
@@ -79,13 +75,11 @@ def refused_in_production(settings: Settings, found: Iterable[Finding]) -> list[
     return []
 
 
-def deploy_findings(settings: Settings, env_file: Path) -> list[Finding]:
+def deploy_findings(settings: Settings, env_file: Path) -> Iterator[Finding]:
     """Return what is not as production should have it, whatever `ENVIRONMENT` says."""
-    findings = [*_of_service(settings), *_of_stores(settings), *_of_mail_and_tokens(settings)]
+    yield from (*_of_service(settings), *_of_stores(settings), *_of_mail_and_tokens(settings))
     if sys.platform != "win32" and env_file.is_file() and env_file.stat().st_mode & 0o077:
-        message = "can be read by other users of this machine"
-        findings.append(finding("deploy.E003", ".env", message, "Run: chmod 600 .env"))
-    return findings
+        yield finding("deploy.E003", ".env", "can be read by other users of this machine", "Run: chmod 600 .env")
 
 
 def _of_service(settings: Settings) -> Iterator[Finding]:
