@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from pydantic import create_model
 
@@ -63,11 +63,8 @@ def settings_of(features: tuple[Feature, ...]) -> type[Settings]:
 
 
 SETTINGS = settings_of(FEATURES)
-
-
-def load_settings(**overrides: Any) -> Settings:
-    """Read and check the settings of all features; raises `SettingsError`, which lists every problem, and no value."""
-    return model.load_settings(SETTINGS, **overrides)
+load_settings = partial(model.load_settings, SETTINGS)
+"""Read and check the settings of all features; raises `SettingsError`, which lists every problem, and no value."""
 
 
 def make_services(settings: Settings, features: Iterable[Feature] = FEATURES) -> Services:

@@ -88,8 +88,6 @@ def _show_secret(secret: SecretStr) -> None:
 
 
 def _run(work: Callable[[ClientService], Awaitable[Result]]) -> Result:
-    """Run `work` on the service; exits with 1 and a message if it raises a `Problem`."""
-
     async def run(services: Services) -> Result:
         try:
             return await work(services[ClientService])

@@ -47,7 +47,6 @@ def doctor() -> None:
 
 
 async def _examine(settings: Settings) -> bool:
-    """Look at everything at once, tell what was found, and return whether all of it is well."""
     async with make_services(settings) as services:
         found = await asyncio.gather(*(_look(probe(services)) for probe in _PROBES))
     for probe, (well, what) in zip(_PROBES, found, strict=True):

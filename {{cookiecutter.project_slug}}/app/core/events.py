@@ -202,7 +202,6 @@ def _pending_events() -> PendingEvents | None:
 
 
 def _log_line(event_record: EventRecord) -> None:
-    """Write the line: at `info` when it succeeded, at `warning` when it failed or was denied."""
     write = _log.info if event_record.outcome == "success" else _log.warning
     write(event_record.action.value, outcome=event_record.outcome, **event_record.fields)
     for observer in observers:

@@ -69,8 +69,6 @@ class Verdict(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """What is counted: up to `amount` hits of one key in a number of seconds."""
-
     key: str
     amount: int
     seconds: int

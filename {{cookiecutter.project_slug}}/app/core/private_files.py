@@ -31,11 +31,9 @@ def make_private_file(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def readable_by_others(paths: Iterable[Path]) -> list[Path]:
-    """Return the files that their own mode and that of their folder let other users of this machine read."""
-    if sys.platform == "win32":
-        return []
-    return [path for path in paths if _is_open(path)]
+def readable_by_others(paths: Iterable[Path]) -> bool:
+    """Whether there is a file that its own mode and that of its folder let other users of this machine read."""
+    return sys.platform != "win32" and any(map(_is_open, paths))
 
 
 def _is_open(path: Path) -> bool:

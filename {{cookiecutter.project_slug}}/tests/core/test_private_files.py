@@ -119,7 +119,7 @@ def test_who_can_read(tmp_path: Path, folder: int, file: int, *, expected: bool)
     path.touch()
     path.chmod(file)
     path.parent.chmod(folder)
-    assert bool(readable_by_others([path, tmp_path / "missing"])) is expected
+    assert readable_by_others([path, tmp_path / "missing"]) is expected
 
 
 def test_check_tells_of_files_made_earlier(tmp_path: Path, database_url: str) -> None:

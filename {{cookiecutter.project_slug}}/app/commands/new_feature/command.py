@@ -111,7 +111,6 @@ def _tables(names: list[str]) -> Iterator[tuple[Path, str]]:
 
 
 def _install(features: list[str]) -> None:
-    """Name the features in the list, each with its import."""
     imports, start, rest = _INSTALLED.read_text(encoding="utf-8").partition("\nFEATURES = (\n")
     listed, end, after = rest.partition(")\n")
     for feature in features:

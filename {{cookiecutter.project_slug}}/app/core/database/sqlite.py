@@ -27,8 +27,6 @@ _TRANSACTIONS_BEFORE_A_CHECKPOINT = 100
 
 
 class _Connection(aiosqlite.Connection):
-    """A connection whose cursors fetch at once; one that writes begins a transaction with the first statement."""
-
     def __init__(self, database: str, *, writes: bool, **options: Any) -> None:
         super().__init__(lambda: open_connection(database, **options), iter_chunk_size=64)
         self._thread.daemon = True  # as SQLAlchemy does for connections that it makes itself
@@ -74,8 +72,6 @@ class _Connection(aiosqlite.Connection):
 
 
 class _Cursor(aiosqlite.Cursor):
-    """A cursor that has its rows when it has executed."""
-
     _conn: _Connection
     _rows: list[Any]
 

@@ -115,7 +115,6 @@ def _with_places(url: URL) -> URL:
 
 
 def _options(url: URL) -> dict[str, str | tuple[str, ...]]:
-    """Bring the options of PostgreSQL into one form; raises `ValueError`."""
     options: dict[str, Any] = {}
     for name, value in url.query.items():
         known = "sslmode" if name == "ssl" else name
@@ -134,7 +133,6 @@ def _options(url: URL) -> dict[str, str | tuple[str, ...]]:
 
 
 def _with_tls(options: dict[str, Any]) -> dict[str, Any]:
-    """Say how the server is verified, and with which certificates."""
     options.pop("gssencmode", None)
     # asyncpg has no channel binding. It guards against a server in the middle, as a verified certificate does.
     if options.pop("channel_binding", None) == "require":

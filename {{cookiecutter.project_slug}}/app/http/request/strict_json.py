@@ -147,5 +147,4 @@ def _check_text(text: str) -> None:
 
 
 def _without_texts(content: bytes) -> bytes:
-    """Return a JSON text without its strings."""
     return b"".join(content.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])

@@ -34,14 +34,12 @@ _SOURCE = Path(__file__).resolve().parents[2]
 
 
 class _Config(Config):
-    """uvicorn's configuration; processes end at SIGTERM, with their parent, or if the application cannot start."""
-
     def configure_logging(self) -> None:
         """Exit at SIGTERM, in every process; its default action would end a worker before the log is written."""
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
     def load_app(self) -> Any:
-        """Import the application, in the process that serves."""
+        """Import the application, in the process that serves; that ends with its parent, too."""
         parent = multiprocessing.parent_process()
         if parent is not None:
             threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
