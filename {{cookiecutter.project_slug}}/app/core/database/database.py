@@ -97,18 +97,12 @@ class Database(AbstractAsyncContextManager["Database"]):
             self._lease = Lease(self.fetch_all)
             listen_to_triggers(writer)
         self._engines = (reader, writer, recorder)
-        self._reads = async_sessionmaker(reader, expire_on_commit=False, autoflush=False)
+        self.read = async_sessionmaker(reader, expire_on_commit=False, autoflush=False)
+        """Opens a session that reads, for `async with`: each statement is its own transaction, and holds no lock."""
         self._writes = async_sessionmaker(writer, expire_on_commit=False)
         self._recordings = async_sessionmaker(recorder, expire_on_commit=False)
-        self._record: RecordEvents | None = None
-
-    def record_events_with(self, record: RecordEvents) -> None:
-        """Set what records the events of a transaction, just before it is committed."""
-        self._record = record
-
-    def read(self) -> AsyncSession:
-        """Open a session that reads, for `async with`: each statement is its own transaction, and holds no lock."""
-        return self._reads()
+        self.record_events_with: RecordEvents | None = None
+        """What records the events of a transaction, just before it is committed."""
 
     async def fetch_all(self, statement: Executable, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
         """Return the rows of one statement, in one go: for the queries of every request."""
@@ -116,9 +110,9 @@ class Database(AbstractAsyncContextManager["Database"]):
             with suppress(DatabaseBusy):
                 return self._direct.fetch_all(statement, parameters)
         try:
-            return await self._reads().run_sync(_rows, statement, parameters)
+            return await self.read().run_sync(_rows, statement, parameters)
         except StaleStatementError:
-            return await self._reads().run_sync(_rows, statement, parameters)
+            return await self.read().run_sync(_rows, statement, parameters)
 
     def version(self) -> int | None:
         """Return a number of what is read from now on, which `unchanged` takes; `None` if nothing may be kept."""
@@ -192,9 +186,9 @@ class Database(AbstractAsyncContextManager["Database"]):
         db.close()
 
     def _record_events(self, connection: Connection, event_records: Sequence[EventRecord]) -> None:
-        if self._record is None:
+        if self.record_events_with is None:
             raise RuntimeError("nothing records the security events of this database: see record_events_with")
-        self._record(connection, event_records)
+        self.record_events_with(connection, event_records)
 
     async def ping(self) -> None:
         """Return if the database answers and takes writes, without a lock; raises one of `UNAVAILABLE_ERRORS`."""

@@ -63,7 +63,7 @@ class AuditTrail:
         self.verification = partial(Verification, database, keys)
         self._append = Appender(keys, follow=follow)
         self._recorder = Recorder(database, self._append)
-        database.record_events_with(self._recorder.record_within)
+        database.record_events_with = self._recorder.record_within
         self.record = self._recorder.record
         self._cursors = Cursors(keys, "audit", {"sequence": int})
 
