@@ -38,24 +38,12 @@ SECRET_KEY in .env is another one now; SECRET_KEY_FALLBACKS begins with the one 
 2. manage rotate-secret-key --reseal
 3. After {minutes} minutes: manage rotate-secret-key --retire, and restart once more.
 Nobody is signed out. For more than one machine, docs/operations.md has the order."""
-_IN_USE = (
-    "Access tokens that an earlier key signed may be in use until {due} UTC, {minutes} minutes after .env was changed."
-    " Run this again then."
-)
 _QUESTION = "Was every process of the service restarted since .env was changed at {time}?"
 _RISK = "A process that was not still seals with a key that goes now, and what it seals is lost."
-_BY_HAND = (
-    "{name} comes from {source}, not from .env: this command cannot change it there. docs/operations.md says how to do"
-    " it by hand; --reseal works wherever the keys come from."
-)
 
 _Reseal = Annotated[bool, typer.Option("--reseal", help="Seal what is stored with the current key, after the restart.")]
 _Retire = Annotated[bool, typer.Option("--retire", help="Remove earlier keys, unless one is needed. Then restart.")]
 _Yes = Annotated[bool, typer.Option("--yes", help="With --retire: every process was restarted, do not ask.")]
-_UNRECORDED = (
-    ".env is changed, but the database did not take the row of the audit trail that says so ({cause}). The next"
-    " `manage rotate-secret-key`, with --retire or without, writes it. Go on as after a success."
-)
 
 
 def rotate_secret_key(*, reseal: _Reseal = False, retire: _Retire = False, yes: _Yes = False) -> None:
@@ -98,7 +86,10 @@ def _retire_keys(*, yes: bool) -> None:
         minutes = settings.access_token_minutes + 1
         due = file.modified_at + timedelta(minutes=minutes)
         if due > utc_now():
-            fail(_IN_USE.format(due=f"{due:%Y-%m-%d %H:%M:%S}", minutes=minutes))
+            fail(
+                f"Access tokens that an earlier key signed may be in use until {due:%Y-%m-%d %H:%M:%S} UTC, {minutes}"
+                " minutes after .env was changed. Run this again then."
+            )
         if left:
             fail(f"The earlier keys are needed: {left}. Run: manage rotate-secret-key --reseal")
         question = _QUESTION.format(time=f"{file.modified_at:%Y-%m-%d %H:%M} UTC")
@@ -118,7 +109,10 @@ def _env_file() -> Iterator[tuple[env_file.LockedFile, Settings]]:
     for name in (env_file.KEY, env_file.FALLBACKS):
         source = source_of(name)
         if source not in {None, str(configuration.ENV_FILE)}:
-            fail(_BY_HAND.format(name=name.upper(), source=source))
+            fail(
+                f"{name.upper()} comes from {source}, not from .env: this command cannot change it there."
+                " docs/operations.md says how to do it by hand; --reseal works wherever the keys come from."
+            )
     try:
         with env_file.locked_file(configuration.ENV_FILE) as file:
             yield file, settings_or_exit()
@@ -170,7 +164,11 @@ async def _tell(
     except SQLAlchemyError as error:
         if file is None or not file.replaced:
             raise
-        fail(_UNRECORDED.format(cause=type(error).__name__))
+        fail(
+            ".env is changed, but the database did not take the row of the audit trail that says so"
+            f" ({type(error).__name__}). The next `manage rotate-secret-key`, with --retire or without, writes it."
+            " Go on as after a success."
+        )
 
 
 def _name(keys: KeyRing) -> str:
