@@ -111,7 +111,7 @@ async def _write(url: SecretStr, key: SecretStr, shards: int, seconds: float) ->
     database = Database(url)
     appender = Appender(KeyRing(key), shards=shards or 1)
     recorder = Recorder(database, appender)
-    database.record_events_with(recorder.record_within if shards else _record_without_a_chain)
+    database.record_events_with = recorder.record_within if shards else _record_without_a_chain
     await asyncio.gather(*(database.run_in_transaction(_sign_in) for _ in range(WRITERS)))  # warm up
     begin = time.perf_counter()
     counts = await asyncio.gather(*(_write_until(database, begin + seconds) for _ in range(WRITERS)))
