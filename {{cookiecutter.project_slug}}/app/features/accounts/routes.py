@@ -218,8 +218,8 @@ async def forgot_password(body: ForgottenPassword, mailboxes: Mailboxes, client:
 @router.post("/accounts/password/reset", status_code=204, responses=_BAD_TOKEN)
 @policy(Public())
 async def reset_password(body: PasswordReset, mailboxes: Mailboxes, client: RequestClient) -> None:
-    """Set my password with the token of a mail, after forgetting it or being invited; every session of mine ends."""
-    await mailboxes.reset(body.token, body.new_password, client, keep_applications=body.keep_applications)
+    """Set my password with the token of a mail, after forgetting it or being invited; whatever acts for me ends."""
+    await mailboxes.reset(body.token, body.new_password, client)
 
 
 @router.post("/users/me/email", status_code=202)

@@ -74,10 +74,9 @@ class ForgottenPassword(RequestBody):
 
 
 class PasswordReset(MailedToken):
-    """A password for the account of the token; OAuth clients lose access unless `keep_applications` is true."""
+    """A password for the account of the token."""
 
     new_password: NewPassword
-    keep_applications: bool = False
 
 
 class EmailChange(RequestBody):

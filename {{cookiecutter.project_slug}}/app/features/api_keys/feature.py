@@ -21,7 +21,7 @@ def provide(services: Services) -> None:
     """Provide the keys, and let them say who sends a request."""
     keys = services.add(ApiKeyService(services))
     services[SessionService].lock_key = keys.lock_alive
-    services[MailboxService].keep_or_end.append(keys.keep_or_end)
+    services[MailboxService].reset_revocations.append(keys.end_all)
     services[Authentication].prefer(keys)
     services[Authentication].key_schemes["apiKey"] = {"type": "http", "scheme": "bearer", "bearerFormat": "API key"}
 

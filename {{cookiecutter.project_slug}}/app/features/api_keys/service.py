@@ -184,11 +184,10 @@ class ApiKeyService:
                 raise denied("Administrators make keys of service accounts alone. People make their own.")
             yield db, owner, self._accounts.permissions_of(user.roles)
 
-    async def keep_or_end(self, db: AsyncSession, user_id: UUID, keep: bool) -> frozenset[str]:  # noqa: FBT001
-        """End the keys of a user whose password is reset by mail, unless they are to be kept."""
-        for row in () if keep else await db.scalars(select(ApiKey).where(ApiKey.user_id == user_id)):
+    async def end_all(self, db: AsyncSession, user_id: UUID) -> None:
+        """End the keys of a user whose password is reset by mail; the account is locked."""
+        for row in await db.scalars(select(ApiKey).where(ApiKey.user_id == user_id)):
             await _end(db, row, user_id)
-        return frozenset()
 
     async def report(self, key: str, origin: Client) -> None:
         """End a key that was found somewhere, and mail its owner; the work is the same if it is none."""

@@ -19,7 +19,7 @@ def provide(services: Services) -> None:
     authorization = services.add(AuthorizationService(services))
     services[GrantTable][GrantType.AUTHORIZATION_CODE] = AuthorizationCodeGrant(services)
     services[AccountTokens].revocations.append(authorization.end_codes)
-    services[MailboxService].keep_or_end.append(authorization.keep_or_end)
+    services[MailboxService].reset_revocations.append(authorization.end_consents)
 
 
 AUTHORIZATION = Feature(

@@ -124,7 +124,7 @@ class AuthorizationService:
     async def decline(self, principal: Principal, request: AuthorizationRequest) -> str:
         """Give the client nothing, as the user says."""
         scope = " ".join(sorted(request.scope))
-        _emit_event(ConsentEvent.CONSENT_DENIED, principal.user_id, request.client, scope=scope)
+        _emit_event(ConsentEvent.CONSENT_DENIED, principal.user_id, request.client.id, scope=scope)
         return request.answer(error="access_denied")
 
     async def consents(self, user_id: UUID) -> Sequence[Consent]:
@@ -146,20 +146,15 @@ class AuthorizationService:
                 await self._sessions.end(db, "consent revoked", client_id=client.client_id, user_id=user_id)
                 theirs = (AuthorizationCode.client_id == client_id, AuthorizationCode.user_id == user_id)
                 await db.execute(delete(AuthorizationCode).where(*theirs))
-                _emit_event(ConsentEvent.CONSENT_REVOKED, user_id, client)
+                _emit_event(ConsentEvent.CONSENT_REVOKED, user_id, client.id)
         if not client:
             raise NotFound("There is no such consent.")
 
-    async def keep_or_end(self, db: AsyncSession, user_id: UUID, keep: bool) -> frozenset[str]:  # noqa: FBT001
-        """Return the clients of a user's consents, or take the consents back and return none; the account is locked."""
-        mine = Consent.user_id == user_id
-        chosen = select(Consent.client_id) if keep else delete(Consent).returning(Consent.client_id)
-        clients = (await self._clients.by_ids(db, set(await db.scalars(chosen.where(mine))))).values()
-        if keep:
-            return frozenset(client.client_id for client in clients)
-        for client in clients:
-            _emit_event(ConsentEvent.CONSENT_REVOKED, user_id, client)
-        return frozenset()
+    async def end_consents(self, db: AsyncSession, user_id: UUID) -> None:
+        """Take back the consents of a user whose sessions and codes end, too; the account is locked."""
+        mine = delete(Consent).where(Consent.user_id == user_id).returning(Consent.client_id)
+        for client_id in await db.scalars(mine):
+            _emit_event(ConsentEvent.CONSENT_REVOKED, user_id, client_id)
 
     async def end_codes(self, db: AsyncSession, user_id: UUID) -> None:
         """End the unused codes of a user. Used ones stay, so that a second use is noticed."""
@@ -181,8 +176,8 @@ class AuthorizationService:
         else:
             return
         await self._mail.alert(db, Alert.NEW_APPLICATION, user_id, origin, application=client.name)
-        _emit_event(ConsentEvent.CONSENT_GIVEN, user_id, client, scope=scope)
+        _emit_event(ConsentEvent.CONSENT_GIVEN, user_id, client.id, scope=scope)
 
 
-def _emit_event(event: SecurityEvent, user_id: UUID, client: RegisteredClient, **fields: object) -> None:
-    emit_event(event, outcome="success", user_id=user_id, target_type="client", target_id=client.id, **fields)
+def _emit_event(event: SecurityEvent, user_id: UUID, client_id: UUID, **fields: object) -> None:
+    emit_event(event, outcome="success", user_id=user_id, target_type="client", target_id=client_id, **fields)

@@ -1,6 +1,6 @@
 """Sessions: every sign-in as one row. A token or cookie holds for as long as its session is alive (ASVS 7.4.1)."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -206,19 +206,9 @@ class SessionService:
             _emit_ended(session_id, user_id, reason)
         return bool(ended)
 
-    async def end_all(
-        self,
-        db: AsyncSession,
-        user_id: UUID,
-        reason: str,
-        *,
-        keep: UUID | None = None,
-        keep_clients: Collection[str] = (),
-    ) -> None:
-        """End every session of the user, but for the one to keep, and those of the OAuth clients to keep."""
-        others = [] if keep is None else [Session.id != keep]
-        if keep_clients:
-            others.append(or_(Session.client_id.is_(None), Session.client_id.not_in(keep_clients)))
+    async def end_all(self, db: AsyncSession, user_id: UUID, reason: str, *, keep: UUID | None = None) -> None:
+        """End every session of the user, but for the one to keep."""
+        others = () if keep is None else (Session.id != keep,)
         await self.end(db, reason, *others, user_id=user_id)
 
     def over(self, before: datetime) -> ColumnElement[bool]:

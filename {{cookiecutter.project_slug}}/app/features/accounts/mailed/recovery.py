@@ -13,12 +13,11 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from pydantic import SecretStr
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.roles import Role
 from app.core.clock import utc_now
@@ -31,7 +30,7 @@ from app.core.limits import subscriber
 from app.core.services import Services
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.mails import RECOVERY, AccountMail, MailKind
-from app.features.accounts.mailed.tokens import AccountTokens, TokenKind, lock_mailbox, taken_back
+from app.features.accounts.mailed.tokens import AccountTokens, Revocation, TokenKind, lock_mailbox, taken_back
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.policy import PasswordPolicy
@@ -51,8 +50,8 @@ class MailboxService:
         self._confirmation = services[PasswordConfirmation]
         self.unlock: Callable[[str, str], Awaitable[None]] | None = None
         """Lets who resets a password sign in with the mailbox from the address, whatever limit it is over."""
-        self.keep_or_end: list[Callable[[AsyncSession, UUID, bool], Awaitable[frozenset[str]]]] = []
-        """Each returns the OAuth clients to be kept of a user, if any are; otherwise it ends what acts for the user."""
+        self.reset_revocations: list[Revocation] = []
+        """What a reset by mail ends besides, and a change of the password does not: whatever acts for the user."""
 
     async def register(self, email: str, password: SecretStr, display_name: str | None, *, ip: str) -> str:
         """Make an unconfirmed account, or mail the owner of the one that exists; return the `proof` for `confirm`.
@@ -155,10 +154,8 @@ class MailboxService:
             outcome: Outcome = "success" if found else "failure"
             emit_event(AccountEvent.PASSWORD_RESET_REQUESTED, outcome=outcome, user_id=known and known.id)
 
-    async def reset(
-        self, token: SecretStr, password: SecretStr, client: Client, *, keep_applications: bool = False
-    ) -> None:
-        """Set a password and end every session, but those of OAuth clients if they are to be kept.
+    async def reset(self, token: SecretStr, password: SecretStr, client: Client) -> None:
+        """Set a password, and end every session and whatever else acts for the user.
 
         Raises `BadRequest` for a token that does not hold; a password that is refused leaves the token as it was.
         """
@@ -173,8 +170,9 @@ class MailboxService:
                 # A stranger may have registered the mailbox: nothing that they chose stays.
                 user.verified_at, user.display_name = utc_now(), None
             user.password_hash = new_hash
-            kept = [client for each in self.keep_or_end for client in await each(db, user.id, keep_applications)]
-            await self._tokens.end_access(db, user.id, "password reset", keep_clients=kept)
+            for revocation in self.reset_revocations:
+                await revocation(db, user.id)
+            await self._tokens.end_access(db, user.id, "password reset")
             connection = await db.connection()
             await connection.run_sync(forget_other_homes, user.id, client.ip)
             await connection.run_sync(remember_home, user.id, client.ip)

@@ -5,7 +5,7 @@ password or address. The account is locked before its tokens.
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -42,7 +42,7 @@ class TokenKind(StrEnum):
 LIFETIMES = dict.fromkeys(TokenKind, timedelta(hours=1)) | {TokenKind.INVITATION: timedelta(days=7)}
 
 Revocation = Callable[[AsyncSession, UUID], Awaitable[None]]
-"""Ends what another feature issued for an account and is still unused, in the caller's transaction."""
+"""Ends what another feature issued for an account, in the caller's transaction."""
 
 
 class AccountTokens:
@@ -98,18 +98,10 @@ class AccountTokens:
         for revocation in self.revocations:
             await revocation(db, user_id)
 
-    async def end_access(
-        self,
-        db: AsyncSession,
-        user_id: UUID,
-        reason: str,
-        *,
-        keep: UUID | None = None,
-        keep_clients: Collection[str] = (),
-    ) -> None:
+    async def end_access(self, db: AsyncSession, user_id: UUID, reason: str, *, keep: UUID | None = None) -> None:
         """End every token of an account as `revoke_all` does, and its sessions as `SessionService.end_all` does."""
         await self.revoke_all(db, user_id)
-        await self._sessions.end_all(db, user_id, reason, keep=keep, keep_clients=keep_clients)
+        await self._sessions.end_all(db, user_id, reason, keep=keep)
 
 
 async def lock_mailbox(db: AsyncSession, mailbox: str) -> User | None:

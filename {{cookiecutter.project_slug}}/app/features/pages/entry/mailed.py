@@ -55,7 +55,6 @@ class ResetForm(CodeForm):
     """A password for the account of the token."""
 
     new_password: NewPassword
-    keep_applications: bool = False
 
 
 @router.page("/register", Public())
@@ -108,8 +107,7 @@ router.show("/reset", Public(), "reset.html", policy=_WITH_TOKEN_SCRIPT)
 async def reset(page: CurrentPage, mailboxes: Mailboxes, client: RequestClient) -> Response:
     """Set the password of the token's account; every session of it ends, this browser's too if it is one of them."""
     async with page.form(ResetForm, "reset.html", {"token": BadRequest}, policy=_WITH_TOKEN_SCRIPT) as typed:
-        keep = typed.keep_applications
-        await mailboxes.reset(SecretStr(typed.token), typed.new_password, client, keep_applications=keep)
+        await mailboxes.reset(SecretStr(typed.token), typed.new_password, client)
     before, page.signed_in = page.signed_in, await signed_in_user(page.request)
     response = page.show("done.html", purpose="reset")
     if before and page.signed_in is None:

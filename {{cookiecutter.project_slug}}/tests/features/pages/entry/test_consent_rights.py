@@ -1,5 +1,7 @@
 """What a consent is worth: what was granted on the page, by somebody who has just signed in, until it is taken back."""
 
+from typing import Any
+
 import pytest
 import time_machine
 
@@ -74,52 +76,45 @@ async def test_more_than_reading_is_allowed_after_a_recent_sign_in_alone(service
         assert "code" in answered(await browser.get(writes))
 
 
-async def application_of(service: Service, browser: Browser) -> tuple[str, dict[str, str]]:
-    """A client that the user has allowed: where it asks, and its token."""
+async def application_of(service: Service, browser: Browser) -> tuple[dict[str, Any], str, dict[str, str]]:
+    """A client that the user has allowed, a code of it that is not used yet, and its tokens."""
     client = await client_of(service)
-    told = answered(await decide(browser, await browser.get(address(client)), "allow"))
-    token = (await exchange(service, client, told["code"])).json()["access_token"]
-    return address(client), {"Authorization": f"Bearer {token}"}
+    first = answered(await decide(browser, await browser.get(address(client)), "allow"))["code"]
+    tokens: dict[str, str] = (await exchange(service, client, first)).json()
+    return client, answered(await browser.get(address(client)))["code"], tokens
+
+
+async def worth(service: Service, client: dict[str, Any], code: str, tokens: dict[str, str]) -> list[int]:
+    """The statuses of answers to the client: to its access token, its refresh token and its code."""
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    answers = [await service.client.get("/api/v1/users/me", headers=bearer)]
+    secret = {name: client[name] for name in ("client_id", "client_secret")}
+    answers += [await service.refresh(tokens["refresh_token"], **secret), await exchange(service, client, code)]
+    return [answer.status_code for answer in answers]
 
 
 @pytest.mark.asvs("7.4.3", "10.7.3")
-@pytest.mark.parametrize("keep", [None, False, True])
-async def test_a_reset_ends_applications_unless_they_are_to_be_kept(
-    service: Service, mailbox: Mailbox, *, keep: bool | None
-) -> None:
-    """Consents and what came of them, by default; the sessions of the service itself end in any case."""
+@pytest.mark.parametrize("by", ["the API", "the page"])
+async def test_a_reset_ends_whatever_applications_got(service: Service, mailbox: Mailbox, by: str) -> None:
+    """Consents, codes, access and refresh tokens, beside the sessions of the service; nothing of anybody else."""
     post, (person, browser) = Post(service, mailbox), await with_browser(service)
-    asked, bearer = await application_of(service, browser)
+    theirs = await application_of(service, browser)
     _, others = await with_browser(service)
-    others_asked, others_bearer = await application_of(service, others)
-    tokens = await service.sign_in(person)
+    of_others = await application_of(service, others)
+    own = await service.sign_in(person)
     await post.forgot(person.email)
-    body: dict[str, str | bool] = {"token": await post.mailed_token(person.email), "new_password": PASSWORD}
-    body |= {} if keep is None else {"keep_applications": keep}
-    assert (await post("/accounts/password/reset", body)).status_code == 204
-    assert (await service.whoami(tokens)).status_code == 401
-    assert (await service.client.get("/api/v1/users/me", headers=bearer)).status_code == (200 if keep else 401)
-    assert (await browser.get(asked)).headers["Location"].startswith("/login")
+    token = await post.mailed_token(person.email)
+    if by == "the API":
+        assert await post.reset(token) == 204
+    else:
+        assert (await Browser(service).post("/reset", token=token, new_password=PASSWORD)).status_code == 200
+    assert (await service.whoami(own)).status_code == 401
+    assert await worth(service, *theirs) == [401, 400, 400]
+    assert (await browser.get(address(theirs[0]))).headers["Location"].startswith("/login")
     await browser.sign_in(Person(person.id, person.email, PASSWORD))
-    assert (await browser.get(asked)).status_code == (303 if keep else 200)
-    assert (await service.client.get("/api/v1/users/me", headers=others_bearer)).status_code == 200
-    assert "code" in answered(await others.get(others_asked))
-
-
-@pytest.mark.asvs("7.4.3")
-@pytest.mark.parametrize("keep", [False, True])
-async def test_the_reset_page_offers_to_keep_applications(service: Service, mailbox: Mailbox, *, keep: bool) -> None:
-    """A box that is not ticked unless the user ticks it."""
-    post, (person, browser) = Post(service, mailbox), await with_browser(service)
-    _, bearer = await application_of(service, browser)
-    await post.forgot(person.email)
-    page = await Browser(service).get("/reset")
-    assert 'name="keep_applications"' in page.text
-    assert "checked" not in page.text
-    fields = {"token": await post.mailed_token(person.email), "new_password": PASSWORD}
-    answer = await Browser(service).post("/reset", **fields, **({"keep_applications": "on"} if keep else {}))
-    assert answer.status_code == 200
-    assert (await service.client.get("/api/v1/users/me", headers=bearer)).status_code == (200 if keep else 401)
+    assert "See your name" in text_of(await browser.get(address(theirs[0])))
+    assert await worth(service, *of_others) == [200, 200, 200]
+    assert "code" in answered(await others.get(address(of_others[0])))
 
 
 async def test_a_scope_of_which_the_user_may_do_nothing_is_not_asked_about(service: Service) -> None:
