@@ -10,7 +10,6 @@ from app.access.policies import STEP_UP_MINUTES, Allow, CurrentPrincipal, OwnSes
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
 from app.core.schemas import Page
 from app.core.services import provided
-from app.features.api_keys.models import ApiKey
 from app.features.api_keys.permissions import ApiKeyPermission
 from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, ApiKeyRotation, LeakedKey
 from app.features.api_keys.service import ApiKeyService
@@ -42,29 +41,25 @@ async def _of_owner(owner_id: UUID, owner_key_id: UUID) -> tuple[UUID, UUID]:
 KeyOfOwner = Annotated[tuple[UUID, UUID], Depends(_of_owner)]
 
 
-def _shown(rows: list[ApiKey], next_cursor: str | None) -> Page[ApiKeyRead]:
-    return Page(items=[ApiKeyRead.of(row) for row in rows], next_cursor=next_cursor)
-
-
 @router.get("")
 @policy(Allow(AccountPermission.ACCOUNT_READ))
 async def list_api_keys(keys: Keys, principal: CurrentPrincipal, params: Params) -> Page[ApiKeyRead]:
     """List my API keys, newest first, masked."""
-    return _shown(*await keys.list_keys(params, principal.user_id))
+    return await keys.list_keys(params, principal.user_id)
 
 
 @router.get("/all")
 @policy(READS_ALL)
 async def list_all_api_keys(keys: Keys, params: Params) -> Page[ApiKeyRead]:
     """List the API keys of all accounts, newest first, masked."""
-    return _shown(*await keys.list_keys(params))
+    return await keys.list_keys(params)
 
 
 @others.get("")
 @policy(READS_ALL)
 async def list_api_keys_of_account(owner_id: UUID, keys: Keys, params: Params) -> Page[ApiKeyRead]:
     """List the API keys of an account, newest first, masked."""
-    return _shown(*await keys.list_keys(params, owner_id))
+    return await keys.list_keys(params, owner_id)
 
 
 @router.post("", status_code=201, responses=_CREATED)
@@ -73,7 +68,7 @@ async def create_api_key(
     new: ApiKeyCreate, keys: Keys, principal: CurrentPrincipal, origin: RequestClient
 ) -> ApiKeyCreated:
     """Make an API key, which only this answer shows; its scopes are among my permissions."""
-    return ApiKeyCreated.of(*await keys.create(principal, new, origin))
+    return await keys.create(principal, new, origin)
 
 
 @others.post("", status_code=201, responses=_CREATED)
@@ -82,7 +77,7 @@ async def create_api_key_of_service_account(
     owner_id: UUID, new: ApiKeyCreate, keys: Keys, principal: CurrentPrincipal, origin: RequestClient
 ) -> ApiKeyCreated:
     """Make an API key of a service account, which only this answer shows."""
-    return ApiKeyCreated.of(*await keys.create(principal, new, origin, owner_id))
+    return await keys.create(principal, new, origin, owner_id)
 
 
 @router.delete("/{key_id}", status_code=204)
@@ -106,7 +101,7 @@ async def rotate_api_key(
     key_id: UUID, rotation: ApiKeyRotation, keys: Keys, principal: CurrentPrincipal, origin: RequestClient
 ) -> ApiKeyCreated:
     """Replace one of my API keys; the old one works for some more hours."""
-    return ApiKeyCreated.of(*await keys.rotate(principal, key_id, rotation.overlap, origin))
+    return await keys.rotate(principal, key_id, rotation, origin)
 
 
 @others.post("/{owner_key_id}/rotate", responses=_ROTATED)
@@ -116,7 +111,7 @@ async def rotate_api_key_of_service_account(
 ) -> ApiKeyCreated:
     """Replace an API key of a service account; the old one works for some more hours."""
     owner_id, key_id = key
-    return ApiKeyCreated.of(*await keys.rotate(principal, key_id, rotation.overlap, origin, owner_id))
+    return await keys.rotate(principal, key_id, rotation, origin, owner_id)
 
 
 @router.post("/leaked", status_code=202)

@@ -1,6 +1,5 @@
 """The requests and answers about API keys. A key is in clear in the JSON of the answer that makes it alone."""
 
-from datetime import timedelta
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -32,11 +31,6 @@ class ApiKeyRotation(RequestBody):
     """How long the old key works beside the new one."""
 
     overlap_hours: Annotated[int, Field(ge=0, le=168)] = 24
-
-    @property
-    def overlap(self) -> timedelta:
-        """The time for which both work."""
-        return timedelta(hours=self.overlap_hours)
 
 
 class LeakedKey(RequestBody):

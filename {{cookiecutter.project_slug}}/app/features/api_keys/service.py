@@ -29,6 +29,7 @@ from app.core.events import SecurityEvent, emit_event
 from app.core.limits import Limiter, Verdict, subscriber
 from app.core.mail.outbox import MailTemplate
 from app.core.pagination import Cursors, PageParams
+from app.core.schemas import Page
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.accounts.administration import AccountAdministration, denied
@@ -39,7 +40,7 @@ from app.features.accounts.service import ANYBODY, SERVICE_DOMAIN, AccountServic
 from app.features.api_keys.events import ApiKeyEvent
 from app.features.api_keys.keys import API_KEY_SEAL, PREFIX, id_in, new_key
 from app.features.api_keys.models import ApiKey
-from app.features.api_keys.schemas import ApiKeyCreate
+from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, ApiKeyRotation
 from app.features.factors.service import Factor
 from app.features.sessions.client import Client
 from app.features.sessions.service import SessionService
@@ -58,7 +59,6 @@ _READ = (_keys.c[name] for name in ("id", "user_id", "sealed", "scope", "network
 _ALIVE = select(*_READ, _keys.c.created_at.label("authenticated_at"), _methods.label("methods"))
 _ALIVE = _ALIVE.where(_keys.c.id == bindparam("key_id"), _keys.c.expires_at > bindparam("now"))
 _IDENTIFY = with_account(_ALIVE.subquery())
-_REPORTED = select(*(_keys.c[name] for name in ("id", "user_id", "sealed", "name", "made_by"))).with_for_update()
 
 
 class ApiKeyMail(MailTemplate):
@@ -104,8 +104,7 @@ class ApiKeyService:
                 using = update(ApiKey).where(ApiKey.id == row.id, stale)
                 await db.execute(using.values(last_used_at=now, last_used_ip=ip))
         request.state.account = account = identity.account
-        permissions = frozenset(each for each in account.permissions if each in row.scope.split())
-        return identity.principal(row.id, permissions)
+        return identity.principal(row.id, frozenset(each for each in account.permissions if each in row.scope.split()))
 
     async def _refusal(self, ip: str, reason: str, **about: object) -> Unauthenticated:
         """Count a refusal for the network, and return the error, which never says what is wrong with the key."""
@@ -124,16 +123,17 @@ class ApiKeyService:
         permitted = roles is not None and actor.permissions <= self._accounts.permissions_of(roles)
         return permitted and await db.scalar(alive) is not None
 
-    async def list_keys(self, params: PageParams, owner: UUID | None = None) -> tuple[list[ApiKey], str | None]:
+    async def list_keys(self, params: PageParams, owner: UUID | None = None) -> Page[ApiKeyRead]:
         """Return all keys, or those of an account, newest first; also expired ones, until `manage purge` runs."""
         wanted = select(ApiKey) if owner is None else select(ApiKey).where(ApiKey.user_id == owner)
-        return await self._cursors.fetch(self._database, wanted, params, (ApiKey.created_at, ApiKey.id))
+        rows, cursor = await self._cursors.fetch(self._database, wanted, params, (ApiKey.created_at, ApiKey.id))
+        return Page(items=[ApiKeyRead.of(row) for row in rows], next_cursor=cursor)
 
     async def create(
         self, actor: Principal, new: ApiKeyCreate, origin: Client, owner: UUID | None = None
-    ) -> tuple[ApiKey, str]:
+    ) -> ApiKeyCreated:
         """Make a key; raises `Forbidden` if it could do more than its owner, `Conflict` beyond `ITEMS_PER_USER`."""
-        row = ApiKey(name=new.name, expires_at=utc_now() + timedelta(days=new.expires_in_days))
+        row = ApiKey(id=uuid4(), name=new.name, expires_at=utc_now() + timedelta(days=new.expires_in_days))
         row.scope, row.networks = (" ".join(sorted(set(texts))) for texts in (new.scopes, new.networks))
         row.per_minute = new.requests_per_minute
         async with self._changing(actor, owner, makes=True) as (db, row.user_id, permissions):
@@ -142,30 +142,29 @@ class ApiKeyService:
             theirs = (ApiKey.user_id == row.user_id, ApiKey.replaced_at.is_(None), ApiKey.expires_at > utc_now())
             if (await db.scalar(select(func.count()).where(*theirs)) or 0) >= self._most:
                 raise Conflict(f"There are {self._most} API keys, and no more are allowed. End one first.")
-            key = await self._add(db, row, actor, origin)
             _emit_event(ApiKeyEvent.API_KEY_CREATED, row, actor.user_id)
-        return row, key
+            return await self._add(db, row, actor, origin)
 
     async def rotate(
-        self, actor: Principal, key_id: UUID, overlap: timedelta, origin: Client, owner: UUID | None = None
-    ) -> tuple[ApiKey, str]:
+        self, actor: Principal, key_id: UUID, rotation: ApiKeyRotation, origin: Client, owner: UUID | None = None
+    ) -> ApiKeyCreated:
         """Make the one successor of a key, with its rights and lifetime; raises `NotFound` or `Conflict`."""
         async with self._changing(actor, owner, makes=True) as (db, owner_id, _):
             old, now = await _lock(db, owner_id, key_id), utc_now()
             if old.replaced_at is not None or old.expires_at <= now:
                 raise Conflict("The key was replaced, or has expired. Make a new one.")
             kept = {name: getattr(old, name) for name in ("user_id", "name", "scope", "networks", "per_minute")}
-            row = ApiKey(**kept, expires_at=now + (old.expires_at - old.created_at))
-            old.replaced_at, old.expires_at = now, min(old.expires_at, now + overlap)
-            key = await self._add(db, row, actor, origin)
+            row = ApiKey(**kept, id=uuid4(), expires_at=now + (old.expires_at - old.created_at))
+            old.replaced_at, old.expires_at = now, min(old.expires_at, now + timedelta(hours=rotation.overlap_hours))
             _emit_event(ApiKeyEvent.API_KEY_ROTATED, old, actor.user_id, replaced_by=row.id)
-        return row, key
+            return await self._add(db, row, actor, origin)
 
     async def revoke(self, actor: Principal, key_id: UUID, owner: UUID | None = None) -> None:
         """End a key, and mail whoever made it, unless it was the actor; raises `NotFound`."""
         async with self._changing(actor, owner) as (db, owner_id, _):
             row = await _lock(db, owner_id, key_id)
-            await _end(db, row, actor.user_id)
+            await db.delete(row)
+            _emit_event(ApiKeyEvent.API_KEY_REVOKED, row, actor.user_id)
             if (maker := row.made_by or owner_id) != actor.user_id:
                 await self._mail.alert(db, ApiKeyMail.REVOKED, maker, name=row.name)
 
@@ -178,41 +177,40 @@ class ApiKeyService:
             async with self._database.transaction() as db:
                 await self._sessions.require_alive(db, actor)
                 yield db, actor.user_id, actor.permissions
-            return
-        async with self._administration.locked(actor, owner) as (db, user, _):
-            if makes and not user.email.endswith(f"@{SERVICE_DOMAIN}"):
-                raise denied("Administrators make keys of service accounts alone. People make their own.")
-            yield db, owner, self._accounts.permissions_of(user.roles)
+        else:
+            async with self._administration.locked(actor, owner) as (db, user, _):
+                if makes and not user.email.endswith(f"@{SERVICE_DOMAIN}"):
+                    raise denied("Administrators make keys of service accounts alone. People make their own.")
+                yield db, owner, self._accounts.permissions_of(user.roles)
 
     async def end_all(self, db: AsyncSession, user_id: UUID) -> None:
         """End the keys of a user whose password is reset by mail; the account is locked."""
-        for row in await db.scalars(select(ApiKey).where(ApiKey.user_id == user_id)):
-            await _end(db, row, user_id)
+        theirs = delete(ApiKey).where(ApiKey.user_id == user_id).returning(ApiKey.id, ApiKey.user_id)
+        for row in await db.execute(theirs):
+            _emit_event(ApiKeyEvent.API_KEY_REVOKED, row, user_id)
 
     async def report(self, key: str, origin: Client) -> None:
         """End a key that was found somewhere, and mail its owner; the work is the same if it is none."""
         await self._count("leaked", origin.ip)
-        named, nobody = _keys.c.id == (id_in(key) or UUID(int=0)), UUID(int=0)
         async with self._database.transaction() as db:
-            somebody = await db.scalar(ANYBODY) or nobody
-            row = (await db.execute(_REPORTED.where(named))).one_or_none()
-            found = row if row is not None and self._is_of(row, key) else None
-            if found:
-                _emit_event(ApiKeyEvent.API_KEY_LEAKED, found, found.user_id)
-            else:
+            none = ApiKey(id=UUID(int=0), user_id=await db.scalar(ANYBODY) or UUID(int=0), name="-")
+            row = await db.scalar(select(ApiKey).where(ApiKey.id == (id_in(key) or none.id)).with_for_update())
+            found = row if row is not None and self._is_of(row, key) else none
+            if found is none:
                 emit_event(ApiKeyEvent.API_KEY_LEAKED, outcome="failure")
-            async with taken_back(db, unless=found is not None):
-                await db.execute(delete(ApiKey).where(_keys.c.id == (found.id if found else nobody)))
-                teller, name = (found.made_by or found.user_id, found.name) if found else (somebody, "-")
-                await self._mail.alert(db, ApiKeyMail.LEAKED, teller, name=name)
+            else:
+                _emit_event(ApiKeyEvent.API_KEY_LEAKED, found, found.user_id)
+            async with taken_back(db, unless=found is not none):
+                await db.execute(delete(ApiKey).where(ApiKey.id == found.id))
+                await self._mail.alert(db, ApiKeyMail.LEAKED, found.made_by or found.user_id, name=found.name)
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` digests of earlier keys anew; return how many. One that does not open stays."""
         return await reseal_rows(db, ApiKey, self._sealer, _place, limit)
 
-    async def _add(self, db: AsyncSession, row: ApiKey, actor: Principal, origin: Client) -> str:
-        """Add a row, mail whoever makes it, and return its key."""
-        row.id, row.created_at, row.made_by = uuid4(), utc_now(), actor.user_id
+    async def _add(self, db: AsyncSession, row: ApiKey, actor: Principal, origin: Client) -> ApiKeyCreated:
+        """Add a row, mail whoever makes it, and return it with its key."""
+        row.created_at, row.made_by = utc_now(), actor.user_id
         row.replaced_at = row.last_used_at = row.last_used_ip = None
         key = new_key(row.id)
         row.sealed, row.last_four = self._sealer.seal(digest(key), identity=_place(row)), key[-4:]
@@ -220,16 +218,13 @@ class ApiKeyService:
         await db.flush()
         whose = "you" if row.user_id == actor.user_id else "a service account"
         await self._mail.alert(db, ApiKeyMail.CREATED, actor.user_id, origin, name=row.name, whose=whose)
-        return key
+        return ApiKeyCreated.of(row, key)
 
     def _is_of(self, row: Any, key: str) -> bool:
         """Return whether it is the key of the row, in a time that does not tell how much of it is right."""
-        return compare_digest(digest(key), self._opened(row))
-
-    def _opened(self, row: Any) -> bytes:
         with suppress(SealBrokenError):
-            return self._sealer.open(row.sealed, identity=_place(row))
-        return b""
+            return compare_digest(digest(key), self._sealer.open(row.sealed, identity=_place(row)))
+        return False
 
 
 def _place(row: Any) -> bytes:
@@ -248,11 +243,6 @@ async def _lock(db: AsyncSession, owner: UUID, key_id: UUID) -> ApiKey:
     if row is None:
         raise NotFound("There is no such API key.")
     return row
-
-
-async def _end(db: AsyncSession, row: ApiKey, by: UUID) -> None:
-    await db.delete(row)
-    _emit_event(ApiKeyEvent.API_KEY_REVOKED, row, by)
 
 
 def _emit_event(event: ApiKeyEvent, row: Any, user_id: UUID, **more: UUID) -> None:

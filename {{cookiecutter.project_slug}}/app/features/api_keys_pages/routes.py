@@ -13,7 +13,7 @@ from app.core.schemas import DisplayName
 from app.features.accounts.routes import Accounts, Administration
 from app.features.accounts.service import SERVICE_DOMAIN
 from app.features.api_keys.routes import CHANGES, CHANGES_ALL, READS_ALL, Keys
-from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyRead, ApiKeyRotation
+from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyRotation
 from app.features.pages.admin.roles import Checked
 from app.features.pages.kit.forms import FormBody, parse_fields
 from app.features.pages.kit.notices import Notice
@@ -25,6 +25,7 @@ OWN, ALL = "/account/api-keys", "/admin/api-keys"
 router, admin_router = PageRouter(__name__, OWN), PageRouter(__name__, ALL)
 
 _NEW = "api_keys_new.html"
+_ROTATION = ApiKeyRotation()
 
 
 class ApiKeyNotice(Notice):
@@ -34,9 +35,8 @@ class ApiKeyNotice(Notice):
 
 
 class ApiKeyForm(FormBody):
-    """A key to make, with a field for each scope; the networks separated by blanks; for a service account, its id."""
+    """A key to make, with a field for each scope; the networks separated by blanks."""
 
-    user_id: UUID | None = None
     name: DisplayName
     expires_in_days: int = 90
     networks: Annotated[str, Field(max_length=1000)] = ""
@@ -44,10 +44,9 @@ class ApiKeyForm(FormBody):
 
 
 @cache
-def _form(fields: tuple[str, ...], *, of_program: bool) -> type[ApiKeyForm]:
-    chosen: dict[str, Any] = dict.fromkeys(fields, (Checked, None))
-    owner: dict[str, Any] = {"user_id": (UUID, ...)} if of_program else {}
-    return create_model("ApiKeyForm", __base__=ApiKeyForm, **chosen, **owner)
+def _form(scopes: tuple[str, ...], *, of_program: bool) -> type[ApiKeyForm]:
+    fields: dict[str, Any] = dict.fromkeys(scopes, (Checked, None)) | ({"user_id": (UUID, ...)} if of_program else {})
+    return create_model("ApiKeyForm", __base__=ApiKeyForm, **fields)
 
 
 def _scopes(page: HtmlPage) -> dict[str, Any]:
@@ -68,16 +67,16 @@ async def _create(page: HtmlPage, keys: Keys, origin: Client, programs: dict[UUI
         wanted = typed.model_dump(include={"name", "expires_in_days", "requests_per_minute"})
         wanted["scopes"] = [str(scope) for field, scope in scopes.items() if getattr(typed, field)]
         new = parse_fields(ApiKeyCreate, wanted | {"networks": typed.networks.split()})
-        row, key = await keys.create(page.principal, new, origin, typed.user_id if programs is not None else None)
-    return page.show("api_key.html", row=row, key=key, hours=0, here=here)
+        made = await keys.create(page.principal, new, origin, getattr(typed, "user_id", None))
+    return page.show("api_key.html", key=made, hours=0, here=here)
 
 
 @router.page("", Allow(AccountPermission.ACCOUNT_READ))
 async def api_keys_page(page: CurrentPage, keys: Keys, cursor: CursorText = None) -> Response:
     """List my API keys, newest first, masked."""
-    rows, cursor = await keys.list_keys(PageParams(cursor=cursor), page.principal.user_id)
-    shown = [ApiKeyRead.of(row) for row in rows]
-    return page.show("api_keys.html", keys=shown, owners=None, here=OWN, next_path=page.next_path(cursor))
+    found = await keys.list_keys(PageParams(cursor=cursor), page.principal.user_id)
+    next_path = page.next_path(found.next_cursor)
+    return page.show("api_keys.html", keys=found.items, owners=None, here=OWN, next_path=next_path)
 
 
 @admin_router.page("", READS_ALL)
@@ -85,11 +84,11 @@ async def all_api_keys_page(
     page: CurrentPage, keys: Keys, accounts: Accounts, user_id: UUID | None = None, cursor: CursorText = None
 ) -> Response:
     """List the API keys of all accounts, or of one, newest first, masked."""
-    rows, cursor = await keys.list_keys(PageParams(cursor=cursor), user_id)
-    owners = await accounts.addresses(row.user_id for row in rows)
+    found = await keys.list_keys(PageParams(cursor=cursor), user_id)
+    owners = await accounts.addresses(key.user_id for key in found.items)
     programs = {owner for owner, address in owners.items() if address.endswith(SERVICE_DOMAIN)}
-    shown, next_path = [ApiKeyRead.of(row) for row in rows], page.next_path(cursor, user_id=user_id)
-    return page.show("api_keys.html", keys=shown, owners=owners, programs=programs, here=ALL, next_path=next_path)
+    next_path = page.next_path(found.next_cursor, user_id=user_id)
+    return page.show("api_keys.html", keys=found.items, owners=owners, programs=programs, here=ALL, next_path=next_path)
 
 
 @router.page("/new", CHANGES)
@@ -121,9 +120,8 @@ async def create_service_api_key(
 @router.form("/{key_id}/rotate", CHANGES)
 async def rotate_api_key(key_id: UUID, page: CurrentPage, keys: Keys, origin: RequestClient) -> Response:
     """Replace one of my API keys; this page alone shows the new one."""
-    rotation = ApiKeyRotation()
-    row, key = await keys.rotate(page.principal, key_id, rotation.overlap, origin)
-    return page.show("api_key.html", row=row, key=key, hours=rotation.overlap_hours, here=OWN)
+    made = await keys.rotate(page.principal, key_id, _ROTATION, origin)
+    return page.show("api_key.html", key=made, hours=_ROTATION.overlap_hours, here=OWN)
 
 
 @admin_router.form("/{user_id}/{key_id}/rotate", CHANGES_ALL)
@@ -131,9 +129,8 @@ async def rotate_service_api_key(
     user_id: UUID, key_id: UUID, page: CurrentPage, keys: Keys, origin: RequestClient
 ) -> Response:
     """Replace an API key of a service account; this page alone shows the new one."""
-    rotation = ApiKeyRotation()
-    row, key = await keys.rotate(page.principal, key_id, rotation.overlap, origin, user_id)
-    return page.show("api_key.html", row=row, key=key, hours=rotation.overlap_hours, here=ALL)
+    made = await keys.rotate(page.principal, key_id, _ROTATION, origin, user_id)
+    return page.show("api_key.html", key=made, hours=_ROTATION.overlap_hours, here=ALL)
 
 
 @router.form("/{key_id}/revoke", CHANGES)
