@@ -36,7 +36,10 @@ API_KEYS = Feature(
     grants=dict.fromkeys(ApiKeyPermission, ADMINISTRATORS),
     events=(ApiKeyEvent,),
     keys=(API_KEY_SEAL,),
-    personal_data=(PersonalData(name="api_keys", table=ApiKey),),
+    personal_data=(
+        PersonalData(name="api_keys", table=ApiKey),
+        PersonalData(name="api_keys_made", table=ApiKey, owner="made_by"),
+    ),
     purge=(RetentionJob("API keys", ApiKey, lambda _, before: ApiKey.expires_at < before),),
     reseal=(ResealJob("API keys", lambda services: services[ApiKeyService]),),
 )

@@ -13,7 +13,7 @@ class ApiKey(Base):
     """A key of a user: its SHA-256, sealed to the row, and its last four characters, which are of the checksum.
 
     `scope` and `networks` are separated by spaces. One that was replaced expires soon after. A `per_minute` of None is
-    `RATE_LIMIT_DEFAULT`. `made_by` gets the mails: an administrator for a service account; None is the owner.
+    `RATE_LIMIT_DEFAULT`. `made_by` gets the mails: for a service account an administrator; None, or deleted: the owner.
     """
 
     __tablename__ = "api_keys"
@@ -26,7 +26,7 @@ class ApiKey(Base):
     scope: Mapped[str] = mapped_column(String(2000))
     networks: Mapped[str] = mapped_column(String(1000))
     per_minute: Mapped[int | None]
-    made_by: Mapped[UUID | None]
+    made_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     replaced_at: Mapped[datetime | None]

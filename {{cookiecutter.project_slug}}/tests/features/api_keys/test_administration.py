@@ -6,15 +6,18 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from sqlalchemy import select, update
 
 from app.access.roles import Role
+from app.core.database.database import Database
+from app.features.api_keys.models import ApiKey
 from tests.conftest import StartService
 from tests.features.api_keys.steps import PATH, SCOPES, bearer, created, opens, report, rotate
 from tests.features.factors.steps import enrol, sign_in_with_app
-from tests.support.mail import Mailbox, bodies
+from tests.support.mail import Mailbox, bodies, read_mail
 from tests.support.oauth import Registered, issue_to, register, register_machine
 from tests.support.service import Service, Tokens
-from tests.support.trail import stored
+from tests.support.trail import execute, stored
 
 pytestmark = pytest.mark.anyio
 
@@ -160,6 +163,32 @@ async def test_a_leak_of_a_key_of_a_service_account_is_told_to_its_maker(service
     assert [await sees_users(service, key["key"]) for key in (leaked, ended)] == [401, 401]
     texts = [bodies(mail)[0] for mail in await mailbox.wait(boss.email, 4)]
     assert [sum(said in text for text in texts) for said in ("told us", "An administrator has ended")] == [1, 1]
+
+
+@pytest.mark.asvs("14.2.7")
+async def test_a_key_outlives_whoever_made_it_and_then_names_nobody(service: Service, mailbox: Mailbox) -> None:
+    """It is in the copy of their data, works on when they are deleted, and nobody is told of its end; an owner is."""
+    boss, admin = await service.signed_in(Role.ADMIN)
+    _, other = await service.signed_in(Role.ADMIN)
+    machine = await register_machine(service, Role.AUDITOR, scope="users:read")
+    leaked, ended = [(await made(service, admin, machine)).json() for _ in range(2)]
+    exported = (await service.client.get("/api/v1/users/me/export", headers=admin.bearer)).json()
+    assert {row["id"] for row in exported["api_keys_made"]} == {leaked["id"], ended["id"]}
+    assert exported["api_keys"] == []
+    assert (await service.client.delete(f"/api/v1/users/{boss.id}", headers=other.bearer)).status_code == 204
+    async with service[Database].read() as db:
+        assert (await db.scalars(select(ApiKey.made_by))).all() == [None, None]
+    assert [await sees_users(service, key["key"]) for key in (leaked, ended)] == [200, 200]
+    await report(service, leaked["key"])
+    await service.client.delete(of(ended["user_id"], ended["id"]), headers=other.bearer)
+    assert [await sees_users(service, key["key"]) for key in (leaked, ended)] == [401, 401]
+    person, tokens = await service.signed_in()
+    own = await created(service, tokens)
+    await execute(service, update(ApiKey).values(made_by=None))
+    await report(service, own["key"])
+    await mailbox.wait(person.email, 2)
+    written = [read_mail(path.read_bytes()) for path in mailbox.folder.glob("*.eml")]
+    assert [mail["To"] for mail in written if "ended" in mail["Subject"]] == [person.email]
 
 
 @pytest.mark.asvs("2.3.2", "2.3.4")
