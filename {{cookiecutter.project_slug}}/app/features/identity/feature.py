@@ -41,5 +41,8 @@ IDENTITY = Feature(
     events=(IdentityEvent,),
     keys=(IDENTITY_ATTEMPT,),
     purge=(RetentionJob("unfinished sign-ins with providers", IdentitySession, never_answered),),
-    personal_data=(PersonalData(name="identities", table=Identity),),
+    personal_data=(
+        PersonalData(name="identities", table=Identity),
+        PersonalData(name="identity_sessions", table=IdentitySession, owner="identity_id", through=Identity),
+    ),
 )

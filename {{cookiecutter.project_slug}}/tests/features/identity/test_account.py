@@ -37,10 +37,15 @@ async def test_linking_is_told_and_on_record(service: Service, good: Issuer, mai
     page = text_of(await browser.get(IDENTITIES))
     assert good.person["sub"] in page
     assert "not used yet" in page
-    tokens = await service.sign_in(person)
-    copy = (await service.client.get("/api/v1/users/me/export", headers=tokens.bearer)).json()
-    assert [(each["issuer"], each["subject"]) for each in copy["identities"]] == [(good.url, good.person["sub"])]
+    good.claims["sid"] = "known there as this"
     await sign_in(Browser(service))
+    (_, other), tokens = await service.signed_in(), await service.sign_in(person)
+    mine, theirs = [
+        (await service.client.get("/api/v1/users/me/export", headers=each.bearer)).json() for each in (tokens, other)
+    ]
+    assert [(each["issuer"], each["subject"]) for each in mine["identities"]] == [(good.url, good.person["sub"])]
+    assert [each["sid"] for each in mine["identity_sessions"]] == ["known there as this"]
+    assert theirs["identities"] == theirs["identity_sessions"] == []
     assert "not used yet" not in text_of(await browser.get(IDENTITIES))
 
 
