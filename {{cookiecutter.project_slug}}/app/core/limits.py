@@ -22,7 +22,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError, RedisError, TimeoutError as RedisTimeoutError
 
-from app.core.errors import Unavailable
+from app.core.errors import TooManyRequests, Unavailable
+from app.core.events import SecurityEvent, emit_event
 
 _IPV6_NETWORK_BITS = 64
 _RETRY_AFTER_SECONDS = 5
@@ -66,6 +67,13 @@ class Verdict(NamedTuple):
 
     allowed: bool
     retry_after: int
+
+    def require(self, detail: str, event: SecurityEvent | None = None, **about: object) -> None:
+        """Emit the event and raise `TooManyRequests` unless one more is allowed."""
+        if not self.allowed:
+            if event is not None:
+                emit_event(event, outcome="denied", **about)
+            raise TooManyRequests(detail, retry_after=self.retry_after)
 
 
 class _Window(NamedTuple):

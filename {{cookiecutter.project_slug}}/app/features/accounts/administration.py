@@ -28,7 +28,7 @@ from app.core.pagination import Cursors, PageParams
 from app.core.services import Services
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.alerts import Alert
-from app.features.accounts.mailed.mails import AccountMail, MailKind, too_many
+from app.features.accounts.mailed.mails import TOO_MANY, AccountMail, MailKind
 from app.features.accounts.mailed.tokens import AccountTokens, TokenKind
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.permissions import UserPermission
@@ -139,8 +139,7 @@ class AccountAdministration:
         await self._mail.admit_client(ip)
         address = parse_email_address(email)
         verdict = await self._mail.admit("invitation", address.mailbox)
-        if not verdict.allowed:
-            raise too_many(verdict)
+        verdict.require(TOO_MANY)
         try:
             async with self._database.transaction() as db:
                 await self._authority.lock_actor(db, actor)

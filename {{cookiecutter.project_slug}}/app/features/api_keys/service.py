@@ -24,9 +24,9 @@ from app.core.clock import utc_now
 from app.core.crypto import KeyRing, SealBrokenError, Sealer, digest
 from app.core.database.batches import reseal_rows
 from app.core.database.database import Database, table_of
-from app.core.errors import Conflict, NotFound, TooManyRequests, Unauthenticated
-from app.core.events import SecurityEvent, emit_event
-from app.core.limits import Limiter, Verdict, subscriber
+from app.core.errors import Conflict, NotFound, Unauthenticated
+from app.core.events import emit_event
+from app.core.limits import Limiter, subscriber
 from app.core.mail.outbox import MailTemplate
 from app.core.pagination import Cursors, PageParams
 from app.core.schemas import Page
@@ -97,7 +97,8 @@ class ApiKeyService:
         if networks and not is_trusted(ip, tuple(map(ip_network, networks))):
             raise await self._refusal(ip, "API key from another network", user_id=row.user_id, target_id=row.id)
         limit = RateLimitItemPerMinute(row.per_minute) if row.per_minute else self._uses
-        _admit(await self._limiter.hit_often(limit, "api-key", "use", str(row.id)), HttpEvent.RATE_LIMITED)
+        verdict = await self._limiter.hit_often(limit, "api-key", "use", str(row.id))
+        verdict.require("Too many requests with this key. Try again later.", HttpEvent.RATE_LIMITED)
         if row.last_used_at is None or row.last_used_at < now - _NOTED_EVERY:
             stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < now - _NOTED_EVERY)
             async with self._database.transaction() as db:
@@ -114,7 +115,7 @@ class ApiKeyService:
 
     async def _count(self, what: str, ip: str) -> None:
         verdict = await self._limiter.hit(self._attempts, "api-key", what, subscriber(ip))
-        _admit(verdict, AccountEvent.SIGNIN_LIMITED, by="API key")
+        verdict.require("Too many attempts. Try again later.", AccountEvent.SIGNIN_LIMITED, by="API key")
 
     async def lock_alive(self, db: AsyncSession, actor: Principal) -> bool:
         """Lock the key of a principal whose account is locked; return whether it is alive, and may still do as much."""
@@ -230,12 +231,6 @@ class ApiKeyService:
 def _place(row: Any) -> bytes:
     """Return the place of a digest: moved anywhere else, it does not open."""
     return f"api_keys|{row.id}|{row.user_id}".encode()
-
-
-def _admit(verdict: Verdict, event: SecurityEvent, **about: str) -> None:
-    if not verdict.allowed:
-        emit_event(event, outcome="denied", **about)
-        raise TooManyRequests("Too many attempts. Try again later.", retry_after=verdict.retry_after)
 
 
 async def _lock(db: AsyncSession, owner: UUID, key_id: UUID) -> ApiKey:

@@ -23,7 +23,7 @@ from app.access.guard import GuardedRouter
 from app.access.policies import Public, policy
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest
-from app.core.errors import BadRequest, NotFound, Problem, TooManyRequests
+from app.core.errors import BadRequest, NotFound, Problem
 from app.core.events import emit_event
 from app.core.limits import Limiter, subscriber
 from app.core.services import Services, provided
@@ -151,8 +151,7 @@ class Providers:
         """Return what a logout token says that is right and new; raises `TooManyRequests` and as the client does."""
         chosen, key = self[name], ("logout", name, subscriber(client.ip))
         verdict = await self._limiter.hit(_LOGOUTS, *key)
-        if not verdict.allowed:
-            raise TooManyRequests("Too many logout tokens. Try again later.", retry_after=verdict.retry_after)
+        verdict.require("Too many logout tokens. Try again later.")
         claims = await chosen.logout_claims(token)
         if not (await self._limiter.hit(_ONCE, *_use_of(name, claims))).allowed:
             raise RefusedLogout("it was used before")

@@ -11,8 +11,6 @@ from uuid import UUID
 
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute, parse as parse_limit
 
-from app.core.errors import TooManyRequests
-from app.core.events import emit_event
 from app.core.limits import Limiter, Verdict, subscriber
 from app.core.services import Services
 from app.core.settings.model import Settings
@@ -52,8 +50,7 @@ class Attempt:
         """Raise `TooManyRequests` if it was over a limit."""
         if self.over is not None:
             verdict, by = self.over
-            emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by=by)
-            raise TooManyRequests("Too many attempts to sign in. Try again later.", retry_after=verdict.retry_after)
+            verdict.require("Too many attempts to sign in. Try again later.", AccountEvent.SIGNIN_LIMITED, by=by)
 
 
 class SignInLimits:

@@ -24,7 +24,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.core.clock import utc_now
 from app.core.crypto import digest
 from app.core.database.database import table_of
-from app.core.errors import TooManyRequests
 from app.core.events import emit_event
 from app.core.limits import Limiter, Verdict, subscriber
 from app.core.mail.outbox import Mail, MailFolders, MailTemplate, Outbox
@@ -40,6 +39,7 @@ from app.features.sessions.client import Client
 
 MAILS_PER_HOUR = RateLimitItemPerHour(5)
 RECOVERY = "recovery"
+TOO_MANY = "Too many requests for mail. Try again later."
 TEMPLATES = Path(__file__).with_name("templates")
 _LONGEST_NAME = 100
 _LONGEST_SHOWN = 200
@@ -107,9 +107,7 @@ class AccountMail:
     async def admit_client(self, ip: str) -> None:
         """Count a request of a client; raises `TooManyRequests`."""
         verdict = await self._limiter.hit(self._per_client, "mail", "client", subscriber(ip))
-        if not verdict.allowed:
-            emit_event(AccountEvent.MAIL_LIMITED, outcome="denied", by="client")
-            raise too_many(verdict)
+        verdict.require(TOO_MANY, AccountEvent.MAIL_LIMITED, by="client")
 
     async def admit(self, purpose: str, whose: str, *, by: str = "mailbox") -> Verdict:
         """Count a request for mail to a mailbox, or of an account; the caller sends none if it is not allowed."""
@@ -164,11 +162,6 @@ class AccountMail:
         templates = _templates(self.folders)
         text, html = (templates.get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html"))
         return Mail(to=to, subject=subject, text=text, html=html)
-
-
-def too_many(verdict: Verdict) -> TooManyRequests:
-    """Return the error that says when to try again."""
-    return TooManyRequests("Too many requests for mail. Try again later.", retry_after=verdict.retry_after)
 
 
 def unlinked(text: str) -> str:

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from app.access.policies import STEP_UP_MINUTES, OwnSession, Principal
 from app.core.database.database import Database
-from app.core.errors import Forbidden, TooManyRequests, Unprocessable
+from app.core.errors import Forbidden, Unprocessable
 from app.core.events import SecurityEvent, emit_event
 from app.core.limits import Limiter
 from app.core.services import Services
@@ -27,9 +27,7 @@ class PasswordConfirmation:
     async def admit(self, *key: str, by: str, **who: UUID) -> None:
         """Count an attempt with a password; raises `TooManyRequests`."""
         verdict = await self._limiter.hit(self._limit, "password", *key)
-        if not verdict.allowed:
-            emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by=by, **who)
-            raise TooManyRequests("Too many attempts with a wrong password.", retry_after=verdict.retry_after)
+        verdict.require("Too many attempts with a wrong password.", AccountEvent.SIGNIN_LIMITED, by=by, **who)
 
     async def require(self, principal: Principal, password: SecretStr | None, purpose: SecurityEvent) -> User:
         """Return the account if the password is right; raises `Forbidden`, and emits `purpose` as a failure.

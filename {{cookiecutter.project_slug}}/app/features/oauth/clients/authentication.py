@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from app.access.guard import AccessEvent
 from app.access.policies import Principal
 from app.core.crypto import digest
-from app.core.errors import BadRequest, TooManyRequests, Unauthenticated
+from app.core.errors import BadRequest, Unauthenticated
 from app.core.events import emit_event
 from app.core.limits import Limiter, subscriber
 from app.core.services import Services
@@ -80,17 +80,13 @@ class ClientAuthentication:
             raise Unauthenticated(detail, challenge=f"Bearer, {CHALLENGE}")
         return client
 
-    async def _refusal(
-        self, ip: str, client: RegisteredClient | None, detail: str = _WRONG
-    ) -> InvalidClient | TooManyRequests:
+    async def _refusal(self, ip: str, client: RegisteredClient | None, detail: str = _WRONG) -> InvalidClient:
         """Count a failure, and return the error. Each client is counted apart: none waits because of another."""
         name = client.client_id if client else "unknown"
         verdict = await self._limiter.hit(self._limit, "client", "address", subscriber(ip), name)
         target = {"target_type": "client", "target_id": client.id} if client else {}
-        if not verdict.allowed:
-            emit_event(AccountEvent.SIGNIN_LIMITED, outcome="denied", by="client", **target)
-            detail = "Too many attempts with wrong credentials. Try again later."
-            return TooManyRequests(detail, retry_after=verdict.retry_after)
+        over = "Too many attempts with wrong credentials. Try again later."
+        verdict.require(over, AccountEvent.SIGNIN_LIMITED, by="client", **target)
         emit_event(ClientEvent.CLIENT_AUTHENTICATION_FAILED, outcome="failure", **target)
         return InvalidClient(detail)
 
