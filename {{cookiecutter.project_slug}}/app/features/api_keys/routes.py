@@ -35,7 +35,7 @@ Params = Annotated[PageParams, Depends(_page)]
 
 
 async def _of_owner(owner_id: UUID, owner_key_id: UUID) -> tuple[UUID, UUID]:
-    return owner_id, owner_key_id
+    return owner_key_id, owner_id
 
 
 KeyOfOwner = Annotated[tuple[UUID, UUID], Depends(_of_owner)]
@@ -91,8 +91,7 @@ async def revoke_api_key(key_id: UUID, keys: Keys, principal: CurrentPrincipal) 
 @policy(CHANGES_ALL)
 async def revoke_api_key_of_account(key: KeyOfOwner, keys: Keys, principal: CurrentPrincipal) -> None:
     """End an API key of any account; whoever made it gets a mail."""
-    owner_id, key_id = key
-    await keys.revoke(principal, key_id, owner_id)
+    await keys.revoke(principal, *key)
 
 
 @router.post("/{key_id}/rotate", responses=_ROTATED)
@@ -101,7 +100,7 @@ async def rotate_api_key(
     key_id: UUID, rotation: ApiKeyRotation, keys: Keys, principal: CurrentPrincipal, origin: RequestClient
 ) -> ApiKeyCreated:
     """Replace one of my API keys; the old one works for some more hours."""
-    return await keys.rotate(principal, key_id, rotation, origin)
+    return await keys.rotate(principal, rotation, origin, key_id)
 
 
 @others.post("/{owner_key_id}/rotate", responses=_ROTATED)
@@ -110,8 +109,7 @@ async def rotate_api_key_of_service_account(
     key: KeyOfOwner, rotation: ApiKeyRotation, keys: Keys, principal: CurrentPrincipal, origin: RequestClient
 ) -> ApiKeyCreated:
     """Replace an API key of a service account; the old one works for some more hours."""
-    owner_id, key_id = key
-    return await keys.rotate(principal, key_id, rotation, origin, owner_id)
+    return await keys.rotate(principal, rotation, origin, *key)
 
 
 @router.post("/leaked", status_code=202)

@@ -147,7 +147,7 @@ class ApiKeyService:
             return await self._add(db, row, actor, origin)
 
     async def rotate(
-        self, actor: Principal, key_id: UUID, rotation: ApiKeyRotation, origin: Client, owner: UUID | None = None
+        self, actor: Principal, rotation: ApiKeyRotation, origin: Client, key_id: UUID, owner: UUID | None = None
     ) -> ApiKeyCreated:
         """Make the one successor of a key, with its rights and lifetime; raises `NotFound` or `Conflict`."""
         async with self._changing(actor, owner, makes=True) as (db, owner_id, _):

@@ -120,7 +120,7 @@ async def create_service_api_key(
 @router.form("/{key_id}/rotate", CHANGES)
 async def rotate_api_key(key_id: UUID, page: CurrentPage, keys: Keys, origin: RequestClient) -> Response:
     """Replace one of my API keys; this page alone shows the new one."""
-    made = await keys.rotate(page.principal, key_id, _ROTATION, origin)
+    made = await keys.rotate(page.principal, _ROTATION, origin, key_id)
     return page.show("api_key.html", key=made, hours=_ROTATION.overlap_hours, here=OWN)
 
 
@@ -129,7 +129,7 @@ async def rotate_service_api_key(
     user_id: UUID, key_id: UUID, page: CurrentPage, keys: Keys, origin: RequestClient
 ) -> Response:
     """Replace an API key of a service account; this page alone shows the new one."""
-    made = await keys.rotate(page.principal, key_id, _ROTATION, origin, user_id)
+    made = await keys.rotate(page.principal, _ROTATION, origin, key_id, user_id)
     return page.show("api_key.html", key=made, hours=_ROTATION.overlap_hours, here=ALL)
 
 
