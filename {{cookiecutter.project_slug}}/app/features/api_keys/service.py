@@ -17,7 +17,7 @@ from limits import RateLimitItemPerMinute, parse as parse_limit
 from sqlalchemy import bindparam, case, delete, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.guard import AccessEvent
+from app.access.guard import AccessEvent, Authentication
 from app.access.policies import API_KEY, CLIENT_SECRET, MFA, Principal
 from app.access.roles import Permission
 from app.core.clock import utc_now
@@ -35,6 +35,7 @@ from app.core.settings.model import Settings
 from app.features.accounts.administration import AccountAdministration, denied
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.mailed.recovery import MailboxService
 from app.features.accounts.mailed.tokens import taken_back
 from app.features.accounts.service import ANYBODY, SERVICE_DOMAIN, AccountService, is_service_account, with_account
 from app.features.api_keys.events import ApiKeyEvent
@@ -79,6 +80,10 @@ class ApiKeyService:
         self._most, self._limiter = settings.items_per_user, services[Limiter]
         self._attempts, self._uses = map(parse_limit, (settings.rate_limit_signin, settings.rate_limit_default))
         self._sealer, self._cursors = Sealer(keys, API_KEY_SEAL), Cursors(keys, "api keys")
+        self._sessions.lock_key = self.lock_alive
+        services[MailboxService].reset_revocations.append(self.end_all)
+        services[Authentication].prefer(self)
+        services[Authentication].key_schemes["apiKey"] = {"type": "http", "scheme": "bearer", "bearerFormat": "API key"}
 
     def takes(self, request: Request) -> bool:
         """Take a request whose one `Authorization` header has what begins as an API key does."""
