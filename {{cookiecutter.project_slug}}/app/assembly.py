@@ -82,7 +82,9 @@ def make_services(settings: Settings, features: Iterable[Feature] = FEATURES) ->
     services.add(MailFolders(each for feature in features for each in feature.mails.items()))
     services.add(DataExport(services, (part for feature in features for part in feature.personal_data)))
     for feature in features:
-        feature.provide(services)
+        made = feature.provide(services)
+        if made is not None:
+            services.add(made)
     return services
 
 

@@ -48,7 +48,7 @@ class Feature:
     """A feature. Everything but its name, which is that of its folder, is optional.
 
     - `uses` are the features before it whose code it imports; a test holds it to them.
-    - `provide` adds its services, made of those that are there.
+    - `provide` adds its services, made of those that are there, or returns the one that it has.
     - `api` are routes below `/api/v1`; `root` are others.
     - `settings` are its own: classes whose fields are read, checked and shown as all others are.
     - `tables`, `events`, `keys` are its own: models, security events, purposes of derived keys.
@@ -65,7 +65,7 @@ class Feature:
     name: str
     uses: tuple[str, ...] = ()
     settings: tuple[type[FeatureSettings], ...] = ()
-    provide: Callable[[Services], None] = lambda _: None
+    provide: Callable[[Services], object] = lambda _: None
     api: tuple[APIRouter, ...] = ()
     root: tuple[Router, ...] = ()
     tables: tuple[type[Base], ...] = ()

@@ -12,7 +12,7 @@ from app.access.policies import Principal
 from app.core.database.database import Database
 from app.core.services import services_of
 from app.features.accounts.administration import lock_administrators
-from app.features.signin.authenticate import BearerAuthenticator
+from app.features.signin.tokens import BearerAuthenticator
 from tests.support.service import Person, Service
 
 

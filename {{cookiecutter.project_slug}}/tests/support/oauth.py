@@ -15,7 +15,7 @@ from app.features.oauth.clients.registered import GrantType, RegisteredClient
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import ClientCreate
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionOptions
 from app.features.signin.service import SignInService
 from tests.support.service import Person, Service, Tokens

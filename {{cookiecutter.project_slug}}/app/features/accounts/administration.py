@@ -26,8 +26,7 @@ from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.events import emit_event
 from app.core.pagination import Cursors, PageParams
 from app.core.services import Services
-from app.features.accounts.events import AccountEvent
-from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.events import AccountEvent, Alert
 from app.features.accounts.mailed.mails import TOO_MANY, AccountMail, MailKind
 from app.features.accounts.mailed.tokens import AccountTokens, TokenKind
 from app.features.accounts.models import User, UserRole

@@ -1,6 +1,7 @@
-"""Security events of accounts, their passwords and their mail."""
+"""Security events of accounts, their passwords and their mail; and the alerts about them."""
 
 from app.core.events import ACTOR, SUBJECT, SecurityEvent
+from app.core.mail.outbox import MailTemplate
 
 
 class AccountEvent(SecurityEvent):
@@ -26,3 +27,17 @@ class AccountEvent(SecurityEvent):
     REGISTRATION_REPEATED = "registration_repeated", SUBJECT
     ROLES_CHANGED = "roles_changed", ACTOR
     SIGNIN_LIMITED = "signin_limited", ACTOR
+
+
+class Alert(MailTemplate):
+    """Mails to the owner of an account that the owner can switch off: none about passwords and factors."""
+
+    NEW_DEVICE = "new_device", "A sign-in from a new device", "ip", "user_agent"
+    ROLES_CHANGED = "roles_changed", "Your roles were changed", "roles"
+    NEW_APPLICATION = "new_application", "An application may act for you", "application", "ip", "user_agent"
+    ACCOUNT_DISABLED = "account_disabled", "Your account was disabled"
+
+
+def parse_alerts(text: str | None) -> frozenset[Alert]:
+    """Return the alerts in a text that separates them by spaces; unknown ones are left out."""
+    return frozenset(alert for alert in Alert if alert in (text or "").split())

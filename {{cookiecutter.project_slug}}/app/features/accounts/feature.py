@@ -6,8 +6,7 @@ from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature, RetentionJob
 from app.features.accounts.administration import AccountAdministration, Authority
-from app.features.accounts.events import AccountEvent
-from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.events import AccountEvent, Alert
 from app.features.accounts.mailed.mails import TEMPLATES, AccountMail, MailKind
 from app.features.accounts.mailed.recovery import MailboxService
 from app.features.accounts.mailed.tokens import AccountTokens, never_confirmed

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 from app.access.roles import Role
 from app.core.database.database import Base
 from app.core.email_address import LONGEST_ADDRESS, LONGEST_MAILBOX
-from app.features.accounts.mailed.alerts import Alert, parse_alerts
+from app.features.accounts.events import Alert, parse_alerts
 from app.features.sessions.devices import newest_session
 
 

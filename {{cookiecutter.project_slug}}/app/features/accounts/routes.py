@@ -51,7 +51,7 @@ from app.features.accounts.schemas import (
     RoleRead,
 )
 from app.features.accounts.service import AccountService
-from app.features.sessions.client import RequestClient
+from app.features.sessions.devices import RequestClient
 from app.features.sessions.permissions import AccountPermission
 
 router = GuardedRouter(tags=["accounts"])

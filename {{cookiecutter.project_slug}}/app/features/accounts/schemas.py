@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from app.access.roles import PermissionName, Role, RoleTable
 from app.core.email_address import EmailText
 from app.core.schemas import DisplayName, NotNull, RequestBody, ResponseBody, Timestamp
-from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.events import Alert
 from app.features.accounts.models import User
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
 from app.features.accounts.service import Account

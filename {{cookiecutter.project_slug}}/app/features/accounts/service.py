@@ -26,8 +26,7 @@ from app.core.services import Services
 from app.core.settings.model import FeatureSettings
 from app.core.settings.production import default
 from app.core.settings.rules import refuse
-from app.features.accounts.events import AccountEvent
-from app.features.accounts.mailed.alerts import Alert, parse_alerts
+from app.features.accounts.events import AccountEvent, Alert, parse_alerts
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.sessions.devices import at_home

@@ -13,7 +13,7 @@ from app.core.services import provided
 from app.features.api_keys.permissions import ApiKeyPermission
 from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, ApiKeyRotation, LeakedKey
 from app.features.api_keys.service import ApiKeyService
-from app.features.sessions.client import RequestClient
+from app.features.sessions.devices import RequestClient
 from app.features.sessions.permissions import AccountPermission
 
 router = GuardedRouter(prefix="/api-keys", tags=["API keys"])

@@ -43,7 +43,7 @@ from app.features.api_keys.keys import API_KEY_SEAL, PREFIX, id_in, new_key
 from app.features.api_keys.models import ApiKey
 from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, ApiKeyRotation
 from app.features.factors.service import Factor
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionService
 from app.http.request.base import HttpEvent, scheme_and_credentials
 from app.http.request.proxies import client_ip_of, is_trusted

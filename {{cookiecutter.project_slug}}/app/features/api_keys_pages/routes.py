@@ -16,9 +16,9 @@ from app.features.api_keys.routes import CHANGES, CHANGES_ALL, READS_ALL, Keys
 from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyRotation
 from app.features.pages.admin.roles import Checked
 from app.features.pages.kit.forms import FormBody, parse_fields
-from app.features.pages.kit.notices import Notice
 from app.features.pages.kit.page import CurrentPage, HtmlPage, PageRouter
-from app.features.sessions.client import Client, RequestClient
+from app.features.pages.kit.site import Notice
+from app.features.sessions.devices import Client, RequestClient
 from app.features.sessions.permissions import AccountPermission
 
 OWN, ALL = "/account/api-keys", "/admin/api-keys"

@@ -23,12 +23,10 @@ from app.features.audit.events import TrailEvent
 from app.features.audit.models import AuditEvent
 from app.features.audit.schemas import ExportedEvent, Moment
 from app.features.audit.trail.append import Appender, lock_heads, unavailable
-from app.features.audit.trail.archive import ArchiveFile, archived_through, remove_through, rows_before
+from app.features.audit.trail.archive import BATCH, ArchiveFile, archived_through, remove_through, rows_before
 from app.features.audit.trail.chain import Anchor
 from app.features.audit.trail.recorder import Recorder
 from app.features.audit.trail.verification import Report, Verification
-
-_BATCH = 1000
 
 
 class Filters(BaseModel):
@@ -109,23 +107,21 @@ class AuditTrail:
 
     async def list_events(self, filters: Filters, params: PageParams) -> tuple[Sequence[AuditEvent], str | None]:
         """Return a page of events, newest first, and the next cursor, which is valid for the same filters alone."""
-        statement, params = (
-            filters.apply(select(AuditEvent)),
-            params._replace(search=str([getattr(filters, name) for name in Filters.model_fields])),
-        )
+        params = params._replace(search=str([getattr(filters, name) for name in Filters.model_fields]))
+        statement = filters.apply(select(AuditEvent))
         return await self._cursors.fetch(self._database, statement, params, (AuditEvent.sequence,))
 
     async def export(self, filters: Filters) -> AsyncIterator[bytes]:
         """Yield events, oldest first, read in batches: each as JSON on a line of its own, with what proves it."""
         last, more = 0, True
-        statement = filters.apply(select(AuditEvent)).order_by(AuditEvent.sequence).limit(_BATCH)
+        statement = filters.apply(select(AuditEvent)).order_by(AuditEvent.sequence).limit(BATCH)
         while more:
             async with self._database.read() as db:
                 rows = (await db.scalars(statement.where(AuditEvent.sequence > last))).all()
             for row in rows:
                 yield orjson.dumps(ExportedEvent.model_validate(row).model_dump(mode="json")) + b"\n"
                 last = row.sequence
-            more = len(rows) == _BATCH
+            more = len(rows) == BATCH
 
     async def archive(self, begin: Anchor, before: datetime, path: Path) -> Anchor:
         """Copy the rows behind `begin` and from before a time to a new file, record that, and return where they end.
@@ -151,7 +147,7 @@ class AuditTrail:
         removed = 1
         while removed:
             async with self._database.transaction() as db:
-                removed = await (await db.connection()).run_sync(remove_through, through, _BATCH)
+                removed = await (await db.connection()).run_sync(remove_through, through, BATCH)
 
     def _claim(self, connection: Connection, begin: Anchor, end: Anchor) -> None:
         lock_heads(connection)

@@ -24,7 +24,7 @@ from app.features.oauth.clients.registered import AnyClient, GrantType, Register
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import granted_scope, required
 from app.features.oauth.schemas import TokenForm
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionOptions, SessionService
 from app.features.signin.service import RefusedGrant, SignInService, TokenResponse
 
@@ -74,7 +74,6 @@ class AuthorizationCodeGrant:
         return code if code is None or alive or code.used_at is not None else None
 
     async def _note_reuse(self, db: AsyncSession, code: AuthorizationCode, *, is_proved: bool) -> None:
-        """Record a second use; if it has the verifier, end the session that the first use started."""
         started: UUID | None = code.started_session_id
         ends = started is not None and is_proved
         if ends:

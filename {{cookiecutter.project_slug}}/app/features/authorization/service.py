@@ -14,15 +14,14 @@ from app.core.database.database import Database
 from app.core.errors import NotFound
 from app.core.events import ACTOR, SecurityEvent, emit_event
 from app.core.services import Services
-from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.events import Alert
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.service import AccountService
 from app.features.authorization.models import AuthorizationCode, Consent
 from app.features.authorization.requests import AuthorizationRequest
-from app.features.oauth.clients.redirect_uris import proves_its_owner
 from app.features.oauth.clients.registered import RegisteredClient
 from app.features.oauth.clients.service import ClientService
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionService
 
 
@@ -69,14 +68,15 @@ class AuthorizationService:
     async def needs_consent(self, principal: Principal, request: AuthorizationRequest) -> bool:
         """Return whether to ask the user: not for the service itself, nor for what they have allowed.
 
-        A public client that anybody could pretend to be is asked about every time (RFC 8252 section 8.6).
+        A public client that anybody could pretend to be, by a loopback address or a private scheme, is asked about
+        every time (RFC 8252 section 8.6).
         """
         client = request.client
         if "consent" in request.prompt:
             return True
         if client.own:
             return False
-        if not client.confidential and not proves_its_owner(request.redirect_uri):
+        if not client.confidential and not request.redirect_uri.startswith("https://"):
             return True
         if client.first_party:
             return False

@@ -3,7 +3,6 @@
 from app.access.guard import Authentication
 from app.core.services import Services
 from app.feature import Feature, ResealJob
-from app.features.browser.cookie import CookieAuthenticator
 from app.features.browser.events import BrowserEvent
 from app.features.browser.service import BROWSER_KEY, BrowserSession, BrowserSessions
 from app.features.sessions.service import SessionService
@@ -11,9 +10,9 @@ from app.features.sessions.service import SessionService
 
 def provide(services: Services) -> None:
     """Provide browser sessions, and let their cookie say who sends a request without other credentials."""
-    cookies = services.add(CookieAuthenticator(services.add(BrowserSessions(services))))
-    services[Authentication].prefer(cookies)
-    services[SessionService].renew_cookie = cookies.renew
+    browsers = services.add(BrowserSessions(services))
+    services[Authentication].prefer(browsers)
+    services[SessionService].renew_cookie = browsers.renew
 
 
 BROWSER = Feature(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 from uuid import UUID
 
@@ -14,18 +15,22 @@ import orjson
 from sqlalchemy import Connection, ForeignKey, LargeBinary, Row, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
+from starlette.requests import Request
 
+from app.access.guard import AccessEvent
 from app.access.policies import Principal
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest, new_token
 from app.core.database.batches import reseal_rows
 from app.core.database.database import Base, Database
+from app.core.errors import Unauthenticated
 from app.core.events import emit_event
 from app.core.services import Services
 from app.features.accounts.service import Account, AccountService
+from app.features.browser.cookie import session_cookie, set_session_cookie
 from app.features.browser.events import BrowserEvent
 from app.features.sessions.events import ENDED_BY_USER, SessionEvent
-from app.features.sessions.service import NewSession, SessionService
+from app.features.sessions.service import NewSession, SessionService, SetCookie
 
 
 class BrowserSession(Base):
@@ -53,11 +58,31 @@ class SignedInUser(NamedTuple):
 
 
 class BrowserSessions:
-    """Starts, finds and confirms the sessions of browsers. They are listed and ended as all sessions are."""
+    """Starts, finds and confirms the sessions of browsers, and makes the principal of a request with their cookie.
+
+    They are listed and ended as all sessions are.
+    """
 
     def __init__(self, services: Services) -> None:
         self._database, self._sealer = services[Database], Sealer(services[KeyRing], BROWSER_KEY)
         self._sessions, self._accounts = services[SessionService], services[AccountService]
+
+    def takes(self, request: Request) -> bool:
+        """Return whether the request has the cookie, and no other credentials."""
+        return session_cookie(request) is not None and "Authorization" not in request.headers
+
+    async def __call__(self, request: Request) -> Principal:
+        """Return the principal; raises `Unauthenticated`, which is recorded as a security event."""
+        value = session_cookie(request)
+        signed_in = await self.signed_in(value)
+        if signed_in is None:
+            reason = "no credentials" if value is None else "session ended"
+            emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason=reason)
+            raise Unauthenticated("Sign in first." if value is None else "The session has ended.")
+        # An idle session ends: that this one is in use is noted once a minute at most.
+        await self._sessions.seen(signed_in.principal.session_id, not_since=utc_now() - _SEEN_EVERY)
+        request.state.account = signed_in.account
+        return signed_in.principal
 
     def attach(self, connection: Connection, session: NewSession) -> str:
         """Let a cookie open a session that has just been started; returns the value of the cookie."""
@@ -67,7 +92,6 @@ class BrowserSessions:
         return value
 
     def _new_cookie(self, session_id: UUID, claims: bytes) -> tuple[str, dict[str, bytes]]:
-        """Return the value of a new cookie, and the columns that store it."""
         value = new_token()
         id_hash = digest(value)
         sealed = self._sealer.seal(claims, identity=_place(session_id, id_hash))
@@ -93,27 +117,23 @@ class BrowserSessions:
             emit_event(BrowserEvent.SESSION_FORGED, outcome="denied", user_id=user_id, session_id=session_id)
         return None
 
-    async def seen(self, signed_in: SignedInUser) -> None:
-        """Record that the session is in use, at most once a minute: an idle session ends."""
-        await self._sessions.seen(signed_in.principal.session_id, not_since=utc_now() - _SEEN_EVERY)
-
-    async def confirm(self, principal: Principal) -> str | None:
-        """Record that the user has just proved who they are; return a new cookie, None if there is none to replace."""
+    async def confirm(self, principal: Principal) -> SetCookie:
+        """Record that the user has just proved who they are, and make a new cookie, unless the session has ended."""
         user_id, session_id = principal.user_id, principal.session_id
         async with self._database.transaction() as db:
             now = await self._sessions.authenticated_again(db, session_id)
             if now is None:
-                return None
+                return partial(set_session_cookie, value=None)
             emit_event(BrowserEvent.PASSWORD_CONFIRMED, outcome="success", user_id=user_id, session_id=session_id)
             return await self.renew(db, replace(principal, authenticated_at=now))
 
-    async def renew(self, db: AsyncSession, principal: Principal) -> str | None:
-        """Give the session of a principal another cookie, for what it is by now; None if it has none."""
+    async def renew(self, db: AsyncSession, principal: Principal) -> SetCookie:
+        """Give the session of a principal, if it has a cookie, another one for what it is by now."""
         claims = _claims(principal.user_id, principal.authenticated_at, principal.methods)
         value, columns = self._new_cookie(principal.session_id, claims)
         mine = update(BrowserSession).where(BrowserSession.session_id == principal.session_id)
         has_cookie = await db.scalar(mine.values(columns).returning(BrowserSession.session_id)) is not None
-        return value if has_cookie else None
+        return partial(set_session_cookie, value=value if has_cookie else None)
 
     async def end(self, principal: Principal) -> None:
         """End the session of a browser, at its own wish."""
@@ -134,7 +154,6 @@ class BrowserSessions:
 
 
 def _claims(user_id: UUID, authenticated_at: datetime, methods: Sequence[str]) -> bytes:
-    """Return the claims about a session, as the text that is sealed."""
     return orjson.dumps([str(user_id), authenticated_at.isoformat(), list(methods)])
 
 

@@ -3,22 +3,15 @@
 from pathlib import Path
 
 from app.core.database.personal_data import PersonalData
-from app.core.services import Services
 from app.feature import Feature, ResealJob
 from app.features.factors.events import FactorEvent, FactorMail
 from app.features.factors.routes import router
 from app.features.factors.service import FACTOR_KEY, Factor, FactorService
 
-
-def provide(services: Services) -> None:
-    """Provide the factors of users."""
-    services.add(FactorService(services))
-
-
 FACTORS = Feature(
     name="factors",
     uses=("accounts", "sessions"),
-    provide=provide,
+    provide=FactorService,
     api=(router,),
     tables=(Factor,),
     mails={Path(__file__).with_name("templates"): FactorMail},

@@ -13,7 +13,7 @@ from app.features.accounts.permissions import UserPermission
 from app.features.factors.kinds import RECOVERY
 from app.features.factors.schemas import EnrolmentRead, FactorCreate, FactorRead
 from app.features.factors.service import FactorService
-from app.features.sessions.client import RequestClient
+from app.features.sessions.devices import RequestClient
 from app.features.sessions.permissions import AccountPermission
 from app.http.request.body_limit import KIB
 

@@ -8,14 +8,12 @@ from pydantic import Field, SecretStr
 from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
 from app.features.factors.kinds import FactorKind
 
-_Code = Annotated[SecretStr, Field(min_length=1, max_length=64)]
-
 
 class FactorAnswer(RequestBody):
     """A `code`; or, of a passkey, the `credential` of the browser (`PublicKeyCredential`) as the text of its JSON."""
 
     kind: FactorKind
-    code: _Code | None = None
+    code: Annotated[SecretStr, Field(min_length=1, max_length=64)] | None = None
     credential: Annotated[SecretStr, Field(min_length=1, max_length=8192)] | None = None
 
 

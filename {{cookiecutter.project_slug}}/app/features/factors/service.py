@@ -36,7 +36,7 @@ from app.features.factors.events import FactorEvent, FactorMail
 from app.features.factors.kinds import APP, KINDS, PASSKEY, RECOVERY, FactorKind
 from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, names_its_user, passkey_id
 from app.features.factors.schemas import EnrolmentRead, FactorAnswer, FactorCreate, FactorRead
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionService, SetCookie
 
 _ENROLMENT_LIFETIME = timedelta(minutes=15)
@@ -258,7 +258,6 @@ class FactorService:
         raise BadRequest("The enrolment has expired, or is of another session. Begin again.")
 
     def _passkeys(self, rows: Iterable[Row[Any]]) -> list[bytes]:
-        """Return the states of the passkeys among factors."""
         return [state for row in rows if row.kind == PASSKEY and (state := self._open(row))]
 
     def _seal(self, row: Row[Any] | Factor, state: bytes) -> bytes:

@@ -8,7 +8,7 @@ from app.access.policies import STEP_UP_MINUTES, Allow, CurrentPrincipal, OwnSes
 from app.core.schemas import Page, ResponseBody, Timestamp
 from app.core.services import provided
 from app.features.identity.service import IdentityService
-from app.features.sessions.client import RequestClient
+from app.features.sessions.devices import RequestClient
 from app.features.sessions.permissions import AccountPermission
 
 READS = Allow(AccountPermission.ACCOUNT_READ)

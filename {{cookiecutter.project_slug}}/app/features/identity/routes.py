@@ -37,10 +37,10 @@ from app.features.identity.service import FEDERATED
 from app.features.identity.settings import IdentitySettings
 from app.features.pages.entry.signin import channel_of, go_on, onward_from
 from app.features.pages.kit.forms import FormBody
-from app.features.pages.kit.notices import Notice
 from app.features.pages.kit.page import Browsers, CurrentPage, HtmlPage, PageRouter
+from app.features.pages.kit.site import Notice
 from app.features.pages.kit.urls import HOME
-from app.features.sessions.client import Client, RequestClient
+from app.features.sessions.devices import Client, RequestClient
 from app.features.signin.events import SignInEvent
 from app.features.signin.limits import Attempt as CountedAttempt
 from app.http.request.body_limit import KIB

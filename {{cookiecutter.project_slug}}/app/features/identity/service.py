@@ -32,7 +32,7 @@ from app.features.identity.logout_token import is_claim
 from app.features.identity.models import Identity, IdentitySession
 from app.features.identity.provider import FACTOR_SECONDS
 from app.features.identity.settings import IdentitySettings, Provider, domain_of
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionService
 from app.features.signin.password import Challenge, Channel, Opened, PasswordSignIn, end_unfinished
 

@@ -11,19 +11,16 @@ from app.features.accounts.service import AccountService
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, InvalidClient, RegisteredClient
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.schemas import TokenForm
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionOptions
 from app.features.signin.password import GRANT
 from app.features.signin.service import RefusedGrant, SignInService, TokenResponse
 
-GrantHandler = Callable[[TokenForm, AnyClient, Client], Awaitable[TokenResponse]]
-"""Exchanges a grant for tokens; the client is authenticated, and may use the grant. Raises a `Problem`."""
-
 _Value = TypeVar("_Value")
 
 
-class GrantTable(dict[str, GrantHandler]):
-    """The grants that this service has, by the name of their `grant_type`."""
+class GrantTable(dict[str, Callable[[TokenForm, AnyClient, Client], Awaitable[TokenResponse]]]):
+    """What exchanges each grant, by `grant_type`, for an authenticated client that may use it; raises a `Problem`."""
 
 
 class OwnGrants:

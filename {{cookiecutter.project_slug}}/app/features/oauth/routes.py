@@ -16,7 +16,7 @@ from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType
 from app.features.oauth.events import ClientEvent
 from app.features.oauth.grants import GrantTable, is_own_resource
 from app.features.oauth.schemas import IntrospectionResponse, ServerMetadata, TokenForm, TokenInQuestion
-from app.features.sessions.client import Client, RequestClient
+from app.features.sessions.devices import Client, RequestClient
 from app.features.signin.routes import SignIns
 from app.features.signin.service import RefusedGrant, TokenResponse
 from app.features.signin.tokens import TokenClaims, acr_of
@@ -56,7 +56,6 @@ async def token(
 async def _exchange(
     form: TokenForm, request: Request, grants: GrantTable, client: AnyClient, origin: Client
 ) -> TokenResponse:
-    """Exchange the grant that the form names, if the client may use it."""
     exchange = grants.get(form.grant_type)
     if exchange is None:
         raise RefusedGrant("unsupported_grant_type", "This grant type is not supported.")

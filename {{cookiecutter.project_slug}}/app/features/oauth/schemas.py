@@ -93,7 +93,6 @@ class ClientCreate(RequestBody):
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
-        """Require what the grants need, and refuse what none of them uses."""
         with_code = GrantType.AUTHORIZATION_CODE in self.grants
         for_itself = GrantType.CLIENT_CREDENTIALS in self.grants
         rules = (

@@ -21,19 +21,17 @@ from app.features.pages.account.routes import router as account_router
 from app.features.pages.admin import audit, clients, overview, users
 from app.features.pages.entry import authorize, mailed, signin
 from app.features.pages.kit.forms import FormRefused
-from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.problems import Handler, on_form_refused, present, with_signed_in_user
-from app.features.pages.kit.site import Assets, Navigation, Site
+from app.features.pages.kit.site import Assets, Navigation, PagesNotice, Site
 from app.features.pages.public.routes import DOCS_REDIRECT, public_router
 
 FOLDER = Path(__file__).parent
-ROOMS = ("kit", "public", "entry", "account", "admin")
 
 
 def provide(services: Services) -> None:
     """Provide the pages, to which later features add theirs."""
     site = services.add(Site(services[Settings], services.add(Assets())))
-    for room in ROOMS:
+    for room in ("kit", "public", "entry", "account", "admin"):
         site.add(templates=FOLDER / room / "templates", notices=PagesNotice)
 
 

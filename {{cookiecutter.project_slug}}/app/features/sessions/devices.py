@@ -1,4 +1,4 @@
-"""Where an account is used: home networks, and devices, as far as a server can tell them apart without a cookie.
+"""Where an account is used: clients, home networks, and devices as far as a server tells them apart without a cookie.
 
 A device is a network (an IPv4 address, or a /64 of IPv6) and a user agent without its versions. A home network is where
 the owner signed in with the password, or reset it by mail, not what a program did for them: over the limits, the right
@@ -7,9 +7,10 @@ password gets in from there alone (`signin/limits.py`), so that an attacker else
 
 import re
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
+from fastapi import Depends, Request
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, exists, func, insert, or_, select, update
 
 from app.access.policies import MFA
@@ -19,14 +20,29 @@ from app.core.database.database import table_of
 from app.core.limits import subscriber
 from app.core.services import Services
 from app.core.settings.model import Settings
-from app.features.sessions.client import Client
 from app.features.sessions.models import HomeNetwork, Session
+from app.http.request.proxies import client_ip_of
 
 LONGEST_USER_AGENT = 300
 
 _ALERTS_PER_HOUR = 5
 _HOUR = timedelta(hours=1)
 _VERSION = re.compile(r"[0-9][0-9._]*")
+
+
+class Client(NamedTuple):
+    """The address that is believed, and what the client calls itself."""
+
+    ip: str
+    user_agent: str
+
+
+async def _client_of(request: Request) -> Client:
+    return Client(ip=client_ip_of(request.scope), user_agent=request.headers.get("User-Agent", ""))
+
+
+RequestClient = Annotated[Client, Depends(_client_of)]
+"""The client as a parameter of a handler."""
 
 _sessions, _homes = table_of(Session), table_of(HomeNetwork)
 _of_user: ColumnElement[UUID] = bindparam("of_user")

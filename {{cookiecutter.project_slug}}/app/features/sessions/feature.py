@@ -2,7 +2,6 @@
 
 from app.access.roles import EVERY_ROLE
 from app.core.database.personal_data import PersonalData
-from app.core.services import Services
 from app.feature import Feature, RetentionJob
 from app.features.sessions.devices import unused_homes
 from app.features.sessions.events import SessionEvent
@@ -11,15 +10,9 @@ from app.features.sessions.permissions import AccountPermission
 from app.features.sessions.routes import router
 from app.features.sessions.service import SessionService
 
-
-def provide(services: Services) -> None:
-    """Provide the sessions."""
-    services.add(SessionService(services))
-
-
 SESSIONS = Feature(
     name="sessions",
-    provide=provide,
+    provide=SessionService,
     api=(router,),
     tables=(HomeNetwork, Session),
     grants=dict.fromkeys(AccountPermission, EVERY_ROLE),

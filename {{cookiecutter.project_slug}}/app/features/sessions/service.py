@@ -20,8 +20,7 @@ from app.core.events import emit_event
 from app.core.pagination import Cursors, PageParams
 from app.core.services import Services
 from app.core.settings.model import Settings
-from app.features.sessions.client import Client
-from app.features.sessions.devices import LONGEST_USER_AGENT, device_of
+from app.features.sessions.devices import LONGEST_USER_AGENT, Client, device_of
 from app.features.sessions.events import ENDED_BY_USER, SessionEvent
 from app.features.sessions.models import Session
 

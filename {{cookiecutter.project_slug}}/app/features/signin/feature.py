@@ -1,9 +1,5 @@
 """Signing in and staying signed in, as a feature."""
 
-from datetime import datetime
-
-from sqlalchemy import ColumnElement
-
 from app.access.guard import Authentication
 from app.core.database.personal_data import PersonalData
 from app.core.services import Services
@@ -11,14 +7,13 @@ from app.feature import Feature, RetentionJob
 from app.features.accounts.mailed.recovery import MailboxService
 from app.features.accounts.mailed.tokens import AccountTokens
 from app.features.sessions.service import SessionService
-from app.features.signin.authenticate import BearerAuthenticator
 from app.features.signin.events import SignInEvent
 from app.features.signin.limits import SignInLimits
 from app.features.signin.models import RefreshToken, UnfinishedSignIn
 from app.features.signin.password import PasswordSignIn, end_unfinished
 from app.features.signin.routes import router
 from app.features.signin.service import SignInService
-from app.features.signin.tokens import TOKEN_KEY, AccessTokens
+from app.features.signin.tokens import TOKEN_KEY, AccessTokens, BearerAuthenticator
 
 
 def provide(services: Services) -> None:
@@ -31,11 +26,6 @@ def provide(services: Services) -> None:
     services[AccountTokens].revocations.append(end_unfinished)
 
 
-def refresh_tokens_over(services: Services, before: datetime) -> ColumnElement[bool]:
-    """Return the condition for `manage purge`. While a session is alive, used ones stay: a reuse must be noticed."""
-    return services[SessionService].is_over(RefreshToken.session_id, before)
-
-
 SIGNIN = Feature(
     name="signin",
     uses=("accounts", "factors", "sessions"),
@@ -46,7 +36,12 @@ SIGNIN = Feature(
     keys=(TOKEN_KEY,),
     personal_data=(PersonalData(name="unfinished_sign_ins", table=UnfinishedSignIn),),
     purge=(
-        RetentionJob("refresh tokens", RefreshToken, refresh_tokens_over),
+        # While a session is alive, used ones stay: a reuse must be noticed.
+        RetentionJob(
+            "refresh tokens",
+            RefreshToken,
+            lambda services, before: services[SessionService].is_over(RefreshToken.session_id, before),
+        ),
         RetentionJob("unfinished sign-ins", UnfinishedSignIn, lambda _, before: UnfinishedSignIn.expires_at < before),
     ),
 )

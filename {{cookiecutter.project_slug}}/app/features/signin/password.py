@@ -24,14 +24,13 @@ from app.core.errors import Unauthenticated, Unavailable
 from app.core.events import emit_event
 from app.core.schemas import ResponseBody
 from app.core.services import Services
-from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.events import Alert
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.passwords.hasher import PasswordHasher
 from app.features.accounts.service import AccountService
 from app.features.factors.schemas import FactorAnswer
 from app.features.factors.service import OF_USER, FactorService
-from app.features.sessions.client import Client
-from app.features.sessions.devices import is_new_device, remember_home, session_with_factor
+from app.features.sessions.devices import Client, is_new_device, remember_home, session_with_factor
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
 from app.features.signin.events import SignInEvent
 from app.features.signin.limits import SignInLimits
@@ -193,7 +192,6 @@ class PasswordSignIn:
     def _challenge(
         self, connection: Connection, user_id: UUID | None, factors: _Factors, channel: Channel, method: str
     ) -> Challenge:
-        """Make the challenge of a user who has passed the first method."""
         challenge, now = new_token("sc_"), utc_now()
         connection.execute(delete(_unfinished).where(_unfinished.c.user_id == user_id, _unfinished.c.expires_at < now))
         row = {"challenge_hash": digest(challenge), "user_id": user_id, "channel": channel.name, "method": method}
@@ -203,7 +201,6 @@ class PasswordSignIn:
     def _open(
         self, connection: Connection, user_id: UUID, roles: frozenset[Role], methods: tuple[str, ...], channel: Channel
     ) -> Opened:
-        """Open the session of a locked account."""
         client, amr = channel.client, " ".join(methods)
         alerted = is_new_device(connection, user_id, client) and self._mail.put_alert(
             connection, Alert.NEW_DEVICE, user_id, client, {}

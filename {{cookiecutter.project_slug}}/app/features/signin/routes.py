@@ -10,7 +10,7 @@ from app.core.schemas import RequestBody
 from app.core.services import provided
 from app.features.accounts.passwords.hasher import GivenPassword
 from app.features.factors.schemas import FactorAnswer
-from app.features.sessions.client import RequestClient
+from app.features.sessions.devices import RequestClient
 from app.features.signin.password import WRONG_CREDENTIALS, Challenge
 from app.features.signin.service import SignInService, TokenResponse
 from app.http.request.body_limit import KIB

@@ -1,26 +1,37 @@
-"""Tokens: given for a password or to an OAuth client, renewed by a refresh token, looked at, and revoked."""
+"""Tokens: given for a password or to an OAuth client, renewed by a refresh token, looked at, and revoked.
 
+Refresh tokens are one-time, opaque, stored hashed; those of one session are a family (RFC 9700 section 4.14.2).
+"""
+
+import re
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
 from pydantic import Field, SecretStr
+from sqlalchemy import ColumnElement, Connection, false, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.policies import Principal
-from app.core.database.database import Database
+from app.core.clock import utc_now
+from app.core.crypto import digest, new_token
+from app.core.database.database import Database, table_of
 from app.core.errors import BadRequest
 from app.core.events import emit_event
 from app.core.schemas import ResponseBody
 from app.core.services import Services
 from app.features.accounts.service import AccountService
 from app.features.factors.schemas import FactorAnswer
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
-from app.features.signin import refresh
 from app.features.signin.events import SignInEvent
+from app.features.signin.models import RefreshToken
 from app.features.signin.password import API, Challenge, Channel, Opened, PasswordSignIn
 from app.features.signin.tokens import FIRST_PARTY, AccessTokens, TokenClaims
+
+_PREFIX = "rt_"
+_SHAPE = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
+_ISSUE = insert(table_of(RefreshToken))
 
 
 class RefusedGrant(BadRequest):
@@ -56,16 +67,16 @@ class SignInService:
         self, email: str, password: SecretStr, client: Client, name: str = API
     ) -> TokenResponse | Challenge:
         """Start a session for a user who knows the password, and return its tokens; raises as `open_session` does."""
-        result = await self._passwords.open_session(email, password, Channel(name, client, refresh.issue))
+        result = await self._passwords.open_session(email, password, Channel(name, client, _issue))
         return self._pair(result.session, result.credential) if isinstance(result, Opened) else result
 
     async def ask_for_passkey(self, client: Client) -> Challenge:
         """Begin a sign-in with a passkey alone."""
-        return await self._passwords.ask(Channel(API, client, refresh.issue))
+        return await self._passwords.ask(Channel(API, client, _issue))
 
     async def answer(self, challenge: str, answer: FactorAnswer, client: Client) -> TokenResponse:
         """Return the tokens of a sign-in that a factor completes; raises as `PasswordSignIn.answer` does."""
-        opened = await self._passwords.answer(challenge, answer, Channel(API, client, refresh.issue))
+        opened = await self._passwords.answer(challenge, answer, Channel(API, client, _issue))
         return self._pair(opened.session, opened.credential)
 
     async def open(
@@ -74,7 +85,7 @@ class SignInService:
         """Start a session for an OAuth client; one with a lifetime of its own cannot be refreshed."""
         connection = await db.connection()
         session = await connection.run_sync(self._sessions.start, user_id, client, options)
-        refresh_token = await connection.run_sync(refresh.issue, session) if options.lifetime is None else None
+        refresh_token = await connection.run_sync(_issue, session) if options.lifetime is None else None
         who = {"user_id": user_id, "session_id": session.id, "client_id": options.client_id}
         emit_event(SignInEvent.TOKEN_ISSUED, outcome="success", **who, grant_type=grant_type)
         return self._pair(session, refresh_token)
@@ -86,11 +97,12 @@ class SignInService:
         back; one of another client ends nothing (RFC 9700 section 4.14.2). `client_id` None is the own sign-in.
         """
         async with self._database.transaction() as db:
-            session_id = await refresh.family(db, token)
+            session_id = await _family(db, token)
             # It is locked before the token, as deletions do.
             if session_id and await self._sessions.lock(db, session_id) != client_id:
                 session_id = None
-            used = session_id and await refresh.use(db, token)
+            using = update(RefreshToken).where(_is(token), RefreshToken.used_at.is_(None)).values(used_at=utc_now())
+            used = session_id and await db.scalar(using.returning(RefreshToken.session_id))
             renewed = used and await self._rotate(db, used, scope)
             if session_id and not used:
                 await self._sessions.end(db, "refresh token reused", id=session_id)
@@ -107,7 +119,7 @@ class SignInService:
         granted = self._accounts.permitted(roles, session.methods.split()).intersection(session.scope.split())
         who, since, narrowed = session.user_id, session.authenticated_at, _narrow(" ".join(sorted(granted)), scope)
         renewed = NewSession(session.id, who, since, narrowed, session.methods, session.client_id)
-        refresh_token = await (await db.connection()).run_sync(refresh.issue, renewed)
+        refresh_token = await (await db.connection()).run_sync(_issue, renewed)
         emit_event(SignInEvent.TOKEN_REFRESHED, outcome="success", user_id=who, session_id=session.id)
         return renewed, refresh_token
 
@@ -128,7 +140,7 @@ class SignInService:
 
     async def look_at(self, token: str) -> TokenClaims | None:
         """Return what a token is worth now (RFC 7662), by its session and the roles of its user; None if it is dead."""
-        if token.startswith(refresh.PREFIX):
+        if token.startswith(_PREFIX):
             return await self._look_at_refresh_token(token)
         claims = self._tokens.verify(token)
         identity = await self._accounts.identify(self._sessions.alive(claims.session_id)) if claims else None
@@ -138,7 +150,7 @@ class SignInService:
 
     async def _look_at_refresh_token(self, token: str) -> TokenClaims | None:
         async with self._database.read() as db:
-            found = await refresh.unused(db, token)
+            found = await db.scalar(select(RefreshToken).where(_is(token), RefreshToken.used_at.is_(None)))
             session = await self._sessions.find_alive(db, found.session_id) if found else None
             roles = await self._accounts.active_roles(db, session.user_id) if session else None
         if found is None or session is None or roles is None:
@@ -156,8 +168,8 @@ class SignInService:
         )
 
     async def _session_of(self, db: AsyncSession, token: str) -> UUID | None:
-        if token.startswith(refresh.PREFIX):
-            return await refresh.family(db, token)
+        if token.startswith(_PREFIX):
+            return await _family(db, token)
         claims = self._tokens.verify(token)
         return claims.session_id if claims else None
 
@@ -169,6 +181,23 @@ class SignInService:
             scope=session.scope,
             session_id=session.id,
         )
+
+
+def _issue(connection: Connection, session: NewSession) -> str:
+    """Add a refresh token of 256 random bits to the family of a session, on the connection of a transaction."""
+    token = new_token(_PREFIX)
+    connection.execute(_ISSUE, {"token_hash": digest(token), "session_id": session.id, "created_at": utc_now()})
+    return token
+
+
+async def _family(db: AsyncSession, token: str) -> UUID | None:
+    """Return the session of a refresh token, used or not; None if there is no such token."""
+    return await db.scalar(select(RefreshToken.session_id).where(_is(token)))
+
+
+def _is(token: str) -> ColumnElement[bool]:
+    """Match the row of a token; a text that is no refresh token matches none."""
+    return RefreshToken.token_hash == digest(token) if _SHAPE.fullmatch(token) else false()
 
 
 def _narrow(granted: str, asked: str | None) -> str:

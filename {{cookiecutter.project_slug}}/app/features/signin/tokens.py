@@ -1,23 +1,32 @@
-"""Access tokens: JWTs after RFC 9068, signed with the key of their purpose; they hold while their session does."""
+"""Access tokens: JWTs after RFC 9068, signed with the key of their purpose, and the principal of a request with one.
+
+They hold while their session does, which is looked at for every request (ASVS 7.4.1, 7.4.2).
+"""
 
 from collections.abc import Iterable
-from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
+from fastapi import Request
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from joserfc.jwt import JWTClaimsRegistry
 
-from app.access.policies import MFA
+from app.access.guard import AccessEvent
+from app.access.policies import MFA, Principal
 from app.core.clock import utc_now
-from app.core.crypto import KeyRing, Purpose
+from app.core.crypto import KeyRing, Purpose, digest
+from app.core.errors import Unauthenticated
+from app.core.events import emit_event
 from app.core.services import Services
 from app.core.settings.model import Settings
-from app.features.sessions.service import NewSession
+from app.features.accounts.service import AccountService
+from app.features.sessions.service import NewSession, SessionService
+from app.http.request.base import scheme_and_credentials
 
 TOKEN_KEY = Purpose("access-token/v1")
+_INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's error code
 _ALGORITHM = "HS256"
 _HEADER = {"alg": _ALGORITHM, "typ": "at+jwt"}
 _LONGEST_TOKEN = 4096
@@ -56,7 +65,6 @@ class _Claims(JWTClaimsRegistry):
     """The claims of an access token: `iat` and `nbf` have a leeway, `exp` has none, so that no token lives longer."""
 
     def validate_exp(self, value: object) -> None:
-        """Raise `ExpiredTokenError` from the second of `exp` on."""
         JWTClaimsRegistry(now=self.now).validate_exp(value)
 
 
@@ -99,8 +107,8 @@ class AccessTokens:
         """Verify a token, by its digest and times alone if it was verified before; None if it does not hold."""
         if len(token) > _LONGEST_TOKEN:
             return None
-        digest = sha256(token.encode()).digest()
-        claims = self._verified.get(digest)
+        name = digest(token)
+        claims = self._verified.get(name)
         now = utc_now().timestamp()
         if claims is None or not claims.issued_at - _LEEWAY_SECONDS <= now < claims.expires_at:
             claims = self._verify(token)
@@ -108,7 +116,7 @@ class AccessTokens:
                 return None
             if len(self._verified) >= _MOST_VERIFIED:
                 self._verified.clear()
-            self._verified[digest] = claims
+            self._verified[name] = claims
         return claims
 
     def _verify(self, token: str) -> TokenClaims | None:
@@ -141,3 +149,39 @@ class AccessTokens:
             )
         except (JoseError, ValueError, TypeError, AttributeError):
             return None
+
+
+class BearerAuthenticator:
+    """Makes the principal of a request with a bearer token (RFC 6750), if its policy needs one."""
+
+    def __init__(self, services: Services) -> None:
+        self._tokens, self._sessions = services[AccessTokens], services[SessionService]
+        self._accounts = services[AccountService]
+
+    def takes(self, _: Request) -> bool:
+        """Take every request that no other authenticator takes."""
+        return True
+
+    async def __call__(self, request: Request) -> Principal:
+        """Return the principal, and keep `request.state.account`; raises `Unauthenticated`, and emits an event."""
+        values = request.headers.getlist("Authorization")
+        if not values:
+            raise _refused("no credentials", "Sign in first.", "Bearer")
+        scheme, token = scheme_and_credentials(values[0])
+        if len(values) > 1 or scheme != "bearer" or not token:
+            raise _refused("malformed credentials", "Send one bearer token.", 'Bearer error="invalid_request"')
+        claims = self._tokens.verify(token)
+        if claims is None:
+            raise _refused("invalid token", "The access token is not valid.", _INVALID_TOKEN)
+        identity = await self._accounts.identify(self._sessions.alive(claims.session_id))
+        if identity is None or identity.account.id != claims.user_id:
+            raise _refused("session ended", "The session has ended.", _INVALID_TOKEN)
+        request.state.account = identity.account
+        permissions = frozenset(each for each in identity.account.permissions if each in claims.scope)
+        client_id = None if claims.client_id == FIRST_PARTY else claims.client_id
+        return identity.principal(claims.session_id, permissions, client_id)
+
+
+def _refused(reason: str, detail: str, challenge: str) -> Unauthenticated:
+    emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason=reason)
+    return Unauthenticated(detail, challenge=challenge)

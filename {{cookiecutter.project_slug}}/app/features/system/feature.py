@@ -3,20 +3,13 @@
 from app.access.roles import ADMINISTRATORS
 from app.core.database.database import Database
 from app.core.limits import Limiter
-from app.core.services import Services
 from app.feature import Feature
 from app.features.system.permissions import SystemPermission
 from app.features.system.routes import READY_SECONDS, SharedCheck, docs_router, health_router, router
 
-
-def provide(services: Services) -> None:
-    """Provide the check behind `/readyz`."""
-    services.add(SharedCheck(services[Database].ping, services[Limiter].ping, seconds=READY_SECONDS))
-
-
 SYSTEM = Feature(
     name="system",
-    provide=provide,
+    provide=lambda services: SharedCheck(services[Database].ping, services[Limiter].ping, seconds=READY_SECONDS),
     api=(router,),
     root=(health_router, docs_router),
     grants={SystemPermission.DOCS_READ: ADMINISTRATORS},

@@ -2,7 +2,6 @@
 
 from app.access.roles import EVERY_ROLE
 from app.core.database.personal_data import PersonalData
-from app.core.services import Services
 from app.feature import Feature, ResealJob
 from app.features.vault.events import VaultEvent
 from app.features.vault.models import Secret
@@ -10,16 +9,10 @@ from app.features.vault.permissions import VaultPermission
 from app.features.vault.routes import router
 from app.features.vault.service import VAULT_KEY, VaultService
 
-
-def provide(services: Services) -> None:
-    """Provide the vault."""
-    services.add(VaultService(services))
-
-
 VAULT = Feature(
     name="vault",
     uses=("sessions",),
-    provide=provide,
+    provide=VaultService,
     api=(router,),
     tables=(Secret,),
     grants=dict.fromkeys(VaultPermission, EVERY_ROLE),

@@ -9,15 +9,13 @@ from app.access.policies import STEP_UP_MINUTES, Allow, Recent
 from app.core.pagination import CursorText, PageParams
 from app.core.schemas import DisplayName
 from app.features.pages.kit.forms import FormBody
-from app.features.pages.kit.notices import Notice
 from app.features.pages.kit.page import CurrentPage, PageRouter
+from app.features.pages.kit.site import Notice
 from app.features.vault.permissions import VaultPermission
 from app.features.vault.routes import Vault
 from app.features.vault.schemas import LARGEST_SECRET, GivenString, SecretCreate
 
 router = PageRouter(__name__, "/account/vault")
-
-_PATH = "/account/vault"
 
 
 class VaultNotice(Notice):
@@ -47,7 +45,7 @@ async def create_secret(page: CurrentPage, vault: Vault) -> Response:
     async with page.form(SecretForm, "vault_new.html") as typed:
         text = SecretStr(typed.secret_string.get_secret_value().replace("\r\n", "\n"))
         await vault.create(page.principal, SecretCreate(name=typed.name, secret_string=text))
-    return page.go(_PATH, VaultNotice.SECRET_ADDED)
+    return page.go(router.prefix, VaultNotice.SECRET_ADDED)
 
 
 @router.form("/{secret_id}/reveal", Recent(STEP_UP_MINUTES, VaultPermission.SECRETS_REVEAL))
@@ -62,4 +60,4 @@ async def reveal_secret(secret_id: UUID, page: CurrentPage, vault: Vault) -> Res
 async def delete_secret(secret_id: UUID, page: CurrentPage, vault: Vault) -> Response:
     """Delete one of my secrets."""
     await vault.delete(page.principal, secret_id)
-    return page.go(_PATH, VaultNotice.SECRET_DELETED)
+    return page.go(router.prefix, VaultNotice.SECRET_DELETED)

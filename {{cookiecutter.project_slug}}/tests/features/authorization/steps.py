@@ -12,7 +12,7 @@ from app.access.guard import Authentication
 from app.access.policies import Principal
 from app.features.authorization.requests import RequestReader
 from app.features.authorization.service import AuthorizationService
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 from tests.support.asgi import http_scope
 from tests.support.oauth import CALLBACK, Registered
 from tests.support.service import Service, Tokens

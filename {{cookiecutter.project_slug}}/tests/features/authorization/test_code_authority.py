@@ -15,7 +15,7 @@ from app.features.authorization.models import AuthorizationCode
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import TokenForm
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 from app.features.signin.service import RefusedGrant
 from tests.conftest import StartService
 from tests.features.authorization.steps import VERIFIER, code_for, exchange

@@ -7,7 +7,7 @@ from app.features.oauth.clients.registered import InvalidClient
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import ClientCreate, TokenForm
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 from app.features.signin.service import RefusedGrant
 from tests.support.oauth import machine_token, register_machine
 from tests.support.service import Service

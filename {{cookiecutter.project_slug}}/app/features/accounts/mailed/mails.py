@@ -30,12 +30,11 @@ from app.core.mail.outbox import Mail, MailFolders, MailTemplate, Outbox
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import API_PREFIX
-from app.features.accounts.events import AccountEvent
-from app.features.accounts.mailed.alerts import parse_alerts
+from app.features.accounts.events import AccountEvent, parse_alerts
 from app.features.accounts.mailed.tokens import LIFETIMES, TokenKind
 from app.features.accounts.models import User
 from app.features.accounts.service import SERVICE_DOMAIN
-from app.features.sessions.client import Client
+from app.features.sessions.devices import Client
 
 MAILS_PER_HOUR = RateLimitItemPerHour(5)
 RECOVERY = "recovery"
@@ -70,7 +69,7 @@ class MailKind(MailTemplate):
 
 
 @cache
-def _templates(folders: tuple[Path, ...]) -> Environment:
+def templates_in(folders: tuple[Path, ...], *, reload: bool = False) -> Environment:
     """Return the templates, compiled once; of two with one name, that of the first folder."""
     return Environment(
         loader=FileSystemLoader(folders),
@@ -78,7 +77,7 @@ def _templates(folders: tuple[Path, ...]) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        auto_reload=False,
+        auto_reload=reload,
     )
 
 
@@ -159,7 +158,7 @@ class AccountMail:
         """Render the mail as text and as HTML; fails if the template needs a value that is not given."""
         subject = f"{self._common['app_name'][:_LONGEST_NAME]}: {kind.subject}"
         values = {**self._common, "subject": subject, "display_name": name, **about}
-        templates = _templates(self.folders)
+        templates = templates_in(self.folders)
         text, html = (templates.get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html"))
         return Mail(to=to, subject=subject, text=text, html=html)
 

@@ -34,8 +34,7 @@ from app.features.accounts.mailed.tokens import AccountTokens, Revocation, Token
 from app.features.accounts.models import User
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.policy import PasswordPolicy
-from app.features.sessions.client import Client
-from app.features.sessions.devices import forget_other_homes, remember_home
+from app.features.sessions.devices import Client, forget_other_homes, remember_home
 
 _TRIES = 3
 _FOR_PASSWORDS = (TokenKind.RESET, TokenKind.INVITATION)

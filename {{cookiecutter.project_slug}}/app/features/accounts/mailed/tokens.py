@@ -59,15 +59,8 @@ class AccountTokens:
         email, mailbox = address or (user.email, user.mailbox)
         token = new_token(f"{kind}_")
         now = utc_now()
-        row = AccountToken(
-            token_hash=digest(token),
-            user_id=user.id,
-            kind=kind,
-            created_at=now,
-            expires_at=now + LIFETIMES[kind],
-            email=email,
-            mailbox=mailbox,
-        )
+        row = AccountToken(token_hash=digest(token), user_id=user.id, kind=kind, email=email, mailbox=mailbox)
+        row.created_at, row.expires_at = now, now + LIFETIMES[kind]
         db.add(row)
         await db.flush()
         return token

@@ -33,7 +33,7 @@ _CLAIM = (
 _ENDS = select(AuditHead.id, AuditHead.place)
 _NEWEST = select(func.max(_events.c.sequence))
 _HASHES = ("key_id", "digest", "mac")
-_BATCH = 1000
+BATCH = 1000
 _SQLITE_TRIGGER = text("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = 'audit_events_no_delete'")
 
 
@@ -119,7 +119,7 @@ def rows_before(connection: Connection, before: datetime) -> Iterator[Mapping[st
     """
     heads = {head.id: head.place for head in connection.execute(_ENDS)}
     later = connection.scalar(select(func.min(_events.c.sequence)).where(_events.c.created_at >= before))
-    last, statement = 0, select(_events).order_by(_events.c.sequence).limit(_BATCH)
+    last, statement = 0, select(_events).order_by(_events.c.sequence).limit(BATCH)
     end = later or (connection.scalar(_NEWEST) or 0) + 1
     while True:
         found = statement.where(_events.c.sequence > last, _events.c.sequence < end)
@@ -128,7 +128,7 @@ def rows_before(connection: Connection, before: datetime) -> Iterator[Mapping[st
             shard, place = position_of(row)
             if place < heads.get(shard, 0):
                 yield row
-        if len(rows) < _BATCH:
+        if len(rows) < BATCH:
             return
         last = rows[-1]["sequence"]
 

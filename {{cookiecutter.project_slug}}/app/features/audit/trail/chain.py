@@ -22,11 +22,11 @@ from app.features.audit.models import SHARDS
 
 TRAIL_KEY = Purpose("audit/v1")
 FIRST_DIGEST = bytes(32)
+LARGEST = 2**63 - 1
 
 _ROW = b"audit row\0"
 _HEAD = b"audit head\0"
 _NOT_HASHED = frozenset({"digest", "mac"})
-_LARGEST = 2**63 - 1
 
 
 class End(NamedTuple):
@@ -40,7 +40,7 @@ class End(NamedTuple):
         """Read what `str` writes; raises `ValueError`."""
         place, _, digest = text.partition("/")
         end = cls(int(place), bytes.fromhex(digest)) if text else cls()
-        if text and (not 1 <= end.place <= _LARGEST or len(end.digest) != len(FIRST_DIGEST)):
+        if text and (not 1 <= end.place <= LARGEST or len(end.digest) != len(FIRST_DIGEST)):
             raise ValueError("no anchor")
         return end
 

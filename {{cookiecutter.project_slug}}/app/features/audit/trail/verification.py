@@ -14,12 +14,10 @@ from sqlalchemy.orm import aliased
 from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.features.audit.models import SHARDS, AuditEvent, AuditHead
-from app.features.audit.trail.archive import ArchiveFile, archived_through
-from app.features.audit.trail.chain import Anchor, ChainKeys, Head, position_of
+from app.features.audit.trail.archive import BATCH, ArchiveFile, archived_through
+from app.features.audit.trail.chain import LARGEST, Anchor, ChainKeys, Head, position_of
 from app.features.audit.trail.shard import Flaw, ShardVerification
 
-_BATCH = 1000
-_LARGEST = 2**63 - 1
 _SEEN = "the digest that the row it saw has"
 
 _other = aliased(AuditEvent)
@@ -30,11 +28,7 @@ _COLUMNS = (
 _NEWEST = select(func.max(AuditEvent.sequence)).scalar_subquery()
 # One statement: heads and last rows are those of one moment.
 _ENDS = select(
-    AuditHead.id,
-    AuditHead.place,
-    AuditHead.digest,
-    AuditHead.key_id,
-    AuditHead.mac,
+    *AuditHead.__table__.columns,
     select(func.max(AuditEvent.place)).where(AuditEvent.shard == AuditHead.id).scalar_subquery(),
     select(func.max(AuditEvent.sequence)).where(AuditEvent.shard.is_(None), AuditHead.id == 1).scalar_subquery(),
     _NEWEST,
@@ -93,7 +87,7 @@ class Verification:
         rows = 0
         for shard in range(1, SHARDS + 1):
             found = heads.get(shard)
-            head, limit = (Head(*found[1:5]), max(map(_number, found[1:2] + found[5:7]))) if found else (None, _LARGEST)
+            head, limit = (Head(*found[1:5]), max(map(_number, found[1:2] + found[5:7]))) if found else (None, LARGEST)
             self._shards[shard] = ShardVerification(shard, self._chain, self._anchor, head, limit)
             rows += self._shards[shard].start(self._start.ends[shard - 1], self.archived.ends[shard - 1])
         return min(rows, self._newest)
@@ -128,7 +122,7 @@ class Verification:
     async def _rows(self) -> AsyncIterator[Mapping[str, Any] | None]:
         """Yield every row of the database in order; None for one that cannot even be read."""
         statement = select(*_COLUMNS).where(AuditEvent.sequence <= self._newest).order_by(AuditEvent.sequence)
-        size, behind = _BATCH, statement
+        size, behind = BATCH, statement
         while True:
             try:
                 async with self._database.read() as db:
@@ -170,4 +164,4 @@ class Verification:
 
 def _number(last: object) -> int:
     # SQLite stores a text in any column, and takes it for larger than any number.
-    return last if isinstance(last, int) else _LARGEST if last else 0
+    return last if isinstance(last, int) else LARGEST if last else 0

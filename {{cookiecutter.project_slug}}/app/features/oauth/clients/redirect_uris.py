@@ -51,11 +51,6 @@ def is_registered(uri: str, registered: Iterable[str], *, any_port: bool = True)
     return any(uri == known or (any_port and _differ_in_port(uri, known)) for known in registered)
 
 
-def proves_its_owner(uri: str) -> bool:
-    """Return whether only its owner gets what is sent there: no loopback, no private scheme (RFC 8252 section 8.6)."""
-    return uri.startswith("https://")
-
-
 def _differ_in_port(uri: str, known: str) -> bool:
     asked, allowed = _LOOPBACK.fullmatch(uri), _LOOPBACK.fullmatch(known)
     if asked is None or allowed is None or int(asked["port"] or 0) > _LARGEST_PORT:

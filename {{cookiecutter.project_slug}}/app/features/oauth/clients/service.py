@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -61,34 +61,25 @@ class ClientService:
             error = {"location": ["body", "scope"], "reason": f"Value error, {reason}"}
             raise Unprocessable(f"The scope {reason}.", errors=[error])
         if not set(new.grants).issubset(self._grants):
-            raise Unprocessable(
-                f"This service has the grants {', '.join(sorted(set(GrantType).intersection(self._grants)))}."
-            )
+            supported = ", ".join(sorted(set(GrantType).intersection(self._grants)))
+            raise Unprocessable(f"This service has the grants {supported}.")
         if actor and new.roles:
             self._authority.require_to_give(actor, frozenset(new.roles))
         _require_scope(actor, new.scope.split(), first_party=new.first_party)
         client_id, now = secrets.token_hex(16), utc_now()
         secret = SecretStr(new_token(_SECRET_PREFIX)) if new.confidential else None
-        row: dict[str, Any] = {
-            "id": uuid4(),
-            "created_at": now,
-            "client_id": client_id,
-            "name": new.name,
-            "secret_hash": secret and digest(secret.get_secret_value()),
-            "secret_issued_at": secret and now,
-            "first_party": new.first_party,
-            "grants": " ".join(sorted(set(new.grants))),
-            "redirect_uris": " ".join(dict.fromkeys(new.redirect_uris)),
-            "scope": new.scope,
-        }
+        row = OAuthClient(id=uuid4(), created_at=now, client_id=client_id, name=new.name, scope=new.scope, user_id=None)
+        row.secret_hash, row.secret_issued_at = (digest(secret.get_secret_value()), now) if secret else (None, None)
+        row.first_party, row.grants = new.first_party, " ".join(sorted(set(new.grants)))
+        row.redirect_uris = " ".join(dict.fromkeys(new.redirect_uris))
         async with self._database.transaction(before_commit=show and partial(show, client_id, secret)) as db:
             await self._authority.lock_actor(db, actor)
             if new.roles:
                 address = f"{client_id}@{SERVICE_DOMAIN}"
-                row["user_id"] = await add_account(db, address, address, new.name, new.roles)
-            added = (await db.execute(insert(OAuthClient).returning(*_clients.c), row)).one()
-            _emit_event(ClientEvent.CLIENT_CREATED, actor, row["id"], **_granted(new))
-        return _client(added), secret
+                row.user_id = await add_account(db, address, address, new.name, new.roles)
+            db.add(row)
+            _emit_event(ClientEvent.CLIENT_CREATED, actor, row.id, **_granted(new))
+        return _client(row), secret
 
     async def find(self, which: UUID | str) -> RegisteredClient | None:
         """Return the client with this id or `client_id`, or None."""
@@ -159,19 +150,12 @@ class ClientService:
                 return
             async with self._database.transaction() as db:
                 await self._discard(db, there)
-        row = {
-            "id": uuid4(),
-            "created_at": utc_now(),
-            "client_id": client_id,
-            "name": name,
-            "first_party": True,
-            "grants": GrantType.AUTHORIZATION_CODE.value,
-            "redirect_uris": redirect_uri,
-            "scope": " ".join(sorted(scope)),
-        }
+        row = OAuthClient(created_at=utc_now(), client_id=client_id, name=name, first_party=True)
+        row.grants, row.redirect_uris = GrantType.AUTHORIZATION_CODE.value, redirect_uri
+        row.scope = " ".join(sorted(scope))
         with suppress(IntegrityError):  # another process was quicker
             async with self._database.transaction() as db:
-                await db.execute(insert(OAuthClient), row)
+                db.add(row)
 
     async def _discard(self, db: AsyncSession, client: RegisteredClient) -> None:
         await self._sessions.end(db, "client removed", client_id=client.client_id)
@@ -191,7 +175,6 @@ class ClientService:
 
 
 def _is(which: UUID | str) -> ColumnElement[bool]:
-    """Match the client with this id or `client_id`."""
     return (_clients.c.id if isinstance(which, UUID) else _clients.c.client_id) == which
 
 

@@ -12,10 +12,10 @@ from app.features.accounts.routes import Accounts
 from app.features.factors.kinds import APP
 from app.features.factors.routes import CHANGES_FACTORS, CHANGES_PASSWORD, READS_FACTORS, Factors
 from app.features.factors.schemas import EnrolmentRead, FactorCreate, FactorRead
-from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import CurrentPage, HtmlPage, PageRouter, content_security_policy
+from app.features.pages.kit.site import PagesNotice
 from app.features.pages.kit.urls import FACTORS
-from app.features.sessions.client import RequestClient
+from app.features.sessions.devices import RequestClient
 from app.features.sessions.service import SetCookie
 from app.http.request.body_limit import KIB
 

@@ -8,14 +8,14 @@ from starlette.responses import Response
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent
 from app.core.errors import Forbidden
 from app.core.pagination import CursorText, PageParams
-from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.events import Alert
 from app.features.accounts.routes import Exports, OwnAccount, Roles, exported
 from app.features.accounts.schemas import AccountDeletion, EmailChange, OwnProfileUpdate, PasswordChange, ProfileUpdate
 from app.features.browser.cookie import clear_session_cookie
 from app.features.pages.kit.forms import FormBody
-from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import Authorization, CurrentPage, PageRouter
-from app.features.sessions.client import RequestClient
+from app.features.pages.kit.site import PagesNotice
+from app.features.sessions.devices import RequestClient
 from app.features.sessions.permissions import AccountPermission
 from app.features.sessions.routes import Sessions
 
@@ -24,7 +24,6 @@ router = PageRouter(__name__, "/account")
 _READS = Allow(AccountPermission.ACCOUNT_READ)
 _RECENT = Recent(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE)
 _OWN = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE)
-_OWN_READS = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_READ)
 _BESIDE = {"current_password": Forbidden}
 
 
@@ -70,7 +69,7 @@ async def change_email(page: CurrentPage, own: OwnAccount, client: RequestClient
     return page.go("/account", PagesNotice.EMAIL)
 
 
-@router.form("/data", _OWN_READS, page="account_data.html")
+@router.form("/data", OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_READ), page="account_data.html")
 async def export_data(page: CurrentPage, export: Exports) -> Response:
     """Send all that is kept about me as a file."""
     return exported(export, page.principal)
@@ -90,8 +89,7 @@ async def delete_account(page: CurrentPage, own: OwnAccount) -> Response:
 async def sessions_page(page: CurrentPage, sessions: Sessions, cursor: CursorText = None) -> Response:
     """List my sessions that are alive, newest first (ASVS 7.5.2)."""
     rows, cursor = await sessions.list_alive(page.principal.user_id, PageParams(cursor=cursor))
-    next_path, current = page.next_path(cursor), page.principal.session_id
-    return page.show("account_sessions.html", sessions=rows, next_path=next_path, current=current)
+    return page.show("account_sessions.html", sessions=rows, next_path=page.next_path(cursor))
 
 
 @router.form("/sessions/end-others", _OWN)

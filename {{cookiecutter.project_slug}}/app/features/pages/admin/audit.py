@@ -58,16 +58,14 @@ class AuditForm(FormBody):
 
 async def _id_of(page: HtmlPage, accounts: AccountService, field: str, person: str | None) -> UUID | None:
     """Read an id, or the address of an account for those who may see accounts."""
-    if person is None:
-        return None
-    found = _as_id(person)
-    if found is None and _sees_accounts(page):
+    found = _as_id(person or "")
+    if person and found is None and _sees_accounts(page):
         with suppress(ValueError):
             found = await accounts.find(person)
-    if found is not None:
-        return found
-    reason = "This is neither an id nor the address of an account."
-    raise Unprocessable("The form breaks a rule.", errors=[{"location": [field], "reason": reason}])
+    if person and found is None:
+        reason = "This is neither an id nor the address of an account."
+        raise Unprocessable("The form breaks a rule.", errors=[{"location": [field], "reason": reason}])
+    return found
 
 
 def _as_id(text: str) -> UUID | None:

@@ -19,9 +19,9 @@ from app.features.oauth.clients.routes import Clients
 from app.features.oauth.permissions import ClientPermission
 from app.features.oauth.schemas import ClientCreate
 from app.features.pages.admin.roles import Checked, RolesForm, role_choices, ticked_roles
-from app.features.pages.kit.forms import NoFields, parse_fields
-from app.features.pages.kit.notices import PagesNotice
+from app.features.pages.kit.forms import FormBody, parse_fields
 from app.features.pages.kit.page import CurrentPage, PageRouter
+from app.features.pages.kit.site import PagesNotice
 from app.http.request.body_limit import KIB
 
 router = PageRouter(__name__, "/admin/clients")
@@ -107,7 +107,7 @@ async def client_page(page: CurrentPage, client: Client) -> Response:
 @router.form("/{client_id}/secret", _CHANGES)
 async def rotate_secret(page: CurrentPage, client: Client, clients: Clients) -> Response:
     """Give the client another secret, which this page alone shows."""
-    async with page.form(NoFields, "admin_client.html", client=client):
+    async with page.form(FormBody, "admin_client.html", client=client):
         client, secret = await clients.rotate_secret(page.principal, client.id)
     return _with_secret(page, client, secret)
 
@@ -115,7 +115,7 @@ async def rotate_secret(page: CurrentPage, client: Client, clients: Clients) -> 
 @router.form("/{client_id}/remove", _CHANGES)
 async def remove_client(page: CurrentPage, client: Client, clients: Clients) -> Response:
     """Remove the client; its sessions end."""
-    async with page.form(NoFields, "admin_client.html", client=client):
+    async with page.form(FormBody, "admin_client.html", client=client):
         await clients.remove(page.principal, client.id)
     return page.go("/admin/clients", PagesNotice.CLIENT_REMOVED)
 

@@ -17,10 +17,10 @@ from app.features.accounts.routes import Accounts, Administration, Roles
 from app.features.accounts.schemas import AccountRead, AccountSort, AccountState, AccountUpdate, ProfileUpdate
 from app.features.factors.routes import Factors
 from app.features.pages.admin.roles import RolesForm, chosen_roles, role_choices, ticked
-from app.features.pages.kit.forms import FormBody, NoFields
-from app.features.pages.kit.notices import PagesNotice
+from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.page import CurrentPage, PageRouter
-from app.features.sessions.client import RequestClient
+from app.features.pages.kit.site import PagesNotice
+from app.features.sessions.devices import RequestClient
 from app.features.sessions.routes import Sessions
 
 router = PageRouter(__name__, "/admin/users")
@@ -97,7 +97,7 @@ async def rename(page: CurrentPage, user: User, administration: Administration) 
 @router.form("/{user_id}/disable", _WRITES)
 async def disable(page: CurrentPage, user: User, administration: Administration) -> Response:
     """Disable the account, which ends its sessions."""
-    async with page.form(NoFields, "admin_user.html", user=user):
+    async with page.form(FormBody, "admin_user.html", user=user):
         await administration.change(page.principal, user.id, AccountUpdate(disabled=True))
     return page.go(f"/admin/users/{user.id}", PagesNotice.USER_DISABLED)
 
@@ -105,7 +105,7 @@ async def disable(page: CurrentPage, user: User, administration: Administration)
 @router.form("/{user_id}/enable", _WRITES)
 async def enable(page: CurrentPage, user: User, administration: Administration) -> Response:
     """Enable the account again."""
-    async with page.form(NoFields, "admin_user.html", user=user):
+    async with page.form(FormBody, "admin_user.html", user=user):
         await administration.change(page.principal, user.id, AccountUpdate(disabled=False))
     return page.go(f"/admin/users/{user.id}", PagesNotice.USER_ENABLED)
 
@@ -113,7 +113,7 @@ async def enable(page: CurrentPage, user: User, administration: Administration) 
 @router.form("/{user_id}/factors/reset", _WRITES)
 async def reset_factors(page: CurrentPage, user: User, factors: Factors) -> Response:
     """Remove all second factors of an account that has lost them; its sessions end."""
-    async with page.form(NoFields, "admin_user.html", user=user):
+    async with page.form(FormBody, "admin_user.html", user=user):
         await factors.reset(page.principal, user.id)
     return page.go(f"/admin/users/{user.id}", PagesNotice.FACTORS_RESET)
 
@@ -141,7 +141,7 @@ async def deletion_page(page: CurrentPage, user: User) -> Response:
 @router.form("/{user_id}/delete", _WRITES)
 async def delete(page: CurrentPage, user: User, administration: Administration) -> Response:
     """Delete the account with all that belongs to it."""
-    async with page.form(NoFields, "admin_user_delete.html", user=user):
+    async with page.form(FormBody, "admin_user_delete.html", user=user):
         await administration.delete(page.principal, user.id)
     return page.go("/admin/users", PagesNotice.USER_DELETED)
 
@@ -151,8 +151,7 @@ async def delete(page: CurrentPage, user: User, administration: Administration) 
 async def sessions_page(page: CurrentPage, user: User, sessions: Sessions, cursor: CursorText = None) -> Response:
     """List the sessions of the account that are alive, newest first."""
     rows, cursor = await sessions.list_alive(user.id, PageParams(cursor=cursor))
-    next_path, current = page.next_path(cursor), page.principal.session_id
-    return page.show("admin_user_sessions.html", user=user, sessions=rows, next_path=next_path, current=current)
+    return page.show("admin_user_sessions.html", user=user, sessions=rows, next_path=page.next_path(cursor))
 
 
 @router.form("/{user_id}/sessions/end-all", _WRITES)

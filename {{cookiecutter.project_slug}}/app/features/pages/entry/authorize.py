@@ -25,7 +25,7 @@ from app.features.oauth.events import ClientEvent
 from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.page import Authorization, CurrentPage, HtmlPage, PageRouter, content_security_policy
 from app.features.pages.kit.urls import FACTORS, LONGEST_PATH, safe_next_path, with_next
-from app.features.sessions.client import Client, RequestClient
+from app.features.sessions.devices import Client, RequestClient
 from app.http.request.body_limit import KIB
 
 router = PageRouter(__name__)

@@ -18,7 +18,7 @@ from app.features.browser.cookie import clear_session_cookie
 from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.page import CurrentPage, PageRouter, content_security_policy, signed_in_user
 from app.features.pages.kit.urls import HOME
-from app.features.sessions.client import RequestClient
+from app.features.sessions.devices import RequestClient
 
 router = PageRouter(__name__)
 

@@ -19,10 +19,10 @@ from app.features.factors.kinds import APP, PASSKEY, RECOVERY
 from app.features.factors.schemas import FactorAnswer
 from app.features.pages.entry.authorize import headers_for
 from app.features.pages.kit.forms import FormBody
-from app.features.pages.kit.notices import PagesNotice
 from app.features.pages.kit.page import Browsers, CurrentPage, HtmlPage, PageRouter, content_security_policy
+from app.features.pages.kit.site import PagesNotice
 from app.features.pages.kit.urls import HOME, page_before, safe_next_path, with_query
-from app.features.sessions.client import Client, RequestClient
+from app.features.sessions.devices import Client, RequestClient
 from app.features.signin.password import Challenge, Channel, Opened, PasswordSignIn
 from app.http.request.body_limit import KIB
 
@@ -201,5 +201,5 @@ async def confirm(
         # Who signed in with a second factor needs it once more, which opens another session.
         challenge = await signins.ask(channel_of(browsers, client), page.principal.user_id)
         return await go_on(page, browsers, onward, challenge)
-    value = await browsers.confirm(page.principal)
-    return set_session_cookie(page.go(onward["next_path"], headers=onward["headers"]), value)
+    set_cookie = await browsers.confirm(page.principal)
+    return set_cookie(page.go(onward["next_path"], headers=onward["headers"]))

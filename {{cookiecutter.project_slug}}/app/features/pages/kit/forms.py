@@ -25,13 +25,9 @@ _REASONS = {
 
 
 class FormBody(BaseModel):
-    """The fields of a form, unless a body of the API has them. An empty field counts as missing, or has its default."""
+    """Fields of a form that no body of the API has, or none. An empty one counts as missing, or has its default."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-class NoFields(FormBody):
-    """A form that is a button."""
 
 
 Fields = TypeVar("Fields", bound=BaseModel)

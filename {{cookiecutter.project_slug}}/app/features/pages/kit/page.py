@@ -14,11 +14,10 @@ from app.core.errors import Problem, Unauthenticated
 from app.core.services import provided, services_of
 from app.core.settings.model import Settings
 from app.features.authorization.service import AuthorizationService
-from app.features.browser.cookie import CookieAuthenticator, session_cookie
+from app.features.browser.cookie import session_cookie
 from app.features.browser.service import BrowserSessions, SignedInUser
 from app.features.pages.kit.forms import Fields, FormRefused, errors_by_field, parse_fields, shown_values
-from app.features.pages.kit.notices import Notice
-from app.features.pages.kit.site import Navigation, Site
+from app.features.pages.kit.site import Navigation, Notice, Site
 from app.features.pages.kit.urls import with_query
 from app.http.middleware.checks import cross_origin_refusal, is_own_origin
 from app.http.request.strict_json import StrictRequest
@@ -130,7 +129,7 @@ class PageRoute(GuardedRoute):
 
     async def authenticate(self, request: Request) -> Principal:
         """Authenticate the session cookie alone: no token opens a page."""
-        return await services_of(request.app)[CookieAuthenticator](request)
+        return await services_of(request.app)[BrowserSessions](request)
 
     async def load(self, request: StrictRequest) -> None:
         """Read the form of this origin, with a cookie or without: no other site signs a user in (ASVS 3.5.1)."""

@@ -48,7 +48,6 @@ def _is_for_a_browser(request: Request) -> bool:
 
 
 def _page(problem: Problem, request: Request) -> Response:
-    """Say what is wrong and what to do, or lead to the page on which to do it."""
     if problem.status == Unauthenticated.status:
         proof = _NEEDS_PROOF in problem.headers.get("WWW-Authenticate", "")
         path = "/confirm" if proof else "/login"
@@ -68,10 +67,9 @@ def _wanted(accept: str) -> dict[str, float]:
     for part in accept[:_LONGEST_ACCEPT].split(","):
         kind, *parameters = (text.strip().lower() for text in part.split(";"))
         weights = [text.removeprefix("q=") for text in parameters if text.startswith("q=")]
-        try:
+        wanted[kind] = 0.0
+        with suppress(ValueError):
             wanted[kind] = float(weights[0]) if weights else 1.0
-        except ValueError:
-            wanted[kind] = 0.0
     return wanted
 
 

@@ -5,20 +5,21 @@ Files are read once, served from memory, and named by their content so that brow
 
 import hashlib
 from collections.abc import Iterable
+from enum import StrEnum
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from fastapi import FastAPI
-from jinja2 import Environment as Templates, FileSystemLoader, StrictUndefined
+from jinja2 import Environment as Templates
 from starlette.responses import Response
 
 from app.access.guard import route_policies
 from app.access.policies import Policy, Principal
 from app.core.errors import Forbidden, NotFound, Unauthenticated
 from app.core.settings.model import Settings
+from app.features.accounts.mailed.mails import templates_in
 from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD
-from app.features.pages.kit.notices import Notice
 from app.features.pages.kit.words import device, event_words, short, when
 
 FOLDER = Path(__file__).with_name("static")
@@ -51,6 +52,42 @@ class Assets:
             raise NotFound("There is no such file.")
         content, media_type = self._files[name]
         return Response(content, media_type=media_type, headers={"Cache-Control": _FOR_EVER})
+
+
+class Notice(StrEnum):
+    """What was done, for the page that comes next. The URL has the name alone; a feature has a subclass of its own."""
+
+    text: str
+
+    def __new__(cls, name: str, text: str) -> Self:
+        """Make a member of a name and its text."""
+        member = str.__new__(cls, name)
+        member._value_, member.text = name, text
+        return member
+
+
+class PagesNotice(Notice):
+    """What was done on these pages."""
+
+    SIGNIN_ENDED = "signin-ended", "That took too long, or there were too many tries. Sign in again."
+    PROFILE = "profile", "Your name has been changed."
+    ALERTS = "alerts", "We have noted which mails you want."
+    PASSWORD = "password", "Your password has been changed. Every other session of yours has ended."
+    PASSWORD_REMOVED = "password-removed", "You have no password any more. Your passkeys sign you in."
+    FACTORS = "factors", "Your second factors have changed. Every other session of yours has ended."
+    FACTORS_RESET = "factors-reset", "The second factors have been removed, and the sessions of the account have ended."
+    EMAIL = "email", "We have written to the new address. It counts when you open the link in that mail."
+    SESSION_ENDED = "session-ended", "The session has ended."
+    SESSIONS_ENDED = "sessions-ended", "All other sessions have ended."
+    ACCOUNT_DELETED = "account-deleted", "Your account has been deleted, with all that belonged to it."
+    APPLICATION_REVOKED = "application-revoked", "The application may no longer act for you."
+    CLIENT_REMOVED = "client-removed", "The client has been removed, and its sessions have ended."
+    USER_CHANGED = "user-changed", "The account has been changed."
+    USER_DISABLED = "user-disabled", "The account is disabled, and its sessions have ended."
+    USER_ENABLED = "user-enabled", "The account is enabled."
+    USER_DELETED = "user-deleted", "The account has been deleted."
+    USER_INVITED = "user-invited", "The invitation is on its way. It holds for a week."
+    ROLES_CHANGED = "roles-changed", "The roles have been changed, and the sessions of the account have ended."
 
 
 class PageLink(NamedTuple):
@@ -104,14 +141,8 @@ class Site:
 
 @cache
 def _templates(folders: tuple[Path, ...], *, reload: bool) -> Templates:
-    templates = Templates(
-        loader=FileSystemLoader(folders),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=reload,
-    )
+    templates = templates_in(folders, reload=reload)
+    templates.autoescape = True  # whatever their names
     templates.filters |= {"when": when, "event": event_words, "short": short, "device": device}
     # What macros need besides arguments is global.
     templates.globals |= {"shortest_password": SHORTEST_PASSWORD, "longest_password": LONGEST_PASSWORD}

@@ -9,7 +9,7 @@ from app.core.limits import Limiter
 from app.core.mail.outbox import MailFolders, Outbox
 from app.core.services import Services
 from app.core.settings.model import Settings
-from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.events import Alert
 from app.features.accounts.mailed.mails import TEMPLATES, AccountMail, MailKind
 from tests.conftest import PUBLIC_URL, StartService
 from tests.support.account_mail import PASSWORD, Post, with_the_texts_for_clients

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from app.access.roles import Role
-from app.features.accounts.mailed.alerts import Alert
+from app.features.accounts.events import Alert
 from app.features.accounts.mailed.mails import MailKind
 from app.features.pages.feature import FOLDER
 from tests.conftest import PUBLIC_URL, StartService
