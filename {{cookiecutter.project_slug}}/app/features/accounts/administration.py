@@ -137,8 +137,7 @@ class AccountAdministration:
         self._authority.require_to_give(actor, wanted)
         await self._mail.admit_client(ip)
         address = parse_email_address(email)
-        verdict = await self._mail.admit("invitation", address.mailbox)
-        verdict.require(TOO_MANY)
+        (await self._mail.admit("invitation", address.mailbox)).require(TOO_MANY)
         try:
             async with self._database.transaction() as db:
                 await self._authority.lock_actor(db, actor)

@@ -203,8 +203,7 @@ class AccountService:
 
     async def active_roles(self, db: AsyncSession, user_id: UUID, *, lock: bool = False) -> frozenset[Role] | None:
         """Return the roles of an active account, or None; `lock` it to start a session that no password starts."""
-        statement = _LOCK_ACTIVE_ROLES if lock else _ACTIVE_ROLES
-        rows = (await db.execute(statement, {"user_id": user_id})).all()
+        rows = (await db.execute(_LOCK_ACTIVE_ROLES if lock else _ACTIVE_ROLES, {"user_id": user_id})).all()
         return _roles_in(rows) if rows else None
 
     def lock_active(self, connection: Connection, user_id: UUID | None) -> frozenset[Role] | None:
@@ -262,8 +261,7 @@ async def add_account(
 async def lock_service_account(db: AsyncSession, user_id: UUID) -> frozenset[Role]:
     """Lock the account until the transaction ends, and return its roles; none if it was deleted."""
     await db.execute(select(User.id).where(User.id == user_id).with_for_update())
-    roles = await db.scalars(select(UserRole.role).where(UserRole.user_id == user_id))
-    return frozenset(map(Role, roles))
+    return frozenset(map(Role, await db.scalars(select(UserRole.role).where(UserRole.user_id == user_id))))
 
 
 async def remove_service_account(db: AsyncSession, user_id: UUID) -> None:

@@ -36,8 +36,7 @@ async def list_sessions(
 ) -> Page[SessionRead]:
     """My sessions that are alive, newest first."""
     rows, next_cursor = await sessions.list_alive(principal.user_id, PageParams(limit, cursor))
-    current = principal.session_id
-    items = [SessionRead.model_validate(vars(row) | {"current": row.id == current}) for row in rows]
+    items = [SessionRead.model_validate(vars(row) | {"current": row.id == principal.session_id}) for row in rows]
     return Page(items=items, next_cursor=next_cursor)
 
 

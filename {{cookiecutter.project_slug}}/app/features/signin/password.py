@@ -115,8 +115,7 @@ class PasswordSignIn:
             result = await self._database.run_in_transaction(opening)
         if result is None:
             attempt.refuse_over()
-            user_id = credentials and credentials.user_id
-            emit_event(SignInEvent.SIGNIN_FAILED, outcome="failure", user_id=user_id)
+            emit_event(SignInEvent.SIGNIN_FAILED, outcome="failure", user_id=credentials and credentials.user_id)
             raise Unauthenticated(WRONG_CREDENTIALS)
         await attempt.give_back()
         if isinstance(result, Opened) and result.alerted:
@@ -222,5 +221,4 @@ async def end_unfinished(db: AsyncSession, user_id: UUID) -> None:
 def _living(challenge: str, channel: Channel) -> Select[Any]:
     """Select whose a living challenge of the channel is, and by what method it was begun."""
     of_channel = (_unfinished.c.challenge_hash == digest(challenge), _unfinished.c.channel == channel.name)
-    found = select(_unfinished.c.user_id, _unfinished.c.method)
-    return found.where(*of_channel, _unfinished.c.expires_at > utc_now())
+    return select(_unfinished.c.user_id, _unfinished.c.method).where(*of_channel, _unfinished.c.expires_at > utc_now())

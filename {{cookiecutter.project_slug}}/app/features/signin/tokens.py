@@ -109,8 +109,7 @@ class AccessTokens:
             return None
         name = digest(token)
         claims = self._verified.get(name)
-        now = utc_now().timestamp()
-        if claims is None or not claims.issued_at - _LEEWAY_SECONDS <= now < claims.expires_at:
+        if claims is None or not claims.issued_at - _LEEWAY_SECONDS <= utc_now().timestamp() < claims.expires_at:
             claims = self._verify(token)
             if claims is None:
                 return None

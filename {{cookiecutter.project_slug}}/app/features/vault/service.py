@@ -63,8 +63,7 @@ class VaultService:
     async def list_masked(self, user_id: UUID, params: PageParams) -> tuple[list[SecretRead], str | None]:
         """Return the user's secrets, newest first, and the cursor of the next part."""
         own = select(Secret).where(Secret.user_id == user_id)
-        order = (Secret.created_at, Secret.id)
-        secrets, next_cursor = await self._cursors.fetch(self._database, own, params, order)
+        secrets, next_cursor = await self._cursors.fetch(self._database, own, params, (Secret.created_at, Secret.id))
         return [self.masked(secret) for secret in secrets], next_cursor
 
     async def get(self, user_id: UUID, secret_id: UUID) -> SecretRead:

@@ -216,5 +216,4 @@ def _granted(new: ClientCreate) -> dict[str, object]:
 
 
 def _emit_event(event: SecurityEvent, actor: Principal | None, id_: UUID, **fields: object) -> None:
-    who = actor and actor.user_id
-    emit_event(event, outcome="success", user_id=who, target_type="client", target_id=id_, **fields)
+    emit_event(event, outcome="success", user_id=actor and actor.user_id, target_type="client", target_id=id_, **fields)

@@ -83,5 +83,4 @@ async def drop_password(page: CurrentPage, factors: Factors, client: RequestClie
 @router.form("/{factor_id}/remove", CHANGES_FACTORS)
 async def remove(factor_id: UUID, page: CurrentPage, factors: Factors, client: RequestClient) -> Response:
     """Remove one of my factors."""
-    set_cookie = await factors.remove(page.principal, factor_id, client)
-    return set_cookie(page.go(FACTORS, PagesNotice.FACTORS))
+    return (await factors.remove(page.principal, factor_id, client))(page.go(FACTORS, PagesNotice.FACTORS))

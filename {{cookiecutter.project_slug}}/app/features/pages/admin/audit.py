@@ -91,8 +91,7 @@ async def audit_page(page: CurrentPage, trail: Audit, events: Events, accounts: 
     """List security events, newest first."""
     async with page.form(AuditForm, _TEMPLATE, **_nothing(events)) as asked:
         events.require(asked.action, "query", "action")
-        filters = await asked.filters(page, accounts)
-        rows, cursor = await trail.list_events(filters, PageParams(cursor=asked.cursor))
+        rows, cursor = await trail.list_events(await asked.filters(page, accounts), PageParams(cursor=asked.cursor))
     page.values.pop("cursor", None)
     found, next_path = [AuditEventRead.model_validate(row) for row in rows], page.next_path(cursor, **page.values)
     names = await _names(page, accounts, found)

@@ -121,5 +121,4 @@ async def remove_client(page: CurrentPage, client: Client, clients: Clients) -> 
 
 
 def _with_secret(page: CurrentPage, client: RegisteredClient, secret: SecretStr | None) -> Response:
-    shown = secret.get_secret_value() if secret else None
-    return page.show("admin_client_secret.html", client=client, secret=shown)
+    return page.show("admin_client_secret.html", client=client, secret=secret.get_secret_value() if secret else None)

@@ -103,8 +103,7 @@ async def _check(requests: RequestReader, query: str) -> AuthorizationRequest:
         return await requests.read(_pairs_of(query))
     except UntrustedRequest as untrusted:
         target = {"target_type": "client", "target_id": untrusted.client.id} if untrusted.client else {}
-        event = ClientEvent.CLIENT_AUTHENTICATION_FAILED
-        emit_event(event, outcome="denied", reason=untrusted.detail, **target)
+        emit_event(ClientEvent.CLIENT_AUTHENTICATION_FAILED, outcome="denied", reason=untrusted.detail, **target)
         raise
 
 

@@ -78,8 +78,7 @@ async def register(page: CurrentPage, mailboxes: Mailboxes, client: RequestClien
 @router.page("/verify", Public())
 async def verify_page(page: CurrentPage) -> Response:
     """Ask for the token of the mail."""
-    here = _REGISTERED in page.request.cookies
-    return page.show("verify.html", policy=_WITH_TOKEN_SCRIPT, registered_here=here)
+    return page.show("verify.html", policy=_WITH_TOKEN_SCRIPT, registered_here=_REGISTERED in page.request.cookies)
 
 
 @router.form("/verify", Public())
@@ -87,8 +86,7 @@ async def verify(page: CurrentPage, mailboxes: Mailboxes) -> Response:
     """Confirm an address, which opens its account. A click alone keeps no password that another browser registered."""
     beside, options = {"token": BadRequest, "password": Forbidden}, {"policy": _WITH_TOKEN_SCRIPT}
     async with page.form(VerifyForm, "verify.html", beside, registered_here=False, **options) as typed:
-        proof = page.request.cookies.get(_REGISTERED)
-        kept = await mailboxes.confirm(SecretStr(typed.token), typed.password, proof)
+        kept = await mailboxes.confirm(SecretStr(typed.token), typed.password, page.request.cookies.get(_REGISTERED))
     return page.show("done.html", purpose="verify" if kept else "choose")
 
 

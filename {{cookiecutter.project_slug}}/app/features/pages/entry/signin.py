@@ -201,5 +201,4 @@ async def confirm(
         # Who signed in with a second factor needs it once more, which opens another session.
         challenge = await signins.ask(channel_of(browsers, client), page.principal.user_id)
         return await go_on(page, browsers, onward, challenge)
-    set_cookie = await browsers.confirm(page.principal)
-    return set_cookie(page.go(onward["next_path"], headers=onward["headers"]))
+    return (await browsers.confirm(page.principal))(page.go(onward["next_path"], headers=onward["headers"]))

@@ -49,8 +49,7 @@ def _is_for_a_browser(request: Request) -> bool:
 
 def _page(problem: Problem, request: Request) -> Response:
     if problem.status == Unauthenticated.status:
-        proof = _NEEDS_PROOF in problem.headers.get("WWW-Authenticate", "")
-        path = "/confirm" if proof else "/login"
+        path = "/confirm" if _NEEDS_PROOF in problem.headers.get("WWW-Authenticate", "") else "/login"
         return RedirectResponse(with_next(path, asked_page(request) or HOME), status_code=SEE_OTHER)
     if isinstance(problem, FactorRequired):
         return RedirectResponse(FACTORS, status_code=SEE_OTHER)
