@@ -62,10 +62,8 @@ async def _look(probe: Awaitable[str]) -> tuple[bool, str]:
             return True, await probe
     except TimeoutError:
         return False, f"no answer within {_SECONDS} seconds"
-    except (DeliveryError, SchemaMismatchError) as error:
+    except (DeliveryError, SchemaMismatchError, Problem) as error:
         return False, str(error)
-    except Problem as problem:
-        return False, problem.detail
     except Exception as error:  # noqa: BLE001  # one that fails must not hide the others
         return False, why_unusable(error.orig) if hasattr(error, "orig") else type(error).__name__
 

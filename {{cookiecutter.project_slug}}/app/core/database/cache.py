@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from time import monotonic
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Column, Table, Uuid
@@ -20,27 +20,21 @@ Table(CHANGED, Base.metadata, Column("xid", BigInteger, primary_key=True), Colum
 Value = TypeVar("Value")
 
 
-class _Kept(NamedTuple, Generic[Value]):
-    version: int
-    owner: UUID
-    since: float
-    value: Value
-
-
 class ReadCache(Generic[Value]):
     """Values by key, each with the user of whose session, account and roles it is made."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._values: dict[Hashable, _Kept[Value]] = {}
+        self._values: dict[Hashable, tuple[int, UUID, float, Value]] = {}
 
     def find(self, key: Hashable) -> tuple[int | None, Value | None]:
         """Return the version of the database, which `keep` takes, and the value if it is as it was read."""
         version = self._database.version()
-        kept = None if version is None else self._values.get(key)
-        if version is None or kept is None or monotonic() - kept.since > _LONGEST_SECONDS:
-            return version, None
-        return version, kept.value if self._database.unchanged(kept.version, version, kept.owner) else None
+        if version is not None and (kept := self._values.get(key)):
+            then, owner, since, value = kept
+            if monotonic() - since <= _LONGEST_SECONDS and self._database.unchanged(then, version, owner):
+                return version, value
+        return version, None
 
     def keep(self, version: int | None, key: Hashable, owner: UUID, value: Value) -> None:
         """Keep a value that was read after `find` had returned the version."""
@@ -49,4 +43,4 @@ class ReadCache(Generic[Value]):
         self._values.pop(key, None)
         while len(self._values) >= _MOST_KEPT:
             del self._values[next(iter(self._values))]
-        self._values[key] = _Kept(version, owner, monotonic(), value)
+        self._values[key] = (version, owner, monotonic(), value)
