@@ -22,9 +22,6 @@ from app.core.settings.model import FeatureSettings, Settings
 
 API_PREFIX = "/api/v1"
 
-Router = APIRouter | Callable[[Settings], APIRouter]
-"""Routes, or what makes them of the settings."""
-
 
 class RetentionJob(NamedTuple):
     """Rows that `manage purge` deletes: what people call them, their table, and which were over before a time."""
@@ -49,7 +46,7 @@ class Feature:
 
     - `uses` are the features before it whose code it imports; a test holds it to them.
     - `provide` adds its services, made of those that are there, or returns the one that it has.
-    - `api` are routes below `/api/v1`; `root` are others.
+    - `api` are routes below `/api/v1`; `root` are others, or what makes them of the settings.
     - `settings` are its own: classes whose fields are read, checked and shown as all others are.
     - `tables`, `events`, `keys` are its own: models, security events, purposes of derived keys.
     - `mails` are its own by the folder of their templates, each as text and HTML; one of the name of an earlier
@@ -67,7 +64,7 @@ class Feature:
     settings: tuple[type[FeatureSettings], ...] = ()
     provide: Callable[[Services], object] = lambda _: None
     api: tuple[APIRouter, ...] = ()
-    root: tuple[Router, ...] = ()
+    root: tuple[APIRouter | Callable[[Settings], APIRouter], ...] = ()
     tables: tuple[type[Base], ...] = ()
     mails: Mapping[Path, Iterable[MailTemplate]] = field(default_factory=dict)
     grants: Grants = field(default_factory=dict)

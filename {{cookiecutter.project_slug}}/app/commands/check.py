@@ -18,7 +18,6 @@ from app.core.settings.deploy_check import LEVELS, Finding, Level, finding
 from app.core.settings.model import Settings
 from app.core.settings.report import SettingsError
 
-_SARIF_LEVELS = {"info": "note", "warning": "warning", "error": "error"}
 _SECONDS = 5
 _MAY_CHANGE = text(
     "SELECT has_schema_privilege(current_schema(), 'CREATE')"
@@ -96,7 +95,7 @@ def _sarif(findings: list[Finding]) -> dict[str, Any]:
     results = [
         {
             "ruleId": each.id,
-            "level": _SARIF_LEVELS[each.level],
+            "level": "note" if each.level == "info" else each.level,
             "message": {"text": f"{each.setting} {each.message}. {each.hint}"},
             "locations": [{"physicalLocation": {"artifactLocation": {"uri": ".env"}}}],
         }

@@ -25,7 +25,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError, RedisError
 from app.core.errors import TooManyRequests, Unavailable
 from app.core.events import SecurityEvent, emit_event
 
-_IPV6_NETWORK_BITS = 64
 _RETRY_AFTER_SECONDS = 5
 _REDIS_SECONDS = 1
 _MESSAGE = "The counters of the rate limits do not answer."
@@ -268,4 +267,4 @@ def subscriber(ip: str) -> str:
         return ip
     if not isinstance(address, IPv6Address):
         return ip
-    return str(address.ipv4_mapped or f"{int(address) >> _IPV6_NETWORK_BITS:x}/64")
+    return str(address.ipv4_mapped or f"{int(address) >> 64:x}/64")

@@ -30,7 +30,6 @@ _MOST_BACKLOG = 2048
 # File descriptors that a process needs besides connections: database, log, event loop, imports.
 _OWN_FILES = 64
 _log = structlog.get_logger("server")
-_SOURCE = Path(__file__).resolve().parents[2]
 
 
 class _Config(Config):
@@ -84,7 +83,7 @@ def run_server(  # noqa: PLR0913  # each is an option of the command
         lifespan="on",
         workers=workers,
         reload=reload,
-        reload_dirs=[str(_SOURCE)] if reload else None,
+        reload_dirs=[str(Path(__file__).resolve().parents[2])] if reload else None,
         ssl_certfile=certificate,
         proxy_headers=False,
         server_header=False,
