@@ -19,7 +19,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from app.core.settings.sources import MAX_SECRET_BYTES
+from app.core.settings.model import MAX_SECRET_BYTES
 
 if sys.platform != "win32":
     import fcntl

@@ -1,16 +1,21 @@
 """Settings: from the environment, `.env` and `/run/secrets`, checked before anything starts.
 
 Every secret is a `SecretStr`, so that no `repr`, log line or error shows it. An unset `ENVIRONMENT` means production,
-and production refuses weak configuration (ASVS 13.4.2).
+and production refuses weak configuration (ASVS 13.4.2). Lines of `.env` that set no setting reach the settings class as
+extra keys, and are refused there, without a value.
 """
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Iterator
+from io import StringIO
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from pickle import PicklingError
 from typing import Annotated, Any, Literal, NoReturn, Self
 
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -18,10 +23,11 @@ from app.core.names import clean_name
 from app.core.settings import production, rules
 from app.core.settings.database_url import database_dsn
 from app.core.settings.report import Problem, SettingsError, misspelt, problems_of, quoted
-from app.core.settings.sources import read_dotenv, read_secret_files
 
 ENV_FILE = Path(".env")
 SECRETS_DIR = Path("/run/secrets")
+MAX_SECRET_BYTES = 64 * 1024
+_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,39}|[a-z_][a-z0-9_]{0,39}")
 
 
 def _secret(rule: Callable[[str], str]) -> AfterValidator:
@@ -67,7 +73,7 @@ class FeatureSettings(BaseSettings):
         cls, settings_cls: type[BaseSettings], **given: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take each value from the first source that has one; files are read more strictly than by the library."""
-        files = (read_dotenv(ENV_FILE, cls.model_fields), read_secret_files(SECRETS_DIR, cls.model_fields))
+        files = (_read_dotenv(ENV_FILE, cls.model_fields), _read_secret_files(SECRETS_DIR, cls.model_fields))
         read = (InitSettingsSource(settings_cls, dict(values)) for values in files)
         return given["init_settings"], given["env_settings"], *read
 
@@ -218,6 +224,55 @@ def source_of(name: str) -> str | None:
     """Return where the value of a setting comes from: the environment, a path, or nowhere."""
     if any(key.lower() == name and value for key, value in os.environ.items()):
         return "the environment"
-    if name in read_dotenv(ENV_FILE, [name]):
+    if name in _read_dotenv(ENV_FILE, [name]):
         return str(ENV_FILE)
-    return str(SECRETS_DIR) if name in read_secret_files(SECRETS_DIR, [name]) else None
+    return str(SECRETS_DIR) if name in _read_secret_files(SECRETS_DIR, [name]) else None
+
+
+def _read_dotenv(path: Path, fields: Collection[str]) -> dict[str, str | None]:
+    """Read `.env` (UTF-8, with or without a byte order mark); an empty value counts as unset.
+
+    Returns every value by the name of its field, and what is no setting by a name of its own. Raises `SettingsError`.
+    """
+    if not path.exists():
+        return {}
+    text = _read(path)
+    values = dotenv_values(stream=StringIO(text), interpolate=True)
+    known = {name.lower(): value for name, value in values.items() if value}
+    return {name: known[name] for name in fields if name in known} | dict.fromkeys(_strangers(text, fields))
+
+
+def _read_secret_files(folder: Path, fields: Collection[str]) -> dict[str, str]:
+    """Read one file per setting, named like it, as platforms for containers mount secrets (ASVS 13.3.1).
+
+    An empty file counts as unset. Other files may belong to the platform. Raises `SettingsError`.
+    """
+    if not folder.is_dir():
+        return {}
+    files = {path.name.lower(): path for path in folder.iterdir() if path.is_file()}
+    contents = {name: _read(files[name]).rstrip("\r\n") for name in fields if name in files}
+    return {name: content for name, content in contents.items() if content}
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_SECRET_BYTES + 1)
+        if len(content) <= MAX_SECRET_BYTES:
+            return content.decode("utf-8-sig")
+        problem = f"is larger than {MAX_SECRET_BYTES} bytes"
+    except UnicodeDecodeError:
+        problem = "is not UTF-8 text (was it saved as UTF-16?); save it again as UTF-8"
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror or 'input or output error'})"
+    # Raised here, not in the handlers: an exception in the chain would carry the content of the file.
+    raise SettingsError((Problem(str(path), problem, ""),))
+
+
+def _strangers(text: str, fields: Collection[str]) -> Iterator[str]:
+    """Yield what stands in `.env` and is no setting: its name, or the number of the line if that may be a secret."""
+    for binding in parse_stream(StringIO(text)):
+        if binding.error or (binding.key is not None and (binding.value is None or not _NAME.fullmatch(binding.key))):
+            yield f".env line {binding.original.line}"
+        elif binding.key is not None and binding.key.lower() not in fields:
+            yield binding.key

@@ -64,7 +64,7 @@ def _problem(detail: ErrorDetails, fields: Mapping[str, FieldInfo]) -> Problem:
     name = str(detail["loc"][0])
     if name in fields:
         return Problem(name.upper(), _message(detail), _hint(name, fields[name]))
-    if " " in name:  # the number of a line, by `sources.py`
+    if " " in name:  # the number of a line of `.env`
         return Problem(name, "is not of the form NAME=value", "Quote a value that holds a line break.")
     near = get_close_matches(name.upper(), [field.upper() for field in fields], n=1)
     hint = f"Did you mean {near[0]}?" if near else "Remove it from .env, or correct its name."
