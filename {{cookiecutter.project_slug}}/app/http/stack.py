@@ -11,10 +11,9 @@ from app.http.middleware.access_log import AccessLogMiddleware
 from app.http.middleware.audit import AuditMiddleware
 from app.http.middleware.checks import TrustedHostCheck, require_https, require_own_origin, require_within_limit
 from app.http.middleware.cors import CorsMiddleware
-from app.http.middleware.head import HeadMiddleware
 from app.http.middleware.last_resort import LastResortMiddleware
 from app.http.middleware.security_headers import SecurityHeadersMiddleware
-from app.http.request.allowed_methods import require_known_method
+from app.http.request.allowed_methods import HeadMiddleware, require_known_method
 from app.http.request.base import ChecksMiddleware
 from app.http.request.body_limit import BodyLimitMiddleware
 from app.http.request.proxies import ProxiesMiddleware

@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request
 
 from app.http.middleware.access_log import AccessLogMiddleware
-from app.http.middleware.head import HeadMiddleware
+from app.http.request.allowed_methods import HeadMiddleware
 from app.http.request.request_id import RequestIdMiddleware
 from tests.support.asgi import Recorder, call, http_scope
 from tests.support.logs import Log, captured_log, log_settings

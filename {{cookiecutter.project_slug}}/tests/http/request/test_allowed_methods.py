@@ -4,8 +4,7 @@ import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from app.http.middleware.head import HeadMiddleware
-from app.http.request.allowed_methods import install_allowed_methods, require_known_method
+from app.http.request.allowed_methods import HeadMiddleware, install_allowed_methods, require_known_method
 from app.http.request.base import ChecksMiddleware
 
 pytestmark = pytest.mark.anyio

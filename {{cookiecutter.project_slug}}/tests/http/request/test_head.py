@@ -1,9 +1,9 @@
-"""`app/http/middleware/head.py`: HEAD is GET without content."""
+"""`app/http/request/allowed_methods.py`: HEAD is GET without content."""
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from app.http.middleware.head import HeadMiddleware
+from app.http.request.allowed_methods import HeadMiddleware
 from tests.support.asgi import Recorder, call, http_scope
 
 pytestmark = pytest.mark.anyio
