@@ -2,18 +2,21 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+from alembic import command
 from sqlalchemy import select, update
 
 from app.access.roles import Role
 from app.core.database.database import Database
+from app.core.database.migrations import alembic_config
 from app.features.api_keys.models import ApiKey
 from tests.conftest import StartService
 from tests.features.api_keys.steps import PATH, SCOPES, bearer, created, opens, report, rotate
 from tests.features.factors.steps import enrol, sign_in_with_app
+from tests.support.databases import dsn_of
 from tests.support.mail import Mailbox, bodies, read_mail
 from tests.support.oauth import Registered, issue_to, register, register_machine
 from tests.support.service import Service, Tokens
@@ -189,6 +192,24 @@ async def test_a_key_outlives_whoever_made_it_and_then_names_nobody(service: Ser
     await mailbox.wait(person.email, 2)
     written = [read_mail(path.read_bytes()) for path in mailbox.folder.glob("*.eml")]
     assert [mail["To"] for mail in written if "ended" in mail["Subject"]] == [person.email]
+
+
+async def test_the_migration_forgets_makers_who_are_gone_and_no_others(
+    start: StartService, empty_database_url: str
+) -> None:
+    """A key that was made before it, by somebody who was deleted before it, names nobody after it."""
+    config = alembic_config(dsn_of(empty_database_url))
+    async with start(database_url=empty_database_url) as service:
+        (_, tokens), (person, theirs) = await service.signed_in(), await service.signed_in()
+        gone, kept = await created(service, tokens), await created(service, theirs)
+    await asyncio.to_thread(command.downgrade, config, "0021")
+    database = Database(dsn_of(empty_database_url))
+    async with database.transaction() as db:
+        await db.execute(update(ApiKey).where(ApiKey.id == UUID(gone["id"])).values(made_by=uuid4()))
+    await database.close()
+    async with start(database_url=empty_database_url) as service, service[Database].read() as db:
+        makers = dict((await db.execute(select(ApiKey.id, ApiKey.made_by))).all())
+    assert makers == {UUID(gone["id"]): None, UUID(kept["id"]): person.id}
 
 
 @pytest.mark.asvs("2.3.2", "2.3.4")
