@@ -4,7 +4,6 @@ from pathlib import Path
 
 from app.access.roles import ADMINISTRATORS
 from app.core.database.personal_data import PersonalData
-from app.core.services import Services
 from app.feature import Feature, ResealJob, RetentionJob
 from app.features.api_keys.events import ApiKeyEvent
 from app.features.api_keys.keys import API_KEY_SEAL
@@ -13,16 +12,10 @@ from app.features.api_keys.permissions import ApiKeyPermission
 from app.features.api_keys.routes import others, router
 from app.features.api_keys.service import ApiKeyMail, ApiKeyService
 
-
-def provide(services: Services) -> None:
-    """Provide the keys."""
-    services.add(ApiKeyService(services))
-
-
 API_KEYS = Feature(
     name="api_keys",
     uses=("accounts", "factors", "sessions"),
-    provide=provide,
+    provide=ApiKeyService,
     api=(router, others),
     tables=(ApiKey,),
     mails={Path(__file__).with_name("templates"): ApiKeyMail},

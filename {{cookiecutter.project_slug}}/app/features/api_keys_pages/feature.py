@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from app.core.services import Services
 from app.feature import Feature
 from app.features.api_keys_pages.routes import ALL, OWN, ApiKeyNotice, admin_router, router
 from app.features.pages.kit.site import PageLink, Site
@@ -10,9 +9,10 @@ from app.features.pages.kit.site import PageLink, Site
 _FOLDER = Path(__file__).parent
 
 
-def provide(services: Services) -> None:
-    """Add the pages to the site."""
-    services[Site].add(
+API_KEYS_PAGES = Feature(
+    name="api_keys_pages",
+    uses=("accounts", "api_keys", "pages", "sessions"),
+    provide=lambda services: services[Site].add(
         templates=_FOLDER / "templates",
         notices=ApiKeyNotice,
         links=(
@@ -20,13 +20,7 @@ def provide(services: Services) -> None:
             PageLink(ALL, "API keys", "key", "Which programs act with a key, and for whom."),
         ),
         goes_with_account=("your API keys",),
-    )
-
-
-API_KEYS_PAGES = Feature(
-    name="api_keys_pages",
-    uses=("accounts", "api_keys", "pages", "sessions"),
-    provide=provide,
+    ),
     mails={_FOLDER / "mails": ()},
     root=(router, admin_router),
 )

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.requests import Request
 
-from app.access.guard import AccessEvent
+from app.access.guard import AccessEvent, Authentication
 from app.access.policies import Principal
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest, new_token
@@ -66,6 +66,8 @@ class BrowserSessions:
     def __init__(self, services: Services) -> None:
         self._database, self._sealer = services[Database], Sealer(services[KeyRing], BROWSER_KEY)
         self._sessions, self._accounts = services[SessionService], services[AccountService]
+        self._sessions.renew_cookie = self.renew
+        services[Authentication].prefer(self)
 
     def takes(self, request: Request) -> bool:
         """Return whether the request has the cookie, and no other credentials."""
