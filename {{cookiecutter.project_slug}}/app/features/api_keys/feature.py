@@ -6,11 +6,10 @@ from app.access.roles import ADMINISTRATORS
 from app.core.database.personal_data import PersonalData
 from app.feature import Feature, ResealJob, RetentionJob
 from app.features.api_keys.events import ApiKeyEvent
-from app.features.api_keys.keys import API_KEY_SEAL
 from app.features.api_keys.models import ApiKey
 from app.features.api_keys.permissions import ApiKeyPermission
 from app.features.api_keys.routes import others, router
-from app.features.api_keys.service import ApiKeyMail, ApiKeyService
+from app.features.api_keys.service import API_KEY_SEAL, ApiKeyMail, ApiKeyService
 
 API_KEYS = Feature(
     name="api_keys",

@@ -7,8 +7,7 @@ from pydantic import AfterValidator, Field, SecretStr
 
 from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
 from app.core.settings.rules import network
-from app.features.api_keys.keys import PREFIX
-from app.features.api_keys.models import ApiKey
+from app.features.api_keys.models import PREFIX, ApiKey
 
 _Scope = Annotated[str, Field(min_length=1, max_length=100)]
 _Network = Annotated[str, Field(min_length=2, max_length=49), AfterValidator(lambda text: str(network(text)))]

@@ -21,7 +21,7 @@ from app.access.guard import AccessEvent, Authentication
 from app.access.policies import API_KEY, CLIENT_SECRET, MFA, Principal
 from app.access.roles import Permission
 from app.core.clock import utc_now
-from app.core.crypto import KeyRing, SealBrokenError, Sealer, digest
+from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest
 from app.core.database.batches import reseal_rows
 from app.core.database.database import Database, table_of
 from app.core.errors import Conflict, NotFound, Unauthenticated
@@ -39,8 +39,7 @@ from app.features.accounts.mailed.recovery import MailboxService
 from app.features.accounts.mailed.tokens import taken_back
 from app.features.accounts.service import ANYBODY, SERVICE_DOMAIN, AccountService, is_service_account, with_account
 from app.features.api_keys.events import ApiKeyEvent
-from app.features.api_keys.keys import API_KEY_SEAL, PREFIX, id_in, new_key
-from app.features.api_keys.models import ApiKey
+from app.features.api_keys.models import PREFIX, ApiKey, id_in, new_key
 from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, ApiKeyRotation
 from app.features.factors.service import Factor
 from app.features.sessions.devices import Client
@@ -49,6 +48,7 @@ from app.http.request.base import HttpEvent, scheme_and_credentials
 from app.http.request.proxies import client_ip_of, is_trusted
 
 _NOTED_EVERY = timedelta(minutes=1)
+API_KEY_SEAL = Purpose("api-key/v1")
 _keys = table_of(ApiKey)
 # A key of an account with a second factor was made by a sign-in with it, or has outlived the one that had none.
 _methods = case(

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.core.logging.secret_shapes import MASK, redact_shapes
-from app.features.api_keys.keys import id_in, new_key
+from app.features.api_keys.models import id_in, new_key
 
 DOCS = Path(__file__).parents[3] / "docs" / "features" / "api-keys.md"
 
