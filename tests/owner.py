@@ -28,7 +28,7 @@ OWN_FILES = {
 # Of the template's files beside its folders, they have changed one, and two are links to what is elsewhere.
 OWN_SKIN = ("LICENSE", "README.md", "pyproject.toml")
 ELSEWHERE = {"file.txt": "elsewhere\n", "license.txt": "All rights reserved.\n"}
-OPTIONS_OFF = {"browser_pages": "no", "sample_vault": "no"}
+OPTIONS_OFF = {"browser_pages": "no", "sample_vault": "no", "api_keys": "no"}
 
 # It is imported by every Python that starts, and counts what it does: moves, copies, removals.
 STOPPER = """

@@ -110,11 +110,9 @@ def test_the_default_project_passes_its_own_lint_and_tests(tmp_path: Path) -> No
 @pytest.mark.rendered
 def test_what_is_asked_for_passes_its_own_tests(tmp_path: Path) -> None:
     """What the default project leaves out, together: lint, types and contracts of the whole, and the tests of each."""
-    project = bake_into(tmp_path, {"api_keys": "yes", "identity_providers": "yes", "telemetry": "yes"}).project
+    project = bake_into(tmp_path, {"identity_providers": "yes", "telemetry": "yes"}).project
     make(project, "setup", "lint")
     tests = (
-        "tests/features/api_keys",
-        "tests/features/api_keys_pages",
         "tests/features/identity",
         "tests/features/telemetry",
         "tests/core/settings/test_reference.py",
@@ -131,12 +129,17 @@ def test_what_is_asked_for_passes_its_own_tests(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "answers",
     [
-        {"database": "postgresql", "license": "Proprietary", "browser_pages": "no", "sample_vault": "no"},
-        {"browser_pages": "no", "api_keys": "yes"},
-        {"sample_vault": "no", "api_keys": "yes"},
-        {"api_keys": "yes", "identity_providers": "yes", "telemetry": "yes"},
+        {
+            **dict.fromkeys(("browser_pages", "sample_vault", "api_keys"), "no"),
+            "database": "postgresql",
+            "license": "Proprietary",
+        },
+        {"browser_pages": "no"},
+        {"sample_vault": "no"},
+        {"api_keys": "no"},
+        {"identity_providers": "yes", "telemetry": "yes"},
     ],
-    ids=["smallest", "API keys without pages", "API keys without vault", "largest"],
+    ids=["smallest", "no pages", "no vault", "no API keys", "largest"],
 )
 def test_what_was_left_out_is_not_missed(tmp_path: Path, answers: dict[str, str]) -> None:
     """Each option stands without the other, and the smallest by itself, on PostgreSQL as on SQLite."""

@@ -30,7 +30,7 @@ def test_the_code_of_the_template_is_plain_python(path: Path) -> None:
 
 def test_all_but_the_skin_is_copied_byte_for_byte(tmp_path: Path) -> None:
     """What is tested in the template is what the user gets, of whom nothing is left out; only the skin is rendered."""
-    everything = {"api_keys": "yes", "identity_providers": "yes", "telemetry": "yes"}
+    everything = {"identity_providers": "yes", "telemetry": "yes"}
     project = bake_into(tmp_path, everything).project
     copied = [TEMPLATE / name for name in ASKED["_copy_without_render"]]
     here = {TEMPLATE / name for name in expected(everything)}

@@ -115,7 +115,7 @@ def test_the_owner_s_features_stay_on_the_list(
 @pytest.mark.rendered
 def test_an_update_reaches_a_database_that_has_the_owner_s_migrations(tmp_path: Path) -> None:
     """An option with a lower number, and what a later template brings, are applied; the owner's feature stays."""
-    project = bake_into(tmp_path, {}).project
+    project = bake_into(tmp_path, {"api_keys": "no"}).project
     make(project, "setup")
     run(project, "uv", "run", "manage", "new-feature", "notes")
     run(project, "uv", "run", "manage", "migrate")
