@@ -52,8 +52,13 @@ def make(
             text=True,
             check=False,
         )
-    assert (done.returncode != 0) is fails, done.stdout[-8000:]
+    assert (done.returncode != 0) is fails, _reasons(done.stdout) + done.stdout[-2000:]
     return done.stdout
+
+
+def _reasons(output: str) -> str:
+    """Why tests failed, which the log and the table of coverage would push out of the end."""
+    return "".join(line for line in output.splitlines(keepends=True) if line.startswith("E  "))[:6000]
 
 
 def hooks_find_nothing_but_what_is_bad(project: Path) -> None:
