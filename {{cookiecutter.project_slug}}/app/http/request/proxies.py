@@ -81,5 +81,6 @@ def _peer(scope: Scope) -> str:
 def _members(scope: Scope, name: bytes) -> list[str]:
     """Return the members of a list header in order, without empty ones (RFC 9110 section 5.6.1)."""
     lines = [value.decode("latin-1") for value in header_values(scope, name)]
-    members = (member.strip(" \t") for line in lines for member in line.split(","))
-    return [member for member in members if member]
+    # A header may be nothing but commas: no loop of Python's sees those.
+    members = (member.strip(" \t") for line in lines for member in filter(None, line.split(",")))
+    return list(filter(None, members))
