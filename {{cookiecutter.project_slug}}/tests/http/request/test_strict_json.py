@@ -176,6 +176,8 @@ async def test_bounds_the_number_of_values(client: httpx2.AsyncClient) -> None:
             assert (await post(client, "/json", b'{"value": ' + content + b"}", JSON)).status_code == status
         fields = {str(number): "," for number in range(count - MAX_ITEMS + MAX_FIELDS)}
         assert (await client.post("/json", json={"value": fields})).status_code == status
+    texts = [{"a,": ",b", "c,": ",d"}] * (MAX_ITEMS // 2)
+    assert (await client.post("/json", json={"value": texts})).status_code == 200
     for text in (",[{" * 10_000, '\\",' * 10_000, '",' * 10_000, "\\" * 10_000):
         assert (await client.post("/json", json={"value": text, ",": 0})).json() == {"value": text}
 
