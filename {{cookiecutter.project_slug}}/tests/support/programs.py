@@ -22,6 +22,12 @@ class Program(NamedTuple):
     names: tuple[str, ...]
     package: str
 
+    @property
+    def need(self) -> str:
+        """What tests need that are left out, and how they would run."""
+        commands = " or ".join(name for name in self.names if "/" not in name)
+        return f"{self.what} as {commands} (Debian: apt-get install {self.package})"
+
     def path(self) -> str | None:
         """Where it is, if it is there."""
         return next((path for name in self.names if (path := shutil.which(name))), None)
@@ -58,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             needy = [item for item in items if fixture in getattr(item, "fixturenames", ())]
             config.hook.pytest_deselected(items=needy)
             items[:] = [item for item in items if item not in needy]
-            left_out[fixture] = len(needy)
+            left_out[program.need] = len(needy)
     config.stash[_LEFT_OUT] = left_out
 
 
@@ -76,15 +82,10 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what did not run, and how it would."""
-    for fixture, count in config.stash.get(_LEFT_OUT, {}).items():
-        program = PROGRAMS[fixture]
+    """Say what did not run, and how it would. It was a worker that knew what programs the tests of a folder need."""
+    for need, count in config.stash.get(_LEFT_OUT, {}).items():
         if count:
-            terminalreporter.write_line(
-                f"{count} tests did not run, for they need {program.what} as {program.names[-1]} or"
-                f" {program.names[0]} (Debian: apt-get install {program.package}).",
-                yellow=True,
-            )
+            terminalreporter.write_line(f"{count} tests did not run, for they need {need}.", yellow=True)
 
 
 @pytest.fixture(scope="session")
