@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, Ellip
 from cryptography.hazmat.primitives.hashes import SHA256
 
 ORIGIN = "https://service.example"
-PRESENT, VERIFIED, BACKUP_ELIGIBLE, BACKED_UP, ATTESTED = 0x01, 0x04, 0x08, 0x10, 0x40
+PRESENT, VERIFIED, BACKUP_ELIGIBLE, BACKED_UP, ATTESTED, EXTENDED = 0x01, 0x04, 0x08, 0x10, 0x40, 0x80
 GOOD = PRESENT | VERIFIED
 
 
@@ -44,7 +44,7 @@ class Passkey:
         attested = bytes(16) + len(self.id).to_bytes(2) + self.id + cbor2.dumps(wrong.pop("cose", cose))
         about = {"challenge": options["challenge"], "rp_id": options["rp"]["id"], **wrong}
         data, client = self._signed("create", about, attested)
-        statement = {"fmt": "none", "attStmt": {}, "authData": data}
+        statement = {"fmt": "none", "attStmt": {}, "authData": data, **wrong.get("statement", {})}
         response = {"clientDataJSON": text(client), "attestationObject": text(cbor2.dumps(statement))}
         return self._credential({**response, "transports": ["internal"]})
 
@@ -64,7 +64,8 @@ class Passkey:
         head = sha256(about["rp_id"].encode()).digest() + bytes([flags])
         client = {"type": f"webauthn.{kind}", "origin": ORIGIN, "crossOrigin": False}
         client |= {name: about[name] for name in ("type", "challenge", "origin") if name in about}
-        return head + about.get("count", self.count).to_bytes(4) + attested, json.dumps(client).encode()
+        data = head + about.get("count", self.count).to_bytes(4) + attested + about.get("extensions", b"")
+        return data, json.dumps(client).encode()
 
     def _credential(self, response: dict[str, Any]) -> str:
         name = text(self.id)

@@ -125,9 +125,11 @@ def host_pattern(value: str) -> str:
 def network(value: str) -> IPv4Network | IPv6Network:
     """Accept an address, also with a port or in brackets, or a network in CIDR notation; IPv4 inside IPv6 is IPv4."""
     try:
-        return ip_network(value if "/" in value else parse_address(value))
+        found = ip_network(value if "/" in value else parse_address(value))
     except ValueError:
         refuse("is not an address or a network, or has bits set beyond its prefix")
+    mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
+    return IPv4Network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found  # noqa: PLR2004
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address:

@@ -20,7 +20,7 @@ from app.access.policies import Principal
 from app.access.roles import Role, RoleTable
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing
-from app.core.database.database import Database
+from app.core.database.database import Database, table_of
 from app.core.email_address import ADDRESS_TAKEN, EmailAddress, parse_email_address
 from app.core.errors import Conflict, Forbidden, NotFound
 from app.core.events import emit_event
@@ -32,14 +32,15 @@ from app.features.accounts.mailed.tokens import AccountTokens, TokenKind
 from app.features.accounts.models import User, UserRole
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.schemas import AccountSort, AccountState, AccountUpdate
+from app.features.accounts.service import is_service_account
 from app.features.sessions.service import SessionService
 
 _ADMINISTRATORS = (
     select(User.id)
     .join(UserRole, UserRole.user_id == User.id)
     .where(UserRole.role == Role.ADMIN, User.disabled_at.is_(None), User.verified_at.is_not(None))
-    # A service account cannot sign in, so it does not count.
-    .where(User.password_hash.is_not(None))
+    # A service account cannot sign in, so it does not count; people without a password can.
+    .where(~is_service_account(table_of(User).c.id))
 )
 
 

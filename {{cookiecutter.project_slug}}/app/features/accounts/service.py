@@ -56,7 +56,7 @@ def is_service_account(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     return user_id.in_(select(_users.c.id).where(_users.c.email.endswith(f"@{SERVICE_DOMAIN}")))
 
 
-ANYBODY = select(_users.c.id).where(_users.c.verified_at.is_not(None), _users.c.password_hash.is_not(None)).limit(1)
+ANYBODY = select(_users.c.id).where(_users.c.verified_at.is_not(None), ~is_service_account(_users.c.id)).limit(1)
 """One account that gets mail: for work that has to be the same for nobody."""
 _IDENTIFY = with_account(SELECT_ALIVE.subquery())
 _CREDENTIALS = select(
@@ -103,8 +103,9 @@ class Identity(NamedTuple):
 
 
 async def replace_unconfirmed(db: AsyncSession, mailbox: str) -> None:
-    """Delete the account of a mailbox if it was never confirmed, an invited one too, and emit an event."""
-    unconfirmed = delete(User).where(User.mailbox == mailbox, User.verified_at.is_(None)).returning(User.id)
+    """Delete the account of a mailbox if it was neither confirmed nor disabled, an invited one too; emit an event."""
+    replaceable = (User.verified_at.is_(None), User.disabled_at.is_(None))
+    unconfirmed = delete(User).where(User.mailbox == mailbox, *replaceable).returning(User.id)
     for user_id in await db.scalars(unconfirmed):
         emit_event(AccountEvent.ACCOUNT_DELETED, outcome="success", target_id=user_id, reason="never confirmed")
 

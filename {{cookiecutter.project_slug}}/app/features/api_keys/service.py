@@ -138,16 +138,13 @@ class ApiKeyService:
     async def create(
         self, actor: Principal, new: ApiKeyCreate, origin: Client, owner: UUID | None = None
     ) -> ApiKeyCreated:
-        """Make a key; raises `Forbidden` if it could do more than its owner, `Conflict` beyond `ITEMS_PER_USER`."""
+        """Make a key; raises `Forbidden` if it could do more than its owner, and what `_add` raises."""
         row = ApiKey(id=uuid4(), name=new.name, expires_at=utc_now() + timedelta(days=new.expires_in_days))
         row.scope, row.networks = (" ".join(sorted(set(texts))) for texts in (new.scopes, new.networks))
         row.per_minute = new.requests_per_minute
         async with self._changing(actor, owner, makes=True) as (db, row.user_id, permissions):
             if not permissions.issuperset(new.scopes):
                 raise denied("A key may do nothing that its owner may not: choose its scopes from those permissions.")
-            theirs = (ApiKey.user_id == row.user_id, ApiKey.replaced_at.is_(None), ApiKey.expires_at > utc_now())
-            if (await db.scalar(select(func.count()).where(*theirs)) or 0) >= self._most:
-                raise Conflict(f"There are {self._most} API keys, and no more are allowed. End one first.")
             _emit_event(ApiKeyEvent.API_KEY_CREATED, row, actor.user_id)
             return await self._add(db, row, actor, origin)
 
@@ -215,7 +212,11 @@ class ApiKeyService:
         return await reseal_rows(db, ApiKey, self._sealer, _place, limit)
 
     async def _add(self, db: AsyncSession, row: ApiKey, actor: Principal, origin: Client) -> ApiKeyCreated:
-        """Add a row, mail whoever makes it, and return it with its key."""
+        """Add a row, mail whoever makes it, and return it with its key; raises `Conflict` beyond `ITEMS_PER_USER`."""
+        theirs = select(func.count(), func.count(ApiKey.replaced_at)).where(ApiKey.user_id == row.user_id)
+        alive, replaced = (await db.execute(theirs.where(ApiKey.expires_at > utc_now()))).one()
+        if max(alive - replaced, replaced - 1) >= self._most:
+            raise Conflict(f"There are {self._most} API keys, and no more are allowed. End one first.")
         row.created_at, row.made_by = utc_now(), actor.user_id
         row.replaced_at = row.last_used_at = row.last_used_ip = None
         key = new_key(row.id)

@@ -18,6 +18,9 @@ from app.core.crypto import digest
 from app.core.settings.model import Settings
 
 _ALGORITHMS = [-8, -7, -257]  # EdDSA, ES256, and RS256 for Windows Hello
+_LONGEST_KEY = 540  # RSA with 4,096 bits: a larger one takes long at each use
+_HAS_KEY, _STRINGS, _TAG = 0x40, (2, 3), 6
+_SIZES = (*[0] * 24, 1, 2, 4, 8)  # of the number behind the first byte of an item, by the last five bits of that
 
 
 class CopiedPasskeyError(Exception):
@@ -52,10 +55,15 @@ class RelyingParty:
     def register(self, token: str, sent: SecretStr | None) -> bytes | None:
         """Return the state of a new passkey; None if anything is wrong with it."""
         from webauthn import verify_registration_response  # noqa: PLC0415  # it takes time
+        from webauthn.helpers import parse_cbor  # noqa: PLC0415
 
         with suppress(Exception):  # Whatever the bytes of a stranger raise in a parser, the answer is wrong.
             credential, expected = _parsed(sent), {**self._expected(token), "supported_pub_key_algs": _ALGORITHMS}
+            _check(attested := _plain(credential["response"]["attestationObject"]))
+            _check(_cbor_in(parse_cbor(attested)["authData"]))
             made = verify_registration_response(credential=credential, **expected)
+            if len(made.credential_public_key) > _LONGEST_KEY:
+                return None
             transports = [str(each) for each in credential["response"].get("transports") or []]
             descriptor = {"type": "public-key", "id": credential["id"], "transports": transports}
             state = {"descriptor": descriptor, "key": _text(made.credential_public_key), "count": made.sign_count}
@@ -69,7 +77,8 @@ class RelyingParty:
 
         known, now = orjson.loads(state), None
         with suppress(Exception):  # as in `register`
-            credential, key = _parsed(sent), urlsafe_b64decode(f"{known['key']}==")
+            credential, key = _parsed(sent), _plain(known["key"])
+            _check(_cbor_in(_plain(credential["response"]["authenticatorData"])))
             if credential["response"].get("userHandle") in {None, _text(user_id.bytes)}:
                 expected = {**self._expected(token), "credential_current_sign_count": 0}  # compared below
                 now = verify_authentication_response(credential=credential, credential_public_key=key, **expected)
@@ -84,17 +93,15 @@ class RelyingParty:
         return {"expected_challenge": _challenge(token), **about}
 
 
-def names_its_user(sent: SecretStr | None) -> bool:
-    """Return whether an answer says whose it is, as it must where nobody was asked for (WebAuthn section 7.2)."""
-    with suppress(ValueError, LookupError, TypeError):
-        return bool(_parsed(sent)["response"]["userHandle"])
-    return False
+def passkey_id(sent: SecretStr | None, *, of_somebody: bool = False) -> UUID | None:
+    """Return the id of the row of the passkey that an answer is of: from its digest, so each has one owner at most.
 
-
-def passkey_id(sent: SecretStr | None) -> UUID | None:
-    """Return the id of the row of the passkey that an answer is of: from its digest, so each has one owner at most."""
+    Where nobody was asked for, the answer has to be `of_somebody`: it names its user (WebAuthn section 7.2).
+    """
     with suppress(ValueError, LookupError, TypeError, AttributeError):
-        return UUID(bytes=digest(_parsed(sent)["id"])[:16])
+        credential = _parsed(sent)
+        if not of_somebody or credential["response"]["userHandle"]:
+            return UUID(bytes=digest(credential["id"])[:16])
     return None
 
 
@@ -108,3 +115,27 @@ def _challenge(token: str) -> bytes:
 
 def _text(value: bytes) -> str:
     return urlsafe_b64encode(value).decode().rstrip("=")
+
+
+def _plain(text: str) -> bytes:
+    return urlsafe_b64decode(f"{text}==")
+
+
+def _cbor_in(data: bytes) -> bytes:
+    """Return the key and the extensions in the data of an authenticator (WebAuthn section 6.1)."""
+    return data[55 + int.from_bytes(data[53:55]) if data[32] & _HAS_KEY else 37 :]
+
+
+def _check(cbor: bytes) -> None:
+    """Raise an error for a tag (RFC 8949 section 3): WebAuthn has none, and the library writes out what it reads.
+
+    By tags, 150 bytes can stand for a list that holds each part twice: written out, 2^25 of them.
+    """
+    at = 0
+    while at < len(cbor):
+        kind, short = divmod(cbor[at], 32)
+        size = _SIZES[short]
+        if kind == _TAG:
+            raise ValueError
+        number = int.from_bytes(cbor[at + 1 : at + 1 + size]) if size else short
+        at += 1 + size + (number if kind in _STRINGS else 0)

@@ -34,7 +34,7 @@ from app.features.accounts.service import AccountService
 from app.features.factors import kinds
 from app.features.factors.events import FactorEvent, FactorMail
 from app.features.factors.kinds import APP, KINDS, PASSKEY, RECOVERY, FactorKind
-from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, names_its_user, passkey_id
+from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, passkey_id
 from app.features.factors.schemas import EnrolmentRead, FactorAnswer, FactorCreate, FactorRead
 from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionService, SetCookie
@@ -87,16 +87,17 @@ class FactorService:
 
     def owner(self, connection: Connection, answer: FactorAnswer) -> UUID | None:
         """Return whose passkey an answer is of; None if it is of another kind, or of nobody."""
-        is_whole = answer.kind == PASSKEY and names_its_user(answer.credential)
-        named = passkey_id(answer.credential) if is_whole else None
+        named = passkey_id(answer.credential, of_somebody=True) if answer.kind == PASSKEY else None
         return connection.scalar(select(Factor.user_id).where(Factor.id == named, Factor.kind == PASSKEY))
 
     def use(
         self, connection: Connection, user_id: UUID, answer: FactorAnswer, challenge: str, client: Client
     ) -> str | None:
         """Check an answer, and note its use; return its method (`amr`) if it is right."""
+        named = passkey_id(answer.credential)
         for row in self.of_user(connection, user_id):
-            if row.kind != answer.kind or (state := self._open(row)) is None:
+            is_meant = row.kind == answer.kind and (row.kind != PASSKEY or row.id == named)
+            if not is_meant or (state := self._open(row)) is None:
                 continue
             try:
                 if answer.kind == PASSKEY:

@@ -45,7 +45,7 @@ class GitHubClient(ProviderClient):
         user = await fetch(client, f"{api}/user", withhold_token=False)
         with suppress(RefusedFetchError):  # The user, or the app, does not let it be seen.
             emails = await fetch(client, f"{api}/user/emails", list, withhold_token=False)
-        if type(user["id"]) is not int or user["id"] < 1:
+        if type(user["id"]) is not int or not 0 < user["id"] < 2**63:
             raise RefusedFetchError("the subject is none")
         chosen = [each["email"] for each in emails if each["primary"] is True and each["verified"] is True]
         about = {"email": chosen[0], "email_verified": True} if len(chosen) == 1 else {}

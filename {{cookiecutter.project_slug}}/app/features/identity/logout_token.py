@@ -43,5 +43,5 @@ class LogoutToken(IDToken):  # type: ignore[misc]  # Authlib has no types
 
 
 def is_claim(value: Any) -> bool:
-    """Return whether it is a text that names something."""
-    return isinstance(value, str) and 0 < len(value) <= LONGEST_CLAIM
+    """Return whether it is a text that names something, and that every database can hold."""
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_CLAIM and value.isprintable()

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.exc import StaleDataError
 
 from app.access.policies import MFA, Principal
 from app.access.roles import Role
@@ -180,7 +181,7 @@ class IdentityService:
         try:
             async with self._database.transaction() as db:
                 yield db
-        except IntegrityError:
+        except (IntegrityError, StaleDataError):
             raise Conflict("The same is being done at this moment. Begin again.") from None
 
 

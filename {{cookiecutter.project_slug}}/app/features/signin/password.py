@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Row, Select, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.policies import MFA
+from app.access.policies import MFA, Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.crypto import digest, new_token
@@ -128,11 +128,13 @@ class PasswordSignIn:
         rows = await self._database.fetch_all(OF_USER, {"of_user": found[0].user_id}) if found else ()
         return self._factors.offered(rows, challenge) if found else None
 
-    async def ask(self, channel: Channel, user_id: UUID | None = None) -> Challenge:
-        """Ask a signed-in user, who has given the password once more, for a factor; or whoever it is, for a passkey."""
-        method, factors = (_BY_PASSWORD, ()) if user_id else (_USER_VERIFIED, None)
-        beginning = partial(self._challenge, user_id=user_id, factors=factors, channel=channel, method=method)
-        return await self._database.run_in_transaction(beginning)
+    async def ask(self, channel: Channel, actor: Principal | None = None) -> Challenge:
+        """Ask an actor, who has given the password once more, for a factor; or whoever it is, for a passkey."""
+        user_id, factors, method = (actor.user_id, (), _BY_PASSWORD) if actor else (None, None, _USER_VERIFIED)
+        async with self._database.transaction() as db:
+            if actor:  # whose session may have ended while the password was checked
+                await self._sessions.require_alive(db, actor)
+            return await (await db.connection()).run_sync(self._challenge, user_id, factors, channel, method)
 
     async def answer(self, challenge: str, answer: FactorAnswer, channel: Channel, only: UUID | None = None) -> Opened:
         """Start the session of a challenge if the answer is right, of the user `only` if one is given.

@@ -55,13 +55,13 @@ def test_lists_are_written_with_commas(sources: Sources) -> None:
         **PRODUCTION,
         ALLOWED_HOSTS="API.service.example, www.service.example",
         CORS_ORIGINS="https://App.service.example:443",
-        TRUSTED_PROXIES="10.0.0.5, fd00::/64, 10.0.0.6:8080, [fd01::1]:443, [fd01::2], ::ffff:10.0.0.7",
+        TRUSTED_PROXIES="10.0.0.5, fd00::/64, 10.0.0.6:8080, [fd01::1]:443, ::ffff:10.0.0.7, ::ffff:10.1.0.0/112",
         SECRET_KEY_FALLBACKS=f"{secrets.token_urlsafe(64)},{secrets.token_urlsafe(64)}",
     )
     settings = load_settings()
     assert settings.allowed_hosts == ("api.service.example", "www.service.example")
     assert settings.cors_origins == ("https://app.service.example",)
-    proxies = ("10.0.0.5", "fd00::/64", "10.0.0.6", "fd01::1", "fd01::2", "10.0.0.7")
+    proxies = ("10.0.0.5", "fd00::/64", "10.0.0.6", "fd01::1", "10.0.0.7", "10.1.0.0/16")
     assert settings.trusted_proxies == tuple(map(ip_network, proxies))
     assert len(settings.secret_key_fallbacks) == 2
 

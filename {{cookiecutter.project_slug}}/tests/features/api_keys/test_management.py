@@ -131,6 +131,24 @@ async def test_nobody_has_more_keys_than_allowed(start: StartService) -> None:
         assert (await create(service, tokens)).status_code == 201
 
 
+@pytest.mark.asvs("2.3.2")
+async def test_rotations_leave_no_more_old_keys_than_allowed(start: StartService) -> None:
+    """Old keys that still work are counted apart; one that has ended makes room, and no rotation is half done."""
+    async with start(items_per_user=2) as service:
+        _, tokens = await service.signed_in()
+        newest = await created(service, tokens)
+        keys = [newest["key"]]
+        for _ in range(2):
+            newest = (await rotate(service, tokens, newest["id"], overlap_hours=168)).json()
+            keys.append(newest["key"])
+        assert (await rotate(service, tokens, newest["id"])).status_code == 409
+        assert [await opens(service, key) for key in keys] == [200] * 3
+        assert (await listed(service, tokens))[0]["replaced_at"] is None
+        assert (await create(service, tokens)).status_code == 201
+        assert (await report(service, keys[0])).status_code == 202
+        assert (await rotate(service, tokens, newest["id"], overlap_hours=0)).status_code == 200
+
+
 @pytest.mark.asvs("2.3.4", "15.4.2")
 async def test_fifty_rotations_at_once_make_one_new_key(service: Service) -> None:
     """One succeeds, and the others are told; the old key works beside the new one."""

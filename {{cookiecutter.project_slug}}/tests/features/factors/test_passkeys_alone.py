@@ -29,9 +29,9 @@ pytestmark = pytest.mark.anyio
 PASSWORD = "/api/v1/users/me/password"
 
 
-async def alone(service: Service) -> tuple[Owner, Tokens]:
+async def alone(service: Service, *roles: Role) -> tuple[Owner, Tokens]:
     """Somebody who has a passkey, who has dropped the password, and who has signed in anew."""
-    owner = await with_passkey(service, counts=False)
+    owner = await add_passkey(service, *await service.signed_in(*roles), counts=False)
     answer = await service.client.delete(PASSWORD, headers=owner.tokens.bearer)
     assert answer.status_code == 204, answer.text
     return owner, await sign_in_with_passkey(service, owner)
@@ -140,6 +140,25 @@ async def test_a_reset_by_mail_sets_a_password_and_keeps_the_passkey_as_second_f
     assert challenge["status"] == "factor_required"
     answer = await answer_by(service, challenge, owner.passkey.get(options_of(challenge)))
     assert answer.status_code == 200
+
+
+@pytest.mark.asvs("8.3.1")
+async def test_the_last_administrator_stays_without_a_password(service: Service) -> None:
+    """Neither deletion, nor other roles, nor disabling takes the only one, who signs in with a passkey alone."""
+    owner, tokens = await alone(service, Role.ADMIN)
+    own = f"/api/v1/users/{owner.person.id}"
+    for method, path, body in (
+        ("DELETE", "/api/v1/users/me", {}),
+        ("DELETE", own, None),
+        ("PATCH", own, {"disabled": True}),
+        ("PUT", f"{own}/roles", {"roles": ["member"]}),
+    ):
+        answer = await service.client.request(method, path, json=body, headers=tokens.bearer)
+        assert (answer.status_code, "last administrator" in answer.json()["detail"]) == (409, True), (method, path)
+    assert Role.ADMIN in (await service.whoami(tokens)).json()["roles"]
+    await service.person(Role.ADMIN)
+    gone = await service.client.request("DELETE", "/api/v1/users/me", json={}, headers=tokens.bearer)
+    assert gone.status_code == 204
 
 
 async def test_an_administrator_who_resets_the_factors_leaves_the_mail(service: Service, mailbox: Mailbox) -> None:

@@ -1,8 +1,14 @@
 """What is linked with my account: the page, linking and unlinking, and what of it is kept about me."""
 
-import pytest
+import asyncio
 
+import pytest
+from sqlalchemy import delete
+
+from app.core.database.database import Database
+from app.features.accounts.administration import lock_administrators
 from app.features.accounts.service import AccountService
+from app.features.identity.models import Identity
 from tests.conftest import StartService
 from tests.features.factors.steps import FACTORS
 from tests.features.identity.issuer import Issuer
@@ -143,3 +149,20 @@ async def test_changes_take_a_recent_sign_in(start: StartService, good: Issuer) 
             "POST /oauth/backchannel-logout/{name}": None,
         }
         assert compare(service.app, "identity", counterparts) == ([], [])
+
+
+@pytest.mark.asvs("7.4.3", "15.4.2")
+async def test_a_sign_in_that_waits_for_its_end_signs_nobody_in(start: StartService, good: Issuer) -> None:
+    """The identity is unlinked while the provider's answer waits for the account: a page, no session, and no crash."""
+    async with start() as service, start() as other:
+        person, _ = await linked(service, good)
+        browser = Browser(service)
+        path = await at_provider(await begin(browser))
+        async with other[Database].transaction() as db:
+            await lock_administrators(db, person.id)
+            coming = asyncio.ensure_future(browser.get(path))
+            await asyncio.wait({coming}, timeout=0.5)
+            assert not coming.done()
+            await db.execute(delete(Identity).where(Identity.user_id == person.id))
+        assert (await coming).status_code in {403, 409}  # SQLite lets nobody read meanwhile
+        assert browser.cookie is None

@@ -104,7 +104,17 @@ async def test_a_code_is_for_its_browser_once(service: Service, github: GitHub) 
 @pytest.mark.asvs("1.3.6", "10.5.2")
 async def test_a_github_that_lies_signs_nobody_in(service: Service, github: GitHub) -> None:
     """No id, one that is no number, refused credentials, redirects; and it ends no session either."""
-    users: tuple[Any, ...] = ({}, {"id": None}, {"id": True}, {"id": "1"}, {"id": 0}, {"id": -1}, {"id": 1.5}, [])
+    users: tuple[Any, ...] = (
+        {},
+        {"id": None},
+        {"id": True},
+        {"id": "1"},
+        {"id": 0},
+        {"id": -1},
+        {"id": 1.5},
+        [],
+        {"id": 10**300},
+    )
     for user in users:
         github.user = user
         assert (await sign_in(Browser(service), HUB)).status_code == 502, user

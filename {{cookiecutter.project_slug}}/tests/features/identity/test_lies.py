@@ -89,6 +89,8 @@ LIES: dict[str, Lie] = {
     "no subject": claims(sub=None),
     "a subject that is no text": claims(sub=["one"]),
     "a long subject": claims(sub="s" * 256),
+    "a subject with a NUL": signed(lambda header, said: signed_as(header, {**said, "sub": "a\0b"})),
+    "a subject with half of a character": signed(lambda header, said: signed_as(header, {**said, "sub": "\ud800"})),
     "another key": lambda issuer: setattr(issuer, "key", OTHER_KEY),
     "a key of its own in the header": _with_own_key,
     "an unknown key": header(kid="nobody's"),

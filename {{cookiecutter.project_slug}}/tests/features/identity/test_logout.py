@@ -155,6 +155,8 @@ TOKENS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a session that is no text": ({}, {"sid": {"a": 1}}),
     "an empty session": ({}, {"sid": ""}),
     "a long subject": ({}, {"sub": "s" * 256}),
+    "a subject with a NUL": ({}, {"sub": "a\0b"}),
+    "a session with a NUL": ({}, {"sid": "a\0b"}),
     "an unknown key": ({"kid": "nobody's"}, {}),
 }
 SIGNATURES: dict[str, Lie] = {
@@ -163,6 +165,7 @@ SIGNATURES: dict[str, Lie] = {
     "no signature": signed(lambda header, said: _text(header | {"alg": "none"}, said) + "."),
     "HS256 with the public key": _with_secret(KEY.as_pem(private=False)),
     "HS256 with the secret of the client": _with_secret(CLIENT_SECRET.encode()),
+    "an id with half of a character": signed(lambda header, said: signed_as(header, said | {"jti": "\ud800"})),
     "a type that is no text": signed(lambda header, said: signed_as(header | {"typ": ["logout+jwt"]}, said)),
     "an unknown critical header": signed(lambda header, said: signed_as(header | {"crit": ["exp"], "exp": 1}, said)),
     "no JWT": signed(lambda *_: "nothing"),

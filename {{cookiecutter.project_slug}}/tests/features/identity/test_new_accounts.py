@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.access.roles import Role
 from tests.conftest import StartService
 from tests.features.identity.issuer import Issuer
 from tests.features.identity.steps import sign_in
@@ -94,3 +95,20 @@ async def test_an_account_without_a_password_can_be_deleted(start: StartService,
             "Location"
         ] == "/?done=account-deleted"
         assert (await browser.get("/account")).headers["Location"].startswith("/login")
+
+
+@pytest.mark.asvs("6.3.4", "6.8.1")
+async def test_an_account_that_was_disabled_before_it_was_confirmed_stays(start: StartService, good: Issuer) -> None:
+    """An administrator keeps an address out: no provider opens another account for it."""
+    async with start(registration="open") as service:
+        _, admin = await service.signed_in(Role.ADMIN)
+        registered = {"email": "unwanted@people.example", "password": "unrelated words of a song"}
+        assert (await service.client.post("/api/v1/accounts", json=registered)).status_code == 202
+        found = await service.client.get("/api/v1/users?q=unwanted", headers=admin.bearer)
+        path = f"/api/v1/users/{found.json()['items'][0]['id']}"
+        assert (await service.client.patch(path, json={"disabled": True}, headers=admin.bearer)).status_code == 200
+        good.person |= {"email": registered["email"], "email_verified": True}
+        browser = Browser(service)
+        assert (await sign_in(browser)).status_code == 403
+        assert browser.cookie is None
+        assert (await service.client.get(path, headers=admin.bearer)).json()["disabled"] is True

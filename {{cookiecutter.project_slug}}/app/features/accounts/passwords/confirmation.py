@@ -35,22 +35,24 @@ class PasswordConfirmation:
         A recent sign-in, with whatever is used in its place, stands in for the password of an account that has none.
 
         Before that check, raises `TooManyRequests`, and `Forbidden` for OAuth clients: none can find the password out.
+        A request without one is no attempt.
         """
         who = {"user_id": principal.user_id, "session_id": principal.session_id}
         if principal.client_id is not None:
             emit_event(purpose, outcome="denied", **who)
             detail = "This needs a sign-in with the service itself; an application that acts for you is refused."
             raise Forbidden(detail)
-        key = ("confirmation", str(principal.session_id))
-        await self.admit(*key, by="session", **who)
         async with self._database.read() as db:
             user = await db.get_one(User, principal.user_id)
-        if password is None and user.password_hash is None:
-            OwnSession(STEP_UP_MINUTES).enforce(principal)
-        elif password is None:
+        if password is None and user.password_hash is not None:
             missing = {"location": ["body", "current_password"], "reason": "Please fill this in."}
             raise Unprocessable("The current password is missing.", errors=[missing])
-        elif not (await self._hasher.verify(password, user.password_hash)).valid:
+        if password is None:
+            OwnSession(STEP_UP_MINUTES).enforce(principal)
+            return user
+        key = ("confirmation", str(principal.session_id))
+        await self.admit(*key, by="session", **who)
+        if not (await self._hasher.verify(password, user.password_hash)).valid:
             emit_event(purpose, outcome="failure", **who)
             raise Forbidden("The current password is wrong.")
         await self._limiter.refund(self._limit, "password", *key)

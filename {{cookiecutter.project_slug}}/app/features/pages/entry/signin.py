@@ -199,6 +199,6 @@ async def confirm(
         await confirmation.require(page.principal, typed.password, BrowserEvent.PASSWORD_CONFIRMED)
     if MFA in page.principal.methods:
         # Who signed in with a second factor needs it once more, which opens another session.
-        challenge = await signins.ask(channel_of(browsers, client), page.principal.user_id)
+        challenge = await signins.ask(channel_of(browsers, client), page.principal)
         return await go_on(page, browsers, onward, challenge)
     return (await browsers.confirm(page.principal))(page.go(onward["next_path"], headers=onward["headers"]))

@@ -57,6 +57,20 @@ async def test_an_application_tries_no_password(start: StartService, route: tupl
         assert (await confirm(service, own, person.password, route)).status_code in {202, 204}
 
 
+@pytest.mark.parametrize("route", ROUTES[::2], ids=lambda route: " ".join(route[:2]))
+async def test_a_request_without_a_password_is_no_attempt(
+    start: StartService, route: tuple[str, str, dict[str, str]]
+) -> None:
+    """A client that leaves it out is told so, however often, and then not kept from giving it."""
+    async with start(rate_limit_signin="3/hour") as service:
+        person, tokens = await service.signed_in()
+        method, path, body = route
+        for _ in range(5):
+            answer = await service.client.request(method, path, json=body, headers=tokens.bearer)
+            assert (answer.status_code, answer.json()["detail"]) == (422, "The current password is missing.")
+        assert (await confirm(service, tokens, person.password, route)).status_code in {202, 204}
+
+
 async def test_the_limit_is_an_event(start: StartService) -> None:
     """The trail says whose session had its share."""
     async with start(rate_limit_signin="2/hour") as service:

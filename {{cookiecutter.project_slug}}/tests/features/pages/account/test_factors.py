@@ -1,10 +1,14 @@
 """The pages of second factors, as an attacker and as a user without a script sees them."""
 
+import asyncio
 import re
 
 import pytest
 
 from app.access.roles import Role
+from app.core.database.database import Database
+from app.features.accounts.administration import lock_administrators
+from app.features.accounts.mailed.tokens import AccountTokens
 from tests.conftest import StartService
 from tests.features.factors.steps import App, Enrolled, answer_with, challenged, with_app
 from tests.support.pages.browser import Browser, text_of, with_browser
@@ -122,3 +126,21 @@ async def test_an_administrator_resets_factors_on_a_page(service: Service) -> No
     assert "Remove second factors" not in text_of(await browser.get(f"/admin/users/{admin.id}"))
     assert (await browser.post(f"{path}/factors/reset")).headers["Location"] == f"{path}?done=factors-reset"
     await service.sign_in(enrolled.person)
+
+
+@pytest.mark.asvs("7.4.3", "2.3.1")
+async def test_a_session_that_ends_while_its_password_is_checked_gets_no_challenge(start: StartService) -> None:
+    """The owner sets another password by mail, while a thief with the old one confirms it: it leads to no factor."""
+    async with start() as service, start() as other:
+        enrolled = await with_app(service)
+        thief = await first_step(service, enrolled)
+        await thief.post("/login/factor", kind="totp", code=enrolled.app.fresh())
+        async with other[Database].transaction() as db:
+            await lock_administrators(db, enrolled.person.id)
+            confirming = asyncio.ensure_future(thief.post("/confirm", password=enrolled.person.password))
+            await asyncio.wait({confirming}, timeout=0.3)
+            assert not confirming.done()
+            await other[AccountTokens].end_access(db, enrolled.person.id, "password reset")
+        answer = await confirming
+        assert answer.headers["Location"].startswith("/login?")
+        assert SIGNIN not in answer.headers.get("Set-Cookie", "")
