@@ -15,7 +15,7 @@ from app.features.accounts.service import SERVICE_DOMAIN
 from app.features.api_keys.routes import CHANGES, CHANGES_ALL, READS_ALL, Keys
 from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyRotation
 from app.features.pages.admin.roles import Checked
-from app.features.pages.kit.forms import FormBody, parse_fields
+from app.features.pages.kit.forms import FormBody, SearchForm, parse_fields
 from app.features.pages.kit.page import CurrentPage, HtmlPage, PageRouter
 from app.features.pages.kit.site import Notice
 from app.features.sessions.devices import Client, RequestClient
@@ -24,7 +24,7 @@ from app.features.sessions.permissions import AccountPermission
 OWN, ALL = "/account/api-keys", "/admin/api-keys"
 router, admin_router = PageRouter(__name__, OWN), PageRouter(__name__, ALL)
 
-_NEW = "api_keys_new.html"
+_LIST, _NEW = "api_keys.html", "api_keys_new.html"
 _ROTATION = ApiKeyRotation()
 
 
@@ -41,6 +41,12 @@ class ApiKeyForm(FormBody):
     expires_in_days: int = 90
     networks: Annotated[str, Field(max_length=1000)] = ""
     requests_per_minute: int | None = None
+
+
+class ApiKeySearch(SearchForm):
+    """A text to find in the names of keys and the addresses of their owners, or one owner."""
+
+    user_id: UUID | None = None
 
 
 @cache
@@ -76,19 +82,18 @@ async def api_keys_page(page: CurrentPage, keys: Keys, cursor: CursorText = None
     """List my API keys, newest first, masked."""
     found = await keys.list_keys(PageParams(cursor=cursor), page.principal.user_id)
     next_path = page.next_path(found.next_cursor)
-    return page.show("api_keys.html", keys=found.items, owners=None, here=OWN, next_path=next_path)
+    return page.show(_LIST, keys=found.items, owners=None, here=OWN, next_path=next_path)
 
 
 @admin_router.page("", READS_ALL)
-async def all_api_keys_page(
-    page: CurrentPage, keys: Keys, accounts: Accounts, user_id: UUID | None = None, cursor: CursorText = None
-) -> Response:
-    """List the API keys of all accounts, or of one, newest first, masked."""
-    found = await keys.list_keys(PageParams(cursor=cursor), user_id)
+async def all_api_keys_page(page: CurrentPage, keys: Keys, accounts: Accounts) -> Response:
+    """List the API keys of all accounts, of one, or with a text in name or owner, newest first, masked."""
+    async with page.form(ApiKeySearch, _LIST, keys=[], owners={}, programs=(), here=ALL, next_path=None) as asked:
+        found = await keys.list_keys(PageParams(cursor=asked.cursor, search=asked.q), asked.user_id)
     owners = await accounts.addresses(key.user_id for key in found.items)
     programs = {owner for owner, address in owners.items() if address.endswith(SERVICE_DOMAIN)}
-    next_path = page.next_path(found.next_cursor, user_id=user_id)
-    return page.show("api_keys.html", keys=found.items, owners=owners, programs=programs, here=ALL, next_path=next_path)
+    next_path = page.next_path(found.next_cursor, q=asked.q, user_id=asked.user_id)
+    return page.show(_LIST, keys=found.items, owners=owners, programs=programs, here=ALL, next_path=next_path)
 
 
 @router.page("/new", CHANGES)

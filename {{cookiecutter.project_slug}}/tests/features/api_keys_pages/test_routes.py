@@ -11,7 +11,7 @@ from tests.conftest import StartService
 from tests.features.api_keys.steps import opens
 from tests.support.mail import Mailbox, bodies
 from tests.support.oauth import register_machine
-from tests.support.pages.browser import Browser, text_of, with_browser
+from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
 from tests.support.pages.chromium import flaws, visiting
 from tests.support.pages.counterparts import compare
 from tests.support.pages.site import Site
@@ -144,6 +144,22 @@ async def test_administrators_make_keys_of_service_accounts_and_end_any(service:
     assert [await opens(service, each) for each in (theirs, key, new)] == [401, 401, 401]
     assert ALL not in (await owner.get("/account")).text
     assert (await owner.get(ALL)).status_code == 403
+
+
+@pytest.mark.asvs("8.2.1")
+async def test_administrators_find_keys_by_name_and_owner(service: Service) -> None:
+    """In any case, a part of the name or of the address; the box keeps the text, and the next part the search."""
+    (ann, owner), (_, other) = await with_browser(service), await with_browser(service)
+    await make(owner, name="Backup")
+    await make(other, name="Reports")
+    _, browser = await with_browser(service, Role.ADMIN)
+    for text, names in (("BACK", ["Backup"]), (ann.email.upper(), ["Backup"]), ("%", []), ("", ["Reports", "Backup"])):
+        page = await browser.get(ALL, params={"q": text})
+        assert re.findall(r"<strong><bdi>([^<]+)</bdi></strong> <code>", page.text) == names
+        assert f'value="{text}"' in page.text
+    assert "No key was found." in text_of(await browser.get(ALL, params={"q": "nobody"}))
+    for wrong in ({"q": "x" * 101}, {"cursor": "x"}, {"user_id": "x"}):
+        shows_again(await browser.get(ALL, params=wrong), 422)
 
 
 async def test_in_a_browser(chromium: Chromium, site: Site) -> None:

@@ -118,6 +118,15 @@ async def test_on_a_phone_the_section_is_one_row(chromium: Browser, site: Site) 
         assert await page.locator(".table").evaluate("e => e.scrollWidth <= e.clientWidth")
 
 
+async def test_on_a_desktop_the_head_of_a_table_stays_in_sight(chromium: Browser, site: Site) -> None:
+    """However far the rows are scrolled."""
+    admin = await site.person(Role.ADMIN)
+    async with visiting(chromium, site.url, storage_state=await site.signed_in(admin)) as (page, _):
+        await page.goto("/admin/routes")
+        await page.locator("tbody tr").last.scroll_into_view_if_needed()
+        await expect(page.get_by_role("columnheader", name="Path")).to_be_in_viewport()
+
+
 async def test_with_the_keyboard_alone(chromium: Browser, site: Site) -> None:
     """The first stop leads to the content, and every stop can be seen."""
     session = await site.signed_in(await site.person())

@@ -96,6 +96,8 @@ class ClientService:
     async def list_clients(self, params: PageParams) -> tuple[list[RegisteredClient], str | None]:
         """Return registered clients, newest first, and the cursor of the next part; none of the service itself."""
         registered = select(OAuthClient).where(_clients.c.client_id.not_in(OWN_CLIENTS))
+        if params.search is not None:
+            registered = registered.where(OAuthClient.name.icontains(params.search, autoescape=True))
         order = (OAuthClient.created_at, OAuthClient.id)
         rows, next_cursor = await self._cursors.fetch(self._database, registered, params, order)
         return [_client(row) for row in rows], next_cursor

@@ -78,7 +78,7 @@ def _sees_accounts(page: HtmlPage) -> bool:
     return UserPermission.USERS_READ in page.principal.permissions
 
 
-async def _names(page: HtmlPage, accounts: AccountService, events: list[AuditEventRead]) -> dict[str, str]:
+async def names_of(page: HtmlPage, accounts: AccountService, events: list[AuditEventRead]) -> dict[str, str]:
     """Return the address of each account that the events are about, for those who may see accounts."""
     ids = {event.actor for event in events}
     ids |= {_as_id(event.target_id or "") for event in events if event.target_type == "user"}
@@ -94,7 +94,7 @@ async def audit_page(page: CurrentPage, trail: Audit, events: Events, accounts: 
         rows, cursor = await trail.list_events(await asked.filters(page, accounts), PageParams(cursor=asked.cursor))
     page.values.pop("cursor", None)
     found, next_path = [AuditEventRead.model_validate(row) for row in rows], page.next_path(cursor, **page.values)
-    names = await _names(page, accounts, found)
+    names = await names_of(page, accounts, found)
     return page.show(_TEMPLATE, events=found, names=names, next_path=next_path, actions=events.events)
 
 

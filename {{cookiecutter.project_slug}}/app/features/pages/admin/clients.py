@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from app.access.policies import STEP_UP_MINUTES, Allow, OwnSession, Recent
 from app.access.roles import RoleTable
-from app.core.pagination import CursorText, PageParams
+from app.core.pagination import PageParams
 from app.core.schemas import DisplayName
 from app.features.accounts.routes import Roles
 from app.features.oauth.clients.registered import GrantType, RegisteredClient
@@ -19,7 +19,7 @@ from app.features.oauth.clients.routes import Clients
 from app.features.oauth.permissions import ClientPermission
 from app.features.oauth.schemas import ClientCreate
 from app.features.pages.admin.roles import Checked, RolesForm, role_choices, ticked_roles
-from app.features.pages.kit.forms import FormBody, parse_fields
+from app.features.pages.kit.forms import FormBody, SearchForm, parse_fields
 from app.features.pages.kit.page import CurrentPage, PageRouter
 from app.features.pages.kit.site import PagesNotice
 from app.http.request.body_limit import KIB
@@ -78,10 +78,11 @@ Client = Annotated[RegisteredClient, Depends(_client)]
 
 
 @router.page("", Allow(ClientPermission.CLIENTS_READ))
-async def clients_page(page: CurrentPage, clients: Clients, cursor: CursorText = None) -> Response:
-    """List clients, newest first."""
-    rows, cursor = await clients.list_clients(PageParams(cursor=cursor))
-    return page.show("admin_clients.html", clients=rows, next_path=page.next_path(cursor))
+async def clients_page(page: CurrentPage, clients: Clients) -> Response:
+    """List clients, newest first: all of them, or those whose name contains a text."""
+    async with page.form(SearchForm, "admin_clients.html", clients=[], next_path=None) as asked:
+        rows, cursor = await clients.list_clients(PageParams(cursor=asked.cursor, search=asked.q))
+    return page.show("admin_clients.html", clients=rows, next_path=page.next_path(cursor, q=asked.q))
 
 
 @router.page("/new", _ADDS)

@@ -14,12 +14,16 @@ from app.core.database.database import Database
 from app.core.events import UpkeepEvent
 from app.core.limits import Limiter
 from app.core.mail.delivery import MailDelivery
+from app.core.pagination import PageParams
 from app.core.services import services_of
 from app.core.settings.model import Settings
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.permissions import UserPermission
+from app.features.accounts.service import AccountService
 from app.features.audit.permissions import TrailPermission
-from app.features.audit.service import AuditTrail
+from app.features.audit.schemas import AuditEventRead
+from app.features.audit.service import AuditTrail, Filters
+from app.features.pages.admin.audit import names_of
 from app.features.pages.kit.page import CurrentPage, PageRouter
 from app.features.signin.events import SignInEvent
 from app.features.system.permissions import SystemPermission
@@ -58,7 +62,9 @@ async def overview(page: CurrentPage) -> Response:
         "failed": mail.failed,
         "overdue": purge is None or now - purge.created_at > _PURGE_OVERDUE,
     }
-    return page.show("admin.html", days=days, figures=figures, attention=attention)
+    latest = [AuditEventRead.model_validate(row) for row in (await trail.list_events(Filters(), PageParams(5)))[0]]
+    names = await names_of(page, services[AccountService], latest)
+    return page.show("admin.html", days=days, figures=figures, attention=attention, latest=latest, names=names)
 
 
 @router.page("/routes", Allow(SystemPermission.DOCS_READ))

@@ -4,7 +4,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends
-from pydantic import Field
 from starlette.responses import Response
 
 from app.access.policies import STEP_UP_MINUTES, Allow, Recent
@@ -17,7 +16,7 @@ from app.features.accounts.routes import Accounts, Administration, Roles
 from app.features.accounts.schemas import AccountRead, AccountSort, AccountState, AccountUpdate, ProfileUpdate
 from app.features.factors.routes import Factors
 from app.features.pages.admin.roles import RolesForm, chosen_roles, role_choices, ticked
-from app.features.pages.kit.forms import FormBody
+from app.features.pages.kit.forms import FormBody, SearchForm
 from app.features.pages.kit.page import CurrentPage, PageRouter
 from app.features.pages.kit.site import PagesNotice
 from app.features.sessions.devices import RequestClient
@@ -29,14 +28,11 @@ _WRITES = Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE)
 _ASSIGNS = Recent(STEP_UP_MINUTES, UserPermission.ROLES_ASSIGN)
 
 
-class SearchForm(FormBody):
-    """A text to find in addresses and names, and the part of the list; `done` is the notice of the page before."""
+class AccountSearch(SearchForm):
+    """A text to find in addresses and names, a state, and an order."""
 
-    q: Annotated[str, Field(max_length=100)] | None = None
     state: AccountState | None = None
     sort: AccountSort = "-created_at"
-    cursor: Annotated[str, Field(max_length=200)] | None = None
-    done: str | None = None
 
 
 class InvitationForm(RolesForm):
@@ -56,7 +52,7 @@ User = Annotated[AccountRead, Depends(_user)]
 @router.page("", Allow(UserPermission.USERS_READ))
 async def users_page(page: CurrentPage, administration: Administration, roles: Roles) -> Response:
     """List accounts, newest first: all of them, or those in a state, or whose address or name contains a text."""
-    async with page.form(SearchForm, "admin_users.html", users=[], count=None, next_path=None) as asked:
+    async with page.form(AccountSearch, "admin_users.html", users=[], count=None, next_path=None) as asked:
         params = PageParams(cursor=asked.cursor, search=asked.q)
         rows, cursor = await administration.list_accounts(params, asked.state, asked.sort)
         count = await administration.count_accounts(asked.q, asked.state)

@@ -1,9 +1,9 @@
 """Forms, checked as JSON bodies are. One that is refused shows what is wrong, and what was typed but `SecretStr`."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from starlette.responses import Response
 
 from app.core.errors import Problem, Unprocessable
@@ -28,6 +28,14 @@ class FormBody(BaseModel):
     """Fields of a form that no body of the API has, or none. An empty one counts as missing, or has its default."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class SearchForm(FormBody):
+    """A text to find in a list, and the part of the list; `done` is the notice of the page before."""
+
+    q: Annotated[str, Field(max_length=100)] | None = None
+    cursor: Annotated[str, Field(max_length=200)] | None = None
+    done: str | None = None
 
 
 Fields = TypeVar("Fields", bound=BaseModel)

@@ -67,6 +67,7 @@ class HtmlPage:
         common = site.common | {
             "signed_in": self.signed_in,
             "path": self.request.scope["path"],
+            "later": "cursor" in self.request.query_params,
             "notice": site.notices.get(self.request.query_params.get(_NOTICE, "")),
             "may_open": partial(services[Navigation].may_open, principal),
             "values": self.values,

@@ -59,7 +59,7 @@ def _first(known: tuple[tuple[re.Pattern[str], str], ...], text: str) -> str | N
 
 def event_words(action: str) -> str:
     """Write the name of a security event in words."""
-    return short(action.replace("signin", "sign-in").replace("_", " ")).capitalize()
+    return short(action.replace("signin", "sign-in").replace("_", " ")).capitalize().replace("Api ", "API ")
 
 
 def when(time: datetime | None) -> Markup:

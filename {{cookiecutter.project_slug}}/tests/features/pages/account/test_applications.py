@@ -18,7 +18,7 @@ from app.features.sessions.service import SessionService
 from tests.conftest import PUBLIC_URL, StartService
 from tests.features.pages.entry.test_authorize import CALLBACK, address, answered, client_of, decide, exchange
 from tests.support.mail import Mailbox, bodies
-from tests.support.pages.browser import Browser, text_of
+from tests.support.pages.browser import Browser, shows_again, text_of
 from tests.support.service import Service, tokens_of
 
 pytestmark = pytest.mark.anyio
@@ -131,6 +131,22 @@ async def test_registers_a_client_that_works(service: Service) -> None:
     credentials["client_secret"] = another
     assert (await service.client.post("/oauth/introspect", data=credentials)).status_code == 401
     assert (await browser.get(found[0])).status_code == 404
+
+
+async def test_finds_clients_by_name(service: Service) -> None:
+    """In any case; the box keeps what was searched for, and the list says in words what each client is."""
+    browser = await administrator(service)
+    await browser.post(f"{CLIENTS}/new", **NEW)
+    program = {"name": "Nightly job", "kind": "service", "scope_account_read": "on", "role_member": "on"}
+    await browser.post(f"{CLIENTS}/new", **program)
+    page = await browser.get(CLIENTS, params={"q": "PRINTS"})
+    assert re.findall(r"<bdi>([^<]+)</bdi>", page.text) == ["Photo Prints"]
+    assert ('value="PRINTS"' in page.text, "Photo Prints server" in text_of(page)) == (True, True)
+    assert "Nightly job program" in text_of(await browser.get(CLIENTS, params={"q": ""}))
+    for text in ("%", "nobody"):
+        assert "No client has such a name." in text_of(await browser.get(CLIENTS, params={"q": text}))
+    for wrong in ({"q": "x" * 101}, {"cursor": "x"}, {"sort": "name"}):
+        shows_again(await browser.get(CLIENTS, params=wrong), 422)
 
 
 @pytest.mark.parametrize(

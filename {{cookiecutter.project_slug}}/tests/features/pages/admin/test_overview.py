@@ -91,6 +91,16 @@ async def test_the_start_shows_the_last_days(service: Service) -> None:
     assert answer.text.count("<rect") == 3 * 14
 
 
+async def test_the_start_has_the_latest_events(service: Service) -> None:
+    """What was done last, in words, and by whom: the address, not the number."""
+    person, (me, admin) = await service.person(), await with_browser(service, Role.ADMIN)
+    await admin.post(f"/admin/users/{person.id}/disable")
+    answer = await admin.get("/admin")
+    assert "Account disabled" in text_of(answer).partition("Latest events")[2]
+    assert f'<bdi title="{me.id}">{me.email}</bdi>' in answer.text
+    assert answer.text.count("<bdi title=") <= 5
+
+
 async def test_the_start_says_what_needs_attention(service: Service) -> None:
     """A refresh token that came twice leads to its events; upkeep that nobody runs is told; nothing else is."""
     _, tokens = await service.signed_in()

@@ -51,18 +51,22 @@ async def test_finds_by_state_and_counts(service: Service) -> None:
 
 
 async def test_lists_in_parts_that_keep_the_search(service: Service) -> None:
-    """The next part is of the same search; a cursor of another one is refused, and said on the page."""
+    """The next part is of the same search, and leads back; a cursor of another one is refused, and said on the page."""
     for number in range(52):
         await service.person(email=f"p{number}@many.example")
     _, admin = await with_browser(service, Role.ADMIN)
     first = await admin.get(PATH, params={"q": "many", "state": "active"})
-    assert "52 accounts" in text_of(first)
+    assert "50 of 52 accounts" in text_of(first)
+    assert 'rel="first"' not in first.text
     link = re.search(r'href="(/admin/users\?[^"]+)" rel="next"', first.text)
     assert link is not None
     path = link[1].replace("&amp;", "&")
     listed = await found(admin, q="many"), await found(admin, path)
     assert [len(part) for part in listed] == [50, 2]
     assert not set(listed[0]) & set(listed[1])
+    assert (
+        'href="/admin/users?q=many&amp;state=active&amp;sort=-created_at" rel="first"' in (await admin.get(path)).text
+    )
     refused = await admin.get(path.replace("q=many", "q=any"))
     shows_again(refused, 422)
     assert "The cursor is not one that this list gave." in text_of(refused)
