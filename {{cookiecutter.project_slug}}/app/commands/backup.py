@@ -58,14 +58,14 @@ def backup(
     """
     settings = settings_or_exit()
     source = sqlite_path(settings.database_url)
-    if source is not None and not source.is_file():
-        fail(f"DATABASE_URL names {source}, and there is no such file.")
+    if source is not None and not os.access(source, os.R_OK):
+        fail(f"DATABASE_URL names {source}, and there is no such file that this user can read.")
     place = (to or Path("var/backup")).absolute()
-    if to is None or place.is_dir():
-        place /= f"{utc_now():%Y%m%dT%H%M%SZ}.{'db' if source else 'dump'}"
-    if place.exists():
-        fail(f"{place} exists: a backup replaces nothing.")
     with _faults(f"{place} cannot be written", "Nothing is left of it."):
+        if to is None or place.is_dir():
+            place /= f"{utc_now():%Y%m%dT%H%M%SZ}.{'db' if source else 'dump'}"
+        if place.exists():
+            fail(f"{place} exists: a backup replaces nothing.")
         _write(settings, source, place)
     say(f"{place} holds the database ({place.stat().st_size} bytes).")
     asyncio.run(_record(settings, UpkeepEvent.BACKUP_MADE))
@@ -90,11 +90,11 @@ def restore(
         if opened_file.read(len(begins)) != begins:
             fail(f"{file} is no backup of the kind of database that DATABASE_URL names. Nothing was changed.")
     with database_faults():
-        is_there = target is None or target.is_file()
+        is_there = target is None or os.access(target, os.F_OK)
         if is_there and not overwrite and not asyncio.run(is_empty(settings)):
             fail("DATABASE_URL names a database that is not empty. Name another one, or say --overwrite.")
         if target is not None:
-            with _faults(f"{file} cannot be restored", "Nothing was changed."):
+            with _faults(f"{file} cannot be restored to {target}", "Nothing was changed."):
                 _restore_sqlite(settings, file, target, verify=verify)
         else:
             _restore_postgresql(settings, file, verify=verify)

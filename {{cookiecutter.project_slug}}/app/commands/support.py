@@ -99,7 +99,7 @@ def say(line: str | bytes, *, colour: str | None = None) -> None:
 def note(line: str, *, colour: str | None = None) -> None:
     """Write a line to standard error, if that is possible."""
     try:
-        typer.secho(line, fg=colour, err=True)
+        typer.secho(line, fg=colour if wants_colours(sys.stderr) else None, err=True)
     except OSError:
         _discard(sys.stderr)
 

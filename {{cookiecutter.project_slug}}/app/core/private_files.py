@@ -60,9 +60,9 @@ def sqlite_file_problem(path: Path, *, migrates: bool) -> str | None:
         return f"the folder {folder} does not exist, and this user cannot make it in {found}"
     if found != folder:
         return None if migrates else f"the folder {folder} does not exist: run `manage migrate`"
-    if path.is_dir():
-        return f"{path} is a folder"
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         return f"this user cannot write to the folder {folder}"
+    if path.is_dir():
+        return f"{path} is a folder"
     readable = not os.access(path, os.F_OK) or os.access(path, os.R_OK | os.W_OK)
     return None if readable else f"this user cannot write to {path}"

@@ -14,7 +14,7 @@ if sys.platform != "win32":
 WORK = """
 import asyncio
 from app.assembly import load_settings, make_services
-from app.commands.support import treat_all
+from app.commands.support import note, treat_all
 sizes = [250] * 4 + [0]
 async def batch(db):
     await asyncio.sleep(0.1)
@@ -24,6 +24,7 @@ async def main():
         assert await treat_all(services, "sessions", batch) == 1000
 asyncio.run(main())
 """
+MESSAGE = "note('Something is wrong.', colour='red')"
 
 
 def settings_of(**settings: str) -> dict[str, str]:
@@ -35,7 +36,7 @@ def on_a_terminal(folder: Path, **settings: str) -> str:
     """What somebody at a terminal sees."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", WORK],
+        [sys.executable, "-c", WORK + MESSAGE],
         cwd=folder,
         env=settings_of(TERM="xterm-256color", COLUMNS="100", **settings),
         stdout=subprocess.DEVNULL,
@@ -63,8 +64,9 @@ def test_a_terminal_gets_a_bar(tmp_path: Path) -> None:
 
 
 def test_no_color_is_heeded(tmp_path: Path) -> None:
-    """https://no-color.org: the bar is there, and no colour."""
+    """https://no-color.org: the bar and the message are there, and no colour."""
     shown = on_a_terminal(tmp_path, NO_COLOR="1")
+    assert "Something is wrong." in shown
     assert "1000 rows" in shown
     assert not re.search(r"\x1b\[[\d;]*3\d", shown)
 

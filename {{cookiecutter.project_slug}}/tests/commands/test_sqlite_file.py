@@ -56,6 +56,24 @@ def test_a_folder_that_cannot_be_written_is_named(folder: Path, command: tuple[s
     assert_one_line(run(folder, locked / "app.db", *command), "DATABASE_URL", f"the folder {locked}", "write")
 
 
+@pytest.mark.parametrize("command", [("migrate",), ("backup",), ("restore", "copy.db")], ids=lambda command: command[0])
+def test_a_folder_that_cannot_be_entered_is_named(folder: Path, command: tuple[str, ...]) -> None:
+    """Where a command cannot even ask whether the file is there."""
+    closed = folder / "closed"
+    closed.mkdir(mode=0o000)
+    (folder / "copy.db").write_bytes(b"SQLite format 3\0")
+    assert_one_line(run(folder, closed / "app.db", *command), str(closed))
+
+
+def test_a_place_for_a_backup_that_cannot_be_entered_is_named(folder: Path) -> None:
+    """As one that cannot be written to is."""
+    closed = folder / "closed"
+    closed.mkdir(mode=0o000)
+    assert run(folder, folder / "app.db", "migrate").code == 0
+    done = run(folder, folder / "app.db", "backup", "--to", str(closed / "copy.db"))
+    assert_one_line(done, f"{closed / 'copy.db'} cannot be written (Permission denied)")
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_a_folder_that_cannot_be_made_is_named(folder: Path, command: tuple[str, ...]) -> None:
     """A file is where the folder is to be."""

@@ -50,7 +50,7 @@ class Sender(NamedTuple):
     address: str
 
 
-def compose(mail: Mail, sender: Sender, mail_id: UUID, date: datetime) -> bytes:
+def compose(mail: Mail, sender: Sender, mail_id: UUID, date: datetime, cte: str = "quoted-printable") -> bytes:
     """Make the message, in ASCII unless the recipient is not (RFC 6531); a duplicate has the same `Message-ID`.
 
     The standard library writes the body alone: its headers decode encoded words (RFC 2047) in their text, and a Python
@@ -65,8 +65,8 @@ def compose(mail: Mail, sender: Sender, mail_id: UUID, date: datetime) -> bytes:
         "Auto-Submitted": "auto-generated",  # RFC 3834: no vacation answers to this
     }
     body = EmailMessage(policy=SMTP)
-    body.set_content(mail.text, cte="quoted-printable")
-    body.add_alternative(mail.html, subtype="html", cte="quoted-printable")
+    body.set_content(mail.text, cte=cte)
+    body.add_alternative(mail.html, subtype="html", cte=cte)
     return "".join(f"{name}: {value}\r\n" for name, value in head.items()).encode() + body.as_bytes()
 
 
@@ -184,7 +184,7 @@ class FolderTransport:
 
     async def deliver(self, claimed: OutboxMail, mail: Mail) -> None:
         """Write the file, whole or not at all; raises `UnreachableError`."""
-        message = compose(mail, self._sender, claimed.id, claimed.created_at)
+        message = compose(mail, self._sender, claimed.id, claimed.created_at, cte="8bit")  # no token over two lines
         path = self._folder / f"{claimed.created_at:%Y%m%dT%H%M%S.%f}-{claimed.id}.eml"
         try:
             await asyncio.to_thread(_write_private, path, message)

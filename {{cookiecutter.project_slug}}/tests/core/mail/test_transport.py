@@ -251,6 +251,17 @@ async def test_a_file_is_whole_and_private(make_settings: MakeSettings, tmp_path
     assert bodies(message) == (mail().text, mail().html)
 
 
+async def test_a_file_has_each_line_as_it_was_written(make_settings: MakeSettings, tmp_path: Path) -> None:
+    """A token can be copied from it: no line is cut, and no sign is another one."""
+    lines = ["Grüße", f"    https://api.service.example/verify#vrf_{'a=b_' * 20}"]
+    letter = Mail(to="ada@people.example", subject="Welcome", text="\n".join([*lines, ""]), html="<p>ü=1</p>\n")
+    await deliver(mail_transport(make_settings()), letter)
+    (path,) = (tmp_path / "mail").iterdir()
+    content = path.read_bytes()
+    assert {*lines, letter.html.strip()} <= {*content.decode().splitlines()}
+    assert bodies(read_mail(content)) == (letter.text, letter.html)
+
+
 async def test_a_folder_that_cannot_be_written_to_is_said_in_a_word(tmp_path: Path) -> None:
     """The mail waits."""
     (tmp_path / "file").touch()
