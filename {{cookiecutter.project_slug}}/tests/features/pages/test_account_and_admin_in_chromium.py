@@ -106,11 +106,12 @@ async def test_a_client_is_asked_for_what_its_kind_needs(chromium: Browser, site
         await expect(addresses).to_be_visible()
 
 
-async def test_on_a_phone_the_section_is_one_row(chromium: Browser, site: Site) -> None:
-    """Its list of pages is scrolled, and the rows of the trail stand below each other: nothing is cut off."""
+async def test_on_a_phone_the_head_and_the_section_are_one_row_each(chromium: Browser, site: Site) -> None:
+    """The list of pages is scrolled, and the rows of the trail stand below each other: nothing is cut off."""
     admin = await site.person(Role.ADMIN)
     async with visiting(chromium, site.url, viewport=PHONE, storage_state=await site.signed_in(admin)) as (page, _):
         await page.goto("/admin/audit")
+        assert await page.get_by_role("banner").evaluate("e => e.clientHeight") < 60
         pages = page.get_by_role("navigation", name="Administration").get_by_role("link")
         assert len(await pages.evaluate_all("links => [...new Set(links.map(e => e.getBoundingClientRect().y))]")) == 1
         cells = page.locator("tbody tr").first.locator("td")
