@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Depends, Query
 from sqlalchemy import Select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -40,6 +40,14 @@ class PageParams(NamedTuple):
     cursor: str | None = None
     search: str | None = None
     ascending: bool = False
+
+
+async def _page(limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None) -> PageParams:
+    return PageParams(limit, cursor)
+
+
+QueryParams = Annotated[PageParams, Depends(_page)]
+"""Which page the query of a request asks for, as a parameter of a handler."""
 
 
 class Cursors:

@@ -1,6 +1,7 @@
 """Every text that the API reads, in lengths and scripts that a column may not hold: refused or kept, never a 500."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -127,6 +128,18 @@ async def test_no_text_is_too_much_for_its_column(service: Service) -> None:
             if answer.is_success and text.method != "get":
                 actor, tokens = await _administrator(service)
     assert failed == []
+
+
+async def test_no_client_id_is_too_much(service: Service) -> None:
+    """By HTTP Basic, whose parts are form-encoded once more: encoded so, and as plain bytes."""
+    for value in awkward_texts():
+        plain = value.encode(errors="surrogatepass")
+        for name in (plain, quote(plain).encode()):
+            header = {"Authorization": f"Basic {b64encode(name + b':secret').decode()}"}
+            for endpoint in ("token", "revoke", "introspect"):
+                form = {"grant_type": "client_credentials", "token": "unknown"}
+                answer = await service.client.post(f"/oauth/{endpoint}", data=form, headers=header)
+                assert answer.status_code == 401, (endpoint, value[:40])
 
 
 async def test_no_user_agent_is_too_much_for_its_column(service: Service) -> None:

@@ -7,7 +7,7 @@ from fastapi import Depends
 
 from app.access.guard import GuardedRouter
 from app.access.policies import STEP_UP_MINUTES, Allow, CurrentPrincipal, OwnSession, Public, policy
-from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
+from app.core.pagination import QueryParams
 from app.core.schemas import Page
 from app.core.services import provided
 from app.features.api_keys.permissions import ApiKeyPermission
@@ -27,13 +27,6 @@ _CREATED: dict[int | str, dict[str, Any]] = {409: {"description": "API key limit
 _ROTATED: dict[int | str, dict[str, Any]] = {409: {"description": "It was replaced, or has expired"}}
 
 
-async def _page(limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None) -> PageParams:
-    return PageParams(limit, cursor)
-
-
-Params = Annotated[PageParams, Depends(_page)]
-
-
 async def _of_owner(owner_id: UUID, owner_key_id: UUID) -> tuple[UUID, UUID]:
     return owner_key_id, owner_id
 
@@ -43,21 +36,21 @@ KeyOfOwner = Annotated[tuple[UUID, UUID], Depends(_of_owner)]
 
 @router.get("")
 @policy(Allow(AccountPermission.ACCOUNT_READ))
-async def list_api_keys(keys: Keys, principal: CurrentPrincipal, params: Params) -> Page[ApiKeyRead]:
+async def list_api_keys(keys: Keys, principal: CurrentPrincipal, params: QueryParams) -> Page[ApiKeyRead]:
     """List my API keys, newest first, masked."""
     return await keys.list_keys(params, principal.user_id)
 
 
 @router.get("/all")
 @policy(READS_ALL)
-async def list_all_api_keys(keys: Keys, params: Params) -> Page[ApiKeyRead]:
+async def list_all_api_keys(keys: Keys, params: QueryParams) -> Page[ApiKeyRead]:
     """List the API keys of all accounts, newest first, masked."""
     return await keys.list_keys(params)
 
 
 @others.get("")
 @policy(READS_ALL)
-async def list_api_keys_of_account(owner_id: UUID, keys: Keys, params: Params) -> Page[ApiKeyRead]:
+async def list_api_keys_of_account(owner_id: UUID, keys: Keys, params: QueryParams) -> Page[ApiKeyRead]:
     """List the API keys of an account, newest first, masked."""
     return await keys.list_keys(params, owner_id)
 

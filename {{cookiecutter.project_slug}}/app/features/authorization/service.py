@@ -141,7 +141,7 @@ class AuthorizationService:
             # It locks the account, so that no code of the user is being exchanged meanwhile.
             await self._sessions.require_alive(db, actor)
             client_id = await db.scalar(delete(Consent).where(*mine).returning(Consent.client_id))
-            client = client_id and (await self._clients.by_ids(db, {client_id})).get(client_id)
+            client = client_id and await self._clients.find(client_id)
             if client:
                 await self._sessions.end(db, "consent revoked", client_id=client.client_id, user_id=user_id)
                 theirs = (AuthorizationCode.client_id == client_id, AuthorizationCode.user_id == user_id)

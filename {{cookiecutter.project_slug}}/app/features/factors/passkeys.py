@@ -59,8 +59,8 @@ class RelyingParty:
 
         with suppress(Exception):  # Whatever the bytes of a stranger raise in a parser, the answer is wrong.
             credential, expected = _parsed(sent), {**self._expected(token), "supported_pub_key_algs": _ALGORITHMS}
-            _check(attested := _plain(credential["response"]["attestationObject"]))
-            _check(_cbor_in(parse_cbor(attested)["authData"]))
+            _check(attested := _plain(credential["response"]["attestationObject"]), is_data=False)
+            _check(parse_cbor(attested)["authData"])
             made = verify_registration_response(credential=credential, **expected)
             if len(made.credential_public_key) > _LONGEST_KEY:
                 return None
@@ -78,7 +78,7 @@ class RelyingParty:
         known, now = orjson.loads(state), None
         with suppress(Exception):  # as in `register`
             credential, key = _parsed(sent), _plain(known["key"])
-            _check(_cbor_in(_plain(credential["response"]["authenticatorData"])))
+            _check(_plain(credential["response"]["authenticatorData"]))
             if credential["response"].get("userHandle") in {None, _text(user_id.bytes)}:
                 expected = {**self._expected(token), "credential_current_sign_count": 0}  # compared below
                 now = verify_authentication_response(credential=credential, credential_public_key=key, **expected)
@@ -121,17 +121,14 @@ def _plain(text: str) -> bytes:
     return urlsafe_b64decode(f"{text}==")
 
 
-def _cbor_in(data: bytes) -> bytes:
-    """Return the key and the extensions in the data of an authenticator (WebAuthn section 6.1)."""
-    return data[55 + int.from_bytes(data[53:55]) if data[32] & _HAS_KEY else 37 :]
-
-
-def _check(cbor: bytes) -> None:
+def _check(cbor: bytes, *, is_data: bool = True) -> None:
     """Raise an error for a tag (RFC 8949 section 3): WebAuthn has none, and the library writes out what it reads.
+
+    In the data of an authenticator, CBOR begins behind a head, or behind the id of a key (WebAuthn section 6.1).
 
     By tags, 150 bytes can stand for a list that holds each part twice: written out, 2^25 of them.
     """
-    at = 0
+    at = 0 if not is_data else 55 + int.from_bytes(cbor[53:55]) if cbor[32] & _HAS_KEY else 37
     while at < len(cbor):
         kind, short = divmod(cbor[at], 32)
         size = _SIZES[short]

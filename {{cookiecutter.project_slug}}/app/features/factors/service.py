@@ -94,10 +94,9 @@ class FactorService:
         self, connection: Connection, user_id: UUID, answer: FactorAnswer, challenge: str, client: Client
     ) -> str | None:
         """Check an answer, and note its use; return its method (`amr`) if it is right."""
-        named = passkey_id(answer.credential)
+        named = passkey_id(answer.credential) if answer.kind == PASSKEY else None
         for row in self.of_user(connection, user_id):
-            is_meant = row.kind == answer.kind and (row.kind != PASSKEY or row.id == named)
-            if not is_meant or (state := self._open(row)) is None:
+            if row.kind != answer.kind or row.id != (named or row.id) or (state := self._open(row)) is None:
                 continue
             try:
                 if answer.kind == PASSKEY:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from app.access.guard import GuardedRouter
 from app.access.policies import STEP_UP_MINUTES, Allow, CurrentPrincipal, OwnSession, policy
-from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
+from app.core.pagination import QueryParams
 from app.core.schemas import Page, ResponseBody, Timestamp
 from app.core.services import provided
 from app.features.sessions.permissions import AccountPermission
@@ -31,11 +31,9 @@ class SessionRead(ResponseBody):
 
 @router.get("")
 @policy(Allow(AccountPermission.ACCOUNT_READ))
-async def list_sessions(
-    sessions: Sessions, principal: CurrentPrincipal, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
-) -> Page[SessionRead]:
+async def list_sessions(sessions: Sessions, principal: CurrentPrincipal, params: QueryParams) -> Page[SessionRead]:
     """My sessions that are alive, newest first."""
-    rows, next_cursor = await sessions.list_alive(principal.user_id, PageParams(limit, cursor))
+    rows, next_cursor = await sessions.list_alive(principal.user_id, params)
     items = [SessionRead.model_validate(vars(row) | {"current": row.id == principal.session_id}) for row in rows]
     return Page(items=items, next_cursor=next_cursor)
 

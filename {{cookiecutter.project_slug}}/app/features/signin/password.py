@@ -20,7 +20,7 @@ from app.core.clock import utc_now
 from app.core.crypto import digest, new_token
 from app.core.database.database import UNAVAILABLE_ERRORS, Database, table_of
 from app.core.email_address import parse_email_address
-from app.core.errors import Unauthenticated, Unavailable
+from app.core.errors import Conflict, Unauthenticated, Unavailable
 from app.core.events import emit_event
 from app.core.schemas import ResponseBody
 from app.core.services import Services
@@ -129,12 +129,17 @@ class PasswordSignIn:
         return self._factors.offered(rows, challenge) if found else None
 
     async def ask(self, channel: Channel, actor: Principal | None = None) -> Challenge:
-        """Ask an actor, who has given the password once more, for a factor; or whoever it is, for a passkey."""
+        """Ask an actor, who has given the password, for a factor, or anybody for a passkey; raises as `answer` does."""
         user_id, factors, method = (actor.user_id, (), _BY_PASSWORD) if actor else (None, None, _USER_VERIFIED)
         async with self._database.transaction() as db:
-            if actor:  # whose session may have ended while the password was checked
+            connection = await db.connection()
+            if actor:
                 await self._sessions.require_alive(db, actor)
-            return await (await db.connection()).run_sync(self._challenge, user_id, factors, channel, method)
+                if not await connection.run_sync(self._factors.of_user, actor.user_id):
+                    raise Conflict(
+                        "Your second factor is not one of this account: sign in once more as you did before."
+                    )
+            return await connection.run_sync(self._challenge, user_id, factors, channel, method)
 
     async def answer(self, challenge: str, answer: FactorAnswer, channel: Channel, only: UUID | None = None) -> Opened:
         """Start the session of a challenge if the answer is right, of the user `only` if one is given.

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from app.access.guard import GuardedRouter
 from app.access.policies import STEP_UP_MINUTES, Allow, CurrentPrincipal, Recent, policy
-from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
+from app.core.pagination import QueryParams
 from app.core.schemas import Page
 from app.core.services import provided
 from app.features.vault.permissions import VaultPermission
@@ -28,11 +28,9 @@ async def create_secret(new: SecretCreate, vault: Vault, principal: CurrentPrinc
 
 @router.get("")
 @policy(Allow(VaultPermission.SECRETS_READ))
-async def list_secrets(
-    vault: Vault, principal: CurrentPrincipal, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None
-) -> Page[SecretRead]:
+async def list_secrets(vault: Vault, principal: CurrentPrincipal, params: QueryParams) -> Page[SecretRead]:
     """List my secrets, newest first, masked."""
-    items, next_cursor = await vault.list_masked(principal.user_id, PageParams(limit, cursor))
+    items, next_cursor = await vault.list_masked(principal.user_id, params)
     return Page(items=items, next_cursor=next_cursor)
 
 

@@ -9,7 +9,7 @@ from tests.conftest import StartService
 from tests.features.factors.steps import enrol
 from tests.features.identity.issuer import Issuer
 from tests.features.identity.steps import last_event, linked, sign_in
-from tests.support.pages.browser import Browser
+from tests.support.pages.browser import Browser, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -102,3 +102,24 @@ async def test_it_is_as_old_as_the_provider_says(
         await sign_in(both, again="true")
         assert good.queries[-1]["max_age"] == "0"
         assert (await both.post("/account/identities/link/other")).status_code == 200
+
+
+@pytest.mark.asvs("7.5.3", "6.8.4")
+async def test_who_has_the_second_factor_at_the_provider_confirms_there(
+    start: StartService, good: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password is less than the session had: the page says so, and does not ask for a factor that is not there."""
+    monkeypatch.setenv("IDP_GOOD_SECOND_FACTOR", NAMED)
+    async with start() as service:
+        person, _ = await linked(service, good)
+        good.claims = {"acr": URI, "auth_time": ago(3600)}
+        browser, onward = Browser(service), {"next": "/account/password"}
+        await sign_in(browser)
+        answer = await browser.post("/confirm", password=person.password, **onward)
+        assert (answer.status_code, "sign in once more as you did" in text_of(answer)) == (409, True)
+        assert 'action="/login/with/good"' in answer.text
+        assert (await browser.get(onward["next"])).headers["Location"].startswith("/confirm")
+        good.claims["auth_time"] = ago(0)
+        answer = await sign_in(browser, **onward, again="true")
+        assert answer.headers["Location"] == onward["next"]
+        assert (await browser.get(onward["next"])).status_code == 200

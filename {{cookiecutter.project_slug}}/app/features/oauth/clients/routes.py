@@ -5,7 +5,7 @@ from uuid import UUID
 
 from app.access.guard import GuardedRouter
 from app.access.policies import STEP_UP_MINUTES, Allow, CurrentPrincipal, OwnSession, Recent, policy
-from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams
+from app.core.pagination import QueryParams
 from app.core.schemas import Page
 from app.core.services import provided
 from app.features.oauth.clients.service import ClientService
@@ -21,9 +21,9 @@ Clients = Annotated[ClientService, provided(ClientService)]
 
 @router.get("")
 @policy(Allow(ClientPermission.CLIENTS_READ))
-async def list_clients(clients: Clients, limit: Limit = DEFAULT_LIMIT, cursor: CursorText = None) -> Page[ClientRead]:
+async def list_clients(clients: Clients, params: QueryParams) -> Page[ClientRead]:
     """List all clients, newest first, without their secrets."""
-    rows, next_cursor = await clients.list_clients(PageParams(limit, cursor))
+    rows, next_cursor = await clients.list_clients(params)
     return Page(items=[ClientRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 

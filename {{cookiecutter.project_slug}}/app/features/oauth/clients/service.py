@@ -102,10 +102,6 @@ class ClientService:
         rows, next_cursor = await self._cursors.fetch(self._database, registered, params, order)
         return [_client(row) for row in rows], next_cursor
 
-    async def by_ids(self, db: AsyncSession, ids: set[UUID]) -> dict[UUID, RegisteredClient]:
-        """Return the clients with these ids."""
-        return {row.id: _client(row) for row in await db.execute(select(_clients).where(_clients.c.id.in_(ids)))}
-
     async def hold(self, db: AsyncSession, client: RegisteredClient) -> bool:
         """Lock the client, after its user, against removal and rotation; return False if it changed meanwhile."""
         same = (_clients.c.id == client.id, _clients.c.secret_hash == client.secret_hash)

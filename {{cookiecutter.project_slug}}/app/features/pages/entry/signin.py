@@ -197,8 +197,8 @@ async def confirm(
     onward = await onward_from(page, str((await page.request.form()).get("next", "")))
     async with page.form(ConfirmForm, "confirm.html", {"password": Forbidden}, **onward) as typed:
         await confirmation.require(page.principal, typed.password, BrowserEvent.PASSWORD_CONFIRMED)
-    if MFA in page.principal.methods:
-        # Who signed in with a second factor needs it once more, which opens another session.
-        challenge = await signins.ask(channel_of(browsers, client), page.principal)
-        return await go_on(page, browsers, onward, challenge)
+        if MFA in page.principal.methods:
+            # Who signed in with a second factor needs it once more, which opens another session.
+            challenge = await signins.ask(channel_of(browsers, client), page.principal)
+            return await go_on(page, browsers, onward, challenge)
     return (await browsers.confirm(page.principal))(page.go(onward["next_path"], headers=onward["headers"]))
