@@ -56,6 +56,11 @@ def is_service_account(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     return user_id.in_(select(_users.c.id).where(_users.c.email.endswith(f"@{SERVICE_DOMAIN}")))
 
 
+def has_address(user_id: ColumnElement[UUID], part: str) -> ColumnElement[bool]:
+    """Return the condition that the address of an account contains a text, in any case."""
+    return user_id.in_(select(_users.c.id).where(_users.c.email.icontains(part, autoescape=True)))
+
+
 ANYBODY = select(_users.c.id).where(_users.c.verified_at.is_not(None), ~is_service_account(_users.c.id)).limit(1)
 """One account that gets mail: for work that has to be the same for nobody."""
 _IDENTIFY = with_account(SELECT_ALIVE.subquery())

@@ -37,8 +37,14 @@ from app.features.accounts.events import AccountEvent
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.mailed.recovery import MailboxService
 from app.features.accounts.mailed.tokens import taken_back
-from app.features.accounts.models import User
-from app.features.accounts.service import ANYBODY, SERVICE_DOMAIN, AccountService, is_service_account, with_account
+from app.features.accounts.service import (
+    ANYBODY,
+    SERVICE_DOMAIN,
+    AccountService,
+    has_address,
+    is_service_account,
+    with_account,
+)
 from app.features.api_keys.events import ApiKeyEvent
 from app.features.api_keys.models import PREFIX, ApiKey, id_in, new_key
 from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyCreated, ApiKeyRead, ApiKeyRotation
@@ -134,9 +140,8 @@ class ApiKeyService:
         """Return all keys, or those of an account, newest first; also expired ones, until `manage purge` runs."""
         wanted = select(ApiKey) if owner is None else select(ApiKey).where(ApiKey.user_id == owner)
         if params.search is not None:
-            owners = select(User.id).where(User.email.icontains(params.search, autoescape=True))
             named = ApiKey.name.icontains(params.search, autoescape=True)
-            wanted = wanted.where(or_(named, ApiKey.user_id.in_(owners)))
+            wanted = wanted.where(or_(named, has_address(_keys.c.user_id, params.search)))
         rows, cursor = await self._cursors.fetch(self._database, wanted, params, (ApiKey.created_at, ApiKey.id))
         return Page(items=[ApiKeyRead.of(row) for row in rows], next_cursor=cursor)
 
