@@ -32,12 +32,12 @@ def multiplied(levels: int) -> Any:
 
 
 async def seconds_of(asking: Callable[[int], Awaitable[int]], levels: int) -> float:
-    """How long the answer to so many levels takes, at the best of three times; it is a refusal."""
+    """How much work the answer to so many levels is, at the best of three times; it is a refusal."""
     times = []
     for _ in range(3):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         assert await asking(levels) in {401, 403}
-        times.append(time.perf_counter() - begin)
+        times.append(time.thread_time() - begin)
     return min(times)
 
 
@@ -63,7 +63,8 @@ async def test_values_that_are_there_once_are_not_written_out(service: Service, 
         credential = made.create(begun["options"], **wrong[place])
         return (await add_credential(service, owner.tokens.bearer, begun, credential)).status_code
 
-    assert await seconds_of(ask, 21) < 5 * await seconds_of(ask, 1)
+    # Written out, these levels are millions of values, and seconds.
+    assert await seconds_of(ask, 21) < 5 * await seconds_of(ask, 1) + 0.05
 
 
 async def test_extensions_that_nobody_asked_for_are_no_fault(service: Service) -> None:
