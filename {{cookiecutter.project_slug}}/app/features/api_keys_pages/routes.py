@@ -43,12 +43,6 @@ class ApiKeyForm(FormBody):
     requests_per_minute: int | None = None
 
 
-class ApiKeySearch(SearchForm):
-    """A text to find in the names of keys and the addresses of their owners, or one owner."""
-
-    user_id: UUID | None = None
-
-
 @cache
 def _form(scopes: tuple[str, ...], *, of_program: bool) -> type[ApiKeyForm]:
     fields: dict[str, Any] = dict.fromkeys(scopes, (Checked, None)) | ({"user_id": (UUID, ...)} if of_program else {})
@@ -87,12 +81,12 @@ async def api_keys_page(page: CurrentPage, keys: Keys, cursor: CursorText = None
 
 @admin_router.page("", READS_ALL)
 async def all_api_keys_page(page: CurrentPage, keys: Keys, accounts: Accounts) -> Response:
-    """List the API keys of all accounts, of one, or with a text in name or owner, newest first, masked."""
-    async with page.form(ApiKeySearch, _LIST, keys=[], owners={}, programs=(), here=ALL, next_path=None) as asked:
-        found = await keys.list_keys(PageParams(cursor=asked.cursor, search=asked.q), asked.user_id)
+    """List the API keys of all accounts, or those with a text in name or owner, newest first, masked."""
+    async with page.form(SearchForm, _LIST, keys=[], owners={}, programs=(), here=ALL, next_path=None) as asked:
+        found = await keys.list_keys(PageParams(cursor=asked.cursor, search=asked.q))
     owners = await accounts.addresses(key.user_id for key in found.items)
     programs = {owner for owner, address in owners.items() if address.endswith(SERVICE_DOMAIN)}
-    next_path = page.next_path(found.next_cursor, q=asked.q, user_id=asked.user_id)
+    next_path = page.next_path(found.next_cursor, q=asked.q)
     return page.show(_LIST, keys=found.items, owners=owners, programs=programs, here=ALL, next_path=next_path)
 
 

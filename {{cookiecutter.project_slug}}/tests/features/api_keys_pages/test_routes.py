@@ -134,7 +134,7 @@ async def test_administrators_make_keys_of_service_accounts_and_end_any(service:
     assert all(f"https://service.example{ALL}" in body for body in bodies(mail))
     page = await browser.get(ALL)
     assert "9 a minute" in text_of(page)
-    assert (await browser.get(ALL, params={"user_id": user_id})).text.count("</strong> <code>ak_") == 1
+    assert (await browser.get(ALL, params={"q": machine.client.client_id})).text.count("</strong> <code>ak_") == 1
     (replace,) = re.findall(rf'action="({ALL}/[0-9a-f/-]+/rotate)"', page.text)
     new = key_in((await browser.post(replace)).text)
     assert [await opens(service, each) for each in (theirs, key, new)] == [200, 403, 403]
