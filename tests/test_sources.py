@@ -101,6 +101,12 @@ def test_cruft_updates_the_code_and_leaves_the_secret_key(tmp_path: Path, reposi
     assert kept.decode().split("SECRET_KEY=")[1].split()[0] not in json.dumps(state)
 
 
+def test_the_readme_gives_cruft_an_address_that_git_knows() -> None:
+    """Cookiecutter alone knows `gh:`; git takes it for the name of a machine."""
+    addresses = re.findall(r"`cruft (?:create|link)[^`]* (\S+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert addresses == ["https://github.com/org/repo"] * 2
+
+
 def test_no_group_of_a_pattern_is_possessive() -> None:
     """Python 3.11 before 3.11.5, as in Debian 12, matches them wrongly: names were refused, and secrets cut short."""
     possessive = re.compile(r"\)(?:[*+?]|\{+[0-9,]+\}+)\+")

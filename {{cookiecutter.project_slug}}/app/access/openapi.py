@@ -90,8 +90,7 @@ def _security_schemes(app: FastAPI) -> dict[str, Any]:
     """Return the security schemes; `signIn`, with relative URLs, only if there is an authorization endpoint."""
     schemes: dict[str, Any] = {}
     if any(path == _AUTHORIZE for _, path, _ in route_policies(app)):
-        permissions = services_of(app)[RoleTable].permissions
-        scopes = {name: permission.description for name, permission in permissions.items()}
+        scopes = {name: permission.description for name, permission in services_of(app)[RoleTable].permissions.items()}
         code = {"authorizationUrl": _AUTHORIZE, "tokenUrl": _TOKEN, "refreshUrl": _TOKEN, "scopes": scopes}
         description = "RFC 6749 section 4.1 with PKCE (RFC 7636)."
         # First, for readers of the document offer them in this order, and here no token has to be pasted.

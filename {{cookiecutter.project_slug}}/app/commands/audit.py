@@ -102,8 +102,7 @@ async def _verify(services: Services, *, anchor: Anchor | None, archives: Sequen
         rows = await verification.begin()
     except (OSError, ValueError) as error:
         fail(f"An archive cannot be read: {error}.")
-    hidden = not sys.stderr.isatty()
-    with typer.progressbar(length=rows, label="Verifying", file=sys.stderr, hidden=hidden) as bar:
+    with typer.progressbar(length=rows, label="Verifying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
         return await verification.run(bar.update)
 
 

@@ -25,7 +25,7 @@ from sqlalchemy import URL, inspect, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.assembly import RESEAL_JOBS, SETTINGS, make_services, opened
-from app.commands.support import database_faults, fail, note, say, settings_or_exit
+from app.commands.support import database_faults, fail, file_faults, note, say, settings_or_exit
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing
 from app.core.database.batches import foreseen
@@ -61,7 +61,7 @@ def backup(
     if source is not None and not os.access(source, os.R_OK):
         fail(f"DATABASE_URL names {source}, and there is no such file that this user can read.")
     place = (to or Path("var/backup")).absolute()
-    with _faults(f"{place} cannot be written", "Nothing is left of it."):
+    with file_faults(f"{place} cannot be written", "Nothing is left of it."):
         if to is None or place.is_dir():
             place /= f"{utc_now():%Y%m%dT%H%M%SZ}.{'db' if source else 'dump'}"
         if place.exists():
@@ -94,21 +94,12 @@ def restore(
         if is_there and not overwrite and not asyncio.run(is_empty(settings)):
             fail("DATABASE_URL names a database that is not empty. Name another one, or say --overwrite.")
         if target is not None:
-            with _faults(f"{file} cannot be restored to {target}", "Nothing was changed."):
+            with file_faults(f"{file} cannot be restored to {target}", "Nothing was changed."):
                 _restore_sqlite(settings, file, target, verify=verify)
         else:
             _restore_postgresql(settings, file, verify=verify)
     asyncio.run(_record(settings, UpkeepEvent.DATABASE_RESTORED))
     say("The database is restored.")
-
-
-@contextmanager
-def _faults(what: str, state: str) -> Iterator[None]:
-    """Exit with a message if the block cannot read or write a file."""
-    try:
-        yield
-    except (OSError, sqlite3.Error) as error:
-        fail(f"{what} ({getattr(error, 'strerror', None) or error}). {state}")
 
 
 def _write(settings: Settings, source: Path | None, place: Path) -> None:

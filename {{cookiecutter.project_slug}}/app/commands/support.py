@@ -67,6 +67,15 @@ def database_faults() -> Iterator[None]:
         fail(why_unusable(cause))
 
 
+@contextmanager
+def file_faults(what: str, state: str) -> Iterator[None]:
+    """Exit with a message if the block cannot read or write a file."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        fail(f"{what} ({getattr(error, 'strerror', None) or error}). {state}")
+
+
 def why_unusable(cause: BaseException | None) -> str:
     """Say why the database cannot be used: the path for SQLite, the kind of error for PostgreSQL."""
     path = sqlite_path(load_settings().database_url)

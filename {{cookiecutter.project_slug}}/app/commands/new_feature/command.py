@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 
 from app.access.roles import RoleTable
 from app.commands.routes import HEADER, ROLES_HEADER, line_of, lines_of
-from app.commands.support import fail, say
+from app.commands.support import fail, file_faults, say
 from app.core.database.database import Base
 from app.core.database.migrations import MIGRATIONS
 from app.feature import API_PREFIX
@@ -29,6 +29,13 @@ _TEMPLATES = Path(__file__).parent
 _PROJECT = MIGRATIONS.parent
 _INSTALLED = _PROJECT / "app" / "features" / "installed.py"
 _NAME = re.compile(r"[a-z]{2,20}")
+# Names in the code of the templates: it would mean something else by them.
+OWN_NAMES = frozenset(
+    """actor allow annotated base change conflict cursor cursors database datetime db dict event feature field func id
+    kept keys limit list mapped new notice now own page params path permission policy principal property provide
+    provided response router row rows select self services sessions setattr settings site str text timestamp title
+    tuple typed uuid value values""".split()  # noqa: SIM905  # a list of words reads best as words
+)
 
 _Many = Annotated[str, typer.Argument(metavar="NAME", help="What a user has many of, such as: notes")]
 _One = Annotated[str | None, typer.Option("--one", help="One of them. Without it, NAME without its last letter.")]
@@ -51,22 +58,27 @@ def new_feature(many: _Many, one: _One = None) -> None:
     taken = [path for path in files if path.exists()]
     if taken:
         fail(f"{taken[0].relative_to(_PROJECT)} exists; nothing was written.")
-    _write(files)
     features = [many, f"{many}_pages"] if (_TEMPLATES / "pages").is_dir() else [many]
-    _write(dict(_tables(features)))
-    _install(features)
+    with file_faults(f"The feature {many} cannot be written", "Remove the files that are named above."):
+        _write(files)
+        _write(dict(_tables(features)))
+        _install(features)
     _format([_INSTALLED, *(path for path in files if path.suffix == ".py")])
     say("app/features/installed.py has it. Next: manage migrate, make check, and change it to what you need.")
 
 
 def _require_free(many: str, one: str) -> None:
+    taken = {feature.name for feature in FEATURES} | Base.metadata.tables.keys()
+    taken |= {str(permission).partition(":")[0] for feature in FEATURES for permission in feature.grants}
+    routes = [route for feature in FEATURES for router in feature.api for route in router.routes]
+    if many in taken | {getattr(route, "path", "/").split("/")[1] for route in routes}:
+        fail(f"There is a feature, a table, a route or a permission {many} already.")
     for name in (many, one):
-        if not _NAME.fullmatch(name) or keyword.iskeyword(name):
-            fail(f"{name!r} must be 2 to 20 small letters and no word of Python. Example: manage new-feature notes")
+        if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name in OWN_NAMES:
+            what = "must be 2 to 20 small letters, and no word of Python or of the code that is written"
+            fail(f"{name!r} {what}. Example: manage new-feature notes")
     if many == one:
         fail("NAME and --one must differ. Example: manage new-feature news --one article")
-    if many in {feature.name for feature in FEATURES} or many in Base.metadata.tables:
-        fail(f"There is a feature or a table {many} already.")
     if not (_PROJECT / "tests" / "features").is_dir():
         fail("Run it in the project's own folder, where app/, migrations/ and tests/ are.")
 

@@ -156,8 +156,7 @@ def _changed(content: bytes, changed: dict[str, str], wanted: dict[str, str]) ->
 
 def _values(content: bytes) -> dict[str, str]:
     """Return what the settings read: a value that is empty counts as unset."""
-    values = dotenv_values(stream=StringIO(_text(content)))
-    return {name.lower(): value for name, value in values.items() if value}
+    return {name.lower(): value for name, value in dotenv_values(stream=StringIO(_text(content))).items() if value}
 
 
 def _text(content: bytes) -> str:

@@ -140,8 +140,7 @@ async def _reseal_all(services: Services) -> None:
 
 async def _tell_missed(services: Services) -> None:
     """Record the last change of `.env` if its process was killed before it did."""
-    trail = services[AuditTrail]
-    last = await trail.latest(UpkeepEvent.KEY_ROTATED, UpkeepEvent.KEYS_RETIRED)
+    last = await services[AuditTrail].latest(UpkeepEvent.KEY_ROTATED, UpkeepEvent.KEYS_RETIRED)
     name = _name(services[KeyRing])
     # The trail says that this key was put in, and that none was retired since.
     is_rotated = last is not None and orjson.loads(last.details).get("current") == name

@@ -64,8 +64,7 @@ def purge_of(database: Database, model: type[Base], over: ColumnElement[bool], l
             keys, found[:limit] = found[:limit], []
             if not keys:
                 break
-            deleting = delete(model).where(tuple_(*key).in_(keys), over).returning(*key)
-            deleted = len((await db.execute(deleting)).all())
+            deleted = len((await db.execute(delete(model).where(tuple_(*key).in_(keys), over).returning(*key))).all())
         return deleted
 
     return purge

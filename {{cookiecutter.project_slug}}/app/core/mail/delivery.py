@@ -48,8 +48,7 @@ class Pace:
 
     def backoff(self, failures: int, longest: float) -> float:
         """Return how long to wait after so many failures in a row, with jitter, so that processes spread out."""
-        wait = min(self.first_retry * 2.0 ** min(failures - 1, 32), longest)
-        return wait * _RANDOM.uniform(0.75, 1.25)
+        return min(self.first_retry * 2.0 ** min(failures - 1, 32), longest) * _RANDOM.uniform(0.75, 1.25)
 
 
 class MailDelivery:

@@ -93,8 +93,7 @@ def smtp_dsn(value: str) -> str:
         refuse_if(not is_local(parts.hostname), "can only switch TLS off for a server on this machine")
     is_half = bool(parts.username) != bool(parts.password)
     refuse_if(is_half, "holds a user without a password, or a password without a user")
-    has_control = not unquote(parts.netloc).isprintable()
-    refuse_if(has_control, "holds a control character in the user or the password")
+    refuse_if(not unquote(parts.netloc).isprintable(), "holds a control character in the user or the password")
     return value
 
 

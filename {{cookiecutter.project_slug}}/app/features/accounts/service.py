@@ -185,8 +185,7 @@ class AccountService:
     async def addresses(self, user_ids: Iterable[UUID]) -> dict[UUID, str]:
         """Return the address of each account that is there."""
         async with self._database.read() as db:
-            rows = await db.execute(select(User.id, User.email).where(User.id.in_(set(user_ids))))
-            return dict(rows.all())
+            return dict((await db.execute(select(User.id, User.email).where(User.id.in_(set(user_ids))))).all())
 
     async def find(self, address: str) -> UUID | None:
         """Return the account of an address, if there is one; raises `ValueError` for what is no address."""

@@ -19,8 +19,7 @@ _CHAIN = ("shard", "place", "seen")
 
 def provide(services: Services) -> None:
     """Provide the trail, which records the events of every transaction and of every request from here on."""
-    trail = services.add(AuditTrail(services[Database], services[KeyRing]))
-    services.add(Recorder(trail.record))
+    services.add(Recorder(services.add(AuditTrail(services[Database], services[KeyRing])).record))
 
 
 AUDIT = Feature(

@@ -251,8 +251,7 @@ class FactorService:
     def _enrolled(self, actor: Principal, kind: FactorKind, enrolment: SecretStr) -> tuple[UUID, bytes]:
         """Return id and state of the factor that an enrolment is for; raises `BadRequest`."""
         with suppress(ValueError, SealBrokenError):
-            sealed = urlsafe_b64decode(enrolment.get_secret_value())
-            plain = self._sealer.open(sealed, identity=_enrolment(actor, kind))
+            plain = self._sealer.open(urlsafe_b64decode(enrolment.get_secret_value()), identity=_enrolment(actor, kind))
             if int.from_bytes(plain[:8]) > utc_now().timestamp():
                 return UUID(bytes=plain[8:24]), plain[24:]
         raise BadRequest("The enrolment has expired, or is of another session. Begin again.")

@@ -74,8 +74,7 @@ async def _exchange(
 async def revoke(form: Annotated[TokenInQuestion, Form()], signins: SignIns, caller: CurrentCaller) -> Response:
     """Revoke a token of the calling client or user, and the session that it belongs to (RFC 7009)."""
     client_id = None if caller is BUILT_IN else caller.client_id
-    user = caller if isinstance(caller, Principal) else None
-    await signins.revoke(form.token.get_secret_value(), client_id, user)
+    await signins.revoke(form.token.get_secret_value(), client_id, caller if isinstance(caller, Principal) else None)
     return Response()
 
 

@@ -165,5 +165,4 @@ class AccountMail:
 
 def unlinked(text: str) -> str:
     """Return a text that others chose on one line, without what mail programs make links of, and without quotes."""
-    shown = "".join(character for character in text if character.isprintable())
-    return _LINKING.sub(" ", shown)[:_LONGEST_SHOWN]
+    return _LINKING.sub(" ", "".join(character for character in text if character.isprintable()))[:_LONGEST_SHOWN]

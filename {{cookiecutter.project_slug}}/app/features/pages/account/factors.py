@@ -57,8 +57,7 @@ async def add(kind: Added, page: CurrentPage, factors: Factors, client: RequestC
 def _shown(begun: EnrolmentRead) -> dict[str, Any]:
     if begun.otpauth_uri is None:
         return {"enrolment": begun, "policy": content_security_policy(scripts=True)}
-    code = segno.make(begun.otpauth_uri, error="m")
-    return {"enrolment": begun, "qr": code.svg_data_uri(scale=4, light="#fff")}
+    return {"enrolment": begun, "qr": segno.make(begun.otpauth_uri, error="m").svg_data_uri(scale=4, light="#fff")}
 
 
 @router.form("/codes", CHANGES_FACTORS)
