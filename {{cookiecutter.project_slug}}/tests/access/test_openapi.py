@@ -120,3 +120,12 @@ async def test_authorizing_is_described_where_it_is_possible() -> None:
 def test_every_permission_is_described() -> None:
     """People who are asked for it can read what it is."""
     assert all(permission.description for permission in PERMISSIONS.values())
+
+
+@pytest.mark.asvs("6.4.2")
+async def test_nobody_is_asked_for_a_hint(service: Service) -> None:
+    """Where a password is set, given or kept, no field holds a hint or a secret question, with which others got in."""
+    schemas = [schema.get("properties", {}) for schema in (await document(service))["components"]["schemas"].values()]
+    names = {name for fields in schemas if any("password" in name for name in fields) for name in fields}
+    assert {"password", "new_password", "current_password"} <= names
+    assert [name for name in names if "hint" in name or "question" in name or "answer" in name] == []

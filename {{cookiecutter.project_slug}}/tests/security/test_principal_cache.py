@@ -34,6 +34,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database, pytest.mark
 ME = "/api/v1/users/me"
 USERS = "/api/v1/users"
 ROUNDS = 6
+WRITERS = 6
+END_ALL = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 _people = count()
 
 
@@ -229,10 +234,7 @@ async def test_connections_that_are_ended_open_no_gap(world: World) -> None:
     for number in range(ROUNDS):
         headers = world.again()
         with load(world, headers, 0, 1, 2) as result:
-            await stranger.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
+            await stranger.execute(END_ALL)
             for _ in range(3):
                 answer = world.clients[number % 3].get("/api/v1/sessions", headers=headers)
                 if answer.status_code == 200:
@@ -240,6 +242,21 @@ async def test_connections_that_are_ended_open_no_gap(world: World) -> None:
             sign_out(world.clients[number % 3], headers)
             after = time.monotonic()
         assert result.statuses(since=after) == {401}
+    await stranger.close()
+
+
+async def test_connections_that_are_ended_are_made_anew(world: World) -> None:
+    """Writes that come at once when every connection has been ended are done, directly and behind PgBouncer."""
+    stranger, headers = await asyncpg.connect(world.url), world.again()
+
+    def write(client: httpx2.Client) -> int:
+        return client.patch(ME, json={"display_name": "Ada"}, headers=headers).status_code
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for client in world.clients * ROUNDS:
+            assert {*pool.map(write, [client] * WRITERS)} == {200}
+            await stranger.execute(END_ALL)
+            assert {*pool.map(write, [client] * WRITERS)} == {200}
     await stranger.close()
 
 

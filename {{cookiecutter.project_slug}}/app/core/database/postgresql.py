@@ -59,8 +59,8 @@ def _as_operational_error(context: ExceptionContext) -> OperationalError | None:
     error = context.original_exception
     if context.is_pre_ping or not isinstance(error, Exception):
         return None
-    if isinstance(error, OSError):
-        # No answer came; one that comes later would be taken for that to the next statement.
+    if isinstance(error, (OSError, asyncpg.InternalClientError)):
+        # No answer came, and one that comes later would be taken for that to the next statement; or it had ended.
         context.is_disconnect = True
     if isinstance(error.__cause__, asyncpg.InvalidCachedStatementError):
         return StaleStatementError(None, None, error, hide_parameters=True)
@@ -106,7 +106,7 @@ def _ping(connection: Any, *_: object) -> None:
     """See that a connection of the pool answers; SQLAlchemy's `pool_pre_ping` takes three round trips, and any time."""
     try:
         connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=_PING_SECONDS))
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise InvalidatePoolError from error
 
 

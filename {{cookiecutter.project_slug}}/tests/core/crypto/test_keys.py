@@ -1,5 +1,6 @@
 """One secret, many keys."""
 
+import ast
 import hashlib
 import hmac
 import secrets
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 from app.assembly import FEATURES
 from app.core.crypto import KeyRing, Purpose, derive_key
 from app.features.signin.tokens import TOKEN_KEY
+from tests.support.server import PROJECT
 
 PURPOSES = [purpose for feature in FEATURES for purpose in feature.keys]
 
@@ -37,3 +39,16 @@ def test_the_ring_makes_with_the_first_and_reads_with_all() -> None:
     expected = tuple(derive_key(secret, TOKEN_KEY) for secret in (new, old, older))
     assert ring.current(TOKEN_KEY) == expected[0]
     assert ring.all(TOKEN_KEY) == expected
+
+
+@pytest.mark.asvs("6.5.3", "11.5.1")
+def test_chance_comes_from_the_operating_system() -> None:
+    """Nothing that the service draws can be foretold: of `random` it uses `SystemRandom` alone, and no `uuid1`."""
+    used: set[str] = set()
+    for path in (PROJECT / "app").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module in {"random", "uuid"}:
+                used.update(f"{node.module}.{each.name}" for each in node.names)
+            elif isinstance(node, ast.Attribute) and ast.unparse(node.value) in {"random", "uuid"}:
+                used.add(ast.unparse(node))
+    assert used == {"random.SystemRandom", "uuid.UUID", "uuid.uuid4"}

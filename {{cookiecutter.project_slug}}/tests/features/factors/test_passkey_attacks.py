@@ -274,17 +274,18 @@ async def test_a_flood_of_wrong_passkeys_is_refused_by_network_alone(start: Star
         await sign_in_with_passkey(service, owner)
 
 
-@pytest.mark.asvs("9.2.2", "6.3.8")
+@pytest.mark.asvs("9.2.2", "6.3.8", "6.7.2")
 async def test_a_challenge_tells_nothing_about_anybody(service: Service) -> None:
-    """Its options name no passkey, whoever has one, and it is no token."""
+    """Its options name no passkey, whoever has one, and it is no token; each is another one, of 256 bits."""
     await with_passkey(service)
     challenge = await asked(service)
     assert options_of(challenge)["allowCredentials"] == []
     bearer = {"Authorization": f"Bearer {challenge['challenge']}"}
     assert (await service.client.get("/api/v1/users/me", headers=bearer)).status_code == 401
     assert {*challenge} == {"status", "challenge", "expires_in", "factors"}
-    missing = f"sc_{secrets.token_urlsafe(32)}"
-    answer = await answer_by(service, {"challenge": missing}, "{}")
+    texts = {options_of(await asked(service))["challenge"] for _ in range(5)}
+    assert [len(text) for text in texts] == [43] * 5
+    answer = await answer_by(service, {"challenge": f"sc_{secrets.token_urlsafe(32)}"}, "{}")
     assert (answer.status_code, answer.json()["detail"]) == ENDED
 
 

@@ -89,6 +89,7 @@ async def test_the_state_of_a_passkey_is_sealed_and_follows_its_use(service: Ser
     assert b"backed_up" not in row.sealed
 
 
+@pytest.mark.asvs("6.5.6")
 async def test_several_passkeys_have_names_and_each_signs_in_until_it_is_removed(service: Service) -> None:
     """Two authenticators; one removed opens nothing, and the other one still does."""
     first = await with_passkey(service)

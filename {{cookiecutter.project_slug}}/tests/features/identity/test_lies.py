@@ -134,7 +134,7 @@ REASONS = {
 }
 
 
-@pytest.mark.asvs("9.1.1", "9.1.2", "9.2.1", "9.2.3", "10.5.1", "10.5.3", "10.5.4", "1.3.6", "15.3.2")
+@pytest.mark.asvs("6.8.2", "9.1.1", "9.1.2", "9.2.1", "9.2.3", "10.5.1", "10.5.3", "10.5.4", "1.3.6", "15.3.2")
 async def test_a_lie_signs_nobody_in(service: Service, good: Issuer) -> None:
     """A page with words, 502, and the reason for the operator alone; the password opens the account still."""
     person, _ = await linked(service, good)

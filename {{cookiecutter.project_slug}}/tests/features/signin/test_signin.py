@@ -1,12 +1,15 @@
 """Signing in with address and password."""
 
 import asyncio
+from datetime import timedelta
 
 import httpx2
 import pytest
+import time_machine
 from sqlalchemy import select
 
 from app.access.roles import Role
+from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.features.accounts.models import User
 from tests.conftest import StartService
@@ -46,6 +49,14 @@ async def test_unknown_wrong_and_disabled_get_the_same_answer(service: Service) 
     assert shape(await service.try_sign_in("nobody@people.example", person.password)) == shape(wrong)
     assert shape(await service.try_sign_in(disabled.email, disabled.password)) == shape(wrong)
     assert shape(await service.try_sign_in("no address at all", "x")) == shape(wrong)
+
+
+@pytest.mark.asvs("6.2.10")
+async def test_a_password_does_not_expire(service: Service) -> None:
+    """Nobody has to change it for its age: three years later it signs in."""
+    person = await service.person()
+    with time_machine.travel(utc_now() + timedelta(days=3 * 365)):
+        assert (await service.try_sign_in(person.email, person.password)).status_code == 200
 
 
 @pytest.mark.parametrize("spelling", ["Ada@People.example", "ADA@PEOPLE.EXAMPLE", "\uff41da@people.example"])

@@ -141,9 +141,9 @@ async def test_a_limit_says_when_to_try_again(start: StartService) -> None:
             assert f'value="{fields["email"]}"' in field(answer, "email")
 
 
-@pytest.mark.asvs("6.2.4", "6.2.7")
+@pytest.mark.asvs("6.2.4", "6.2.6", "6.2.7")
 async def test_password_managers_know_what_a_field_is_for(service: Service) -> None:
-    """Each field says it; nothing cuts a password off or keeps it from being pasted; the rule is said before."""
+    """Each field says it, and hides a password; nothing cuts one off, or hinders pasting; the rule is said before."""
     browser, person = Browser(service), await service.person()
     await browser.sign_in(person)
     for path, name, purpose in (
@@ -159,6 +159,7 @@ async def test_password_managers_know_what_a_field_is_for(service: Service) -> N
         answer = await signed_in.get(path)
         markup = field(answer, name)
         assert f'autocomplete="{purpose}"' in markup
+        assert ('type="password"' in markup) is name.endswith("password")
         assert f'<label for="{name}">' in answer.text
         assert not re.search(r"\s(maxlength|onpaste|readonly)", markup)
         if purpose == "new-password":
