@@ -51,7 +51,7 @@ test-postgres: setup ## Run the default project's tests that use the database on
 test-coverage: setup ## Measure how much of the default project's code its tests reach
 	$(RUN) pytest -m coverage
 
-test-more: setup ## Check and audit the smallest project; run the default project's tests on every further Python
+test-more: setup ## Check a covering set of projects (2 hours), audit the default one, and run its tests on every further Python
 	$(RUN) pytest -m more
 
 check: setup build/check ## Check format, lint and types; changes no file

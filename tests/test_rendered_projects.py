@@ -7,10 +7,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
 
+from scripts.trees import CHOICES
 from tests.cli import bake_into
 from tests.pythons import further_pythons
 from tests.test_workflows import tool
@@ -20,6 +22,60 @@ PYTHONS = further_pythons()
 FOR_COVERAGE = [*PYTHONS.values()][-1]
 # Made up, and always the same: in a few of a hundred random ones, the scanner sees a word of a list, and lets it pass.
 SECRET = f"client_secret = '{hashlib.sha256(b'made up').hexdigest()}'\n"
+
+# By what they are for. Together with the default project, each answer meets each answer to every other prompt.
+COMPANIONS = {
+    "smallest": {
+        "license": "Proprietary",
+        "database": "postgresql",
+        "browser_pages": "no",
+        "sample_vault": "no",
+        "api_keys": "no",
+        "deployment": "none",
+        "ci": "none",
+    },
+    "largest": {"identity_providers": "yes", "telemetry": "yes", "deployment": "kubernetes", "ci": "none"},
+    "no vault, no keys": {
+        "license": "Apache-2.0",
+        "database": "postgresql",
+        "sample_vault": "no",
+        "api_keys": "no",
+        "identity_providers": "yes",
+        "telemetry": "yes",
+        "ci": "gitlab",
+    },
+    "no keys": {
+        "license": "BSD-3-Clause",
+        "api_keys": "no",
+        "identity_providers": "yes",
+        "deployment": "none",
+    },
+    "no pages": {"browser_pages": "no", "telemetry": "yes", "deployment": "none", "ci": "gitlab"},
+    "keys alone": {
+        "license": "BSD-3-Clause",
+        "database": "postgresql",
+        "browser_pages": "no",
+        "sample_vault": "no",
+        "telemetry": "yes",
+        "deployment": "kubernetes",
+    },
+    "vault alone": {
+        "license": "Apache-2.0",
+        "database": "postgresql",
+        "browser_pages": "no",
+        "api_keys": "no",
+        "deployment": "kubernetes",
+        "ci": "gitlab",
+    },
+    "telemetry alone": {
+        "license": "Proprietary",
+        "browser_pages": "no",
+        "sample_vault": "no",
+        "api_keys": "no",
+        "telemetry": "yes",
+        "ci": "none",
+    },
+}
 
 
 def environment() -> dict[str, str]:
@@ -130,24 +186,30 @@ def test_what_is_asked_for_passes_its_own_tests(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_each_answer_meets_each_other_one_in_a_project_whose_suite_runs() -> None:
+    """The default project and `COMPANIONS` are a covering set of pairs of all prompts but the licence, which is text.
+
+    Without pages, there are no identity providers, whatever the answer is: nothing counts as a meeting there.
+    """
+    asked = {prompt: answers for prompt, answers in CHOICES.items() if prompt != "license"}
+    default = {prompt: answers[0] for prompt, answers in asked.items()}
+    missing = {
+        frozenset({(one, answer), (other, reply)})
+        for one, other in combinations(asked, 2)
+        for answer, reply in product(asked[one], asked[other])
+    }
+    missing.discard(frozenset({("browser_pages", "no"), ("identity_providers", "yes")}))
+    for changes in ({}, *COMPANIONS.values()):
+        answers = {prompt: answer for prompt, answer in (default | changes).items() if prompt in asked}
+        assert (answers["browser_pages"], answers["identity_providers"]) != ("no", "yes")
+        missing -= {frozenset(pair) for pair in combinations(answers.items(), 2)}
+    assert not missing
+
+
 @pytest.mark.more
-@pytest.mark.parametrize(
-    "answers",
-    [
-        {
-            **dict.fromkeys(("browser_pages", "sample_vault", "api_keys"), "no"),
-            "database": "postgresql",
-            "license": "Proprietary",
-        },
-        {"browser_pages": "no"},
-        {"sample_vault": "no"},
-        {"api_keys": "no"},
-        {"identity_providers": "yes", "telemetry": "yes"},
-    ],
-    ids=["smallest", "no pages", "no vault", "no API keys", "largest"],
-)
+@pytest.mark.parametrize("answers", COMPANIONS.values(), ids=COMPANIONS)
 def test_what_was_left_out_is_not_missed(tmp_path: Path, answers: dict[str, str]) -> None:
-    """Each option stands without the other, and the smallest by itself, on PostgreSQL as on SQLite."""
+    """Each answer stands beside each answer to every other prompt, on PostgreSQL as on SQLite."""
     make(bake_into(tmp_path, answers).project, "check", python=FOR_COVERAGE)
 
 
