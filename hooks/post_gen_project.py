@@ -47,7 +47,8 @@ MOST_NAMED = 5
 # Lists of which each line that is about a feature goes with it.
 INSTALLED = Path("app/features/installed.py")
 IMPORT, ENTRY = re.compile(r"from app\.features\.\S+ import \w+\n"), re.compile(r"    \w+,\n")
-LISTS = (INSTALLED.as_posix(), "docs/logging.md", "docs/settings.md", "SECURITY.md")
+PAGES = ("controls", "cryptography", "data", "logging", "settings")
+LISTS = (INSTALLED.as_posix(), *(f"docs/{page}.md" for page in PAGES), "SECURITY.md")
 MIGRATIONS = Path("migrations/versions")
 # Which migration a file is, and which one it follows.
 IDENTITY = re.compile(r'^revision: str = ("\w+")\ndown_revision: str \| None = ("\w+"|None)$', re.MULTILINE)
@@ -182,8 +183,8 @@ def fill_secrets(example: str, settings: Sequence[str]) -> str:
 
 
 def is_about(line: str, feature: str) -> bool:
-    """Whether a line of a list is the import or name of a feature, an event or setting of it, or a claim it proves."""
-    marks = (f"app.features.{feature}.feature ", f"`tests/features/{feature}/`", f"| {feature} |\n")
+    """Whether a line of a list is the import or name of a feature, a row of it, or a claim that it alone proves."""
+    marks = (f"app.features.{feature}.feature ", f"`tests/features/{feature}/`", f"| {feature} |\n", "` | |\n")
     return line.strip() == f"{feature.upper()}," or any(mark in line for mark in marks)
 
 
@@ -218,8 +219,9 @@ def remove(paths: Sequence[Path], files: Collection[str]) -> None:
     features = {path.name for path in paths if path.parent == Path("app/features")}
     migrations = {path.as_posix(): path.read_bytes().decode() for path in MIGRATIONS.glob("*.py")}
     changed = relinked(migrations, migrations.keys() & files)
+    proofs = re.compile("|".join(f"`{re.escape(name)}` " for name in files if name.startswith("tests/")))
     for name in LISTS if features else ():
-        lines = Path(name).read_bytes().decode().splitlines(keepends=True)
+        lines = proofs.sub("", Path(name).read_bytes().decode()).splitlines(keepends=True)
         changed[name] = "".join(line for line in lines if not any(is_about(line, each) for each in features))
     for name, text in changed.items():
         if migrations.get(name) != text:

@@ -43,9 +43,10 @@ NO_SMTP = "smtp://127.0.0.1:9?tls=off"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a run choose its database."""
+    """Let a run choose its database, and what it is to prove."""
     parser.addoption("--database", choices=(SQLITE, POSTGRESQL), help="what the tests run on")
     parser.addoption("--update", action="store_true", help="write tables on record anew, instead of comparing them")
+    parser.addoption("--asvs", metavar="ID", help="run what proves this requirement of the OWASP ASVS, or section: 6.2")
     parser.addini("database", "what the tests run on where --database does not say", default=SQLITE)
 
 
@@ -53,6 +54,20 @@ def pytest_configure(config: pytest.Config) -> None:
     """Mark the tests that use the database of the run, and have a PostgreSQL server ready to be started."""
     config.pluginmanager.register(MarkerPlugin(), MARKER)
     config.pluginmanager.register(PostgresqlPlugin(config), PLUGIN)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what proves the requirement that was asked for."""
+    asked = config.getoption("--asvs")
+    if asked is not None:
+        proofs = [item for item in items if any(f"{each}.".startswith(f"{asked}.") for each in requirements_of(item))]
+        config.hook.pytest_deselected(items=[item for item in items if item not in proofs])
+        items[:] = proofs
+
+
+def requirements_of(item: pytest.Item) -> list[str]:
+    """The requirements of the OWASP ASVS that a test proves."""
+    return [requirement for mark in item.iter_markers("asvs") for requirement in mark.args]
 
 
 @pytest.hookimpl(optionalhook=True)

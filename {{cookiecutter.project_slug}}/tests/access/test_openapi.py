@@ -1,5 +1,7 @@
 """The OpenAPI document says what is true."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -57,6 +59,7 @@ async def test_every_error_has_the_one_shape(service: Service) -> None:
                     assert set(response["content"]) == {media_type}, (path, status)
 
 
+@pytest.mark.asvs("15.3.1")
 async def test_what_is_answered_is_documented(service: Service) -> None:
     """The statuses that real requests get are in the document."""
     paths = (await document(service))["paths"]
@@ -129,3 +132,40 @@ async def test_nobody_is_asked_for_a_hint(service: Service) -> None:
     names = {name for fields in schemas if any("password" in name for name in fields) for name in fields}
     assert {"password", "new_password", "current_password"} <= names
     assert [name for name in names if "hint" in name or "question" in name or "answer" in name] == []
+
+
+def parts_of(schema: object, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every part of a schema that is a type, by its place."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("type"), str):
+            yield place, schema
+        for name, part in schema.items():
+            yield from parts_of(part, f"{place}.{name}")
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from parts_of(part, place)
+
+
+@pytest.mark.asvs("2.1.1", "2.2.1")
+async def test_every_field_that_is_sent_has_bounds(service: Service) -> None:
+    """Texts have a length, a form or a list of values; lists a length; numbers both ends; objects their fields."""
+    found = await document(service)
+    bodies = {name: schema for name, schema in found["components"]["schemas"].items() if not name.endswith("Read")}
+    sent = {
+        reference.rsplit("/", 1)[-1]
+        for operations in found["paths"].values()
+        for operation in operations.values()
+        for media in operation.get("requestBody", {}).get("content", {}).values()
+        for reference in re.findall(r"#/components/schemas/\w+", str(media))
+    }
+    bounds = {
+        "string": {"maxLength", "format", "enum", "const", "pattern"},
+        "array": {"maxItems"},
+        "integer": {"maximum"},
+        "object": {"properties"},
+        "boolean": {"type"},
+        "null": {"type"},
+    }
+    parts = [part for name in sent for part in parts_of(bodies[name], name)]
+    assert len(parts) > 50
+    assert [place for place, part in parts if not bounds[part["type"]] & part.keys()] == []

@@ -125,7 +125,7 @@ async def test_the_policy_comes_before_the_body(service: Service) -> None:
         assert answer.status_code == status
 
 
-@pytest.mark.asvs("13.4.5")
+@pytest.mark.asvs("13.4.5", "13.4.1")
 async def test_the_description_of_the_api_is_guarded_in_production(start: StartService) -> None:
     """Open while developing; in production for `docs:read` alone."""
     async with start() as service:

@@ -81,6 +81,21 @@ class ProxyContract:
         assert b"strict-transport-security" in answer.lower()
         assert max(sizes, default=0) <= MOST
 
+    @pytest.mark.asvs("12.1.1")
+    def test_tls_is_new(self, proxy: Proxy) -> None:
+        """1.2 and 1.3 are spoken, and 1.1 is not."""
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            assert greeted(proxy, version) == version.name.replace("_", ".")
+        with pytest.deprecated_call():
+            assert "ALERT" in greeted(proxy, ssl.TLSVersion.TLSv1_1)
+
+    @pytest.mark.asvs("12.1.2")
+    @pytest.mark.parametrize("ciphers", ["AES128-GCM-SHA256", "kRSA", "ECDHE+AES+SHA1", "aNULL"])
+    def test_ciphers_are_strong(self, proxy: Proxy, ciphers: str) -> None:
+        """In TLS 1.2, none without forward secrecy, with CBC, or without a certificate."""
+        assert greeted(proxy, ssl.TLSVersion.TLSv1_2, "ECDHE+AESGCM") == "TLSv1.2"
+        assert "ALERT" in greeted(proxy, ssl.TLSVersion.TLSv1_2, ciphers)
+
     @pytest.mark.asvs("3.4.1", "3.4.4", "13.4.6")
     @pytest.mark.parametrize("target", ["/livez", "/nowhere", "/livez?a=1&a=2"])
     def test_security_headers_are_there_once(self, proxy: Proxy, target: str) -> None:
@@ -145,6 +160,22 @@ def connect(proxy: Proxy) -> ssl.SSLSocket:
     """Open a connection with TLS from `CLIENT`."""
     plain = socket.create_connection((HOST, proxy.port), timeout=10, source_address=(CLIENT, 0))
     return proxy.context.wrap_socket(plain, server_hostname=NAME)
+
+
+def greeted(proxy: Proxy, version: ssl.TLSVersion, ciphers: str = "ALL") -> str:
+    """The version of TLS that is spoken with a client which knows this one, with these ciphers; or why none is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=ssl.DER_cert_to_PEM_cert(proxy.context.get_ca_certs(binary_form=True)[0]))
+    context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = version
+    try:
+        with (
+            socket.create_connection((HOST, proxy.port), timeout=10) as connection,
+            context.wrap_socket(connection, server_hostname=NAME) as secured,
+        ):
+            return str(secured.version())
+    except ssl.SSLError as error:
+        return str(error.reason)
 
 
 def plain(proxy: Proxy, sent: bytes) -> bytes:

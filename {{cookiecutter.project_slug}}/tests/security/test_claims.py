@@ -9,7 +9,8 @@ from tests.support.server import PROJECT
 pytestmark = pytest.mark.same_on_every_database
 
 ROW = re.compile(r"^\| (?P<claim>[A-Z`].*) \| (?P<tests>`tests/.*`) \|$", re.MULTILINE)
-ROWS = ROW.findall((PROJECT / "SECURITY.md").read_text(encoding="utf-8"))
+PAGE = (PROJECT / "SECURITY.md").read_text(encoding="utf-8")
+ROWS = ROW.findall(PAGE)
 
 
 def test_each_claim_names_tests_that_are_there() -> None:
@@ -23,3 +24,9 @@ def test_nothing_is_claimed_twice() -> None:
     """Two rows about one thing may say different things of it."""
     begins = [re.split("[,;:(]", claim)[0] for claim, _ in ROWS]
     assert sorted({begin for begin in begins if begins.count(begin) > 1}) == []
+
+
+@pytest.mark.asvs("15.1.1")
+def test_a_time_is_set_for_updates() -> None:
+    """Within how many days a dependency with a known vulnerability is replaced, by how bad it is."""
+    assert re.search(r"critical ones within (?:a|one|two|three) days?, others within (?:thirty|sixty|ninety)\b", PAGE)

@@ -51,7 +51,7 @@ def administrator(tmp_path_factory: pytest.TempPathFactory, databases: Databases
             yield client
 
 
-@pytest.mark.asvs("2.2.1", "4.1.1", "16.5.1")
+@pytest.mark.asvs("2.2.1", "4.1.1", "16.5.1", "2.2.2")
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_every_answer_is_one_that_the_document_names(administrator: httpx2.Client, mode: GenerationMode) -> None:
     """Every operation, with what its schema allows and with what it does not; at the end the service is well."""

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from app.access.roles import Role
 from app.core.schemas import DisplayName, RequestBody, ResponseBody, Timestamp
 from app.features.accounts.passwords.hasher import GivenPassword
-from app.features.oauth.clients.redirect_uris import check_redirect_uri
+from app.features.oauth.clients.redirect_uris import LONGEST_URI, check_redirect_uri
 from app.features.oauth.clients.registered import GrantType, RegisteredClient
 
 _LONGEST_PARAMETER = 4096
@@ -39,7 +39,7 @@ class TokenForm(OAuthForm):
     redirect_uri: Parameter | None = None
     code_verifier: SecretParameter | None = None
     # RFC 8707 section 2.2: once or several times.
-    resource: list[Parameter] = Field(default=[])
+    resource: list[Parameter] = Field(default=[], max_length=50)
 
 
 class TokenInQuestion(OAuthForm):
@@ -85,7 +85,8 @@ class ClientCreate(RequestBody):
         list[Annotated[GrantType, Field(strict=False)]], Field(min_length=1, max_length=len(GrantType))
     ] = Field(default=[GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN])
     redirect_uris: Annotated[
-        list[Annotated[str, AfterValidator(check_redirect_uri)]], Field(max_length=_MOST_REDIRECT_URIS)
+        list[Annotated[str, Field(max_length=LONGEST_URI), AfterValidator(check_redirect_uri)]],
+        Field(max_length=_MOST_REDIRECT_URIS),
     ] = Field(default=[])
     confidential: bool = True
     first_party: bool = False

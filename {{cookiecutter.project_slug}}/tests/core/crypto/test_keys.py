@@ -41,7 +41,7 @@ def test_the_ring_makes_with_the_first_and_reads_with_all() -> None:
     assert ring.all(TOKEN_KEY) == expected
 
 
-@pytest.mark.asvs("6.5.3", "11.5.1")
+@pytest.mark.asvs("6.5.3", "11.5.1", "7.2.3")
 def test_chance_comes_from_the_operating_system() -> None:
     """Nothing that the service draws can be foretold: of `random` it uses `SystemRandom` alone, and no `uuid1`."""
     used: set[str] = set()

@@ -84,6 +84,7 @@ async def test_each_event_is_recorded_once_and_of_its_own_client(service: Servic
     assert Counter(line["user_id"] for line in log.lines) == Counter(expected.keys())
 
 
+@pytest.mark.asvs("2.3.3")
 async def test_what_fails_fails_alone(service: Service) -> None:
     """The error reaches whoever it belongs to; the others are committed, and no event of theirs is told twice."""
     database = service[Database]

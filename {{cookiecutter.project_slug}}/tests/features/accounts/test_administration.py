@@ -113,7 +113,7 @@ async def test_two_administrators_cannot_remove_each_other_at_once(service: Serv
     assert refused in {401, 403, 409}
 
 
-@pytest.mark.asvs("8.2.2", "8.2.3")
+@pytest.mark.asvs("8.2.2", "8.2.3", "8.1.2")
 async def test_an_auditor_reads_and_changes_nothing(service: Service) -> None:
     """403 with the permission that is missing, and the account as it was."""
     person = await service.person()

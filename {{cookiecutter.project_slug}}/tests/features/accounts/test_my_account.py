@@ -83,7 +83,7 @@ async def change_password(service: Service, bearer: dict[str, str], current: str
     return (await service.client.post("/api/v1/users/me/password", json=body, headers=bearer)).status_code
 
 
-@pytest.mark.asvs("6.2.3", "7.4.3")
+@pytest.mark.asvs("6.2.3", "7.4.3", "6.2.2")
 async def test_changes_my_password_and_ends_my_other_sessions(service: Service) -> None:
     """The new one works, the old one does not; this session stays, every other one is dead."""
     person, here = await service.signed_in()

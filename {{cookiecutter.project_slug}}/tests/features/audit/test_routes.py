@@ -95,7 +95,7 @@ async def test_parts_are_stable_while_rows_are_added(service: Service) -> None:
     assert seen == expected
 
 
-@pytest.mark.asvs("2.2.1")
+@pytest.mark.asvs("2.2.1", "2.2.3")
 async def test_a_cursor_holds_for_its_filters_alone(service: Service) -> None:
     """With each filter added, changed or left out it is refused as a foreign one is; the same time is the same."""
     _, auditor = await service.signed_in(Role.AUDITOR)

@@ -115,6 +115,7 @@ async def test_rubbish_is_a_wrong_answer(service: Service, rubbish: str) -> None
     assert (answer.status_code, answer.json()["detail"]) == WRONG
 
 
+@pytest.mark.asvs("11.6.1")
 @pytest.mark.parametrize(
     "cose",
     [

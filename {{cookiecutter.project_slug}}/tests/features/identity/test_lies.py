@@ -197,7 +197,7 @@ async def test_a_provider_that_nobody_reaches_is_a_page(service: Service, good: 
     assert "Good does not answer" in text_of(answer)
 
 
-@pytest.mark.asvs("10.2.1", "10.2.2", "10.1.2")
+@pytest.mark.asvs("10.2.1", "10.2.2", "10.1.2", "7.6.2")
 async def test_an_answer_is_for_its_browser_once_and_from_whom_was_asked(
     service: Service, good: Issuer, issuers: dict[str, Issuer]
 ) -> None:
@@ -268,7 +268,7 @@ async def test_another_key_is_fetched_once_a_minute(
     assert "/keys" not in good.asked
 
 
-@pytest.mark.asvs("1.3.6", "15.3.2")
+@pytest.mark.asvs("1.3.6", "15.3.2", "13.2.4")
 def test_which_addresses_are_of_the_internet() -> None:
     """No private, loopback, link-local or shared one, nor one of those inside of an IPv6 address."""
     public = ("8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808")

@@ -44,7 +44,7 @@ async def test_the_button_is_where_a_password_is_asked_for(service: Service, goo
         assert (await browser.post("/login/with/nobody")).status_code == 404
 
 
-@pytest.mark.asvs("3.5.1")
+@pytest.mark.asvs("3.5.1", "7.6.2")
 async def test_a_form_of_another_site_begins_nothing(service: Service, good: Issuer) -> None:
     """No page of others signs anybody in as somebody else."""
     headers = {"Sec-Fetch-Site": "cross-site", "Content-Type": "application/x-www-form-urlencoded"}

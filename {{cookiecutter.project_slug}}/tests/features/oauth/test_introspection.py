@@ -17,6 +17,7 @@ pytestmark = pytest.mark.anyio
 INACTIVE = {"active": False}
 
 
+@pytest.mark.asvs("9.2.4")
 async def test_a_client_learns_what_an_access_token_says(service: Service) -> None:
     """Every member of RFC 7662 section 2.2 that there is something to say about, of its own tokens."""
     client, person = await register(service), await service.person()

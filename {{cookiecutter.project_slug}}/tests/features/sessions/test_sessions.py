@@ -36,7 +36,7 @@ async def test_lists_mine_alone_and_marks_the_current_one(service: Service) -> N
     assert (await service.whoami(first)).status_code == 200
 
 
-@pytest.mark.asvs("7.1.2")
+@pytest.mark.asvs("7.1.2", "2.3.2")
 async def test_one_session_more_ends_the_one_that_idles_for_longest(start: StartService) -> None:
     """As `docs/operations.md` says; what is in use stays, and the trail has the reason."""
     assert "at most `SESSIONS_PER_USER` of them" in " ".join(OPERATIONS.read_text(encoding="utf-8").split())

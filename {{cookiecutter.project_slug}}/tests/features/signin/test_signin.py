@@ -115,7 +115,7 @@ async def test_an_address_that_tries_many_accounts_is_limited(start: StartServic
         assert statuses == [401, 401, 401, 429, 429]
 
 
-@pytest.mark.asvs("6.3.1")
+@pytest.mark.asvs("6.3.1", "6.1.1")
 async def test_an_attacker_elsewhere_does_not_lock_the_owner_out(start: StartService) -> None:
     """From an address that the account knows, the owner gets in while all others are refused."""
     async with start(rate_limit_signin="3/hour", trusted_proxies="127.0.0.1") as service:

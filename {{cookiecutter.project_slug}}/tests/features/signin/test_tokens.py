@@ -115,7 +115,7 @@ async def test_another_header_is_refused_though_the_signature_is_right(service: 
     await refused(service, f"{encoded(header)}.{encoded(claims)}.")
 
 
-@pytest.mark.asvs("9.2.1", "9.2.3", "10.3.1")
+@pytest.mark.asvs("9.2.1", "9.2.3", "10.3.1", "9.2.4")
 @pytest.mark.parametrize("change", CLAIMS.values(), ids=CLAIMS)
 async def test_other_claims_are_refused_though_the_signature_is_right(
     service: Service, change: Callable[[dict[str, Any]], dict[str, Any]]
@@ -126,7 +126,7 @@ async def test_other_claims_are_refused_though_the_signature_is_right(
     await refused(service, signed(HEADER, claims, own_key(service)))
 
 
-@pytest.mark.asvs("9.1.1", "9.2.2")
+@pytest.mark.asvs("9.1.1", "9.2.2", "7.2.1")
 async def test_other_keys_and_other_tokens_are_refused(service: Service) -> None:
     """The key of another purpose, a changed text, a refresh token, nonsense, and a flood of characters."""
     _, tokens = await service.signed_in()

@@ -248,7 +248,7 @@ async def test_no_page_comes_back_as_it_stood(chromium_path: str, site: Site) ->
             assert (person.email in await page.content()) is not signed_out
 
 
-@pytest.mark.asvs("14.3.1")
+@pytest.mark.asvs("14.3.1", "14.3.3")
 async def test_signing_out_leaves_other_services_of_the_host_alone(chromium: Browser, site: Site) -> None:
     """Their cookies stay; the session cookie, and what was stored under this origin, are gone."""
     person = await site.person()
@@ -256,6 +256,7 @@ async def test_signing_out_leaves_other_services_of_the_host_alone(chromium: Bro
         # A cookie knows no port: a service on another port of this host has set it.
         await page.context.add_cookies([{"name": "neighbour", "value": "kept", "domain": "127.0.0.1", "path": "/"}])
         await page.goto("/logout")
+        assert await page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
         await page.evaluate("localStorage.setItem('draft', 'mine')")
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -104,6 +104,7 @@ async def test_hinders_nobody_more_than_swagger_ui_does(chromium: Chromium, site
             assert {(finding.rule, *(finding.matches or [finding.html])) for finding in found} == known, scheme
 
 
+@pytest.mark.asvs("14.3.3")
 @pytest.mark.same_on_every_database
 async def test_authorize_gets_a_token_by_code_and_pkce(chromium: Chromium, site: Site) -> None:
     """The button signs in, in a window of its own; what is tried then is asked for with the token, and shown."""
