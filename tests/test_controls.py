@@ -26,7 +26,7 @@ def requirements() -> set[str]:
     """Their ids."""
     found = set()
     for section, numbers in (each.rsplit(".", 1) for each in REQUIREMENTS.split()):
-        for first, last in (re.fullmatch(r"(\d+)(?:-(\d+))?", part).groups() for part in numbers.split(",")):
+        for first, _, last in (part.partition("-") for part in numbers.split(",")):
             found |= {f"{section}.{number}" for number in range(int(first), int(last or first) + 1)}
     return found
 

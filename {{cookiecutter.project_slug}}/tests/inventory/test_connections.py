@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.inventory.documents import names, rows, users_of
+from tests.support.documents import names, rows, users_of
 from tests.support.server import PROJECT
 
 pytestmark = pytest.mark.same_on_every_database

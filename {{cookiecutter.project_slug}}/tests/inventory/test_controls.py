@@ -6,7 +6,7 @@ import pytest
 
 from app.access.guard import route_policies
 from app.access.policies import Public
-from tests.inventory.documents import names, rows
+from tests.support.documents import names, rows
 from tests.support.server import PROJECT
 from tests.support.service import Service
 

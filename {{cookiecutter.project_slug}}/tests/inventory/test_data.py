@@ -4,7 +4,7 @@ import pytest
 
 from app.assembly import FEATURES
 from app.core.database.database import Base
-from tests.inventory.documents import names, rows
+from tests.support.documents import names, rows
 
 HEADER = ("table", "secret", "personal", "other", "feature")
 

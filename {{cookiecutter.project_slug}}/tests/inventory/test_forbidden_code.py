@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from tests.inventory.documents import sources, users_of, uses_of
+from tests.support.documents import sources, users_of, uses_of
 
 pytestmark = pytest.mark.same_on_every_database
 

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from app.access.roles import Role
-from tests.inventory.documents import rows
+from tests.support.documents import rows
 from tests.support.service import Person, Service, Tokens
 
 Case = Callable[[Service, Person, Tokens], Awaitable[httpx2.Response]]
