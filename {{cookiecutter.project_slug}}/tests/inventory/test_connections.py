@@ -14,6 +14,7 @@ CLIENTS = (
     *("subprocess", "urllib.request", "urllib3", "websockets"),
 )
 HEADER = ("where", "to what", "setting", "while it is not there", "feature")
+HINT = "\nGive each a row: in docs/deployment.md, or in the page of its feature, in a table with the same head."
 # A file beside the service, and tools of developers.
 ELSEWHERE = {"app/core/database/database.py", "app/commands/new_feature/command.py"}
 
@@ -23,5 +24,5 @@ def test_every_connection_is_listed() -> None:
     """Every module that can open one; none is missing, none is gone. What else connects is listed by its feature."""
     listed = [name for where, *_ in rows(*HEADER) for name in names(where)]
     assert len(listed) == len(set(listed))
-    assert users_of(*CLIENTS) - ELSEWHERE <= set(listed)
+    assert users_of(*CLIENTS) - ELSEWHERE <= set(listed), HINT
     assert [name for name in listed if not (PROJECT / name).is_file()] == []

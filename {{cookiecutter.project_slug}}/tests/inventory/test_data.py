@@ -6,6 +6,7 @@ from app.assembly import FEATURES
 from app.core.database.database import Base
 from tests.support.documents import names, rows
 
+HINT = "\nGive each column its class: in docs/data.md, or in the page of its feature, in a table with the same head."
 HEADER = ("table", "secret", "personal", "other", "feature")
 
 pytestmark = pytest.mark.same_on_every_database
@@ -18,7 +19,7 @@ def test_every_column_is_in_one_class() -> None:
     documented: dict[str, list[str]] = {}
     for table, secret, personal, other, _ in rows(*HEADER):
         documented[names(table)[0]] = sorted(names(secret) + names(personal) + names(other))
-    assert documented == {table.name: sorted(table.columns.keys()) for table in Base.metadata.sorted_tables}
+    assert documented == {table.name: sorted(table.columns.keys()) for table in Base.metadata.sorted_tables}, HINT
 
 
 @pytest.mark.asvs("14.1.2", "11.4.2")

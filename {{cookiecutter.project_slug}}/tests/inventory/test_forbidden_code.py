@@ -20,11 +20,13 @@ SHELLS = {
     "spawnv",
     "system",
 }
-OBJECTS = ("pickle", "marshal", "shelve", "dill", "yaml", "jsonpickle", "code", "codeop")
+OBJECTS = ("pickle", "marshal", "shelve", "dill", "jsonpickle", "code", "codeop")
 
 
 def _calls() -> list[tuple[str, ast.Call]]:
-    return [(path, node) for path, module in sources() for node in ast.walk(module) if isinstance(node, ast.Call)]
+    return [
+        (path, node) for path, module in sources().items() for node in ast.walk(module) if isinstance(node, ast.Call)
+    ]
 
 
 @pytest.mark.asvs("1.3.2")
@@ -42,7 +44,7 @@ def test_no_command_goes_through_a_shell() -> None:
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         assert name not in SHELLS, path
         assert "shell" not in {keyword.arg for keyword in call.keywords}, path
-    assert {path.split("/")[1] for path in users_of("subprocess")} == {"commands"}
+    assert [path for path in sorted(users_of("subprocess")) if not path.startswith("app/commands/")] == []
 
 
 @pytest.mark.asvs("1.5.2")

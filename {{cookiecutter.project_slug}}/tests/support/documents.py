@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 
 from tests.support.server import PROJECT
 
@@ -26,10 +26,11 @@ def names(cell: str) -> list[str]:
     return _CODE.findall(cell)
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    """Each module of the service: its path in the project, and what it holds."""
-    for path in sorted((PROJECT / "app").rglob("*.py")):
-        yield path.relative_to(PROJECT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def sources() -> dict[str, ast.Module]:
+    """Each module of the service, by its path in the project."""
+    paths = sorted((PROJECT / "app").rglob("*.py"))
+    return {path.relative_to(PROJECT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def imports(module: ast.Module) -> set[str]:
@@ -48,7 +49,7 @@ def uses_of(*packages: str) -> set[tuple[str, str]]:
     parts = tuple(f"{package}." for package in packages)
     return {
         (path, name)
-        for path, module in sources()
+        for path, module in sources().items()
         for name in imports(module)
         if name in packages or name.startswith(parts)
     }
