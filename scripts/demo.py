@@ -31,7 +31,7 @@ STOP_SECONDS = 15
 WHAT_TO_TRY = """
 The service runs on {url}; its code is in {project}.
 
-  Open     {url}/login for the pages, with the address and the password below
+  Open     {pages}/login for the pages, with the address and the password below
            {url}/docs for the API, to read and to try
   Sign in  curl -s {url}/api/v1/signin -H 'Content-Type: application/json' \\
              -d '{{"email": "{email}", "password": "{password}"}}'
@@ -189,7 +189,8 @@ def serve(uv: str, project: Path, environment: Mapping[str, str], port: int, pas
     server = subprocess.Popen(command, cwd=project, env=environment)
     try:
         wait_until_ready(server, url)
-        print(WHAT_TO_TRY.format(url=url, project=project, email=EMAIL, password=password), flush=True)
+        pages = f"http://localhost:{port}"  # browsers have passkeys for a name alone
+        print(WHAT_TO_TRY.format(url=url, pages=pages, project=project, email=EMAIL, password=password), flush=True)
         raise DemoError(f"The service ended by itself (exit code {server.wait()}).")
     finally:
         stop(server)

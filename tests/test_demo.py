@@ -62,6 +62,11 @@ def test_serves_the_project_until_ctrl_c(tmp_path: Path) -> None:
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
         with urllib.request.urlopen(request) as answer:  # noqa: S310
             assert json.load(answer)["access_token"]
+        # Browsers have passkeys for a name alone.
+        (page,) = re.findall(r"Open +(\S+/login)", text)
+        assert page == f"http://localhost:{port}/login"
+        with urllib.request.urlopen(page) as answer:  # noqa: S310
+            assert answer.url == page
     finally:
         demo.send_signal(signal.SIGINT)
         assert demo.wait(30) == 0, log.read_text()

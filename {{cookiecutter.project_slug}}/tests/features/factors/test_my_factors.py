@@ -199,6 +199,7 @@ async def test_what_is_over_goes_with_the_purge(service: Service) -> None:
         assert (await db.scalars(select(UnfinishedSignIn))).all() == []
 
 
+@pytest.mark.asvs("6.7.1")
 async def test_a_sealed_factor_is_of_its_row_and_survives_a_new_key(start: StartService) -> None:
     """Moved to another user it opens nothing; after a rotation it is sealed anew, and the app still signs in."""
     first, second = secrets.token_urlsafe(64), secrets.token_urlsafe(64)

@@ -73,6 +73,7 @@ async def test_a_passkey_signs_in_alone_and_as_the_second_factor(service: Servic
     assert listed["last_used_at"] is not None
 
 
+@pytest.mark.asvs("6.7.1")
 async def test_the_state_of_a_passkey_is_sealed_and_follows_its_use(service: Service) -> None:
     """Counter and backup are kept up to date; neither the public key nor the credential's id is in the row."""
     owner = await with_passkey(service, counts=False)

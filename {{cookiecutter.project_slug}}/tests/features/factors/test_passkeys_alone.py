@@ -126,7 +126,7 @@ async def test_the_last_passkey_stays_while_there_is_no_password(service: Servic
     assert [item["kind"] for item in listed].count("passkey") == 1
 
 
-@pytest.mark.asvs("6.4.3")
+@pytest.mark.asvs("6.4.3", "6.3.6")
 async def test_a_reset_by_mail_sets_a_password_and_keeps_the_passkey_as_second_factor(
     service: Service, mailbox: Mailbox
 ) -> None:
