@@ -36,12 +36,29 @@ async def own_address(service: Service, person: Person, tokens: Tokens) -> httpx
     return await service.client.post("/api/v1/users/me/password", json=body, headers=tokens.bearer)
 
 
-async def other_search(service: Service, _: Person, tokens: Tokens) -> httpx2.Response:
-    """Go on in a list with another search."""
-    await service.person()
-    first = await service.client.get("/api/v1/users", params={"limit": "1"}, headers=tokens.bearer)
-    query = {"cursor": first.json()["next_cursor"], "q": "a"}
-    return await service.client.get("/api/v1/users", params=query, headers=tokens.bearer)
+async def own_name(service: Service, _: Person, __: Tokens) -> httpx2.Response:
+    """Register with the name as the password."""
+    name = "Grace Brewster Hopper"
+    body = {"email": "somebody@people.example", "display_name": name, "password": name.lower()}
+    return await service.client.post("/api/v1/accounts", json=body)
+
+
+def other_list(path: str, **changed: str) -> Case:
+    """Go on in a list with each of these changed: all are refused, or the answer is that of the one that is not."""
+
+    async def ask(service: Service, _: Person, tokens: Tokens) -> httpx2.Response:
+        await service.person()
+        first = await service.client.get(path, params={"limit": "1"}, headers=tokens.bearer)
+        going_on = {"limit": "1", "cursor": first.json()["next_cursor"]}
+        answer = await service.client.get(path, params=going_on, headers=tokens.bearer)
+        assert answer.status_code == 200, answer.text
+        for name, value in changed.items():
+            answer = await service.client.get(path, params=going_on | {name: value}, headers=tokens.bearer)
+            if answer.status_code != 422:
+                break
+        return answer
+
+    return ask
 
 
 CASES: dict[str, Case] = {
@@ -52,7 +69,11 @@ CASES: dict[str, Case] = {
     "`roles` need the grant `client_credentials`": client(WEB, roles=["auditor"]),
     "the grant `client_credentials` needs a client that is `confidential`": client(JOB, confidential=False),
     "`new_password` is not made of the address and the name of the account": own_address,
-    "`cursor` needs the `q`, `state` and `sort` that it was given for": other_search,
+    "`password` is not made of `email` and `display_name`": own_name,
+    "`cursor` needs the `q`, `state` and `sort` that it was given for": other_list(
+        "/api/v1/users", q="a", state="active", sort="email"
+    ),
+    "`cursor` needs the filters that it was given for": other_list("/api/v1/audit", action="signed_out"),
 }
 
 

@@ -102,7 +102,7 @@ class SmtpTransport:
     """Delivers each mail over a connection of its own.
 
     `smtp://` demands STARTTLS, `smtps://` begins with TLS. The certificate is verified, against the authorities of the
-    system or those in `SSL_CERT_FILE` (ASVS 12.3.2). `?tls=off` is in the clear.
+    system and those in `SSL_CERT_FILE` (ASVS 12.3.2). `?tls=off` is in the clear.
     """
 
     def __init__(self, url: SecretStr, sender: Sender) -> None:

@@ -119,7 +119,7 @@ class AccountAdministration:
         """Return accounts whose address or name holds the search, and the cursor of the next part."""
         name = sort.removeprefix("-").replace("email", "mailbox")  # which has an index, and addresses in one case
         read = str if name == "mailbox" else datetime.fromisoformat
-        cursors = Cursors(self._keys, f"users {sort}", {name: read, "id": UUID})
+        cursors = Cursors(self._keys, f"users {sort} {state}", {name: read, "id": UUID})
         statement = select(User).options(undefer(User.last_sign_in)).where(*_matching(params.search, state))
         params = params._replace(ascending=not sort.startswith("-"))
         return await cursors.fetch(self._database, statement, params, (getattr(User, name), User.id))

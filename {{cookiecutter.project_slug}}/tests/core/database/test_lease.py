@@ -118,12 +118,15 @@ async def test_an_emptied_table_makes_it_forget_everything(world: World) -> None
 
 @pytest.mark.parametrize("change", HARMLESS)
 async def test_what_no_principal_is_made_of_costs_nothing(world: World, change: str) -> None:
-    """Neither does a poll tell of it, nor does a commit wait."""
+    """Neither does a poll tell of it, nor does a commit wait: each would, but a busy machine delays one of five."""
     await world.keep()
-    begin = time.monotonic()
-    async with world.database.transaction() as db:
-        await (await db.connection()).exec_driver_sql(change, (world.user,))
-    assert time.monotonic() - begin < SETTLE_SECONDS
+    took = []
+    for _ in range(5):
+        begin = time.monotonic()
+        async with world.database.transaction() as db:
+            await (await db.connection()).exec_driver_sql(change, (world.user,))
+        took.append(time.monotonic() - begin)
+    assert min(took) < SETTLE_SECONDS
     await world.lease()
     assert world.kept()
 

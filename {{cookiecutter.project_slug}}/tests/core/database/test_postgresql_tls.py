@@ -58,6 +58,7 @@ def migrate(server: PostgresqlServer, tmp_path: Path) -> Migrate:
     return Migrate(server, tmp_path)
 
 
+@pytest.mark.asvs("12.3.4")
 def test_the_certificates_of_authorities_are_named_in_three_ways(migrate: Migrate, authority: Authority) -> None:
     """By `sslrootcert`, in libpq's file, and as those that the machine trusts; without any, the boot says so."""
     done = migrate("?ssl=verify-full")

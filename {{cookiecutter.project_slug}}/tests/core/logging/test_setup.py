@@ -205,6 +205,7 @@ def test_the_last_configuration_counts() -> None:
         assert [line["event"] for line in second.lines] == ["two", "two"]
 
 
+@pytest.mark.asvs("15.4.1")
 def test_one_event_is_one_line_with_many_threads(log: Log) -> None:
     """Lines of threads do not mix."""
 

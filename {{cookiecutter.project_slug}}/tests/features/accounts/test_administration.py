@@ -41,6 +41,7 @@ async def test_lists_all_accounts_in_parts_that_inserts_do_not_shift(service: Se
         assert answer.status_code == 422
 
 
+@pytest.mark.asvs("7.4.5")
 async def test_renames_disables_and_enables(service: Service) -> None:
     """Disabling ends the sessions at once; enabling lets the user sign in again."""
     person, tokens = await service.signed_in()

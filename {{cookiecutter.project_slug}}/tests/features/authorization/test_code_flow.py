@@ -200,7 +200,7 @@ async def test_without_the_grant_there_is_no_refresh_token(service: Service) -> 
         assert await introspect(service, token, client.basic) == {"active": False}
 
 
-@pytest.mark.asvs("11.5.1", "11.4.2")
+@pytest.mark.asvs("11.5.1")
 async def test_a_code_is_long_random_and_stored_as_its_digest(
     service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -268,7 +268,7 @@ async def test_another_key_is_fetched_once_a_minute(
     assert "/keys" not in good.asked
 
 
-@pytest.mark.asvs("1.3.6", "15.3.2", "13.2.4")
+@pytest.mark.asvs("1.3.6", "13.2.4")
 def test_which_addresses_are_of_the_internet() -> None:
     """No private, loopback, link-local or shared one, nor one of those inside of an IPv6 address."""
     public = ("8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808")

@@ -52,7 +52,7 @@ async def test_the_grants_are_those_that_the_token_endpoint_knows(start: StartSe
             assert {grant for grant, error in errors.items() if error != "unsupported_grant_type"} == named
 
 
-@pytest.mark.asvs("10.4.6", "10.4.4", "10.6.1")
+@pytest.mark.asvs("10.4.4")
 async def test_the_code_flow_is_described_where_it_is_there(service: Service) -> None:
     """PKCE with S256, the issuer in the answer, the response type `code`; or nothing of it."""
     found = await metadata(service)

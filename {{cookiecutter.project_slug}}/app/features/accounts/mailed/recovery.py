@@ -2,8 +2,8 @@
 
 Answer and time are the same for every address: its owner alone learns more, by mail (ASVS 6.3.8).
 A stranger could register an address first, or once more, and wait for its owner to confirm the stranger's password. So
-a password does not hold if the account was registered again with another one, or if who confirms shows neither the
-password nor that the browser is the same: a mail lets the owner choose one then.
+a password does not hold if the account was registered again with another one, or if who confirms on a page shows
+neither the password nor that the browser is the same: a mail lets the owner choose one then.
 A token for a new password proves the mailbox: a reset confirms the account, and the network that it came from becomes
 its only home, which `unlock` lets try whatever the limits (`signin/limits.py`).
 """

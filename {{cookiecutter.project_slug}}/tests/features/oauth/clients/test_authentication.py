@@ -128,7 +128,7 @@ async def test_without_a_client_the_endpoints_are_closed(service: Service, path:
         assert "Basic " in answer.headers["WWW-Authenticate"]
 
 
-@pytest.mark.asvs("11.4.2", "13.3.1")
+@pytest.mark.asvs("13.3.1")
 async def test_a_secret_is_stored_as_its_digest_and_shown_by_nothing(service: Service) -> None:
     """Neither the row nor the object holds it."""
     machine = await register_machine(service)

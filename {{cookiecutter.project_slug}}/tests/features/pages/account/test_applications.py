@@ -110,7 +110,6 @@ async def test_an_application_is_not_told_where_that_is_switched_off(service: Se
         assert await db.scalar(select(func.count()).select_from(OutboxMail)) == 0
 
 
-@pytest.mark.asvs("10.4.16")
 async def test_registers_a_client_that_works(service: Service) -> None:
     """What the form registers can be used at once; its secret is on that one page, and dead after another is made."""
     browser = await administrator(service)

@@ -48,7 +48,6 @@ async def test_a_request_that_is_too_long_is_told_to_the_client(service: Service
     assert "longer than 4000" in told["error_description"]
 
 
-@pytest.mark.asvs("10.4.14", "10.2.1")
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
