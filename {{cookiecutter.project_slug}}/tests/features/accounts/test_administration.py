@@ -5,8 +5,11 @@ from uuid import uuid4
 
 import httpx2
 import pytest
+from sqlalchemy import select
 
 from app.access.roles import Role
+from app.core.database.database import Database
+from app.features.accounts.models import User
 from app.features.accounts.permissions import UserPermission
 from tests.support.access import permissions_of
 from tests.support.service import Person, Service, Tokens
@@ -39,6 +42,13 @@ async def test_lists_all_accounts_in_parts_that_inserts_do_not_shift(service: Se
     for limit in ("0", "201", "-1", "x", "9" * 30):
         answer = await service.client.get("/api/v1/users", params={"limit": limit}, headers=admin.bearer)
         assert answer.status_code == 422
+
+
+@pytest.mark.asvs("6.3.2")
+async def test_there_is_nobody_at_first(service: Service) -> None:
+    """No account is made by a migration or by the start."""
+    async with service[Database].read() as db:
+        assert (await db.scalars(select(User))).all() == []
 
 
 @pytest.mark.asvs("7.4.5")
