@@ -22,6 +22,7 @@ def hkdf(secret: bytes, info: bytes) -> bytes:
     return hmac.digest(extracted, info + b"\x01", "sha256")
 
 
+@pytest.mark.asvs("11.4.4")
 @pytest.mark.parametrize("purpose", PURPOSES)
 def test_a_key_is_derived_by_hkdf_with_its_purpose(purpose: Purpose) -> None:
     """As the RFC says, 32 bytes, another one for each purpose."""
