@@ -97,7 +97,8 @@ class ClientService:
         """Return registered clients, newest first, and the cursor of the next part; none of the service itself."""
         registered = select(OAuthClient).where(_clients.c.client_id.not_in(OWN_CLIENTS))
         if params.search is not None:
-            registered = registered.where(OAuthClient.name.icontains(params.search, autoescape=True))
+            named = OAuthClient.name.icontains(params.search, autoescape=True)
+            registered = registered.where(named | (_clients.c.client_id == params.search))
         order = (OAuthClient.created_at, OAuthClient.id)
         rows, next_cursor = await self._cursors.fetch(self._database, registered, params, order)
         return [_client(row) for row in rows], next_cursor

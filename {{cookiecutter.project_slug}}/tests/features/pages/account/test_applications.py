@@ -132,8 +132,8 @@ async def test_registers_a_client_that_works(service: Service) -> None:
     assert (await browser.get(found[0])).status_code == 404
 
 
-async def test_finds_clients_by_name(service: Service) -> None:
-    """In any case; the box keeps what was searched for, and the list says in words what each client is."""
+async def test_finds_clients_by_name_and_id(service: Service) -> None:
+    """In any case, or by the whole id; the box keeps what was searched for, and the list says in words what each client is."""
     browser = await administrator(service)
     await browser.post(f"{CLIENTS}/new", **NEW)
     program = {"name": "Nightly job", "kind": "service", "scope_account_read": "on", "role_member": "on"}
@@ -142,8 +142,11 @@ async def test_finds_clients_by_name(service: Service) -> None:
     assert re.findall(r"<bdi>([^<]+)</bdi>", page.text) == ["Photo Prints"]
     assert ('value="PRINTS"' in page.text, "Photo Prints server" in text_of(page)) == (True, True)
     assert "Nightly job program" in text_of(await browser.get(CLIENTS, params={"q": ""}))
-    for text in ("%", "nobody"):
-        assert "No client has such a name." in text_of(await browser.get(CLIENTS, params={"q": text}))
+    (client_id,) = re.findall(r"<code>([0-9a-f]{32})</code>", page.text)
+    page = await browser.get(CLIENTS, params={"q": client_id})
+    assert re.findall(r"<bdi>([^<]+)</bdi>", page.text) == ["Photo Prints"]
+    for text in ("%", "nobody", client_id[:8]):
+        assert "No client has such a name or id." in text_of(await browser.get(CLIENTS, params={"q": text}))
     for wrong in ({"q": "x" * 101}, {"cursor": "x"}, {"sort": "name"}):
         shows_again(await browser.get(CLIENTS, params=wrong), 422)
 
