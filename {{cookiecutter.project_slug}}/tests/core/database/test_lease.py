@@ -41,6 +41,8 @@ CHANGES = [
     "WITH _ AS (SELECT $1::uuid) DELETE FROM users",
 ]
 BUSY = "SELECT pg_current_xact_id()"
+# What would wait waits each time; a busy machine delays one of them.
+TRIES = 5
 TRUNCATE = "TRUNCATE users CASCADE"
 HARMLESS = [
     "UPDATE sessions SET last_seen_at = now() + interval '1 second' WHERE user_id = $1",
@@ -69,7 +71,11 @@ class World:
         self.values.keep(await self.lease(), "key", self.user, "value")
 
     async def lease(self) -> int:
-        """Poll until there is a lease from after this moment."""
+        """Poll until there is a lease from after this moment: the next one may have been asked for before it."""
+        await self._next_lease()
+        return await self._next_lease()
+
+    async def _next_lease(self) -> int:
         before = self.database.version()
         async with asyncio.timeout(10):
             while (number := self.database.version()) is None or number == before:  # noqa: ASYNC110  # as requests do
@@ -118,15 +124,9 @@ async def test_an_emptied_table_makes_it_forget_everything(world: World) -> None
 
 @pytest.mark.parametrize("change", HARMLESS)
 async def test_what_no_principal_is_made_of_costs_nothing(world: World, change: str) -> None:
-    """Neither does a poll tell of it, nor does a commit wait: each would, but a busy machine delays one of five."""
+    """Neither does a poll tell of it, nor does a commit wait."""
     await world.keep()
-    took = []
-    for _ in range(5):
-        begin = time.monotonic()
-        async with world.database.transaction() as db:
-            await (await db.connection()).exec_driver_sql(change, (world.user,))
-        took.append(time.monotonic() - begin)
-    assert min(took) < SETTLE_SECONDS
+    assert min([await run(world, change) for _ in range(TRIES)]) < SETTLE_SECONDS
     await world.lease()
     assert world.kept()
 
@@ -212,8 +212,9 @@ async def test_who_changes_something_waits_until_every_lease_is_over(world: Worl
 
 async def test_a_change_that_is_taken_back_lets_nobody_wait(world: World) -> None:
     """Neither this transaction, nor the next one on the same connection."""
-    assert await run(world, CHANGES[0], roll_back=True) < SETTLE_SECONDS
-    assert await run(world, HARMLESS[0]) < SETTLE_SECONDS
+    took = [(await run(world, CHANGES[0], roll_back=True), await run(world, HARMLESS[0])) for _ in range(TRIES)]
+    assert min(rolled_back for rolled_back, _ in took) < SETTLE_SECONDS
+    assert min(harmless for _, harmless in took) < SETTLE_SECONDS
 
 
 async def test_after_many_transactions_everything_is_read_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

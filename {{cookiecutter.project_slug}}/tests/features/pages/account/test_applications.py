@@ -133,7 +133,7 @@ async def test_registers_a_client_that_works(service: Service) -> None:
 
 
 async def test_finds_clients_by_name_and_id(service: Service) -> None:
-    """In any case, or by the whole id; the box keeps what was searched for, and the list says in words what each client is."""
+    """In any case, or by the whole id; the box keeps what was searched for, and the list says what each client is."""
     browser = await administrator(service)
     await browser.post(f"{CLIENTS}/new", **NEW)
     program = {"name": "Nightly job", "kind": "service", "scope_account_read": "on", "role_member": "on"}
