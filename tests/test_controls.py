@@ -26,8 +26,8 @@ def requirements() -> set[str]:
     """Their ids."""
     found = set()
     for section, numbers in (each.rsplit(".", 1) for each in REQUIREMENTS.split()):
-        for first, _, last in (part.partition("-") for part in numbers.split(",")):
-            found |= {f"{section}.{number}" for number in range(int(first), int(last or first) + 1)}
+        first, _, last = numbers.partition("-")
+        found |= {f"{section}.{number}" for number in range(int(first), int(last or first) + 1)}
     return found
 
 

@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     asked = config.getoption("--asvs")
     if asked is not None:
         proofs = [item for item in items if any(f"{each}.".startswith(f"{asked}.") for each in requirements_of(item))]
-        config.hook.pytest_deselected(items=[item for item in items if item not in proofs])
+        config.hook.pytest_deselected(items=list(set(items).difference(proofs)))
         items[:] = proofs
 
 

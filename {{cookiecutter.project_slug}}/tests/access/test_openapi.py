@@ -161,7 +161,8 @@ async def test_every_field_that_is_sent_has_bounds(service: Service) -> None:
     bounds = {
         "string": {"maxLength", "format", "enum", "const", "pattern"},
         "array": {"maxItems"},
-        "integer": {"maximum"},
+        "integer": {"minimum"},
+        "number": {"minimum"},
         "object": {"properties"},
         "boolean": {"type"},
         "null": {"type"},
@@ -169,3 +170,4 @@ async def test_every_field_that_is_sent_has_bounds(service: Service) -> None:
     parts = [part for name in sent for part in parts_of(bodies[name], name)]
     assert len(parts) > 50
     assert [place for place, part in parts if not bounds[part["type"]] & part.keys()] == []
+    assert [place for place, part in parts if "minimum" in part and "maximum" not in part] == []

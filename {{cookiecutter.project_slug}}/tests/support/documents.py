@@ -33,7 +33,7 @@ def sources() -> dict[str, ast.Module]:
     return {path.relative_to(PROJECT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
-def imports(module: ast.Module) -> set[str]:
+def _imports(module: ast.Module) -> set[str]:
     """What a module imports, anywhere in it: modules, and names of modules."""
     found: set[str] = set()
     for node in ast.walk(module):
@@ -50,7 +50,7 @@ def uses_of(*packages: str) -> set[tuple[str, str]]:
     return {
         (path, name)
         for path, module in sources().items()
-        for name in imports(module)
+        for name in _imports(module)
         if name in packages or name.startswith(parts)
     }
 

@@ -134,9 +134,8 @@ async def test_a_key_that_is_none_is_not_added(service: Service, cose: Any) -> N
     """Or if it were, it would never be right; nothing but 201 and 403 comes of it."""
     _, tokens = await service.signed_in()
     begun, passkey = await begin_passkey(service, tokens.bearer), Passkey()
-    status = (
-        await add_credential(service, tokens.bearer, begun, passkey.create(begun["options"], cose=cose))
-    ).status_code
+    created = passkey.create(begun["options"], cose=cose)
+    status = (await add_credential(service, tokens.bearer, begun, created)).status_code
     assert status in {201, 403}
     if status == 201:
         challenge = await asked(service)
