@@ -184,7 +184,7 @@ def fill_secrets(example: str, settings: Sequence[str]) -> str:
 
 def is_about(line: str, feature: str) -> bool:
     """Whether a line of a list is the import or name of a feature, a row of it, or a claim that it alone proves."""
-    marks = (f"app.features.{feature}.feature ", f"`tests/features/{feature}/`", f"| {feature} |\n", "` | |\n")
+    marks = (f"app.features.{feature}.feature ", f"| {feature} |\n", " | |\n")
     return line.strip() == f"{feature.upper()}," or any(mark in line for mark in marks)
 
 
@@ -219,7 +219,8 @@ def remove(paths: Sequence[Path], files: Collection[str]) -> None:
     features = {path.name for path in paths if path.parent == Path("app/features")}
     migrations = {path.as_posix(): path.read_bytes().decode() for path in MIGRATIONS.glob("*.py")}
     changed = relinked(migrations, migrations.keys() & files)
-    proofs = re.compile("|".join(f"`{re.escape(name)}` " for name in files if name.startswith("tests/")))
+    tests = {name.removesuffix("claims.txt") for name in files if name.startswith("tests/")}
+    proofs = re.compile("|".join(f"`{re.escape(name)}` " for name in tests))
     for name in LISTS if features else ():
         lines = proofs.sub("", Path(name).read_bytes().decode()).splitlines(keepends=True)
         changed[name] = "".join(line for line in lines if not any(is_about(line, each) for each in features))
