@@ -74,7 +74,7 @@ build/check: setup
 	@$(RUN) cookiecutter --no-input -f --config-file scripts/cookiecutter.yaml -o build/check . >build/check.log
 
 trees: setup ## Write the list of files, tests/tree.txt, anew
-	@$(RUN) python -m scripts.trees
+	@$(RUN) python -m scripts.trees >/dev/null
 
 screenshots: setup ## Take the pictures of docs/images anew; needs Chromium
 	@$(RUN) --with playwright --with pillow python scripts/screenshots.py

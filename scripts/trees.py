@@ -85,7 +85,7 @@ def main() -> int:
                 having.setdefault(name, []).append(answers)
     lines = [line(name, conditions(having[name])) for name in sorted(having)]
     TREE.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    sys.stdout.write(f"tests/tree.txt: {len(lines)} files, {len(NEIGHBOURS)} sets of options\n")
+    sys.stderr.write(f"tests/tree.txt: {len(lines)} files, {len(NEIGHBOURS)} sets of options\n")
     return 0
 
 
