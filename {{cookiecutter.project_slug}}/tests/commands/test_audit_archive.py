@@ -51,6 +51,6 @@ def test_refuses_a_trail_that_is_not_in_order(manage: Manage, tmp_path: Path) ->
     assert not file.exists()
     assert len(rows(manage)) == 3
     file.write_text("something else\n", encoding="ascii")
-    assert "cannot be read" in manage("audit", "verify", str(file))[2]
+    assert f"cannot be read: {file} is no archive of the audit trail." in manage("audit", "verify", str(file))[2]
     assert "cannot be read" in manage("audit", "verify", str(tmp_path / "nowhere"))[2]
     assert "--before must be an RFC 3339 time" in manage("audit", "archive", str(file), "--before", "today")[2]

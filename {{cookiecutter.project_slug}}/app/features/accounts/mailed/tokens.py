@@ -117,9 +117,9 @@ async def taken_back(db: AsyncSession, *, unless: bool) -> AsyncIterator[None]:
 
 
 def never_confirmed(_: object, before: datetime) -> ColumnElement[bool]:
-    """Return the condition on accounts that were made before a time, and that no living token would confirm."""
+    """Return the condition on accounts made before a time that no living token would confirm, but disabled ones."""
     alive = exists().where(AccountToken.user_id == User.id, AccountToken.expires_at > utc_now())
-    return User.verified_at.is_(None) & (User.created_at < before) & ~alive
+    return User.verified_at.is_(None) & User.disabled_at.is_(None) & (User.created_at < before) & ~alive
 
 
 def _alive(token: SecretStr) -> ColumnElement[bool]:

@@ -56,8 +56,8 @@ class ArchiveFile:
         with self._path.open("rb") as lines:
             try:
                 return Anchor.from_json(lines.readline())
-            except (KeyError, TypeError):
-                raise ValueError("no archive of the audit trail") from None
+            except (ValueError, KeyError, TypeError):
+                raise ValueError(f"{self._path} is no archive of the audit trail") from None
 
     def rows(self) -> Iterator[Mapping[str, Any] | None]:
         """Yield every row in order; None for one that cannot be read."""

@@ -1,5 +1,6 @@
 """My second factors and passkeys: the list, what I can add, recovery codes, which are shown once."""
 
+import asyncio
 from typing import Any, Literal
 from uuid import UUID
 
@@ -41,7 +42,7 @@ async def begin_again(page: CurrentPage) -> Response:
 @router.form("/add/{kind}", CHANGES_FACTORS)
 async def begin(kind: Added, page: CurrentPage, factors: Factors) -> Response:
     """Show what is needed for another factor: the secret of an app, or the options of a passkey."""
-    return page.show(f"account_factor_{kind}.html", **_shown(await factors.begin(page.principal, kind)))
+    return page.show(f"account_factor_{kind}.html", **await _shown(await factors.begin(page.principal, kind)))
 
 
 @router.form("/add/{kind}/confirm", CHANGES_FACTORS, max_body_size=16 * KIB)
@@ -49,15 +50,17 @@ async def add(kind: Added, page: CurrentPage, factors: Factors, client: RequestC
     """Add the factor if it is proved; the first one comes with recovery codes."""
     enrolment = SecretStr(str((await page.request.form()).get("enrolment", "")))
     begun, beside = await factors.begin(page.principal, kind, enrolment), {"code": Forbidden} if kind == APP else {}
-    async with page.form(FactorCreate, f"account_factor_{kind}.html", beside, **_shown(begun)) as typed:
+    async with page.form(FactorCreate, f"account_factor_{kind}.html", beside, **await _shown(begun)) as typed:
         added, set_cookie = await factors.add(page.principal, typed, client)
     return _done(page, added, set_cookie)
 
 
-def _shown(begun: EnrolmentRead) -> dict[str, Any]:
-    if begun.otpauth_uri is None:
+async def _shown(begun: EnrolmentRead) -> dict[str, Any]:
+    if (uri := begun.otpauth_uri) is None:
         return {"enrolment": begun, "policy": content_security_policy(scripts=True)}
-    return {"enrolment": begun, "qr": segno.make(begun.otpauth_uri, error="m").svg_data_uri(scale=4, light="#fff")}
+    # Some 20 ms of computation.
+    qr = await asyncio.to_thread(lambda: segno.make(uri, error="m").svg_data_uri(scale=4, light="#fff"))
+    return {"enrolment": begun, "qr": qr}
 
 
 @router.form("/codes", CHANGES_FACTORS)
