@@ -31,7 +31,7 @@ async def test_in_a_browser(chromium: Chromium, own_site: Site, good: Issuer) ->
         await page.goto("/login")
         assert await flaws(page) == []
         await page.get_by_role("button", name="Sign in with Good").click()
-        await expect(page.get_by_text("in.chromium@people.example")).to_be_visible()
+        await expect(page.get_by_role("main").get_by_text("in.chromium@people.example")).to_be_visible()
         assert [problem for problem in watch.problems if good.url not in problem] == []
         assert len(watch.problems) == 1
         watch.problems.clear()

@@ -144,6 +144,44 @@ async def test_with_the_keyboard_alone(chromium: Browser, site: Site) -> None:
             assert style == "solid"
 
 
+async def test_the_menu_says_who_is_signed_in(chromium: Browser, site: Site) -> None:
+    """On a phone, without script: it opens and closes, leads to the account, and signs out at once."""
+    admin = await site.person(Role.ADMIN)
+    session = await site.signed_in(admin)
+    async with visiting(chromium, site.url, viewport=PHONE, storage_state=session, java_script_enabled=False) as (
+        page,
+        _,
+    ):
+        await page.goto("/admin/users")
+        menu, button = page.locator("#menu"), page.get_by_role("button", name="Your menu")
+        await expect(menu).to_be_hidden()
+        await button.click()
+        await expect(menu.get_by_text(admin.email)).to_be_in_viewport(ratio=1)
+        await page.keyboard.press("Escape")
+        await expect(menu).to_be_hidden()
+        await expect(button).to_be_focused()
+        await button.click()
+        await menu.get_by_role("link", name="Account").click()
+        await expect(page.get_by_role("heading", name="Account", exact=True)).to_be_visible()
+        await button.click()
+        await menu.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    async with visiting(chromium, site.url, storage_state=await site.signed_in(admin)) as (page, _):
+        await page.goto("/account")
+        await page.get_by_role("button", name="Your menu").click()
+        assert await flaws(page) == []
+        await expect(page.locator("#menu")).to_be_visible()
+
+
+async def test_a_click_anywhere_in_a_row_of_the_overview_leads_on(chromium: Browser, site: Site) -> None:
+    """Also beside its link."""
+    session = await site.signed_in(await site.person())
+    async with visiting(chromium, site.url, viewport=PHONE, storage_state=session) as (page, _):
+        await page.goto("/account")
+        await page.get_by_text("Where you are signed in").click(force=True)  # the link covers it
+        await expect(page.get_by_role("heading", name="Sessions")).to_be_visible()
+
+
 @pytest.fixture
 def wordy_site(tmp_path: Path, databases: Databases) -> Iterator[Site]:
     """A service whose name is long."""

@@ -13,7 +13,7 @@ from app.features.accounts.routes import Accounts
 from app.features.factors.kinds import APP
 from app.features.factors.routes import CHANGES_FACTORS, CHANGES_PASSWORD, READS_FACTORS, Factors
 from app.features.factors.schemas import EnrolmentRead, FactorCreate, FactorRead
-from app.features.pages.kit.page import CurrentPage, HtmlPage, PageRouter, content_security_policy
+from app.features.pages.kit.page import CurrentPage, HtmlPage, PageRouter
 from app.features.pages.kit.site import PagesNotice
 from app.features.pages.kit.urls import FACTORS
 from app.features.sessions.devices import RequestClient
@@ -57,7 +57,7 @@ async def add(kind: Added, page: CurrentPage, factors: Factors, client: RequestC
 
 async def _shown(begun: EnrolmentRead) -> dict[str, Any]:
     if (uri := begun.otpauth_uri) is None:
-        return {"enrolment": begun, "policy": content_security_policy(scripts=True)}
+        return {"enrolment": begun}
     # Some 20 ms of computation.
     qr = await asyncio.to_thread(lambda: segno.make(uri, error="m").svg_data_uri(scale=4, light="#fff"))
     return {"enrolment": begun, "qr": qr}

@@ -16,7 +16,7 @@ from app.features.accounts.routes import Mailboxes, OwnAccount, require_open
 from app.features.accounts.schemas import AccountCreate, ForgottenPassword
 from app.features.browser.cookie import clear_session_cookie
 from app.features.pages.kit.forms import FormBody
-from app.features.pages.kit.page import CurrentPage, PageRouter, content_security_policy, signed_in_user
+from app.features.pages.kit.page import CurrentPage, PageRouter, signed_in_user
 from app.features.pages.kit.urls import HOME
 from app.features.sessions.devices import RequestClient
 
@@ -26,7 +26,6 @@ _ACCEPTED = 202
 # For the browser that registered, until the token of the mail has expired.
 _REGISTERED = "__Host-registered"
 _HOUR = 3600
-_WITH_TOKEN_SCRIPT = content_security_policy(scripts=True)
 
 
 def _code(text: str) -> str:
@@ -78,14 +77,14 @@ async def register(page: CurrentPage, mailboxes: Mailboxes, client: RequestClien
 @router.page("/verify", Public())
 async def verify_page(page: CurrentPage) -> Response:
     """Ask for the token of the mail."""
-    return page.show("verify.html", policy=_WITH_TOKEN_SCRIPT, registered_here=_REGISTERED in page.request.cookies)
+    return page.show("verify.html", registered_here=_REGISTERED in page.request.cookies)
 
 
 @router.form("/verify", Public())
 async def verify(page: CurrentPage, mailboxes: Mailboxes) -> Response:
     """Confirm an address, which opens its account. A click alone keeps no password that another browser registered."""
-    beside, options = {"token": BadRequest, "password": Forbidden}, {"policy": _WITH_TOKEN_SCRIPT}
-    async with page.form(VerifyForm, "verify.html", beside, registered_here=False, **options) as typed:
+    beside = {"token": BadRequest, "password": Forbidden}
+    async with page.form(VerifyForm, "verify.html", beside, registered_here=False) as typed:
         kept = await mailboxes.confirm(SecretStr(typed.token), typed.password, page.request.cookies.get(_REGISTERED))
     return page.show("done.html", purpose="verify" if kept else "choose")
 
@@ -98,13 +97,13 @@ async def forgot(page: CurrentPage, mailboxes: Mailboxes, client: RequestClient)
     return page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="forgot")
 
 
-router.show("/reset", Public(), "reset.html", policy=_WITH_TOKEN_SCRIPT)
+router.show("/reset", Public(), "reset.html")
 
 
 @router.form("/reset", Public())
 async def reset(page: CurrentPage, mailboxes: Mailboxes, client: RequestClient) -> Response:
     """Set the password of the token's account; every session of it ends, this browser's too if it is one of them."""
-    async with page.form(ResetForm, "reset.html", {"token": BadRequest}, policy=_WITH_TOKEN_SCRIPT) as typed:
+    async with page.form(ResetForm, "reset.html", {"token": BadRequest}) as typed:
         await mailboxes.reset(SecretStr(typed.token), typed.new_password, client)
     before, page.signed_in = page.signed_in, await signed_in_user(page.request)
     response = page.show("done.html", purpose="reset")
@@ -113,12 +112,12 @@ async def reset(page: CurrentPage, mailboxes: Mailboxes, client: RequestClient) 
     return response
 
 
-router.show("/account/email/confirm", Public(), "email_confirm.html", policy=_WITH_TOKEN_SCRIPT)
+router.show("/account/email/confirm", Public(), "email_confirm.html")
 
 
 @router.form("/account/email/confirm", Public())
 async def confirm_email(page: CurrentPage, own: OwnAccount) -> Response:
     """Give an account its new address."""
-    async with page.form(CodeForm, "email_confirm.html", {"token": BadRequest}, policy=_WITH_TOKEN_SCRIPT) as typed:
+    async with page.form(CodeForm, "email_confirm.html", {"token": BadRequest}) as typed:
         await own.confirm_email_change(SecretStr(typed.token))
     return page.show("done.html", purpose="email")

@@ -17,7 +17,7 @@ from app.features.authorization.service import AuthorizationService
 from app.features.browser.cookie import session_cookie
 from app.features.browser.service import BrowserSessions, SignedInUser
 from app.features.pages.kit.forms import Fields, FormRefused, errors_by_field, parse_fields, shown_values
-from app.features.pages.kit.site import Navigation, Notice, Site
+from app.features.pages.kit.site import Assets, Navigation, Notice, Site
 from app.features.pages.kit.urls import with_query
 from app.http.middleware.checks import cross_origin_refusal, is_own_origin
 from app.http.request.strict_json import StrictRequest
@@ -58,12 +58,12 @@ class HtmlPage:
         *,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
-        policy: str | None = None,
         **context: Any,
     ) -> Response:
-        """Render a template; `policy` is the content security policy, and the templates get the `context`."""
+        """Render a template with the `context`; the page may run scripts if the template names one of ours."""
         services = services_of(self.request.app)
         site, principal = services[Site], self.signed_in.principal if self.signed_in else None
+        named: dict[str, str] = {}
         common = site.common | {
             "signed_in": self.signed_in,
             "path": self.request.scope["path"],
@@ -72,9 +72,10 @@ class HtmlPage:
             "may_open": partial(services[Navigation].may_open, principal),
             "values": self.values,
             "errors": {},
+            "script": lambda name: named.setdefault(name, services[Assets].url(name)),
         }
         html = site.templates.get_template(template).render(common | context)
-        own = {"Content-Security-Policy": policy or content_security_policy(), **(headers or {})}
+        own = {"Content-Security-Policy": content_security_policy(scripts=bool(named)), **(headers or {})}
         return HTMLResponse(html, status_code=status, headers=own)
 
     def go(self, path: str, notice: Notice | None = None, headers: Mapping[str, str] | None = None) -> Response:

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from app.access.policies import Allow, Policy, Public, policy
 from app.core.services import services_of
 from app.core.settings.model import Settings
-from app.features.pages.kit.page import PageRouter, content_security_policy
+from app.features.pages.kit.page import PageRouter
 from app.features.pages.kit.site import PREFIX, Assets
 from app.features.system.permissions import SystemPermission
 
@@ -17,12 +17,11 @@ def public_router(settings: Settings) -> APIRouter:
     """Make the router; in production, `/docs` needs the permission for `/openapi.json` (ASVS 13.4.5)."""
     router = PageRouter(__name__)
     rule: Policy = Allow(SystemPermission.DOCS_READ) if settings.production else Public()
-    scripts = content_security_policy(scripts=True)
     router.show("/", Public(), "home.html")
-    router.show("/docs", rule, "docs.html", policy=scripts)
+    router.show("/docs", rule, "docs.html")
     # It hands the code in its URL to `/docs`. No sign-in gets the URL first, and no `Referer` has it.
     headers = {"Referrer-Policy": "no-referrer"}
-    router.show(DOCS_REDIRECT, Public(), "docs_redirect.html", policy=scripts, headers=headers)
+    router.show(DOCS_REDIRECT, Public(), "docs_redirect.html", headers=headers)
     router.get(PREFIX + "/{version}/{name}")(_asset)
     return router
 

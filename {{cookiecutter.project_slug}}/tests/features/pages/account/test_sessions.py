@@ -61,6 +61,14 @@ async def test_ends_one_or_all_others(service: Service) -> None:
     assert (await browser.get(ME)).status_code == 200
 
 
+async def test_this_session_is_the_first(service: Service) -> None:
+    """Whatever was used since."""
+    person, browser = await with_browser(service)
+    await elsewhere(service, person)
+    page = (await browser.get(PATH)).text
+    assert page.index("this session") < page.index('/end"')
+
+
 @pytest.mark.asvs("8.2.2")
 async def test_sessions_of_others_are_not_there(service: Service) -> None:
     """404, as for one that never was; it goes on, and the page does not show it."""

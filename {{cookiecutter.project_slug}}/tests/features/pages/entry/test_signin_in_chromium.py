@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Cookie, Page, expect
 from tests.support.account_mail import PASSWORD, TOKEN
 from tests.support.databases import Databases
 from tests.support.mail import bodies, until
-from tests.support.pages.chromium import flaws, grave_findings, launched, visiting
+from tests.support.pages.chromium import SCHEMES, Scheme, flaws, grave_findings, launched, visiting
 from tests.support.pages.site import Site, running_site, sign_in
 
 pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database]
@@ -57,7 +57,7 @@ async def test_everybody_can_use_every_page(chromium: Browser, site: Site) -> No
         await sign_in(page, person)
         for path in FOR_THE_SIGNED_IN:
             await page.goto(path)
-            await expect(page.get_by_text(person.email)).to_be_visible()
+            await expect(page.get_by_role("main").get_by_text(person.email)).to_be_visible()
             assert await flaws(page) == [], path
 
 
@@ -118,6 +118,50 @@ async def test_a_link_from_a_mail(chromium: Browser, site: Site) -> None:
         await page.get_by_label("Password").fill(PASSWORD)
         await page.keyboard.press("Enter")
         await page.wait_for_url(f"{site.url}/account")
+
+
+@pytest.mark.parametrize("path", ["/login", "/register", "/reset", "/confirm", "/account/password", "/account/delete"])
+async def test_what_was_typed_as_a_password_can_be_shown(chromium: Browser, site: Site, path: str) -> None:
+    """By a button in the field, until the form is sent. Without script there is none."""
+    session = await site.signed_in(await site.person()) if path.startswith(("/account", "/confirm")) else None
+    async with visiting(chromium, site.url, storage_state=session) as (page, _):
+        await page.goto(path)
+        field = page.locator("input[type=password]").first
+        await field.fill("open sesame")
+        field = page.locator(f"#{await field.get_attribute('id')}")
+        box = page.locator(".password").filter(has=field)
+        for shown in ("text", "password", "text"):
+            await box.get_by_role("button").click()
+            await expect(field).to_have_attribute("type", shown)
+        await expect(box.get_by_role("button")).to_have_accessible_name("Hide what you typed")
+        assert await flaws(page) == []
+        # Not sent: what counts is how the form stands when it would be.
+        form = page.locator("form").filter(has=field)
+        await form.evaluate("form => form.addEventListener('submit', event => event.preventDefault())")
+        await form.evaluate("form => { form.noValidate = true; form.requestSubmit(); }")
+        await expect(field).to_have_attribute("type", "password")
+    async with visiting(chromium, site.url, storage_state=session, java_script_enabled=False) as (page, _):
+        await page.goto(path)
+        await expect(page.locator("input[type=password]").first).to_be_visible()
+        await expect(page.locator(".password button")).to_have_count(0)
+
+
+def _luminance(colour: str) -> float:
+    """The relative luminance of a colour as the browser writes it (WCAG 2.2)."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_the_border_of_a_field_can_be_seen(chromium: Browser, site: Site, scheme: Scheme) -> None:
+    """With a contrast of 3 to what is around it (WCAG 1.4.11), which axe does not measure."""
+    async with visiting(chromium, site.url, color_scheme=scheme) as (page, _):
+        await page.goto("/login")
+        border = await page.locator("#password").evaluate("field => getComputedStyle(field).borderTopColor")
+        around = await page.locator("article").evaluate("box => getComputedStyle(box).backgroundColor")
+        dark, light = sorted((_luminance(border), _luminance(around)))
+        assert (light + 0.05) / (dark + 0.05) >= 3
 
 
 async def test_another_link_in_the_same_tab(chromium: Browser, site: Site) -> None:
@@ -202,7 +246,7 @@ async def test_no_script_reads_the_cookie(chromium: Browser, site: Site) -> None
     async with visiting(chromium, site.url) as (page, _):
         await sign_in(page, person)
         await page.goto("/logout")
-        await expect(page.get_by_text(person.email)).to_be_visible()
+        await expect(page.get_by_role("main").get_by_text(person.email)).to_be_visible()
         assert await page.evaluate("document.cookie") == ""
         (cookie,) = await kept(page)
         assert (cookie["name"], cookie["secure"], cookie["httpOnly"]) == ("__Host-session", True, True)
@@ -215,7 +259,7 @@ async def test_going_back_after_signing_out_shows_nothing(chromium: Browser, sit
     person = await site.person()
     async with visiting(chromium, site.url, storage_state=await site.signed_in(person)) as (page, _):
         await page.goto("/confirm")
-        await expect(page.get_by_text(person.email)).to_be_visible()
+        await expect(page.get_by_role("main").get_by_text(person.email)).to_be_visible()
         await page.goto("/logout")
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()

@@ -49,10 +49,15 @@ async def test_nothing_else_is_served(service: Service, path: str) -> None:
 
 async def test_every_icon_is_drawn(service: Service) -> None:
     """A page that names one which is not in the file would show a gap, without a word in any log."""
-    _, admin = await with_browser(service, Role.ADMIN)
+    person, admin = await with_browser(service, Role.ADMIN)
+    for device in (
+        "curl/8.5",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) Version/18.6 Mobile/15E148 Safari/604.1",
+    ):
+        await service.sign_in(person, headers={"User-Agent": device})
     drawn = set(re.findall(r'<symbol id="([a-z]+)"', (FOLDER / "icons.svg").read_text("utf-8")))
     file = service[Assets].url("icons.svg")
-    for path in ("/", "/account", "/admin"):
+    for path in ("/", "/account", "/account/factors", "/account/sessions", "/admin"):
         named = re.findall(r'<use href="([^"]+)#([a-z]+)"', (await admin.get(path)).text)
         assert named, path
         assert {address for address, _ in named} == {file}

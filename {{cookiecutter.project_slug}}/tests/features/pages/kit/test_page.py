@@ -21,8 +21,10 @@ JINJA = re.compile(r"\{[%#{].*?[%#}]\}", re.DOTALL)
 @pytest.mark.asvs("3.4.3", "3.4.6")
 async def test_a_page_runs_nothing_and_loads_nothing_of_others(service: Service) -> None:
     """No script at all where none is needed, otherwise our own files; no style, frame, base or form of anybody else."""
-    for path, scripts in (("/forgot", False), ("/login", True), ("/verify", True)):
-        policy = (await service.client.get(path)).headers["Content-Security-Policy"]
+    for path, scripts in (("/forgot", False), ("/login", True), ("/register", True), ("/verify", True)):
+        answer = await service.client.get(path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert ("<script" in answer.text) is scripts
         assert policy == content_security_policy(scripts=scripts)
         sources = dict(part.split(" ", 1) for part in policy.split("; "))
         assert "unsafe" not in policy
