@@ -47,13 +47,6 @@ _BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "at+jwt"}
 _CLIENT = {"type": "http", "scheme": "basic", "description": "An OAuth 2 client (RFC 6749 section 2.3.1)."}
 _AUTHORIZE, _TOKEN = f"{OAUTH_PREFIX}authorize", f"{OAUTH_PREFIX}token"
 
-_ALWAYS = {
-    "400": "The request is malformed",
-    "429": "A limit is reached",
-    "503": "Not able to answer now",
-    "default": "Any other error",
-}
-
 
 def install_openapi(app: FastAPI) -> None:
     """Make `app.openapi()` return this document, made once."""
@@ -113,7 +106,12 @@ def _complete(operation: dict[str, Any], path: str, policy: Policy) -> None:
 
 
 def _errors(operation: dict[str, Any], path: str, policy: Policy) -> dict[str, str]:
-    errors = dict(_ALWAYS)
+    errors = {
+        "400": "The request is malformed",
+        "429": "A limit is reached",
+        "503": "Not able to answer now",
+        "default": "Any other error",
+    }
     if policy.needs_principal or policy.needs_caller:
         errors["401"] = "Not signed in"
     if isinstance(policy, Recent):

@@ -19,7 +19,6 @@ Result = TypeVar("Result")
 
 clients = typer.Typer(help="Register, list and remove OAuth 2 clients.", no_args_is_help=True)
 
-_ALL = 2**31 - 1  # clients that are listed
 _ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="What `add` and `list` show as client_id.")]
 
 
@@ -57,7 +56,7 @@ def add(  # noqa: PLR0913  # each is an option
 @clients.command(name="list")
 def list_clients() -> None:
     """Print every client: client_id, name, kind, grants, scope and redirect addresses."""
-    every, _ = _run(lambda service: service.list_clients(PageParams(_ALL)))
+    every, _ = _run(lambda service: service.list_clients(PageParams(2**31 - 1)))
     for client in every:
         kind = "confidential" if client.confidential else "public"
         kind += ", first-party" if client.first_party else ""

@@ -133,33 +133,35 @@ async def send_problem(problem: Problem, scope: Scope, receive: Receive, send: S
     await problem_response(problem, scope)(scope, receive, send)
 
 
+def answer_with(app: FastAPI, kind: int | type[Exception], to_problem: Callable[[Any, Scope], Problem]) -> None:
+    """Have errors of a type, or with a status, answered with the problem that is made of them."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return problem_response(to_problem(error, request.scope), request.scope)
+
+    app.add_exception_handler(kind, answer)
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Give every error that an endpoint or the router can raise the one shape."""
-
-    def install(kind: type[Exception], to_problem: Callable[[Any], Problem]) -> None:
-        async def answer(request: Request, error: Exception) -> Response:
-            return problem_response(to_problem(error), request.scope)
-
-        app.add_exception_handler(kind, answer)
-
-    install(Problem, lambda problem: problem)
-    install(HTTPException, _from_http_exception)
-    install(RequestValidationError, _from_validation_error)
+    answer_with(app, Problem, lambda problem, _: problem)
+    answer_with(app, HTTPException, _from_http_exception)
+    answer_with(app, RequestValidationError, _from_validation_error)
 
 
-def _from_http_exception(error: HTTPException) -> Problem:
+def _from_http_exception(error: HTTPException, _: Scope) -> Problem:
     """Make a problem of a framework's error. Its detail is dropped: it may hold what the client sent."""
     return Problem(f"{_title(error.status_code)}.", status=error.status_code, headers=error.headers)
 
 
-def _from_validation_error(error: RequestValidationError) -> Problem:
+def _from_validation_error(error: RequestValidationError, _: Scope) -> Problem:
     """Say where and why each part was refused, never its value (ASVS 16.2.5); of very many, the first."""
     where_and_why = [
         {
             "location": [_safe_step(step) for step in item["loc"]],
             "reason": item["type" if item["type"] in _QUOTING_TYPES else "msg"],
         }
-        for item in error.errors()[:_MOST_ERRORS]
+        for item in error.errors()[:50]
     ]
     return Unprocessable("The request breaks a rule; see errors.", errors=where_and_why)
 
@@ -176,6 +178,5 @@ def _title(status: int) -> str:
 # The names of RFC 9110, which Python has since 3.13.
 _TITLES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
 _LONGEST_STEP = 64
-_MOST_ERRORS = 50
 # Types of errors that stand in for their message: it is made of the input, or of an exception's own text.
 _QUOTING_TYPES = frozenset({"json_invalid", "uuid_parsing", "url_parsing", "assertion_error"})

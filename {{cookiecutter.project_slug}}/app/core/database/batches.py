@@ -16,7 +16,6 @@ Batch = Callable[[AsyncSession], Awaitable[int]]
 """Treats some rows in the transaction and returns their number, 0 if none is left."""
 
 _log = structlog.get_logger("app")
-_FOUND_AT_ONCE = 10_000
 
 
 class Resealable(Protocol):
@@ -60,7 +59,7 @@ def purge_of(database: Database, model: type[Base], over: ColumnElement[bool], l
         while not deleted:  # others may have deleted or used what was found
             if not found:
                 async with database.read() as reader:
-                    found.extend(await reader.execute(select(*key).where(over).limit(_FOUND_AT_ONCE)))
+                    found.extend(await reader.execute(select(*key).where(over).limit(10_000)))
             keys, found[:limit] = found[:limit], []
             if not keys:
                 break

@@ -14,14 +14,14 @@ from typing import Any
 
 import asyncpg
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import InvalidatePoolError, OperationalError, TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from starlette.responses import Response
+from starlette.types import Scope
 
-from app.core.errors import Unavailable, problem_response
+from app.core.errors import Unavailable, answer_with
 from app.core.settings.database_url import POOLER, connect_arguments
 
 # What a transaction raises when the database cannot be reached, is overloaded or does not answer in time.
@@ -31,7 +31,6 @@ UNAVAILABLE_ERRORS = (OperationalError, PoolTimeoutError)
 # name of the database (3D), serialization and deadlock (40), resources (53), a lock that is held (55P03), shutdown and
 # cancellation, the statement timeout among it (57), input and output (58), a right that the role has not (42501).
 _SQLSTATES = ("08", "25006", "25P03", "28", "3D000", "40", "42501", "53", "55P03", "57", "58")
-_RETRY_AFTER_SECONDS = 5
 
 _log = structlog.get_logger("app")
 _CONNECT_SECONDS = 4
@@ -41,13 +40,12 @@ _PING_SECONDS = 2
 def install_outage_handlers(app: FastAPI) -> None:
     """Answer 503 for the errors of a database that cannot be reached."""
 
-    async def on_outage(request: Request, error: Exception) -> Response:
+    def on_outage(error: Exception, _: Scope) -> Unavailable:
         _log.error("database_unavailable", error=type(error).__name__, exc_info=error)
-        problem = Unavailable("The database does not answer.", retry_after=_RETRY_AFTER_SECONDS)
-        return problem_response(problem, request.scope)
+        return Unavailable("The database does not answer.", retry_after=5)
 
     for kind in UNAVAILABLE_ERRORS:
-        app.add_exception_handler(kind, on_outage)
+        answer_with(app, kind, on_outage)
 
 
 class StaleStatementError(OperationalError):

@@ -55,7 +55,11 @@ class LogWriter:
         """
         file = _file_of(stream)
         if file is None:
-            _write_text(stream, line)
+            if hasattr(stream, "buffer"):
+                stream.buffer.write(line + b"\n")
+            else:
+                stream.write(line.decode() + "\n")
+            stream.flush()
             return
         with self._changed:
             # After a loss, further lines are lost until half of the queue is written: few long gaps, not many short.
@@ -132,11 +136,3 @@ def _write(file: io.RawIOBase, data: bytes) -> int:
                 time.sleep(_RETRY_SECONDS)
             written += count or 0
     return written
-
-
-def _write_text(stream: TextIO, line: bytes) -> None:
-    if hasattr(stream, "buffer"):
-        stream.buffer.write(line + b"\n")
-    else:
-        stream.write(line.decode() + "\n")
-    stream.flush()

@@ -43,8 +43,6 @@ class BrowserSession(Base):
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-_SEEN_EVERY = timedelta(minutes=1)
-
 _rows = BrowserSession.__table__
 _FIND = select(_rows.c.session_id, _rows.c.sealed).where(_rows.c.id_hash == bindparam("id_hash"))
 BROWSER_KEY = Purpose("browser-session/v1")
@@ -82,7 +80,7 @@ class BrowserSessions:
             emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason=reason)
             raise Unauthenticated("Sign in first." if value is None else "The session has ended.")
         # An idle session ends: that this one is in use is noted once a minute at most.
-        await self._sessions.seen(signed_in.principal.session_id, not_since=utc_now() - _SEEN_EVERY)
+        await self._sessions.seen(signed_in.principal.session_id, not_since=utc_now() - timedelta(minutes=1))
         request.state.account = signed_in.account
         return signed_in.principal
 

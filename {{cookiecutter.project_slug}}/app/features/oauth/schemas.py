@@ -12,7 +12,6 @@ from app.features.oauth.clients.redirect_uris import LONGEST_URI, check_redirect
 from app.features.oauth.clients.registered import GrantType, RegisteredClient
 
 _LONGEST_PARAMETER = 4096
-_MOST_REDIRECT_URIS = 10
 
 Parameter = Annotated[str, Field(max_length=_LONGEST_PARAMETER)]
 SecretParameter = Annotated[SecretStr, Field(max_length=_LONGEST_PARAMETER)]
@@ -85,8 +84,7 @@ class ClientCreate(RequestBody):
         list[Annotated[GrantType, Field(strict=False)]], Field(min_length=1, max_length=len(GrantType))
     ] = Field(default=[GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN])
     redirect_uris: Annotated[
-        list[Annotated[str, Field(max_length=LONGEST_URI), AfterValidator(check_redirect_uri)]],
-        Field(max_length=_MOST_REDIRECT_URIS),
+        list[Annotated[str, Field(max_length=LONGEST_URI), AfterValidator(check_redirect_uri)]], Field(max_length=10)
     ] = Field(default=[])
     confidential: bool = True
     first_party: bool = False

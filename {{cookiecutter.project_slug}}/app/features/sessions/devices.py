@@ -26,7 +26,6 @@ from app.http.request.proxies import client_ip_of
 LONGEST_USER_AGENT = 300
 
 _ALERTS_PER_HOUR = 5
-_HOUR = timedelta(hours=1)
 _VERSION = re.compile(r"[0-9][0-9._]*")
 
 
@@ -87,7 +86,7 @@ def session_with_factor(user_id: UUID, client: Client) -> Select[Any]:
 
 def is_new_device(connection: Connection, user_id: UUID, client: Client) -> bool:
     """Return whether to alert the owner: not of the first device, of five an hour at most. The account is locked."""
-    asked = {"of_user": user_id, "of_network": subscriber(client.ip), "since": utc_now() - _HOUR}
+    asked = {"of_user": user_id, "of_network": subscriber(client.ip), "since": utc_now() - timedelta(hours=1)}
     number = connection.execute(_NEW, {**asked, "device": device_of(user_id, client)}).scalar()
     return number is not None and number < _ALERTS_PER_HOUR
 

@@ -19,7 +19,6 @@ PROBES = frozenset({"/livez", "/readyz"})
 
 _PORT = re.compile(r":[0-9]{1,5}\Z")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_OWN_SITES = ([b"same-origin"], [b"none"])
 
 
 def require_https(scope: Scope) -> None:
@@ -69,7 +68,7 @@ def is_own_origin(scope: Scope, public_url: str) -> bool:
     browsers without it, `Origin` must be that of `PUBLIC_URL`. With neither, it does not: every browser sends one.
     """
     sites = header_values(scope, b"sec-fetch-site")
-    return sites in _OWN_SITES if sites else header_values(scope, b"origin") == [public_url.encode()]
+    return sites in ([b"same-origin"], [b"none"]) if sites else header_values(scope, b"origin") == [public_url.encode()]
 
 
 def cross_origin_refusal() -> Forbidden:

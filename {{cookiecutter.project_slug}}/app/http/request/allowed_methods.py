@@ -2,13 +2,12 @@
 
 from re import Pattern
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
-from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import Message, Receive, Scope, Send
 
-from app.core.errors import Problem, problem_response
+from app.core.errors import Problem, answer_with
 from app.http.request.base import HttpMiddleware
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
@@ -27,11 +26,7 @@ def install_allowed_methods(app: FastAPI) -> None:
         (compile_path(context.path or "")[0], frozenset(context.methods or ()))
         for context in iter_route_contexts(app.routes)
     ]
-
-    async def method_not_allowed(request: Request, _: Exception) -> Response:
-        return problem_response(_problem(request.scope), request.scope)
-
-    app.add_exception_handler(405, method_not_allowed)
+    answer_with(app, 405, lambda _, scope: _problem(scope))
 
 
 def _problem(scope: Scope) -> Problem:

@@ -17,8 +17,6 @@ from app.http.request.base import HttpMiddleware, header_values
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
-_SCHEMES = frozenset({"http", "https"})
-
 
 @dataclass(eq=False)
 class ProxiesMiddleware(HttpMiddleware):
@@ -40,7 +38,7 @@ class ProxiesMiddleware(HttpMiddleware):
             # If both lists have the same length, the client has the same position in both; otherwise the first entry is
             # the client's. No link and no permission depends on it: a client that forges it affects itself alone.
             scheme = schemes[position if len(schemes) == len(hops) else 0].lower() if schemes else None
-            scope["scheme"] = scheme if scheme in _SCHEMES else scope["scheme"]
+            scope["scheme"] = scheme if scheme in {"http", "https"} else scope["scheme"]
         await self.app(scope, receive, send)
 
 

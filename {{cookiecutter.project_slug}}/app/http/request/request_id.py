@@ -18,8 +18,10 @@ class RequestIdMiddleware(HttpMiddleware):
     """Sets the id of the request, and binds it and the client's address to the log context."""
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = _sent_id(scope) or new_request_id()
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        sent = header_values(scope, HEADER) if state.get("from_proxy") else []
+        text = sent[0].decode("latin-1") if len(sent) == 1 else ""
+        state["request_id"] = request_id = text if _ACCEPTED.fullmatch(text) else new_request_id()
         header = (HEADER, request_id.encode())
 
         def name(message: Message) -> None:
@@ -30,12 +32,6 @@ class RequestIdMiddleware(HttpMiddleware):
             await self.app(scope, receive, at_start(send, name))
         finally:
             reset_contextvars(**bound)
-
-
-def _sent_id(scope: Scope) -> str | None:
-    from_proxy = scope.get("state", {}).get("from_proxy")
-    sent = [value.decode("latin-1") for value in header_values(scope, HEADER)] if from_proxy else []
-    return sent[0] if len(sent) == 1 and _ACCEPTED.fullmatch(sent[0]) else None
 
 
 def new_request_id() -> str:

@@ -40,8 +40,6 @@ MAILS_PER_HOUR = RateLimitItemPerHour(5)
 RECOVERY = "recovery"
 TOO_MANY = "Too many requests for mail. Try again later."
 TEMPLATES = Path(__file__).with_name("templates")
-_LONGEST_NAME = 100
-_LONGEST_SHOWN = 200
 _LINKING = re.compile(r"[:@\"]|[.\u3002\uff0e\uff61](?![0-9])")
 
 _users = table_of(User)
@@ -156,7 +154,7 @@ class AccountMail:
 
     def _mail(self, kind: MailTemplate, to: str, name: str | None, about: Mapping[str, str]) -> Mail:
         """Render the mail as text and as HTML; fails if the template needs a value that is not given."""
-        subject = f"{self._common['app_name'][:_LONGEST_NAME]}: {kind.subject}"
+        subject = f"{self._common['app_name'][:100]}: {kind.subject}"
         values = {**self._common, "subject": subject, "display_name": name, **about}
         templates = templates_in(self.folders)
         text, html = (templates.get_template(f"{kind}.{suffix}").render(values) for suffix in ("txt", "html"))
@@ -165,4 +163,4 @@ class AccountMail:
 
 def unlinked(text: str) -> str:
     """Return a text that others chose on one line, without what mail programs make links of, and without quotes."""
-    return _LINKING.sub(" ", "".join(character for character in text if character.isprintable()))[:_LONGEST_SHOWN]
+    return _LINKING.sub(" ", "".join(character for character in text if character.isprintable()))[:200]

@@ -36,7 +36,6 @@ from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.policy import PasswordPolicy
 from app.features.sessions.devices import Client, forget_other_homes, remember_home
 
-_TRIES = 3
 _FOR_PASSWORDS = (TokenKind.RESET, TokenKind.INVITATION)
 
 
@@ -67,7 +66,7 @@ class MailboxService:
             pending = await db.scalar(unconfirmed)
         # The same work for every address: without a pending hash, a dummy is verified; and once, however many tries.
         same = (await self._passwords.hasher.verify(password, pending)).valid
-        for _ in range(_TRIES):
+        for _ in range(3):
             with suppress(IntegrityError):
                 await self._enter(address.mailbox, account, pending, same=same, mailable=mailable)
                 return _proof(new_hash)

@@ -29,7 +29,6 @@ GivenPassword = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
 """A password that is being checked. The bound limits the work."""
 
 OWASP_ARGON2ID = Argon2Hasher(memory_cost=19456, time_cost=2, parallelism=1)
-_NICENESS = 19
 _GROUP = 16  # sign-ins
 
 _Result = TypeVar("_Result")
@@ -140,4 +139,4 @@ def usable_cores() -> int:
 def _lower_priority() -> None:
     """Let the event loop go first: on Linux, niceness belongs to a thread."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)

@@ -18,7 +18,6 @@ FEWEST_LEFT = 8
 MOST_PADDING = 8
 """How many digits and signs count for nothing beside a word: a date, a year, exclamation marks."""
 
-_ADVICE = "Take several unrelated words, or let a password manager make one."
 _DIGITS = "0123456789"
 
 
@@ -39,7 +38,7 @@ class PasswordPolicy:
         user_names = _names_in(*email.split("@"), display_name or "")
         problem = _length_problem(typed) or self._problem(folded(typed), user_names)
         if problem is not None:
-            detail = f"The password {problem}. {_ADVICE}"
+            detail = f"The password {problem}. Take several unrelated words, or let a password manager make one."
             raise Unprocessable(detail, errors=[{"location": ["body", field], "reason": detail}])
         return AcceptedPassword(SecretStr(normalized(typed)))
 

@@ -58,7 +58,6 @@ _FREE_HEAD = (
     .with_for_update(skip_locked=True)
 )
 _HEAD_AND_LAST = _HEAD.add_columns(select(func.max(_events.c.sequence)).scalar_subquery())
-_RENUMBER = text("SELECT setval('audit_events_number', max(sequence)) FROM audit_events")
 # A shard that is empty may be one from before there were shards. Who sees a row has a higher number than it.
 _TAIL = text(
     """
@@ -214,7 +213,7 @@ class Appender:
         tail = _tail(connection, shard, count)
         if tail.numbers and tail.numbers[0] <= tail.newest:
             # Somebody added a row by hand, or restored the rows without the sequence.
-            connection.execute(_RENUMBER)
+            connection.exec_driver_sql("SELECT setval('audit_events_number', max(sequence)) FROM audit_events")
             tail = _tail(connection, shard, count)
         return shard, Head(*row[1:]) if row else None, tail
 

@@ -24,22 +24,14 @@ from app.features.audit.trail.append import lock_heads
 from app.features.audit.trail.chain import Anchor, End, digest_of, plain_row, position_of
 
 _events = table_of(AuditEvent)
-_CLAIM = (
-    select(_events.c.details)
-    .where(_events.c.action == TrailEvent.AUDIT_ARCHIVED)
-    .order_by(_events.c.sequence.desc())
-    .limit(1)
-)
-_ENDS = select(AuditHead.id, AuditHead.place)
-_NEWEST = select(func.max(_events.c.sequence))
-_HASHES = ("key_id", "digest", "mac")
 BATCH = 1000
 _SQLITE_TRIGGER = text("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = 'audit_events_no_delete'")
 
 
 def archived_through(connection: Connection) -> Anchor:
     """Return the last archived rows as the trail names them; only a verification shows whether that is true."""
-    details = connection.scalar(_CLAIM)
+    named = select(_events.c.details).where(_events.c.action == TrailEvent.AUDIT_ARCHIVED)
+    details = connection.scalar(named.order_by(_events.c.sequence.desc()).limit(1))
     with suppress(ValueError, KeyError, TypeError):
         return Anchor.from_json(details or "")
     return Anchor()
@@ -66,7 +58,7 @@ class ArchiveFile:
             for line in lines:
                 try:
                     row = orjson.loads(line)
-                    yield {**row, **{name: bytes.fromhex(row[name]) for name in _HASHES}}
+                    yield {**row, **{name: bytes.fromhex(row[name]) for name in ("key_id", "digest", "mac")}}
                 except (ValueError, KeyError, TypeError):
                     yield None
 
@@ -117,10 +109,10 @@ def rows_before(connection: Connection, before: datetime) -> Iterator[Mapping[st
 
     Of each shard only rows that were there at the beginning: another one may come in front of its place in the order.
     """
-    heads = {head.id: head.place for head in connection.execute(_ENDS)}
+    heads = {head.id: head.place for head in connection.execute(select(AuditHead.id, AuditHead.place))}
     later = connection.scalar(select(func.min(_events.c.sequence)).where(_events.c.created_at >= before))
     last, statement = 0, select(_events).order_by(_events.c.sequence).limit(BATCH)
-    end = later or (connection.scalar(_NEWEST) or 0) + 1
+    end = later or (connection.scalar(select(func.max(_events.c.sequence))) or 0) + 1
     while True:
         found = statement.where(_events.c.sequence > last, _events.c.sequence < end)
         rows = [{**row} for row in connection.execute(found).mappings()]

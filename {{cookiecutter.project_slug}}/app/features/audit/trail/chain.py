@@ -26,7 +26,6 @@ LARGEST = 2**63 - 1
 
 _ROW = b"audit row\0"
 _HEAD = b"audit head\0"
-_NOT_HASHED = frozenset({"digest", "mac"})
 
 
 class End(NamedTuple):
@@ -153,7 +152,7 @@ def position_of(row: Mapping[str, Any]) -> tuple[int, int]:
 def digest_of(previous: bytes, row: Mapping[str, Any]) -> bytes:
     """Return the digest of a row that follows one with the digest `previous`."""
     # Sorted, so that every database gives the same. Without nulls, so that a nullable column can be added later.
-    hashed = plain_row({name: value for name, value in row.items() if name not in _NOT_HASHED})
+    hashed = plain_row({name: value for name, value in row.items() if name not in {"digest", "mac"}})
     return hashlib.sha256(_ROW + previous + orjson.dumps(hashed, option=orjson.OPT_SORT_KEYS)).digest()
 
 

@@ -26,7 +26,8 @@ from app.core.events import SecurityEvent, emit_event
 from app.core.pagination import Cursors, PageParams
 from app.core.services import Services
 from app.features.accounts.administration import Authority, denied
-from app.features.accounts.service import SERVICE_DOMAIN, add_account, lock_service_account, remove_service_account
+from app.features.accounts.models import User
+from app.features.accounts.service import SERVICE_DOMAIN, add_account, lock_service_account
 from app.features.oauth.clients.registered import OWN_CLIENTS, GrantType, RegisteredClient
 from app.features.oauth.events import ClientEvent
 from app.features.oauth.models import OAuthClient
@@ -35,7 +36,6 @@ from app.features.sessions.service import SessionService
 
 _SECRET_PREFIX = "cs_"  # noqa: S105  # what `core/logging/secret_shapes.py` knows a secret by
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
-_LONGEST_URI_TOLD = 300
 
 _clients = OAuthClient.__table__
 
@@ -137,7 +137,7 @@ class ClientService:
             client = await self._lock(db, actor, which)
             await self._discard(db, client)
             if client.user_id is not None:
-                await remove_service_account(db, client.user_id)
+                await db.execute(delete(User).where(User.id == client.user_id))
             _emit_event(ClientEvent.CLIENT_REMOVED, actor, client.id)
         return client
 
@@ -209,7 +209,7 @@ def _granted(new: ClientCreate) -> dict[str, object]:
     """Return what the trail says of a new client, with cut URIs; no list of texts could name a secret, and mask one."""
     return new.model_dump(include={"confidential", "first_party", "scope"}) | {
         "grants": " ".join(sorted(set(new.grants))),
-        "redirect_uris": {number: uri[:_LONGEST_URI_TOLD] for number, uri in enumerate(new.redirect_uris, 1)},
+        "redirect_uris": {number: uri[:300] for number, uri in enumerate(new.redirect_uris, 1)},
         "roles": sorted(new.roles),
     }
 
