@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Response
 
 from app.access.guard import GuardedRouter
-from app.access.policies import STEP_UP_MINUTES, Allow, CurrentPrincipal, OwnSession, Recent, policy
+from app.access.policies import STEP_UP_MINUTES, Allow, CurrentPrincipal, OwnSession, policy
 from app.core.schemas import Page
 from app.core.services import provided
 from app.features.accounts.permissions import UserPermission
@@ -22,6 +22,7 @@ router = GuardedRouter(prefix="/users", tags=["factors"])
 READS_FACTORS = Allow(AccountPermission.ACCOUNT_READ, enrols=True)
 CHANGES_FACTORS = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE, enrols=True)
 CHANGES_PASSWORD = OwnSession(STEP_UP_MINUTES, AccountPermission.ACCOUNT_WRITE)
+RESETS_FACTORS = OwnSession(STEP_UP_MINUTES, UserPermission.USERS_WRITE)
 
 Factors = Annotated[FactorService, provided(FactorService)]
 
@@ -74,7 +75,7 @@ async def drop_password(
 
 
 @router.delete("/{user_id}/factors", status_code=204)
-@policy(Recent(STEP_UP_MINUTES, UserPermission.USERS_WRITE))
+@policy(RESETS_FACTORS)
 async def reset_factors(user_id: UUID, factors: Factors, principal: CurrentPrincipal) -> None:
     """Remove all second factors of another account, which has lost them; its sessions end."""
     await factors.reset(principal, user_id)

@@ -25,7 +25,7 @@ from tests.features.api_keys.steps import (
 from tests.support.account_mail import Post
 from tests.support.mail import Mailbox, bodies
 from tests.support.oauth import issue_to, register
-from tests.support.service import Service
+from tests.support.service import Service, tokens_of
 from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +55,19 @@ async def test_a_key_may_do_nothing_that_its_owner_may_not(service: Service, sco
     _, tokens = await service.signed_in()
     assert (await create(service, tokens, scopes=scopes)).status_code == 403
     assert await listed(service, tokens) == []
+
+
+@pytest.mark.asvs("8.2.1", "10.3.2")
+async def test_a_narrower_token_makes_no_key_that_may_do_more(service: Service) -> None:
+    """Nor by replacing one: that stays as it is, until a token with its scopes replaces it."""
+    _, tokens = await service.signed_in()
+    key = await created(service, tokens)
+    narrower = tokens_of(await service.refresh(tokens.refresh, scope="account:write"))
+    assert (await create(service, narrower, scopes=["account:read"])).status_code == 403
+    assert (await rotate(service, narrower, key["id"])).status_code == 403
+    whole = tokens_of(await service.refresh(narrower.refresh))
+    assert [(row["id"], row["replaced_at"]) for row in await listed(service, whole)] == [(key["id"], None)]
+    assert (await rotate(service, whole, key["id"])).status_code == 200
 
 
 @pytest.mark.asvs("2.2.1", "15.3.3", "15.3.5")

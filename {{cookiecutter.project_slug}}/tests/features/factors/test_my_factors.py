@@ -27,6 +27,7 @@ from tests.features.factors.steps import (
 )
 from tests.support.account_mail import TOKEN
 from tests.support.mail import Mailbox
+from tests.support.oauth import issue_to, register
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -169,6 +170,18 @@ async def test_an_administrator_resets_the_factors_of_another(service: Service, 
     assert [item["target_id"] for item in trail.json()["items"]] == [str(enrolled.person.id)]
     own = await service.client.delete(f"/api/v1/users/{admin.id}/factors", headers=tokens.bearer)
     assert own.status_code == 403
+
+
+@pytest.mark.asvs("8.2.1", "10.3.2")
+async def test_an_application_of_an_administrator_resets_no_factors(service: Service) -> None:
+    """With every permission of theirs, too: after a reset the password alone signs in."""
+    enrolled, (admin, tokens) = await with_app(service), await service.signed_in(Role.ADMIN)
+    scope = " ".join((await service.whoami(tokens)).json()["permissions"])
+    application = await issue_to(service, await register(service, scope=scope), admin, scope)
+    path = f"/api/v1/users/{enrolled.person.id}"
+    assert (await service.client.get(path, headers=application.bearer)).status_code == 200
+    assert (await service.client.delete(f"{path}/factors", headers=application.bearer)).status_code == 403
+    assert (await service.client.delete(f"{path}/factors", headers=tokens.bearer)).status_code == 204
 
 
 @pytest.mark.asvs("6.4.3")

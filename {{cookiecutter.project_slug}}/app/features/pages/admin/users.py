@@ -14,7 +14,7 @@ from app.core.pagination import CursorText, PageParams
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import Accounts, Administration, Roles
 from app.features.accounts.schemas import AccountRead, AccountSort, AccountState, AccountUpdate, ProfileUpdate
-from app.features.factors.routes import Factors
+from app.features.factors.routes import RESETS_FACTORS, Factors
 from app.features.pages.admin.roles import RolesForm, chosen_roles, role_choices, ticked
 from app.features.pages.kit.forms import FormBody, SearchForm
 from app.features.pages.kit.page import CurrentPage, PageRouter
@@ -106,7 +106,7 @@ async def enable(page: CurrentPage, user: User, administration: Administration) 
     return page.go(f"/admin/users/{user.id}", PagesNotice.USER_ENABLED)
 
 
-@router.form("/{user_id}/factors/reset", _WRITES)
+@router.form("/{user_id}/factors/reset", RESETS_FACTORS)
 async def reset_factors(page: CurrentPage, user: User, factors: Factors) -> Response:
     """Remove all second factors of an account that has lost them; its sessions end."""
     async with page.form(FormBody, "admin_user.html", user=user):
