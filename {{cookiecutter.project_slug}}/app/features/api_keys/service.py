@@ -148,27 +148,29 @@ class ApiKeyService:
     async def create(
         self, actor: Principal, new: ApiKeyCreate, origin: Client, owner: UUID | None = None
     ) -> ApiKeyCreated:
-        """Make a key; raises what `_add` raises."""
+        """Make a key; raises `Forbidden` if it could do more than its owner or this sign-in, and what `_add` raises."""
         row = ApiKey(id=uuid4(), name=new.name, expires_at=utc_now() + timedelta(days=new.expires_in_days))
         row.scope, row.networks = (" ".join(sorted(set(texts))) for texts in (new.scopes, new.networks))
         row.per_minute = new.requests_per_minute
         async with self._changing(actor, owner, makes=True) as (db, row.user_id, permissions):
+            _require_within(permissions, row)
             _emit_event(ApiKeyEvent.API_KEY_CREATED, row, actor.user_id)
-            return await self._add(db, row, actor, origin, permissions)
+            return await self._add(db, row, actor, origin)
 
     async def rotate(
         self, actor: Principal, rotation: ApiKeyRotation, origin: Client, key_id: UUID, owner: UUID | None = None
     ) -> ApiKeyCreated:
-        """Make the one successor of a key, with its rights and lifetime; raises `NotFound`, and what `_add` raises."""
+        """Make the one successor of a key, with its rights and lifetime; raises as `create`, and `NotFound`."""
         async with self._changing(actor, owner, makes=True) as (db, owner_id, permissions):
             old, now = await _lock(db, owner_id, key_id), utc_now()
             if old.replaced_at is not None or old.expires_at <= now:
                 raise Conflict("The key was replaced, or has expired. Make a new one.")
+            _require_within(permissions, old)
             kept = {name: getattr(old, name) for name in ("user_id", "name", "scope", "networks", "per_minute")}
             row = ApiKey(**kept, id=uuid4(), expires_at=now + (old.expires_at - old.created_at))
             old.replaced_at, old.expires_at = now, min(old.expires_at, now + timedelta(hours=rotation.overlap_hours))
             _emit_event(ApiKeyEvent.API_KEY_ROTATED, old, actor.user_id, replaced_by=row.id)
-            return await self._add(db, row, actor, origin, permissions)
+            return await self._add(db, row, actor, origin)
 
     async def revoke(self, actor: Principal, key_id: UUID, owner: UUID | None = None) -> None:
         """End a key, and mail whoever made it, unless it was the actor; raises `NotFound`."""
@@ -219,12 +221,8 @@ class ApiKeyService:
         """Seal up to `limit` digests of earlier keys anew; return how many. One that does not open stays."""
         return await reseal_rows(db, ApiKey, self._sealer, _place, limit)
 
-    async def _add(
-        self, db: AsyncSession, row: ApiKey, actor: Principal, origin: Client, permissions: frozenset[Permission]
-    ) -> ApiKeyCreated:
-        """Add a row, mail its maker, and return it with its key; raises `Forbidden` beyond `permissions`, `Conflict`."""
-        if not permissions.issuperset(row.scope.split()):
-            raise denied("A key may do nothing that its owner, or this sign-in, may not: choose its scopes from those.")
+    async def _add(self, db: AsyncSession, row: ApiKey, actor: Principal, origin: Client) -> ApiKeyCreated:
+        """Add a row, mail whoever makes it, and return it with its key; raises `Conflict` beyond `ITEMS_PER_USER`."""
         theirs = select(func.count(), func.count(ApiKey.replaced_at)).where(ApiKey.user_id == row.user_id)
         alive, replaced = (await db.execute(theirs.where(ApiKey.expires_at > utc_now()))).one()
         if max(alive - replaced, replaced - 1) >= self._most:
@@ -249,6 +247,11 @@ class ApiKeyService:
 def _place(row: Any) -> bytes:
     """Return the place of a digest: moved anywhere else, it does not open."""
     return f"api_keys|{row.id}|{row.user_id}".encode()
+
+
+def _require_within(permissions: frozenset[Permission], row: ApiKey) -> None:
+    if not permissions.issuperset(row.scope.split()):
+        raise denied("A key may do nothing that its owner, or this sign-in, may not: choose its scopes from those.")
 
 
 async def _lock(db: AsyncSession, owner: UUID, key_id: UUID) -> ApiKey:

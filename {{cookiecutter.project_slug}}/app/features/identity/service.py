@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
-from app.access.policies import MFA, Principal
+from app.access.policies import MFA, STEP_UP_MINUTES, Principal
 from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.crypto import digest
@@ -49,6 +49,7 @@ _HAS_ACCOUNT = (
     "There is an account with your e-mail address already. Sign in with your password, and link it in your account."
 )
 _UNVERIFIED = "No account is linked with it, and the provider has not verified an e-mail address of yours."
+_NOT_ASKED = "You were signed in there already, and it did not ask you again. Sign out there first."
 _CLOSED_ACCOUNT = "This account cannot be signed in to."
 
 
@@ -90,7 +91,13 @@ class IdentityService:
         return result
 
     async def link(self, actor: Principal, provider: Provider, claims: dict[str, Any], client: Client) -> None:
-        """Link an identity to the actor's account; raises `Conflict`, `Unauthenticated` if the session has ended."""
+        """Link an identity to the actor's account; raises `Conflict`, `Unauthenticated` if the session has ended.
+
+        Raises `RefusedIdentity` if the provider says that it has not asked the person just now, as it was told to.
+        """
+        since = _authenticated_at(claims)
+        if since is not None and utc_now() - since > timedelta(minutes=STEP_UP_MINUTES):
+            raise RefusedIdentity(_NOT_ASKED)
         async with self._transaction() as db:
             await self._sessions.require_alive(db, actor)
             identity = await _find(db, provider, claims)

@@ -1,6 +1,7 @@
 """What is linked with my account: the page, linking and unlinking, and what of it is kept about me."""
 
 import asyncio
+import time
 
 import pytest
 from sqlalchemy import delete
@@ -53,6 +54,20 @@ async def test_linking_is_told_and_on_record(service: Service, good: Issuer, mai
     assert [each["sid"] for each in mine["identity_sessions"]] == ["known there as this"]
     assert theirs["identities"] == theirs["identity_sessions"] == []
     assert "not used yet" not in text_of(await browser.get(IDENTITIES))
+
+
+@pytest.mark.asvs("7.5.1", "7.6.1")
+async def test_who_signed_in_there_long_ago_links_nothing(service: Service, good: Issuer) -> None:
+    """A provider that was told to ask the person, and says that it did not, has nobody's proof."""
+    _, browser = await with_browser(service)
+    good.claims["auth_time"] = int(time.time()) - 16 * 60
+    answer = await link(browser)
+    assert answer.status_code == 403
+    assert "did not ask you again" in text_of(answer)
+    assert await identity_ids(browser) == []
+    good.claims["auth_time"] = int(time.time()) - 60
+    assert (await link(browser)).status_code == 303
+    assert len(await identity_ids(browser)) == 1
 
 
 @pytest.mark.asvs("7.5.1", "8.2.2")

@@ -23,6 +23,8 @@ from app.features.accounts.service import AccountService
 from app.features.audit.permissions import TrailPermission
 from app.features.audit.schemas import AuditEventRead
 from app.features.audit.service import AuditTrail, Filters
+from app.features.browser.events import BrowserEvent
+from app.features.factors.events import FactorEvent
 from app.features.pages.admin.audit import names_of
 from app.features.pages.kit.page import CurrentPage, PageRouter
 from app.features.signin.events import SignInEvent
@@ -32,6 +34,7 @@ router = PageRouter(__name__, "/admin")
 
 _DAYS = 14
 _PURGE_OVERDUE = timedelta(days=2)
+_ALARMS = SignInEvent.TOKEN_REUSED, FactorEvent.PASSKEY_COPIED, BrowserEvent.SESSION_FORGED, AccountEvent.SIGNIN_LIMITED
 
 
 @router.page("", Allow(UserPermission.USERS_READ))
@@ -56,9 +59,7 @@ async def overview(page: CurrentPage) -> Response:
         )
     ]
     purge, mail = await trail.latest(UpkeepEvent.ROWS_PURGED), await services[MailDelivery].queue.standing()
-    attention = {
-        "reused": sum(number[day, SignInEvent.TOKEN_REUSED] for day in days),
-        "limited": sum(number[day, AccountEvent.SIGNIN_LIMITED] for day in days),
+    attention = {action: sum(number[day, action] for day in days) for action in _ALARMS} | {
         "failed": mail.failed,
         "overdue": purge is None or now - purge.created_at > _PURGE_OVERDUE,
     }

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from sqlalchemy import Uuid, bindparam, text
 
 from app.access.guard import route_policies
 from app.access.roles import Role
+from app.core.database.database import Database
 from tests.support.pages.browser import text_of, with_browser
 from tests.support.service import Service
 
@@ -102,6 +104,20 @@ async def test_the_start_has_the_latest_events(service: Service) -> None:
     assert "Account disabled" in text_of(answer).partition("Latest events")[2]
     assert f'<bdi title="{me.id}">{me.email}</bdi>' in answer.text
     assert answer.text.count("<bdi title=") <= 5
+
+
+@pytest.mark.asvs("16.3.3")
+async def test_the_start_tells_of_a_session_that_is_not_as_it_was_written(service: Service) -> None:
+    """Somebody put the session of another account behind their cookie: what gets its owner nothing is told here."""
+    (member, mine), (me, admin) = await with_browser(service), await with_browser(service, Role.ADMIN)
+    assert "was not what this service wrote" not in (await admin.get("/admin")).text
+    changed = text("UPDATE sessions SET user_id = :admin WHERE user_id = :member")
+    async with service[Database].transaction() as db:
+        ids = (bindparam(name, type_=Uuid()) for name in ("admin", "member"))
+        await db.execute(changed.bindparams(*ids), {"admin": me.id, "member": member.id})
+    assert (await mine.get("/account")).status_code == 303
+    answer = text_of(await admin.get("/admin"))
+    assert "A browser session in the database was not what this service wrote, 1 in 14 days" in answer
 
 
 async def test_the_start_says_what_needs_attention(service: Service) -> None:
