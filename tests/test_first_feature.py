@@ -3,8 +3,10 @@
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,9 +40,15 @@ def changes(project: Path) -> Iterator[tuple[str, str]]:
         yield line[:2].strip(), line[3:]
 
 
+def tables(project: Path) -> set[str]:
+    """The tables of the project's database."""
+    with closing(sqlite3.connect(project / "var" / "app.db")) as connection:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
 @pytest.mark.rendered
 def test_a_feature_is_new_folders_and_entries_in_one_list(tmp_path: Path) -> None:
-    """Every command works; the list changes, and that of settings; without the folders, it is as before."""
+    """Every command works; the list changes, and that of settings; taken out, it is as before, and another one fits."""
     project = bake_into(tmp_path, {}).project
     make(project, "setup")
     run(project, "git", "init", "--quiet")
@@ -63,14 +71,13 @@ def test_a_feature_is_new_folders_and_entries_in_one_list(tmp_path: Path) -> Non
     for folder in ("app", "tests"):
         for name in ("notes", "notes_pages"):
             shutil.rmtree(project / folder / "features" / name)
-    run(
-        project,
-        "uv",
-        "run",
-        "pytest",
-        "-q",
-        "tests/access/test_routes.py",
-        "tests/features/test_features.py",
-        "-k",
-        "not asked",
-    )
+    kept = ("tests/access/test_routes.py", "tests/features/test_features.py")
+    run(project, "uv", "run", "pytest", "-q", *kept, "-k", "not asked")
+    run(project, "uv", "run", "manage", "migrate")
+    run(project, "uv", "run", "manage", "new-feature", "books")
+    run(project, "uv", "run", "manage", "migrate")
+    assert {"books"} <= tables(project) - {"notes"} == tables(project)
+    next((project / "migrations" / "versions").glob("1001_*")).unlink()
+    with pytest.raises(AssertionError, match="The database has migrations whose files are gone"):
+        run(project, "uv", "run", "alembic", "revision", "--autogenerate", "-m", "more")
+    assert not [*(project / "migrations" / "versions").glob("1*")]

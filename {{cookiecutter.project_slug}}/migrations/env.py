@@ -7,6 +7,7 @@ from typing import Literal
 from alembic import context
 from alembic.operations import Operations
 from alembic.operations.ops import MigrationScript
+from alembic.util import CommandError
 from pydantic import SecretStr
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine import make_url
@@ -77,7 +78,13 @@ def migrate(connection: Connection) -> None:
         process_revision_directives=number,
     )
     with context.begin_transaction():
-        if not is_newer(connection, context.script):
+        newer = is_newer(connection, context.script)
+        if newer and autogenerates():
+            raise CommandError(
+                "The database has migrations whose files are gone. Bring them back, undo them with `alembic downgrade`,"
+                " and remove them then."
+            )
+        if not newer:
             catch_up(connection)
             context.run_migrations()
             mark_compatible(connection, context.script)

@@ -71,7 +71,8 @@ class GuardedRoute(APIRoute):
         self.body_limit = SMALL_BODY if max_body_size is None else max_body_size
         if self.body_limit > MAX_BODY_BYTES:
             raise PolicyError(f"{path} would read {self.body_limit} bytes; no body may have more than {MAX_BODY_BYTES}")
-        # Not passed to FastAPI, which would answer in plain text, and before a 401.
+        options["summary"] = options.get("summary") or (endpoint.__doc__ or "").partition("\n")[0]
+        # The limit is not passed to FastAPI, which would answer in plain text, and before a 401.
         super().__init__(path, endpoint, **{**options, "operation_id": endpoint.__name__})
         if not self.policy.needs_principal and current_principal in dependencies_of(self.dependant):
             raise PolicyError(

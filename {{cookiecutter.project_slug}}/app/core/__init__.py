@@ -1,1 +1,1 @@
-"""What every part of the service stands on: settings, keys, logging, errors, the database."""
+"""What every part of the service stands on: settings, keys, logging, errors, events, limits, mail, the database."""

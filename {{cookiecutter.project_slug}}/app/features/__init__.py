@@ -1,1 +1,1 @@
-"""One folder for each feature: `routes`, `schemas`, `service` and `models`."""
+"""One folder for each feature, which `feature.py` in it declares and `installed.py` lists."""

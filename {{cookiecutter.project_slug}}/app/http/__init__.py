@@ -1,1 +1,1 @@
-"""The middleware stack: one concern for each file, pure ASGI, in the order of `stack.py`."""
+"""What stands between the socket and the routes: the server, reading of requests, the middleware in `stack.py`."""

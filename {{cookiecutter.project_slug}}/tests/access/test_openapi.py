@@ -40,9 +40,10 @@ async def test_every_guarded_operation_names_its_credentials_and_policy(service:
 
 
 async def test_every_operation_is_called_as_its_handler_is(service: Service) -> None:
-    """Clients that are generated get methods with these names: each is there once."""
-    found = (await document(service))["paths"]
-    names = [operation["operationId"] for operations in found.values() for operation in operations.values()]
+    """Clients that are generated get methods with these names: each is there once, and has its first line beside it."""
+    found = [each for operations in (await document(service))["paths"].values() for each in operations.values()]
+    names = [operation["operationId"] for operation in found]
+    assert [each["operationId"] for each in found if each["summary"] != each["description"].partition("\n")[0]] == []
     assert {"list_users", "read_me", "token"} <= set(names)
     assert len(set(names)) == len(names)
 

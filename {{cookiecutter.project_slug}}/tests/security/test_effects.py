@@ -135,7 +135,7 @@ async def write(world: World, name: str) -> httpx2.Response:
     headers = {} if name == "POST /oauth/token" else world.tokens.bearer
     sent = {"data": body} if form else {"json": body}
     answer: httpx2.Response = await world.service.client.request(method, path, headers=headers, **sent)  # type: ignore[arg-type]  # one of two
-    assert answer.is_success, (name, answer.text)
+    assert answer.is_success, (name, answer.text, "its body stands in tests/features/NAME/samples.py")
     return answer
 
 

@@ -37,7 +37,7 @@ OWN_NAMES = frozenset(
     tuple typed uuid value values""".split()  # noqa: SIM905  # a list of words reads best as words
 )
 
-_Many = Annotated[str, typer.Argument(metavar="NAME", help="What a user has many of, such as: notes")]
+_Many = Annotated[str, typer.Argument(metavar="NAME", help="What a user has many of, in small letters, such as: notes")]
 _One = Annotated[str | None, typer.Option("--one", help="One of them. Without it, NAME without its last letter.")]
 
 

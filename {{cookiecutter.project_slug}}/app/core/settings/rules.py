@@ -128,7 +128,7 @@ def network(value: str) -> IPv4Network | IPv6Network:
     except ValueError:
         refuse("is not an address or a network, or has bits set beyond its prefix")
     mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
-    return IPv4Network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found  # noqa: PLR2004
+    return IPv4Network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found  # noqa: PLR2004  # bits
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address:

@@ -55,7 +55,7 @@ class RelyingParty:
     def register(self, token: str, sent: SecretStr | None) -> bytes | None:
         """Return the state of a new passkey; None if anything is wrong with it."""
         from webauthn import verify_registration_response  # noqa: PLC0415  # it takes time
-        from webauthn.helpers import parse_cbor  # noqa: PLC0415
+        from webauthn.helpers import parse_cbor  # noqa: PLC0415  # the same
 
         with suppress(Exception):  # Whatever the bytes of a stranger raise in a parser, the answer is wrong.
             credential, expected = _parsed(sent), {**self._expected(token), "supported_pub_key_algs": _ALGORITHMS}

@@ -112,7 +112,7 @@ def _is_own(host: str, settings: Settings) -> bool:
 def _renderer(folder: str | None) -> Render:
     """Make what renders the metrics of this process, or of all that write to the folder."""
     from prometheus_client import REGISTRY, CollectorRegistry, generate_latest  # noqa: PLC0415  # it takes time
-    from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # noqa: PLC0415
+    from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # noqa: PLC0415  # the same
 
     registry = CollectorRegistry() if folder else REGISTRY
     if folder:

@@ -57,7 +57,7 @@ class _NoForeignContext(TextMapPropagator):
 
     fields = set()  # noqa: RUF012  # the type of the base class
 
-    def extract(self, carrier: Any, context: Context | None = None, getter: Any = None) -> Context:  # noqa: ARG002
+    def extract(self, carrier: Any, context: Context | None = None, getter: Any = None) -> Context:  # noqa: ARG002  # its interface
         """Begin a new trace."""
         return context or Context()
 

@@ -1,6 +1,7 @@
 """Security events: each is listed, each is used, and each is logged when it happens."""
 
 import json
+from difflib import ndiff
 from itertools import dropwhile
 from pathlib import Path
 
@@ -19,34 +20,39 @@ pytestmark = pytest.mark.anyio
 
 PROJECT = MIGRATIONS.parent
 DOCS = PROJECT / "docs"
+LOGGING = DOCS / "logging.md"
+HEAD = "| event | when | fields | `user_id` is | feature |\n|---|---|---|---|---|\n"
+HINT = "If that is meant: uv run pytest --update tests/core/events/test_event.py"
 
 
 @pytest.mark.asvs("16.1.1")
 async def test_the_lists_in_the_docs_are_those_in_the_code(request: pytest.FixtureRequest) -> None:
     """No event that nobody knows of, no promise that nothing keeps; `pytest --update` corrects the tables.
 
-    The events of a feature stand in `docs/features/NAME.md` if there is one, and in `docs/logging.md` otherwise. What
-    happened and which fields there are is written there by hand.
+    The events of a feature stand in `docs/logging.md` if it has some there, and in its own `docs/features/NAME.md`
+    otherwise, which is begun for a new one. What happened and which fields there are is written there by hand.
     """
-    known = documented_events()
-    lines: dict[Path, list[str]] = {DOCS / "logging.md": []}
+    known, common, lines = documented_events(), LOGGING.read_text(encoding="utf-8"), dict[Path, list[str]]()
     for feature in FEATURES:
         own = DOCS / "features" / f"{feature.name.replace('_', '-')}.md"
+        page = LOGGING if f"| {feature.name} |\n" in common else own
         for event in (event for events in feature.events for event in events):
             when, fields = known.get(str(event), ("", ""))
-            line = f"| `{event}` | {when} | {fields} | {event.user_is.value} | {feature.name} |"
-            lines.setdefault(own if own.exists() else DOCS / "logging.md", []).append(line)
+            line = f"| `{event}` | {when} | {fields} | {event.user_is.value} | {feature.name} |\n"
+            lines.setdefault(page, []).append(line)
+    differences: list[str] = []
     for path, expected in lines.items():
-        text = path.read_text(encoding="utf-8")
-        head, separator, rest = text.partition(
-            "| event | when | fields | `user_id` is | feature |\n|---|---|---|---|---|\n"
-        )
+        there = path.read_text(encoding="utf-8") if path.exists() else f"# {path.stem.capitalize()}\n"
+        head, _, rest = (there if HEAD in there else f"{there}\n{HEAD}").partition(HEAD)
         behind = dropwhile(lambda line: line.startswith("|"), rest.splitlines(keepends=True))
-        wanted = "".join((head, separator, *(f"{line}\n" for line in sorted(expected)), *behind))
+        wanted = "".join((head, HEAD, *sorted(expected), *behind))
         if request.config.getoption("--update"):
             path.write_text(wanted, encoding="utf-8")
-            text = wanted
-        assert text == wanted, "If that is meant: uv run pytest --update tests/core/events/test_event.py"
+        elif there != wanted:
+            place = path.relative_to(PROJECT).as_posix()
+            lines_of_both = ndiff(there.splitlines(), wanted.splitlines())
+            differences += [f"{place} {line}" for line in lines_of_both if line[0] in "+-"]
+    assert not differences, "\n".join(["", *differences, HINT])
     assert [event for event, (when, _) in documented_events().items() if not when] == [], "Write when they happen."
 
 
