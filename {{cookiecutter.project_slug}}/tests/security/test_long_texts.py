@@ -99,7 +99,9 @@ async def send(service: Service, text: Text, value: str, actor: Person, tokens: 
     if text.kind == "query":
         path += "?" + urlencode({text.field: value}, errors="surrogatepass")
     elif text.kind in {JSON, FORM}:
-        assert set(text.fields) <= RIGHT.keys() | NEW | LEFT_OUT, "give the new field a value in tests/features/NAME/samples.py"
+        assert set(text.fields) <= RIGHT.keys() | NEW | LEFT_OUT, (
+            "give the new field a value in tests/features/NAME/samples.py"
+        )
         body = {name: RIGHT[name] for name in text.fields if name in RIGHT}
         body |= {name: f"{uuid4()}@people.example" for name in NEW.intersection(text.fields)}
         body[text.field] = [value] if isinstance(RIGHT.get(text.field), list) else value
