@@ -267,3 +267,8 @@ async def lock_service_account(db: AsyncSession, user_id: UUID) -> frozenset[Rol
     """Lock the account until the transaction ends, and return its roles; none if it was deleted."""
     await db.execute(select(User.id).where(User.id == user_id).with_for_update())
     return frozenset(map(Role, await db.scalars(select(UserRole.role).where(UserRole.user_id == user_id))))
+
+
+async def remove_service_account(db: AsyncSession, user_id: UUID) -> None:
+    """Delete the account with all that belongs to it."""
+    await db.execute(delete(User).where(User.id == user_id))

@@ -34,6 +34,8 @@ class ConsentEvent(SecurityEvent):
     CONSENT_REVOKED = "consent_revoked", ACTOR
 
 
+CODE_LIFETIME = timedelta(seconds=60)
+
 # From a new sign-in back to the page, and from the page to a decision.
 _WAY_BACK = timedelta(minutes=1)
 _TIME_TO_DECIDE = timedelta(minutes=5)
@@ -92,7 +94,7 @@ class AuthorizationService:
         row = {
             "code_hash": digest(code),
             "created_at": now,
-            "expires_at": now + timedelta(seconds=60),
+            "expires_at": now + CODE_LIFETIME,
             "client_id": request.client.id,
             "user_id": principal.user_id,
             "session_id": principal.session_id,

@@ -26,8 +26,7 @@ from app.core.events import SecurityEvent, emit_event
 from app.core.pagination import Cursors, PageParams
 from app.core.services import Services
 from app.features.accounts.administration import Authority, denied
-from app.features.accounts.models import User
-from app.features.accounts.service import SERVICE_DOMAIN, add_account, lock_service_account
+from app.features.accounts.service import SERVICE_DOMAIN, add_account, lock_service_account, remove_service_account
 from app.features.oauth.clients.registered import OWN_CLIENTS, GrantType, RegisteredClient
 from app.features.oauth.events import ClientEvent
 from app.features.oauth.models import OAuthClient
@@ -137,7 +136,7 @@ class ClientService:
             client = await self._lock(db, actor, which)
             await self._discard(db, client)
             if client.user_id is not None:
-                await db.execute(delete(User).where(User.id == client.user_id))
+                await remove_service_account(db, client.user_id)
             _emit_event(ClientEvent.CLIENT_REMOVED, actor, client.id)
         return client
 
