@@ -61,6 +61,7 @@ async def overview(page: CurrentPage) -> Response:
     purge, mail = await trail.latest(UpkeepEvent.ROWS_PURGED), await services[MailDelivery].queue.standing()
     attention = {action: sum(number[day, action] for day in days) for action in _ALARMS} | {
         "failed": mail.failed,
+        "waiting": mail.waiting,
         "overdue": purge is None or now - purge.created_at > _PURGE_OVERDUE,
     }
     latest = [AuditEventRead.model_validate(row) for row in (await trail.list_events(Filters(), PageParams(5)))[0]]

@@ -37,6 +37,7 @@ async def test_lists_where_i_am_signed_in(service: Service) -> None:
     await elsewhere(service, person)
     await service.sign_in(person)
     answer = await browser.get(PATH)
+    assert "3 sessions, this one first" in text_of(answer)
     text = text_of(answer)
     assert "Firefox on Linux" in text
     assert text.count("this session") == 1

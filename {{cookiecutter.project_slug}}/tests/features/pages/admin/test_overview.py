@@ -131,3 +131,6 @@ async def test_the_start_says_what_needs_attention(service: Service) -> None:
     assert "let manage purge run daily" in text_of(answer)
     assert "A limit of the sign-in was reached" not in answer.text
     assert "could not be delivered" not in answer.text
+    assert re.search(
+        r"The database answers, and (no mail waits|1 mail waits|\d+ mails wait) to be sent\.", text_of(answer)
+    )
