@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from limits import RateLimitItemPerHour
 from pydantic import SecretStr
 from sqlalchemy import Connection, ForeignKey, LargeBinary, Row, String, bindparam, delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
@@ -22,9 +23,10 @@ from app.access.policies import MFA, Principal
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest
 from app.core.database.batches import reseal_rows
-from app.core.database.database import Base, Database, table_of
-from app.core.errors import BadRequest, Conflict, Forbidden, NotFound
+from app.core.database.database import UNAVAILABLE_ERRORS, Base, Database, table_of
+from app.core.errors import BadRequest, Conflict, Forbidden, NotFound, Problem
 from app.core.events import emit_event
+from app.core.limits import Limiter
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.accounts.administration import AccountAdministration, denied
@@ -39,7 +41,7 @@ from app.features.factors.schemas import EnrolmentRead, FactorAnswer, FactorCrea
 from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionService, SetCookie
 
-_ENROLMENT_LIFETIME = timedelta(minutes=15)
+_ENROLMENT_LIFETIME, _ONCE = timedelta(minutes=15), RateLimitItemPerHour(1)
 _MOST_FACTORS = 10
 _ADDED = "This factor was added already, there are too many, or your factors have changed meanwhile."
 
@@ -72,7 +74,7 @@ class FactorService:
         self._sessions, self._tokens = services[SessionService], services[AccountTokens]
         self._mail, self._issuer = services[AccountMail], services[Settings].app_name
         self._sealer, self._party = Sealer(services[KeyRing], FACTOR_KEY), RelyingParty(services[Settings])
-        self._administration = services[AccountAdministration]
+        self._administration, self._limiter = services[AccountAdministration], services[Limiter]
         self._accounts.ways_in.append(lambda user_id: exists().where(Factor.user_id == user_id, Factor.kind == PASSKEY))
 
     def of_user(self, connection: Connection, user_id: UUID) -> Sequence[Row[Any]]:
@@ -144,6 +146,7 @@ class FactorService:
         """Add the factor of an enrolment, once, and recovery codes; raises `BadRequest`, `Forbidden` or `Conflict`."""
         kind, enrolment = body.kind, body.enrolment or SecretStr("")
         factor_id, new = self._enrolled(actor, kind, enrolment)
+        use = "enrolment", str(factor_id)
         state = kinds.use_code(kind, new, body.code)
         if kind == PASSKEY:
             state = self._party.register(enrolment.get_secret_value(), body.credential)
@@ -152,6 +155,8 @@ class FactorService:
             who = {"user_id": actor.user_id, "session_id": actor.session_id}
             emit_event(FactorEvent.FACTOR_ADDED, outcome="failure", **who, kind=kind)
             raise Forbidden("The answer is wrong. Use the newest one.")
+        if not (await self._limiter.hit(_ONCE, *use)).allowed:
+            raise Conflict(_ADDED)
         try:
             async with self._database.transaction() as db:
                 rows = await self._locked(db, actor)
@@ -167,6 +172,9 @@ class FactorService:
                 set_cookie = await self._changed(db, now, FactorEvent.FACTOR_ADDED, row, client)
         except IntegrityError:
             raise Conflict(_ADDED) from None
+        except (Problem, *UNAVAILABLE_ERRORS):
+            await self._limiter.refund(_ONCE, *use)
+            raise
         return self._read(row, codes), set_cookie
 
     async def remake_codes(self, actor: Principal, client: Client) -> tuple[FactorRead, SetCookie]:
@@ -197,11 +205,11 @@ class FactorService:
             return await self._changed(db, now, FactorEvent.FACTOR_REMOVED, row, client)
 
     async def drop_password(self, actor: Principal, client: Client) -> SetCookie:
-        """Forget the password of an actor who has signed in with a passkey; raises `Conflict` for any other."""
+        """Forget the password of an actor who has proved a passkey in this session; raises `Conflict` for any other."""
         async with self._database.transaction() as db:
             row = next((row for row in await self._locked(db, actor) if row.kind == PASSKEY), None)
             if row is None or KINDS[PASSKEY].method not in actor.methods:
-                raise Conflict("Add a passkey, and sign in with it: then you need no password.")
+                raise Conflict("Add a passkey, or sign in with yours: then you need no password.")
             await self._accounts.drop_password(db, actor.user_id)
             return await self._changed(db, actor, FactorEvent.PASSWORD_REMOVED, row, client)
 

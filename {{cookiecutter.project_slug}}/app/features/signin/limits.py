@@ -15,6 +15,8 @@ from app.core.limits import Limiter, Verdict, subscriber
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.accounts.events import AccountEvent
+from app.features.factors.kinds import APP, FactorKind
+from app.features.sessions.devices import Client, device_of
 
 _BEYOND = 2
 """How many times the limit a network may try beyond it. It bounds the hashing that a network can cause."""
@@ -23,7 +25,7 @@ _AFTER_RESET = 5
 """How many more attempts a reset gives to its mailbox in its network, if the limit is no lower."""
 
 _ANSWERS, _ANSWERS_A_DAY = RateLimitItemPerMinute(5, 15), RateLimitItemPerDay(20)
-"""How many wrong answers of a second factor a network may give for an account, and all networks together."""
+"""How many wrong codes of an app a network, or a device that has proved a factor, may give for an account; and all."""
 
 
 class Attempt:
@@ -46,11 +48,11 @@ class Attempt:
         for limit, key in self._counted:
             await self._limiter.refund(limit, "signin", *key)
 
-    def refuse_over(self) -> None:
-        """Raise `TooManyRequests` if it was over a limit."""
+    def refuse_over(self, **target: UUID | None) -> None:
+        """Raise `TooManyRequests` if it was over a limit; the event names the target."""
         if self.over is not None:
-            verdict, by = self.over
-            verdict.require("Too many attempts to sign in. Try again later.", AccountEvent.SIGNIN_LIMITED, by=by)
+            (verdict, by), over = self.over, "Too many attempts to sign in. Try again later."
+            verdict.require(over, AccountEvent.SIGNIN_LIMITED, by=by, **target)
 
 
 class SignInLimits:
@@ -77,17 +79,21 @@ class SignInLimits:
                 break
         return attempt
 
-    async def count_answer(self, user_id: UUID | None, ip: str, *, is_known: bool) -> Attempt:
+    async def count_answer(self, user_id: UUID | None, kind: FactorKind, client: Client, *, is_known: bool) -> Attempt:
         """Count an answer before it is checked, without a user for its network alone; raises `TooManyRequests`."""
-        attempt, user, network = Attempt(self._limiter), str(user_id), subscriber(ip)
-        limits = ((_ANSWERS, ("answer", user, network)), (_ANSWERS_A_DAY, ("answer", user)))
-        for limit, key in limits if user_id else ((self._limit, ("passkey", network)),):
+        attempt, user = Attempt(self._limiter), str(user_id)
+        # With a device that has proved a factor the owner is still heard: who knows the password, or sets another one
+        # by mail, cannot keep them out, also from their network.
+        place = device_of(user_id, client).hex() if user_id and is_known else subscriber(client.ip)
+        limits: list[tuple[RateLimitItem, tuple[str, ...]]] = [(self._limit, ("passkey", place))]
+        if user_id:
+            limits = [(_ANSWERS, ("answer", user, place)), (_ANSWERS_A_DAY, ("answer", user))]
+        # Nobody guesses a passkey or a recovery code: others can use up no limit of theirs.
+        for limit, key in limits if kind == APP or user_id is None else ():
             verdict = await attempt.count(limit, *key)
-            # With a device that has proved a factor the owner is still heard: who knows the password, or sets another
-            # one by mail, cannot keep them out, and gets no more than the others.
             if not verdict.allowed and not (is_known and limit is _ANSWERS_A_DAY):
-                attempt.over = verdict, "account"
-                attempt.refuse_over()
+                attempt.over = verdict, "account" if user_id else "network"
+                attempt.refuse_over(target_id=user_id)
         return attempt
 
     async def unlock(self, mailbox: str, ip: str) -> None:

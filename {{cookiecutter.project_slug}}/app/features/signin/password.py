@@ -152,7 +152,7 @@ class PasswordSignIn:
         asked = found[0]
         known = session_with_factor(asked.user_id, channel.client) if asked.user_id else None
         is_known = known is not None and bool(await self._database.fetch_all(known, {}))
-        attempt = await self._limits.count_answer(asked.user_id, channel.client.ip, is_known=is_known)
+        attempt = await self._limits.count_answer(asked.user_id, answer.kind, channel.client, is_known=is_known)
 
         def advance(connection: Connection) -> Opened | Unauthenticated:
             user_id = asked.user_id or self._factors.owner(connection, answer)

@@ -22,7 +22,7 @@ from tests.features.factors.passkeys import (
 from tests.features.factors.steps import FACTORS, enrol, told
 from tests.support.account_mail import TOKEN
 from tests.support.mail import Mailbox
-from tests.support.service import Service, Tokens
+from tests.support.service import Service, Tokens, tokens_of
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +55,7 @@ async def test_a_dropped_password_is_stored_nowhere_and_opens_nothing(service: S
 
 
 @pytest.mark.asvs("7.5.1")
-async def test_who_has_not_signed_in_with_a_passkey_drops_no_password(service: Service) -> None:
+async def test_who_has_proved_no_passkey_in_this_session_drops_no_password(service: Service) -> None:
     """Neither without a passkey, nor with another factor; nor once the sign-in is 15 minutes old."""
     with time_machine.travel(utc_now(), tick=False) as clock:
         person, tokens = await service.signed_in()
@@ -73,6 +73,18 @@ async def test_who_has_not_signed_in_with_a_passkey_drops_no_password(service: S
         renewed = (await service.refresh(by_passkey.refresh)).json()["access_token"]
         late = await service.client.delete(PASSWORD, headers={"Authorization": f"Bearer {renewed}"})
         assert late.status_code == 401
+
+
+@pytest.mark.asvs("7.5.1")
+@pytest.mark.parametrize("by", ["adding it", "signing in with it", "signing in with it after the password"])
+async def test_a_passkey_is_proved_by_adding_it_and_by_using_it(service: Service, by: str) -> None:
+    """Each verifies the user: a session that has proved one can drop the password."""
+    owner = await with_passkey(service)
+    tokens = owner.tokens
+    if by != "adding it":
+        challenge = await asked(service, owner.person if "after" in by else None)
+        tokens = tokens_of(await answer_by(service, challenge, owner.passkey.get(options_of(challenge))))
+    assert (await service.client.delete(PASSWORD, headers=tokens.bearer)).status_code == 204
 
 
 @pytest.mark.asvs("6.2.3", "7.5.1")
