@@ -33,7 +33,7 @@ from tests.support.service import Service
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.asvs("6.5.2", "6.5.4", "7.4.3")
+@pytest.mark.asvs("6.3.7", "6.5.2", "6.5.4", "7.4.3")
 async def test_an_app_is_added_by_its_code_and_ends_other_sessions(service: Service, mailbox: Mailbox) -> None:
     """Nothing is stored before; with the first factor come ten codes of 120 bits, of which only digests are sealed."""
     person, tokens = await service.signed_in()
@@ -99,7 +99,7 @@ async def test_changes_take_a_recent_sign_in_with_the_service_itself(service: Se
         assert (await service.client.get(FACTORS, headers=headers)).status_code == 200
 
 
-@pytest.mark.asvs("6.5.1", "6.5.2")
+@pytest.mark.asvs("6.3.7", "6.5.1", "6.5.2")
 async def test_a_recovery_code_signs_in_once_and_the_owner_is_told(service: Service, mailbox: Mailbox) -> None:
     """In any case, without its hyphens; each use is a mail, which asks for new codes when three are left."""
     enrolled = await with_app(service)
@@ -119,6 +119,7 @@ async def test_a_recovery_code_signs_in_once_and_the_owner_is_told(service: Serv
     assert (await answer_with(service, challenge, fresh, "recovery_codes")).status_code == 200
 
 
+@pytest.mark.asvs("6.3.7", "6.5.6")
 async def test_removing_the_last_factor_makes_the_password_enough_again(service: Service, mailbox: Mailbox) -> None:
     """The recovery codes go with it, other sessions end, and an unfinished sign-in is over."""
     enrolled = await with_app(service)
@@ -158,6 +159,7 @@ async def test_nobody_touches_the_factors_of_others(service: Service) -> None:
     assert len((await service.client.get(FACTORS, headers=enrolled.tokens.bearer)).json()["items"]) == 2
 
 
+@pytest.mark.asvs("6.3.7", "6.5.6")
 async def test_an_administrator_resets_the_factors_of_another(service: Service, mailbox: Mailbox) -> None:
     """All go, the sessions end, the owner is told, and it is on record; their own need the way of everybody."""
     enrolled, (admin, tokens) = await with_app(service), await service.signed_in(Role.ADMIN)

@@ -214,18 +214,6 @@ async def test_a_passkey_belongs_to_one_account(service: Service) -> None:
     await sign_in_with_passkey(service, owner)
 
 
-@pytest.mark.asvs("2.3.4", "6.5.1")
-@pytest.mark.parametrize("alone", [True, False])
-async def test_fifty_answers_at_once_are_one_sign_in(service: Service, *, alone: bool) -> None:
-    """Each challenge many times, with one right answer and its copies."""
-    owner = await with_passkey(service)
-    challenge = await asked(service, None if alone else owner.person)
-    credential = owner.passkey.get(options_of(challenge))
-    answers = await asyncio.gather(*(answer_by(service, challenge, credential) for _ in range(50)))
-    statuses = [answer.status_code for answer in answers]
-    assert (statuses.count(200), {*statuses} <= {200, 401, 429}) == (1, True)
-
-
 @pytest.mark.asvs("2.3.4", "7.4.3")
 async def test_removal_and_fifty_uses_at_once_open_nothing_that_stays(service: Service) -> None:
     """Once the passkey is gone, no session that it opened is alive, and none is opened."""

@@ -34,6 +34,7 @@ async def methods_of(service: Service, tokens: Tokens) -> list[str]:
     return methods
 
 
+@pytest.mark.asvs("6.3.7")
 async def test_a_passkey_is_made_for_this_service_and_user(service: Service, mailbox: Mailbox) -> None:
     """It is to be found without an address and to verify its user; the first comes with recovery codes and a mail."""
     person, tokens = await service.signed_in()

@@ -37,7 +37,7 @@ async def alone(service: Service, *roles: Role) -> tuple[Owner, Tokens]:
     return owner, await sign_in_with_passkey(service, owner)
 
 
-@pytest.mark.asvs("7.4.3")
+@pytest.mark.asvs("6.3.7", "7.4.3")
 async def test_a_dropped_password_is_stored_nowhere_and_opens_nothing(service: Service, mailbox: Mailbox) -> None:
     """Every other session ends, the owner is told; the password is as good as a wrong one, and the passkey signs in."""
     owner = await with_passkey(service)
@@ -123,6 +123,7 @@ async def test_who_has_a_password_is_still_asked_for_it(service: Service) -> Non
         assert (answer.status_code, answer.json()["detail"]) == (422, "The current password is missing.")
 
 
+@pytest.mark.asvs("6.5.6")
 async def test_the_last_passkey_stays_while_there_is_no_password(service: Service) -> None:
     """The answer says what to do; of two, removed at once, one stays; an app is no way in by itself."""
     owner, tokens = await alone(service)
