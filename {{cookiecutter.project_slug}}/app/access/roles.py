@@ -2,21 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import WithJsonSchema
 
+from app.core.schemas import TextWithMore
 
-class Permission(StrEnum):
+
+class Permission(TextWithMore):
     """A permission, and the OAuth 2 scope of the same name (RFC 6749 section 3.3), with a description for users."""
 
-    description: str
-
-    def __new__(cls, name: str, description: str) -> Self:
-        """Make a member from its name and its description."""
-        member = str.__new__(cls, name)
-        member._value_, member.description = name, description
-        return member
+    def __init__(self, _: str, description: str) -> None:
+        self.description = description
 
 
 PermissionName = Annotated[str, WithJsonSchema({"$ref": "#/components/schemas/Permission"})]

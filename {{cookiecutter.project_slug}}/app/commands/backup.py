@@ -66,7 +66,15 @@ def backup(
             place /= f"{utc_now():%Y%m%dT%H%M%SZ}.{'db' if source else 'dump'}"
         if place.exists():
             fail(f"{place} exists: a backup replaces nothing.")
-        _write(settings, source, place)
+        with _beside(place) as file:
+            if source is not None:
+                _copy_sqlite(source, file)
+                _finish_sqlite(file)
+            else:
+                _run_program("pg_dump", *_DUMP, f"--file={file}", url=settings.database_url)
+            with file.open("rb+") as written:
+                os.fsync(written.fileno())
+            file.replace(place)
     say(f"{place} holds the database ({place.stat().st_size} bytes).")
     asyncio.run(_record(settings, UpkeepEvent.BACKUP_MADE))
 
@@ -94,44 +102,23 @@ def restore(
         if is_there and not overwrite and not asyncio.run(is_empty(settings)):
             fail("DATABASE_URL names a database that is not empty. Name another one, or say --overwrite.")
         if target is not None:
-            with file_faults(f"{file} cannot be restored to {target}", "Nothing was changed."):
-                _restore_sqlite(settings, file, target, verify=verify)
+            with file_faults(f"{file} cannot be restored to {target}", "Nothing was changed."), _beside(target) as copy:
+                # A copy is migrated and verified, and only then what is there is replaced.
+                shutil.copyfile(file, copy)
+                _finish_sqlite(copy)
+                url = URL.create("sqlite+aiosqlite", database=str(copy)).render_as_string(hide_password=False)
+                asyncio.run(accept(settings.model_copy(update={"database_url": SecretStr(url)}), verify=verify))
+                make_private_file(target)
+                _copy_sqlite(copy, target)
         else:
-            _restore_postgresql(settings, file, verify=verify)
+            names = _key_ids_in(file)
+            if verify:
+                require_key(settings, names, "Nothing was changed.")
+            into = f"--dbname={make_url(settings.database_url.get_secret_value()).database}"
+            _run_program("pg_restore", *_RESTORE, into, str(file), url=settings.database_url)
+            asyncio.run(accept(settings, verify=verify))
     asyncio.run(_record(settings, UpkeepEvent.DATABASE_RESTORED))
     say("The database is restored.")
-
-
-def _write(settings: Settings, source: Path | None, place: Path) -> None:
-    with _beside(place) as file:
-        if source is not None:
-            _copy_sqlite(source, file)
-            _finish_sqlite(file)
-        else:
-            _run_program("pg_dump", *_DUMP, f"--file={file}", url=settings.database_url)
-        with file.open("rb+") as written:
-            os.fsync(written.fileno())
-        file.replace(place)
-
-
-def _restore_sqlite(settings: Settings, file: Path, target: Path, *, verify: bool) -> None:
-    """Migrate and verify a copy, and only then replace what is there."""
-    with _beside(target) as copy:
-        shutil.copyfile(file, copy)
-        _finish_sqlite(copy)
-        url = URL.create("sqlite+aiosqlite", database=str(copy)).render_as_string(hide_password=False)
-        asyncio.run(accept(settings.model_copy(update={"database_url": SecretStr(url)}), verify=verify))
-        make_private_file(target)
-        _copy_sqlite(copy, target)
-
-
-def _restore_postgresql(settings: Settings, file: Path, *, verify: bool) -> None:
-    names = _key_ids_in(file)
-    if verify:
-        require_key(settings, names, "Nothing was changed.")
-    into = f"--dbname={make_url(settings.database_url.get_secret_value()).database}"
-    _run_program("pg_restore", *_RESTORE, into, str(file), url=settings.database_url)
-    asyncio.run(accept(settings, verify=verify))
 
 
 async def _record(settings: Settings, event: UpkeepEvent) -> None:

@@ -18,7 +18,6 @@ from app.core.settings.deploy_check import LEVELS, Finding, Level, finding
 from app.core.settings.model import Settings
 from app.core.settings.report import SettingsError
 
-_SECONDS = 5
 _MAY_CHANGE = text(
     "SELECT has_schema_privilege(current_schema(), 'CREATE')"
     " OR has_table_privilege(to_regclass('audit_events'), 'UPDATE, DELETE, TRUNCATE')"
@@ -71,7 +70,7 @@ async def _may_change_schema_or_trail(settings: Settings) -> bool:
     """Whether PostgreSQL says so; a server that does not answer is found by `manage doctor`."""
     async with Database(settings.database_url) as database:
         try:
-            async with asyncio.timeout(_SECONDS), database.read() as db:
+            async with asyncio.timeout(5), database.read() as db:
                 return bool(await db.scalar(_MAY_CHANGE))
         except (TimeoutError, *UNAVAILABLE_ERRORS):
             return False

@@ -15,7 +15,6 @@ from app.core.events import UpkeepEvent, emit_event
 from app.core.services import Services
 from app.core.settings.model import Settings
 
-_BATCH = 500
 _LARGEST_FORECAST = 10_000
 
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Delete nothing, and say how much would be deleted.")]
@@ -33,7 +32,7 @@ def purge(*, dry_run: _DryRun = False) -> None:
 async def _purge(services: Services, *, dry_run: bool) -> None:
     total, before = 0, utc_now() - timedelta(days=services[Settings].retention_days)
     for job in RETENTION_JOBS:
-        limit = _LARGEST_FORECAST if dry_run else _BATCH
+        limit = _LARGEST_FORECAST if dry_run else 500
         batch = purge_of(services[Database], job.table, job.over(services, before), limit)
         if dry_run:
             say(f"{job.name}: {await forecast(services, batch, most=_LARGEST_FORECAST) or 0} to delete")

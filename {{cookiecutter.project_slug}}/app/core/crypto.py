@@ -48,10 +48,6 @@ class KeyRing:
         self._secrets = (secret_key, *fallbacks)
         self._keys: dict[Purpose, tuple[bytes, ...]] = {}
 
-    def current(self, purpose: Purpose) -> bytes:
-        """Return the key that makes new values."""
-        return self.all(purpose)[0]
-
     def all(self, purpose: Purpose) -> tuple[bytes, ...]:
         """Return every key that may have made a value still in use, the current one first."""
         if purpose not in self._keys:

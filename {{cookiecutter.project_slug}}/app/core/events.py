@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, StrEnum
-from typing import Annotated, Literal, Protocol, Self, get_args
+from enum import Enum
+from typing import Annotated, Literal, Protocol, get_args
 from uuid import UUID
 
 import structlog
@@ -22,6 +22,7 @@ from pydantic import WithJsonSchema
 
 from app.core.clock import utc_now
 from app.core.errors import Unprocessable
+from app.core.schemas import TextWithMore
 
 
 class UserIs(Enum):
@@ -36,21 +37,15 @@ ACTOR, SUBJECT, NOBODY = UserIs
 ON_SESSION = True
 
 
-class SecurityEvent(StrEnum):
+class SecurityEvent(TextWithMore):
     """An event that monitoring relies on: a name may be added, but never changed.
 
     A feature declares its own in a subclass. Each member is its name, and, if an event has them, what `user_id` is, and
     `ON_SESSION` if `session_id` is what it was done to. The docs say when it happens, and which fields it has.
     """
 
-    user_is: UserIs
-    on_session: bool
-
-    def __new__(cls, name: str, user_is: UserIs = NOBODY, on_session: bool = False) -> Self:  # noqa: FBT001, FBT002  # by place
-        """Make a member of its name."""
-        member = str.__new__(cls, name)
-        member._value_, member.user_is, member.on_session = name, user_is, on_session
-        return member
+    def __init__(self, _: str, user_is: UserIs = NOBODY, on_session: bool = False) -> None:  # noqa: FBT001, FBT002  # by place
+        self.user_is, self.on_session = user_is, on_session
 
 
 class UpkeepEvent(SecurityEvent):

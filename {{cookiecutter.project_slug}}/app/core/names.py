@@ -8,7 +8,6 @@ around. Of these, joiners are accepted where they join something, as in Persian,
 import re
 import unicodedata
 
-_JOINERS = "\u200c\u200d"
 _REFUSED = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _VIRAMA = 9  # Unicode's combining class
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
@@ -47,7 +46,7 @@ def clean_name(text: str) -> str:
 def _kind(character: str) -> str:
     """Say what a character is joined as: l(etter), m(ark), v(irama), e(moji), u(nknown), J(oiner); `-` is refused."""
     category = unicodedata.category(character)
-    if character in _JOINERS:
+    if character in "\u200c\u200d":
         kind = "J"
     elif category in _REFUSED:
         kind = "-"

@@ -2,7 +2,8 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from enum import StrEnum
+from typing import Annotated, Generic, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
 
@@ -12,6 +13,16 @@ Item = TypeVar("Item")
 
 # PostgreSQL stores no NUL, UTF-8 no half of a character.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+class TextWithMore(StrEnum):
+    """An enumeration of texts. A member is declared as its text and what belongs to it, which `__init__` keeps."""
+
+    def __new__(cls, text: str, *_: object) -> Self:
+        """Make a member that is its text."""
+        member = str.__new__(cls, text)
+        member._value_ = text
+        return member
 
 
 class RequestBody(BaseModel):

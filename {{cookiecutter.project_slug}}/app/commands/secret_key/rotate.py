@@ -20,16 +20,15 @@ from app.assembly import RESEAL_JOBS
 from app.commands.secret_key import env_file
 from app.commands.support import fail, forecast, note, run_with_services, say, settings_or_exit, treat_all
 from app.core.clock import utc_now
-from app.core.crypto import KeyRing, key_id
+from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.core.events import UpkeepEvent, emit_event
 from app.core.services import Services
 from app.core.settings import model as configuration
 from app.core.settings.model import Settings, source_of
 from app.features.audit.service import AuditTrail
-from app.features.audit.trail.chain import TRAIL_KEY
+from app.features.audit.trail.chain import ChainKeys
 
-_BATCH = 200
 _MOST = 1000  # rows that are counted
 
 _ROTATED = """\
@@ -72,7 +71,7 @@ def _rotate_key() -> None:
         if left:
             fail(f"The last rotation is not finished: {left}. Run: manage rotate-secret-key --reseal")
         tell = partial(_tell, event=UpkeepEvent.KEY_ROTATED, file=file, new=changed)
-        run_with_services(partial(tell, current=_name(KeyRing(SecretStr(key)))), settings)
+        run_with_services(partial(tell, current=ChainKeys(KeyRing(SecretStr(key))).current_id.hex()), settings)
     earlier = len(settings.secret_key_fallbacks) + 1
     say(_ROTATED.format(earlier=earlier, minutes=settings.access_token_minutes + 1))
 
@@ -133,7 +132,7 @@ async def _rows_in_the_way(services: Services, *, retire: bool) -> str:
 
 async def _reseal_all(services: Services) -> None:
     for job in RESEAL_JOBS:
-        resealed = await treat_all(services, job.name, partial(job.service(services).reseal, limit=_BATCH))
+        resealed = await treat_all(services, job.name, partial(job.service(services).reseal, limit=200))
         say(f"{job.name}: {resealed} sealed with the current key")
     say("Everything that an earlier key sealed is sealed with the current one.")
 
@@ -141,7 +140,7 @@ async def _reseal_all(services: Services) -> None:
 async def _tell_missed(services: Services) -> None:
     """Record the last change of `.env` if its process was killed before it did."""
     last = await services[AuditTrail].latest(UpkeepEvent.KEY_ROTATED, UpkeepEvent.KEYS_RETIRED)
-    name = _name(services[KeyRing])
+    name = ChainKeys(services[KeyRing]).current_id.hex()
     # The trail says that this key was put in, and that none was retired since.
     is_rotated = last is not None and orjson.loads(last.details).get("current") == name
     if services[Settings].secret_key_fallbacks and not is_rotated:
@@ -168,7 +167,3 @@ async def _tell(
             f" ({type(error).__name__}). The next `manage rotate-secret-key`, with --retire or without, writes it."
             " Go on as after a success."
         )
-
-
-def _name(keys: KeyRing) -> str:
-    return key_id(keys.current(TRAIL_KEY)).hex()

@@ -33,8 +33,6 @@ UNAVAILABLE_ERRORS = (OperationalError, PoolTimeoutError)
 _SQLSTATES = ("08", "25006", "25P03", "28", "3D000", "40", "42501", "53", "55P03", "57", "58")
 
 _log = structlog.get_logger("app")
-_CONNECT_SECONDS = 4
-_PING_SECONDS = 2
 
 
 def install_outage_handlers(app: FastAPI) -> None:
@@ -82,7 +80,7 @@ def postgresql_engine(
     settings = {"application_name": application, "timezone": "UTC"}
     connect_args: dict[str, Any] = {
         "async_creator_fn": _connect,
-        "timeout": _CONNECT_SECONDS,
+        "timeout": 4,
         "command_timeout": answer_seconds,
         "server_settings": settings if pooled else {**settings, **limits},
     }
@@ -103,7 +101,7 @@ def postgresql_engine(
 def _ping(connection: Any, *_: object) -> None:
     """See that a connection of the pool answers; SQLAlchemy's `pool_pre_ping` takes three round trips, and any time."""
     try:
-        connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=_PING_SECONDS))
+        connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=2))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise InvalidatePoolError from error
 

@@ -20,7 +20,6 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from app.core.private_files import make_private_file
 
-_RETRY_SECONDS = 0.01
 # The write lock is taken at once: a transaction that reads first could otherwise not upgrade its lock.
 BEGIN = "BEGIN IMMEDIATE"
 _TRANSACTIONS_BEFORE_A_CHECKPOINT = 100
@@ -124,7 +123,7 @@ def _use_write_ahead_log(connection: sqlite3.Connection, seconds: float) -> None
         except sqlite3.OperationalError as error:
             if not is_busy(error) or time.monotonic() >= until:
                 raise
-            time.sleep(_RETRY_SECONDS)
+            time.sleep(0.01)
         else:
             return
 

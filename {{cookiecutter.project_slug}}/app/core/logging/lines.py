@@ -81,7 +81,12 @@ def render_console(line: Line, *, colours: bool = False) -> bytes:
         *(f"{paint(_shown(key), '36')}={_shown(value)}" for key, value in line.items() if key not in special),
         paint(f"[{line['logger']}]", "2"),
     ]
-    return "\n".join([" ".join(parts), *_traceback(line.get("exception", ()))]).encode()
+    lines = [" ".join(parts)]
+    for exception in line.get("exception", ()):
+        if isinstance(exception, dict):
+            lines.append(f"    | {exception['relation']}: {exception['type']}: {exception['message']}")
+            lines.extend(f"    |   at {frame}" for frame in exception["frames"])
+    return "\n".join(lines).encode()
 
 
 def wants_colours(stream: TextIO | None) -> bool:
@@ -97,13 +102,3 @@ def _shown(value: object) -> str:
     if isinstance(value, str) and _BARE.fullmatch(value):
         return value
     return orjson.dumps(value).decode()
-
-
-def _traceback(exceptions: Any) -> list[str]:
-    lines = []
-    for exception in exceptions:
-        if not isinstance(exception, dict):
-            continue
-        lines.append(f"    | {exception['relation']}: {exception['type']}: {exception['message']}")
-        lines.extend(f"    |   at {frame}" for frame in exception["frames"])
-    return lines

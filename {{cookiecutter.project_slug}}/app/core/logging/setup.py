@@ -46,7 +46,14 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
         cache_logger_on_first_use=False,  # a module's logger has to follow a later configuration
     )
     _take_over(pipe, level)
-    _catch_uncaught()
+    sys.excepthook = _on_uncaught
+    # The hooks of a tool, such as a debugger, stay.
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = lambda died: _log.critical(
+            "thread_died", thread=died.thread and died.thread.name, exc_info=died.exc_value
+        )
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = lambda it: _log.error("unraisable_exception", source=it.object, exc_info=it.exc_value)
 
 
 def log_plain(logger: str, event: str, fields: Mapping[str, str | float | None]) -> None:
@@ -103,7 +110,11 @@ class _Pipe(logging.Handler):
 def _line(logger: str, level: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     fields = dict(fields)
     event = fields.pop("event", "")
-    error = _error_of(fields.pop("exc_info", None))
+    error = fields.pop("exc_info", None)
+    if isinstance(error, tuple):
+        error = error[1]
+    elif error is True:
+        error = sys.exception()
     line = {
         "timestamp": _timestamp(),
         "level": redact_text(level),
@@ -112,7 +123,7 @@ def _line(logger: str, level: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     }
     for key, value in redact_fields(fields).items():
         line[f"{key}_" if key in _OWN_KEYS else key] = value
-    if error is not None:
+    if isinstance(error, BaseException):
         for observe in error_observers if level in {"error", "critical"} else ():
             observe(line, error)
         line |= redact_fields({"exception": describe(error)})
@@ -130,14 +141,6 @@ def _lost_line(method: str, fields: Mapping[str, Any], error: Exception) -> dict
         "logger": f"{_OWN_LOGGER}.core.logging",
         "lost": type(error).__name__,
     }
-
-
-def _error_of(exc_info: object) -> BaseException | None:
-    if isinstance(exc_info, tuple):
-        exc_info = exc_info[1]
-    elif exc_info is True:
-        exc_info = sys.exception()
-    return exc_info if isinstance(exc_info, BaseException) else None
 
 
 def _timestamp() -> str:
@@ -165,17 +168,6 @@ def _take_over(pipe: _Pipe, level: int) -> None:
     # Off and on: what counts as captured is not captured anew if another tool has put its function back.
     logging.captureWarnings(capture=False)
     logging.captureWarnings(capture=True)
-
-
-def _catch_uncaught() -> None:
-    sys.excepthook = _on_uncaught
-    # The hooks of a tool, such as a debugger, stay.
-    if threading.excepthook is threading.__excepthook__:
-        threading.excepthook = lambda died: _log.critical(
-            "thread_died", thread=died.thread and died.thread.name, exc_info=died.exc_value
-        )
-    if sys.unraisablehook is sys.__unraisablehook__:
-        sys.unraisablehook = lambda it: _log.error("unraisable_exception", source=it.object, exc_info=it.exc_value)
 
 
 def _on_uncaught(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -19,7 +19,6 @@ END_SECONDS = 2  # for what waits at the end of the process; orchestrators allow
 
 # What a pipe takes in one piece (`PIPE_BUF` of Linux): lines of several processes do not mix.
 _MOST_AT_ONCE = 4096
-_RETRY_SECONDS = 0.05
 
 
 class _Entry(NamedTuple):
@@ -133,6 +132,6 @@ def _write(file: io.RawIOBase, data: bytes) -> int:
         while written < len(data):
             count = file.write(view[written:])
             if not count:  # another process that shares the pipe has made it non-blocking, and it is full
-                time.sleep(_RETRY_SECONDS)
+                time.sleep(0.05)
             written += count or 0
     return written

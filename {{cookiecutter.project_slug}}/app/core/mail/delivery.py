@@ -70,25 +70,22 @@ class MailDelivery:
     async def running(self) -> AsyncIterator[None]:
         """Deliver while the block runs. At its end, mails under way have `grace` seconds to arrive."""
         self._stop.clear()
-        task = asyncio.create_task(self._run(), name="mail-delivery")
+        run = asyncio.create_task(self._run(), name="mail-delivery")
         try:
             yield
         finally:
-            await self._end(task)
-
-    async def _end(self, run: asyncio.Task[None]) -> None:
-        self._stop.set()
-        self._outbox.added.set()
-        tasks = {run, *self._under_way}
-        await asyncio.wait(tasks, timeout=self._pace.grace)
-        # Cut off the SMTP dialogues, but no transaction.
-        for limit in self._limits:
-            if not limit.expired():
-                limit.reschedule(asyncio.get_running_loop().time())
-        await asyncio.wait(tasks, timeout=self._pace.grace / 2)
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=self._pace.grace / 2)
+            self._stop.set()
+            self._outbox.added.set()
+            tasks = {run, *self._under_way}
+            await asyncio.wait(tasks, timeout=self._pace.grace)
+            # Cut off the SMTP dialogues, but no transaction.
+            for limit in self._limits:
+                if not limit.expired():
+                    limit.reschedule(asyncio.get_running_loop().time())
+            await asyncio.wait(tasks, timeout=self._pace.grace / 2)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=self._pace.grace / 2)
 
     async def _run(self) -> None:
         while not self._stop.is_set():
@@ -153,13 +150,15 @@ class MailDelivery:
     async def _record(self, claimed: OutboxMail, problem: DeliveryError | None) -> None:
         unreachable = isinstance(problem, UnreachableError)
         self._failures = self._failures + 1 if unreachable else 0
+        is_late = utc_now() - claimed.created_at > timedelta(seconds=self._pace.longest_outage)
+        is_last = is_late if unreachable else claimed.attempts >= self._pace.most_attempts
         log = _log.bind(mail_id=claimed.id, attempts=claimed.attempts)
         if problem is None:
             await self.queue.finish(claimed)
             log.info("mail_sent")
         elif self._stop.is_set() and not isinstance(problem, RefusedError):
             await self.queue.released(claimed)
-        elif isinstance(problem, RefusedError) or self._is_last(claimed, unreachable=unreachable):
+        elif isinstance(problem, RefusedError) or is_last:
             await self.queue.finish(claimed, problem.cause, problem.code)
             log.error("mail_failed", error=problem.cause, smtp_code=problem.code)
         else:
@@ -167,11 +166,6 @@ class MailDelivery:
             seconds = 0.0 if unreachable else self._pace.backoff(claimed.attempts, self._pace.longest_retry)
             await self.queue.postponed(claimed, problem.cause, problem.code, seconds, counts=not unreachable)
             log.warning("mail_postponed", error=problem.cause, smtp_code=problem.code, retry_seconds=round(seconds))
-
-    def _is_last(self, claimed: OutboxMail, *, unreachable: bool) -> bool:
-        if unreachable:
-            return utc_now() - claimed.created_at > timedelta(seconds=self._pace.longest_outage)
-        return claimed.attempts >= self._pace.most_attempts
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -12,9 +12,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
 
 import orjson
@@ -28,6 +27,7 @@ from app.core.crypto import KeyRing, Purpose, Sealer
 from app.core.database.batches import reseal_rows
 from app.core.database.database import Base, Database
 from app.core.email_address import LONGEST_ADDRESS
+from app.core.schemas import TextWithMore
 
 
 class OutboxMail(Base):
@@ -94,17 +94,11 @@ def recipient(address: str) -> str:
     return f"{parsed.local_part}@{parsed.ascii_domain}"
 
 
-class MailTemplate(StrEnum):
+class MailTemplate(TextWithMore):
     """The name of the templates of a mail, its subject, and what its templates need. A feature declares its own."""
 
-    subject: str
-    needs: tuple[str, ...]
-
-    def __new__(cls, name: str, subject: str, *needs: str) -> Self:
-        """Make a member of its name, its subject, and the names of the values that its templates need."""
-        member = str.__new__(cls, name)
-        member._value_, member.subject, member.needs = name, subject, needs
-        return member
+    def __init__(self, _: str, subject: str, *needs: str) -> None:
+        self.subject, self.needs = subject, needs
 
 
 class MailFolders(dict[Path, Iterable[MailTemplate]]):

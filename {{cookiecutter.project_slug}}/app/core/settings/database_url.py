@@ -42,6 +42,8 @@ _VERIFYING = frozenset({"verify-ca", VERIFIED})
 _FILES = ("sslrootcert", "sslcert", "sslkey")
 _FREE = frozenset({"application_name", "connect_timeout", "host", "options", "port", *_FILES})
 _MOST_SECONDS = 60
+# https://www.sqlite.org/uri.html: a file that may only be read, for example.
+_SQLITE_OPTIONS = frozenset({"mode", "uri"})
 
 
 def database_dsn(value: str) -> str:
@@ -56,7 +58,11 @@ def database_dsn(value: str) -> str:
         refuse("is for another database than SQLite and PostgreSQL, or names another driver than ours")
     url = url.set(drivername=driver)
     if url.get_backend_name() == "sqlite":
-        return _sqlite(url).render_as_string(hide_password=False)
+        if url.database in {None, "", ":memory:"} or url.host:
+            refuse("names no file: write sqlite:/// and a relative path, or sqlite://// and an absolute one")
+        for name in url.query.keys() - _SQLITE_OPTIONS:
+            refuse(f"has an option{option_named(name)} that is not supported: SQLite's file has `mode` and `uri` alone")
+        return url.render_as_string(hide_password=False)
     url = _with_places(url)
     if not url.database:
         refuse("names no database: write it after the host, as in postgresql://user:password@host/name")
@@ -90,18 +96,6 @@ def connect_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     if given:
         arguments["server_settings"] = {**arguments.get("server_settings", {}), **given}
     return arguments
-
-
-# https://www.sqlite.org/uri.html: a file that may only be read, for example.
-_SQLITE_OPTIONS = frozenset({"mode", "uri"})
-
-
-def _sqlite(url: URL) -> URL:
-    if url.database in {None, "", ":memory:"} or url.host:
-        refuse("names no file: write sqlite:/// and a relative path, or sqlite://// and an absolute one")
-    for name in url.query.keys() - _SQLITE_OPTIONS:
-        refuse(f"has an option{option_named(name)} that is not supported: SQLite's file has `mode` and `uri` alone")
-    return url
 
 
 def _with_places(url: URL) -> URL:

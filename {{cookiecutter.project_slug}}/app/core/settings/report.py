@@ -63,18 +63,15 @@ def quoted(variables: Mapping[str, str], fields: Collection[str]) -> tuple[Probl
 def _problem(detail: ErrorDetails, fields: Mapping[str, FieldInfo]) -> Problem:
     name = str(detail["loc"][0])
     if name in fields:
-        return Problem(name.upper(), _message(detail), _hint(name, fields[name]))
+        hint = "".join(f"Example: {name.upper()}={example}" for example in (fields[name].examples or ())[:1])
+        if name == "secret_key":
+            hint = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(64))"'
+        return Problem(name.upper(), _message(detail), hint)
     if " " in name:  # the number of a line of `.env`
         return Problem(name, "is not of the form NAME=value", "Quote a value that holds a line break.")
     near = get_close_matches(name.upper(), [field.upper() for field in fields], n=1)
     hint = f"Did you mean {near[0]}?" if near else "Remove it from .env, or correct its name."
     return Problem(name.upper(), "is not the name of a setting", hint)
-
-
-def _hint(name: str, field: FieldInfo) -> str:
-    if name == "secret_key":
-        return 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(64))"'
-    return "".join(f"Example: {name.upper()}={example}" for example in (field.examples or ())[:1])
 
 
 def _message(detail: ErrorDetails) -> str:

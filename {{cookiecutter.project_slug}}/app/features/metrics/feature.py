@@ -21,7 +21,7 @@ def run(services: Services) -> AbstractAsyncContextManager[None]:
     """Count the security events, and look at queues and tables again and again."""
     if services[Settings].metrics_port is None:
         return nullcontext()
-    from app.features.metrics.sampling import sampling  # noqa: PLC0415  # it takes time
+    from app.features.metrics.measures import sampling  # noqa: PLC0415  # it takes time
 
     return sampling(services)
 

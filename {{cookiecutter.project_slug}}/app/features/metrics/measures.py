@@ -1,8 +1,12 @@
 """What is measured. No label holds anything that a client can choose, or that says who somebody is.
 
-With several workers, each keeps its values in files that the endpoint adds up; `multiprocess_mode` says how.
+With several workers, each keeps its values in files that the endpoint adds up; `multiprocess_mode` says how. Requests
+and events are counted; the event loop, queues, pools, tables, and whether the service is ready are looked at.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from time import perf_counter
 from typing import Any
@@ -10,6 +14,15 @@ from typing import Any
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from starlette.types import Receive, Scope, Send
 
+from app.core.clock import utc_now
+from app.core.database.database import Database
+from app.core.events import OUTCOMES, EventCatalog, EventRecord, observers
+from app.core.logging.setup import writer
+from app.core.mail.delivery import MailDelivery
+from app.core.services import Services
+from app.features.accounts.passwords.hasher import PasswordHasher
+from app.features.audit.service import AuditTrail
+from app.features.system.routes import SharedCheck
 from app.http.middleware.access_log import route_template
 from app.http.request.allowed_methods import KNOWN_METHODS
 from app.http.request.base import HttpMiddleware, at_start
@@ -31,6 +44,7 @@ OLDEST_MAIL = Gauge("app_outbox_oldest_seconds", "Age of the mail that waits.", 
 AUDIT_ROWS = Gauge("app_audit_rows", "Rows of the audit trail, about.", multiprocess_mode="livemostrecent")
 READY = Gauge("app_ready", "1 if the service can serve, as /readyz says.", multiprocess_mode="livemin")
 LINES_DROPPED = Counter("app_log_lines_dropped", "Log lines that were dropped.")
+_PROCESS_SECONDS = 0.25
 
 
 class RequestMetricsMiddleware(HttpMiddleware):
@@ -54,3 +68,60 @@ class RequestMetricsMiddleware(HttpMiddleware):
 def _measures(method: str, route: str, status: int | str) -> tuple[Counter, Histogram]:
     """Find them once: each is as many as the routes have methods and statuses."""
     return REQUESTS.labels(method, route, status), SECONDS.labels(method, route)
+
+
+@asynccontextmanager
+async def sampling(services: Services) -> AsyncIterator[None]:
+    """Count events and look at the rest while the block runs."""
+    for event in services[EventCatalog].events:
+        for outcome in OUTCOMES:
+            # From 0 on: Prometheus does not see an increase from nothing to 1.
+            EVENTS.labels(event.value, outcome)
+    tasks = [asyncio.create_task(work(services), name="metrics") for work in (_watch_process, _watch_stores)]
+    observers.append(_count)
+    try:
+        yield
+    finally:
+        observers.remove(_count)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+def _count(event_record: EventRecord) -> None:
+    EVENTS.labels(event_record.action.value, event_record.outcome).inc()
+
+
+async def _watch_process(services: Services) -> None:
+    loop, dropped = asyncio.get_running_loop(), 0
+    while True:
+        due = loop.time() + _PROCESS_SECONDS
+        await asyncio.sleep(_PROCESS_SECONDS)
+        LAG.observe(max(0.0, loop.time() - due))
+        HASHING.set(services[PasswordHasher].pool.waiting)
+        for pool, (in_use, most) in services[Database].pools().items():
+            CONNECTIONS.labels(pool, "in_use").set(in_use)
+            CONNECTIONS.labels(pool, "most").set(most)
+        before, dropped = dropped, writer.dropped
+        LINES_DROPPED.inc(max(0, dropped - before))
+
+
+async def _watch_stores(services: Services) -> None:
+    while True:
+        await _measure_stores(services)
+        await asyncio.sleep(10)
+
+
+async def _measure_stores(services: Services) -> None:
+    """Look at the tables, and whether the service is ready; what the database raises is what is measured."""
+    ready = False
+    with suppress(Exception):
+        async with asyncio.timeout(5):
+            await services[SharedCheck]()
+            mails = await services[MailDelivery].queue.standing()
+            MAILS.labels("waiting").set(mails.waiting)
+            MAILS.labels("failed").set(mails.failed)
+            OLDEST_MAIL.set((utc_now() - mails.oldest).total_seconds() if mails.oldest else 0)
+            AUDIT_ROWS.set(await services[AuditTrail].count())
+            ready = True
+    READY.set(ready)

@@ -13,9 +13,6 @@ from app.core.services import services_of
 from app.http.request.base import HttpMiddleware, header_values
 from app.http.request.proxies import client_ip_of
 
-# With these, a page of a listed origin can read the 503 that replaces an answer.
-_CORS_PREFIXES = (b"access-control-", b"cross-origin-resource-policy")
-
 _log = structlog.get_logger("app")
 
 
@@ -67,7 +64,11 @@ class AuditMiddleware(HttpMiddleware):
                     await events.record()
                 except Problem as problem:
                     replaced = True
-                    problem.headers |= _cors_headers(message)
+                    # With these, a page of a listed origin can read the 503 that replaces an answer.
+                    shared = (b"access-control-", b"cross-origin-resource-policy")
+                    for name, value in message.get("headers", ()):
+                        if name.lower().startswith(shared):
+                            problem.headers[name.lower().decode()] = value.decode("latin-1")
                     await send_problem(problem, scope, receive, send)
             if not replaced:
                 await send(message)
@@ -81,8 +82,3 @@ class AuditMiddleware(HttpMiddleware):
                 await events.record()
             except Problem:
                 _log.error("audit_unavailable", detail="the answer had begun")
-
-
-def _cors_headers(start: Message) -> dict[str, str]:
-    headers = [(name.lower(), value) for name, value in start.get("headers", ())]
-    return {name.decode(): value.decode("latin-1") for name, value in headers if name.startswith(_CORS_PREFIXES)}

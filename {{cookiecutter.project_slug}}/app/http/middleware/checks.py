@@ -31,7 +31,6 @@ class TrustedHostCheck:
     """Rejects a request whose `Host` is missing, repeated, malformed or not in `ALLOWED_HOSTS` (ASVS 4.1.3)."""
 
     def __init__(self, *, allowed: Iterable[str]) -> None:
-        self.any = "*" in allowed
         self.names = frozenset(allowed)
         self.suffixes = tuple(pattern[1:] for pattern in allowed if pattern.startswith("*."))
         self.is_allowed = lru_cache(maxsize=256)(self._is_allowed)
@@ -48,7 +47,7 @@ class TrustedHostCheck:
             name = host_name(_PORT.sub("", host.decode("latin-1")))
         except ValueError:
             return False
-        return self.any or name in self.names or bool(self.suffixes and name.endswith(self.suffixes))
+        return "*" in self.names or name in self.names or bool(self.suffixes and name.endswith(self.suffixes))
 
 
 def require_own_origin(scope: Scope, *, public_url: str) -> None:

@@ -25,8 +25,6 @@ if sys.platform != "win32":
     import resource
 
 _GRACEFUL_SECONDS = 10
-_MOST_CONNECTIONS = 1024
-_MOST_BACKLOG = 2048
 # File descriptors that a process needs besides connections: database, log, event loop, imports.
 _OWN_FILES = 64
 _log = structlog.get_logger("server")
@@ -123,8 +121,8 @@ def _file_limit() -> int:
 def connections_and_backlog(files: int) -> tuple[int, int]:
     """Return how many connections, and what backlog, which is accepted all at once, fit the limit of descriptors."""
     available = max(4, files - _OWN_FILES)
-    backlog = min(_MOST_BACKLOG, available // 4)
-    return min(_MOST_CONNECTIONS, available - backlog), backlog
+    backlog = min(2048, available // 4)
+    return min(1024, available - backlog), backlog
 
 
 def _end_after(parent: multiprocessing.process.BaseProcess) -> None:

@@ -56,7 +56,7 @@ def told(manage: CommandLine) -> list[tuple[str, Row]]:
 
 def name_of(key: str) -> str:
     """What the trail calls a key."""
-    return key_id(KeyRing(SecretStr(key)).current(TRAIL_KEY)).hex()
+    return key_id(KeyRing(SecretStr(key)).all(TRAIL_KEY)[0]).hex()
 
 
 def test_every_change_of_the_keys_is_a_row(manage: CommandLine) -> None:

@@ -13,7 +13,7 @@ from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.mail.outbox import Mail, Outbox, OutboxMail
 from app.core.services import services_of
-from app.features.metrics import sampling
+from app.features.metrics import measures
 from tests.conftest import StartService
 from tests.features.metrics.conftest import Measured, samples, value_in
 from tests.support.server import environment, request
@@ -102,7 +102,7 @@ async def test_tables_and_queues_are_measured(start: StartService) -> None:
             await service[Outbox].add(db, Mail(to=person.email, subject="canary", text="canary", html="canary"))
             long_ago = utc_now() - timedelta(minutes=20)
             await db.execute(update(OutboxMail).values(created_at=long_ago, due_at=utc_now() + timedelta(hours=1)))
-        await sampling._measure_stores(services)  # noqa: SLF001  # what it does every ten seconds
+        await measures._measure_stores(services)  # noqa: SLF001  # what it does every ten seconds
         text = generate_latest().decode()
         assert value_in(text, "app_audit_rows") >= 2
         assert value_in(text, "app_outbox_mails", status="waiting") == 1
@@ -110,7 +110,7 @@ async def test_tables_and_queues_are_measured(start: StartService) -> None:
         assert value_in(text, "app_ready") == 1
         async with service[Database].transaction() as db:
             await db.execute(text_of("DROP TABLE outbox"))
-        await sampling._measure_stores(services)  # noqa: SLF001
+        await measures._measure_stores(services)  # noqa: SLF001
         assert value_in(generate_latest().decode(), "app_ready") == 0
 
 

@@ -11,7 +11,6 @@ from app.features.accounts.passwords.text import folded, read_as_letters
 
 LIST = Path(__file__).with_name("common_passwords.txt")
 
-_DIGITS = "0123456789"
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
@@ -49,5 +48,5 @@ def listed_passwords() -> list[str]:
 def _spellings(text: str) -> set[str]:
     """Read a folded text as letters: as it is, and without what may be between and around its words."""
     bare = _BETWEEN_WORDS.sub("", text)
-    spellings = {text, bare, bare.strip(_DIGITS)}
+    spellings = {text, bare, bare.strip("0123456789")}
     return {read_as_letters(spelling) for spelling in spellings if len(spelling) >= SHORTEST_PASSWORD}

@@ -30,10 +30,6 @@ Entry = dict[str, Any]
 """The columns of a row, without those of the chain."""
 
 _LONGEST_DETAILS = 4096
-_LONGEST_IP = 45
-_LONGEST_USER_AGENT = 270  # and the mark of what was cut
-_LONGEST_TARGET_TYPE = 20
-_LONGEST_TARGET = 48
 _GROWTH_STEP = 100_000
 _log = structlog.get_logger("app")
 # Made once, and of the tables: every transaction with an event uses them.
@@ -95,8 +91,8 @@ def entry_of(event_record: EventRecord) -> Entry:
         "session_id": asking,
         "target_type": target_type,
         "target_id": target_id,
-        "ip": origin.ip and redact_text(origin.ip)[:_LONGEST_IP],
-        "user_agent": origin.user_agent and redact_text(origin.user_agent, _LONGEST_USER_AGENT),
+        "ip": origin.ip and redact_text(origin.ip)[:45],
+        "user_agent": origin.user_agent and redact_text(origin.user_agent, 270),  # and the mark of what was cut
         "request_id": origin.request_id,
         "details": details if len(details) <= _LONGEST_DETAILS else f'{{"cut":"{len(details)} characters"}}',
     }
@@ -104,8 +100,8 @@ def entry_of(event_record: EventRecord) -> Entry:
 
 def _target(event: SecurityEvent, fields: Mapping[str, object]) -> tuple[str | None, str | None]:
     if fields.get("target_id") is not None:
-        kind = redact_text(str(fields.get("target_type") or "user"))[:_LONGEST_TARGET_TYPE]
-        return kind, redact_text(str(fields["target_id"]))[:_LONGEST_TARGET]
+        kind = redact_text(str(fields.get("target_type") or "user"))[:20]
+        return kind, redact_text(str(fields["target_id"]))[:48]
     for kind, is_target in (("session", event.on_session), ("user", event.user_is is SUBJECT)):
         target = _id(fields.get(f"{kind}_id"))
         if is_target and target is not None:

@@ -25,7 +25,6 @@ FIRST_DIGEST = bytes(32)
 LARGEST = 2**63 - 1
 
 _ROW = b"audit row\0"
-_HEAD = b"audit head\0"
 
 
 class End(NamedTuple):
@@ -105,8 +104,8 @@ class ChainKeys:
     """Makes MACs with the current key, and confirms those of every key of the ring."""
 
     def __init__(self, keys: KeyRing) -> None:
-        self.current_id = key_id(keys.current(TRAIL_KEY))
         self._keys = {key_id(key): key for key in keys.all(TRAIL_KEY)}
+        self.current_id = next(iter(self._keys))
 
     def following(self, head: Head | None) -> Self:
         """Return the same keys, but make MACs with the key of the head if it is in the ring."""
@@ -171,4 +170,4 @@ def _plain(value: object) -> object:
 
 def _end(place: int, digest: bytes) -> bytes:
     # Of which shard, the digest says: each row up to it holds its shard.
-    return b"%b%d\0%b" % (_HEAD, place, digest)
+    return b"audit head\0%d\0%b" % (place, digest)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.features.accounts.passwords.patterns import essence, is_count, is_repetition
+from app.features.accounts.passwords.policy import essence, is_count, is_repetition
 
 
 @pytest.mark.parametrize(
