@@ -1,6 +1,6 @@
 """The requests and responses about second factors."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field, SecretStr
@@ -17,6 +17,20 @@ class FactorAnswer(RequestBody):
     credential: Annotated[SecretStr, Field(min_length=1, max_length=8192)] | None = None
 
 
+class OfferedCode(ResponseBody):
+    """A kind of factor whose `code` answers a challenge."""
+
+    kind: Literal["totp", "recovery_codes"]
+    options: ClassVar[None] = None
+
+
+class OfferedPasskey(ResponseBody):
+    """A passkey answers a challenge, by the `options` of `navigator.credentials.get`."""
+
+    kind: Literal["passkey"] = "passkey"
+    options: dict[str, Any]
+
+
 class FactorCreate(FactorAnswer):
     """A kind to add; it is added by its `enrolment`, which the first answer has, and what proves it."""
 
@@ -28,7 +42,7 @@ class FactorRead(ResponseBody):
     """A factor. `remaining` recovery codes are left; `recovery_codes` are shown once, when they are made."""
 
     id: UUID
-    kind: str
+    kind: FactorKind
     name: str
     created_at: Timestamp
     last_used_at: Timestamp | None
@@ -40,7 +54,7 @@ class FactorRead(ResponseBody):
 class EnrolmentRead(ResponseBody):
     """What is needed to add a factor: the secret of an app, or the `options` of `navigator.credentials.create`."""
 
-    kind: str
+    kind: FactorKind
     enrolment: str
     expires_in: int
     secret: str | None = None

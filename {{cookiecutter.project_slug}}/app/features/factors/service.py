@@ -37,7 +37,7 @@ from app.features.factors import kinds
 from app.features.factors.events import FactorEvent, FactorMail
 from app.features.factors.kinds import APP, KINDS, PASSKEY, RECOVERY, FactorKind
 from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, passkey_id
-from app.features.factors.schemas import EnrolmentRead, FactorAnswer, FactorCreate, FactorRead
+from app.features.factors.schemas import EnrolmentRead, FactorAnswer, FactorCreate, FactorRead, OfferedCode, OfferedPasskey
 from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionService, SetCookie
 
@@ -81,11 +81,11 @@ class FactorService:
         """Return the factors of a user: one indexed look-up for every sign-in."""
         return connection.execute(OF_USER, {"of_user": user_id}).all()
 
-    def offered(self, rows: Sequence[Row[Any]] | None, challenge: str) -> list[dict[str, Any]]:
+    def offered(self, rows: Sequence[Row[Any]] | None, challenge: str) -> list[OfferedCode | OfferedPasskey]:
         """Return the kinds that answer a challenge, a passkey with its options; any passkey, if there are no rows."""
-        options = {PASSKEY: {"options": self._party.request(challenge, self._passkeys(rows or ()))}}
+        passkey = OfferedPasskey(options=self._party.request(challenge, self._passkeys(rows or ())))
         kinds_of = (PASSKEY,) if rows is None else dict.fromkeys(row.kind for row in rows)
-        return [{"kind": kind, **options.get(kind, {})} for kind in kinds_of]
+        return [passkey if kind == PASSKEY else OfferedCode(kind=kind) for kind in kinds_of]
 
     def owner(self, connection: Connection, answer: FactorAnswer) -> UUID | None:
         """Return whose passkey an answer is of; None if it is of another kind, or of nobody."""

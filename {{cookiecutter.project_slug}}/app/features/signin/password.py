@@ -28,7 +28,7 @@ from app.features.accounts.events import Alert
 from app.features.accounts.mailed.mails import AccountMail
 from app.features.accounts.passwords.hasher import PasswordHasher
 from app.features.accounts.service import AccountService
-from app.features.factors.schemas import FactorAnswer
+from app.features.factors.schemas import FactorAnswer, OfferedCode, OfferedPasskey
 from app.features.factors.service import OF_USER, FactorService
 from app.features.sessions.devices import Client, is_new_device, remember_home, session_with_factor
 from app.features.sessions.service import NewSession, SessionOptions, SessionService
@@ -66,7 +66,7 @@ class Challenge(ResponseBody):
     status: Literal["factor_required"] = "factor_required"
     challenge: str
     expires_in: int = int(_LIFETIME.total_seconds())
-    factors: list[dict[str, Any]]
+    factors: list[OfferedCode | OfferedPasskey]
 
 
 class Opened(NamedTuple):
@@ -122,7 +122,7 @@ class PasswordSignIn:
             self._mail.deliver()
         return result
 
-    async def offered(self, challenge: str, channel: Channel) -> list[dict[str, Any]] | None:
+    async def offered(self, challenge: str, channel: Channel) -> list[OfferedCode | OfferedPasskey] | None:
         """Return the factors that answer a challenge; None if it is not alive."""
         found = await self._database.fetch_all(_living(challenge, channel), {})
         rows = await self._database.fetch_all(OF_USER, {"of_user": found[0].user_id}) if found else ()

@@ -16,7 +16,7 @@ from app.features.browser.cookie import clear_session_cookie, session_cookie, se
 from app.features.browser.events import BrowserEvent
 from app.features.browser.service import BrowserSessions
 from app.features.factors.kinds import APP, PASSKEY, RECOVERY
-from app.features.factors.schemas import FactorAnswer
+from app.features.factors.schemas import FactorAnswer, OfferedCode, OfferedPasskey
 from app.features.pages.entry.authorize import headers_for
 from app.features.pages.kit.forms import FormBody
 from app.features.pages.kit.page import Browsers, CurrentPage, HtmlPage, PageRouter, content_security_policy
@@ -112,7 +112,7 @@ async def go_on(
 async def passkey_options(browsers: Browsers, signins: SignIns, client: RequestClient) -> Response:
     """Tell the script of the page how to ask for any passkey."""
     asked = await signins.ask(channel_of(browsers, client))
-    response = JSONResponse(asked.factors[0]["options"])
+    response = JSONResponse(asked.factors[0].options)
     response.set_cookie(_PASSKEY, asked.challenge, asked.expires_in, secure=True, httponly=True, samesite="lax")
     return response
 
@@ -139,9 +139,9 @@ async def factor_page(page: CurrentPage, browsers: Browsers, signins: SignIns, c
     )
 
 
-def _choice(offered: list[dict[str, Any]], asked: Mapping[str, Any]) -> dict[str, Any]:
+def _choice(offered: list[OfferedCode | OfferedPasskey], asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return which of the factors to ask for: the one that is asked for, or the best."""
-    options = {each["kind"]: each.get("options") for each in offered}
+    options = {each.kind: each.options for each in offered}
     kind = asked.get("kind") if asked.get("kind") in options else min(options, key=_PREFERRED.index)
     return {"chosen": kind, "offered": [*options], "options": options[kind]}
 
