@@ -37,7 +37,14 @@ from app.features.factors import kinds
 from app.features.factors.events import FactorEvent, FactorMail
 from app.features.factors.kinds import APP, KINDS, PASSKEY, RECOVERY, FactorKind
 from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, passkey_id
-from app.features.factors.schemas import EnrolmentRead, FactorAnswer, FactorCreate, FactorRead, OfferedCode, OfferedPasskey
+from app.features.factors.schemas import (
+    EnrolmentRead,
+    FactorAnswer,
+    FactorCreate,
+    FactorRead,
+    OfferedCode,
+    OfferedPasskey,
+)
 from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionService, SetCookie
 

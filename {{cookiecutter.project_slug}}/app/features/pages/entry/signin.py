@@ -141,7 +141,7 @@ async def factor_page(page: CurrentPage, browsers: Browsers, signins: SignIns, c
 
 def _choice(offered: list[OfferedCode | OfferedPasskey], asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return which of the factors to ask for: the one that is asked for, or the best."""
-    options = {each.kind: each.options for each in offered}
+    options: dict[Any, Any] = {each.kind: each.options for each in offered}
     kind = asked.get("kind") if asked.get("kind") in options else min(options, key=_PREFERRED.index)
     return {"chosen": kind, "offered": [*options], "options": options[kind]}
 

@@ -36,11 +36,6 @@ async def kept(page: Page) -> list[Cookie]:
     return [cookie for cookie in await page.context.cookies() if cookie["name"] != "__Host-passkey"]
 
 
-async def in_focus(page: Page) -> str:
-    """The id of the field that has the focus."""
-    return str(await page.evaluate("document.activeElement.id"))
-
-
 @pytest.mark.asvs("3.4.3", "3.2.2")
 async def test_everybody_can_use_every_page(chromium: Browser, site: Site) -> None:
     """No grave finding of axe, nothing wider than the screen, nothing asked of anybody else, no broken policy."""
@@ -171,7 +166,7 @@ async def test_another_link_in_the_same_tab(chromium: Browser, site: Site) -> No
             await page.goto(f"/reset#pwr_{number * 43}")
             await expect(page.get_by_label("Code")).to_have_value(f"pwr_{number * 43}")
             assert page.url == f"{site.url}/reset"
-            assert await in_focus(page) == "new_password"
+            await expect(page.locator("#new_password")).to_be_focused()
 
 
 async def test_without_script(chromium: Browser, site: Site) -> None:
@@ -200,13 +195,13 @@ async def test_the_focus_is_where_to_go_on(chromium: Browser, site: Site) -> Non
     """On the first field; after a mistake on the first field that is wrong, with the reason as its description."""
     async with visiting(chromium, site.url) as (page, _):
         await page.goto("/register")
-        assert await in_focus(page) == "email"
+        await expect(page.locator("#email")).to_be_focused()
         await page.get_by_label("E-mail address").fill("ada@people.example")
         await page.get_by_label("Password").fill("too short")
         await page.keyboard.press("Enter")
         password = page.get_by_label("Password")
         await expect(password).to_have_attribute("aria-invalid", "true")
-        assert await in_focus(page) == "password"
+        await expect(page.locator("#password")).to_be_focused()
         assert "Use at least 15 characters." in str(await page.locator("#password-help").text_content())
         await expect(page.get_by_label("E-mail address")).to_have_value("ada@people.example")
         await expect(page).to_have_title(re.compile("^Error: Create an account"))
