@@ -117,7 +117,7 @@ def bring_back() -> None:
 
     The folders hold the template's files and no others yet, for the owner's had been moved before they were copied.
     """
-    template = {path for folder in FOLDERS for path in Path(folder).rglob("*")}
+    template = {path for folder in FOLDERS for path in Path(folder).rglob("*")} if updates() else set()
     behind: list[str] = []
     for update in reversed(updates()):
         for folder in sorted(path for path in update.iterdir() if path.name in FOLDERS):
