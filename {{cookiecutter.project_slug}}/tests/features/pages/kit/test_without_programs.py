@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.server import PROJECT
 
-FILES = ("tests/features/pages/entry/test_signin_in_chromium.py", "tests/features/pages/entry/test_node_client.py")
+FILES = ("tests/features/pages/entry/test_fields_in_chromium.py", "tests/features/pages/entry/test_node_client.py")
 # A plugin, so that it is there in every worker too.
 PLUGIN = "without_programs"
 WITHOUT = """
