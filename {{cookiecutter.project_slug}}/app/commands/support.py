@@ -61,7 +61,7 @@ def database_faults() -> Iterator[None]:
     except (SchemaMismatchError, ServingRoleError, Problem) as error:
         fail(str(error))
     except (*UNAVAILABLE_ERRORS, DatabaseError) as error:
-        cause = getattr(error, "orig", None)
+        cause = getattr(error, "orig", error)
         if not isinstance(error, UNAVAILABLE_ERRORS) and type(cause) is not sqlite3.DatabaseError:
             raise
         fail(why_unusable(cause))

@@ -273,3 +273,24 @@ def test_a_replica_whose_database_hangs_serves_nothing_that_it_kept(world: World
     assert 200 in result.statuses(since=0)
     assert 200 not in {status for sent, status in result.answers if sent >= min(after, hangs + SETTLE_SECONDS)}
     assert world.clients[1].get(ME, headers=headers).status_code == 401
+
+
+async def test_connections_that_are_ended_meanwhile_are_an_outage(world: World) -> None:
+    """Each connection is ended all the time, also one that was made just now: a write is done, or 503, and no fault."""
+    stranger, headers, statuses = await asyncpg.connect(world.url), world.again(), set[int]()
+    end = time.monotonic() + 3
+
+    def write(client: httpx2.Client) -> None:
+        while time.monotonic() < end:
+            statuses.add(client.patch(ME, json={"display_name": "Ada"}, headers=headers).status_code)
+
+    with ThreadPoolExecutor(9) as pool:
+        running = [pool.submit(write, client) for client in world.clients * 3]
+        while time.monotonic() < end:
+            await asyncio.sleep(0.01)
+            await stranger.execute(END_ALL)
+        for each in running:
+            each.result()
+    assert statuses <= {200, 503}
+    assert 503 in statuses
+    await stranger.close()

@@ -19,18 +19,24 @@ from sqlalchemy import event
 from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import InvalidatePoolError, OperationalError, TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 from starlette.types import Scope
 
 from app.core.errors import Unavailable, answer_with
 from app.core.settings.database_url import POOLER, connect_arguments
 
-# What a transaction raises when the database cannot be reached, is overloaded or does not answer in time.
-UNAVAILABLE_ERRORS = (OperationalError, PoolTimeoutError)
+# What a transaction raises when the database cannot be reached, is overloaded or does not answer in time. The driver's
+# own come from a connection that ends while SQLAlchemy prepares it for its first use; later, it makes its own classes.
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+UNAVAILABLE_ERRORS = (OperationalError, PoolTimeoutError, *_DRIVER_ERRORS)
 
 # Connections (08), a server that takes no writes (25006) or ended an idle transaction (25P03), credentials (28) and the
 # name of the database (3D), serialization and deadlock (40), resources (53), a lock that is held (55P03), shutdown and
 # cancellation, the statement timeout among it (57), input and output (58), a right that the role has not (42501).
 _SQLSTATES = ("08", "25006", "25P03", "28", "3D000", "40", "42501", "53", "55P03", "57", "58")
+
+# The key in `info` of a connection that has been used.
+_USED = "used"
 
 _log = structlog.get_logger("app")
 
@@ -98,11 +104,15 @@ def postgresql_engine(
     return engine
 
 
-def _ping(connection: Any, *_: object) -> None:
+def _ping(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
     """See that a connection of the pool answers; SQLAlchemy's `pool_pre_ping` takes three round trips, and any time."""
+    if not record.info.get(_USED):
+        # Made just now. A second one that fails here would be an error of the caller's to SQLAlchemy, and no outage.
+        record.info[_USED] = True
+        return
     try:
         connection.run_async(lambda driver: driver.execute("SELECT 1", timeout=2))
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+    except (OSError, *_DRIVER_ERRORS) as error:
         raise InvalidatePoolError from error
 
 
