@@ -75,6 +75,12 @@ class Conflict(Problem):
     status = 409
 
 
+def require_room(kept: int, most: int, what: str) -> None:
+    """Raise `Conflict` if a user, whose account is locked, has as many of something as they may have."""
+    if kept >= most:
+        raise Conflict(f"There are {most} {what}, and no more are allowed. Remove one first.")
+
+
 class Unprocessable(Problem):
     """The body was read, and breaks a rule."""
 

@@ -24,7 +24,7 @@ from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest
 from app.core.database.batches import reseal_rows
 from app.core.database.database import Database, table_of
-from app.core.errors import Conflict, NotFound, Unauthenticated
+from app.core.errors import Conflict, NotFound, Unauthenticated, require_room
 from app.core.events import emit_event
 from app.core.limits import Limiter, subscriber
 from app.core.mail.outbox import MailTemplate
@@ -225,8 +225,7 @@ class ApiKeyService:
         """Add a row, mail whoever makes it, and return it with its key; raises `Conflict` beyond `ITEMS_PER_USER`."""
         theirs = select(func.count(), func.count(ApiKey.replaced_at)).where(ApiKey.user_id == row.user_id)
         alive, replaced = (await db.execute(theirs.where(ApiKey.expires_at > utc_now()))).one()
-        if max(alive - replaced, replaced - 1) >= self._most:
-            raise Conflict(f"There are {self._most} API keys, and no more are allowed. End one first.")
+        require_room(max(alive - replaced, replaced - 1), self._most, "API keys")
         row.created_at, row.made_by = utc_now(), actor.user_id
         row.replaced_at = row.last_used_at = row.last_used_ip = None
         key = new_key(row.id)

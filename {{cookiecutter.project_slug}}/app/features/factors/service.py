@@ -24,7 +24,7 @@ from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest
 from app.core.database.batches import reseal_rows
 from app.core.database.database import UNAVAILABLE_ERRORS, Base, Database, table_of
-from app.core.errors import BadRequest, Conflict, Forbidden, NotFound, Problem
+from app.core.errors import BadRequest, Conflict, Forbidden, NotFound, Problem, require_room
 from app.core.events import emit_event
 from app.core.limits import Limiter
 from app.core.services import Services
@@ -50,7 +50,7 @@ from app.features.sessions.service import SessionService, SetCookie
 
 _ENROLMENT_LIFETIME, _ONCE = timedelta(minutes=15), RateLimitItemPerHour(1)
 _MOST_FACTORS = 10
-_ADDED = "This factor was added already, there are too many, or your factors have changed meanwhile."
+_ADDED = "This factor was added already, or your factors have changed meanwhile."
 
 
 class Factor(Base):
@@ -167,7 +167,8 @@ class FactorService:
         try:
             async with self._database.transaction() as db:
                 rows = await self._locked(db, actor)
-                if len(rows) >= _MOST_FACTORS or (kind == PASSKEY and new != _together(rows)):
+                require_room(len(rows), _MOST_FACTORS, "factors")
+                if kind == PASSKEY and new != _together(rows):
                     raise Conflict(_ADDED)
                 row, codes = self._new(actor.user_id, kind, state, factor_id), None
                 row.name = body.name or row.name

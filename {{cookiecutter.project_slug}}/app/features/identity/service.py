@@ -21,7 +21,7 @@ from app.core.clock import utc_now
 from app.core.crypto import digest
 from app.core.database.database import Database, table_of
 from app.core.email_address import parse_email_address
-from app.core.errors import Conflict, Forbidden, NotFound
+from app.core.errors import Conflict, Forbidden, NotFound, require_room
 from app.core.events import emit_event
 from app.core.services import Services
 from app.core.settings.model import Settings
@@ -103,8 +103,7 @@ class IdentityService:
             identity = await _find(db, provider, claims)
             if identity is not None:
                 raise Conflict("This sign-in is linked already, with this account or with another one.")
-            if len(await _own(db, actor.user_id)) >= _MOST_IDENTITIES:
-                raise Conflict("There are too many linked sign-ins. Unlink one first.")
+            require_room(len(await _own(db, actor.user_id)), _MOST_IDENTITIES, "linked sign-ins")
             await self._add(db, actor.user_id, provider, claims, client)
 
     async def unlink(self, actor: Principal, identity_id: UUID, client: Client) -> None:

@@ -30,8 +30,7 @@ async def create_secret(new: SecretCreate, vault: Vault, principal: CurrentPrinc
 @policy(Allow(VaultPermission.SECRETS_READ))
 async def list_secrets(vault: Vault, principal: CurrentPrincipal, params: QueryParams) -> Page[SecretRead]:
     """List my secrets, newest first, masked."""
-    items, next_cursor = await vault.list_masked(principal.user_id, params)
-    return Page(items=items, next_cursor=next_cursor)
+    return await vault.list_own(principal.user_id, params)
 
 
 @router.get("/{secret_id}")

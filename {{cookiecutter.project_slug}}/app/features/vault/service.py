@@ -17,10 +17,11 @@ from app.access.policies import Principal
 from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer
 from app.core.database.database import Database
-from app.core.errors import Conflict, NotFound, Problem
+from app.core.errors import Conflict, NotFound, Problem, require_room
 from app.core.events import Outcome, emit_event
 from app.core.logging.secret_shapes import MASK
 from app.core.pagination import Cursors, PageParams
+from app.core.schemas import Page
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.sessions.service import SessionService
@@ -41,9 +42,8 @@ class VaultService:
 
     def __init__(self, services: Services) -> None:
         self._database, self._sessions = services[Database], services[SessionService]
-        self._items_per_user = services[Settings].items_per_user
+        self._most, self._cursors = services[Settings].items_per_user, Cursors(services[KeyRing], "secrets")
         self._sealer = Sealer(services[KeyRing], VAULT_KEY)
-        self._cursors = Cursors(services[KeyRing], "secrets")
 
     async def create(self, actor: Principal, new: SecretCreate) -> SecretRead:
         """Keep a secret; raises `Conflict` if the actor has `ITEMS_PER_USER` secrets."""
@@ -53,18 +53,17 @@ class VaultService:
         async with self._database.transaction() as db:
             await self._sessions.require_alive(db, actor)
             kept = await db.scalar(select(func.count()).where(Secret.user_id == user_id))
-            if kept is None or kept >= self._items_per_user:
-                raise Conflict(f"You keep {self._items_per_user} secrets, and no more are allowed. Delete one first.")
+            require_room(kept or 0, self._most, "secrets")
             db.add(secret)
             answer = self.masked(await _find(db, _own(user_id, secret.id)))
             _emit_event(VaultEvent.SECRET_CREATED, secret)
         return answer
 
-    async def list_masked(self, user_id: UUID, params: PageParams) -> tuple[list[SecretRead], str | None]:
-        """Return the user's secrets, newest first, and the cursor of the next part."""
+    async def list_own(self, user_id: UUID, params: PageParams) -> Page[SecretRead]:
+        """Return the user's secrets, masked, newest first."""
         own = select(Secret).where(Secret.user_id == user_id)
-        secrets, next_cursor = await self._cursors.fetch(self._database, own, params, (Secret.created_at, Secret.id))
-        return [self.masked(secret) for secret in secrets], next_cursor
+        rows, next_cursor = await self._cursors.fetch(self._database, own, params, (Secret.created_at, Secret.id))
+        return Page(items=[self.masked(row) for row in rows], next_cursor=next_cursor)
 
     async def get(self, user_id: UUID, secret_id: UUID) -> SecretRead:
         """Return one secret of the user, masked; raises `NotFound`."""

@@ -1,8 +1,7 @@
-"""The pages of the vault: secrets are masked, and shown only by the response to a form, which is audited."""
+"""My secrets, as pages: they are masked, and shown only by the response to a form, which is audited."""
 
 from uuid import UUID
 
-from pydantic import SecretStr
 from starlette.responses import Response
 
 from app.access.policies import STEP_UP_MINUTES, Allow, Recent
@@ -35,16 +34,15 @@ class SecretForm(FormBody):
 @router.page("", Allow(VaultPermission.SECRETS_READ))
 async def vault_page(page: CurrentPage, vault: Vault, cursor: CursorText = None) -> Response:
     """List my secrets, newest first, masked."""
-    secrets, cursor = await vault.list_masked(page.principal.user_id, PageParams(cursor=cursor))
-    return page.show("vault.html", secrets=secrets, next_path=page.next_path(cursor))
+    found = await vault.list_own(page.principal.user_id, PageParams(cursor=cursor))
+    return page.show("vault.html", secrets=found.items, next_path=page.next_path(found.next_cursor))
 
 
 @router.form("/new", Allow(VaultPermission.SECRETS_WRITE), page="vault_new.html", max_body_size=LARGEST_SECRET)
 async def create_secret(page: CurrentPage, vault: Vault) -> Response:
-    """Keep a secret. Forms send CRLF: lines are stored with a line feed."""
+    """Keep a secret."""
     async with page.form(SecretForm, "vault_new.html") as typed:
-        text = SecretStr(typed.secret_string.get_secret_value().replace("\r\n", "\n"))
-        await vault.create(page.principal, SecretCreate(name=typed.name, secret_string=text))
+        await vault.create(page.principal, SecretCreate(name=typed.name, secret_string=typed.secret_string))
     return page.go(router.prefix, VaultNotice.SECRET_ADDED)
 
 

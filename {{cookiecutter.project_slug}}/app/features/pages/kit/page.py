@@ -90,13 +90,13 @@ class HtmlPage:
     async def form(
         self, kind: type[Fields], template: str, beside: Mapping[str, type[Problem]] | None = None, **options: Any
     ) -> AsyncIterator[Fields]:
-        """Read the form of the request, for the block to use.
+        """Read the form of the request, for the block to use, with line feeds for the CR LF of browsers.
 
         If the form breaks a rule, or the block raises a `Problem`, the answer is the template, shown again with what
         was typed and with what is wrong: beside the field that `beside` gives the class of the problem, or on top.
         """
         sent = await self.request.form() if self.request.method == "POST" else self.request.query_params
-        typed = {name: str(value) for name, value in sent.items() if value != ""}
+        typed = {name: str(value).replace("\r\n", "\n") for name, value in sent.items() if value != ""}
         self.values = shown_values(kind, typed)
         try:
             yield parse_fields(kind, typed)
