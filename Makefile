@@ -7,7 +7,7 @@ PORT ?= 8000
 TEMPLATE := {{cookiecutter.project_slug}}
 RUFF := $(CURDIR)/.venv/bin/ruff
 # The rendered project's rules, for its sources where they stand; no cache may lie there, for a bake would copy it.
-RENDERED_RULES := --no-cache --config $(CURDIR)/build/check/my-secure-api/pyproject.toml
+RENDERED_RULES := --no-cache --config $(CURDIR)/build/rules/my-secure-api/pyproject.toml
 
 # Named, and not `.`: ruff would read the pyproject.toml of the template, which is no TOML before it is rendered.
 SOURCES := hooks scripts tests
@@ -54,24 +54,26 @@ test-coverage: setup ## Measure how much of the default project's code its tests
 test-more: setup ## Check a covering set of projects (2 hours), audit the default one, and run its tests on every further Python
 	$(RUN) pytest -m more
 
-check: setup build/check ## Check format, lint and types; changes no file
+check: setup build/rules ## Check format, lint and types; changes no file
 	$(RUN) ruff format --check $(SOURCES)
 	$(RUN) ruff check $(SOURCES)
 	$(RUN) mypy
 	cd '$(TEMPLATE)' && $(RUFF) format --check $(RENDERED_RULES) $(RENDERED_SOURCES)
 	cd '$(TEMPLATE)' && $(RUFF) check $(RENDERED_RULES) $(RENDERED_SOURCES)
 
-fix: setup build/check ## Format, and fix what lint can fix
+fix: setup build/rules ## Format, and fix what lint can fix
 	$(RUN) ruff check --fix-only $(SOURCES)
 	$(RUN) ruff format $(SOURCES)
 	cd '$(TEMPLATE)' && $(RUFF) check --fix-only $(RENDERED_RULES) $(RENDERED_SOURCES)
 	cd '$(TEMPLATE)' && $(RUFF) format $(RENDERED_RULES) $(RENDERED_SOURCES)
 
-.PHONY: build/check
-build/check: setup
+.PHONY: build/check build/rules
+# The rules for the files of an option are in a project that has it.
+build/rules: ANSWERS := identity_providers=yes telemetry=yes
+build/check build/rules: setup
 	@git clean -fdXq -- '$(TEMPLATE)'
 	@mkdir -p build
-	@$(RUN) cookiecutter --no-input -f --config-file scripts/cookiecutter.yaml -o build/check . >build/check.log
+	@$(RUN) cookiecutter --no-input -f --config-file scripts/cookiecutter.yaml -o $@ . $(ANSWERS) >$@.log
 
 trees: setup ## Write the list of files, tests/tree.txt, anew
 	@$(RUN) python -m scripts.trees >/dev/null

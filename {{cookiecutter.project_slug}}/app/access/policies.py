@@ -18,7 +18,7 @@ from app.access.roles import Permission, Role
 from app.core.clock import utc_now
 from app.core.errors import Forbidden, Unauthenticated
 
-CLIENT_SECRET = "client_secret"  # noqa: S105  # the name of a method
+CLIENT_SECRET = "client_secret"
 """The authentication method of an OAuth client that acts for itself. RFC 8176 has no name for it."""
 
 API_KEY = "api_key"
@@ -164,11 +164,11 @@ class Recent(Policy):
         if self.permission is not None:
             Allow(self.permission).enforce(principal)
         self.require_person(principal)
-        limit = timedelta(minutes=self.minutes)
-        if utc_now() - principal.authenticated_at > limit:
-            challenge = f'Bearer error="insufficient_user_authentication", max_age={int(limit.total_seconds())}'
-            detail = f"This needs a sign-in within the last {self.minutes} minutes. Sign in again."
-            raise Unauthenticated(detail, challenge=challenge)
+        if utc_now() - principal.authenticated_at > timedelta(minutes=self.minutes):
+            raise Unauthenticated(
+                f"This needs a sign-in within the last {self.minutes} minutes. Sign in again.",
+                challenge=f'Bearer error="insufficient_user_authentication", max_age={self.minutes * 60}',
+            )
 
     def require_person(self, principal: Principal) -> None:
         """Raise `Forbidden` for a client that acts for itself: it cannot sign in again."""

@@ -130,7 +130,7 @@ async def _record(settings: Settings, event: UpkeepEvent) -> None:
 
 
 async def is_empty(settings: Settings) -> bool:
-    """Whether nothing has ever happened in the database: it has no table, or nothing in its trail."""
+    """Return whether nothing has ever happened in the database: it has no table, or nothing in its trail."""
     async with Database(settings.database_url) as database:
         tables = await _tables(database)
         if AuditEvent.__tablename__ not in tables:
@@ -239,7 +239,7 @@ def _run_program(name: str, *arguments: str, url: SecretStr | None = None) -> st
     settings = SETTINGS.with_named().model_fields
     own = {key: value for key, value in os.environ.items() if key.lower() not in settings}
     variables = own | (_variables(url) if url else {})
-    done = subprocess.run(  # noqa: S603  # no shell, and no argument of a stranger
+    done = subprocess.run(
         [program, *arguments], env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode:

@@ -67,7 +67,7 @@ def _findings(*, deploy: bool) -> list[Finding]:
 
 
 async def _may_change_schema_or_trail(settings: Settings) -> bool:
-    """Whether PostgreSQL says so; a server that does not answer is found by `manage doctor`."""
+    """Return whether PostgreSQL says so; a server that does not answer is found by `manage doctor`."""
     async with Database(settings.database_url) as database:
         try:
             async with asyncio.timeout(5), database.read() as db:

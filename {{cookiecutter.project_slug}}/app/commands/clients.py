@@ -23,7 +23,7 @@ _ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="What `add` 
 
 
 @clients.command()
-def add(  # noqa: PLR0913  # each is an option
+def add(
     *,
     name: Annotated[str, typer.Option(help="What people see when they are asked.")],
     scope: Annotated[str, typer.Option(help='What it may do at most. Example: "account:read users:read"')],

@@ -64,7 +64,7 @@ async def _look(probe: Awaitable[str]) -> tuple[bool, str]:
         return False, f"no answer within {_SECONDS} seconds"
     except (DeliveryError, SchemaMismatchError, Problem) as error:
         return False, str(error)
-    except Exception as error:  # noqa: BLE001  # one that fails must not hide the others
+    except Exception as error:
         return False, why_unusable(error.orig) if hasattr(error, "orig") else type(error).__name__
 
 

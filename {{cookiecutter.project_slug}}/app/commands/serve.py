@@ -41,8 +41,7 @@ def serve(
         if certificate is not None:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate)
     except OSError:
-        problem = "The file has no certificate in PEM with its key."
-        raise typer.BadParameter(problem, param_hint="--certificate") from None
+        raise typer.BadParameter("It has no certificate in PEM with its key.", param_hint="--certificate") from None
     settings = settings_or_exit()
     if port and not settings.production and source_of("public_url") is None:
         # In the environment, where every process that serves finds it.

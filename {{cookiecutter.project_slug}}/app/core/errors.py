@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 OAUTH_PREFIX = "/oauth/"
 
 
-class Problem(Exception):  # noqa: N818  # the RFC's own term
+class Problem(Exception):
     """An error that the client is told of.
 
     `status`, `title` and `type` are those of RFC 9457; `oauth_error` is the code of RFC 6749 section 5.2 that stands

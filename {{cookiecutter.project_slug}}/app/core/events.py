@@ -44,7 +44,7 @@ class SecurityEvent(TextWithMore):
     `ON_SESSION` if `session_id` is what it was done to. The docs say when it happens, and which fields it has.
     """
 
-    def __init__(self, _: str, user_is: UserIs = NOBODY, on_session: bool = False) -> None:  # noqa: FBT001, FBT002  # by place
+    def __init__(self, _: str, user_is: UserIs = NOBODY, on_session: bool = False) -> None:
         self.user_is, self.on_session = user_is, on_session
 
 

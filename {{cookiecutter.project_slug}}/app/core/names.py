@@ -26,7 +26,7 @@ _JOINED = re.compile(
 
 
 def is_name(text: str) -> bool:
-    """Whether a text on one line can be what something is called; it may be blank."""
+    """Return whether a text on one line can be what something is called; it may be blank."""
     if text.isascii():
         return text.isprintable()
     kinds = "".join(map(_kind, text))

@@ -32,7 +32,7 @@ def make_private_file(path: Path) -> None:
 
 
 def readable_by_others(paths: Iterable[Path]) -> bool:
-    """Whether there is a file that its own mode and that of its folder let other users of this machine read."""
+    """Return whether there is a file that its own mode and that of its folder let other users of this machine read."""
     return sys.platform != "win32" and any(map(_is_open, paths))
 
 

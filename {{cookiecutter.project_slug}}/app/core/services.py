@@ -63,7 +63,10 @@ def provided(kind: type) -> Any:
 
 
 def services_of(app: FastAPI) -> Services:
-    """Return the services of an application."""
+    """Return the services of an application, for what FastAPI does not call, and gives no parameters.
+
+    Handlers and dependencies name a service with `provided`. Middleware, routes and helpers of pages cannot.
+    """
     services: Services = app.state.services
     return services
 

@@ -1,6 +1,7 @@
 """What no module of the service may hold, whatever a linter is told: code from data, shells, objects from bytes."""
 
 import ast
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,14 @@ def test_no_command_goes_through_a_shell() -> None:
 def test_no_bytes_become_objects() -> None:
     """Nothing reads a format that can name a class or a function; settings refuse to become one."""
     assert uses_of(*OBJECTS) == {("app/core/settings/model.py", "pickle.PicklingError")}
+
+
+def test_no_line_is_kept_from_the_linter() -> None:
+    """What a file of the service cannot follow stands in `pyproject.toml`, with the reason."""
+    root = Path(__file__).parents[2]
+    files = sorted(path for path in (root / "app").rglob("*.py*") if path.suffix in {".py", ".txt"})
+    assert len(files) > 150
+    assert [str(path) for path in files if "noqa" in path.read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.asvs("16.2.3")

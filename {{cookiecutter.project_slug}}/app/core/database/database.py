@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -50,13 +50,13 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's
+    def process_bind_param(self, value: datetime | None, _: Dialect) -> datetime | None:
         """Store a time in UTC; raises `ValueError` for one without a zone, which would be read as another one."""
         if value is not None and value.tzinfo is None:
             raise ValueError("a time without a zone cannot be stored")
         return value and value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  # SQLAlchemy's
+    def process_result_value(self, value: datetime | None, _: Dialect) -> datetime | None:
         """Return a time that is aware."""
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
 
@@ -73,7 +73,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime, UUID: Uuid}  # noqa: RUF012  # SQLAlchemy's own declaration
+    type_annotation_map: ClassVar = {datetime: UtcDateTime, UUID: Uuid}
 
 
 def table_of(model: type[Base]) -> Table:

@@ -124,5 +124,5 @@ def listen_to_triggers(engine: AsyncEngine) -> None:
 async def settle() -> None:
     """Wait until no process has a lease from before this moment."""
     end = monotonic() + SETTLE_SECONDS
-    while (left := end - monotonic()) > 0:  # noqa: ASYNC110  # a timer may be early
+    while (left := end - monotonic()) > 0:
         await asyncio.sleep(left)

@@ -78,7 +78,7 @@ async def require_current(database: Database) -> None:
 
 
 def is_newer(connection: Connection, scripts: ScriptDirectory) -> bool:
-    """Whether a newer version has migrated the database; raises `SchemaMismatchError` if this one cannot serve then."""
+    """Return whether a newer version has migrated the database; raises `SchemaMismatchError` if this cannot serve."""
     found = _applied(connection)
     if found <= {script.revision for script in scripts.walk_revisions()}:
         return False

@@ -129,7 +129,7 @@ def _use_write_ahead_log(connection: sqlite3.Connection, seconds: float) -> None
 
 
 def is_busy(error: sqlite3.OperationalError) -> bool:
-    """Whether another connection holds the lock."""
+    """Return whether another connection holds the lock."""
     return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY  # the bits above say more
 
 
@@ -138,7 +138,7 @@ def _lower(value: Any) -> Any:
     return "".join(character.lower()[0] for character in value) if isinstance(value, str) else value
 
 
-class DatabaseBusy(Exception):  # noqa: N818  # no error: the caller uses the thread
+class DatabaseBusy(Exception):
     """Another connection holds the lock. Nothing was done."""
 
 

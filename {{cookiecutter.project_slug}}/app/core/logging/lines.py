@@ -54,7 +54,7 @@ def _message(error: BaseException) -> str:
     """Return the text of the exception and its notes; an exception whose own text raises has none."""
     try:
         return "\n".join([str(error), *(str(note) for note in getattr(error, "__notes__", ()))])
-    except Exception as unreadable:  # noqa: BLE001  # whatever it raises, the line is written
+    except Exception as unreadable:
         return f"<no text: {type(unreadable).__name__}>"
 
 
@@ -90,7 +90,7 @@ def render_console(line: Line, *, colours: bool = False) -> bytes:
 
 
 def wants_colours(stream: TextIO | None) -> bool:
-    """Whether the stream is a terminal that shows colours, and the user did not refuse them (https://no-color.org)."""
+    """Return whether the stream is a terminal with colours, which the user did not refuse (https://no-color.org)."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or stream is None:
         return False
     # Only Windows Terminal is known to read the escapes there.

@@ -54,7 +54,7 @@ _Plain = str | int | float | bool | None
 
 
 def is_sensitive(key: str) -> bool:
-    """Whether what stands under this key is a secret, whatever it looks like."""
+    """Return whether what stands under this key is a secret, whatever it looks like."""
     return _is_sensitive(key) if len(key) <= _LONGEST_KEY else _is_sensitive.__wrapped__(key[:LONGEST_TEXT])
 
 
@@ -109,7 +109,7 @@ class _Redactor:
             if isinstance(value, tuple) and hasattr(value, "_asdict"):  # named
                 value = value._asdict()
             return self.mapping(value, depth) if isinstance(value, Mapping) else self._items(value, depth)
-        except Exception as error:  # noqa: BLE001  # whatever a foreign object raises
+        except Exception as error:
             return f"<unreadable {type(value).__qualname__}: {type(error).__qualname__}>"
 
     def _text(self, text: str) -> str:
@@ -141,14 +141,14 @@ class _Redactor:
 
 
 def _is_name_of_secret(item: object, *, bare: bool = True) -> bool:
-    """Whether the item is the name of a secret; a `bare` name is one word, as an option is."""
+    """Return whether the item is the name of a secret; a `bare` name is one word, as an option is."""
     if isinstance(item, bytes):
         item = item[:_LONGEST_KEY].decode("latin-1")
     return isinstance(item, str) and (not bare or _BARE_NAME.fullmatch(item) is not None) and is_sensitive(item)
 
 
 def _tells_of_secret(item: object) -> bool:
-    """Whether the item is a pair such as `("name", "password")`, before the pair with the value."""
+    """Return whether the item is a pair such as `("name", "password")`, before the pair with the value."""
     return (
         isinstance(item, tuple | list)
         and len(item) == _PAIR
@@ -158,7 +158,7 @@ def _tells_of_secret(item: object) -> bool:
 
 
 def _tells_nothing(item: object) -> bool:
-    """Whether the value may be shown whatever its name is: it only tells whether there is one."""
+    """Return whether the value may be shown whatever its name is: it only tells whether there is one."""
     return item is None or isinstance(item, bool)
 
 

@@ -83,7 +83,7 @@ _MASKED = [(hints, shape.sub, rf"\1{MASK}" if shape.groups else MASK) for hints,
 
 
 def may_hold_secrets(text: str) -> bool:
-    """Whether any shape could match: a quick answer, for most values of a line hold nothing of the kind."""
+    """Return whether any shape could match: a quick answer, for most values of a line hold nothing of the kind."""
     return _CANDIDATE.search(text) is not None
 
 

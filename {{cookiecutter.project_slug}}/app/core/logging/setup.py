@@ -83,7 +83,7 @@ class _Pipe(logging.Handler):
         fields |= structlog.contextvars.get_contextvars()
         try:
             fields["event"] = record.getMessage()
-        except Exception:  # noqa: BLE001  # arguments that do not fit, or whose own text raises
+        except Exception:
             fields["event"] = record.msg
         if record.exc_info:
             fields["exc_info"] = record.exc_info
@@ -103,7 +103,7 @@ class _Pipe(logging.Handler):
     def _render(self, logger: str, level: str, fields: Mapping[str, Any]) -> bytes:
         try:
             return self.renderer(_line(logger, level, fields))
-        except Exception as error:  # noqa: BLE001  # a line that cannot be made must not fail what is being logged
+        except Exception as error:
             return self.renderer(_lost_line(level, fields, error))
 
 

@@ -104,7 +104,7 @@ class MailDelivery:
             while not self._stop.is_set() and (claimed := await self.queue.claim()):
                 if not await self._deliver_beside(claimed):
                     return False
-        except Exception as error:  # noqa: BLE001  # whatever the database raises, the delivery goes on later
+        except Exception as error:
             self._report_outage(error)
             return False
         return True
@@ -123,7 +123,7 @@ class MailDelivery:
         problem = await self._attempt(claimed)
         try:
             await self._record(claimed, problem)
-        except Exception as error:  # noqa: BLE001  # as in `_drain`
+        except Exception as error:
             self._report_outage(error)
 
     def _report_outage(self, error: Exception) -> None:
@@ -141,7 +141,7 @@ class MailDelivery:
                 await self._transport().deliver(claimed, self._outbox.open(claimed.id, claimed.sealed or b""))
         except DeliveryError as error:
             return error
-        except Exception as error:  # noqa: BLE001  # too slow, a bug, or a key that is gone: try again later
+        except Exception as error:
             return PostponedError(type(error).__name__)
         finally:
             self._limits.discard(limit)

@@ -174,7 +174,7 @@ class Settings(FeatureSettings):
     metrics_port: int | None = Field(None, ge=1, le=65535, examples=["9100"])
     """The port of `/metrics` for Prometheus, without authentication: never the public one. Unset, there is none."""
 
-    metrics_host: IPv4Address | IPv6Address = Field(IPv4Address("127.0.0.1"), examples=["0.0.0.0"])  # noqa: S104  # an example
+    metrics_host: IPv4Address | IPv6Address = Field(IPv4Address("127.0.0.1"), examples=["0.0.0.0"])
     """The address that it listens on. Another one than loopback, such as that of a pod, is open to all who reach it."""
 
     access_token_minutes: int = Field(10, ge=1, le=10, examples=["10"])

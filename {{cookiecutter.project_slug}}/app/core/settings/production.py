@@ -61,7 +61,7 @@ def _lets_others_in(url: SecretStr | None) -> bool:
 
 
 def _skips_verification(url: SecretStr | None) -> bool:
-    """Whether redis-py leaves out to verify the certificate or the host name, as it does if its options say so."""
+    """Return whether redis-py would not verify the certificate or the host name: its options may say so."""
     parts = _parts(url)
     options = dict(parse_qsl(parts.query))
     checks_host = options.get("ssl_check_hostname", "true").lower() in {"true", "yes", "1", "on"}
@@ -69,7 +69,7 @@ def _skips_verification(url: SecretStr | None) -> bool:
 
 
 def _allow_everybody(patterns: Iterable[str]) -> bool:
-    """Whether a pattern lets in hosts of anybody: `*`, or everything below a top-level domain."""
+    """Return whether a pattern lets in hosts of anybody: `*`, or everything below a top-level domain."""
     return any(pattern == "*" or (pattern.startswith("*.") and "." not in pattern[2:]) for pattern in patterns)
 
 
@@ -78,7 +78,7 @@ def _are_plain(origins: Iterable[str]) -> bool:
 
 
 def _are_wide(networks: Iterable[Any]) -> bool:
-    """Whether the networks hold so many public addresses, each counted once, that clients stand in them too."""
+    """Return whether the networks hold so many public addresses, each counted once, that clients stand in them too."""
     public = [net for net in networks if not any(net.version == own.version and net.subnet_of(own) for own in _PRIVATE)]
     for version, most in _MOST_PUBLIC.items():
         networks = collapse_addresses(net for net in public if net.version == version)

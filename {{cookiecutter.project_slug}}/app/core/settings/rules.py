@@ -12,6 +12,7 @@ from redis.asyncio.connection import parse_url
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _LONGEST_NAME = 253  # RFC 1035 §3.1
+_MAPPED = 96  # those before an IPv4 address inside IPv6
 _OPTION = re.compile(r"[a-z][a-z_]{0,39}")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _DOMAIN_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -128,7 +129,7 @@ def network(value: str) -> IPv4Network | IPv6Network:
     except ValueError:
         refuse("is not an address or a network, or has bits set beyond its prefix")
     mapped = found.network_address.ipv4_mapped if isinstance(found, IPv6Network) else None
-    return IPv4Network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found  # noqa: PLR2004  # bits
+    return IPv4Network((mapped, found.prefixlen - _MAPPED)) if mapped and found.prefixlen >= _MAPPED else found
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address:
@@ -182,7 +183,7 @@ def secret_key(value: str) -> str:
 
 
 def is_known_password(password: str, *names: str | None) -> bool:
-    """Whether the password is a default, a placeholder, or one of the names around it: user, database, host."""
+    """Return whether the password is a default, a placeholder, or one of the names around it: user, database, host."""
     letters = _letters(password)
     known = {part for name in names if name for part in (_letters(name), _letters(name.split(".")[0]))}
     return letters in KNOWN_PASSWORDS | known or any(word in letters for word in PLACEHOLDERS)
@@ -193,18 +194,18 @@ def _letters(value: str) -> str:
 
 
 def repeats(text: str, longest: int | None = None) -> bool:
-    """Whether the text is a shorter one, of at most `longest` characters, written twice or more; the end may be cut."""
+    """Return whether the text repeats a shorter one, of at most `longest` characters; the end may be cut."""
     return any(text.startswith(text[unit:]) for unit in range(1, len(text) // 2 + 1)[:longest])
 
 
 def _counts(value: str) -> bool:
-    """Whether most characters follow from the one before, as in `abcdef` or `987654`."""
+    """Return whether most characters follow from the one before, as in `abcdef` or `987654`."""
     steps = [ord(after) - ord(before) for before, after in pairwise(value)]
     return sum(abs(step) <= 1 for step in steps) > len(steps) / 2
 
 
 def is_local(host: str | None) -> bool:
-    """Whether the host is this machine; no host, or the path of a folder, means a socket."""
+    """Return whether the host is this machine; no host, or the path of a folder, means a socket."""
     try:
         return not host or host == "localhost" or host.startswith("/") or ip_address(host).is_loopback
     except ValueError:

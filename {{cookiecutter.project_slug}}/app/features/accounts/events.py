@@ -1,6 +1,6 @@
 """Security events of accounts, their passwords and their mail; and the alerts about them."""
 
-from app.core.events import ACTOR, SUBJECT, SecurityEvent
+from app.core.events import ACTOR, NOBODY, SUBJECT, SecurityEvent
 from app.core.mail.outbox import MailTemplate
 
 
@@ -13,7 +13,7 @@ class AccountEvent(SecurityEvent):
     ACCOUNT_ENABLED = "account_enabled", ACTOR
     ACCOUNT_INVITED = "account_invited", ACTOR
     ACCOUNT_RENAMED = "account_renamed", ACTOR
-    ACCOUNT_TOKEN_REFUSED = "account_token_refused"  # noqa: S105  # the name of an event
+    ACCOUNT_TOKEN_REFUSED = "account_token_refused", NOBODY
     ALERTS_CHANGED = "alerts_changed", ACTOR
     DATA_EXPORTED = "data_exported", ACTOR
     EMAIL_CHANGE_REQUESTED = "email_change_requested", ACTOR

@@ -40,7 +40,7 @@ class User(Base):
     disabled_at: Mapped[datetime | None]
     muted: Mapped[str | None] = mapped_column(String(200))
     last_sign_in: Mapped[datetime] = column_property(
-        func.coalesce(newest_session(id), created_at),  # noqa: A003  # the column
+        func.coalesce(newest_session(id), created_at),
         deferred=True,
     )
     """When the newest session that is kept began; without one, `created_at`. Lists of accounts load it."""

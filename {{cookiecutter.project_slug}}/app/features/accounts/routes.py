@@ -25,7 +25,7 @@ from app.core.errors import Forbidden
 from app.core.events import emit_event
 from app.core.pagination import DEFAULT_LIMIT, CursorText, Limit, PageParams, SearchText
 from app.core.schemas import Page
-from app.core.services import provided, services_of
+from app.core.services import provided
 from app.core.settings.model import Settings
 from app.features.accounts.administration import AccountAdministration
 from app.features.accounts.events import AccountEvent
@@ -59,18 +59,19 @@ router = GuardedRouter(tags=["accounts"])
 _BAD_TOKEN: dict[int | str, dict[str, Any]] = {400: {"description": "The token is unknown, used, replaced or expired"}}
 
 
-async def require_open(request: Request) -> None:
-    """Raise `Forbidden` if `REGISTRATION` is closed, before the body is parsed."""
-    if services_of(request.app)[Settings].registration == "closed":
-        raise Forbidden("Nobody can register here. An administrator invites.")
-
-
 Accounts = Annotated[AccountService, provided(AccountService)]
 OwnAccount = Annotated[OwnAccountService, provided(OwnAccountService)]
 Administration = Annotated[AccountAdministration, provided(AccountAdministration)]
 Mailboxes = Annotated[MailboxService, provided(MailboxService)]
 Exports = Annotated[DataExport, provided(DataExport)]
 Roles = Annotated[RoleTable, provided(RoleTable)]
+CurrentSettings = Annotated[Settings, provided(Settings)]
+
+
+async def require_open(settings: CurrentSettings) -> None:
+    """Raise `Forbidden` if `REGISTRATION` is closed, before the body is parsed."""
+    if settings.registration == "closed":
+        raise Forbidden("Nobody can register here. An administrator invites.")
 
 
 @router.get("/users/me")

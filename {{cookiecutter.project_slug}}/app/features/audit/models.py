@@ -59,7 +59,7 @@ class AuditHead(Base):
     """Where a shard ends: a row for each, made by migrations. A writer locks one that is free, and moves it forward."""
 
     __tablename__ = "audit_heads"
-    __table_args__ = {"info": {SERVING_RIGHTS: "SELECT, INSERT, UPDATE"}}  # noqa: RUF012  # SQLAlchemy's own
+    __table_args__ = ({"info": {SERVING_RIGHTS: "SELECT, INSERT, UPDATE"}},)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     place: Mapped[int] = mapped_column(BigInteger)

@@ -77,7 +77,7 @@ class AuditTrail:
         if self._recorder.lost > lost:
             raise unavailable()
 
-    async def reseal(self, db: AsyncSession, *, limit: int) -> int:  # noqa: ARG002  # there are few
+    async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Have the current key confirm what an earlier one did; return of how many shards, 0 if it has.
 
         The next events do the same. After it, the earlier key is not needed any more.

@@ -39,7 +39,7 @@ class UntrustedRequest(BadRequest):
         self.client = client
 
 
-class RefusedRequest(Exception):  # noqa: N818  # an answer more than an error
+class RefusedRequest(Exception):
     """A redirect to `location` tells the client that it gets no code, because of `error`."""
 
     def __init__(self, error: str, location: str) -> None:
@@ -99,10 +99,10 @@ class RequestReader:
         repeated = {name for name, count in counts.items() if count > 1}
         client, redirect_uri = await self._trusted(given, repeated)
         state = given.get("state")
-        if state is not None and ("state" in repeated or not _STATE.fullmatch(state)):
-            message = "There is one state, of printable ASCII."
-            Callback(redirect_uri, None, self._issuer).refuse("invalid_request", message)
-        callback = Callback(redirect_uri, state, self._issuer)
+        sound = state is None or ("state" not in repeated and _STATE.fullmatch(state) is not None)
+        callback = Callback(redirect_uri, state if sound else None, self._issuer)
+        if not sound:
+            callback.refuse("invalid_request", "There is one state, of printable ASCII.")
         if repeated:
             callback.refuse("invalid_request", "A parameter is there more than once.")
         for is_there, error, description in _faults(given, client):

@@ -59,7 +59,7 @@ def _use_app(state: bytes, code: str) -> bytes | None:
 
 
 def _totp(secret: bytes) -> TOTP:
-    return TOTP(secret, 6, SHA1(), _SECONDS)  # noqa: S303  # HMAC-SHA-1, as RFC 6238 has it
+    return TOTP(secret, 6, SHA1(), _SECONDS)
 
 
 def new_recovery_codes() -> tuple[bytes, list[str]]:

@@ -54,8 +54,8 @@ class RelyingParty:
 
     def register(self, token: str, sent: SecretStr | None) -> bytes | None:
         """Return the state of a new passkey; None if anything is wrong with it."""
-        from webauthn import verify_registration_response  # noqa: PLC0415  # it takes time
-        from webauthn.helpers import parse_cbor  # noqa: PLC0415  # the same
+        from webauthn import verify_registration_response
+        from webauthn.helpers import parse_cbor
 
         with suppress(Exception):  # Whatever the bytes of a stranger raise in a parser, the answer is wrong.
             credential, expected = _parsed(sent), {**self._expected(token), "supported_pub_key_algs": _ALGORITHMS}
@@ -73,7 +73,7 @@ class RelyingParty:
 
     def use(self, token: str, state: bytes, user_id: UUID, sent: SecretStr | None) -> bytes | None:
         """Return the state to store if the answer is right, otherwise None; raises `CopiedPasskeyError`."""
-        from webauthn import verify_authentication_response  # noqa: PLC0415  # it takes time
+        from webauthn import verify_authentication_response
 
         known, now = orjson.loads(state), None
         with suppress(Exception):  # as in `register`

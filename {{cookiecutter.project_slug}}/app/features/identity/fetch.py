@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from functools import cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from ssl import SSLContext
+from typing import cast
 
 import httpx2
 
@@ -26,7 +27,7 @@ class RefusedFetchError(Exception):
 
 
 def is_public(text: str) -> bool:
-    """Whether an address is of the internet, also where IPv6 stands for IPv4."""
+    """Return whether an address is of the internet, also where IPv6 stands for IPv4."""
     address = ip_address(text.partition("%")[0])
     if isinstance(address, IPv6Address):
         if address.sixtofour or address.teredo:
@@ -78,8 +79,8 @@ class ProviderTransport(httpx2.AsyncBaseTransport):
         if "Content-Encoding" in response.headers:
             await response.aclose()
             raise RefusedFetchError("a document is compressed, though nobody asked for that")
-        assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101  # for the type checker
-        return httpx2.Response(response.status_code, headers=response.headers, stream=_Bounded(response.stream))
+        stream = _Bounded(cast("httpx2.AsyncByteStream", response.stream))
+        return httpx2.Response(response.status_code, headers=response.headers, stream=stream)
 
     async def _send(self, request: httpx2.Request, url: httpx2.URL, addresses: list[str]) -> httpx2.Response:
         """Send it to the first address that takes it; the certificate and `Host` are those of the name."""

@@ -214,14 +214,13 @@ class ProviderClient:
 
     async def _keys_for(self, client: AsyncOAuth2Client, key_id: object) -> list[Key]:
         """Return the issuer's keys, fetched again if the key is not among them, but once a minute at most."""
-        age = _FRESH_SECONDS + 1 if self._keys is None else monotonic() - self._keys[0]
-        known = self._keys is not None and any(key.kid == key_id for key in self._keys[1])
+        since, keys = self._keys or (float("-inf"), [])
+        age, known = monotonic() - since, any(key.kid == key_id for key in keys)
         if age > _FRESH_SECONDS or (not known and age > _KEYS_AGAIN_SECONDS):
             found = await fetch(client, (await self._discover(client))["jwks_uri"])
             usable = [key for key in found["keys"] if key.get("use", "sig") == "sig" and key["kty"] in {"RSA", "EC"}]
-            self._keys = monotonic(), [JWKRegistry.import_key(key) for key in usable]
-        assert self._keys is not None  # noqa: S101  # for the type checker
-        return self._keys[1]
+            self._keys = _, keys = monotonic(), [JWKRegistry.import_key(key) for key in usable]
+        return keys
 
 
 def _key_of(signature: GuestProtocol, keys: list[Key]) -> Key:

@@ -179,7 +179,7 @@ async def begin(name: str, page: CurrentPage, providers: Known) -> Response:
 
 
 @router.page("/login/callback/{name}", Public())
-async def come_back(  # noqa: PLR0913, PLR0917  # as many as FastAPI is to provide
+async def come_back(
     name: str, page: CurrentPage, providers: Known, identities: Identities, browsers: Browsers, client: RequestClient
 ) -> Response:
     """End a sign-in as one with a password ends, or link it to the account of the session that began it."""

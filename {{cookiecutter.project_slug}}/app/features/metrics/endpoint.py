@@ -100,7 +100,7 @@ def _respond(request: h11.Request, settings: Settings, render: Render) -> tuple[
 
 
 def _is_own(host: str, settings: Settings) -> bool:
-    """Whether no page of a stranger can have this host: their DNS could make a name of theirs lead here (rebinding).
+    """Return whether no page of a stranger can have this host: their DNS could make a name of theirs lead here.
 
     A scraper comes by address, by a name of one word in its own network, or by one of `ALLOWED_HOSTS`.
     """
@@ -111,8 +111,8 @@ def _is_own(host: str, settings: Settings) -> bool:
 
 def _renderer(folder: str | None) -> Render:
     """Make what renders the metrics of this process, or of all that write to the folder."""
-    from prometheus_client import REGISTRY, CollectorRegistry, generate_latest  # noqa: PLC0415  # it takes time
-    from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead  # noqa: PLC0415  # the same
+    from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+    from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
     registry = CollectorRegistry() if folder else REGISTRY
     if folder:

@@ -12,7 +12,7 @@ from app.feature import Feature
 def install(app: FastAPI) -> None:
     """Count the requests, outside of every other middleware, so that what those refuse is counted too."""
     if services_of(app)[Settings].metrics_port is not None:
-        from app.features.metrics.measures import RequestMetricsMiddleware  # noqa: PLC0415  # it takes time
+        from app.features.metrics.measures import RequestMetricsMiddleware
 
         app.add_middleware(RequestMetricsMiddleware)
 
@@ -21,7 +21,7 @@ def run(services: Services) -> AbstractAsyncContextManager[None]:
     """Count the security events, and look at queues and tables again and again."""
     if services[Settings].metrics_port is None:
         return nullcontext()
-    from app.features.metrics.measures import sampling  # noqa: PLC0415  # it takes time
+    from app.features.metrics.measures import sampling
 
     return sampling(services)
 

@@ -1,6 +1,6 @@
 """Security events of OAuth clients."""
 
-from app.core.events import ACTOR, SecurityEvent
+from app.core.events import ACTOR, NOBODY, SecurityEvent
 
 
 class ClientEvent(SecurityEvent):
@@ -10,4 +10,4 @@ class ClientEvent(SecurityEvent):
     CLIENT_CREATED = "client_created", ACTOR
     CLIENT_REMOVED = "client_removed", ACTOR
     CLIENT_SECRET_ROTATED = "client_secret_rotated", ACTOR
-    TOKEN_REFUSED = "token_refused"  # noqa: S105  # the name of an event
+    TOKEN_REFUSED = "token_refused", NOBODY

@@ -8,9 +8,8 @@ from app.access.guard import GuardedRouter
 from app.access.policies import ClientOrUser, Principal, Public, policy
 from app.core.errors import Problem
 from app.core.events import emit_event
-from app.core.services import provided, services_of
-from app.core.settings.model import Settings
-from app.features.accounts.routes import Roles
+from app.core.services import provided
+from app.features.accounts.routes import CurrentSettings, Roles
 from app.features.oauth.clients.authentication import Caller, ClientAuthentication
 from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, InvalidClient, RegisteredClient
 from app.features.oauth.events import ClientEvent
@@ -34,19 +33,24 @@ async def _caller(request: Request) -> Caller:
 
 
 Grants = Annotated[GrantTable, provided(GrantTable)]
-CurrentSettings = Annotated[Settings, provided(Settings)]
+Clients = Annotated[ClientAuthentication, provided(ClientAuthentication)]
 CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 
 @router.post("/token", response_model_exclude_none=True, responses={401: {"description": "The client is not known"}})
 @policy(Public())
 async def token(
-    form: Annotated[TokenForm, Form()], request: Request, grants: Grants, origin: RequestClient
+    form: Annotated[TokenForm, Form()],
+    request: Request,
+    grants: Grants,
+    clients: Clients,
+    settings: CurrentSettings,
+    origin: RequestClient,
 ) -> TokenResponse:
     """Exchange a grant for tokens (RFC 6749 section 3.2), as a client or, without one, as the service's own sign-in."""
-    client = await services_of(request.app)[ClientAuthentication](request) or BUILT_IN
+    client = await clients(request) or BUILT_IN
     try:
-        return await _exchange(form, request, grants, client, origin)
+        return await _exchange(form, settings.public_url, grants, client, origin)
     except Problem as problem:
         # Any code, verifier or token that does not hold (ASVS 16.3.1).
         emit_event(ClientEvent.TOKEN_REFUSED, outcome="denied", error=problem.oauth_error, **_target_of(client))
@@ -54,7 +58,7 @@ async def token(
 
 
 async def _exchange(
-    form: TokenForm, request: Request, grants: GrantTable, client: AnyClient, origin: Client
+    form: TokenForm, issuer: str, grants: GrantTable, client: AnyClient, origin: Client
 ) -> TokenResponse:
     exchange = grants.get(form.grant_type)
     if exchange is None:
@@ -63,7 +67,6 @@ async def _exchange(
         if client is BUILT_IN:
             raise InvalidClient("This grant needs a client.")
         raise RefusedGrant("unauthorized_client", "The client may not use this grant.")
-    issuer = services_of(request.app)[Settings].public_url
     if not is_own_resource(list(filter(None, form.resource)), issuer):
         raise RefusedGrant("invalid_target", f"The one resource is {issuer}")
     return await exchange(form, client, origin)

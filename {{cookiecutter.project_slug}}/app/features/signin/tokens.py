@@ -26,7 +26,7 @@ from app.features.sessions.service import NewSession, SessionService
 from app.http.request.base import scheme_and_credentials
 
 TOKEN_KEY = Purpose("access-token/v1")
-_INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105  # RFC 6750's error code
+_CHALLENGE = 'Bearer error="invalid_token"'
 _ALGORITHM = "HS256"
 _HEADER = {"alg": _ALGORITHM, "typ": "at+jwt"}
 _LONGEST_TOKEN = 4096
@@ -171,10 +171,10 @@ class BearerAuthenticator:
             raise _refused("malformed credentials", "Send one bearer token.", 'Bearer error="invalid_request"')
         claims = self._tokens.verify(token)
         if claims is None:
-            raise _refused("invalid token", "The access token is not valid.", _INVALID_TOKEN)
+            raise _refused("invalid token", "The access token is not valid.", _CHALLENGE)
         identity = await self._accounts.identify(self._sessions.alive(claims.session_id))
         if identity is None or identity.account.id != claims.user_id:
-            raise _refused("session ended", "The session has ended.", _INVALID_TOKEN)
+            raise _refused("session ended", "The session has ended.", _CHALLENGE)
         request.state.account = identity.account
         permissions = frozenset(each for each in identity.account.permissions if each in claims.scope)
         client_id = None if claims.client_id == FIRST_PARTY else claims.client_id

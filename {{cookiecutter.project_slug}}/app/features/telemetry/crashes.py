@@ -11,10 +11,10 @@ from time import monotonic
 from typing import Any
 
 import sentry_sdk
+from pydantic import SecretStr
 from sentry_sdk.types import Event, Hint
 
 from app.core.logging.setup import error_observers
-from app.features.telemetry.settings import TelemetrySettings
 
 _KEPT = ("event_id", "timestamp", "level", "platform", "environment", "release", "tags")
 _KEPT_OF_FRAMES = ("filename", "abs_path", "module", "function", "lineno", "in_app")
@@ -24,11 +24,10 @@ _END_SECONDS = 2
 
 
 @contextmanager
-def reporting_crashes(settings: TelemetrySettings, environment: str) -> Iterator[None]:
+def reporting_crashes(dsn: SecretStr, environment: str) -> Iterator[None]:
     """Report what the block logs as an error with an exception; at its end what waits, for some seconds."""
-    assert settings.sentry_dsn is not None  # noqa: S101  # for mypy
     sentry_sdk.init(
-        dsn=settings.sentry_dsn.get_secret_value(),
+        dsn=dsn.get_secret_value(),
         environment=environment,
         release=os.environ.get("SENTRY_RELEASE", ""),  # unset, the library would run git
         before_send=_known_parts,

@@ -15,13 +15,13 @@ async def run(services: Services) -> AsyncIterator[None]:
     settings, own = services[Settings], services[TelemetrySettings]
     with ExitStack() as stack:
         if own.otel_exporter_otlp_endpoint is not None:
-            from app.features.telemetry.traces import exporting_traces  # noqa: PLC0415  # an extra has its packages
+            from app.features.telemetry.traces import exporting_traces
 
             stack.enter_context(exporting_traces(own, settings.app_name))
         if own.sentry_dsn is not None:
-            from app.features.telemetry.crashes import reporting_crashes  # noqa: PLC0415  # the same
+            from app.features.telemetry.crashes import reporting_crashes
 
-            stack.enter_context(reporting_crashes(own, settings.environment))
+            stack.enter_context(reporting_crashes(own.sentry_dsn, settings.environment))
         yield
 
 

@@ -25,7 +25,7 @@ class LastResortMiddleware(HttpMiddleware):
             # Raised by a middleware; the application's exception handlers see those of its routes alone.
             if not started:
                 await send_problem(problem, scope, receive, send)
-        except Exception:  # noqa: BLE001  # the last resort
+        except Exception:
             _log.exception("unhandled_error")
             if not started:
                 failed = Problem("The service failed. The request id names the log line.")

@@ -47,7 +47,7 @@ class _Config(Config):
             raise SystemExit(STARTUP_FAILURE) from error
 
 
-def run_server(  # noqa: PLR0913  # each is an option of the command
+def run_server(
     app: str,
     *,
     host: str,

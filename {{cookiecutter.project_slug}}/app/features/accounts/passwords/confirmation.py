@@ -40,8 +40,7 @@ class PasswordConfirmation:
         who = {"user_id": principal.user_id, "session_id": principal.session_id}
         if principal.client_id is not None:
             emit_event(purpose, outcome="denied", **who)
-            detail = "This needs a sign-in with the service itself; an application that acts for you is refused."
-            raise Forbidden(detail)
+            raise Forbidden("This needs a sign-in with the service; an application that acts for you is refused.")
         async with self._database.read() as db:
             user = await db.get_one(User, principal.user_id)
         if password is None and user.password_hash is not None:

@@ -88,7 +88,8 @@ class ArchiveFile:
         with open(self._path, "xb", opener=partial(os.open, mode=0o600)) as file:  # Path.open takes no opener
             try:
                 file.write(orjson.dumps(after.fields(), option=orjson.OPT_APPEND_NEWLINE))
-                for count, row in enumerate(itertools.chain([first], rows), 1):  # noqa: B007  # counted
+                for number, row in enumerate(itertools.chain([first], rows), 1):
+                    count = number
                     file.write(orjson.dumps(plain_row(row), option=orjson.OPT_APPEND_NEWLINE))
                 file.flush()
                 os.fsync(file.fileno())

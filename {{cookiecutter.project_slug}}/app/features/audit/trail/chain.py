@@ -115,7 +115,7 @@ class ChainKeys:
         return other
 
     def knows(self, name: bytes) -> bool:
-        """Whether the key of that name is in the ring."""
+        """Return whether the key of that name is in the ring."""
         return name in self._keys
 
     def row_mac(self, digest: bytes) -> bytes:
@@ -123,7 +123,7 @@ class ChainKeys:
         return self._mac(self.current_id, _ROW + digest)
 
     def confirms_row(self, row: Mapping[str, Any]) -> bool:
-        """Whether the MAC of a row is right; false if its key is not known."""
+        """Return whether the MAC of a row is right; false if its key is not known."""
         return self._confirms(row["key_id"], _ROW + row["digest"], row["mac"])
 
     def head(self, place: int, digest: bytes) -> Head:
@@ -131,7 +131,7 @@ class ChainKeys:
         return Head(place, digest, self.current_id, self._mac(self.current_id, _end(place, digest)))
 
     def confirms_head(self, head: Head) -> bool:
-        """Whether the MAC of the head is right; false if its key is not known."""
+        """Return whether the MAC of the head is right; false if its key is not known."""
         return self._confirms(head.key_id, _end(head.place, head.digest), head.mac)
 
     def _confirms(self, name: bytes, content: bytes, mac: bytes) -> bool:

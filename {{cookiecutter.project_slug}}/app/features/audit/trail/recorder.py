@@ -71,7 +71,7 @@ class Bursts:
         self._known: _Table = {}
 
     def is_first(self, event_record: EventRecord) -> bool:
-        """Whether the event is to be a row of its own; otherwise it has been counted."""
+        """Return whether the event is to be a row of its own; otherwise it has been counted."""
         if event_record.outcome != "denied" or event_record.origin.ip is None:
             return True
         table, kind = self._find(event_record)
@@ -235,7 +235,7 @@ class Recorder:
                 await self._database.record(lambda connection: self._append(connection, event_records))
         except Problem:
             return False
-        except Exception as error:  # noqa: BLE001  # any error means that the events are not on record
+        except Exception as error:
             _log.error("audit_unwritable", error=type(error).__name__, exc_info=error)
             return False
         return True

@@ -129,7 +129,7 @@ class ShardVerification:
         return self._anchor is not None and place <= self._anchor.place
 
     def _was_genuine(self, details: str) -> bool:
-        """Whether the keys of today confirm the head that the writer of a mark could not confirm."""
+        """Return whether the keys of today confirm the head that the writer of a mark could not confirm."""
         fields = orjson.loads(details)
         head = Head(*self.end, key_id=bytes.fromhex(fields["previous"]), mac=bytes.fromhex(fields["head"]))
         return self._chain.confirms_head(head)

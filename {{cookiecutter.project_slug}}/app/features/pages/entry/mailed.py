@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.access.policies import Public
 from app.core.errors import BadRequest, Forbidden
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
-from app.features.accounts.routes import Mailboxes, OwnAccount, require_open
+from app.features.accounts.routes import CurrentSettings, Mailboxes, OwnAccount, require_open
 from app.features.accounts.schemas import AccountCreate, ForgottenPassword
 from app.features.browser.cookie import clear_session_cookie
 from app.features.pages.kit.forms import FormBody
@@ -57,16 +57,18 @@ class ResetForm(CodeForm):
 
 
 @router.page("/register", Public())
-async def register_page(page: CurrentPage) -> Response:
+async def register_page(page: CurrentPage, settings: CurrentSettings) -> Response:
     """Ask for an address and a password."""
-    await require_open(page.request)
+    await require_open(settings)
     return page.go(HOME) if page.signed_in else page.show("register.html")
 
 
 @router.form("/register", Public())
-async def register(page: CurrentPage, mailboxes: Mailboxes, client: RequestClient) -> Response:
+async def register(
+    page: CurrentPage, mailboxes: Mailboxes, settings: CurrentSettings, client: RequestClient
+) -> Response:
     """Register. The answer is the same for every address; the rest comes by mail (ASVS 6.3.8)."""
-    await require_open(page.request)
+    await require_open(settings)
     async with page.form(AccountCreate, "register.html") as typed:
         proof = await mailboxes.register(typed.email, typed.password, typed.display_name, ip=client.ip)
     response = page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="register")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
@@ -33,6 +33,7 @@ _PREFERRED = (PASSKEY, APP, RECOVERY)
 
 SignIns = Annotated[PasswordSignIn, provided(PasswordSignIn)]
 Confirmation = Annotated[PasswordConfirmation, provided(PasswordConfirmation)]
+NextPath = Annotated[str | None, Query(alias="next")]
 
 
 def channel_of(browsers: BrowserSessions, client: Client) -> Channel:
@@ -70,12 +71,12 @@ async def onward_from(page: HtmlPage, path: str | None) -> dict[str, Any]:
 
 
 @router.page("/login", Public())
-async def login_page(page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
+async def login_page(page: CurrentPage, next_path: NextPath = None) -> Response:
     """Ask for address and password; a signed-in user goes on at once."""
     if page.signed_in:
-        return page.go(safe_next_path(next) or HOME)
-    lost = next is not None and _may_have_lost_its_cookie(page.request)
-    return page.show("login.html", cookie_lost=lost, **await onward_from(page, next))
+        return page.go(safe_next_path(next_path) or HOME)
+    lost = next_path is not None and _may_have_lost_its_cookie(page.request)
+    return page.show("login.html", cookie_lost=lost, **await onward_from(page, next_path))
 
 
 def _may_have_lost_its_cookie(request: Request) -> bool:
@@ -184,9 +185,9 @@ async def logout(page: CurrentPage, browsers: Browsers) -> Response:
 
 
 @router.page("/confirm", Authenticated(enrols=True))
-async def confirm_page(page: CurrentPage, next: str | None = None) -> Response:  # noqa: A002  # the parameter's name
+async def confirm_page(page: CurrentPage, next_path: NextPath = None) -> Response:
     """Ask for the password once more."""
-    return page.show("confirm.html", **await onward_from(page, next))
+    return page.show("confirm.html", **await onward_from(page, next_path))
 
 
 @router.form("/confirm", Authenticated(enrols=True), max_body_size=16 * KIB)

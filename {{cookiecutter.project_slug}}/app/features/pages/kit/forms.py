@@ -41,7 +41,7 @@ class SearchForm(FormBody):
 Fields = TypeVar("Fields", bound=BaseModel)
 
 
-class FormRefused(Exception):  # noqa: N818  # the answer to a form, not a fault of the service
+class FormRefused(Exception):
     """A form broke a rule; `page` shows it again."""
 
     def __init__(self, page: Response) -> None:

@@ -1,10 +1,12 @@
 """The landing page, the files that pages need, and `/docs`: Swagger UI, which gets tokens as any public client."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from app.access.policies import Allow, Policy, Public, policy
-from app.core.services import services_of
+from app.core.services import provided
 from app.core.settings.model import Settings
 from app.features.pages.kit.page import PageRouter
 from app.features.pages.kit.site import PREFIX, Assets
@@ -27,5 +29,5 @@ def public_router(settings: Settings) -> APIRouter:
 
 
 @policy(Public())
-async def _asset(version: str, name: str, request: Request) -> Response:
-    return services_of(request.app)[Assets].get(version, name)
+async def _asset(version: str, name: str, assets: Annotated[Assets, provided(Assets)]) -> Response:
+    return assets.get(version, name)
