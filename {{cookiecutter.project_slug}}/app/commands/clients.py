@@ -12,8 +12,8 @@ from app.core.errors import Problem
 from app.core.pagination import PageParams
 from app.core.services import Services
 from app.features.oauth.clients.registered import GrantType
+from app.features.oauth.clients.schemas import ClientCreate
 from app.features.oauth.clients.service import ClientService
-from app.features.oauth.schemas import ClientCreate
 
 Result = TypeVar("Result")
 

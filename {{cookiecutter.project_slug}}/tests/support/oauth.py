@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from app.access.roles import Role
 from app.core.database.database import Database
 from app.features.oauth.clients.registered import GrantType, RegisteredClient
+from app.features.oauth.clients.schemas import ClientCreate
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import GrantTable
-from app.features.oauth.schemas import ClientCreate
 from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionOptions
 from app.features.signin.service import SignInService

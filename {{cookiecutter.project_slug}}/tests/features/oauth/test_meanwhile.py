@@ -4,9 +4,10 @@ import pytest
 
 from app.core.errors import Unprocessable
 from app.features.oauth.clients.registered import InvalidClient
+from app.features.oauth.clients.schemas import ClientCreate
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import GrantTable
-from app.features.oauth.schemas import ClientCreate, TokenForm
+from app.features.oauth.schemas import TokenForm
 from app.features.sessions.devices import Client
 from app.features.signin.service import RefusedGrant
 from tests.support.oauth import machine_token, register_machine

@@ -8,9 +8,9 @@ from app.access.policies import STEP_UP_MINUTES, Allow, CurrentPrincipal, OwnSes
 from app.core.pagination import QueryParams
 from app.core.schemas import Page
 from app.core.services import provided
+from app.features.oauth.clients.schemas import ClientCreate, ClientCreated, ClientRead
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.permissions import ClientPermission
-from app.features.oauth.schemas import ClientCreate, ClientCreated, ClientRead
 from app.http.request.body_limit import KIB
 
 # A new secret outlives the session of the user who made it: each write needs a recent sign-in (ASVS 7.5.3).

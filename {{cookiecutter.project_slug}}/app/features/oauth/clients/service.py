@@ -28,9 +28,9 @@ from app.core.services import Services
 from app.features.accounts.administration import Authority, denied
 from app.features.accounts.service import SERVICE_DOMAIN, add_account, lock_service_account, remove_service_account
 from app.features.oauth.clients.registered import OWN_CLIENTS, GrantType, RegisteredClient
+from app.features.oauth.clients.schemas import ClientCreate
 from app.features.oauth.events import ClientEvent
 from app.features.oauth.models import OAuthClient
-from app.features.oauth.schemas import ClientCreate
 from app.features.sessions.service import SessionService
 
 _PREFIX = "cs_"  # what `core/logging/secret_shapes.py` knows a secret by

@@ -16,8 +16,8 @@ from app.core.schemas import DisplayName
 from app.features.accounts.routes import Roles
 from app.features.oauth.clients.registered import GrantType, RegisteredClient
 from app.features.oauth.clients.routes import Clients
+from app.features.oauth.clients.schemas import ClientCreate
 from app.features.oauth.permissions import ClientPermission
-from app.features.oauth.schemas import ClientCreate
 from app.features.pages.admin.roles import Checked, RolesForm, role_choices, ticked_roles
 from app.features.pages.kit.forms import FormBody, SearchForm, parse_fields
 from app.features.pages.kit.page import CurrentPage, PageRouter
