@@ -33,9 +33,7 @@ def verify(
     ] = None,
     expect_at_least: Annotated[
         str | None,
-        typer.Option(
-            metavar="N/HASH[,…]", help="What an earlier run printed: these rows must still be there, as they were."
-        ),
+        typer.Option(metavar="N/HASH[,…]", help="What an earlier run printed: these rows must be there, as they were."),
     ] = None,
 ) -> None:
     """Verify every row. Exit code 1 and the place of the first that was changed, removed or added."""

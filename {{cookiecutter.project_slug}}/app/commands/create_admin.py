@@ -13,9 +13,7 @@ from app.core.services import Services
 from app.features.accounts.service import AccountService, AccountSettings
 
 _Email = Annotated[str, typer.Option("--email", help="The address that the administrator signs in with.")]
-_FromStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="Read it from standard input, instead of making one.")
-]
+_FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read it from standard input; do not make one.")]
 
 
 def create_admin(*, email: _Email, password_stdin: _FromStdin = False) -> None:

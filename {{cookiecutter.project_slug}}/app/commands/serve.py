@@ -24,9 +24,7 @@ _ServingRole = Annotated[
 def serve(
     *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port, also of PUBLIC_URL if that is not set.")
-    ] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port, also of PUBLIC_URL if that is unset.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="How many processes serve.")] = 1,
     reload: Annotated[bool, typer.Option("--reload", help="Start anew when the code changes.")] = False,
     certificate: Annotated[

@@ -63,10 +63,7 @@ def provided(kind: type) -> Any:
 
 
 def services_of(app: FastAPI) -> Services:
-    """Return the services of an application, for what FastAPI does not call, and gives no parameters.
-
-    Handlers and dependencies name a service with `provided`. Middleware, routes and helpers of pages cannot.
-    """
+    """Return the services for middleware, routes and helpers: FastAPI calls none of these, so `provided` cannot."""
     services: Services = app.state.services
     return services
 

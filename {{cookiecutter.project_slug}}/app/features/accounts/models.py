@@ -39,14 +39,9 @@ class User(Base):
     verified_at: Mapped[datetime | None]
     disabled_at: Mapped[datetime | None]
     muted: Mapped[str | None] = mapped_column(String(200))
-    last_sign_in: Mapped[datetime] = column_property(
-        func.coalesce(newest_session(id), created_at),
-        deferred=True,
-    )
+    last_sign_in: Mapped[datetime] = column_property(func.coalesce(newest_session(id), created_at), deferred=True)
     """When the newest session that is kept began; without one, `created_at`. Lists of accounts load it."""
-    role_rows: Mapped[list[UserRole]] = relationship(
-        lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
-    )
+    role_rows: Mapped[list[UserRole]] = relationship(lazy="selectin", cascade="all,delete-orphan", passive_deletes=True)
 
     @property
     def roles(self) -> frozenset[Role]:

@@ -144,9 +144,7 @@ class BrowserSessions:
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` rows of earlier keys with the current one; return how many."""
-        return await reseal_rows(
-            db, BrowserSession, self._sealer, lambda row: _place(row.session_id, row.id_hash), limit
-        )
+        return await reseal_rows(db, BrowserSession, self._sealer, lambda it: _place(it.session_id, it.id_hash), limit)
 
     async def _find(self, id_hash: bytes) -> Row[UUID, bytes] | None:
         async with self._database.read() as db:

@@ -33,7 +33,6 @@ async def _caller(request: Request) -> Caller:
 
 
 Grants = Annotated[GrantTable, provided(GrantTable)]
-Clients = Annotated[ClientAuthentication, provided(ClientAuthentication)]
 CurrentCaller = Annotated[Caller, Depends(_caller)]
 
 
@@ -43,7 +42,7 @@ async def token(
     form: Annotated[TokenForm, Form()],
     request: Request,
     grants: Grants,
-    clients: Clients,
+    clients: Annotated[ClientAuthentication, provided(ClientAuthentication)],
     settings: CurrentSettings,
     origin: RequestClient,
 ) -> TokenResponse:
@@ -57,9 +56,7 @@ async def token(
         raise
 
 
-async def _exchange(
-    form: TokenForm, issuer: str, grants: GrantTable, client: AnyClient, origin: Client
-) -> TokenResponse:
+async def _exchange(form: TokenForm, iss: str, grants: GrantTable, client: AnyClient, origin: Client) -> TokenResponse:
     exchange = grants.get(form.grant_type)
     if exchange is None:
         raise RefusedGrant("unsupported_grant_type", "This grant type is not supported.")
@@ -67,8 +64,8 @@ async def _exchange(
         if client is BUILT_IN:
             raise InvalidClient("This grant needs a client.")
         raise RefusedGrant("unauthorized_client", "The client may not use this grant.")
-    if not is_own_resource(list(filter(None, form.resource)), issuer):
-        raise RefusedGrant("invalid_target", f"The one resource is {issuer}")
+    if not is_own_resource(list(filter(None, form.resource)), iss):
+        raise RefusedGrant("invalid_target", f"The one resource is {iss}")
     return await exchange(form, client, origin)
 
 

@@ -136,9 +136,7 @@ class PasswordSignIn:
             if actor:
                 await self._sessions.require_alive(db, actor)
                 if not await connection.run_sync(self._factors.of_user, actor.user_id):
-                    raise Conflict(
-                        "Your second factor is not one of this account: sign in once more as you did before."
-                    )
+                    raise Conflict("Your second factor is not one of this account: sign in once more as you did.")
             return await connection.run_sync(self._challenge, user_id, factors, channel, method)
 
     async def answer(self, challenge: str, answer: FactorAnswer, channel: Channel, only: UUID | None = None) -> Opened:

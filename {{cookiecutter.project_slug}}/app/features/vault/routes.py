@@ -40,9 +40,7 @@ async def read_secret(secret_id: UUID, vault: Vault, principal: CurrentPrincipal
     return await vault.get(principal.user_id, secret_id)
 
 
-@router.patch(
-    "/{secret_id}", max_body_size=LARGEST_SECRET, responses={409: {"description": "It would have no value left"}}
-)
+@router.patch("/{secret_id}", max_body_size=LARGEST_SECRET, responses={409: {"description": "No value would be left"}})
 @policy(Allow(VaultPermission.SECRETS_WRITE))
 async def change_secret(secret_id: UUID, change: SecretUpdate, vault: Vault, principal: CurrentPrincipal) -> SecretRead:
     """Change the name or a value; null clears a value."""

@@ -106,7 +106,7 @@ class PasswordHasher:
         self._hasher = hasher or OWASP_ARGON2ID
         self.pool = HashingPool(queue_length)
         # For accounts without a password, so that timing does not reveal which accounts exist.
-        self._dummy = _dummy_hash(self._hasher)
+        self._dummy = self._hasher.hash("nobody has this password")
 
     async def hash(self, password: AcceptedPassword) -> str:
         """Return the hash to store; raises `Unavailable` if too many wait."""
@@ -127,10 +127,6 @@ class PasswordHasher:
 
 
 @cache
-def _dummy_hash(hasher: Argon2Hasher) -> str:
-    return hasher.hash("nobody has this password")
-
-
 def usable_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -50,12 +50,9 @@ def _cross_out(text: str, letters: str, word: str) -> str:
     start = letters.find(sought)
     while start >= 0:
         end = start + len(sought)
-        if _spells(text[start:end], word):
+        part = text[start:end]
+        # Most random digits read like a word, too.
+        if part == word or len(without_padding(part)) * 2 >= len(part):
             letters = letters[:start] + _CROSSED_OUT * len(sought) + letters[end:]
         start = letters.find(sought, start + 1)
     return letters
-
-
-def _spells(part: str, word: str) -> bool:
-    """Return whether a part that reads like the word is meant so: most random digits read like something, too."""
-    return part == word or len(without_padding(part)) * 2 >= len(part)

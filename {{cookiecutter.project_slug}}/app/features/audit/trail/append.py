@@ -239,9 +239,7 @@ def _rows(chain: ChainKeys, entries: list[Entry], numbers: Sequence[int], before
 def _placed(entries: list[Entry], shard: int, before: End, tail: _Tail) -> list[Entry]:
     """Return the entries with their places; the first one names the newest row, if that is of another shard."""
     nothing = {"seen": None, "seen_digest": None}
-    placed = [
-        {**entry, "shard": shard, "place": place, **nothing} for place, entry in enumerate(entries, before.place + 1)
-    ]
+    placed = [{**row, "shard": shard, "place": place, **nothing} for place, row in enumerate(entries, before.place + 1)]
     if tail.newest_digest not in {None, before.digest}:
         placed[0] |= {"seen": tail.newest, "seen_digest": tail.newest_digest}
     return placed

@@ -139,9 +139,7 @@ def remove_through(connection: Connection, through: Anchor, limit: int) -> int:
     if connection.dialect.name == "sqlite":
         off, on = "DROP TRIGGER IF EXISTS audit_events_no_delete", connection.scalar(_SQLITE_TRIGGER)
     else:
-        off, on = (
-            f"ALTER TABLE audit_events {verb} TRIGGER audit_events_append_only" for verb in ("DISABLE", "ENABLE")
-        )
+        off, on = (f"ALTER TABLE audit_events {act} TRIGGER audit_events_append_only" for act in ("DISABLE", "ENABLE"))
     connection.exec_driver_sql(off)
     removed = connection.execute(delete(_events).where(_events.c.sequence.in_(archived))).rowcount
     if on is not None:

@@ -39,9 +39,7 @@ _LONGEST_BASIC = 1024
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _WRONG = "The client is unknown, or its credentials are wrong."
-_EMPTY = (
-    "The secret in the Authorization header is empty. A public client sends client_id in the form, and no such header."
-)
+_EMPTY = "The secret in the Authorization header is empty. A public client sends client_id in the form, and no header."
 
 
 class ClientAuthentication:

@@ -51,10 +51,6 @@ class ClientCreate(RequestBody):
         return self
 
 
-def _joined(scope: object) -> object:
-    return " ".join(sorted(scope)) if isinstance(scope, frozenset) else scope
-
-
 class ClientRead(ResponseBody):
     """A client, without its secret. `user_id` is its service account."""
 
@@ -65,7 +61,7 @@ class ClientRead(ResponseBody):
     first_party: bool
     grants: Annotated[list[str], BeforeValidator(sorted)]
     redirect_uris: list[str]
-    scope: Annotated[str, BeforeValidator(_joined)]
+    scope: Annotated[str, BeforeValidator(lambda scope: scope if isinstance(scope, str) else " ".join(sorted(scope)))]
     user_id: UUID | None
     created_at: Timestamp
     secret_issued_at: Timestamp | None

@@ -184,9 +184,7 @@ def _require_scope(actor: Principal | None, scope: Collection[str], *, first_par
     if beyond:
         raise denied(f"A client may do nothing that you may not: {', '.join(beyond)}.")
     if first_party and actor.client_id is not None:
-        raise denied(
-            "A first-party client needs a sign-in with the service itself, not an application that acts for you."
-        )
+        raise denied("A first-party client needs a sign-in with the service, not an application that acts for you.")
 
 
 def _client(row: Row[Any] | OAuthClient) -> RegisteredClient:

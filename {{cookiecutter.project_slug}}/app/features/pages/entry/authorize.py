@@ -18,7 +18,7 @@ from app.core.events import emit_event
 from app.core.services import provided, services_of
 from app.core.settings.model import Settings
 from app.features.accounts.administration import denied
-from app.features.accounts.routes import CurrentSettings, Roles
+from app.features.accounts.routes import Roles
 from app.features.authorization.requests import AuthorizationRequest, RefusedRequest, RequestReader, UntrustedRequest
 from app.features.authorization.service import AuthorizationService
 from app.features.oauth.events import ClientEvent
@@ -48,12 +48,7 @@ class Decision(FormBody):
 
 @router.page(AUTHORIZE, Public())
 async def ask(
-    page: CurrentPage,
-    requests: Requests,
-    authorization: Authorization,
-    settings: CurrentSettings,
-    roles: Roles,
-    origin: RequestClient,
+    page: CurrentPage, requests: Requests, authorization: Authorization, roles: Roles, origin: RequestClient
 ) -> Response:
     """Ask the user to decide, after the sign-in; go straight back to the client if there is nothing to ask."""
     query = page.request.url.query
@@ -74,9 +69,8 @@ async def ask(
         return page.go(location, headers=headers)
     scope = asked.granted(page.principal)
     return page.show(
-        "consent.html", headers=headers, days=settings.session_max_days, client=asked.client,
-        redirect_uri=asked.redirect_uri, scopes=roles.describe(scope), scope=" ".join(sorted(scope)),
-        query=query,
+        "consent.html", headers=headers, client=asked.client, redirect_uri=asked.redirect_uri,
+        scopes=roles.describe(scope), scope=" ".join(sorted(scope)), query=query,
     )  # fmt: skip
 
 

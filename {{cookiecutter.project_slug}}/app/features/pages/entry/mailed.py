@@ -6,13 +6,14 @@ into the form, and a click sends it: a mail program that follows links consumes 
 
 from typing import Annotated
 
+from fastapi import Depends
 from pydantic import AfterValidator, Field, SecretStr
 from starlette.responses import Response
 
 from app.access.policies import Public
 from app.core.errors import BadRequest, Forbidden
 from app.features.accounts.passwords.hasher import GivenPassword, NewPassword
-from app.features.accounts.routes import CurrentSettings, Mailboxes, OwnAccount, require_open
+from app.features.accounts.routes import Mailboxes, OwnAccount, require_open
 from app.features.accounts.schemas import AccountCreate, ForgottenPassword
 from app.features.browser.cookie import clear_session_cookie
 from app.features.pages.kit.forms import FormBody
@@ -56,19 +57,15 @@ class ResetForm(CodeForm):
     new_password: NewPassword
 
 
-@router.page("/register", Public())
-async def register_page(page: CurrentPage, settings: CurrentSettings) -> Response:
+@router.page("/register", Public(), dependencies=[Depends(require_open)])
+async def register_page(page: CurrentPage) -> Response:
     """Ask for an address and a password."""
-    await require_open(settings)
     return page.go(HOME) if page.signed_in else page.show("register.html")
 
 
-@router.form("/register", Public())
-async def register(
-    page: CurrentPage, mailboxes: Mailboxes, settings: CurrentSettings, client: RequestClient
-) -> Response:
+@router.form("/register", Public(), dependencies=[Depends(require_open)])
+async def register(page: CurrentPage, mailboxes: Mailboxes, client: RequestClient) -> Response:
     """Register. The answer is the same for every address; the rest comes by mail (ASVS 6.3.8)."""
-    await require_open(settings)
     async with page.form(AccountCreate, "register.html") as typed:
         proof = await mailboxes.register(typed.email, typed.password, typed.display_name, ip=client.ip)
     response = page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="register")

@@ -53,12 +53,7 @@ class HtmlPage:
         return self.signed_in.principal
 
     def show(
-        self,
-        template: str,
-        *,
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-        **context: Any,
+        self, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
     ) -> Response:
         """Render a template with the `context`; the page may run scripts if the template names one of ours."""
         services = services_of(self.request.app)
@@ -148,9 +143,9 @@ class PageRouter(GuardedRouter):
         super().__init__(prefix=prefix, route_class=PageRoute, include_in_schema=False)
         self._module = module
 
-    def page(self, path: str, rule: Policy) -> Callable[[_Handler], _Handler]:
-        """Add a page under a policy."""
-        return lambda handler: self.get(path)(policy(rule)(handler))
+    def page(self, path: str, rule: Policy, **options: Any) -> Callable[[_Handler], _Handler]:
+        """Add a page under a policy; `options` are those of the route."""
+        return lambda handler: self.get(path, **options)(policy(rule)(handler))
 
     def form(self, path: str, rule: Policy, *, page: str = "", **options: Any) -> Callable[[_Handler], _Handler]:
         """Add the target of a form under a policy, and the page with the form if that is a template alone.

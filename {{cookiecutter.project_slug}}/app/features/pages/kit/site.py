@@ -115,6 +115,7 @@ class Site:
             "asset": assets.url,
             "development": settings.environment == "development",
             "registration_open": settings.registration == "open",
+            "session_max_days": settings.session_max_days,
             "links": [],
             "goes_with_account": [],
         }
