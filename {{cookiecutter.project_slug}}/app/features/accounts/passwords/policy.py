@@ -78,9 +78,11 @@ class PasswordPolicy:
             raise Unprocessable(detail, errors=[{"location": ["body", field], "reason": detail}])
         return AcceptedPassword(SecretStr(normalized(typed)))
 
-    async def hash(self, password: SecretStr, email: str, name: str | None, *, field: str = "new_password") -> str:
+    async def hash(
+        self, password: SecretStr, email: str, display_name: str | None, *, field: str = "new_password"
+    ) -> str:
         """Hash a password that is being set; raises what `check` and `PasswordHasher.hash` raise."""
-        return await self.hasher.hash(self.check(password, email=email, display_name=name, field=field))
+        return await self.hasher.hash(self.check(password, email=email, display_name=display_name, field=field))
 
     def _problem(self, text: str, user_names: frozenset[str]) -> str | None:
         """Return why a folded text of the right length is refused, if it is."""
