@@ -78,6 +78,10 @@ COMPANIONS = {
 }
 
 
+# So many tests of the default project have a name that says so, at least.
+LEAST_DECIDED = 300
+
+
 def environment() -> dict[str, str]:
     """The environment of a user: without that of this template, and with uv."""
     ours = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT"}}
@@ -151,6 +155,18 @@ def hooks_find_nothing_but_what_is_bad(project: Path) -> None:
     run("checkout", "--quiet", "HEAD", "pyproject.toml")
 
 
+def what_the_database_decides_is_the_same_on_postgresql(project: Path) -> None:
+    """Parallel uses, searches, orders, deletions and the trail; `make test-postgres` runs all that use the database."""
+    decides = "audit or delete or once or parallel or purge or race or search or sort"
+    command = ["uv", "run", "--no-sync", "pytest", "-q", "-n", "auto", "--dist", "worksteal"]
+    command += ["--database=postgresql", "-m", "database", "-k", decides]
+    done = subprocess.run(command, cwd=project, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed
+    assert int(passed[1]) >= LEAST_DECIDED
+
+
 @pytest.mark.rendered
 def test_the_default_project_passes_its_own_lint_and_tests(tmp_path: Path) -> None:
     """Format, lint, types, import contracts, every test, the hooks of git; and nothing of it changes a tracked file.
@@ -163,6 +179,7 @@ def test_the_default_project_passes_its_own_lint_and_tests(tmp_path: Path) -> No
     subprocess.run(["git", "add", "--all"], cwd=project, check=True)
     make(project, "setup")
     make(project, "--jobs=2", "lint", "test")
+    what_the_database_decides_is_the_same_on_postgresql(project)
     hooks_find_nothing_but_what_is_bad(project)
     changed = subprocess.run(["git", "diff", "--name-only"], cwd=project, check=True, capture_output=True, text=True)
     assert changed.stdout == ""

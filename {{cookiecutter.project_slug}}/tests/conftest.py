@@ -1,6 +1,7 @@
 """What all tests share: settings of their own, and the real application on a real database."""
 
 import asyncio
+import gc
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -74,6 +75,13 @@ def requirements_of(item: pytest.Item) -> list[str]:
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores for `-n auto`: a test that waits for a process leaves its core to others."""
     return usable_cores() + 1
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage less often: each test makes an application, beside modules that are garbage never."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
