@@ -25,8 +25,8 @@ import psutil
 sys.path.insert(0, str(Path.cwd()))  # the rendered project
 
 from bench.load import load
-from tests.security.test_raw_http import MALFORMED
-from tests.support.server import free_port
+from tests.security.raw.test_http import MALFORMED
+from tests.support.processes.server import free_port
 
 HOST = "127.0.0.1"
 WAIT_SECONDS = 65

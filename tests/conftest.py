@@ -15,7 +15,7 @@ import pytest
 from scripts.memory import memory_folder
 from tests.baked import ROOT, BakedProject
 
-pytest_plugins = ["tests.cli", "tests.owner"]
+pytest_plugins = ["tests.cli", "tests.hooks.owner"]
 
 Bake = Callable[..., BakedProject]
 Refused = Callable[..., list[str]]

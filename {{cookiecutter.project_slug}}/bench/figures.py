@@ -16,7 +16,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from app.features.accounts.passwords.hasher import OWASP_ARGON2ID, usable_cores
 from bench.load import HOST, Result, http_request, load
 from bench.servers import SQLITE, Prepared, Server, Service, prepared_service, running_bare_route, running_service
-from tests.support.server import free_port
+from tests.support.processes.server import free_port
 
 CONNECTIONS = 8
 SIGN_INS = 64

@@ -25,9 +25,9 @@ from app.core.database.database import Database
 from app.core.settings.database_url import database_dsn
 from app.features.accounts.models import User
 from bench.load import HOST
-from tests.support.postgresql import PostgresqlDatabases, databases_on, running_postgresql
-from tests.support.server import free_port
-from tests.support.valkey import running_valkey, url_of
+from tests.support.database.postgresql import PostgresqlDatabases, databases_on, running_postgresql
+from tests.support.processes.server import free_port
+from tests.support.servers.valkey import running_valkey, url_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 EMAIL = "bench@service.example"

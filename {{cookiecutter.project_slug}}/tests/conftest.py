@@ -17,7 +17,7 @@ from app.assembly import SETTINGS
 from app.core.settings.model import Settings
 from app.features.accounts.passwords.hasher import usable_cores
 from app.main import create_app
-from tests.support.databases import (
+from tests.support.database.databases import (
     MARKER,
     PLUGIN,
     POSTGRESQL,
@@ -30,8 +30,8 @@ from tests.support.databases import (
     SqliteFiles,
     chosen_database,
 )
-from tests.support.mail import Mailbox
-from tests.support.postgresql import PostgresqlDatabases, databases_on
+from tests.support.database.postgresql import PostgresqlDatabases, databases_on
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service
 
 MakeSettings = Callable[..., Settings]

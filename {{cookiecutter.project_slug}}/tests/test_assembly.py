@@ -14,7 +14,7 @@ from app.core.settings.model import FeatureSettings, Settings, load_settings
 from app.core.settings.report import SettingsError
 from app.feature import Feature
 from tests.conftest import MakeSettings
-from tests.support.sources import CANARY, PRODUCTION, Sources
+from tests.support.settings_sources import CANARY, PRODUCTION, Sources
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""`tests/support/databases.py`: `make test-postgres` leaves out no test that uses the database of the run."""
+"""`tests/support/database/databases.py`: `make test-postgres` leaves out no test that uses the database of the run."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ ASKED_BY_NAME = re.compile(r"getfixturevalue\((.*?)\)")
 HARMLESS = {'"postgresql"', '"redis_url"'}
 # How a test could learn by itself what the run is on.
 THE_RUN = re.compile(r"""get(?:option|ini)\("database"\)|chosen_database\b""")
-MAY_KNOW_THE_RUN = {"conftest.py", "support/databases.py"}
+MAY_KNOW_THE_RUN = {"conftest.py", "support/database/databases.py"}
 
 
 def test_a_test_without_the_marker_gets_no_database(request: pytest.FixtureRequest, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import PROJECT, environment
+from tests.support.processes.server import PROJECT, environment
 
 _COUNT = """
 import gc, sys

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 
 from app.access.guard import GuardedRouter
 from app.access.policies import Public, policy
-from tests.support.asgi import call, http_scope
+from tests.support.http.asgi import call, http_scope
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,7 @@ from bench.__main__ import main
 from bench.figures import Figure
 from bench.report import table, write
 from bench.servers import SQLITE, prepared_service, running_service
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 
 MEASURE = ["--database", "postgresql", "--seconds", "0.1", "--rounds", "1"]
 NAMES = [

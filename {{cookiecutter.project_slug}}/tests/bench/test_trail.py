@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 
 
 def test_compares_what_a_chain_costs(postgresql_url: str) -> None:

@@ -3,8 +3,8 @@
 import httpx2
 import pytest
 
-from tests.support.command_line import CommandLine
-from tests.support.server import ServerProcess
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.server import ServerProcess
 
 WEB = ("clients", "add", "--name", "Web", "--scope", "account:read", "--redirect-uri", "https://app.example/cb")
 MACHINE = ("clients", "add", "--name", "Job", "--scope", "account:read", "--grant", "client_credentials")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import NO_SMTP
-from tests.support.server import environment
-from tests.support.warm import Command, Done
+from tests.support.processes.server import environment
+from tests.support.processes.warm import Command, Done
 
 PASSWORD = "seven green lamps sing"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import CommandLine
-from tests.support.postgresql import PostgresqlDatabases
-from tests.support.server import HOST, free_port
-from tests.support.warm import Command
+from tests.support.database.postgresql import PostgresqlDatabases
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.server import HOST, free_port
+from tests.support.processes.warm import Command
 
 pytestmark = pytest.mark.asvs("14.2.4", "16.2.5")
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.commands.new_feature import command
 from app.features import installed
-from tests.support.command_line import CommandLine
+from tests.support.processes.command_line import CommandLine
 
 INSTALLED = Path(installed.__file__)
 FULL_DISK = """

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tests.conftest import StartService
-from tests.support.command_line import CommandLine
+from tests.support.processes.command_line import CommandLine
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is there on Linux alone")
 

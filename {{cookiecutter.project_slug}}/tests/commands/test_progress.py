@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.server import environment
+from tests.support.processes.server import environment
 
 if sys.platform != "win32":
     import pty

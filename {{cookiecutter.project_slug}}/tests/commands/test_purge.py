@@ -20,8 +20,8 @@ from app.core.database.database import Database, table_of
 from app.features.accounts.models import User
 from app.features.sessions.models import HomeNetwork, Session
 from app.features.signin.models import RefreshToken
-from tests.support.command_line import CommandLine
-from tests.support.server import HOST, ServerProcess
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.server import HOST, ServerProcess
 
 PURGE = "purge"
 HOME = "198.51.100.1"

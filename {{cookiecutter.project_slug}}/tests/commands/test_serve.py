@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import ServerProcess, request
+from tests.support.processes.server import ServerProcess, request
 
 
 @pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=str)

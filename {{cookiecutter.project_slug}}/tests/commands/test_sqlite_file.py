@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import CommandLine
-from tests.support.warm import MANAGE, Command, Done
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.warm import MANAGE, Command, Done
 
 # Root loses the capabilities that let it ignore the modes of files. It keeps its user id, because the code may lie in a
 # folder that only root can enter.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.logs import Log, captured_log, log_settings
-from tests.support.sources import Sources
+from tests.support.records.logs import Log, captured_log, log_settings
+from tests.support.settings_sources import Sources
 
 
 @pytest.fixture

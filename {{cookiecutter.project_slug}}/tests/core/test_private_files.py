@@ -13,9 +13,9 @@ import pytest
 
 from app.core.database.sqlite import open_connection
 from app.core.private_files import make_private_file, make_private_folder, readable_by_others
-from tests.support.command_line import CommandLine
-from tests.support.server import PROJECT, ServerProcess, environment, request
-from tests.support.warm import Command
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.server import PROJECT, ServerProcess, environment, request
+from tests.support.processes.warm import Command
 
 pytestmark = [
     pytest.mark.asvs("13.3.2", "14.2.4"),

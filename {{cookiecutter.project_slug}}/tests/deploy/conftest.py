@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 
 from tests.conftest import NO_SMTP
-from tests.support.databases import Databases
-from tests.support.proxies import NAME
-from tests.support.server import HOST, ServerProcess
+from tests.support.database.databases import Databases
+from tests.support.processes.server import HOST, ServerProcess
+from tests.support.servers.proxies import NAME
 
 
 def production_settings() -> dict[str, str]:

@@ -17,11 +17,11 @@ from typing import Any
 import pytest
 
 from app.http.middleware.security_headers import security_headers
-from tests.security.test_raw_http import MALFORMED
-from tests.security.test_raw_upgrade import FRAMINGS, METHODS, UPGRADES, upgrading
-from tests.support.proxies import NAME, Proxy
-from tests.support.raw import JSON, SIGNIN, status_of
-from tests.support.server import HOST, ServerProcess, read_answer, request
+from tests.security.raw.test_http import MALFORMED
+from tests.security.raw.test_upgrade import FRAMINGS, METHODS, UPGRADES, upgrading
+from tests.support.http.raw import JSON, SIGNIN, status_of
+from tests.support.processes.server import HOST, ServerProcess, read_answer, request
+from tests.support.servers.proxies import NAME, Proxy
 
 # Linux answers on all of 127.0.0.0/8, so a client can have another address than the proxy.
 CLIENT = "127.0.0.9" if sys.platform == "linux" else HOST

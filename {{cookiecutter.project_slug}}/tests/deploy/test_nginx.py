@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.contract import ProxyContract, StartProxy
-from tests.support.proxies import Proxy, running_nginx
-from tests.support.server import ServerProcess
+from tests.support.processes.server import ServerProcess
+from tests.support.servers.proxies import Proxy, running_nginx
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import pytest
 
 from tests.deploy.conftest import production_settings
 from tests.deploy.contract import ask
-from tests.support.fleet import Fleet
-from tests.support.proxies import NAME, Proxy, running_caddy, running_nginx
-from tests.support.raw import JSON, SIGNIN, status_of
-from tests.support.server import request
+from tests.support.http.raw import JSON, SIGNIN, status_of
+from tests.support.processes.fleet import Fleet
+from tests.support.processes.server import request
+from tests.support.servers.proxies import NAME, Proxy, running_caddy, running_nginx
 
 pytestmark = pytest.mark.same_on_every_database
 

@@ -12,8 +12,8 @@ from app.core.limits import Limiter
 from app.http.middleware.security_headers import security_headers
 from app.http.stack import middleware
 from tests.conftest import PUBLIC_URL, MakeSettings, StartService
-from tests.support.asgi import call, http_scope
-from tests.support.server import free_port
+from tests.support.http.asgi import call, http_scope
+from tests.support.processes.server import free_port
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

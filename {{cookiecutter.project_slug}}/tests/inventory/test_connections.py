@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.documents import names, rows, users_of
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 
 pytestmark = pytest.mark.same_on_every_database
 

@@ -7,7 +7,7 @@ import pytest
 from app.access.guard import route_policies
 from app.access.policies import Public
 from tests.support.documents import names, rows
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 from tests.support.service import Service
 
 pytestmark = pytest.mark.same_on_every_database

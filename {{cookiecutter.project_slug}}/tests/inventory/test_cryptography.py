@@ -9,7 +9,7 @@ from app.assembly import FEATURES
 from app.core.mail.outbox import MAIL_KEY
 from app.core.pagination import CURSOR_KEY
 from tests.support.documents import names, rows, sources, users_of
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 
 pytestmark = pytest.mark.same_on_every_database
 

@@ -9,15 +9,15 @@ import pytest
 from anyio.from_thread import start_blocking_portal
 
 from tests.deploy.conftest import production_settings
-from tests.support.databases import migrate
-from tests.support.fleet import Fleet, through
-from tests.support.mail import MailServer, running_smtp
-from tests.support.postgresql import PostgresqlDatabases
-from tests.support.proxies import Proxy, running_caddy
-from tests.support.replicas import EMAIL, PASSWORD
-from tests.support.server import environment
-from tests.support.valkey import running_valkey, url_of
-from tests.support.warm import Command
+from tests.support.database.databases import migrate
+from tests.support.database.postgresql import PostgresqlDatabases
+from tests.support.processes.fleet import Fleet, through
+from tests.support.processes.replicas import EMAIL, PASSWORD
+from tests.support.processes.server import environment
+from tests.support.processes.warm import Command
+from tests.support.records.mail import MailServer, running_smtp
+from tests.support.servers.proxies import Proxy, running_caddy
+from tests.support.servers.valkey import running_valkey, url_of
 
 MOST_SIGNINS = 100
 

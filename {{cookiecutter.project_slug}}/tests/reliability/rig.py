@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx2
 
-from tests.support.replicas import EMAIL, PASSWORD
-from tests.support.server import PROJECT
-from tests.support.warm import Process
+from tests.support.processes.replicas import EMAIL, PASSWORD
+from tests.support.processes.server import PROJECT
+from tests.support.processes.warm import Process
 
 TABLE = PROJECT / "docs" / "reliability.md"
 ME = "/api/v1/users/me"

@@ -20,12 +20,12 @@ from sqlalchemy.engine import make_url
 from tests.deploy.conftest import production_settings
 from tests.reliability.conftest import create_administrator
 from tests.reliability.rig import ME, SECONDS, Act, Rig
-from tests.support.databases import migrate
-from tests.support.fleet import past_the_proxy
-from tests.support.mail import MailServer, running_smtp
-from tests.support.postgresql import PostgresqlServer, databases_on, running_postgresql
-from tests.support.server import ServerProcess, free_port
-from tests.support.valkey import ValkeyServer, running_valkey, url_of
+from tests.support.database.databases import migrate
+from tests.support.database.postgresql import PostgresqlServer, databases_on, running_postgresql
+from tests.support.processes.fleet import past_the_proxy
+from tests.support.processes.server import ServerProcess, free_port
+from tests.support.records.mail import MailServer, running_smtp
+from tests.support.servers.valkey import ValkeyServer, running_valkey, url_of
 
 pytestmark = pytest.mark.asvs("16.5.2", "16.5.3")
 

@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from tests.reliability.conftest import MOST_SIGNINS, Site
-from tests.support.fleet import past_the_proxy, through
-from tests.support.server import HOST
+from tests.support.processes.fleet import past_the_proxy, through
+from tests.support.processes.server import HOST
 
 ME = "/api/v1/users/me"
 # Linux answers on all of 127.0.0.0/8, so this client can have a network of its own.

@@ -17,9 +17,9 @@ from alembic.script import ScriptDirectory
 from app.core.database.migrations import MIGRATIONS
 from tests.core.database.test_schema_changes import TOMORROW
 from tests.reliability.conftest import Site
-from tests.support.fleet import through
-from tests.support.server import environment
-from tests.support.warm import MANAGE, Command
+from tests.support.processes.fleet import through
+from tests.support.processes.server import environment
+from tests.support.processes.warm import MANAGE, Command
 
 CLIENTS = 3
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.canaries import send_secrets
-from tests.support.databases import Databases
-from tests.support.replicas import running_replicas, sign_in
+from tests.support.api.canaries import send_secrets
+from tests.support.database.databases import Databases
+from tests.support.processes.replicas import running_replicas, sign_in
 
 HOSTILE = [
     "two\r\nlines: {}",

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 
 pytestmark = pytest.mark.same_on_every_database
 

@@ -24,7 +24,7 @@ from app.http.request.body_limit import KIB, MAX_BODY_BYTES, SMALL_BODY
 from app.http.request.strict_json import MAX_FIELDS, MAX_ITEMS, parse_json
 from app.http.request.well_formed import MAX_HEADER_BYTES, MAX_TARGET_BYTES
 from tests.conftest import StartService
-from tests.support.asgi import Headers, call, http_scope
+from tests.support.http.asgi import Headers, call, http_scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database, pytest.mark.asvs("15.1.3", "15.2.2")]
 

@@ -14,12 +14,12 @@ from app.access.guard import route_policies
 from app.access.policies import Recent
 from app.access.roles import Role
 from app.core.database.database import Base, Database
-from tests.features.factors.passkeys import add_passkey
+from tests.features.factors.passkeys.steps import add_passkey
 from tests.features.factors.steps import challenged, enrol, sign_in_with_app
-from tests.support.oauth import Registered, issue_to, register
-from tests.support.samples import SAMPLES
+from tests.support.api.oauth import Registered, issue_to, register
+from tests.support.api.samples import SAMPLES
+from tests.support.records.trail import Row, stored
 from tests.support.service import Person, Service, Tokens
-from tests.support.trail import Row, stored
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("7.5.3", "16.2.1", "16.3.3")]
 

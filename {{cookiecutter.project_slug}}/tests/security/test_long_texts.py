@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from app.access.roles import Role
-from tests.support.long_texts import INTERNAL, awkward_addresses, awkward_texts
-from tests.support.samples import SAMPLES
+from tests.support.api.long_texts import INTERNAL, awkward_addresses, awkward_texts
+from tests.support.api.samples import SAMPLES
 from tests.support.service import Person, Service, Tokens
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("1.1.1", "2.2.1", "16.5.1")]

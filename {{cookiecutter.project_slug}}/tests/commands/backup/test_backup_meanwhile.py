@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx2
 
 from tests.commands.backup.conftest import PROGRAMS, Drill
-from tests.support.command_line import CommandLine
-from tests.support.server import ServerProcess
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.server import ServerProcess
 
 _FULL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY))"
 _SPY = """#!/bin/sh

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.commands.backup.conftest import Drill
-from tests.support.server import PROJECT, ServerProcess
+from tests.support.processes.server import PROJECT, ServerProcess
 
 CONFIG = PROJECT / "deploy" / "litestream" / "litestream.yml"
 _LONGEST_WAIT = 20

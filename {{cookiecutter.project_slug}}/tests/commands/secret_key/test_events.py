@@ -14,8 +14,8 @@ from app.core.crypto import KeyRing, key_id
 from app.core.database.database import Database
 from app.features.audit.service import AuditTrail, Filters
 from app.features.audit.trail.chain import TRAIL_KEY
-from tests.support.command_line import CommandLine
-from tests.support.server import HOST, ServerProcess
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.server import HOST, ServerProcess
 
 pytestmark = pytest.mark.asvs("16.3.3", "16.4.2")
 

@@ -18,7 +18,7 @@ import pytest
 from dotenv import dotenv_values
 
 from app.commands.secret_key.env_file import EnvFileError, locked_file
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 
 NOBODY = 65534
 # Rotates the key without a pause until it is killed.

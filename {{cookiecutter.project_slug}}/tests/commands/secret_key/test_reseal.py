@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from app.core.crypto import KeyRing, SealBrokenError
 from app.core.database.database import Database
-from tests.support.command_line import CommandLine
-from tests.support.notes import count_sealed, create_notes, read_notes
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.notes import count_sealed, create_notes, read_notes
 
 ROTATE = "rotate-secret-key"
 KEY = secrets.token_urlsafe(64)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import CommandLine
+from tests.support.processes.command_line import CommandLine
 
 if sys.platform != "win32":
     import pty

@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.command_line import CommandLine
-from tests.support.server import HOST, ServerProcess
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.server import HOST, ServerProcess
 
 ROTATE = "rotate-secret-key"
 EMAIL = "ada@people.example"

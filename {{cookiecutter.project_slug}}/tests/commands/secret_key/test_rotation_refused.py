@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_line import CommandLine
+from tests.support.processes.command_line import CommandLine
 
 ROTATE = "rotate-secret-key"
 KEY = secrets.token_urlsafe(64)

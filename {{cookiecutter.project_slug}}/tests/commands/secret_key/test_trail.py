@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.command_line import CommandLine
+from tests.support.processes.command_line import CommandLine
 
 ROTATE = "rotate-secret-key"
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from app.assembly import FEATURES
 from app.core.crypto import KeyRing, Purpose, derive_key
 from app.features.signin.tokens import TOKEN_KEY
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 
 PURPOSES = [purpose for feature in FEATURES for purpose in feature.keys]
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from app.core.database.database import Database
 from app.core.database.migrations import SchemaMismatchError, require_current
 from app.features.accounts.models import User, UserRole
-from tests.support.databases import dsn_of
+from tests.support.database.databases import dsn_of
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

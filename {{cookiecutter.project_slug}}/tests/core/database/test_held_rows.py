@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from tests.conftest import StartService
-from tests.support.pgbouncer import TRANSACTION, running_pgbouncer
+from tests.support.database.pgbouncer import TRANSACTION, running_pgbouncer
 from tests.support.service import Person, Service, Tokens
 
 pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database]

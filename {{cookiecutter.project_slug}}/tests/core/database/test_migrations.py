@@ -17,8 +17,8 @@ from sqlalchemy import Connection, inspect
 from app.core.database.database import Base, Database
 from app.core.database.migrations import alembic_config, upgrade
 from tests.conftest import StartService
-from tests.support.databases import dsn_of
-from tests.support.server import PROJECT, environment
+from tests.support.database.databases import dsn_of
+from tests.support.processes.server import PROJECT, environment
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from app.core.database.database import Database
 from app.features.system.routes import READY_SECONDS
 from tests.conftest import StartService
-from tests.support.postgresql import PostgresqlServer, databases_on, running_postgresql
+from tests.support.database.postgresql import PostgresqlServer, databases_on, running_postgresql
 from tests.support.service import Person, Service, Tokens
 
 pytestmark = pytest.mark.anyio

@@ -16,8 +16,8 @@ from alembic.script import ScriptDirectory
 
 from app.core.database.migrations import MIGRATIONS, alembic_config
 from tests.conftest import StartService
-from tests.support.command_line import CommandLine
-from tests.support.databases import dsn_of
+from tests.support.database.databases import dsn_of
+from tests.support.processes.command_line import CommandLine
 
 pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database]
 

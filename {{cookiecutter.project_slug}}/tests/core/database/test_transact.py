@@ -16,9 +16,9 @@ from app.core.events import EventRecord, RequestOrigin, emit_event, events_to
 from app.features.accounts.events import AccountEvent
 from app.features.accounts.models import User
 from app.features.audit.trail.append import lock_heads
-from tests.support.logs import captured_log, log_settings
+from tests.support.records.logs import captured_log, log_settings
+from tests.support.records.trail import stored
 from tests.support.service import Service
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

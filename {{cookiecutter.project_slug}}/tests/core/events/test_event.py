@@ -12,8 +12,8 @@ from app.assembly import FEATURES
 from app.core.database.migrations import MIGRATIONS
 from tests.conftest import StartService
 from tests.support.access import EVENTS, documented_events
-from tests.support.account_mail import Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import Post
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -11,9 +11,9 @@ from app.core.events import EventRecord, RequestOrigin, collect_events, emit_eve
 from app.core.settings.model import Settings
 from app.features.accounts.events import AccountEvent
 from app.features.sessions.events import SessionEvent
-from tests.support.logs import captured_log, log_settings
+from tests.support.records.logs import captured_log, log_settings
+from tests.support.records.trail import actions
 from tests.support.service import Service
-from tests.support.trail import actions
 
 pytestmark = pytest.mark.anyio
 

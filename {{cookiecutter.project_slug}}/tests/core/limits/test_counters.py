@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 from app.core import limits as counters
 from app.core.errors import Unavailable
 from app.core.limits import Limiter
-from tests.support.server import free_port
-from tests.support.valkey import ValkeyServer, running_valkey, url_of
+from tests.support.processes.server import free_port
+from tests.support.servers.valkey import ValkeyServer, running_valkey, url_of
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from redis import Redis
 from app.core import limits
 from app.core.errors import Unavailable
 from app.core.limits import Limiter
-from tests.support.valkey import ValkeyServer, running_valkey, url_of
+from tests.support.servers.valkey import ValkeyServer, running_valkey, url_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("2.4.1")]
 

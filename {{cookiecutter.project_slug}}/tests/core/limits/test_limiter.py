@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from app.core.clock import utc_now
 from app.core.errors import Unavailable
 from app.core.limits import Limiter, Verdict, subscriber
-from tests.support.server import free_port
-from tests.support.valkey import running_valkey, url_of
+from tests.support.processes.server import free_port
+from tests.support.servers.valkey import running_valkey, url_of
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ import pytest
 
 from app.core.logging.secret_shapes import MASK
 from app.core.logging.setup import configure_logging
-from tests.support.logs import Log, captured_log, log_settings
+from tests.support.records.logs import Log, captured_log, log_settings
 
 CANARY = "c4naryValue"
 

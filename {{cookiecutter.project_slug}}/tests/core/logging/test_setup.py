@@ -14,7 +14,7 @@ import structlog
 
 from app.core.logging import setup as subject
 from app.core.logging.setup import configure_logging
-from tests.support.logs import Log, captured_log, log_settings
+from tests.support.records.logs import Log, captured_log, log_settings
 
 CANARY = "c4naryValue"
 

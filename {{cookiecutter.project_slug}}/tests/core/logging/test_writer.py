@@ -15,7 +15,7 @@ import pytest
 
 from app.core.logging import writer as subject
 from app.core.logging.writer import LogWriter
-from tests.support.server import environment
+from tests.support.processes.server import environment
 
 pytestmark = pytest.mark.asvs("16.5.2")
 

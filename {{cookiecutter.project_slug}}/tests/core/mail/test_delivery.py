@@ -15,9 +15,9 @@ from app.core.mail.delivery import Pace
 from app.core.mail.outbox import Outbox
 from app.core.settings.model import Settings
 from tests.conftest import MakeSettings, StartService
-from tests.support.logs import captured_log
-from tests.support.mail import Mailbox, MailServer, bodies, mail, post_office, running_smtp, until
-from tests.support.server import ServerProcess, free_port
+from tests.support.processes.server import ServerProcess, free_port
+from tests.support.records.logs import captured_log
+from tests.support.records.mail import Mailbox, MailServer, bodies, mail, post_office, running_smtp, until
 
 pytestmark = pytest.mark.anyio
 

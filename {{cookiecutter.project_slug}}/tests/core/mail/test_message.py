@@ -8,7 +8,7 @@ import pytest
 
 from app.core.mail.outbox import Mail
 from app.core.mail.transport import Sender, compose
-from tests.support.mail import bodies, mail, read_mail
+from tests.support.records.mail import bodies, mail, read_mail
 
 SENDER = Sender("Secure API", "no-reply@service.example")
 ID, DATE = uuid4(), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

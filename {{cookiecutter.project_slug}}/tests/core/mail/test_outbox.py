@@ -14,7 +14,7 @@ from app.core.database.batches import purge_of
 from app.core.mail.outbox import LONGEST_BODY, Mail, OutboxMail
 from app.core.services import Services
 from tests.conftest import MakeSettings
-from tests.support.mail import mail, post_office
+from tests.support.records.mail import mail, post_office
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import time_machine
 from app.core.clock import utc_now
 from app.core.mail.outbox import MailQueue, MailStanding
 from tests.conftest import MakeSettings
-from tests.support.mail import mail, post_office
+from tests.support.records.mail import mail, post_office
 
 pytestmark = pytest.mark.anyio
 

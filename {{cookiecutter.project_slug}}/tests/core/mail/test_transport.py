@@ -21,8 +21,8 @@ from app.core.mail.transport import (
     mail_transport,
 )
 from tests.conftest import MakeSettings
-from tests.support.certificates import Authority
-from tests.support.mail import PASSWORD, MailServer, bodies, mail, read_mail, running_smtp
+from tests.support.records.mail import PASSWORD, MailServer, bodies, mail, read_mail, running_smtp
+from tests.support.servers.certificates import Authority
 
 pytestmark = pytest.mark.anyio
 

@@ -7,8 +7,8 @@ from sqlalchemy.engine import make_url
 
 from app.core.settings.database_url import connect_arguments, database_dsn, hosts_of
 from app.core.settings.model import load_settings
-from tests.support.certificates import Authority
-from tests.support.sources import CANARY, GOOD, PRODUCTION, Sources
+from tests.support.servers.certificates import Authority
+from tests.support.settings_sources import CANARY, GOOD, PRODUCTION, Sources
 
 URL = "postgresql://app:6h3JfKq9@db.service.example/app"
 

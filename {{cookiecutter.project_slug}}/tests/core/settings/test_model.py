@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.core.settings.model import Settings, load_settings, source_of
-from tests.support.sources import CANARY, GOOD, PRODUCTION, Sources
+from tests.support.settings_sources import CANARY, GOOD, PRODUCTION, Sources
 
 
 def test_the_environment_comes_before_env_before_the_files_of_secrets(sources: Sources) -> None:

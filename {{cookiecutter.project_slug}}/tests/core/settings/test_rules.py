@@ -3,7 +3,7 @@
 import pytest
 
 from app.core.settings.model import load_settings
-from tests.support.sources import CANARY, GOOD, PRODUCTION, Sources
+from tests.support.settings_sources import CANARY, GOOD, PRODUCTION, Sources
 
 
 @pytest.mark.parametrize(

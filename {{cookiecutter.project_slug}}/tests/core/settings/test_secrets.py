@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from app.core.settings.rules import is_known_password, secret_key
-from tests.support.sources import GOOD, PRODUCTION, Sources
+from tests.support.settings_sources import GOOD, PRODUCTION, Sources
 
 
 @pytest.mark.asvs("11.2.3", "13.2.3")

@@ -15,11 +15,11 @@ from app.features.accounts.models import User, UserRole
 from app.features.sessions.events import ENDED_BY_USER
 from app.features.sessions.service import SessionService
 from tests.conftest import StartService
-from tests.support.meanwhile import while_it_waits
-from tests.support.oauth import register
+from tests.support.api.meanwhile import while_it_waits
+from tests.support.api.oauth import register
+from tests.support.database.tables import tables_of
+from tests.support.records.trail import stored
 from tests.support.service import Person, Service
-from tests.support.tables import tables_of
-from tests.support.trail import stored
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("8.3.2", "15.4.2")]
 

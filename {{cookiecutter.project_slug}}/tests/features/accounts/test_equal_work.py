@@ -15,8 +15,8 @@ from sqlalchemy import Engine, event
 
 from app.access.roles import Role
 from tests.features.factors.steps import enrol, with_app
-from tests.support.account_mail import PASSWORD, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import PASSWORD, Post
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("6.3.8")]

@@ -9,8 +9,8 @@ import time_machine
 from app.access.policies import STEP_UP_MINUTES
 from app.access.roles import Role
 from app.core.clock import utc_now
-from tests.support.account_mail import PASSWORD, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import PASSWORD, Post
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service, Tokens
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from app.core.database.database import Database
 from app.core.database.migrations import alembic_config, upgrade
 from app.core.email_address import parse_email_address
 from app.features.accounts.models import User
-from tests.support.databases import dsn_of
+from tests.support.database.databases import dsn_of
 
 pytestmark = pytest.mark.anyio
 

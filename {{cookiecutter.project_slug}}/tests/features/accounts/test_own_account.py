@@ -10,8 +10,8 @@ from app.access.roles import Role
 from app.core.database.database import Database
 from app.features.accounts.models import AccountToken
 from app.features.sessions.models import Session
-from tests.support.account_mail import PASSWORD, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import PASSWORD, Post
+from tests.support.records.mail import Mailbox
 from tests.support.service import Person, Service, Tokens
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from app.access.roles import Role
 from app.core.database.database import Database
 from app.core.mail.outbox import OutboxMail
 from app.features.accounts.models import User
-from tests.support.oauth import machine_token, register_machine
+from tests.support.api.oauth import machine_token, register_machine
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

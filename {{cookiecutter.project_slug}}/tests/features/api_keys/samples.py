@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.features.api_keys.steps import created
-from tests.support.oauth import register_machine
+from tests.support.api.oauth import register_machine
 from tests.support.service import Service, Tokens
 
 BODIES: Mapping[str, Mapping[str, Any]] = {

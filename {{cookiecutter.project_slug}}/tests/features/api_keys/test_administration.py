@@ -16,11 +16,11 @@ from app.features.api_keys.models import ApiKey
 from tests.conftest import StartService
 from tests.features.api_keys.steps import PATH, SCOPES, bearer, created, opens, report, rotate
 from tests.features.factors.steps import enrol, sign_in_with_app
-from tests.support.databases import dsn_of
-from tests.support.mail import Mailbox, bodies, read_mail
-from tests.support.oauth import Registered, issue_to, register, register_machine
+from tests.support.api.oauth import Registered, issue_to, register, register_machine
+from tests.support.database.databases import dsn_of
+from tests.support.records.mail import Mailbox, bodies, read_mail
+from tests.support.records.trail import execute, stored
 from tests.support.service import Service, Tokens
-from tests.support.trail import execute, stored
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,8 @@ from app.features.api_keys.models import ApiKey, id_in, new_key
 from app.features.api_keys.service import ApiKeyService
 from tests.conftest import StartService
 from tests.features.api_keys.steps import PATH, bearer, created, opens, report, rotate, wrongly
+from tests.support.records.trail import execute
 from tests.support.service import Service
-from tests.support.trail import execute
 
 pytestmark = pytest.mark.anyio
 

@@ -22,11 +22,11 @@ from tests.features.api_keys.steps import (
     rotate,
     wrongly,
 )
-from tests.support.account_mail import Post
-from tests.support.mail import Mailbox, bodies
-from tests.support.oauth import issue_to, register
+from tests.support.api.account_mail import Post
+from tests.support.api.oauth import issue_to, register
+from tests.support.records.mail import Mailbox, bodies
+from tests.support.records.trail import stored
 from tests.support.service import Service, tokens_of
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

@@ -23,8 +23,8 @@ from tests.conftest import StartService
 from tests.features.accounts.test_equal_work import statements
 from tests.features.api_keys.steps import START, bearer, created, listed, opens, report, rotate, wrongly
 from tests.features.factors.steps import enrol, sign_in_with_app
-from tests.support.meanwhile import while_it_waits
-from tests.support.oauth import register
+from tests.support.api.meanwhile import while_it_waits
+from tests.support.api.oauth import register
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -9,12 +9,12 @@ from playwright.async_api import Browser as Chromium, expect
 from app.access.roles import Role
 from tests.conftest import StartService
 from tests.features.api_keys.steps import opens
-from tests.support.mail import Mailbox, bodies
-from tests.support.oauth import register_machine
+from tests.support.api.oauth import register_machine
 from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
 from tests.support.pages.chromium import flaws, visiting
 from tests.support.pages.counterparts import compare
 from tests.support.pages.site import Site
+from tests.support.records.mail import Mailbox, bodies
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

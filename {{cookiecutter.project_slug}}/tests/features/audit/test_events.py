@@ -7,8 +7,8 @@ import pytest
 
 from app.access.roles import Role
 from tests.conftest import StartService
+from tests.support.records.trail import actions, listed, stored, verified
 from tests.support.service import Person, Service, Tokens
-from tests.support.trail import actions, listed, stored, verified
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.2.1", "16.3.1", "16.3.2")]
 

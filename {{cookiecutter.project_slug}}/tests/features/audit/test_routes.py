@@ -6,8 +6,8 @@ from uuid import uuid4
 import pytest
 
 from app.access.roles import Role
+from tests.support.records.trail import listed
 from tests.support.service import Service
-from tests.support.trail import listed
 
 pytestmark = pytest.mark.anyio
 

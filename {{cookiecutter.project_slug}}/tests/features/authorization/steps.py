@@ -13,8 +13,8 @@ from app.access.policies import Principal
 from app.features.authorization.requests import RequestReader
 from app.features.authorization.service import AuthorizationService
 from app.features.sessions.devices import Client
-from tests.support.asgi import http_scope
-from tests.support.oauth import CALLBACK, Registered
+from tests.support.api.oauth import CALLBACK, Registered
+from tests.support.http.asgi import http_scope
 from tests.support.service import Service, Tokens
 
 # Not random, so that every worker names the tests alike.

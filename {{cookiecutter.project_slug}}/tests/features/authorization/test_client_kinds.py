@@ -7,7 +7,7 @@ import pytest
 from app.access.roles import Role
 from tests.commands.test_clients import WEB as ADD_WEB, added
 from tests.features.oauth.clients.test_service import URL, WEB, add
-from tests.support.command_line import CommandLine
+from tests.support.processes.command_line import CommandLine
 from tests.support.service import Service
 
 

@@ -19,9 +19,9 @@ from app.features.sessions.devices import Client
 from app.features.signin.service import RefusedGrant
 from tests.conftest import StartService
 from tests.features.authorization.steps import VERIFIER, code_for, exchange
-from tests.support.account_mail import Post
-from tests.support.mail import Mailbox
-from tests.support.oauth import CALLBACK, error_of, register
+from tests.support.api.account_mail import Post
+from tests.support.api.oauth import CALLBACK, error_of, register
+from tests.support.records.mail import Mailbox
 from tests.support.service import Person, Service, Tokens, tokens_of
 
 pytestmark = pytest.mark.anyio

@@ -13,9 +13,9 @@ from app.core.database.database import Database
 from app.features.authorization.models import AuthorizationCode
 from tests.conftest import PUBLIC_URL, StartService
 from tests.features.authorization.steps import STATE, VERIFIER, approve, challenge_of, code_for, exchange
-from tests.support.oauth import ask_token, error_of, introspect, register, register_machine
+from tests.support.api.oauth import ask_token, error_of, introspect, register, register_machine
+from tests.support.records.trail import stored
 from tests.support.service import Service, tokens_of
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

@@ -22,9 +22,9 @@ from tests.features.authorization.steps import (
     principal_of,
     query,
 )
-from tests.support.oauth import Registered, error_of, register
+from tests.support.api.oauth import Registered, error_of, register
+from tests.support.records.trail import stored
 from tests.support.service import Service, Tokens, tokens_of
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

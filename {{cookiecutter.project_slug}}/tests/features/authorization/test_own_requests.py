@@ -9,7 +9,7 @@ from app.features.authorization.service import AuthorizationService
 from app.features.oauth.clients.service import ClientService
 from tests.conftest import StartService
 from tests.features.authorization.steps import principal_of, query
-from tests.support.oauth import Registered, register
+from tests.support.api.oauth import Registered, register
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ from app.features.authorization.requests import AuthorizationRequest, RefusedReq
 from tests.conftest import PUBLIC_URL
 from tests.features.authorization.steps import STATE, Pairs, challenge_of, parameters, query
 from tests.features.oauth.clients.test_redirect_uris import LOOPBACK, LOOPBACK_VARIANTS, VARIANTS
-from tests.support.oauth import CALLBACK, SCOPE, register, register_machine
+from tests.support.api.oauth import CALLBACK, SCOPE, register, register_machine
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from app.features.authorization.requests import RequestReader
 from app.features.authorization.service import AuthorizationService
 from tests.conftest import PUBLIC_URL
 from tests.features.authorization.steps import ORIGIN, principal_of
-from tests.support.oauth import CALLBACK, register
+from tests.support.api.oauth import CALLBACK, register
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

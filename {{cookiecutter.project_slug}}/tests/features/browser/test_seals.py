@@ -11,9 +11,9 @@ from app.core.database.database import Database
 from app.features.browser.cookie import NAME
 from app.features.browser.service import BrowserSessions
 from tests.conftest import StartService
-from tests.support.command_line import CommandLine
 from tests.support.pages.browser import FORM, Browser
-from tests.support.server import ServerProcess
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.server import ServerProcess
 from tests.support.service import Service
 
 OLD, NEW = secrets.token_urlsafe(64), secrets.token_urlsafe(64)

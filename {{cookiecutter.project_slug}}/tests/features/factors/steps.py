@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from app.access.roles import Role
 from app.core.clock import utc_now
-from tests.support.mail import Mailbox, bodies, until
+from tests.support.records.mail import Mailbox, bodies, until
 from tests.support.service import Person, Service, Tokens, tokens_of
 
 FACTORS = "/api/v1/users/me/factors"

@@ -6,11 +6,11 @@ import pytest
 
 from app.access.roles import Role
 from tests.conftest import StartService
-from tests.features.factors.passkeys import Owner, add_passkey, answer_by, asked, options_of
+from tests.features.factors.passkeys.steps import Owner, add_passkey, answer_by, asked, options_of
 from tests.features.factors.steps import Enrolled, answer_with, challenged, enrol
-from tests.support.authenticator import Passkey
+from tests.support.api.authenticator import Passkey
+from tests.support.records.trail import listed
 from tests.support.service import Service
-from tests.support.trail import listed
 
 pytestmark = pytest.mark.anyio
 

@@ -20,9 +20,9 @@ from tests.features.factors.steps import (
     sign_in_with_app,
     with_app,
 )
-from tests.support.account_mail import Post
-from tests.support.mail import Mailbox
-from tests.support.oauth import issue_to, register
+from tests.support.api.account_mail import Post
+from tests.support.api.oauth import issue_to, register
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service, tokens_of
 
 pytestmark = pytest.mark.anyio

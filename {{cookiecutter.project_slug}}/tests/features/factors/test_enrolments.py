@@ -8,9 +8,9 @@ import pytest
 import time_machine
 
 from app.core.clock import utc_now
-from tests.features.factors.passkeys import add_credential, begin_passkey
+from tests.features.factors.passkeys.steps import add_credential, begin_passkey
 from tests.features.factors.steps import FACTORS, App, begin, confirm, enrol
-from tests.support.authenticator import Passkey
+from tests.support.api.authenticator import Passkey
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -25,9 +25,9 @@ from tests.features.factors.steps import (
     told,
     with_app,
 )
-from tests.support.account_mail import TOKEN
-from tests.support.mail import Mailbox
-from tests.support.oauth import issue_to, register
+from tests.support.api.account_mail import TOKEN
+from tests.support.api.oauth import issue_to, register
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

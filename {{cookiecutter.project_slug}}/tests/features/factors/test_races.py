@@ -14,7 +14,7 @@ from app.features.accounts.models import User
 from app.features.accounts.service import AccountService
 from app.features.factors.service import Factor, FactorService
 from tests.conftest import StartService
-from tests.features.factors.passkeys import answer_by, asked, options_of, with_passkey
+from tests.features.factors.passkeys.steps import answer_by, asked, options_of, with_passkey
 from tests.features.factors.steps import answer_with, challenged, with_app
 from tests.support.service import Service
 

@@ -14,7 +14,7 @@ from app.core.clock import utc_now
 from app.core.crypto import KeyRing, Sealer
 from app.core.database.database import Database
 from app.features.factors.service import FACTOR_KEY, Factor
-from tests.features.factors.passkeys import (
+from tests.features.factors.passkeys.steps import (
     Owner,
     add_passkey,
     answer_by,
@@ -24,7 +24,7 @@ from tests.features.factors.passkeys import (
     with_passkey,
 )
 from tests.features.factors.steps import FACTORS, App, answer_with, begin, challenged, confirm, with_app
-from tests.support.authenticator import Passkey
+from tests.support.api.authenticator import Passkey
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,9 @@ import pytest
 
 from app.access.roles import Role
 from tests.conftest import StartService
-from tests.features.factors.passkeys import Owner, add_passkey, answer_by, asked, options_of
+from tests.features.factors.passkeys.steps import Owner, add_passkey, answer_by, asked, options_of
 from tests.features.factors.steps import FACTORS, answer_with, challenged, enrol
-from tests.support.authenticator import Passkey
+from tests.support.api.authenticator import Passkey
 from tests.support.service import Person, Service
 
 pytestmark = pytest.mark.anyio

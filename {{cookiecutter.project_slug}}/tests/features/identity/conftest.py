@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.features.identity.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, serving
+from tests.features.identity.providers.issuer import CLIENT_ID, CLIENT_SECRET, Issuer, serving
 from tests.support.programs import PROGRAMS, Program
 
 PROGRAMS["npm"] = Program("npm", ("npm",), "npm")

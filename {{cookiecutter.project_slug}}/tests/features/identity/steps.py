@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from tests.features.identity.issuer import Issuer
+from tests.features.identity.providers.issuer import Issuer
 from tests.support.pages.browser import Browser, with_browser
+from tests.support.records.trail import stored
 from tests.support.service import Person, Service
-from tests.support.trail import stored
 
 IDENTITIES = "/account/identities"
 

@@ -12,7 +12,7 @@ from app.features.accounts.service import AccountService
 from app.features.identity.models import Identity
 from tests.conftest import StartService
 from tests.features.factors.steps import FACTORS
-from tests.features.identity.issuer import Issuer
+from tests.features.identity.providers.issuer import Issuer
 from tests.features.identity.steps import (
     IDENTITIES,
     at_provider,
@@ -23,10 +23,10 @@ from tests.features.identity.steps import (
     linked,
     sign_in,
 )
-from tests.support.authenticator import Passkey
-from tests.support.mail import Mailbox, bodies
+from tests.support.api.authenticator import Passkey
 from tests.support.pages.browser import Browser, text_of, with_browser
 from tests.support.pages.counterparts import compare
+from tests.support.records.mail import Mailbox, bodies
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

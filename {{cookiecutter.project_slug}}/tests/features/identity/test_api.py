@@ -4,10 +4,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.features.identity.issuer import Issuer
+from tests.features.identity.providers.issuer import Issuer
 from tests.features.identity.steps import last_event, linked, sign_in
-from tests.support.mail import Mailbox, bodies
 from tests.support.pages.browser import Browser
+from tests.support.records.mail import Mailbox, bodies
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser as Chromium, expect
 
-from tests.features.identity.issuer import CLIENT_ID, CLIENT_SECRET, Issuer
-from tests.support.databases import Databases
+from tests.features.identity.providers.issuer import CLIENT_ID, CLIENT_SECRET, Issuer
+from tests.support.database.databases import Databases
 from tests.support.pages.chromium import flaws, visiting
 from tests.support.pages.site import Site, running_site
 

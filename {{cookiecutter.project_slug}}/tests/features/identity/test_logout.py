@@ -14,12 +14,12 @@ from app.features.identity.routes import Providers
 from app.features.identity.service import IdentityService
 from tests.conftest import StartService
 from tests.features.factors.steps import enrol
-from tests.features.identity.issuer import CLIENT_ID, CLIENT_SECRET, KEY, LOGOUT_EVENT, OTHER_KEY, Issuer
+from tests.features.identity.providers.issuer import CLIENT_ID, CLIENT_SECRET, KEY, LOGOUT_EVENT, OTHER_KEY, Issuer
+from tests.features.identity.providers.test_lies import Lie, _text, _with_own_key, _with_secret, signed, signed_as
 from tests.features.identity.steps import identity_ids, last_event, linked, sign_in
-from tests.features.identity.test_lies import Lie, _text, _with_own_key, _with_secret, signed, signed_as
 from tests.support.pages.browser import Browser
+from tests.support.records.trail import actions
 from tests.support.service import Service
-from tests.support.trail import actions
 
 pytestmark = pytest.mark.anyio
 

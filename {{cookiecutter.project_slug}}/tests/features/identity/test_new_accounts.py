@@ -4,7 +4,7 @@ import pytest
 
 from app.access.roles import Role
 from tests.conftest import StartService
-from tests.features.identity.issuer import Issuer
+from tests.features.identity.providers.issuer import Issuer
 from tests.features.identity.steps import sign_in
 from tests.support.pages.browser import Browser, text_of
 

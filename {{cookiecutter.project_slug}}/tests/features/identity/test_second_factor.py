@@ -7,7 +7,7 @@ import pytest
 from app.access.roles import Role
 from tests.conftest import StartService
 from tests.features.factors.steps import enrol
-from tests.features.identity.issuer import Issuer
+from tests.features.identity.providers.issuer import Issuer
 from tests.features.identity.steps import last_event, linked, sign_in
 from tests.support.pages.browser import Browser, text_of
 

@@ -7,8 +7,8 @@ import pytest
 from app.assembly import load_settings
 from app.core.settings.report import SettingsError
 from app.features.identity.settings import IdentitySettings
-from tests.features.identity.issuer import Issuer
-from tests.support.sources import CANARY, PRODUCTION, Sources
+from tests.features.identity.providers.issuer import Issuer
+from tests.support.settings_sources import CANARY, PRODUCTION, Sources
 
 GOOGLE = {
     "IDENTITY_PROVIDERS": "google",

@@ -9,12 +9,12 @@ from app.access.roles import Role
 from app.features.accounts.service import AccountService
 from tests.conftest import StartService
 from tests.features.factors.steps import enrol
-from tests.features.identity.issuer import Issuer
+from tests.features.identity.providers.issuer import Issuer
 from tests.features.identity.steps import at_provider, begin, last_event, linked, sign_in
-from tests.support.mail import Mailbox, bodies
 from tests.support.pages.browser import Browser, text_of
+from tests.support.records.mail import Mailbox, bodies
+from tests.support.records.trail import actions
 from tests.support.service import Service
-from tests.support.trail import actions
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.databases import Databases
-from tests.support.server import HOST, ServerProcess, free_port
+from tests.support.database.databases import Databases
+from tests.support.processes.server import HOST, ServerProcess, free_port
 
 _LONGEST_WAIT = 40
 

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from tests.features.metrics.conftest import Measured, run_measured, value_in
-from tests.support.databases import Databases
-from tests.support.server import HOST, environment, free_port, is_closed_within, read_answer, request
-from tests.support.warm import Command
+from tests.support.database.databases import Databases
+from tests.support.processes.server import HOST, environment, free_port, is_closed_within, read_answer, request
+from tests.support.processes.warm import Command
 
 pytestmark = pytest.mark.same_on_every_database
 

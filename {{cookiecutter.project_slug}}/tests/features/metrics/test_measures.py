@@ -16,8 +16,8 @@ from app.core.services import services_of
 from app.features.metrics import measures
 from tests.conftest import StartService
 from tests.features.metrics.conftest import Measured, samples, value_in
-from tests.support.server import environment, request
-from tests.support.warm import Command
+from tests.support.processes.server import environment, request
+from tests.support.processes.warm import Command
 
 
 def test_requests_and_security_events_are_counted(measured: Measured) -> None:

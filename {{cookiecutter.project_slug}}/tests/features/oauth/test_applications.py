@@ -5,7 +5,7 @@ import pytest
 from app.access.roles import Role
 from app.features.oauth.clients.service import ClientService
 from tests.support.access import PERMISSIONS
-from tests.support.oauth import Registered, introspect, issue_to, register, register_machine
+from tests.support.api.oauth import Registered, introspect, issue_to, register, register_machine
 from tests.support.service import Service, Tokens
 
 pytestmark = pytest.mark.anyio

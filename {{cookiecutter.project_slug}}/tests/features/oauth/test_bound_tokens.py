@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from app.features.signin.service import SignInService
-from tests.support.oauth import ask_token, error_of, issue_to, register
+from tests.support.api.oauth import ask_token, error_of, issue_to, register
+from tests.support.records.trail import actions
 from tests.support.service import Service, tokens_of
-from tests.support.trail import actions
 
 pytestmark = pytest.mark.anyio
 

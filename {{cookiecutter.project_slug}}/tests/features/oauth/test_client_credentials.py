@@ -13,7 +13,7 @@ from app.core.database.database import Database
 from app.features.sessions.models import Session
 from app.features.signin.service import SignInService
 from tests.support.access import permissions_of
-from tests.support.oauth import Registered, ask_token, error_of, issue_to, machine_token, register, register_machine
+from tests.support.api.oauth import Registered, ask_token, error_of, issue_to, machine_token, register, register_machine
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,7 @@ import time_machine
 from app.access.roles import Role
 from app.core.clock import utc_now
 from tests.conftest import PUBLIC_URL
-from tests.support.oauth import error_of, introspect, issue_to, machine_token, register, register_machine
+from tests.support.api.oauth import error_of, introspect, issue_to, machine_token, register, register_machine
 from tests.support.service import Service, Tokens
 
 pytestmark = pytest.mark.anyio

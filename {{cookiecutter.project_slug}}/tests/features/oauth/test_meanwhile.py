@@ -10,9 +10,9 @@ from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.devices import Client
 from app.features.signin.service import RefusedGrant
-from tests.support.oauth import machine_token, register_machine
+from tests.support.api.oauth import machine_token, register_machine
+from tests.support.records.trail import actions
 from tests.support.service import Service
-from tests.support.trail import actions
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import PUBLIC_URL, StartService
 from tests.support.access import PERMISSIONS
-from tests.support.oauth import ask_token, register_machine
+from tests.support.api.oauth import ask_token, register_machine
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.support.oauth import Registered, error_of, issue_to, machine_token, register, register_machine
+from tests.support.api.oauth import Registered, error_of, issue_to, machine_token, register, register_machine
+from tests.support.records.trail import stored
 from tests.support.service import Service
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.features.signin.models import RefreshToken
 from tests.conftest import PUBLIC_URL, StartService
-from tests.support.oauth import error_of, register_machine
+from tests.support.api.oauth import error_of, register_machine
 from tests.support.service import Service, tokens_of
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from app.access.roles import Role
-from tests.support.databases import Databases
+from tests.support.database.databases import Databases
 from tests.support.pages.chromium import PHONE, flaws, visiting
 from tests.support.pages.site import Site, running_site, sign_in
 

@@ -7,10 +7,10 @@ import httpx2
 import pytest
 
 from tests.features.authorization.steps import query
-from tests.support.oauth import issue_to, register
+from tests.support.api.oauth import issue_to, register
 from tests.support.pages.browser import FORM, Browser, with_browser
+from tests.support.records.trail import stored
 from tests.support.service import Person, Service
-from tests.support.trail import stored
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.3.1", "16.3.2")]
 

@@ -9,9 +9,9 @@ from sqlalchemy import StaticPool, create_engine
 from app.core.database.database import Base
 from app.features.sessions.service import _BEYOND
 from tests.conftest import StartService
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
+from tests.support.records.trail import stored
 from tests.support.service import Service, tokens_of
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

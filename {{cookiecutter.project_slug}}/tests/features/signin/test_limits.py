@@ -9,10 +9,10 @@ import pytest
 from app.access.roles import Role
 from app.features.accounts.passwords.hasher import PasswordHasher
 from tests.conftest import StartService
-from tests.support.account_mail import PASSWORD, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import PASSWORD, Post
+from tests.support.http.timing import ALIKE, tell_apart
+from tests.support.records.mail import Mailbox
 from tests.support.service import Person, Service
-from tests.support.timing import ALIKE, tell_apart
 
 pytestmark = pytest.mark.anyio
 

@@ -14,9 +14,9 @@ from sqlalchemy.engine import make_url
 from app.core.database.database import Database
 from app.features.system.routes import READY_SECONDS
 from tests.conftest import StartService
-from tests.support.server import free_port
+from tests.support.processes.server import free_port
+from tests.support.servers.valkey import running_valkey, url_of
 from tests.support.service import Service
-from tests.support.valkey import running_valkey, url_of
 
 if sys.platform != "win32":
     import resource

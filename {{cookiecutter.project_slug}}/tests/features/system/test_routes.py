@@ -13,8 +13,8 @@ from app.core.settings.model import Settings
 from app.features.audit.models import AuditEvent
 from app.features.system.routes import READY_SECONDS
 from tests.conftest import StartService
+from tests.support.records.trail import stored
 from tests.support.service import Service
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 from app.assembly import SETTINGS
 from app.core.settings.model import load_settings
 from app.core.settings.report import SettingsError
-from tests.support.sources import CANARY, PRODUCTION, Sources
+from tests.support.settings_sources import CANARY, PRODUCTION, Sources
 
 
 @pytest.mark.parametrize(

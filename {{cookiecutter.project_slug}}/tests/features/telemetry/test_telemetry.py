@@ -9,12 +9,12 @@ import httpx2
 import pytest
 
 from tests.features.telemetry.conftest import Receiver
-from tests.support.canaries import send_secrets
-from tests.support.command_line import CommandLine
-from tests.support.databases import Databases
-from tests.support.replicas import EMAIL, PASSWORD, sign_in
-from tests.support.server import ServerProcess, environment
-from tests.support.warm import Command
+from tests.support.api.canaries import send_secrets
+from tests.support.database.databases import Databases
+from tests.support.processes.command_line import CommandLine
+from tests.support.processes.replicas import EMAIL, PASSWORD, sign_in
+from tests.support.processes.server import ServerProcess, environment
+from tests.support.processes.warm import Command
 
 pytestmark = pytest.mark.same_on_every_database
 

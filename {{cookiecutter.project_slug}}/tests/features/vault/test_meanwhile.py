@@ -11,7 +11,7 @@ from app.features.sessions.events import ENDED_BY_USER
 from app.features.sessions.service import SessionService
 from tests.conftest import StartService
 from tests.features.vault.steps import PATH, keep, kept
-from tests.support.meanwhile import while_it_waits
+from tests.support.api.meanwhile import while_it_waits
 
 pytestmark = pytest.mark.anyio
 

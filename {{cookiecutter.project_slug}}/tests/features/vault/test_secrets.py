@@ -12,8 +12,8 @@ from app.features.vault.schemas import LONGEST_BYTES, LONGEST_STRING
 from app.features.vault.service import VaultService
 from tests.conftest import StartService
 from tests.features.vault.steps import MASK, PATH, base64, keep, kept, reveal
+from tests.support.database.tables import assert_unchanged, tables_of
 from tests.support.service import Service
-from tests.support.tables import assert_unchanged, tables_of
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from tests.support.pages.browser import Browser, shows_again, text_of, with_brow
 from tests.support.pages.chromium import flaws, visiting
 from tests.support.pages.counterparts import compare
 from tests.support.pages.site import Site
+from tests.support.records.trail import actions
 from tests.support.service import Service
-from tests.support.trail import actions
 
 pytestmark = pytest.mark.anyio
 

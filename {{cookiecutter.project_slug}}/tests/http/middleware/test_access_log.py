@@ -10,8 +10,8 @@ from fastapi import APIRouter, FastAPI, Request
 from app.http.middleware.access_log import AccessLogMiddleware
 from app.http.request.allowed_methods import HeadMiddleware
 from app.http.request.request_id import RequestIdMiddleware
-from tests.support.asgi import Recorder, call, http_scope
-from tests.support.logs import Log, captured_log, log_settings
+from tests.support.http.asgi import Recorder, call, http_scope
+from tests.support.records.logs import Log, captured_log, log_settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.2.1")]
 

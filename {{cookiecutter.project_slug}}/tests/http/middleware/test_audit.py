@@ -14,7 +14,7 @@ from app.core.events import EventRecord, emit_event
 from app.core.services import Services, services_of
 from app.http.middleware import audit
 from app.http.middleware.audit import AuditMiddleware
-from tests.support.asgi import Recorder, call, http_scope
+from tests.support.http.asgi import Recorder, call, http_scope
 
 pytestmark = pytest.mark.anyio
 

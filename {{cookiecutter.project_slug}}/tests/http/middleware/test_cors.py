@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.http.middleware.cors import CorsMiddleware
-from tests.support.asgi import Recorder, ResponseBody, call, http_scope
+from tests.support.http.asgi import Recorder, ResponseBody, call, http_scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("3.4.2")]
 

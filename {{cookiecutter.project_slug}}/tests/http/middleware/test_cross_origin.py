@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from app.http.middleware.checks import require_own_origin
 from app.http.request.base import ChecksMiddleware
-from tests.support.asgi import Headers, Recorder, call, http_scope
+from tests.support.http.asgi import Headers, Recorder, call, http_scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("3.5.1")]
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.http.middleware.checks import require_https
 from app.http.request.base import ChecksMiddleware
-from tests.support.asgi import Recorder, call, http_scope
+from tests.support.http.asgi import Recorder, call, http_scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("4.1.2", "12.2.1")]
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from app.core.errors import Problem, Unavailable
 from app.http.middleware.last_resort import LastResortMiddleware
-from tests.support.asgi import ResponseBody, call, http_scope
+from tests.support.http.asgi import ResponseBody, call, http_scope
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from app.core.limits import Limiter
 from app.http.middleware.checks import require_within_limit
 from app.http.request.base import ChecksMiddleware
-from tests.support.asgi import Recorder, ResponseBody, call, http_scope
-from tests.support.server import free_port
+from tests.support.http.asgi import Recorder, ResponseBody, call, http_scope
+from tests.support.processes.server import free_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("2.4.1")]
 

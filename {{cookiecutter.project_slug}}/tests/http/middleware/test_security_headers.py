@@ -6,7 +6,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.http.middleware.security_headers import SecurityHeadersMiddleware
-from tests.support.asgi import ResponseBody, call, http_scope
+from tests.support.http.asgi import ResponseBody, call, http_scope
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from app.core.settings.rules import host_pattern
 from app.http.middleware.checks import TrustedHostCheck
 from app.http.request.base import ChecksMiddleware
 from tests.conftest import StartService
-from tests.support.asgi import Recorder, call, http_scope
+from tests.support.http.asgi import Recorder, call, http_scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("4.1.3")]
 

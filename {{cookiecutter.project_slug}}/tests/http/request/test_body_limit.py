@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app.core.errors import Problem
 from app.http.middleware.last_resort import LastResortMiddleware
 from app.http.request.body_limit import BodyLimitMiddleware, limit_body
-from tests.support.asgi import Headers, Recorder, ResponseBody, call, http_scope
+from tests.support.http.asgi import Headers, Recorder, ResponseBody, call, http_scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("5.2.1")]
 

@@ -4,7 +4,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from app.http.request.allowed_methods import HeadMiddleware
-from tests.support.asgi import Recorder, call, http_scope
+from tests.support.http.asgi import Recorder, call, http_scope
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.http.request.proxies import ProxiesMiddleware, client_ip_of
 from tests.conftest import StartService
-from tests.support.asgi import Headers, Recorder, call, http_scope
+from tests.support.http.asgi import Headers, Recorder, call, http_scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("4.1.3", "15.3.4")]
 

@@ -8,7 +8,7 @@ from structlog.contextvars import get_contextvars
 
 from app.http.request.proxies import ProxiesMiddleware
 from app.http.request.request_id import RequestIdMiddleware
-from tests.support.asgi import Recorder, call, http_scope
+from tests.support.http.asgi import Recorder, call, http_scope
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.2.1")]
 

@@ -11,7 +11,7 @@ from app.http.request.well_formed import (
     MAX_TARGET_BYTES,
     require_well_formed,
 )
-from tests.support.asgi import Headers, Recorder, call, http_scope
+from tests.support.http.asgi import Headers, Recorder, call, http_scope
 
 pytestmark = pytest.mark.anyio
 

@@ -1,4 +1,4 @@
-"""`app/http/server/protocol.py`: which connection is cut off. That it is, `test_raw_connections.py` shows."""
+"""`app/http/server/protocol.py`: which connection is cut off; `tests/security/raw/test_connections.py` shows it."""
 
 from structlog.testing import capture_logs
 

@@ -1,6 +1,6 @@
 """`app/http/server/protocol.py`: one connection, with a transport that only records.
 
-The deadlines and bounds are shown by the real server, in `tests/security/test_raw_floods.py`.
+The deadlines and bounds are shown by the real server, in `tests/security/raw/test_floods.py`.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from app.http.server.protocol import MAX_HEAD_BYTES, MAX_PIPELINED, DeadlineProtocol
-from tests.support.server import request
-from tests.support.transport import Transport, open_connection
+from tests.support.http.transport import Transport, open_connection
+from tests.support.processes.server import request
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("4.2.1")]
 

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from app.http.server.run import connections_and_backlog
-from tests.support.certificates import Authority
-from tests.support.server import HOST, ServerProcess, environment, free_port, request
+from tests.support.processes.server import HOST, ServerProcess, environment, free_port, request
+from tests.support.servers.certificates import Authority
 
 pytestmark = pytest.mark.same_on_every_database
 

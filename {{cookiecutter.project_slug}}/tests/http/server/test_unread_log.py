@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.server import ServerProcess, read_answer, request
+from tests.support.processes.server import ServerProcess, read_answer, request
 
 pytestmark = [
     pytest.mark.same_on_every_database,

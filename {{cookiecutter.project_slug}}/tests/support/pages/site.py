@@ -15,10 +15,10 @@ from app.assembly import SETTINGS, opened
 from app.features.accounts.service import AccountService
 from app.features.audit.service import AuditTrail
 from app.features.browser.cookie import NAME
-from tests.support.databases import Databases
-from tests.support.mail import Mailbox
+from tests.support.database.databases import Databases
 from tests.support.pages.browser import FORM
-from tests.support.server import HOST, ServerProcess
+from tests.support.processes.server import HOST, ServerProcess
+from tests.support.records.mail import Mailbox
 from tests.support.service import Person
 
 

@@ -14,9 +14,9 @@ from app.core.database.database import Database
 from app.core.mail.outbox import OutboxMail
 from app.features.sessions.models import Session
 from tests.conftest import StartService
-from tests.support.account_mail import PASSWORD, TOKEN, Post, with_the_texts_for_clients
-from tests.support.mail import Mailbox, bodies
-from tests.support.oauth import issue_to, register
+from tests.support.api.account_mail import PASSWORD, TOKEN, Post, with_the_texts_for_clients
+from tests.support.api.oauth import issue_to, register
+from tests.support.records.mail import Mailbox, bodies
 from tests.support.service import Person, Tokens, tokens_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("6.3.5", "6.3.7")]

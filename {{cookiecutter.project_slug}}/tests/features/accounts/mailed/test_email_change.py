@@ -6,8 +6,8 @@ import httpx2
 import pytest
 
 from tests.conftest import StartService
-from tests.support.account_mail import PASSWORD, TOKEN, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import PASSWORD, TOKEN, Post
+from tests.support.records.mail import Mailbox
 from tests.support.service import Person, Service, Tokens
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ import time_machine
 from app.access.roles import Role
 from tests.conftest import StartService
 from tests.support.access import permissions_of
-from tests.support.account_mail import PASSWORD, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import PASSWORD, Post
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service, Tokens, tokens_of
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,8 @@ import pytest
 
 from app.access.roles import Role
 from tests.conftest import StartService
-from tests.support.account_mail import PASSWORD, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import PASSWORD, Post
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -8,10 +8,10 @@ from pydantic import SecretStr
 from app.features.accounts.mailed.mails import MAILS_PER_HOUR
 from app.features.accounts.passwords.hasher import PasswordHasher, Verification
 from tests.conftest import StartService
-from tests.support.account_mail import PASSWORD, TOKEN, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import PASSWORD, TOKEN, Post
+from tests.support.records.mail import Mailbox
+from tests.support.records.trail import stored
 from tests.support.service import Service, tokens_of
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

@@ -12,8 +12,8 @@ from app.core.settings.model import Settings
 from app.features.accounts.events import Alert
 from app.features.accounts.mailed.mails import TEMPLATES, AccountMail, MailKind
 from tests.conftest import PUBLIC_URL, StartService
-from tests.support.account_mail import PASSWORD, Post, with_the_texts_for_clients
-from tests.support.mail import Mailbox, bodies
+from tests.support.api.account_mail import PASSWORD, Post, with_the_texts_for_clients
+from tests.support.records.mail import Mailbox, bodies
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

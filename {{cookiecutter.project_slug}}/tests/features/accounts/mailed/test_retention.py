@@ -10,8 +10,8 @@ from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.features.accounts.models import User
-from tests.support.account_mail import Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import Post
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from app.core.database.database import Database
 from app.core.logging.secret_shapes import MASK, redact_shapes
 from app.features.accounts.mailed.tokens import TokenKind
 from app.features.accounts.models import AccountToken
-from tests.support.account_mail import Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import Post
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from app.features.accounts.passwords.common_passwords import LIST, listed_passwo
 from app.features.accounts.passwords.hasher import SHORTEST_PASSWORD
 from app.features.accounts.passwords.text import folded
 from tests.support.password_list import FAMOUS, entries_of, rebuild
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 
 SPELLINGS = ["perasperaadastra", "per aspera ad astra", "p3r-4sp3r4-4d-4str4", "1 perasperaadastra 99!"]
 

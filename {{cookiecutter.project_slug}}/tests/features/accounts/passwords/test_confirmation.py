@@ -5,7 +5,7 @@ import pytest
 
 from app.access.roles import Role
 from tests.conftest import StartService
-from tests.support.oauth import issue_to, register
+from tests.support.api.oauth import issue_to, register
 from tests.support.service import Service, Tokens
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("6.3.1", "7.5.1")]

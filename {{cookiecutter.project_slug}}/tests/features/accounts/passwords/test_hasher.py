@@ -21,8 +21,8 @@ from app.core.database.database import Database
 from app.core.errors import Unavailable
 from app.features.accounts.models import User
 from app.features.accounts.passwords.hasher import AcceptedPassword, PasswordHasher
+from tests.support.http.timing import rank_statistic
 from tests.support.service import Service
-from tests.support.timing import rank_statistic
 
 pytestmark = [pytest.mark.anyio, pytest.mark.owasp_argon2id]
 

@@ -16,7 +16,7 @@ from app.features.accounts.passwords.common_passwords import listed_passwords
 from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD, AcceptedPassword, PasswordHasher
 from app.features.accounts.passwords.policy import PasswordPolicy
 from tests.conftest import MakeSettings, StartService
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 from tests.support.service import Service
 
 LIST, PATTERN = "list of common", "a repetition, a count or a walk"

@@ -5,8 +5,8 @@ from sqlalchemy.exc import DBAPIError
 
 from app.access.roles import Role
 from app.core.database.database import Database
+from tests.support.records.trail import actions, disarm, execute, stored, verified
 from tests.support.service import Service
-from tests.support.trail import actions, disarm, execute, stored, verified
 
 pytestmark = pytest.mark.anyio
 

@@ -18,8 +18,8 @@ from app.features.audit.trail.archive import ArchiveFile
 from app.features.audit.trail.chain import End
 from tests.conftest import StartService
 from tests.support.access import EVENT
+from tests.support.records.trail import actions, change, disarm, execute, head_of, moved, stored, trail_of
 from tests.support.service import Service
-from tests.support.trail import actions, change, disarm, execute, head_of, moved, stored, trail_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.4.2")]
 

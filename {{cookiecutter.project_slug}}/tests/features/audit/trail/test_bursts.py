@@ -17,9 +17,9 @@ from app.features.audit.trail.recorder import Bursts, Recorder
 from app.http.request.base import HttpEvent
 from tests.conftest import StartService
 from tests.support.access import EVENT
-from tests.support.oauth import register
+from tests.support.api.oauth import register
+from tests.support.records.trail import actions, keys_of, stored
 from tests.support.service import Service
-from tests.support.trail import actions, keys_of, stored
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.3.3")]
 

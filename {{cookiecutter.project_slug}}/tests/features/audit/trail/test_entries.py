@@ -9,9 +9,9 @@ from app.core.events import NOBODY, SUBJECT, EventRecord, RequestOrigin, Securit
 from app.features.audit.trail.append import Entry, entry_of
 from tests.conftest import StartService
 from tests.support.access import EVENTS, documented_events
-from tests.support.account_mail import Post
-from tests.support.mail import Mailbox
-from tests.support.trail import Row, stored
+from tests.support.api.account_mail import Post
+from tests.support.records.mail import Mailbox
+from tests.support.records.trail import Row, stored
 
 pytestmark = pytest.mark.asvs("16.2.1")
 

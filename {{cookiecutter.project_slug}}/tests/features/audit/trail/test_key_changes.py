@@ -10,8 +10,8 @@ from app.core.crypto import KeyRing
 from app.core.database.database import Database
 from app.features.audit.models import AuditEvent
 from tests.conftest import StartService
+from tests.support.records.trail import actions, change, disarm, forge, head_of, stored, trail_of, verified
 from tests.support.service import Service
-from tests.support.trail import actions, change, disarm, forge, head_of, stored, trail_of, verified
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.4.2")]
 

@@ -22,8 +22,8 @@ from app.features.audit.trail.append import Appender, lock_heads, unavailable
 from app.features.audit.trail.recorder import Recorder
 from tests.conftest import StartService
 from tests.support.access import EVENT
+from tests.support.records.trail import actions, disarm, execute, keys_of, stored, trail_of, verified
 from tests.support.service import Service
-from tests.support.trail import actions, disarm, execute, keys_of, stored, trail_of, verified
 
 pytestmark = pytest.mark.anyio
 

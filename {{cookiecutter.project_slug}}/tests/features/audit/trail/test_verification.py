@@ -13,8 +13,7 @@ from app.core.crypto import KeyRing
 from app.features.audit.models import AuditEvent, AuditHead
 from app.features.audit.service import Anchor
 from app.features.audit.trail.chain import FIRST_DIGEST, Head
-from tests.support.service import Service
-from tests.support.trail import (
+from tests.support.records.trail import (
     actions,
     change,
     disarm,
@@ -27,6 +26,7 @@ from tests.support.trail import (
     stored,
     verified,
 )
+from tests.support.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.asvs("16.4.2")]
 

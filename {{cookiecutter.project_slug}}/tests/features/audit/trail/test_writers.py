@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MakeSettings, StartService
-from tests.support.server import environment
-from tests.support.trail import stored, verified
+from tests.support.processes.server import environment
+from tests.support.records.trail import stored, verified
 
 pytestmark = pytest.mark.anyio
 

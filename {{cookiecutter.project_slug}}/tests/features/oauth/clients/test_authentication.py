@@ -10,9 +10,9 @@ from app.core.database.database import Database
 from app.features.oauth.clients.registered import RegisteredClient
 from app.features.oauth.models import OAuthClient
 from tests.conftest import StartService
-from tests.support.oauth import ask_token, basic, error_of, issue_to, register, register_machine
+from tests.support.api.oauth import ask_token, basic, error_of, issue_to, register, register_machine
+from tests.support.records.trail import stored
 from tests.support.service import Service
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from app.core.clock import utc_now
 from app.features.accounts.permissions import UserPermission
 from app.features.oauth.permissions import ClientPermission
 from app.features.sessions.permissions import AccountPermission
-from tests.support.oauth import (
+from tests.support.api.oauth import (
     CALLBACK,
     Registered,
     ask_token,
@@ -25,8 +25,8 @@ from tests.support.oauth import (
     register,
     register_machine,
 )
+from tests.support.records.trail import stored
 from tests.support.service import Service, Tokens
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,8 @@ from app.features.sessions.events import ENDED_BY_USER
 from app.features.sessions.service import SessionService
 from tests.conftest import PUBLIC_URL, StartService
 from tests.features.pages.entry.test_authorize import CALLBACK, address, answered, client_of, decide, exchange
-from tests.support.mail import Mailbox, bodies
 from tests.support.pages.browser import Browser, shows_again, text_of
+from tests.support.records.mail import Mailbox, bodies
 from tests.support.service import Service, tokens_of
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,8 @@ from markupsafe import escape
 
 from app.access.roles import Role
 from tests.conftest import PUBLIC_URL, StartService
-from tests.support.mail import Mailbox, bodies
 from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
+from tests.support.records.mail import Mailbox, bodies
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from markupsafe import escape
 from app.access.roles import Role
 from tests.support.access import EVENTS
 from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
+from tests.support.records.trail import stored
 from tests.support.service import Service
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

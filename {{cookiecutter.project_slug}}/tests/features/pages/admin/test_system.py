@@ -9,10 +9,10 @@ from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.core.mail.outbox import Outbox, OutboxMail
 from tests.conftest import StartService
-from tests.support.mail import mail
 from tests.support.pages.browser import text_of, with_browser
+from tests.support.records.mail import mail
+from tests.support.servers.valkey import running_valkey, url_of
 from tests.support.service import Service
-from tests.support.valkey import running_valkey, url_of
 
 pytestmark = pytest.mark.anyio
 

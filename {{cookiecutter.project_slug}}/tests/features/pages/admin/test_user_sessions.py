@@ -7,8 +7,8 @@ import pytest
 
 from app.access.roles import Role
 from tests.support.pages.browser import Browser, text_of, with_browser
+from tests.support.records.trail import listed
 from tests.support.service import Person, Service
-from tests.support.trail import listed
 
 pytestmark = pytest.mark.anyio
 

@@ -6,9 +6,9 @@ import pytest
 from markupsafe import escape
 
 from app.access.roles import Role
-from tests.support.account_mail import TOKEN, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import TOKEN, Post
 from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

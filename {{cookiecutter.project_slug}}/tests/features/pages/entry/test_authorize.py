@@ -17,8 +17,8 @@ from app.core.clock import utc_now
 from app.core.settings.model import Settings
 from app.features.sessions.permissions import AccountPermission
 from tests.support.pages.browser import FORM, Browser, text_of
+from tests.support.records.trail import stored
 from tests.support.service import Service
-from tests.support.trail import stored
 
 pytestmark = pytest.mark.anyio
 

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.conftest import StartService
-from tests.support.account_mail import PASSWORD, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import PASSWORD, Post
 from tests.support.pages.browser import Browser, text_of
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

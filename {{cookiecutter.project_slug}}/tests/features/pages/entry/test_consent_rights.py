@@ -8,9 +8,9 @@ import time_machine
 from app.access.roles import Role
 from app.core.clock import utc_now
 from tests.features.pages.entry.test_authorize import address, answered, client_of, decide, exchange
-from tests.support.account_mail import PASSWORD, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import PASSWORD, Post
 from tests.support.pages.browser import Browser, text_of, with_browser
+from tests.support.records.mail import Mailbox
 from tests.support.service import Person, Service
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,9 @@ from app.features.accounts.events import Alert
 from app.features.accounts.mailed.mails import MailKind
 from app.features.pages.feature import FOLDER
 from tests.conftest import PUBLIC_URL, StartService
-from tests.support.account_mail import PASSWORD, Post
-from tests.support.mail import Mailbox, bodies
+from tests.support.api.account_mail import PASSWORD, Post
 from tests.support.pages.browser import Browser, text_of
+from tests.support.records.mail import Mailbox, bodies
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio

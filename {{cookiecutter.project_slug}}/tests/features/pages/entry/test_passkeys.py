@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.features.factors.passkeys import Owner, answer_by, with_passkey
+from tests.features.factors.passkeys.steps import Owner, answer_by, with_passkey
 from tests.support.pages.browser import Browser, text_of, with_browser
 from tests.support.service import Service
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Cookie, Page, expect
 
-from tests.support.account_mail import PASSWORD, TOKEN
-from tests.support.databases import Databases
-from tests.support.mail import bodies, until
+from tests.support.api.account_mail import PASSWORD, TOKEN
+from tests.support.database.databases import Databases
 from tests.support.pages.chromium import flaws, grave_findings, launched, visiting
 from tests.support.pages.site import Site, running_site, sign_in
+from tests.support.records.mail import bodies, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database]
 

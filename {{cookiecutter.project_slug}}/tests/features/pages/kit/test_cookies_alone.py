@@ -7,7 +7,7 @@ from app.access.policies import Public
 from app.access.roles import Role
 from app.features.pages.kit.page import PageRoute
 from tests.conftest import StartService
-from tests.support.oauth import issue_to, register
+from tests.support.api.oauth import issue_to, register
 from tests.support.pages.browser import FORM, Browser, with_browser
 from tests.support.service import Service
 

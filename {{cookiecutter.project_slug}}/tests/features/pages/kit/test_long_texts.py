@@ -10,8 +10,8 @@ from fastapi.routing import iter_route_contexts
 
 from app.access.roles import Role
 from app.features.pages.kit.page import PageRoute
-from tests.support.long_texts import INTERNAL, awkward_addresses, awkward_texts
-from tests.support.oauth import register
+from tests.support.api.long_texts import INTERNAL, awkward_addresses, awkward_texts
+from tests.support.api.oauth import register
 from tests.support.pages.browser import FORM, Browser
 from tests.support.service import Person, Service
 

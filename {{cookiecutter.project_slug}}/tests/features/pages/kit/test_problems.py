@@ -14,7 +14,7 @@ from app.features.accounts.mailed.recovery import MailboxService
 from app.features.pages.kit.problems import present
 from app.http.middleware.security_headers import security_headers
 from tests.conftest import StartService
-from tests.support.asgi import http_scope
+from tests.support.http.asgi import http_scope
 from tests.support.pages.browser import FORM, Browser, text_of, with_browser
 from tests.support.service import Service
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import PROJECT
+from tests.support.processes.server import PROJECT
 
 FILES = ("tests/features/pages/entry/test_fields_in_chromium.py", "tests/features/pages/entry/test_node_client.py")
 # A plugin, so that it is there in every worker too.

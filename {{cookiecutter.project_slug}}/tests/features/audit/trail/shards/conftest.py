@@ -15,16 +15,16 @@ from app.features.audit.models import SHARDS, AuditEvent, AuditHead
 from app.features.audit.service import Anchor, AuditTrail
 from tests.conftest import StartService
 from tests.features.audit.trail.test_key_changes import ring
-from tests.support.databases import dsn_of
-from tests.support.postgresql import PostgresqlDatabases
-from tests.support.service import Service
-from tests.support.trail import (
+from tests.support.database.databases import dsn_of
+from tests.support.database.postgresql import PostgresqlDatabases
+from tests.support.records.trail import (
     Row,
     disarm_database,
     execute,
     stored,
     verified,
 )
+from tests.support.service import Service
 
 EACH = 3
 KEY = secrets.token_urlsafe(64)

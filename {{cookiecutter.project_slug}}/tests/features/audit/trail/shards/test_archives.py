@@ -14,8 +14,7 @@ from app.features.audit.trail.chain import FIRST_DIGEST, ChainKeys
 from tests.conftest import StartService
 from tests.features.audit.trail.shards.conftest import EACH, found, of_shard, write, write_anywhere
 from tests.features.audit.trail.test_key_changes import ring
-from tests.support.service import Service
-from tests.support.trail import (
+from tests.support.records.trail import (
     change,
     disarm,
     execute,
@@ -26,6 +25,7 @@ from tests.support.trail import (
     trail_of,
     verified,
 )
+from tests.support.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database, pytest.mark.asvs("16.4.2")]
 

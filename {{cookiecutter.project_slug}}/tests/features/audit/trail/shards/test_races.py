@@ -14,12 +14,12 @@ from app.core.database.database import Database
 from app.features.audit.models import SHARDS
 from tests.conftest import StartService
 from tests.features.audit.trail.shards.conftest import EACH, of_shard, write, write_anywhere
-from tests.support.server import environment
-from tests.support.service import Service
-from tests.support.trail import (
+from tests.support.processes.server import environment
+from tests.support.records.trail import (
     stored,
     verified,
 )
+from tests.support.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database, pytest.mark.asvs("16.4.2")]
 

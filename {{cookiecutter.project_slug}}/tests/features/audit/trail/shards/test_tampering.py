@@ -11,8 +11,7 @@ from app.features.audit.models import SHARDS, AuditEvent, AuditHead
 from app.features.audit.service import Anchor
 from app.features.audit.trail.chain import FIRST_DIGEST, Head
 from tests.features.audit.trail.shards.conftest import EACH, found, of_shard, remove_behind, write
-from tests.support.service import Service
-from tests.support.trail import (
+from tests.support.records.trail import (
     change,
     execute,
     head_of,
@@ -20,6 +19,7 @@ from tests.support.trail import (
     stored,
     verified,
 )
+from tests.support.service import Service
 
 pytestmark = [pytest.mark.anyio, pytest.mark.same_on_every_database, pytest.mark.asvs("16.4.2")]
 

@@ -1,0 +1,1 @@
+"""The workflows of the template and of rendered projects."""

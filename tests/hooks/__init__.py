@@ -1,0 +1,1 @@
+"""What the hooks refuse, keep and make."""

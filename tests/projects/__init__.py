@@ -1,0 +1,1 @@
+"""Rendered projects, installed and run."""

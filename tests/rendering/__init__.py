@@ -1,0 +1,1 @@
+"""What the template renders, for every set of answers."""

@@ -1,0 +1,1 @@
+"""What `scripts/` does for whoever works on the template."""

@@ -1,0 +1,1 @@
+"""What holds on PostgreSQL alone, whichever database the other tests run on."""

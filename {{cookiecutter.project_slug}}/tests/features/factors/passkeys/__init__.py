@@ -1,0 +1,1 @@
+"""Passkeys, as their owners and as attackers use them."""

@@ -1,0 +1,1 @@
+"""Bytes and connections that no HTTP client makes, against the real server."""

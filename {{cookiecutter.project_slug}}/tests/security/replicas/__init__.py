@@ -1,0 +1,1 @@
+"""Several replicas of the service on one database."""

@@ -1,0 +1,1 @@
+"""The databases that tests run on, and what stands in their tables."""

@@ -1,0 +1,1 @@
+"""The service and `manage` as processes of their own, started warm."""

@@ -1,0 +1,1 @@
+"""What the service writes: its log, its mail and its audit trail."""

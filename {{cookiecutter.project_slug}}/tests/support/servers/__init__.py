@@ -1,0 +1,1 @@
+"""Servers that others wrote, which the service stands behind or connects to."""
