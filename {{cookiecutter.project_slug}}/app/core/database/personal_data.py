@@ -19,7 +19,7 @@ _BATCH = 500
 class PersonalData:
     """Rows that are about a person: the name of their part of the document, and the table.
 
-    `owner` is the column that names the person, or a row of `through`, whose `user_id` does. Every column is shown but
+    `owner` is the column that names the person, or refers to a row whose `user_id` does. Every column is shown but
     this, those of `without`, and bytes, which are hashes and sealed values; `show` makes something else of a row. The
     rest of the primary key gives the order.
     """
@@ -27,7 +27,6 @@ class PersonalData:
     name: str
     table: type[Base]
     owner: str = "user_id"
-    through: type[Base] | None = None
     without: tuple[str, ...] = ()
     show: Callable[[Services, Any], object] | None = None
 
@@ -39,8 +38,7 @@ class PersonalData:
         hidden = {self.owner, *self.without}
         shown = [each.key for each in columns if each.key not in hidden and not isinstance(each.type, LargeBinary)]
         whose = owner == (str(user_id) if isinstance(owner.type, String) else user_id)
-        if self.through is not None:
-            between = table_of(self.through).columns
+        for between in (key.column.table.c for key in owner.foreign_keys if "user_id" in key.column.table.c):
             whose = owner.in_(select(between.id).where(between.user_id == user_id))
         own = select(self.table).where(whose)
         statement, more = own.order_by(key).limit(_BATCH), True

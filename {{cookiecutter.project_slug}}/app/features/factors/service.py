@@ -4,7 +4,6 @@ The sessions of a user with a factor have `mfa` among their methods, and those o
 of factors ends every other session, and gives its own the methods that it has proved (ASVS 7.4.3).
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -12,21 +11,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from limits import RateLimitItemPerHour
 from pydantic import SecretStr
-from sqlalchemy import Connection, ForeignKey, LargeBinary, Row, String, bindparam, delete, exists, select, update
+from sqlalchemy import Connection, ForeignKey, LargeBinary, Row, String, bindparam, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.access.policies import MFA, Principal
 from app.core.clock import utc_now
-from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest
+from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest, new_token
 from app.core.database.batches import reseal_rows
-from app.core.database.database import UNAVAILABLE_ERRORS, Base, Database, table_of
-from app.core.errors import BadRequest, Conflict, Forbidden, NotFound, Problem, require_room
+from app.core.database.database import Base, Database, table_of
+from app.core.errors import BadRequest, Conflict, Forbidden, NotFound, require_room
 from app.core.events import emit_event
-from app.core.limits import Limiter
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.features.accounts.administration import AccountAdministration, denied
@@ -48,7 +45,7 @@ from app.features.factors.schemas import (
 from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionService, SetCookie
 
-_ENROLMENT_LIFETIME, _ONCE = timedelta(minutes=15), RateLimitItemPerHour(1)
+_ENROLMENT_LIFETIME = timedelta(minutes=15)
 _MOST_FACTORS = 10
 _ADDED = "This factor was added already, or your factors have changed meanwhile."
 
@@ -68,6 +65,18 @@ class Factor(Base):
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class Enrolment(Base):
+    """A factor that is being added in a session, as the SHA-256 of its token; `sealed` is empty once it is added."""
+
+    __tablename__ = "enrolments"
+
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
 FACTOR_KEY = Purpose("factor/v1")
 
 OF_USER = select(table_of(Factor)).where(Factor.user_id == bindparam("of_user")).order_by(Factor.created_at)
@@ -81,8 +90,9 @@ class FactorService:
         self._sessions, self._tokens = services[SessionService], services[AccountTokens]
         self._mail, self._issuer = services[AccountMail], services[Settings].app_name
         self._sealer, self._party = Sealer(services[KeyRing], FACTOR_KEY), RelyingParty(services[Settings])
-        self._administration, self._limiter = services[AccountAdministration], services[Limiter]
-        self._accounts.ways_in.append(lambda user_id: exists().where(Factor.user_id == user_id, Factor.kind == PASSKEY))
+        self._administration = services[AccountAdministration]
+        passkeys = select(Factor.id).where(Factor.kind == PASSKEY)
+        self._accounts.ways_in.append(lambda user_id: passkeys.where(Factor.user_id == user_id).exists())
 
     def of_user(self, connection: Connection, user_id: UUID) -> Sequence[Row[Any]]:
         """Return the factors of a user: one indexed look-up for every sign-in."""
@@ -132,16 +142,12 @@ class FactorService:
             return [self._read(row) for row in await db.execute(OF_USER, {"of_user": user_id})]
 
     async def begin(self, actor: Principal, kind: FactorKind, again: SecretStr | None = None) -> EnrolmentRead:
-        """Begin to add a factor, sealed for `add` to this session: nothing is stored. Or show that of `again`."""
+        """Begin to add a factor in this session. Or show that of `again`."""
         user = await self._accounts.get(actor.user_id)
+        again = again or await self._begun(actor, kind)
+        state = await self._enrolled(actor, kind, again)
         async with self._database.read() as db:
             rows = (await db.execute(OF_USER, {"of_user": actor.user_id})).all()
-        if again is None:
-            ends = int((utc_now() + _ENROLMENT_LIFETIME).timestamp())
-            new = kinds.new_app() if kind == APP else _together(rows)
-            sealed = self._sealer.seal(ends.to_bytes(8) + uuid4().bytes + new, identity=_enrolment(actor, kind))
-            again = SecretStr(urlsafe_b64encode(sealed).decode())
-        state = self._enrolled(actor, kind, again)[1]
         text, lifetime = again.get_secret_value(), int(_ENROLMENT_LIFETIME.total_seconds())
         names = (user.email, user.display_name or user.email)
         options = self._party.creation(text, user.id, names, self._passkeys(rows)) if kind == PASSKEY else None
@@ -152,23 +158,22 @@ class FactorService:
     async def add(self, actor: Principal, body: FactorCreate, client: Client) -> tuple[FactorRead, SetCookie]:
         """Add the factor of an enrolment, once, and recovery codes; raises `BadRequest`, `Forbidden` or `Conflict`."""
         kind, enrolment = body.kind, body.enrolment or SecretStr("")
-        factor_id, new = self._enrolled(actor, kind, enrolment)
-        use = "enrolment", str(factor_id)
+        new, factor_id = await self._enrolled(actor, kind, enrolment), None
         state = kinds.use_code(kind, new, body.code)
         if kind == PASSKEY:
             state = self._party.register(enrolment.get_secret_value(), body.credential)
-            factor_id = passkey_id(body.credential) or factor_id
+            factor_id = passkey_id(body.credential)
         if state is None:
             who = {"user_id": actor.user_id, "session_id": actor.session_id}
             emit_event(FactorEvent.FACTOR_ADDED, outcome="failure", **who, kind=kind)
             raise Forbidden("The answer is wrong. Use the newest one.")
-        if not (await self._limiter.hit(_ONCE, *use)).allowed:
-            raise Conflict(_ADDED)
         try:
             async with self._database.transaction() as db:
                 rows = await self._locked(db, actor)
                 require_room(len(rows), _MOST_FACTORS, "factors")
-                if kind == PASSKEY and new != _together(rows):
+                used = update(Enrolment).where(Enrolment.token_hash == digest(enrolment.get_secret_value()))
+                used = used.where(Enrolment.sealed.is_not(None)).values(sealed=None).returning(Enrolment.kind)
+                if (kind == PASSKEY and new != _together(rows)) or await db.scalar(used) is None:
                     raise Conflict(_ADDED)
                 row, codes = self._new(actor.user_id, kind, state, factor_id), None
                 row.name = body.name or row.name
@@ -180,9 +185,6 @@ class FactorService:
                 set_cookie = await self._changed(db, now, FactorEvent.FACTOR_ADDED, row, client)
         except IntegrityError:
             raise Conflict(_ADDED) from None
-        except (Problem, *UNAVAILABLE_ERRORS):
-            await self._limiter.refund(_ONCE, *use)
-            raise
         return self._read(row, codes), set_cookie
 
     async def remake_codes(self, actor: Principal, client: Client) -> tuple[FactorRead, SetCookie]:
@@ -233,7 +235,8 @@ class FactorService:
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` rows of earlier keys with the current one; return how many."""
-        return await reseal_rows(db, Factor, self._sealer, _place, limit)
+        factors = await reseal_rows(db, Factor, self._sealer, _place, limit)
+        return factors or await reseal_rows(db, Enrolment, self._sealer, _begun_in, limit)
 
     async def _locked(self, db: AsyncSession, actor: Principal) -> Sequence[Row[Any]]:
         """Lock the account and its session, and return its factors; raises `Unauthenticated`, or `Conflict`."""
@@ -264,12 +267,28 @@ class FactorService:
         left = None if state is None else len(state) // kinds.DIGEST_BYTES
         return FactorRead.model_validate(row).model_copy(update={"remaining": left, "recovery_codes": codes})
 
-    def _enrolled(self, actor: Principal, kind: FactorKind, enrolment: SecretStr) -> tuple[UUID, bytes]:
-        """Return id and state of the factor that an enrolment is for; raises `BadRequest`."""
-        with suppress(ValueError, SealBrokenError):
-            plain = self._sealer.open(urlsafe_b64decode(enrolment.get_secret_value()), identity=_enrolment(actor, kind))
-            if int.from_bytes(plain[:8]) > utc_now().timestamp():
-                return UUID(bytes=plain[8:24]), plain[24:]
+    async def _begun(self, actor: Principal, kind: FactorKind) -> SecretStr:
+        """Store what a new factor needs, and return the token that it is added by."""
+        token, ends = new_token(), utc_now() + _ENROLMENT_LIFETIME
+        async with self._database.transaction() as db:
+            rows = await self._locked(db, actor)
+            row = Enrolment(token_hash=digest(token), session_id=actor.session_id, kind=kind, expires_at=ends)
+            new = kinds.new_app() if kind == APP else _together(rows)
+            row.sealed = self._sealer.seal(new, identity=_begun_in(row))
+            db.add(row)
+        return SecretStr(token)
+
+    async def _enrolled(self, actor: Principal, kind: FactorKind, token: SecretStr) -> bytes:
+        """Return the state of the factor that is being added; raises `BadRequest`, or `Conflict` if it was added."""
+        alive = (Enrolment.token_hash == digest(token.get_secret_value()), Enrolment.expires_at > utc_now())
+        mine = (Enrolment.session_id == actor.session_id, Enrolment.kind == kind)
+        async with self._database.read() as db:
+            row = await db.scalar(select(Enrolment).where(*alive, *mine))
+        if row and row.sealed is None:
+            raise Conflict(_ADDED)
+        with suppress(SealBrokenError):
+            if row and row.sealed:
+                return self._sealer.open(row.sealed, identity=_begun_in(row))
         raise BadRequest("The enrolment has expired, or is of another session. Begin again.")
 
     def _passkeys(self, rows: Iterable[Row[Any]]) -> list[bytes]:
@@ -289,8 +308,8 @@ def _place(row: Row[Any] | Factor) -> bytes:
     return b"factors|%b|%b|%b" % (row.id.bytes, row.user_id.bytes, row.kind.encode())
 
 
-def _enrolment(actor: Principal, kind: FactorKind) -> bytes:
-    return b"enrolment|%b|%b|%b" % (actor.user_id.bytes, actor.session_id.bytes, kind.encode())
+def _begun_in(row: Enrolment) -> bytes:
+    return b"enrolment|%b|%b|%b" % (row.token_hash, row.session_id.bytes, row.kind.encode())
 
 
 def _together(rows: Iterable[Row[Any]]) -> bytes:

@@ -43,6 +43,6 @@ IDENTITY = Feature(
     purge=(RetentionJob("unfinished sign-ins with providers", IdentitySession, never_answered),),
     personal_data=(
         PersonalData(name="identities", table=Identity),
-        PersonalData(name="identity_sessions", table=IdentitySession, owner="identity_id", through=Identity),
+        PersonalData(name="identity_sessions", table=IdentitySession, owner="identity_id"),
     ),
 )

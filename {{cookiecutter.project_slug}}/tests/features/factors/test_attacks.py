@@ -155,13 +155,14 @@ async def test_an_application_with_every_scope_changes_no_factor(service: Servic
 async def test_my_copy_of_my_data_names_my_factors_without_their_secrets(service: Service) -> None:
     """Kind, name and times; and the sign-ins that wait, without their challenge."""
     enrolled = await with_app(service)
-    challenge = await challenged(service, enrolled.person)
+    challenge, begun = await challenged(service, enrolled.person), await begin(service, enrolled.tokens.bearer)
     answer = await service.client.get("/api/v1/users/me/export", headers=enrolled.tokens.bearer)
     copy = answer.json()
     assert sorted(row["kind"] for row in copy["factors"]) == ["recovery_codes", "totp"]
     assert set(copy["factors"][0]) == {"id", "kind", "name", "created_at", "last_used_at", "last_used_ip"}
     assert [set(row) for row in copy["unfinished_sign_ins"]] == [{"channel", "method", "expires_at"}]
-    for secret in (enrolled.app.secret, challenge, *enrolled.codes):
+    assert [set(row) for row in copy["enrolments"]] == [{"kind", "expires_at"}] * 2
+    for secret in (enrolled.app.secret, challenge, begun["enrolment"], begun["secret"], *enrolled.codes):
         assert secret not in answer.text
 
 
