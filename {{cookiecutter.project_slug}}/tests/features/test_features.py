@@ -17,8 +17,12 @@ from app.core.services import FeatureError, Services, provided, require_services
 from app.core.settings.model import FeatureSettings
 from app.feature import Feature, check_features
 from app.features.installed import FEATURES as INSTALLED
-from app.features.oauth.models import OAuthClient
 from tests.conftest import MakeSettings
+from tests.support.documents import names, rows
+
+HINT = (
+    "\nName the table in the `personal_data` of its feature, or the column in docs/data.md or the page of the feature."
+)
 
 
 class Right(Permission):
@@ -141,16 +145,13 @@ def test_a_missing_service_of_a_handler_stops_the_boot_too() -> None:
         require_services(app)
 
 
-def test_what_belongs_to_a_user_is_in_the_copy_of_their_data() -> None:
-    """A table that refers to a user is named as personal data by its feature, and under a name of its own."""
+def test_each_column_is_in_the_copy_that_people_have_of_their_data() -> None:
+    """Or it names the person, or a document says why it is not; each part has a name of its own."""
     parts = [part for feature in FEATURES for part in feature.personal_data]
-    about = {
-        model
-        for feature in FEATURES
-        for model in feature.tables
-        if any(key.target_fullname == "users.id" for key in model.__table__.foreign_keys)
-    }
-    assert len(about) > 3
-    # The user of a client is the client itself: nobody signs in as it.
-    assert about - {OAuthClient} <= {part.table for part in parts}
     assert len({part.name for part in parts}) == len(parts)
+    copied = {f"{part.table.__tablename__}.{name}" for part in parts for name in (part.owner, *part.shown)}
+    named = {name for cell, *_ in rows("not in the copy", "why", "feature") for name in names(cell)}
+    tables = Base.metadata.sorted_tables
+    columns = {f"{each.table.name}.{each.name}" for table in tables if table.name not in named for each in table.c}
+    assert columns - copied == {name for name in named if "." in name}, HINT
+    assert {name for name in named if "." not in name} <= {table.name for table in tables}

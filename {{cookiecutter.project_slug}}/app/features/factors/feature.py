@@ -18,7 +18,7 @@ FACTORS = Feature(
     events=(FactorEvent,),
     keys=(FACTOR_KEY,),
     personal_data=(
-        PersonalData(name="factors", table=Factor),
+        PersonalData(name="factors", table=Factor, show=lambda services, row: services[FactorService].copied(row)),
         PersonalData(name="enrolments", table=Enrolment, owner="session_id"),
     ),
     purge=(RetentionJob("enrolments", Enrolment, lambda _, before: Enrolment.expires_at < before),),

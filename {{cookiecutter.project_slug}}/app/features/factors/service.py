@@ -33,7 +33,7 @@ from app.features.accounts.service import AccountService
 from app.features.factors import kinds
 from app.features.factors.events import FactorEvent, FactorMail
 from app.features.factors.kinds import APP, KINDS, PASSKEY, RECOVERY, FactorKind
-from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, passkey_id
+from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, described, passkey_id
 from app.features.factors.schemas import (
     EnrolmentRead,
     FactorAnswer,
@@ -232,6 +232,13 @@ class FactorService:
             await self._tokens.end_access(db, user_id, "factors changed")
             await self._mail.alert(db, FactorMail.FACTOR_REMOVED, user_id, factor="all of them, by an administrator")
             emit_event(FactorEvent.FACTORS_RESET, outcome="success", user_id=actor.user_id, target_id=user_id)
+
+    def copied(self, row: Factor) -> dict[str, object]:
+        """Return what a copy of one's data has of a state: what a passkey told of itself, how many codes are left."""
+        state = self._open(row)
+        if row.kind == PASSKEY and state:
+            return described(state)
+        return self._read(row).model_dump(include={"remaining"}, exclude_none=True)
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` rows of earlier keys with the current one; return how many."""

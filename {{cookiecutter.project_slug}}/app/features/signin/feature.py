@@ -34,7 +34,10 @@ SIGNIN = Feature(
     tables=(RefreshToken, UnfinishedSignIn),
     events=(SignInEvent,),
     keys=(TOKEN_KEY,),
-    personal_data=(PersonalData(name="unfinished_sign_ins", table=UnfinishedSignIn),),
+    personal_data=(
+        PersonalData(name="unfinished_sign_ins", table=UnfinishedSignIn),
+        PersonalData(name="refresh_tokens", table=RefreshToken, owner="session_id"),
+    ),
     purge=(
         # While a session is alive, used ones stay: a reuse must be noticed.
         RetentionJob(

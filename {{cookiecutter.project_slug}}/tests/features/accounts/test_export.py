@@ -1,16 +1,21 @@
 """A copy of all that is kept about me: whole, mine alone, without credentials, and only for a person who is there."""
 
+import asyncio
 from datetime import timedelta
 
 import httpx2
 import pytest
 import time_machine
+from sqlalchemy import select, update
 
 from app.access.policies import STEP_UP_MINUTES
 from app.access.roles import Role
 from app.core.clock import utc_now
-from tests.support.api.account_mail import PASSWORD, Post
-from tests.support.records.mail import Mailbox
+from app.core.crypto import digest
+from app.core.database.database import Database
+from app.core.mail.outbox import Mail, Outbox, OutboxMail
+from tests.support.account_mail import PASSWORD, Post
+from tests.support.mail import Mailbox
 from tests.support.service import Service, Tokens
 
 pytestmark = pytest.mark.anyio
@@ -44,9 +49,55 @@ async def test_the_copy_holds_what_is_kept_about_me(service: Service, mailbox: M
     assert copy["home_networks"][0]["network"] == "127.0.0.1"
     assert copy["mailed_tokens"][0]["kind"]
     assert "signin_succeeded" in {row["action"] for row in copy["actions"]}
+    assert [row["id"] for row in copy["account"]] == [str(person.id)]
     done = [row for row in copy["done_to_me"] if row["action"] == "account_renamed"]
     assert len(done) == 1
     assert done[0].keys().isdisjoint({"actor_id", "ip", "user_agent", "session_id", "request_id"})
+
+
+async def test_the_copy_holds_refresh_tokens_and_mail_that_waits(service: Service) -> None:
+    """When each token was made and used, with its session; of mail the subject, without its text and its token."""
+    person, tokens = await service.signed_in()
+    other, _ = await service.signed_in()
+    renewed = (await service.refresh(tokens.refresh)).json()
+    async with service[Database].transaction() as db:
+        for number, to in enumerate((person.email, other.email, person.email)):
+            await service[Outbox].add(db, Mail(to, f"Subject {number}", "the text", "the text"))
+        await db.execute(update(OutboxMail).values(due_at=utc_now() + timedelta(hours=1)))
+        theirs = OutboxMail.id == select(OutboxMail.id).order_by(OutboxMail.created_at).limit(1).scalar_subquery()
+        await db.execute(update(OutboxMail).where(theirs).values(sealed=b"no key opens this"))
+    answer = await export(service, Tokens(renewed["access_token"], ""))
+    copy = answer.json()
+    (session,) = copy["sessions"]
+    assert [set(row) for row in copy["refresh_tokens"]] == [{"session_id", "created_at", "used_at"}] * 2
+    assert {row["session_id"] for row in copy["refresh_tokens"]} == {session["id"]}
+    assert sorted(row["used_at"] is None for row in copy["refresh_tokens"]) == [False, True]
+    assert {"client_id", "expires_at"} <= session.keys()
+    assert sorted(str(row["subject"]) for row in copy["waiting_mail"]) == ["None", "Subject 2"]
+    shown = {"id", "created_at", "status", "attempts", "due_at", "finished_at", "error", "smtp_code", "subject"}
+    assert set(copy["waiting_mail"][0]) == shown
+    for canary in ("the text", renewed["refresh_token"], tokens.refresh, digest(tokens.refresh).hex()):
+        assert canary not in answer.text
+
+
+async def test_who_mail_was_for_is_forgotten_with_its_delivery(service: Service, mailbox: Mailbox) -> None:
+    """A mail that was sent belongs to nobody any more."""
+    person, tokens = await service.signed_in()
+    await Post(service, mailbox).forgot(person.email)
+    await Post(service, mailbox).token(person.email)
+
+    async def sent() -> bool:
+        async with service[Database].read() as db:
+            rows = (await db.scalars(select(OutboxMail))).all()
+        assert rows
+        return all(row.status == "sent" and row.recipient is None for row in rows)
+
+    for _ in range(1000):
+        if await sent():
+            break
+        await asyncio.sleep(0.01)
+    assert await sent()
+    assert (await export(service, tokens)).json()["waiting_mail"] == []
 
 
 async def test_the_copy_is_mine_alone_and_holds_no_credential(service: Service, mailbox: Mailbox) -> None:

@@ -10,6 +10,7 @@ import time_machine
 from app.access.roles import Role
 from app.core.clock import utc_now
 from tests.conftest import StartService
+from tests.features.factors.passkeys import sign_in_with_passkey, with_passkey
 from tests.features.factors.steps import (
     FACTORS,
     App,
@@ -159,9 +160,11 @@ async def test_my_copy_of_my_data_names_my_factors_without_their_secrets(service
     answer = await service.client.get("/api/v1/users/me/export", headers=enrolled.tokens.bearer)
     copy = answer.json()
     assert sorted(row["kind"] for row in copy["factors"]) == ["recovery_codes", "totp"]
-    assert set(copy["factors"][0]) == {"id", "kind", "name", "created_at", "last_used_at", "last_used_ip"}
+    shown = {"id", "kind", "name", "created_at", "last_used_at", "last_used_ip"}
+    more = {"totp": set[str](), "recovery_codes": {"remaining"}}
+    assert all(set(row) == shown | more[row["kind"]] for row in copy["factors"])
     assert [set(row) for row in copy["unfinished_sign_ins"]] == [{"channel", "method", "expires_at"}]
-    assert [set(row) for row in copy["enrolments"]] == [{"kind", "expires_at"}] * 2
+    assert [set(row) for row in copy["enrolments"]] == [{"session_id", "kind", "expires_at"}] * 2
     for secret in (enrolled.app.secret, challenge, begun["enrolment"], begun["secret"], *enrolled.codes):
         assert secret not in answer.text
 
@@ -175,3 +178,14 @@ async def test_a_stolen_enrolment_is_worth_nothing_after_its_time(service: Servi
         clock.shift(15 * 60)
         answer = await confirm(service, tokens.bearer, begun, App(begun["otpauth_uri"]).code())
         assert answer.status_code in {400, 401}
+
+
+async def test_the_copy_has_what_a_passkey_told_of_itself(service: Service) -> None:
+    """The counter of its last use and the state of its backup; not its key."""
+    owner = await with_passkey(service)
+    tokens = await sign_in_with_passkey(service, owner)
+    answer = await service.client.get("/api/v1/users/me/export", headers=tokens.bearer)
+    (told,) = [row for row in answer.json()["factors"] if row["kind"] == "passkey"]
+    assert (told["count"], told["backed_up"], told["device"]) == (owner.passkey.count, False, "single_device")
+    assert "descriptor" not in told.keys() | answer.json().keys()
+    assert '"key"' not in answer.text
