@@ -1,12 +1,12 @@
 """What is kept about a person, as one JSON document: each feature names its tables."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Column, LargeBinary, String, select
+from sqlalchemy import LargeBinary, String, select
 
 from app.core.clock import utc_now
 from app.core.database.database import Base, Database, table_of
@@ -21,7 +21,7 @@ class PersonalData:
 
     `owner` is the column that names the person, or refers to a row whose `user_id` does. Every column is shown but
     that person, those of `without`, and bytes, which are hashes and sealed values; `show` reads more of a row. The rest
-    of the primary key gives the order. `find` makes of the user's id what the column `owner` has in its place.
+    of the primary key gives the order.
     """
 
     name: str
@@ -29,29 +29,23 @@ class PersonalData:
     owner: str = "user_id"
     without: tuple[str, ...] = ()
     show: Callable[[Services, Any], dict[str, object]] = lambda _, __: {}
-    find: Callable[[Services, UUID], Awaitable[object]] | None = None
 
     @property
     def shown(self) -> list[str]:
         """The columns that are shown."""
-        columns = [each for each in table_of(self.table).columns if not isinstance(each.type, LargeBinary)]
-        hidden = self.without if self._between is not None else (self.owner, *self.without)
-        return [each.key for each in columns if each.key not in hidden]
-
-    @property
-    def _between(self) -> Column[UUID] | None:
-        """The column that `owner` refers to, in a table whose `user_id` names the person."""
-        keys = table_of(self.table).columns[self.owner].foreign_keys
-        return next((key.column for key in keys if "user_id" in key.column.table.c), None)
+        columns = table_of(self.table).columns
+        refers = any("user_id" in key.column.table.c for key in columns[self.owner].foreign_keys)
+        hidden = self.without if refers else (self.owner, *self.without)
+        return [each.key for each in columns if each.key not in hidden and not isinstance(each.type, LargeBinary)]
 
     async def rows(self, services: Services, user_id: UUID) -> AsyncIterator[object]:
         """Yield what is kept about the user. No connection is held while the reader waits."""
         columns = table_of(self.table).columns
-        owner, value = columns[self.owner], await self.find(services, user_id) if self.find else user_id
+        owner = columns[self.owner]
         key = next((column for column in columns if column.primary_key and column is not owner), owner)
-        whose = owner == (str(value) if isinstance(owner.type, String) else value)
-        if (between := self._between) is not None:
-            whose = owner.in_(select(between).where(between.table.c.user_id == user_id))
+        whose = owner == (str(user_id) if isinstance(owner.type, String) else user_id)
+        for reference in (each.column for each in owner.foreign_keys if "user_id" in each.column.table.c):
+            whose = owner.in_(select(reference).where(reference.table.c.user_id == user_id))
         own = select(self.table).where(whose)
         statement, more = own.order_by(key).limit(_BATCH), True
         while more:

@@ -10,7 +10,6 @@ begins, and it ends by itself if its process dies. A process that has lost its c
 import asyncio
 import unicodedata
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.clock import utc_now
-from app.core.crypto import KeyRing, Purpose, SealBrokenError, Sealer, digest
+from app.core.crypto import KeyRing, Purpose, Sealer
 from app.core.database.batches import reseal_rows
 from app.core.database.database import Base, Database
 from app.core.email_address import LONGEST_ADDRESS
@@ -34,9 +33,8 @@ from app.core.schemas import TextWithMore
 class OutboxMail(Base):
     """A mail that waits, was delivered, or has failed.
 
-    `sealed` holds recipient, subject and bodies until `finished_at`, and until then `recipient` its digest.
-    `due_at` is when a process may claim the mail: while one delivers it, the end of its lease. `error` (an exception's
-    name) and `smtp_code` are of the last attempt.
+    Until `finished_at`, `sealed` holds recipient, subject and bodies, and `user_id` is the account that it is about.
+    `due_at` is when a process may claim it, or the end of a lease; `error` and `smtp_code` are of the last attempt.
     """
 
     __tablename__ = "outbox"
@@ -52,7 +50,8 @@ class OutboxMail(Base):
     due_at: Mapped[datetime]
     claim: Mapped[UUID | None]
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
-    recipient: Mapped[bytes | None] = mapped_column(LargeBinary(32), index=True)
+    kind: Mapped[str | None] = mapped_column(String(64))
+    user_id: Mapped[UUID | None] = mapped_column(index=True)
     finished_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(String(64))
     smtp_code: Mapped[int | None]
@@ -115,17 +114,17 @@ class Outbox:
         self._sealer = Sealer(keys, MAIL_KEY)
         self.added = asyncio.Event()
 
-    async def add(self, db: AsyncSession, mail: Mail) -> None:
-        """Add a mail in the caller's transaction: it is sent if that commits, and only then."""
-        await (await db.connection()).run_sync(self.put, mail)
+    async def add(self, db: AsyncSession, mail: Mail, **about: str | UUID | None) -> None:
+        """Add a mail in the caller's transaction: it is sent if that commits, and only then. `about`: as for `put`."""
+        await (await db.connection()).run_sync(self.put, mail, **about)
         self.announce(db)
 
-    def put(self, connection: Connection, mail: Mail) -> None:
-        """Add a mail in a transaction that has no ORM session; the caller sets `added` after the commit."""
+    def put(self, connection: Connection, /, mail: Mail, **about: str | UUID | None) -> None:
+        """Add a mail with its `kind` and `user_id`, without an ORM session; the caller sets `added` afterwards."""
         now, mail_id = utc_now(), uuid4()
         sealed = self._sealer.seal(orjson.dumps(mail), identity=_place(mail_id))
         row = {"id": mail_id, "created_at": now, "status": "queued", "attempts": 0, "due_at": now}
-        connection.execute(insert(OutboxMail), row | {"sealed": sealed, "recipient": digest(mail.to)})
+        connection.execute(insert(OutboxMail), row | {"sealed": sealed, **about})
 
     def announce(self, db: AsyncSession) -> None:
         """Set `added` once the transaction is committed."""
@@ -134,12 +133,6 @@ class Outbox:
     def open(self, mail_id: UUID, sealed: bytes) -> Mail:
         """Read the mail of a row; raises `SealBrokenError`."""
         return Mail(**orjson.loads(self._sealer.open(sealed, identity=_place(mail_id))))
-
-    def subject(self, row: OutboxMail) -> str | None:
-        """Return the subject of a row; None if it does not open, or is empty."""
-        with suppress(SealBrokenError):
-            return self.open(row.id, row.sealed or b"").subject
-        return None
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` rows anew that another key than the current one sealed; return how many, 0 for none."""
@@ -191,9 +184,8 @@ class MailQueue:
 
     async def finish(self, mail: OutboxMail, error: str | None = None, code: int | None = None) -> None:
         """Record that it was delivered, or the error for which it cannot be, and empty it."""
-        status = "failed" if error else "sent"
-        over: dict[str, Any] = {"sealed": None, "recipient": None, "finished_at": utc_now()}
-        await self._settle(mail, status=status, error=error, smtp_code=code, **over)
+        over = {"status": "failed" if error else "sent", "sealed": None, "user_id": None, "finished_at": utc_now()}
+        await self._settle(mail, error=error, smtp_code=code, **over)
 
     async def postponed(self, mail: OutboxMail, error: str, code: int | None, seconds: float, *, counts: bool) -> None:
         """Have it tried again after some time; `counts` is whether this was one of its attempts."""

@@ -144,7 +144,7 @@ class AccountAdministration:
                 await self._authority.lock_actor(db, actor)
                 user = await self._prepare(db, actor, address, wanted)
                 token = await self._tokens.issue(db, user, TokenKind.INVITATION)
-                await self._mail.send(db, MailKind.INVITATION, user.email, token=token)
+                await self._mail.send(db, MailKind.INVITATION, user.email, user.id, token=token)
                 who = {"user_id": actor.user_id, "target_id": user.id}
                 emit_event(AccountEvent.ACCOUNT_INVITED, outcome="success", **who, roles=sorted(wanted))
         except IntegrityError:

@@ -1,11 +1,8 @@
 """Accounts, as a feature."""
 
-from uuid import UUID
-
 from app.access.roles import ADMINISTRATORS, AUDITORS
-from app.core.crypto import digest
 from app.core.database.personal_data import PersonalData
-from app.core.mail.outbox import Outbox, OutboxMail
+from app.core.mail.outbox import OutboxMail
 from app.core.services import Services
 from app.core.settings.model import Settings
 from app.feature import Feature, RetentionJob
@@ -39,10 +36,6 @@ def provide(services: Services) -> None:
     services.add(MailboxService(services))
 
 
-async def _recipient(services: Services, user_id: UUID) -> bytes:
-    return digest((await services[AccountService].get(user_id)).email)
-
-
 ACCOUNTS = Feature(
     name="accounts",
     uses=("sessions",),
@@ -58,19 +51,10 @@ ACCOUNTS = Feature(
     },
     events=(AccountEvent,),
     personal_data=(
-        PersonalData(
-            name="account", table=User, owner="id", without=("password_hash",), show=lambda _, user: {"id": user.id}
-        ),
+        PersonalData(name="account", table=User, owner="id", without=("password_hash",)),
         PersonalData(name="roles", table=UserRole),
         PersonalData(name="mailed_tokens", table=AccountToken),
-        PersonalData(
-            name="waiting_mail",
-            table=OutboxMail,
-            owner="recipient",
-            without=("claim",),
-            show=lambda services, row: {"subject": services[Outbox].subject(row)},
-            find=_recipient,
-        ),
+        PersonalData(name="waiting_mail", table=OutboxMail, without=("claim",)),
     ),
     purge=(
         RetentionJob("mailed tokens", AccountToken, lambda _, before: AccountToken.expires_at < before),

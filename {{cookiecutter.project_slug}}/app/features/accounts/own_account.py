@@ -86,7 +86,7 @@ class OwnAccountService:
                 token = await self._tokens.issue(db, user, TokenKind.EMAIL_CHANGE, address)
             async with taken_back(db, unless=mailable and (holder is None or tellable)):
                 kind = MailKind.EMAIL_CHANGE if holder is None else MailKind.ACCOUNT_EXISTS
-                await self._mail.send(db, kind, holder or address.address, token=token)
+                await self._mail.send(db, kind, holder or address.address, None if holder else user.id, token=token)
             async with taken_back(db, unless=mailable):
                 await self._mail.notify(db, MailKind.EMAIL_CHANGE_REQUESTED, user)
             _emit_event(AccountEvent.EMAIL_CHANGE_REQUESTED, principal)

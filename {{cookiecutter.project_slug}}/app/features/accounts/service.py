@@ -51,6 +51,11 @@ def with_account(alive: Subquery) -> Select[Any]:
     )
 
 
+def called(user: Any) -> str:
+    """Return the address of an account; of a service account, whose address is made up, the name of its client."""
+    return str(user.display_name or user.email if user.email.endswith(f"@{SERVICE_DOMAIN}") else user.email)
+
+
 def is_service_account(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     """Return the condition that an account is that of an OAuth client."""
     return user_id.in_(select(_users.c.id).where(_users.c.email.endswith(f"@{SERVICE_DOMAIN}")))
@@ -182,10 +187,11 @@ class AccountService:
             raise NotFound("There is no such account.")
         return user
 
-    async def addresses(self, user_ids: Iterable[UUID]) -> dict[UUID, str]:
-        """Return the address of each account that is there."""
+    async def addresses(self, user_ids: Iterable[UUID]) -> dict[UUID, Any]:
+        """Return id, address and name of each account that is there."""
+        theirs = select(User.id, User.email, User.display_name).where(User.id.in_(set(user_ids)))
         async with self._database.read() as db:
-            return dict((await db.execute(select(User.id, User.email).where(User.id.in_(set(user_ids))))).all())
+            return {row.id: row for row in await db.execute(theirs)}
 
     async def find(self, address: str) -> UUID | None:
         """Return the account of an address, if there is one; raises `ValueError` for what is no address."""

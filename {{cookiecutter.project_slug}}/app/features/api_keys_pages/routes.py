@@ -11,7 +11,7 @@ from app.access.policies import Allow
 from app.core.pagination import MAX_LIMIT, CursorText, PageParams
 from app.core.schemas import DisplayName
 from app.features.accounts.routes import Accounts, Administration
-from app.features.accounts.service import SERVICE_DOMAIN
+from app.features.accounts.service import SERVICE_DOMAIN, called
 from app.features.api_keys.routes import CHANGES, CHANGES_ALL, READS_ALL, Keys
 from app.features.api_keys.schemas import ApiKeyCreate, ApiKeyRotation
 from app.features.pages.admin.roles import Checked
@@ -57,7 +57,7 @@ def _scopes(page: HtmlPage) -> dict[str, Any]:
 async def _programs(administration: Administration) -> dict[UUID, str]:
     """Return the names of the service accounts, the newest ones."""
     found, _ = await administration.list_accounts(PageParams(MAX_LIMIT, search=f"@{SERVICE_DOMAIN}"), "active")
-    return {user.id: user.display_name or user.email for user in found if user.email.endswith(SERVICE_DOMAIN)}
+    return {user.id: called(user) for user in found if user.email.endswith(SERVICE_DOMAIN)}
 
 
 async def _create(page: HtmlPage, keys: Keys, origin: Client, programs: dict[UUID, str] | None = None) -> Response:
@@ -85,7 +85,7 @@ async def all_api_keys_page(page: CurrentPage, keys: Keys, accounts: Accounts) -
     async with page.form(SearchForm, _LIST, keys=[], owners={}, programs=(), here=ALL, next_path=None) as asked:
         found = await keys.list_keys(PageParams(cursor=asked.cursor, search=asked.q))
     owners = await accounts.addresses(key.user_id for key in found.items)
-    programs = {owner for owner, address in owners.items() if address.endswith(SERVICE_DOMAIN)}
+    programs = {owner for owner, user in owners.items() if user.email.endswith(SERVICE_DOMAIN)}
     next_path = page.next_path(found.next_cursor, q=asked.q)
     return page.show(_LIST, keys=found.items, owners=owners, programs=programs, here=ALL, next_path=next_path)
 

@@ -6,12 +6,11 @@ from datetime import datetime
 from functools import partial
 from operator import eq, ge, lt
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, Row, Select, String, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Row, String, and_, cast, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.crypto import KeyRing
@@ -38,16 +37,16 @@ class Filters(BaseModel):
     since: Moment | None = Field(default=None, description="Only from this time on.")
     until: Moment | None = Field(default=None, description="Only before this time.")
 
-    def apply(self, statement: Select[Any]) -> Select[Any]:
-        """Narrow the statement to these rows."""
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the conditions on the rows; the first one, or those on the time alone, have an index."""
         wanted = (
-            (AuditEvent.actor_id, eq, self.actor),
             (AuditEvent.target_id, eq, self.target and str(self.target)),
+            (AuditEvent.actor_id, eq, self.actor),
             (AuditEvent.action, eq, self.action),
             (AuditEvent.created_at, ge, self.since),
             (AuditEvent.created_at, lt, self.until),
         )
-        return statement.where(*(is_so(column, value) for column, is_so, value in wanted if value is not None))
+        return [is_so(column, value) for column, is_so, value in wanted if value is not None]
 
 
 class AuditTrail:
@@ -105,16 +104,29 @@ class AuditTrail:
             first, last = (await db.execute(select(*ends))).one()
         return last - first + 1 if last else 0
 
+    async def count_events(self, filters: Filters, least: int) -> str:
+        """Return how many events there are, such as "1,000+", `least` or more; `BATCH` rows at most are looked at."""
+        conditions = filters.conditions()
+        first = 1 if filters.target or filters.actor or filters.action else len(conditions)
+        narrowed = (
+            select(and_(true(), *conditions[first:]).label("so")).select_from(AuditEvent).where(*conditions[:first])
+        )
+        rows = narrowed.limit(BATCH + 1).subquery()
+        statement = select(func.count(), func.count().filter(rows.c.so)).select_from(rows)
+        async with self._database.read() as db:
+            looked, found = (await db.execute(statement)).one()
+        return f"{max(least, min(found, BATCH)):,}{'+' if looked > BATCH else ''}"
+
     async def list_events(self, filters: Filters, params: PageParams) -> tuple[Sequence[AuditEvent], str | None]:
         """Return a page of events, newest first, and the next cursor, which is valid for the same filters alone."""
         params = params._replace(search=str([getattr(filters, name) for name in Filters.model_fields]))
-        statement = filters.apply(select(AuditEvent))
+        statement = select(AuditEvent).where(*filters.conditions())
         return await self._cursors.fetch(self._database, statement, params, (AuditEvent.sequence,))
 
     async def export(self, filters: Filters) -> AsyncIterator[bytes]:
         """Yield events, oldest first, read in batches: each as JSON on a line of its own, with what proves it."""
         last, more = 0, True
-        statement = filters.apply(select(AuditEvent)).order_by(AuditEvent.sequence).limit(BATCH)
+        statement = select(AuditEvent).where(*filters.conditions()).order_by(AuditEvent.sequence).limit(BATCH)
         while more:
             async with self._database.read() as db:
                 rows = (await db.scalars(statement.where(AuditEvent.sequence > last))).all()

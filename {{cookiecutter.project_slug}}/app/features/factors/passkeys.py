@@ -93,12 +93,6 @@ class RelyingParty:
         return {"expected_challenge": _challenge(token), **about}
 
 
-def described(state: bytes) -> dict[str, object]:
-    """Return what a passkey has told of itself, but its id and key."""
-    known = orjson.loads(state)
-    return {name: known[name] for name in ("count", "backed_up", "device")}
-
-
 def passkey_id(sent: SecretStr | None, *, of_somebody: bool = False) -> UUID | None:
     """Return the id of the row of the passkey that an answer is of: from its digest, so each has one owner at most.
 

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 from pydantic import SecretStr
-from sqlalchemy import Connection, ForeignKey, LargeBinary, Row, String, bindparam, delete, select, update
+from sqlalchemy import Connection, ForeignKey, LargeBinary, Row, String, bindparam, delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -33,7 +34,7 @@ from app.features.accounts.service import AccountService
 from app.features.factors import kinds
 from app.features.factors.events import FactorEvent, FactorMail
 from app.features.factors.kinds import APP, KINDS, PASSKEY, RECOVERY, FactorKind
-from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, described, passkey_id
+from app.features.factors.passkeys import CopiedPasskeyError, RelyingParty, passkey_id
 from app.features.factors.schemas import (
     EnrolmentRead,
     FactorAnswer,
@@ -91,8 +92,7 @@ class FactorService:
         self._mail, self._issuer = services[AccountMail], services[Settings].app_name
         self._sealer, self._party = Sealer(services[KeyRing], FACTOR_KEY), RelyingParty(services[Settings])
         self._administration = services[AccountAdministration]
-        passkeys = select(Factor.id).where(Factor.kind == PASSKEY)
-        self._accounts.ways_in.append(lambda user_id: passkeys.where(Factor.user_id == user_id).exists())
+        self._accounts.ways_in.append(lambda user_id: exists().where(Factor.user_id == user_id, Factor.kind == PASSKEY))
 
     def of_user(self, connection: Connection, user_id: UUID) -> Sequence[Row[Any]]:
         """Return the factors of a user: one indexed look-up for every sign-in."""
@@ -144,7 +144,13 @@ class FactorService:
     async def begin(self, actor: Principal, kind: FactorKind, again: SecretStr | None = None) -> EnrolmentRead:
         """Begin to add a factor in this session. Or show that of `again`."""
         user = await self._accounts.get(actor.user_id)
-        again = again or await self._begun(actor, kind)
+        if again is None:
+            again, ends = SecretStr(token := new_token()), utc_now() + _ENROLMENT_LIFETIME
+            row = Enrolment(token_hash=digest(token), session_id=actor.session_id, kind=kind, expires_at=ends)
+            async with self._database.transaction() as db:
+                new = _together(await self._locked(db, actor)) if kind == PASSKEY else kinds.new_app()
+                row.sealed = self._sealer.seal(new, identity=_begun_in(row))
+                db.add(row)
         state = await self._enrolled(actor, kind, again)
         async with self._database.read() as db:
             rows = (await db.execute(OF_USER, {"of_user": actor.user_id})).all()
@@ -234,11 +240,9 @@ class FactorService:
             emit_event(FactorEvent.FACTORS_RESET, outcome="success", user_id=actor.user_id, target_id=user_id)
 
     def copied(self, row: Factor) -> dict[str, object]:
-        """Return what a copy of one's data has of a state: what a passkey told of itself, how many codes are left."""
-        state = self._open(row)
-        if row.kind == PASSKEY and state:
-            return described(state)
-        return self._read(row).model_dump(include={"remaining"}, exclude_none=True)
+        """Return what a copy of one's data has of a passkey's state: its counter, and what is known of its backup."""
+        known = orjson.loads(self._open(row) or "{}") if row.kind == PASSKEY else {}
+        return {name: known[name] for name in known.keys() & {"count", "backed_up", "device"}}
 
     async def reseal(self, db: AsyncSession, *, limit: int) -> int:
         """Seal up to `limit` rows of earlier keys with the current one; return how many."""
@@ -274,26 +278,14 @@ class FactorService:
         left = None if state is None else len(state) // kinds.DIGEST_BYTES
         return FactorRead.model_validate(row).model_copy(update={"remaining": left, "recovery_codes": codes})
 
-    async def _begun(self, actor: Principal, kind: FactorKind) -> SecretStr:
-        """Store what a new factor needs, and return the token that it is added by."""
-        token, ends = new_token(), utc_now() + _ENROLMENT_LIFETIME
-        async with self._database.transaction() as db:
-            rows = await self._locked(db, actor)
-            row = Enrolment(token_hash=digest(token), session_id=actor.session_id, kind=kind, expires_at=ends)
-            new = kinds.new_app() if kind == APP else _together(rows)
-            row.sealed = self._sealer.seal(new, identity=_begun_in(row))
-            db.add(row)
-        return SecretStr(token)
-
     async def _enrolled(self, actor: Principal, kind: FactorKind, token: SecretStr) -> bytes:
         """Return the state of the factor that is being added; raises `BadRequest`, or `Conflict` if it was added."""
-        alive = (Enrolment.token_hash == digest(token.get_secret_value()), Enrolment.expires_at > utc_now())
-        mine = (Enrolment.session_id == actor.session_id, Enrolment.kind == kind)
+        token_hash, alive = digest(token.get_secret_value()), select(Enrolment).where(Enrolment.expires_at > utc_now())
         async with self._database.read() as db:
-            row = await db.scalar(select(Enrolment).where(*alive, *mine))
-        if row and row.sealed is None:
-            raise Conflict(_ADDED)
+            row = await db.scalar(alive.filter_by(token_hash=token_hash, session_id=actor.session_id, kind=kind))
         with suppress(SealBrokenError):
+            if row and row.sealed is None:
+                raise Conflict(_ADDED)
             if row and row.sealed:
                 return self._sealer.open(row.sealed, identity=_begun_in(row))
         raise BadRequest("The enrolment has expired, or is of another session. Begin again.")

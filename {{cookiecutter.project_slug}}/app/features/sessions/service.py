@@ -182,6 +182,12 @@ class SessionService:
         own = select(Session).where(Session.user_id == user_id, self._alive())
         return await self._cursors.fetch(self._database, own, params, (Session.created_at, Session.id))
 
+    async def newest(self, user_id: UUID) -> Session | None:
+        """Return the last session of a user that began, alive or not, as long as it is kept."""
+        last = select(Session).where(Session.user_id == user_id).order_by(Session.created_at.desc()).limit(1)
+        async with self._database.read() as db:
+            return await db.scalar(last)
+
     async def end_own(self, actor: Principal, session_id: UUID) -> None:
         """End one session of the actor; raises `NotFound` for another user's session."""
         async with self._database.transaction() as db:

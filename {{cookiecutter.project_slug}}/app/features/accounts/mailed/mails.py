@@ -121,15 +121,15 @@ class AccountMail:
                 break
 
     async def send(
-        self, db: AsyncSession, kind: MailKind, to: str, *, token: str | None = None, name: str | None = None
+        self, db: AsyncSession, kind: MailKind, to: str, user_id: UUID | None, name: str | None = None, **about: str
     ) -> None:
-        """Write to an address."""
-        await self._outbox.add(db, self._mail(kind, to, name, {} if token is None else {"token": token}))
+        """Write to an address, about an account of which the reader knows."""
+        await self._outbox.add(db, self._mail(kind, to, name, about), kind=kind, user_id=user_id)
         await db.flush()
 
-    async def notify(self, db: AsyncSession, kind: MailKind, user: User, *, token: str | None = None) -> None:
+    async def notify(self, db: AsyncSession, kind: MailKind, user: User, **about: str) -> None:
         """Write to a user, by name if the mailbox is confirmed."""
-        await self.send(db, kind, user.email, token=token, name=user.display_name if user.verified_at else None)
+        await self.send(db, kind, user.email, user.id, user.display_name if user.verified_at else None, **about)
 
     async def alert(
         self, db: AsyncSession, alert: MailTemplate, user_id: UUID, origin: Client | None = None, **about: str
@@ -149,7 +149,7 @@ class AccountMail:
         said = {name: unlinked(value) for name, value in about.items()} | {"when": f"{utc_now():%Y-%m-%d %H:%M} UTC"}
         if origin is not None:
             said |= {"ip": origin.ip, "user_agent": unlinked(origin.user_agent)}
-        self._outbox.put(connection, self._mail(alert, owner.email, owner.display_name, said))
+        self._outbox.put(connection, self._mail(alert, *owner[:2], said), kind=alert, user_id=user_id)
         return True
 
     def _mail(self, kind: MailTemplate, to: str, name: str | None, about: Mapping[str, str]) -> Mail:

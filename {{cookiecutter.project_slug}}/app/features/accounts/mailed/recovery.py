@@ -92,7 +92,7 @@ class MailboxService:
                 token = await self._tokens.issue(db, user, TokenKind.VERIFY)
             async with taken_back(db, unless=mailable):
                 kind = MailKind.VERIFY if confirms else MailKind.ACCOUNT_EXISTS
-                await self._mail.send(db, kind, user.email, token=token)
+                await self._mail.send(db, kind, user.email, user.id, token=token)
             if known is None:
                 emit_event(AccountEvent.ACCOUNT_CREATED, outcome="success", user_id=user.id, roles=[Role.MEMBER])
             else:
@@ -125,7 +125,7 @@ class MailboxService:
                 user.password_hash = user.display_name = None
             if user.password_hash is None:
                 reset = await self._tokens.issue(db, user, TokenKind.RESET)
-                await self._mail.send(db, MailKind.CHOOSE_PASSWORD, user.email, token=reset)
+                await self._mail.send(db, MailKind.CHOOSE_PASSWORD, user.email, user.id, token=reset)
             emit_event(AccountEvent.EMAIL_VERIFIED, outcome="success", user_id=user.id)
 
     async def _is_mailable(self, address: EmailAddress, ip: str) -> bool:

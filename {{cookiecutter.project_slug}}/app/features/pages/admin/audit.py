@@ -15,7 +15,7 @@ from app.core.events import ACTOR, SecurityEvent, emit_event
 from app.core.pagination import PageParams
 from app.features.accounts.permissions import UserPermission
 from app.features.accounts.routes import Accounts
-from app.features.accounts.service import AccountService
+from app.features.accounts.service import AccountService, called
 from app.features.audit.permissions import TrailPermission
 from app.features.audit.routes import Audit, Events
 from app.features.audit.schemas import AuditEventRead
@@ -79,11 +79,11 @@ def _sees_accounts(page: HtmlPage) -> bool:
 
 
 async def names_of(page: HtmlPage, accounts: AccountService, events: list[AuditEventRead]) -> dict[str, str]:
-    """Return the address of each account that the events are about, for those who may see accounts."""
+    """Return what each account that the events are about is called, for those who may see accounts."""
     ids = {event.actor for event in events}
     ids |= {_as_id(event.target_id or "") for event in events if event.target_type == "user"}
     named = await accounts.addresses(found for found in ids if found) if _sees_accounts(page) else {}
-    return {str(user_id): address for user_id, address in named.items()}
+    return {str(user_id): called(user) for user_id, user in named.items()}
 
 
 @router.page("", Allow(TrailPermission.AUDIT_READ))
@@ -91,11 +91,13 @@ async def audit_page(page: CurrentPage, trail: Audit, events: Events, accounts: 
     """List security events, newest first."""
     async with page.form(AuditForm, _TEMPLATE, **_nothing(events)) as asked:
         events.require(asked.action, "query", "action")
-        rows, cursor = await trail.list_events(await asked.filters(page, accounts), PageParams(cursor=asked.cursor))
+        filters = await asked.filters(page, accounts)
+        rows, cursor = await trail.list_events(filters, PageParams(cursor=asked.cursor))
+        count = await trail.count_events(filters, len(rows))
     page.values.pop("cursor", None)
     found, next_path = [AuditEventRead.model_validate(row) for row in rows], page.next_path(cursor, **page.values)
     names = await names_of(page, accounts, found)
-    return page.show(_TEMPLATE, events=found, names=names, next_path=next_path, actions=events.events)
+    return page.show(_TEMPLATE, events=found, names=names, count=count, next_path=next_path, actions=events.events)
 
 
 @router.form("/export", Allow(TrailPermission.AUDIT_READ))
@@ -111,4 +113,4 @@ async def export(page: CurrentPage, trail: Audit, events: Events, accounts: Acco
 
 
 def _nothing(events: Events) -> dict[str, Any]:
-    return {"events": [], "names": {}, "next_path": None, "actions": events.events}
+    return {"events": [], "names": {}, "count": None, "next_path": None, "actions": events.events}

@@ -77,9 +77,10 @@ async def invite(page: CurrentPage, administration: Administration, roles: Roles
 
 
 @router.page("/{user_id}", Allow(UserPermission.USERS_READ))
-async def user_page(page: CurrentPage, user: User) -> Response:
+async def user_page(page: CurrentPage, user: User, sessions: Sessions) -> Response:
     """Show one account."""
-    return page.show("admin_user.html", values={"display_name": user.display_name or ""}, user=user)
+    values, last = {"display_name": user.display_name or ""}, await sessions.newest(user.id)
+    return page.show("admin_user.html", values=values, user=user, last=last)
 
 
 @router.form("/{user_id}/name", _WRITES)

@@ -20,6 +20,7 @@ from app.core.errors import Forbidden, NotFound, Unauthenticated
 from app.core.settings.model import Settings
 from app.features.accounts.mailed.mails import templates_in
 from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD
+from app.features.accounts.service import called
 from app.features.pages.kit.words import device, event_words, short, when
 
 FOLDER = Path(__file__).with_name("static")
@@ -144,7 +145,7 @@ class Site:
 def _templates(folders: tuple[Path, ...], *, reload: bool) -> Templates:
     templates = templates_in(folders, reload=reload)
     templates.autoescape = True  # whatever their names
-    templates.filters |= {"when": when, "event": event_words, "short": short, "device": device}
+    templates.filters |= {"when": when, "event": event_words, "short": short, "device": device, "called": called}
     # What macros need besides arguments is global.
     templates.globals |= {"shortest_password": SHORTEST_PASSWORD, "longest_password": LONGEST_PASSWORD}
     return templates

@@ -2,14 +2,21 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
 from markupsafe import escape
+from sqlalchemy import Engine, event
 
 from app.access.roles import Role
+from app.core.clock import utc_now
+from app.core.database.database import Database
+from app.features.audit.service import AuditTrail, Filters
 from tests.support.access import EVENTS
+from tests.support.oauth import machine_token, register_machine
 from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
 from tests.support.records.trail import stored
 from tests.support.service import Service
@@ -55,6 +62,76 @@ async def test_filters(service: Service) -> None:
     assert shown(await auditor.get(PATH, params={"since": "2020-01-01T00:00"})) == everything
     assert shown(await auditor.get(PATH, params={"since": "2020-01-01", "until": "2020-01-02T10:00:30"})) == []
     assert "No event was found." in text_of(await auditor.get(PATH, params={"until": "2020-01-01T00:00"}))
+
+
+async def test_counts_and_says_what_is_filtered(service: Service) -> None:
+    """The filter is closed, says what is in use, and is one link away from all; a wrong value opens it."""
+    person, auditor = await some_events(service)
+    everything = await auditor.get(PATH)
+    assert f"{len(shown(everything))} events, newest first" in text_of(everything)
+    assert "Show all" not in text_of(everything)
+    query = {"actor": person, "action": "signed_out", "since": "2020-01-01T00:00"}
+    answer = await auditor.get(PATH, params=query)
+    assert '<details class="filter">' in answer.text
+    assert re.search(r"Filter: by \S+@people.example , event Signed out , from 2020-01-01 00:00", text_of(answer))
+    assert "1 event, newest first · Show all" in text_of(answer)
+    wrong = await auditor.get(PATH, params={"since": "yesterday"})
+    assert '<details class="filter" open>' in wrong.text
+    assert "newest first" not in text_of(wrong)
+
+
+async def test_a_count_looks_at_so_many_rows_and_no_more(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound it says that there are more, and never fewer than the page shows."""
+    person, auditor = await some_events(service)
+    monkeypatch.setattr("app.features.audit.service.BATCH", 2)
+    assert re.search(r"[5-9] of [5-9]\+ events, newest first|[5-9]\+ events", text_of(await auditor.get(PATH)))
+    assert "1 event," in text_of(await auditor.get(PATH, params={"actor": person, "action": "signed_out"}))
+    trail = service[AuditTrail]
+    monkeypatch.setattr("app.features.audit.service.BATCH", 1)
+    assert await trail.count_events(Filters(action="signin_succeeded"), 0) == "1+"
+    assert await trail.count_events(Filters(action="signin_succeeded"), 2) == "2+"
+    assert await trail.count_events(Filters(action="signed_out"), 0) == "1"
+    assert await trail.count_events(Filters(since=utc_now() + timedelta(days=1)), 0) == "0"
+    assert await trail.count_events(Filters(), 0) == "1+"
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        (Filters(actor=uuid4(), action="signed_out"), "ix_audit_events_actor_id"),
+        (Filters(target=uuid4(), actor=uuid4(), since=utc_now()), "ix_audit_events_target_id"),
+        (Filters(action="signed_out", since=utc_now(), until=utc_now()), "ix_audit_events_action"),
+        (Filters(since=utc_now(), until=utc_now()), "ix_audit_events_created_at"),
+    ],
+)
+@pytest.mark.same_on_every_database
+async def test_a_count_has_an_index(service: Service, filters: Filters, index: str) -> None:
+    """SQLite does not know how many rows an index has for a value: one of the conditions alone can choose it."""
+    ran = list[tuple[str, Any]]()
+
+    def note(_: object, __: object, statement: str, parameters: Any, *more: object) -> None:
+        ran.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert await service[AuditTrail].count_events(filters, 0) == "0"
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    ((statement, parameters),) = [each for each in ran if "FILTER" in each[0]]
+    async with service[Database].read() as db:
+        connection = await db.connection()
+        plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all()
+    assert re.search(rf"SEARCH audit_events USING (COVERING )?INDEX {index} ", str(plan)), plan
+
+
+async def test_names_a_service_account_by_its_client(service: Service) -> None:
+    """Its address is made up, and nobody knows it."""
+    machine = await register_machine(service, name="Nightly <export> & more")
+    await machine_token(service, machine)
+    _, admin = await with_browser(service, Role.ADMIN)
+    answer = await admin.get(PATH, params={"action": "token_issued"})
+    assert "Nightly <export> & more" in text_of(answer)
+    assert "clients.invalid" not in answer.text
 
 
 async def test_names_people_by_their_address(service: Service) -> None:

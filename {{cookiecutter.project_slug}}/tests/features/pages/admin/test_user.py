@@ -1,5 +1,6 @@
 """One account, as administrators see and change it."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -9,6 +10,8 @@ import time_machine
 
 from app.access.roles import Role
 from tests.conftest import StartService
+from tests.features.factors.steps import answer_with, challenged, with_app
+from tests.support.oauth import machine_token, register_machine
 from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
 from tests.support.service import Person, Service
 
@@ -146,3 +149,27 @@ async def test_a_page_of_somebody_else_changes_nothing(service: Service) -> None
             answer = await admin.client.post(path_of(person, part), data=fields, headers=headers)
             assert answer.status_code == 403
     assert await stored(admin, person) == before
+
+
+async def test_says_when_and_how_the_user_last_signed_in(service: Service) -> None:
+    """With which factors, alive or not, and nothing of where; a service account is called as its client."""
+    person, browser = await with_browser(service)
+    _, admin = await with_browser(service, Role.ADMIN)
+    await browser.post("/logout")
+    page = await admin.get(path_of(person))
+    assert re.search(r"Last sign-in .{1,40}, with the password [^a]", text_of(page))
+    assert "127.0.0.1" not in page.text
+    enrolled = await with_app(service)
+    await answer_with(service, await challenged(service, enrolled.person), enrolled.codes[0], "recovery_codes")
+    assert "with the password and a recovery code" in text_of(await admin.get(path_of(enrolled.person)))
+    nobody = await service.person()
+    assert "Last sign-in none that is kept" in text_of(await admin.get(path_of(nobody)))
+    machine = await register_machine(service, name="Nightly <export> & more")
+    await machine_token(service, machine)
+    page = await admin.get(f"/admin/users/{machine.client.user_id}")
+    assert "with a client secret, by an application" in text_of(page)
+    assert "service account" in text_of(page)
+    for path in (f"/admin/users/{machine.client.user_id}", "/admin/users"):
+        page = await admin.get(path)
+        assert "Nightly &lt;export&gt; &amp; more" in page.text
+        assert "clients.invalid" not in page.text
