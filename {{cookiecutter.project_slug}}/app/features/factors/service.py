@@ -46,8 +46,7 @@ from app.features.factors.schemas import (
 from app.features.sessions.devices import Client
 from app.features.sessions.service import SessionService, SetCookie
 
-_ENROLMENT_LIFETIME = timedelta(minutes=15)
-_MOST_FACTORS = 10
+_ENROLMENT_LIFETIME, _MOST_FACTORS = timedelta(minutes=15), 10
 _ADDED = "This factor was added already, or your factors have changed meanwhile."
 
 
