@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.features.audit.service import AuditTrail, Filters
+from tests.conftest import StartService
 from tests.support.access import EVENTS
 from tests.support.oauth import machine_token, register_machine
 from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
@@ -105,22 +107,23 @@ async def test_a_count_looks_at_so_many_rows_and_no_more(service: Service, monke
     ],
 )
 @pytest.mark.same_on_every_database
-async def test_a_count_has_an_index(service: Service, filters: Filters, index: str) -> None:
+async def test_a_count_has_an_index(start: StartService, tmp_path: Path, filters: Filters, index: str) -> None:
     """SQLite does not know how many rows an index has for a value: one of the conditions alone can choose it."""
     ran = list[tuple[str, Any]]()
 
     def note(_: object, __: object, statement: str, parameters: Any, *more: object) -> None:
         ran.append((statement, parameters))
 
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        assert await service[AuditTrail].count_events(filters, 0) == "0"
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-    ((statement, parameters),) = [each for each in ran if "FILTER" in each[0]]
-    async with service[Database].read() as db:
-        connection = await db.connection()
-        plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all()
+    async with start(database_url=f"sqlite+aiosqlite:///{tmp_path}/own.db") as service:
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            assert await service[AuditTrail].count_events(filters, 0) == "0"
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        ((statement, parameters),) = [each for each in ran if "FILTER" in each[0]]
+        async with service[Database].read() as db:
+            connection = await db.connection()
+            plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all()
     assert re.search(rf"SEARCH audit_events USING (COVERING )?INDEX {index} ", str(plan)), plan
 
 
