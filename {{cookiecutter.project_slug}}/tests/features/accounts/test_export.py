@@ -14,8 +14,8 @@ from app.core.clock import utc_now
 from app.core.crypto import digest
 from app.core.database.database import Database
 from app.core.mail.outbox import Mail, Outbox, OutboxMail
-from tests.support.account_mail import PASSWORD, Post
-from tests.support.mail import Mailbox
+from tests.support.api.account_mail import PASSWORD, Post
+from tests.support.records.mail import Mailbox
 from tests.support.service import Service, Tokens
 
 pytestmark = pytest.mark.anyio

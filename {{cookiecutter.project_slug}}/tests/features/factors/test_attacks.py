@@ -10,7 +10,7 @@ import time_machine
 from app.access.roles import Role
 from app.core.clock import utc_now
 from tests.conftest import StartService
-from tests.features.factors.passkeys import sign_in_with_passkey, with_passkey
+from tests.features.factors.passkeys.steps import sign_in_with_passkey, with_passkey
 from tests.features.factors.steps import (
     FACTORS,
     App,

@@ -15,10 +15,10 @@ from app.core.database.database import Database
 from app.features.accounts.models import User
 from app.features.factors.service import Enrolment, FactorService
 from tests.conftest import StartService
-from tests.features.factors.passkeys import add_credential, begin_passkey
+from tests.features.factors.passkeys.steps import add_credential, begin_passkey
 from tests.features.factors.steps import FACTORS, App, begin, confirm, enrol
 from tests.features.factors.test_races import MANY, together
-from tests.support.authenticator import Passkey
+from tests.support.api.authenticator import Passkey
 from tests.support.service import Service, Tokens
 
 pytestmark = pytest.mark.anyio

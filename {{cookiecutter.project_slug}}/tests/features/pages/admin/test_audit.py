@@ -18,7 +18,7 @@ from app.core.database.database import Database
 from app.features.audit.service import AuditTrail, Filters
 from tests.conftest import StartService
 from tests.support.access import EVENTS
-from tests.support.oauth import machine_token, register_machine
+from tests.support.api.oauth import machine_token, register_machine
 from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
 from tests.support.records.trail import stored
 from tests.support.service import Service

@@ -11,7 +11,7 @@ import time_machine
 from app.access.roles import Role
 from tests.conftest import StartService
 from tests.features.factors.steps import answer_with, challenged, with_app
-from tests.support.oauth import machine_token, register_machine
+from tests.support.api.oauth import machine_token, register_machine
 from tests.support.pages.browser import Browser, shows_again, text_of, with_browser
 from tests.support.service import Person, Service
 
