@@ -16,6 +16,7 @@ from app.access.roles import Role
 from app.core.clock import utc_now
 from app.core.database.database import Database
 from app.features.audit.service import AuditTrail, Filters
+from app.features.audit.trail.archive import BATCH
 from tests.conftest import StartService
 from tests.support.access import EVENTS
 from tests.support.api.oauth import machine_token, register_machine
@@ -108,7 +109,7 @@ async def test_a_count_looks_at_so_many_rows_and_no_more(service: Service, monke
 )
 @pytest.mark.same_on_every_database
 async def test_a_count_has_an_index(start: StartService, tmp_path: Path, filters: Filters, index: str) -> None:
-    """SQLite does not know how many rows an index has for a value: one of the conditions alone can choose it."""
+    """The first condition alone narrows, to so many rows: SQLite does not know how many an index has for a value."""
     ran = list[tuple[str, Any]]()
 
     def note(_: object, __: object, statement: str, parameters: Any, *more: object) -> None:
@@ -125,6 +126,10 @@ async def test_a_count_has_an_index(start: StartService, tmp_path: Path, filters
             connection = await db.connection()
             plan = (await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)).all()
     assert re.search(rf"SEARCH audit_events USING (COVERING )?INDEX {index} ", str(plan)), plan
+    narrowed = re.search(r"WHERE ([^)]*) LIMIT ", " ".join(statement.split()))
+    assert narrowed, statement
+    assert set(re.findall(r"audit_events\.(\w+)", narrowed[1])) == {index.removeprefix("ix_audit_events_")}
+    assert BATCH + 1 in tuple(parameters)
 
 
 async def test_names_a_service_account_by_its_client(service: Service) -> None:
