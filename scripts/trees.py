@@ -23,7 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 # Those that decide which files there are.
 OPTIONS = {prompt: CHOICES[prompt] for prompt in CHOICES if prompt in {each["prompt"] for each in ASKED["_options"]}}
 OPTION_SETS = [dict(zip(OPTIONS, chosen, strict=True)) for chosen in product(*OPTIONS.values())]
-# The answers with the most files. What differs from them in two at most shows what each file needs; tests look at all.
+# The answers with the most files. What differs from them in two at most shows what each file needs.
 FULLEST = {prompt: "kubernetes" if prompt == "deployment" else answers[0] for prompt, answers in OPTIONS.items()}
 FULLEST |= {prompt: "yes" for prompt, answers in OPTIONS.items() if "yes" in answers}
 NEIGHBOURS = [answers for answers in OPTION_SETS if sum(answers[each] != FULLEST[each] for each in OPTIONS) <= 2]  # noqa: PLR2004

@@ -26,19 +26,19 @@ EVERYTHING = {
 }
 
 
-def _covering(choices: Mapping[str, tuple[str, ...]]) -> list[dict[str, str]]:
-    """A small set of combinations in which each answer to a prompt meets each answer to every other one."""
+def covering(choices: Mapping[str, tuple[str, ...]], together: int = 2) -> list[dict[str, str]]:
+    """A small set of combinations in which each answer to a prompt meets each answer to `together` - 1 others."""
     every = [dict(zip(choices, chosen, strict=True)) for chosen in product(*choices.values())]
-    pairs = [frozenset(combinations(each.items(), 2)) for each in every]
-    missing, chosen = frozenset[object]().union(*pairs), []
+    groups = [frozenset(combinations(each.items(), together)) for each in every]
+    missing, chosen = frozenset[object]().union(*groups), []
     while missing:
-        best = max(range(len(every)), key=lambda index: len(pairs[index] & missing))
-        missing -= pairs[best]
+        best = max(range(len(every)), key=lambda index: len(groups[index] & missing))
+        missing -= groups[best]
         chosen.append(every[best])
     return chosen
 
 
-COMBINATIONS = _covering(CHOICES)
+COMBINATIONS = covering(CHOICES)
 # What others wrote, and is kept as they did.
 VENDORED = ("app/features/pages/kit/static/pico", "app/features/pages/kit/static/swagger/")
 
