@@ -74,6 +74,37 @@ class ConnectionLimit:
             self._is_full = False
 
 
+class JoinedWrites:
+    """What a request's answer is written to: its head waits for the body until the event loop goes on.
+
+    A process that is killed between two writes leaves half an answer, which no proxy asks another process for.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._held: bytes | None = None
+        self.is_closing = transport.is_closing
+
+    def write(self, data: bytes) -> None:
+        """Hold the first part, and write each other one with what is held."""
+        if self._held is None:
+            self._held = data
+            self._loop.call_soon(self.flush)
+        else:
+            data, self._held = self._held + data, b""
+            self._transport.write(data)
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._held and not self.is_closing():
+            self.write(b"")
+
+    def close(self) -> None:
+        """Close the connection once all is written."""
+        self.flush()
+        self._transport.close()
+
+
 class DeadlineProtocol(HttpToolsProtocol):
     """One connection. `client_seconds` bounds the wait for a head, and for progress in reading an answer."""
 
@@ -160,6 +191,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with the next request; after the last one, answer the parser error that followed it."""
+        self._writes.flush()
         super().on_response_complete()
         self._note_who_waits()
         if self._refused is not None and not self._is_under_way():
@@ -203,6 +235,8 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._current = cycle
+        self._writes = JoinedWrites(self.transport, self.loop)
+        cycle.transport = self._writes  # type: ignore[assignment]
         super()._start_asgi_task(cycle, app)
 
     def _parse(self, data: memoryview) -> None:

@@ -1,6 +1,7 @@
 """Connections that are kept open for nothing: clients that do not read, and more of them than there are files."""
 
 import contextlib
+import re
 import socket
 import time
 
@@ -55,6 +56,18 @@ def test_a_client_that_reads_slowly_is_served(server: ServerProcess) -> None:
             assert piece
             received += len(piece)
             time.sleep(max(0.0, started + 3 * HEAD_SECONDS * received / (answers * one) - time.monotonic()))
+
+
+@pytest.mark.parametrize("target", ["/livez", "/nothing", _TARGET])
+def test_an_answer_is_never_half_written(server: ServerProcess, target: str) -> None:
+    """Head and body are one write: a process that is killed between two leaves half an answer, which nobody repeats."""
+    with server.connection() as connection:
+        for _ in range(100):
+            connection.sendall(request("GET", target))
+            head, _, body = connection.recv(MIB).partition(b"\r\n\r\n")
+            assert body
+            while len(body) < int(re.findall(rb"content-length: (\d+)", head.lower())[0]):
+                body += connection.recv(MIB)
 
 
 KEPT_OPEN = {
