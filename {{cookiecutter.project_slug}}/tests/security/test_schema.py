@@ -44,7 +44,7 @@ def administrator(tmp_path_factory: pytest.TempPathFactory, databases: Databases
             ServerProcess(
                 folder, SECRET_KEY="", DATABASE_URL=url, RATE_LIMIT_DEFAULT=NO_LIMIT, RATE_LIMIT_SIGNIN=NO_LIMIT
             ) as server,
-            httpx2.Client(base_url=server.url) as client,
+            httpx2.Client(base_url=server.url, timeout=30) as client,
         ):
             answer = client.post("/api/v1/signin", json={"email": EMAIL, "password": password})
             client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"

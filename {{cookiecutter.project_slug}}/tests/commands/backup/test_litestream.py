@@ -31,7 +31,7 @@ def test_a_copy_of_litestream_is_whole(sqlite_drill: Drill, tmp_path: Path) -> N
         subprocess.Popen(
             [litestream, "replicate", "-config", CONFIG], env=variables, stdout=log, stderr=log
         ) as replicating,
-        httpx2.Client(base_url=server.url) as client,
+        httpx2.Client(base_url=server.url, timeout=30) as client,
     ):
         for number in range(20):
             answer = client.post(

@@ -96,7 +96,7 @@ def test_the_service_goes_on_from_the_row_before_and_after_its_restart(manage: C
 def fail_to_sign_in(server: ServerProcess) -> None:
     """An event of the service."""
     credentials = {"email": "nobody@people.example", "password": "not the password"}
-    assert httpx2.post(f"http://{HOST}:{server.port}/api/v1/signin", json=credentials).status_code == 401
+    assert httpx2.post(f"http://{HOST}:{server.port}/api/v1/signin", json=credentials, timeout=30).status_code == 401
 
 
 def test_killed_before_the_file_is_replaced_nothing_happened(manage: CommandLine) -> None:

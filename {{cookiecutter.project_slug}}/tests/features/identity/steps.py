@@ -23,7 +23,7 @@ async def begin(browser: Browser, path: str = "/login/with/good", **fields: str)
 
 async def at_provider(url: str) -> str:
     """Sign in at the provider, and return the path of this service that it sends the browser to."""
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=30) as client:
         answer = await client.get(url)
     assert answer.status_code == 302, answer.text
     target = urlsplit(answer.headers["Location"])

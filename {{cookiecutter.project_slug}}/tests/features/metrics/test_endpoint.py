@@ -39,7 +39,7 @@ pytestmark = pytest.mark.same_on_every_database
 )
 def test_a_page_of_a_stranger_reads_nothing(measured: Measured, host: str, status: int) -> None:
     """A name that an attacker leads here by DNS (rebinding) is refused; addresses, one word, ALLOWED_HOSTS are not."""
-    answer = httpx2.get(measured.url, headers={"Host": host, "Origin": "http://attacker.example"})
+    answer = httpx2.get(measured.url, headers={"Host": host, "Origin": "http://attacker.example"}, timeout=30)
     assert answer.status_code == status
     assert ("app_ready" in answer.text) is (status == 200)
     assert "access-control-allow-origin" not in answer.headers
@@ -49,9 +49,9 @@ def test_a_page_of_a_stranger_reads_nothing(measured: Measured, host: str, statu
 
 def test_there_is_one_path_on_that_port_and_none_on_the_public_one(measured: Measured) -> None:
     """Everything else is refused, what is no HTTP without an answer."""
-    assert httpx2.get(f"{measured.url}/more").status_code == 404
-    assert httpx2.get(measured.url.replace("/metrics", "/livez")).status_code == 404
-    assert httpx2.post(measured.url, content=b"x").status_code == 405
+    assert httpx2.get(f"{measured.url}/more", timeout=30).status_code == 404
+    assert httpx2.get(measured.url.replace("/metrics", "/livez"), timeout=30).status_code == 404
+    assert httpx2.post(measured.url, content=b"x", timeout=30).status_code == 405
     assert measured.client.get("/metrics").status_code == 404
     with socket.create_connection((HOST, measured.port), timeout=5) as connection:
         connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")

@@ -150,7 +150,7 @@ def test_servers_that_are_silent_or_down_hold_nothing_up(
         settings = {"DATABASE_URL": url, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "SENTRY_DSN": dsn}
         with (
             ServerProcess(tmp_path, head_seconds=None, prelude="", **settings) as server,
-            httpx2.Client(base_url=server.url) as client,
+            httpx2.Client(base_url=server.url, timeout=30) as client,
         ):
             begin = time.monotonic()
             assert {client.get("/api/v1/info").status_code for _ in range(50)} == {401}
@@ -171,7 +171,7 @@ def test_without_a_setting_no_library_is_imported_and_nothing_is_sent(
     variables["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"] = f"{receiver.url}/v1/logs"
     with databases.migrated(tmp_path) as url:
         with ServerProcess(tmp_path, head_seconds=None, prelude=IMPORTED, DATABASE_URL=url, **variables) as server:
-            assert httpx2.get(f"{server.url}/api/v1/info?q=canary").status_code == 401
+            assert httpx2.get(f"{server.url}/api/v1/info?q=canary", timeout=30).status_code == 401
             server.stop()
         assert "imported set()" in server.output()
     assert receiver.received == []

@@ -8,13 +8,16 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 PHONE = ViewportSize(width=360, height=740)
 DESKTOP = ViewportSize(width=1280, height=800)
+
+# As long as all else that Playwright waits for: on a busy machine Swagger UI took more than the 5 seconds of `expect`.
+expect.set_options(timeout=30_000)
 
 # It is to speak to the service alone, and to nobody who made it.
 _FLAGS = (

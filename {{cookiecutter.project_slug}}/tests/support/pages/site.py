@@ -40,7 +40,7 @@ class Site:
 
     async def signed_in(self, person: Person) -> StorageState:
         """What a browser keeps when somebody has signed in, without a browser: `storage_state` of `visiting`."""
-        async with httpx2.AsyncClient(base_url=self.url, headers=FORM) as http:
+        async with httpx2.AsyncClient(base_url=self.url, headers=FORM, timeout=30) as http:
             answer = await http.post("/login", data={"email": person.email, "password": person.password})
         name, _, value = answer.headers["Set-Cookie"].partition(";")[0].partition("=")
         assert name == NAME

@@ -28,7 +28,7 @@ from app.core.settings.model import Settings
 # The server's own log, which the service does not have.
 logging.getLogger("mail.log").disabled = True
 
-_PATIENCE = 10
+_PATIENCE = 30
 USER, PASSWORD = "mailer@service.example", "6h3J:fK/q9 @zz"
 
 

@@ -151,8 +151,8 @@ async def test_with_a_provider_that_others_wrote(
     async with (
         start(allowed_hosts=("service.example", HOST)) as service,
         listening(service, port),
-        httpx2.AsyncClient() as http,
-        httpx2.AsyncClient() as elsewhere,
+        httpx2.AsyncClient(timeout=30) as http,
+        httpx2.AsyncClient(timeout=30) as elsewhere,
     ):
         with provider.running("one"):
             at, browser, again = AtProvider(http), Browser(service), Browser(service)

@@ -21,7 +21,7 @@ async def address_of_a_client(site: Site, redirect_uri: str | None = None) -> st
     """Where a client, which an administrator has just registered, sends a browser."""
     admin, redirect_uri = await site.person(Role.ADMIN), redirect_uri or f"{site.url}{CALLBACK}"
     new = {"name": "Photo Prints", "scope": "account:read account:write", "redirect_uris": [redirect_uri]}
-    async with httpx2.AsyncClient(base_url=site.url) as http:
+    async with httpx2.AsyncClient(base_url=site.url, timeout=30) as http:
         tokens = await http.post("/api/v1/signin", json={"email": admin.email, "password": admin.password})
         bearer = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
         client = (await http.post("/api/v1/clients", json=new, headers=bearer)).json()

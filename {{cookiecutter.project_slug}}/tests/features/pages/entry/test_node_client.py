@@ -60,7 +60,7 @@ async def register(site: Site, *, confidential: bool) -> dict[str, str | None]:
     """Register the client, as an administrator."""
     admin = await site.person(Role.ADMIN)
     new = {"name": "Node", "scope": "account:read", "redirect_uris": [CALLBACK], "confidential": confidential}
-    with httpx2.Client(base_url=site.url) as http:
+    with httpx2.Client(base_url=site.url, timeout=30) as http:
         tokens = http.post("/api/v1/signin", json={"email": admin.email, "password": admin.password}).json()
         bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
         made = http.post("/api/v1/clients", json=new, headers=bearer).json()
@@ -69,7 +69,7 @@ async def register(site: Site, *, confidential: bool) -> dict[str, str | None]:
 
 def allow(site: Site, person: Person, address: str) -> str:
     """Follow the client's address with a browser, sign in, and allow it: where the browser is sent in the end."""
-    with httpx2.Client(base_url=site.url, headers={"Accept": "text/html"}) as browser:
+    with httpx2.Client(base_url=site.url, headers={"Accept": "text/html"}, timeout=30) as browser:
         login = browser.get(address).headers["Location"]
         hidden = re.search(r'name="next" value="([^"]*)"', browser.get(login).text)
         assert hidden
