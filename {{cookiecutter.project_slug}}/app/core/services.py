@@ -17,10 +17,7 @@ class FeatureError(Exception):
 
 
 class Services(AsyncExitStack):
-    """The services of an application. Each feature adds its own, and uses those of earlier features.
-
-    They are closed in reverse order.
-    """
+    """The services of an application: each feature adds its own, and uses earlier ones. The last is closed first."""
 
     def __init__(self) -> None:
         super().__init__()

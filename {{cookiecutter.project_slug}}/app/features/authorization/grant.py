@@ -7,7 +7,6 @@ request that does not fit consumes nothing: a stolen code can be neither used no
 import hmac
 import re
 from base64 import urlsafe_b64encode
-from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -52,7 +51,10 @@ class AuthorizationCodeGrant:
             # RFC 7636 section 4.6.
             is_proved = code is not None and hmac.compare_digest(code.code_challenge, challenge)
             if code is not None and code.used_at is not None:
-                await self._note_reuse(db, code, is_proved=is_proved)
+                ends = is_proved and code.started_session_id is not None
+                if ends:
+                    await self._sessions.end(db, "authorization code reused", id=code.started_session_id)
+                emit_event(ConsentEvent.CODE_REUSED, outcome="denied", session_id=code.started_session_id, ended=ends)
             elif code is not None and is_proved and code.expires_at > utc_now() and code.redirect_uri == redirect_uri:
                 pair = await self._exchange(db, code, client, origin)
         if pair is None:
@@ -72,13 +74,6 @@ class AuthorizationCodeGrant:
         code = await db.scalar(select(AuthorizationCode).where(*mine).with_for_update())
         # A second use counts, even if the browser has signed out by now.
         return code if code is None or alive or code.used_at is not None else None
-
-    async def _note_reuse(self, db: AsyncSession, code: AuthorizationCode, *, is_proved: bool) -> None:
-        started: UUID | None = code.started_session_id
-        ends = started is not None and is_proved
-        if ends:
-            await self._sessions.end(db, "authorization code reused", id=started)
-        emit_event(ConsentEvent.CODE_REUSED, outcome="denied", session_id=started, ended=ends)
 
     async def _exchange(
         self, db: AsyncSession, code: AuthorizationCode, client: RegisteredClient, origin: Client

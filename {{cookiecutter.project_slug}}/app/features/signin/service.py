@@ -117,7 +117,11 @@ class SignInService:
         if session is None or roles is None:
             return None
         granted = self._accounts.permitted(roles, session.methods.split()).intersection(session.scope.split())
-        who, since, narrowed = session.user_id, session.authenticated_at, _narrow(" ".join(sorted(granted)), scope)
+        # All of it by default (RFC 6749 section 6).
+        wanted: frozenset[str] = granted if scope is None else frozenset(scope.split())
+        if not wanted <= granted or (scope is not None and not wanted):
+            raise RefusedGrant("invalid_scope", "The scope asks for more than was granted.")
+        who, since, narrowed = session.user_id, session.authenticated_at, " ".join(sorted(wanted))
         renewed = NewSession(session.id, who, since, narrowed, session.methods, session.client_id)
         refresh_token = await (await db.connection()).run_sync(_issue, renewed)
         emit_event(SignInEvent.TOKEN_REFRESHED, outcome="success", user_id=who, session_id=session.id)
@@ -198,13 +202,3 @@ async def _family(db: AsyncSession, token: str) -> UUID | None:
 def _is(token: str) -> ColumnElement[bool]:
     """Match the row of a token; a text that is no refresh token matches none."""
     return RefreshToken.token_hash == digest(token) if _SHAPE.fullmatch(token) else false()
-
-
-def _narrow(granted: str, asked: str | None) -> str:
-    """Return the part of the granted scope that is asked for: all of it by default (RFC 6749 section 6)."""
-    if asked is None:
-        return granted
-    wanted = set(asked.split())
-    if not wanted or not wanted <= set(granted.split()):
-        raise RefusedGrant("invalid_scope", "The scope asks for more than was granted.")
-    return " ".join(sorted(wanted))

@@ -141,10 +141,7 @@ class Appender:
         self._turns = itertools.count(os.getpid())
 
     def __call__(self, connection: Connection, event_records: Sequence[EventRecord]) -> int:
-        """Add the events, in order, and a mark if one is due; return the number of rows.
-
-        Raises `Unavailable`, which rolls the transaction back.
-        """
+        """Add the events, in order, and a mark if one is due; return the number of rows. Raises `Unavailable`."""
         return self._append(connection, [entry_of(event_record) for event_record in event_records])
 
     def mark(self, connection: Connection, event: SecurityEvent, **details: str | int) -> None:

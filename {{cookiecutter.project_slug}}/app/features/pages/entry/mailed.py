@@ -26,17 +26,10 @@ router = PageRouter(__name__)
 _ACCEPTED = 202
 # For the browser that registered, until the token of the mail has expired.
 _REGISTERED = "__Host-registered"
-_HOUR = 3600
-
-
-def _code(text: str) -> str:
-    """Return the token of what was typed: itself, or the whole link."""
-    return text.strip().rpartition("#")[2]
-
 
 # No password, and shown again: it has left the address bar, and choosing another password needs it once more.
-Code = Annotated[str, Field(max_length=1000), AfterValidator(_code)]
-"""A token from a mail."""
+Code = Annotated[str, Field(max_length=1000), AfterValidator(lambda text: text.strip().rpartition("#")[2])]
+"""A token from a mail: what was typed, or the end of the whole link."""
 
 
 class CodeForm(FormBody):
@@ -69,7 +62,7 @@ async def register(page: CurrentPage, mailboxes: Mailboxes, client: RequestClien
     async with page.form(AccountCreate, "register.html") as typed:
         proof = await mailboxes.register(typed.email, typed.password, typed.display_name, ip=client.ip)
     response = page.show("mailed.html", status=_ACCEPTED, email=typed.email, purpose="register")
-    response.set_cookie(_REGISTERED, proof, max_age=_HOUR, path="/", secure=True, httponly=True, samesite="lax")
+    response.set_cookie(_REGISTERED, proof, max_age=3600, path="/", secure=True, httponly=True, samesite="lax")
     return response
 
 

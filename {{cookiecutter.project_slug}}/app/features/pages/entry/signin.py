@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import Query, Request
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
@@ -75,16 +75,11 @@ async def login_page(page: CurrentPage, next_path: NextPath = None) -> Response:
     """Ask for address and password; a signed-in user goes on at once."""
     if page.signed_in:
         return page.go(safe_next_path(next_path) or HOME)
-    lost = next_path is not None and _may_have_lost_its_cookie(page.request)
+    # It may have signed in and not kept the cookie: a redirect keeps the `Referer` of the form, and over plain HTTP
+    # Safari keeps no `Secure` cookie.
+    tried = page_before(page.request) == "/login" or page.request.url.scheme == "http"
+    lost = next_path is not None and session_cookie(page.request) is None and tried
     return page.show("login.html", cookie_lost=lost, **await onward_from(page, next_path))
-
-
-def _may_have_lost_its_cookie(request: Request) -> bool:
-    """Return whether the browser may have signed in and not kept the cookie, whatever the password was.
-
-    A redirect keeps the `Referer` of the form. Over plain HTTP, Safari keeps no `Secure` cookie.
-    """
-    return session_cookie(request) is None and (page_before(request) == "/login" or request.url.scheme == "http")
 
 
 @router.form("/login", Public(), max_body_size=16 * KIB)

@@ -5,10 +5,9 @@ Files are read once, served from memory, and named by their content so that brow
 
 import hashlib
 from collections.abc import Iterable
-from enum import StrEnum
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from jinja2 import Environment as Templates
@@ -17,6 +16,7 @@ from starlette.responses import Response
 from app.access.guard import route_policies
 from app.access.policies import Policy, Principal
 from app.core.errors import Forbidden, NotFound, Unauthenticated
+from app.core.schemas import TextWithMore
 from app.core.settings.model import Settings
 from app.features.accounts.mailed.mails import templates_in
 from app.features.accounts.passwords.hasher import LONGEST_PASSWORD, SHORTEST_PASSWORD
@@ -55,16 +55,11 @@ class Assets:
         return Response(content, media_type=media_type, headers={"Cache-Control": _FOR_EVER})
 
 
-class Notice(StrEnum):
+class Notice(TextWithMore):
     """What was done, for the page that comes next. The URL has the name alone; a feature has a subclass of its own."""
 
-    text: str
-
-    def __new__(cls, name: str, text: str) -> Self:
-        """Make a member of a name and its text."""
-        member = str.__new__(cls, name)
-        member._value_, member.text = name, text
-        return member
+    def __init__(self, _: str, text: str) -> None:
+        self.text = text
 
 
 class PagesNotice(Notice):

@@ -1,7 +1,4 @@
-"""Texts of others, times, events and problems as pages show them.
-
-A text is bounded, and without characters that reorder the text around it.
-"""
+"""Texts of others, times, events and problems as pages show them: bounded, without characters that reorder text."""
 
 import re
 from datetime import UTC, datetime, timedelta
