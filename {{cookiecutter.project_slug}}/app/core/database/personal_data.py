@@ -47,12 +47,12 @@ class PersonalData:
         for reference in (each.column for each in owner.foreign_keys if "user_id" in each.column.table.c):
             whose = owner.in_(select(reference).where(reference.table.c.user_id == user_id))
         own = select(self.table).where(whose)
-        statement, more = own.order_by(key).limit(_BATCH), True
+        statement, shown, more = own.order_by(key).limit(_BATCH), self.shown, True
         while more:
             async with services[Database].read() as db:
                 found = (await db.scalars(statement)).all()
             for row in found:
-                yield {name: getattr(row, name) for name in self.shown} | self.show(services, row)
+                yield {name: getattr(row, name) for name in shown} | self.show(services, row)
             more = len(found) == _BATCH
             statement = statement.where(key > getattr(found[-1], key.key)) if more else statement
 

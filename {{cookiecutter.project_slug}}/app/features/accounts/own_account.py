@@ -68,7 +68,8 @@ class OwnAccountService:
     ) -> None:
         """Mail a token to the new address, and word to the old one, while the change can still be stopped.
 
-        Only the owner of the new address learns that it has an account (ASVS 6.3.8). Raises `TooManyRequests`.
+        Only the owner of the new address learns that it has an account (ASVS 6.3.8): what is kept about whoever asks is
+        the same. Raises `TooManyRequests`.
         """
         await self._mail.admit_client(ip)
         address = parse_email_address(new_email)
@@ -82,11 +83,11 @@ class OwnAccountService:
             # Only a confirmed account keeps its address from others.
             taken = (User.mailbox == address.mailbox, User.verified_at.is_not(None), User.id != user.id)
             holder = await db.scalar(select(User.email).where(*taken))
-            async with taken_back(db, unless=holder is None and mailable):
+            async with taken_back(db, unless=mailable):
                 token = await self._tokens.issue(db, user, TokenKind.EMAIL_CHANGE, address)
             async with taken_back(db, unless=mailable and (holder is None or tellable)):
                 kind = MailKind.EMAIL_CHANGE if holder is None else MailKind.ACCOUNT_EXISTS
-                await self._mail.send(db, kind, holder or address.address, None if holder else user.id, token=token)
+                await self._mail.send(db, kind, holder or address.address, None, token=token)
             async with taken_back(db, unless=mailable):
                 await self._mail.notify(db, MailKind.EMAIL_CHANGE_REQUESTED, user)
             _emit_event(AccountEvent.EMAIL_CHANGE_REQUESTED, principal)

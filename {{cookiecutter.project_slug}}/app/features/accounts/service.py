@@ -53,7 +53,8 @@ def with_account(alive: Subquery) -> Select[Any]:
 
 def called(user: Any) -> str:
     """Return the address of an account; of a service account, whose address is made up, the name of its client."""
-    return str(user.display_name or user.email if user.email.endswith(f"@{SERVICE_DOMAIN}") else user.email)
+    is_made_up = user.email.endswith(f"@{SERVICE_DOMAIN}")
+    return str((user.display_name if is_made_up else None) or user.email)
 
 
 def is_service_account(user_id: ColumnElement[UUID]) -> ColumnElement[bool]:

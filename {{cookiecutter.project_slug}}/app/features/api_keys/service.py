@@ -185,7 +185,7 @@ class ApiKeyService:
     async def _changing(
         self, actor: Principal, owner: UUID | None, *, makes: bool = False
     ) -> AsyncIterator[tuple[AsyncSession, UUID, frozenset[Permission]]]:
-        """Begin a change of keys; yields the transaction, whose keys they are, and what the owner may."""
+        """Begin a change of keys; yields the transaction, whose keys they are, and what they may at most."""
         if owner is None:
             async with self._database.transaction() as db:
                 await self._sessions.require_alive(db, actor)

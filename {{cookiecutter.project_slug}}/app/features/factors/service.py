@@ -147,7 +147,8 @@ class FactorService:
             again, ends = SecretStr(token := new_token()), utc_now() + _ENROLMENT_LIFETIME
             row = Enrolment(token_hash=digest(token), session_id=actor.session_id, kind=kind, expires_at=ends)
             async with self._database.transaction() as db:
-                new = _together(await self._locked(db, actor)) if kind == PASSKEY else kinds.new_app()
+                rows = await self._locked(db, actor)
+                new = _together(rows) if kind == PASSKEY else kinds.new_app()
                 row.sealed = self._sealer.seal(new, identity=_begun_in(row))
                 db.add(row)
         state = await self._enrolled(actor, kind, again)

@@ -86,8 +86,10 @@ class JoinedWrites:
         self.is_closing = transport.is_closing
 
     def write(self, data: bytes) -> None:
-        """Hold the first part, and write each other one with what is held."""
-        if self._held is None:
+        """Hold the first part, but a `100 Continue`, which is no answer; write each other one with what is held."""
+        if self._held is None and data.startswith(b"HTTP/1.1 100 "):
+            self._transport.write(data)
+        elif self._held is None:
             self._held = data
             self._loop.call_soon(self.flush)
         else:

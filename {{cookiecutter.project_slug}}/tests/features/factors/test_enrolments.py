@@ -7,23 +7,27 @@ from typing import Any
 import httpx2
 import pytest
 import time_machine
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.clock import utc_now
 from app.core.crypto import digest
 from app.core.database.database import Database
 from app.features.accounts.models import User
 from app.features.factors.service import Enrolment, FactorService
+from app.features.sessions.models import Session
 from tests.conftest import StartService
 from tests.features.factors.passkeys.steps import add_credential, begin_passkey
 from tests.features.factors.steps import FACTORS, App, begin, confirm, enrol
 from tests.features.factors.test_races import MANY, together
 from tests.support.api.authenticator import Passkey
-from tests.support.service import Service, Tokens
+from tests.support.api.meanwhile import while_it_waits
+from tests.support.service import Person, Service, Tokens
 
 pytestmark = pytest.mark.anyio
 
 Add = Callable[..., Awaitable[httpx2.Response]]
+End = Callable[[AsyncSession, Person], Awaitable[None]]
 
 
 async def enrolment(service: Service, kind: str, headers: dict[str, str]) -> Add:
@@ -37,6 +41,16 @@ async def enrolment(service: Service, kind: str, headers: dict[str, str]) -> Add
     return lambda on=service: add_credential(on, headers, begun, made)
 
 
+async def end_sessions(db: AsyncSession, person: Person) -> None:
+    """End all of somebody."""
+    await db.execute(update(Session).where(Session.user_id == person.id).values(ended_at=utc_now()))
+
+
+async def delete_account(db: AsyncSession, person: Person) -> None:
+    """Delete an account with all that belongs to it."""
+    await db.execute(delete(User).where(User.id == person.id))
+
+
 async def remove(service: Service, headers: dict[str, str], added: httpx2.Response) -> None:
     """Remove what an answer says was added."""
     answer = await service.client.delete(f"{FACTORS}/{added.json()['id']}", headers=headers)
@@ -46,6 +60,20 @@ async def remove(service: Service, headers: dict[str, str], added: httpx2.Respon
 async def listed(service: Service, headers: dict[str, str]) -> list[Any]:
     """The kinds that the account has."""
     return [each["kind"] for each in (await service.client.get(FACTORS, headers=headers)).json()["items"]]
+
+
+@pytest.mark.asvs("7.4.1")
+@pytest.mark.parametrize("kind", ["totp", "passkey"])
+@pytest.mark.parametrize("end", [end_sessions, delete_account])
+async def test_nothing_begins_in_a_session_that_has_ended_meanwhile(start: StartService, kind: str, end: End) -> None:
+    """Whoever was let in before waits, and is refused; no row is made, and no secret shown."""
+    async with start() as service, start() as other:
+        person, tokens = await service.signed_in()
+        request = service.client.post(FACTORS, json={"kind": kind}, headers=tokens.bearer)
+        answer = await while_it_waits(service, other, person, request, lambda db: end(db, person))
+        assert answer.status_code == 401, answer.text
+        async with service[Database].read() as db:
+            assert await db.scalar(select(func.count()).select_from(Enrolment)) == 0
 
 
 @pytest.mark.asvs("6.5.1", "6.6.2", "6.7.2")

@@ -70,6 +70,18 @@ def test_an_answer_is_never_half_written(server: ServerProcess, target: str) -> 
                 body += connection.recv(MIB)
 
 
+def test_an_answer_after_100_continue_is_not_half_written_either(server: ServerProcess) -> None:
+    """What tells the client to go on is a write of its own, and at once; head and body that follow are one."""
+    with server.connection() as connection:
+        for _ in range(20):
+            connection.sendall(request("POST", SIGNIN, JSON, "Content-Length: 2", "Expect: 100-continue"))
+            assert connection.recv(MIB).startswith(b"HTTP/1.1 100 ")
+            connection.sendall(b"{}")
+            head, _, body = connection.recv(MIB).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 422 ")
+            assert body
+
+
 KEPT_OPEN = {
     "nothing": b"",
     "half a head": raw(GET, HOST_LINE)[:-2],

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, NamedTuple, TypeVar
 
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -126,7 +125,6 @@ class PasswordHasher:
         return Verification(valid=True, new_hash=self._hasher.hash(password) if weaker else None)
 
 
-@cache
 def usable_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

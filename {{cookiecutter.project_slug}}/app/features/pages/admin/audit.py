@@ -83,7 +83,12 @@ async def names_of(page: HtmlPage, accounts: AccountService, events: list[AuditE
     ids = {event.actor for event in events}
     ids |= {_as_id(event.target_id or "") for event in events if event.target_type == "user"}
     named = await accounts.addresses(found for found in ids if found) if _sees_accounts(page) else {}
-    return {str(user_id): called(user) for user_id, user in named.items()}
+    return {str(user_id): _name(user) for user_id, user in named.items()}
+
+
+def _name(user: Any) -> str:
+    """Return the address; of a service account, its name behind a mark, as anybody's address may be the name."""
+    return user.email if called(user) == user.email else f"service account {called(user)}"
 
 
 @router.page("", Allow(TrailPermission.AUDIT_READ))

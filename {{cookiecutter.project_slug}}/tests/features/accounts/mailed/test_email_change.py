@@ -69,7 +69,7 @@ async def test_asks_for_the_password_and_limits_the_guesses(start: StartService,
 
 @pytest.mark.asvs("6.3.8")
 async def test_an_address_that_is_taken_gets_the_same_answer(post: Post) -> None:
-    """Its owner is told, whoever asked is not, and no token is made."""
+    """Its owner is told, whoever asked is not, and no token is mailed."""
     other = await post.service.person()
     person, tokens = await post.service.signed_in()
     taken, free = await ask(post, person, tokens, other.email), await ask(post, person, tokens)
@@ -78,6 +78,18 @@ async def test_an_address_that_is_taken_gets_the_same_answer(post: Post) -> None
     assert "already" in text
     assert not TOKEN.search(text)
     assert await confirm(post, await post.token(NEW)) == 204
+
+
+@pytest.mark.asvs("6.3.8")
+async def test_the_copy_of_my_data_does_not_tell_who_has_the_address(post: Post) -> None:
+    """What is kept about whoever asked is the same: a token that is waited for, and word to their own address."""
+    taken = (await post.service.person()).email
+    for new in (taken, NEW):
+        person, tokens = await post.service.signed_in()
+        assert (await ask(post, person, tokens, new)).status_code == 202
+        kept = (await post.service.client.get("/api/v1/users/me/export", headers=tokens.bearer)).json()
+        assert [(token["kind"], token["email"]) for token in kept["mailed_tokens"]] == [("eml", new)]
+        assert {mail["kind"] for mail in kept["waiting_mail"]} <= {"email_change_requested"}
 
 
 async def test_two_accounts_cannot_get_one_address(post: Post) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 
 import pytest
 import time_machine
@@ -43,6 +44,18 @@ async def test_lists_where_i_am_signed_in(service: Service) -> None:
     assert text.count("this session") == 1
     assert text.count("127.0.0.1 · signed in") == 3
     assert len(await session_ids(browser)) == 2
+
+
+async def test_says_this_one_first_where_it_is(service: Service) -> None:
+    """Of many, the oldest is on the last page, and the count is of that page."""
+    person, browser = await with_browser(service)
+    for _ in range(50):
+        await service.sign_in(person)
+    first = await browser.get(PATH)
+    assert "50 sessions on this page" in text_of(first)
+    assert "this one first" not in text_of(first)
+    (more,) = re.findall(r'href="([^"]*cursor=[^"]*)"', first.text)
+    assert "1 session on this page, this one first" in text_of(await browser.get(unescape(more)))
 
 
 @pytest.mark.asvs("7.5.2", "7.4.1")

@@ -133,12 +133,12 @@ async def test_a_count_has_an_index(start: StartService, tmp_path: Path, filters
 
 
 async def test_names_a_service_account_by_its_client(service: Service) -> None:
-    """Its address is made up, and nobody knows it."""
+    """Its address is made up, and nobody knows it; a mark comes first, as the name can be somebody's address."""
     machine = await register_machine(service, name="Nightly <export> & more")
     await machine_token(service, machine)
     _, admin = await with_browser(service, Role.ADMIN)
     answer = await admin.get(PATH, params={"action": "token_issued"})
-    assert "Nightly <export> & more" in text_of(answer)
+    assert "service account Nightly <export> & more" in text_of(answer)
     assert "clients.invalid" not in answer.text
 
 
