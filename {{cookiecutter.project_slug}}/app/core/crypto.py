@@ -46,13 +46,10 @@ class KeyRing:
 
     def __init__(self, secret_key: SecretStr, fallbacks: Sequence[SecretStr] = ()) -> None:
         self._secrets = (secret_key, *fallbacks)
-        self._keys: dict[Purpose, tuple[bytes, ...]] = {}
 
     def all(self, purpose: Purpose) -> tuple[bytes, ...]:
         """Return every key that may have made a value still in use, the current one first."""
-        if purpose not in self._keys:
-            self._keys[purpose] = tuple(derive_key(secret, purpose) for secret in self._secrets)
-        return self._keys[purpose]
+        return tuple(derive_key(secret, purpose) for secret in self._secrets)
 
 
 def new_token(prefix: str = "") -> str:

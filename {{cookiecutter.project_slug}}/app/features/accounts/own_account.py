@@ -1,5 +1,7 @@
 """The own account: change the profile, the password or the e-mail address, delete the account."""
 
+from collections.abc import Awaitable, Callable
+
 from pydantic import SecretStr
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
@@ -54,7 +56,7 @@ class OwnAccountService:
         confirmed = await self._confirmation.require(principal, current, AccountEvent.PASSWORD_CHANGED)
         new_hash = await self._passwords.hash(new, email=confirmed.email, display_name=confirmed.display_name)
         async with self._database.transaction() as db:
-            user = await _lock_confirmed(db, confirmed)
+            user = await lock_confirmed(db, confirmed)
             await self._authority.sessions.require_alive(db, principal)
             user.password_hash = new_hash
             await self._tokens.end_access(db, user.id, "password changed", keep=principal.session_id)
@@ -78,7 +80,7 @@ class OwnAccountService:
         # Counted whether somebody holds the address or not, and heeded if somebody does.
         tellable = (await self._mail.admit("address held", address.mailbox)).allowed
         async with self._database.transaction() as db:
-            user = await _lock_confirmed(db, confirmed)
+            user = await lock_confirmed(db, confirmed)
             await self._authority.sessions.require_alive(db, principal)
             # Only a confirmed account keeps its address from others.
             taken = (User.mailbox == address.mailbox, User.verified_at.is_not(None), User.id != user.id)
@@ -110,14 +112,17 @@ class OwnAccountService:
         confirmed = await self._confirmation.require(principal, password, AccountEvent.ACCOUNT_DELETED)
         async with self._database.transaction() as db:
             administrators = await self._authority.lock_actor(db, principal)
-            user = await _lock_confirmed(db, confirmed)
+            user = await lock_confirmed(db, confirmed)
             keep_one(administrators, user)
             await self._mail.notify(db, MailKind.ACCOUNT_DELETED, user)
             await db.execute(delete(User).where(User.id == user.id))
             _emit_event(AccountEvent.ACCOUNT_DELETED, principal)
 
 
-async def _lock_confirmed(db: AsyncSession, confirmed: User) -> User:
+Confirmed = Callable[[AsyncSession], Awaitable[object]]  # `lock_confirmed` for an account
+
+
+async def lock_confirmed(db: AsyncSession, confirmed: User) -> User:
     """Lock and return an account; raises `Conflict` if its password changed or it was disabled since `confirmed`."""
     unchanged = (User.id == confirmed.id, User.password_hash == confirmed.password_hash)
     user = await db.scalar(select(User).where(*unchanged, User.disabled_at.is_(None)).with_for_update())

@@ -23,7 +23,7 @@ API_KEYS = Feature(
     keys=(API_KEY_SEAL,),
     personal_data=(
         PersonalData(name="api_keys", table=ApiKey),
-        PersonalData(name="api_keys_made", table=ApiKey, owner="made_by"),
+        PersonalData(name="api_keys_made", table=ApiKey, owner="made_by", without=("last_used_at", "last_used_ip")),
     ),
     purge=(RetentionJob("API keys", ApiKey, lambda _, before: ApiKey.expires_at < before),),
     reseal=(ResealJob("API keys", lambda services: services[ApiKeyService]),),

@@ -1,6 +1,7 @@
 """The decisions of users about clients: a code or none, and the consents so far (ASVS 10.7.1, 10.7.3)."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -65,7 +66,7 @@ class AuthorizationService:
         reads_alone = all(name.endswith(":read") for name in request.granted(principal))
         return not reads_alone and utc_now() - principal.authenticated_at > timedelta(minutes=STEP_UP_MINUTES)
 
-    async def needs_consent(self, principal: Principal, request: AuthorizationRequest) -> bool:
+    async def needs_consent(self, by: Principal, request: AuthorizationRequest, db: AsyncSession | None = None) -> bool:
         """Return whether to ask the user: not for the service itself, nor for what they have allowed.
 
         A public client that anybody could pretend to be, by a loopback address or a private scheme, is asked about
@@ -80,13 +81,17 @@ class AuthorizationService:
             return True
         if client.first_party:
             return False
-        mine = (Consent.user_id == principal.user_id, Consent.client_id == request.client.id)
-        async with self._database.read() as db:
-            allowed = await db.scalar(select(Consent.scope).where(*mine))
-        return allowed is None or not request.granted(principal) <= frozenset(allowed.split())
+        mine = (Consent.user_id == by.user_id, Consent.client_id == request.client.id)
+        async with nullcontext(db) if db else self._database.read() as reading:
+            allowed = await reading.scalar(select(Consent.scope).where(*mine))
+        return allowed is None or not request.granted(by) <= frozenset(allowed.split())
 
-    async def approve(self, principal: Principal, request: AuthorizationRequest, origin: Client) -> str:
-        """Give the client a code; raises `RefusedRequest` if nothing of the scope is allowed, or for an old sign-in."""
+    async def approve(self, principal: Principal, request: AuthorizationRequest, origin: Client, *, asked: bool) -> str:
+        """Give the client a code; `asked` is whether the user has just been asked.
+
+        Raises `RefusedRequest` if nothing of the scope is allowed, for an old sign-in, or if the user was not asked and
+        has taken the consent back meanwhile.
+        """
         if self.needs_sign_in(request, principal.authenticated_at + _TIME_TO_DECIDE):
             request.refuse("login_required", "The user signed in too long ago.")
         scope = self.require_grantable(principal, request)
@@ -109,6 +114,8 @@ class AuthorizationService:
             held = may and await self._clients.hold(db, request.client)
             if not held or not await self._sessions.lock_alive(db, principal.session_id):
                 return request.answer(error="access_denied")
+            if not asked and await self.needs_consent(principal, request, db):
+                request.refuse("consent_required", "The user has taken the consent back.")
             await db.execute(insert(AuthorizationCode), row)
             if not request.client.first_party:
                 await self._remember(db, principal.user_id, request.client, scope, origin)

@@ -26,6 +26,7 @@ from app.core.database.database import Base, Database
 from app.core.errors import Unauthenticated
 from app.core.events import emit_event
 from app.core.services import Services
+from app.features.accounts.own_account import Confirmed
 from app.features.accounts.service import Account, AccountService
 from app.features.browser.cookie import session_cookie, set_session_cookie
 from app.features.browser.events import BrowserEvent
@@ -117,10 +118,11 @@ class BrowserSessions:
             emit_event(BrowserEvent.SESSION_FORGED, outcome="denied", user_id=user_id, session_id=session_id)
         return None
 
-    async def confirm(self, principal: Principal) -> SetCookie:
+    async def confirm(self, principal: Principal, lock: Confirmed) -> SetCookie:
         """Record that the user has just proved who they are, and make a new cookie, unless the session has ended."""
         user_id, session_id = principal.user_id, principal.session_id
         async with self._database.transaction() as db:
+            await lock(db)
             now = await self._sessions.authenticated_again(db, session_id)
             if now is None:
                 return partial(set_session_cookie, value=None)

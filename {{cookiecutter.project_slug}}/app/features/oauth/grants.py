@@ -1,6 +1,7 @@
 """The grants of the token endpoint. Features add theirs to one table, which the metadata lists."""
 
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import TypeVar
 
 from app.access.policies import CLIENT_SECRET
@@ -8,7 +9,7 @@ from app.core.database.database import Database
 from app.core.errors import BadRequest, Unauthenticated
 from app.core.services import Services
 from app.features.accounts.service import AccountService
-from app.features.oauth.clients.registered import BUILT_IN, AnyClient, GrantType, InvalidClient, RegisteredClient
+from app.features.oauth.clients.registered import AnyClient, GrantType, InvalidClient, RegisteredClient
 from app.features.oauth.clients.service import ClientService
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.devices import Client
@@ -32,9 +33,10 @@ class OwnGrants:
 
     async def refresh_token(self, form: TokenForm, client: AnyClient, _: Client) -> TokenResponse:
         """Exchange a refresh token (RFC 6749 section 6)."""
-        token = required(form.refresh_token, "refresh_token")
-        client_id = None if client is BUILT_IN else client.client_id
-        return await self._signin.renew(token.get_secret_value(), form.scope, client_id)
+        token = required(form.refresh_token, "refresh_token").get_secret_value()
+        if not isinstance(client, RegisteredClient):
+            return await self._signin.renew(token, form.scope)
+        return await self._signin.renew(token, form.scope, client.client_id, partial(self._clients.hold, client=client))
 
     async def password(self, form: TokenForm, _: AnyClient, origin: Client) -> TokenResponse:
         """Exchange a password (RFC 6749 section 4.3), which RFC 9700 bans: only a setting switches it on."""

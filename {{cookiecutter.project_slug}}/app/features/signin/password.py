@@ -26,6 +26,7 @@ from app.core.schemas import ResponseBody
 from app.core.services import Services
 from app.features.accounts.events import Alert
 from app.features.accounts.mailed.mails import AccountMail
+from app.features.accounts.own_account import Confirmed
 from app.features.accounts.passwords.hasher import PasswordHasher
 from app.features.accounts.service import AccountService
 from app.features.factors.schemas import FactorAnswer, OfferedCode, OfferedPasskey
@@ -128,12 +129,14 @@ class PasswordSignIn:
         rows = await self._database.fetch_all(OF_USER, {"of_user": found[0].user_id}) if found else ()
         return self._factors.offered(rows, challenge) if found else None
 
-    async def ask(self, channel: Channel, actor: Principal | None = None) -> Challenge:
-        """Ask an actor, who has given the password, for a factor, or anybody for a passkey; raises as `answer` does."""
+    async def ask(self, channel: Channel, confirmed: tuple[Principal, Confirmed] | None = None) -> Challenge:
+        """Ask an actor, whose password is confirmed, for a factor, or anybody for a passkey; raises as `answer`."""
+        actor, lock = confirmed or (None, None)
         user_id, factors, method = (actor.user_id, (), _METHOD) if actor else (None, None, _USER_VERIFIED)
         async with self._database.transaction() as db:
             connection = await db.connection()
-            if actor:
+            if actor and lock:
+                await lock(db)
                 await self._sessions.require_alive(db, actor)
                 if not await connection.run_sync(self._factors.of_user, actor.user_id):
                     raise Conflict("Your second factor is not one of this account: sign in once more as you did.")

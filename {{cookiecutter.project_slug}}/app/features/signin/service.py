@@ -4,6 +4,7 @@ Refresh tokens are one-time, opaque, stored hashed; those of one session are a f
 """
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Literal
 from uuid import UUID
@@ -32,6 +33,7 @@ from app.features.signin.tokens import FIRST_PARTY, AccessTokens, TokenClaims
 _PREFIX = "rt_"
 _SHAPE = re.compile(rf"{_PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
 _ISSUE = insert(table_of(RefreshToken))
+_Hold = Callable[[AsyncSession], Awaitable[bool]]
 
 
 class RefusedGrant(BadRequest):
@@ -90,14 +92,16 @@ class SignInService:
         emit_event(SignInEvent.TOKEN_ISSUED, outcome="success", **who, grant_type=grant_type)
         return self._pair(session, refresh_token)
 
-    async def renew(self, token: str, scope: str | None, client_id: str | None = None) -> TokenResponse:
+    async def renew(
+        self, token: str, scope: str | None, client_id: str | None = None, hold: _Hold | None = None
+    ) -> TokenResponse:
         """Exchange a refresh token for new tokens; `scope` may narrow the access token, not widen it.
 
         Raises `RefusedGrant`. A token that was used before ends its family, and no error rolls that
-        back; one of another client ends nothing (RFC 9700 section 4.14.2). `client_id` None is the own sign-in.
+        back; one of another client, or of one that `hold` finds changed, ends nothing (RFC 9700 section 4.14.2).
         """
         async with self._database.transaction() as db:
-            session_id = await _family(db, token)
+            session_id = await _family(db, token) if hold is None or await hold(db) else None
             # It is locked before the token, as deletions do.
             if session_id and await self._sessions.lock(db, session_id) != client_id:
                 session_id = None
@@ -138,7 +142,8 @@ class SignInService:
             if user is not None:
                 await self._sessions.require_alive(db, user)
                 own["user_id"] = user.user_id
-            session_id = await self._session_of(db, token)
+            claims = None if token.startswith(_PREFIX) else self._tokens.verify(token)
+            session_id = claims.session_id if claims else await _family(db, token)
             if session_id and await self._sessions.end(db, "revoked", id=session_id, **own):
                 emit_event(SignInEvent.TOKEN_REVOKED, outcome="success", session_id=session_id, **who)
 
@@ -170,12 +175,6 @@ class SignInService:
             authenticated_at=int(session.authenticated_at.timestamp()),
             methods=tuple(session.methods.split()),
         )
-
-    async def _session_of(self, db: AsyncSession, token: str) -> UUID | None:
-        if token.startswith(_PREFIX):
-            return await _family(db, token)
-        claims = self._tokens.verify(token)
-        return claims.session_id if claims else None
 
     def _pair(self, session: NewSession, refresh_token: str | None) -> TokenResponse:
         return TokenResponse(

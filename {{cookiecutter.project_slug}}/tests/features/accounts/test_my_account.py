@@ -1,14 +1,21 @@
 """My account: what I see, what I can change, and my password."""
 
+import json
+from collections.abc import AsyncIterator
+
 import pytest
+from sqlalchemy import delete
 
 from app.access.roles import Role
+from app.core.database.database import Database
+from app.features.accounts.models import User
 from tests.conftest import StartService
 from tests.support.service import Person, Service
 
 pytestmark = pytest.mark.anyio
 
 NEW = "a new and much longer one"
+NEW_ADDRESS = "new@people.example"
 
 
 async def test_shows_who_i_am(service: Service) -> None:
@@ -120,3 +127,24 @@ async def test_any_unicode_makes_a_password_and_its_form_does_not_matter(service
     person = await service.person(password="pässwört mit Ümläuten")
     decomposed = "pa\u0308sswo\u0308rt mit U\u0308mla\u0308uten"
     assert (await service.try_sign_in(person.email, decomposed)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more"),
+    [("POST", "/password", {"new_password": NEW}), ("POST", "/email", {"new_email": NEW_ADDRESS}), ("DELETE", "", {})],
+)
+async def test_what_is_asked_for_an_account_that_is_deleted_meanwhile(
+    service: Service, method: str, path: str, more: dict[str, str]
+) -> None:
+    """It is gone between head and body of the request: its session has ended, and nothing has failed."""
+    person, tokens = await service.signed_in()
+    data = json.dumps({"current_password": person.password, **more}).encode()
+
+    async def body() -> AsyncIterator[bytes]:
+        async with service[Database].transaction() as db:
+            await db.execute(delete(User).where(User.id == person.id))
+        yield data
+
+    headers = {**tokens.bearer, "Content-Type": "application/json", "Content-Length": str(len(data))}
+    answer = await service.client.request(method, f"/api/v1/users/me{path}", content=body(), headers=headers)
+    assert answer.status_code == 401, answer.text

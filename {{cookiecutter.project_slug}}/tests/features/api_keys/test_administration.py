@@ -236,3 +236,13 @@ async def test_owner_and_administrators_end_a_key_once(service: Service) -> None
     assert ended == [204, 404, 404, 404]
     assert set(answers[5:]) <= {200, 401}
     assert await opens(service, key["key"]) == 401
+
+
+async def test_who_made_a_key_of_a_service_account_does_not_see_its_use(service: Service) -> None:
+    """When and from where it was used last is not about them, and not in the copy of their data."""
+    _, admin = await service.signed_in(Role.ADMIN)
+    key = (await made(service, admin, await register_machine(service, Role.AUDITOR, scope="users:read"))).json()
+    assert await sees_users(service, key["key"]) == 200
+    (kept,) = (await service.client.get("/api/v1/users/me/export", headers=admin.bearer)).json()["api_keys_made"]
+    assert kept["id"] == key["id"]
+    assert not {"last_used_at", "last_used_ip"} & set(kept)

@@ -63,8 +63,8 @@ async def principal_of(service: Service, tokens: Tokens) -> Principal:
 async def approve(service: Service, client: Registered, browser: Tokens, **changes: str | None) -> dict[str, str]:
     """What the client is told when the user agrees."""
     request = await service[RequestReader].read(query(client, **changes))
-    location = await service[AuthorizationService].approve(await principal_of(service, browser), request, ORIGIN)
-    return parameters(location)[1]
+    principal = await principal_of(service, browser)
+    return parameters(await service[AuthorizationService].approve(principal, request, ORIGIN, asked=True))[1]
 
 
 async def code_for(service: Service, client: Registered, browser: Tokens, **changes: str | None) -> str:

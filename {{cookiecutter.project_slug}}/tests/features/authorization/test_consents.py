@@ -155,10 +155,10 @@ async def test_nothing_is_approved_for_who_is_gone_by_then(service: Service) -> 
     principal = await principal_of(service, browser)
     requests = [await service[RequestReader].read(query(each)) for each in (client, other)]
     await service[ClientService].remove(None, other.client.id)
-    _, told = parameters(await authorization(service).approve(principal, requests[1], ORIGIN))
+    _, told = parameters(await authorization(service).approve(principal, requests[1], ORIGIN, asked=True))
     assert told["error"] == "access_denied"
     await service.client.post("/oauth/revoke", data={"token": browser.refresh}, headers=browser.bearer)
-    _, told = parameters(await authorization(service).approve(principal, requests[0], ORIGIN))
+    _, told = parameters(await authorization(service).approve(principal, requests[0], ORIGIN, asked=True))
     assert told["error"] == "access_denied"
 
 
@@ -183,8 +183,8 @@ async def test_a_client_can_ask_for_a_recent_sign_in(service: Service) -> None:
             assert needs == [bool(number) for number in asked]
             for number, request in enumerate(requests):
                 if number < given:
-                    assert "code=" in await authorization(service).approve(principal, request, ORIGIN)
+                    assert "code=" in await authorization(service).approve(principal, request, ORIGIN, asked=True)
                     continue
                 with pytest.raises(RefusedRequest) as refusal:
-                    await authorization(service).approve(principal, request, ORIGIN)
+                    await authorization(service).approve(principal, request, ORIGIN, asked=True)
                 assert refusal.value.error == "login_required"

@@ -40,7 +40,7 @@ async def test_authlib_walks_through_the_code_flow(service: Service, method: str
         url, state = client.create_authorization_url(server["authorization_endpoint"], code_verifier=VERIFIER)
         authorization = service[AuthorizationService]
         request = await service[RequestReader].read(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-        answer = await authorization.approve(await principal_of(service, browser), request, ORIGIN)
+        answer = await authorization.approve(await principal_of(service, browser), request, ORIGIN, asked=True)
         assert dict(parse_qsl(urlsplit(answer).query))["iss"] == server["issuer"]
         given = {"authorization_response": answer, "code_verifier": VERIFIER, "state": state}
         token = await client.fetch_token(server["token_endpoint"], **given)
@@ -70,7 +70,7 @@ async def test_oauthlib_reads_the_answers(service: Service) -> None:
     )
     authorization = service[AuthorizationService]
     request = await service[RequestReader].read(parse_qsl(urlsplit(url).query))
-    answer = await authorization.approve(await principal_of(service, browser), request, ORIGIN)
+    answer = await authorization.approve(await principal_of(service, browser), request, ORIGIN, asked=True)
     assert client.parse_request_uri_response(answer, state="a state")["code"].startswith("ac_")
     with pytest.raises(AccessDeniedError):
         client.parse_request_uri_response(request.answer(error="access_denied"), state="a state")

@@ -180,11 +180,11 @@ async def test_what_was_begun_goes_with_the_purge_and_with_its_account(service: 
         for _ in range(2):
             await begin(service, tokens.bearer)
         clock.shift(16 * 60)
-        tokens = await service.sign_in(person)
-        await begin(service, tokens.bearer)
+        renewed = await service.sign_in(person)
+        await begin(service, renewed.bearer)
         assert await service.purge("enrolments", before=utc_now(), limit=10) == 2
         assert await count() == 1
         body = {"current_password": person.password}
-        gone = await service.client.request("DELETE", "/api/v1/users/me", json=body, headers=tokens.bearer)
+        gone = await service.client.request("DELETE", "/api/v1/users/me", json=body, headers=renewed.bearer)
         assert gone.status_code == 204, gone.text
         assert await count() == 0

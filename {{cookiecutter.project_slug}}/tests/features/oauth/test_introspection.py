@@ -87,7 +87,7 @@ async def test_a_user_learns_about_their_own_tokens_alone(service: Service) -> N
 
 
 async def test_what_does_not_hold_is_inactive_whatever_the_reason(service: Service) -> None:
-    """Nonsense, expired, signed out, disabled, a token of a session that somebody deleted: one answer."""
+    """Nonsense, expired, signed out, disabled: one answer."""
     client, person = await register(service), await service.person()
     tokens = await issue_to(service, client, person)
     _, admin = await service.signed_in(Role.ADMIN)
@@ -101,6 +101,10 @@ async def test_what_does_not_hold_is_inactive_whatever_the_reason(service: Servi
         assert (await introspect(service, tokens.refresh, client.basic))["active"] is True
     with time_machine.travel(utc_now() + timedelta(days=15), tick=False):
         assert await introspect(service, tokens.refresh, client.basic) == INACTIVE
+    ended = await issue_to(service, client, person)
+    await service.client.post("/oauth/revoke", data={"token": ended.access} | client.form)
+    for token in (ended.access, ended.refresh):
+        assert await introspect(service, token, client.basic) == INACTIVE
     await service.client.patch(f"/api/v1/users/{person.id}", json={"disabled": True}, headers=admin.bearer)
     for token in (tokens.access, tokens.refresh):
         assert await introspect(service, token, client.basic) == INACTIVE

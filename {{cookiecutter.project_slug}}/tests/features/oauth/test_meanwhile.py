@@ -1,6 +1,9 @@
 """What changes between a client's authentication and its token: the token is not given."""
 
+from typing import Any
+
 import pytest
+from pydantic import SecretStr
 
 from app.core.errors import Unprocessable
 from app.features.oauth.clients.registered import InvalidClient
@@ -9,8 +12,8 @@ from app.features.oauth.clients.service import ClientService
 from app.features.oauth.grants import GrantTable
 from app.features.oauth.schemas import TokenForm
 from app.features.sessions.devices import Client
-from app.features.signin.service import RefusedGrant
-from tests.support.api.oauth import machine_token, register_machine
+from app.features.signin.service import RefusedGrant, SignInService
+from tests.support.api.oauth import basic, issue_to, machine_token, register, register_machine
 from tests.support.records.trail import actions
 from tests.support.service import Service
 
@@ -42,3 +45,23 @@ async def test_a_client_is_not_registered_for_a_grant_that_is_not_there(service:
     with pytest.raises(Unprocessable, match=r"has the grants client_credentials, refresh_token\."):
         await clients.add(None, new)
     assert "client_created" not in await actions(service)
+
+
+@pytest.mark.asvs("15.4.2")
+async def test_the_old_secret_refreshes_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is rotated between the check of the old one and the exchange; the token is not used up, either."""
+    client, person = await register(service), await service.person()
+    tokens, renew = await issue_to(service, client, person), SignInService.renew
+
+    async def after_rotation(self: SignInService, *arguments: Any) -> Any:
+        monkeypatch.undo()
+        rotated.append((await service[ClientService].rotate_secret(None, client.client.id))[1])
+        return await renew(self, *arguments)
+
+    rotated: list[SecretStr] = []
+    form = {"grant_type": "refresh_token", "refresh_token": tokens.refresh}
+    monkeypatch.setattr(SignInService, "renew", after_rotation)
+    answer = await service.client.post("/oauth/token", data=form, headers=client.basic)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    with_new = basic(client.client_id, rotated[0].get_secret_value())
+    assert (await service.client.post("/oauth/token", data=form, headers=with_new)).status_code == 200

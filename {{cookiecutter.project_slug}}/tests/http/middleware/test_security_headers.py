@@ -88,9 +88,3 @@ async def test_an_answer_keeps_its_own_value() -> None:
     assert answer.header("content-security-policy") == "default-src 'self'"
     assert answer.header("cache-control") == "max-age=60"
     assert answer.header("x-content-type-options") == "nosniff"
-
-
-@pytest.mark.asvs("13.4.6")
-async def test_no_server_header() -> None:
-    """What software serves is nobody's business."""
-    assert (await answered()).header("server") is None

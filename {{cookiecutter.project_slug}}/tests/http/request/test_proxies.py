@@ -75,7 +75,8 @@ async def test_forwarded_for_is_read_from_the_right(lines: list[str], client: st
     """The last hop that is no trusted proxy is the client, without its port; the first one if all are proxies."""
     headers = [("x-forwarded-for", line) for line in lines]
     assert (await seen(PROXY, headers))[0] == client
-    assert (await seen(f"::ffff:{PROXY}", headers))[0] in {client, f"::ffff:{PROXY}"}
+    mapped = f"::ffff:{PROXY}"
+    assert (await seen(mapped, headers))[0] == (mapped if client == PROXY else client)
 
 
 UNREADABLE = [

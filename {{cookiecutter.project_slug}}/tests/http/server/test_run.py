@@ -37,7 +37,7 @@ async def app(scope, receive, send):
 """
 
 
-@pytest.mark.asvs("16.2.4")
+@pytest.mark.asvs("16.2.4", "13.4.6")
 def test_serves_and_ends_with_zero(tmp_path: Path, database_url: str) -> None:
     """`manage serve` logs where it listens, sends no Server header, ends at SIGTERM with 0; each line is JSON."""
     with ServerProcess(tmp_path, DATABASE_URL=database_url) as server:

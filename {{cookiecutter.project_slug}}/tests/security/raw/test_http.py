@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -205,7 +206,14 @@ def test_no_websocket(server: ServerProcess) -> None:
 @pytest.mark.asvs("16.2.4", "16.4.1", "14.2.4")
 def test_every_line_of_it_all_is_json(server: ServerProcess) -> None:
     """Hostile bytes leave one parsable line each, without the bytes, and no crash."""
-    server.send(request("GET", "/%1b[31mcanary-path?x=canary-query", "User-Agent: \x1b[31mcanary-agent"))
+    for path, escape, event in (("/%1b[31m", "\x1b[31m", "request_unreadable"), ("/", "", "request")):
+        answer = server.send(request("GET", f"{path}canary-path?x=canary-query", f"User-Agent: {escape}canary-agent"))
+        (name,) = re.findall(rb"x-request-id: (\w+)", answer.lower())
+        give_up = time.monotonic() + 60  # the line may come after the answer
+        while not (told := re.findall(f".*{name.decode()}.*\n", server.output())):
+            assert time.monotonic() < give_up
+            time.sleep(0.01)
+        assert json.loads(told[0])["event"] == event
     lines = [json.loads(line) for line in server.output().splitlines()]
     assert "canary" not in server.output()
     assert [line for line in lines if line["level"] in {"error", "critical"}] == []

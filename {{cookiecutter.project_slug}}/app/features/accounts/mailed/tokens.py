@@ -12,7 +12,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from pydantic import SecretStr
-from sqlalchemy import ColumnElement, delete, exists, select
+from sqlalchemy import ColumnElement, delete, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import lazyload
 
@@ -98,7 +98,10 @@ class AccountTokens:
 
 
 async def lock_mailbox(db: AsyncSession, mailbox: str) -> User | None:
-    """Lock and return the account of a mailbox, without its roles: one statement, whether there is one or not."""
+    """Lock and return the account of a mailbox, without its roles: the same statements, whether there is one or not."""
+    # There, accounts are locked, and not the file: those who ask for an address of nobody wait for each other, too.
+    if db.get_bind().dialect.name == "postgresql":
+        await db.execute(select(func.pg_advisory_xact_lock(int.from_bytes(digest(mailbox)[:8], signed=True))))
     found = select(User).where(User.mailbox == mailbox).options(lazyload(User.role_rows)).with_for_update()
     return await db.scalar(found)
 

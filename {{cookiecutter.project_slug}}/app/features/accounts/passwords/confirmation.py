@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from app.access.policies import STEP_UP_MINUTES, OwnSession, Principal
 from app.core.database.database import Database
-from app.core.errors import Forbidden, Unprocessable
+from app.core.errors import Forbidden, Unauthenticated, Unprocessable
 from app.core.events import SecurityEvent, emit_event
 from app.core.limits import Limiter
 from app.core.services import Services
@@ -42,7 +42,9 @@ class PasswordConfirmation:
             emit_event(purpose, outcome="denied", **who)
             raise Forbidden("This needs a sign-in with the service; an application that acts for you is refused.")
         async with self._database.read() as db:
-            user = await db.get_one(User, principal.user_id)
+            user = await db.get(User, principal.user_id)
+        if user is None:
+            raise Unauthenticated("The session has ended.", challenge='Bearer error="invalid_token"')
         if password is None and user.password_hash is not None:
             missing = {"location": ["body", "current_password"], "reason": "Please fill this in."}
             raise Unprocessable("The current password is missing.", errors=[missing])

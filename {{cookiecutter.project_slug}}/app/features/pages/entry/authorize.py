@@ -93,7 +93,7 @@ async def decide(
             asked = replace(asked, scope=asked.scope.intersection(typed.scope.split()))
         if authorization.consent_needs_sign_in(page.principal, asked):
             return page.go(with_next("/confirm", f"{AUTHORIZE}?{typed.request}"), headers=headers)
-        return page.go(await authorization.approve(page.principal, asked, origin), headers=headers)
+        return page.go(await authorization.approve(page.principal, asked, origin, asked=True), headers=headers)
     except RefusedRequest as refused:
         return page.go(refused.location, headers=headers)
 
@@ -130,7 +130,7 @@ async def _without_asking(
         if authorization.consent_needs_sign_in(signed_in.principal, asked):
             return with_next("/confirm", f"{AUTHORIZE}?{query}")
         return None
-    return await authorization.approve(signed_in.principal, asked, origin)
+    return await authorization.approve(signed_in.principal, asked, origin, asked=False)
 
 
 def _once_signed_in(query: str) -> str:

@@ -1,6 +1,7 @@
 """Signing in and out with a browser, and confirming that it is the user still; a challenge is a cookie of its own."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -10,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from app.access.policies import MFA, Authenticated, Public
 from app.core.errors import Forbidden, Unauthenticated
 from app.core.services import provided
+from app.features.accounts.own_account import lock_confirmed
 from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from app.features.accounts.passwords.hasher import GivenPassword
 from app.features.browser.cookie import clear_session_cookie, session_cookie, set_session_cookie
@@ -192,9 +194,11 @@ async def confirm(
     """Record that it is still the same person, and give the browser a new id (ASVS 7.2.4, 7.5.3)."""
     onward = await onward_from(page, str((await page.request.form()).get("next", "")))
     async with page.form(ConfirmForm, "confirm.html", {"password": Forbidden}, **onward) as typed:
-        await confirmation.require(page.principal, typed.password, BrowserEvent.PASSWORD_CONFIRMED)
+        confirmed = await confirmation.require(page.principal, typed.password, BrowserEvent.PASSWORD_CONFIRMED)
+        lock = partial(lock_confirmed, confirmed=confirmed)
         if MFA in page.principal.methods:
             # Who signed in with a second factor needs it once more, which opens another session.
-            challenge = await signins.ask(channel_of(browsers, client), page.principal)
+            challenge = await signins.ask(channel_of(browsers, client), (page.principal, lock))
             return await go_on(page, browsers, onward, challenge)
-    return (await browsers.confirm(page.principal))(page.go(onward["next_path"], headers=onward["headers"]))
+        set_cookie = await browsers.confirm(page.principal, lock)
+    return set_cookie(page.go(onward["next_path"], headers=onward["headers"]))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from app.access.guard import GuardedRoute, GuardedRouter
+from app.access.guard import GuardedRoute, GuardedRouter, require
 from app.access.policies import Policy, Principal, policy
 from app.core.errors import Problem, Unauthenticated
 from app.core.services import provided, services_of
@@ -134,6 +134,9 @@ class PageRoute(GuardedRoute):
             if not is_own_origin(request.scope, services_of(request.app)[Settings].public_url):
                 raise cross_origin_refusal()
             await request.load(form=True)
+            if self.policy.needs_principal:  # Its session may have ended while the form was on its way.
+                request.state.principal = principal = await self.authenticate(request)
+                require(self.policy, principal)
 
 
 class PageRouter(GuardedRouter):

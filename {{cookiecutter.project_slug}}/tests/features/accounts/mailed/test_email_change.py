@@ -1,10 +1,13 @@
 """Another e-mail address for an account."""
 
 import asyncio
+from datetime import timedelta
 
 import httpx2
 import pytest
+import time_machine
 
+from app.core.clock import utc_now
 from tests.conftest import StartService
 from tests.support.api.account_mail import PASSWORD, TOKEN, Post
 from tests.support.records.mail import Mailbox
@@ -47,6 +50,18 @@ async def test_changes_the_address_and_tells_the_old_one(post: Post) -> None:
     assert (await post.service.try_sign_in(person.email, person.password)).status_code == 401
     assert "no longer this one" in await post.text(person.email, 2)
     assert await confirm(post, token) == 400
+
+
+@pytest.mark.asvs("6.4.1")
+async def test_a_token_lives_for_an_hour(post: Post) -> None:
+    """At 61 minutes the address is the old one still, at 59 it can be changed."""
+    person, tokens = await post.service.signed_in()
+    assert (await ask(post, person, tokens)).status_code == 202
+    token = await post.token(NEW)
+    with time_machine.travel(utc_now() + timedelta(minutes=61)):
+        assert await confirm(post, token) == 400
+    with time_machine.travel(utc_now() + timedelta(minutes=59)):
+        assert await confirm(post, token) == 204
 
 
 @pytest.mark.asvs("7.5.1")

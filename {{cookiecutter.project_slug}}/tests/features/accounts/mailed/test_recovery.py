@@ -8,6 +8,8 @@ import pytest
 import time_machine
 
 from app.access.roles import Role
+from app.core.database.database import Database
+from app.features.accounts.mailed.tokens import lock_mailbox
 from tests.conftest import StartService
 from tests.support.api.account_mail import PASSWORD, Post
 from tests.support.http.timing import ALIKE, tell_apart
@@ -219,3 +221,19 @@ async def test_a_token_opens_no_disabled_account(post: Post) -> None:
     await post.service.client.patch(path, json={"disabled": True}, headers=admin.bearer)
     assert await post.reset(token) == 400
     assert (await post.service.client.get(path, headers=admin.bearer)).json()["disabled"] is True
+
+
+@pytest.mark.asvs("6.3.8")
+@pytest.mark.parametrize("known", [True, False])
+async def test_parallel_requests_for_an_address_wait_for_each_other(start: StartService, *, known: bool) -> None:
+    """Whether it has an account or not: otherwise the time of a few at once would tell."""
+    async with start() as service, start() as other:
+        email = (await service.person()).email if known else "nobody@people.example"
+        async with other[Database].transaction() as db:
+            await lock_mailbox(db, email)
+            second = asyncio.ensure_future(
+                service.client.post("/api/v1/accounts/password/forgot", json={"email": email})
+            )
+            await asyncio.wait({second}, timeout=0.5)
+            assert not second.done()
+        assert (await second).status_code == 202

@@ -1,12 +1,19 @@
 """What a consent is worth: what was granted on the page, by somebody who has just signed in, until it is taken back."""
 
+import asyncio
 from typing import Any
 
 import pytest
 import time_machine
+from sqlalchemy import delete
 
 from app.access.roles import Role
 from app.core.clock import utc_now
+from app.core.database.database import Database
+from app.features.accounts.administration import lock_administrators
+from app.features.authorization.models import Consent
+from app.features.authorization.service import AuthorizationService
+from tests.conftest import StartService
 from tests.features.pages.entry.test_authorize import address, answered, client_of, decide, exchange
 from tests.support.api.account_mail import PASSWORD, Post
 from tests.support.pages.browser import Browser, text_of, with_browser
@@ -121,3 +128,19 @@ async def test_a_scope_of_which_the_user_may_do_nothing_is_not_asked_about(servi
     """There would be nothing to allow: the client is told."""
     client, (_, browser) = await client_of(service, scope=SCOPE), await with_browser(service)
     assert answered(await browser.get(address(client, scope="users:read")))["error"] == "invalid_scope"
+
+
+@pytest.mark.asvs("10.7.3")
+async def test_a_consent_that_is_taken_back_meanwhile_is_not_given_anew(start: StartService) -> None:
+    """A request that asks nobody waits for the user who takes the consent back, and gets no code."""
+    async with start() as service, start() as other:
+        client, (person, browser) = await client_of(service), await with_browser(service)
+        answered(await decide(browser, await browser.get(address(client)), "allow"))
+        async with other[Database].transaction() as db:
+            await lock_administrators(db, person.id)
+            silent = asyncio.ensure_future(browser.get(address(client, prompt="none")))
+            await asyncio.wait({silent}, timeout=0.5)
+            assert not silent.done()
+            await db.execute(delete(Consent).where(Consent.user_id == person.id))
+        assert answered(await silent)["error"] == "consent_required"
+        assert await service[AuthorizationService].consents(person.id) == []

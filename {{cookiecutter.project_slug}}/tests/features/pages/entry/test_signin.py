@@ -1,15 +1,19 @@
 """`app/features/pages/entry/signin.py`: signing in and out, and proving once more who one is."""
 
+from typing import Any
+
 import pytest
 
 from app.access.roles import Role
+from app.features.accounts.passwords.confirmation import PasswordConfirmation
 from tests.conftest import StartService
-from tests.support.pages.browser import FORM, Browser, text_of
+from tests.support.pages.browser import FORM, Browser, text_of, with_browser
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
 
 ME = "/api/v1/users/me"
+NEW = "nine blue kites over land"
 
 
 @pytest.mark.asvs("6.3.8")
@@ -147,3 +151,26 @@ async def test_others_are_not_told_about_cookies(service: Service) -> None:
     assert LOST not in text_of(await browser.get("/login?next=/account&done=signin-ended", headers=came_from))
     browser.cookie = "x" * 43
     assert LOST not in text_of(await browser.get(path, headers=came_from))
+
+
+@pytest.mark.asvs("7.2.4", "7.5.3")
+async def test_a_password_that_is_changed_while_it_is_checked_confirms_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has a copy of the cookie, and the old password, does not displace the owner, who has just set a new one."""
+    person, owner = await with_browser(service)
+    thief, require = Browser(service), PasswordConfirmation.require
+    thief.cookie = owner.cookie or ""
+
+    async def slowly(self: PasswordConfirmation, *arguments: Any) -> Any:
+        confirmed = await require(self, *arguments)
+        monkeypatch.undo()
+        changed = await owner.post("/account/password", current_password=person.password, new_password=NEW)
+        assert changed.headers["Location"] == "/account?done=password"
+        return confirmed
+
+    monkeypatch.setattr(PasswordConfirmation, "require", slowly)
+    answer = await thief.post("/confirm", password=person.password)
+    assert answer.status_code == 409
+    assert "Set-Cookie" not in answer.headers
+    assert [(await each.get(ME, headers={"Accept": "*/*"})).status_code for each in (owner, thief)] == [200, 401]

@@ -1,15 +1,17 @@
 """`app/features/pages/kit/forms.py` and `_fields.html`: nothing is lost, and what is wrong is said beside its field."""
 
 import re
+from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 
+from app.access.roles import Role
 from app.features.accounts.schemas import AccountCreate
 from app.features.pages.entry.mailed import ResetForm
 from app.features.pages.kit.forms import shown_values
 from tests.conftest import StartService
-from tests.support.pages.browser import FORM, Browser, text_of
+from tests.support.pages.browser import FORM, Browser, text_of, with_browser
 from tests.support.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -172,3 +174,20 @@ async def test_a_form_without_a_type_is_no_form(service: Service) -> None:
     """The error page of whoever sends something else."""
     answer = await service.client.post("/login", content=b"x", headers=FORM)
     assert answer.status_code == 415
+
+
+@pytest.mark.asvs("7.4.1")
+@pytest.mark.parametrize("path", ["/account/data", "/admin/audit/export"])
+async def test_a_form_whose_session_ends_while_it_is_sent_is_answered_nothing(service: Service, path: str) -> None:
+    """Whoever keeps a form open until the owner has ended the session reads nothing with it."""
+    person, browser = await with_browser(service, Role.AUDITOR)
+    owner = await service.sign_in(person)
+
+    async def body() -> AsyncIterator[bytes]:
+        assert (await service.client.delete("/api/v1/sessions", headers=owner.bearer)).status_code == 204
+        yield b"actor="
+
+    form = {**FORM, "Content-Type": "application/x-www-form-urlencoded", "Content-Length": "6"}
+    answer = await browser.client.post(path, content=body(), headers=form)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login?next=/account")
+    assert person.email not in answer.text
