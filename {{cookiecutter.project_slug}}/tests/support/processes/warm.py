@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
+from app.core.logging.setup import writer
+
 MANAGE = "from app.manage import main; main()"
 
 _FORKS = "forkserver" in multiprocessing.get_all_start_methods()
@@ -168,6 +170,7 @@ def _become(code: str, arguments: list[str], folder: str, environment: dict[str,
         exec(code, {"__name__": "__main__"})  # noqa: S102  # as `python -c` does
     finally:
         atexit._run_exitfuncs()  # noqa: SLF001  # a forked process ends without them
+        writer.flush()  # what was registered before the fork is forgotten by some Pythons, such as 3.13
 
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
